@@ -1,0 +1,44 @@
+// Views of memory; they own nothing.
+#pragma once
+#include "base/dtype.h"
+
+namespace lowrank {
+
+// Row-major matrix of activations or gradients, (rows, cols), `ld` elements from row to row.
+struct Mat {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0, ld = 0;
+
+  Mat() = default;
+  Mat(void* data_, DType dtype_, int64_t rows_, int64_t cols_, int64_t ld_ = -1)
+      : data(data_), dtype(dtype_), rows(rows_), cols(cols_), ld(ld_ < 0 ? cols_ : ld_) {}
+
+  explicit operator bool() const { return data != nullptr; }
+  char* row(int64_t r) const { return static_cast<char*>(data) + r * ld * dtype_bytes(dtype); }
+  Mat slice(int64_t first, int64_t count) const { return Mat(row(first), dtype, count, cols, ld); }
+  float get(int64_t r, int64_t c) const { return load_f32(data, dtype, r * ld + c); }
+  void set(int64_t r, int64_t c, float v) const { store_f32(data, dtype, r * ld + c, v); }
+};
+
+// Frozen weight (O, I), row-major and contiguous, usually a view into a mapped file. `data` may be misaligned.
+struct Weight {
+  const void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0;
+  float get(int64_t r, int64_t c) const;
+};
+
+inline float Weight::get(int64_t r, int64_t c) const {
+  const char* p = static_cast<const char*>(data) + (r * cols + c) * dtype_bytes(dtype);
+  if (dtype == DType::f32) {
+    float f;
+    std::memcpy(&f, p, 4);
+    return f;
+  }
+  uint16_t h;
+  std::memcpy(&h, p, 2);
+  return dtype == DType::bf16 ? bf16_to_f32(h) : f16_to_f32(h);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,51 @@
+// The table of compute kernels that one instruction set provides. Everything above it (the matmul driver, attention,
+// the operations) is written once. A table is filled per instruction set in its own translation unit, compiled for
+// that set; nothing in those units is shared inline with other units.
+#pragma once
+#include <cstdint>
+
+#include "base/dtype.h"
+
+namespace lowrank::cpu {
+
+// A panel is 32 output columns of the right operand of a product, over a contraction of k.
+//   f32 panel:  [k][32] f32
+//   bf16 panel: [ceil(k/32)][2 halves of 16 columns][16 pairs of k][16 columns][2] bf16: 2 KB for each step of 32 k,
+//               zero where k or the columns run out. AMX tiles and bf16 dot products read the same panel.
+constexpr int64_t kPanelCols = 32;
+constexpr int64_t kPanelStep = 32;
+constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
+constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
+
+struct Kernels {
+  const char* isa;  // "scalar", "avx2", "avx512", "avx512bf16", "amx"
+
+  // acc (rows, 32) f32, row stride ldacc: = or += a (rows, k) * panel (k, 32). Any rows >= 1, any k >= 1.
+  void (*gemm_f32)(const float* a, int64_t lda, const float* panel, int64_t k, int64_t rows, bool accumulate, float* acc,
+                   int64_t ldacc);
+  // The same for bf16 operands with f32 accumulation. k is a multiple of 32 here (the caller pads a with zeros).
+  // Null: products of bf16 activations are computed by gemm_f32 on widened operands.
+  void (*gemm_bf16)(const bf16_t* a, int64_t lda, const bf16_t* panel, int64_t k, int64_t rows, bool accumulate,
+                    float* acc, int64_t ldacc);
+
+  // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements.
+  // "fwd": panel column c is source row c (columns = up to 32 rows present), contraction along the source's columns 0..k
+  // "bwd": panel column c is source column c, contraction along the source's rows 0..k
+  void (*pack_fwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panel);
+  void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panel);
+  void (*pack_fwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
+  void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
+
+  // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t.
+  void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,
+               int64_t outputs, float* y, int64_t ldy);
+
+  // Called by each thread before and after a run of gemm_bf16 calls (AMX tile configuration); may be null.
+  void (*begin)();
+  void (*end)();
+};
+
+// Row kernels (the passes between products): the same arrangement, see row_kernels.h.
+
+}  // namespace lowrank::cpu

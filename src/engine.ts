@@ -1,0 +1,292 @@
+import { LowrankError } from "./errors.js";
+import { type NativeEngine, native } from "./native.js";
+
+/** Numbers of a LLaMA-family decoder, as in Hugging Face's config.json; read by `model/config.ts`, checked again natively. */
+export interface ModelConfig {
+  modelType: string;
+  vocabSize: number;
+  hiddenSize: number;
+  intermediateSize: number;
+  layers: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  rmsNormEps: number;
+  maxPositions: number;
+  ropeTheta: number;
+  ropeScaling: RopeScaling | null;
+  tieWordEmbeddings: boolean;
+  attentionBias: boolean;
+  mlpBias: boolean;
+}
+
+export interface RopeScaling {
+  type: "linear" | "dynamic" | "llama3";
+  factor: number;
+  /** llama3 only. */
+  lowFreqFactor?: number;
+  /** llama3 only. */
+  highFreqFactor?: number;
+  /** llama3, dynamic: the context length the model was trained with. */
+  originalMaxPositions?: number;
+}
+
+export type WeightDtype = "f32" | "bf16" | "f16";
+
+/** One tensor of a safetensors file: `bytes` bytes from `offset` of `file`, row-major. */
+export interface TensorEntry {
+  name: string;
+  dtype: WeightDtype;
+  shape: number[];
+  file: string;
+  offset: number;
+  bytes: number;
+}
+
+/** A base model on disk. The tensors are mapped, not copied. */
+export interface ModelSource {
+  folder: string;
+  config: ModelConfig;
+  tensors: TensorEntry[];
+}
+
+/** A linear of the model that can carry an adapter, `name` as in Hugging Face: `model.layers.0.self_attn.q_proj`. */
+export interface LinearModule {
+  name: string;
+  outFeatures: number;
+  inFeatures: number;
+}
+
+export interface AdapterSpec {
+  rank: number;
+  alpha: number;
+  dropout: number;
+  useRslora: boolean;
+  /** Full module names, see `listLinears`. */
+  targets: string[];
+  /** Of the initial A (Kaiming uniform, as PEFT); B starts at zero. */
+  seed: number;
+}
+
+export interface EngineOptions {
+  precision: "fp32" | "bf16";
+  /** Worker threads, at least 1. */
+  threads: number;
+  /** Most tokens of one micro-batch (training, evaluation) or of one prompt piece (generation). */
+  maxTokens: number;
+  /** Longest sequence; for generation the most tokens held in the key/value cache. */
+  maxSequence: number;
+  /** Whether `forwardBackward` and `optimizerStep` will be called. */
+  training: boolean;
+}
+
+export interface MemoryItem {
+  /** Such as "weights (mapped)", "activations", "workspace", "adapters", "optimizer", "key/value cache". */
+  name: string;
+  bytes: number;
+}
+
+export interface MemoryPlan {
+  items: MemoryItem[];
+  totalBytes: number;
+}
+
+/**
+ * One micro-batch of ragged sequences, one after the other and without padding between them.
+ * `targets[i]` is the token to be predicted at token i (the next one of its sequence), or -100 where none is supervised.
+ * `offsets` has one entry more than there are sequences: sequence s is tokens `offsets[s]` to `offsets[s + 1]`.
+ */
+export interface Batch {
+  inputIds: Int32Array;
+  targets: Int32Array;
+  offsets: Int32Array;
+}
+
+export interface OptimizerOptions {
+  learningRate: number;
+  weightDecay: number;
+  /** Clip the global L2 norm of the gradients to this; 0 or Infinity switches clipping off. */
+  maxGradNorm: number;
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+}
+
+export interface SamplingOptions {
+  /** 0 is greedy. */
+  temperature: number;
+  /** 0 switches it off. */
+  topK: number;
+  /** 1 switches it off. */
+  topP: number;
+  seed: number;
+}
+
+/** Adapter tensors by name, `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R), f32 row-major. */
+export type AdapterTensors = Map<string, { shape: [number, number]; data: Float32Array }>;
+
+export interface OptimizerState {
+  /** Number of optimizer steps made. */
+  step: number;
+  /** First moment (`m`) and second moment (`v`), by the adapter tensors' names. */
+  m: AdapterTensors;
+  v: AdapterTensors;
+}
+
+/** What the native code found out about this machine. */
+export interface CpuInfo {
+  /** Chosen instruction set, such as "avx512bf16"; `LOWRANK_CPU` overrides it. */
+  isa: string;
+  available: string[];
+}
+
+/** Errors of the native code as `LowrankError`. */
+function rethrow(error: unknown): never {
+  const e = error as { code?: string; message?: string; where?: string };
+  if (typeof e?.code === "string" && e.code.startsWith("E_")) {
+    throw new LowrankError(e.code, e.message ?? "unknown native error", e.where, { cause: error });
+  }
+  throw error;
+}
+
+async function call<T>(f: () => Promise<T>): Promise<T> {
+  try {
+    return await f();
+  } catch (error) {
+    rethrow(error);
+  }
+}
+
+function callSync<T>(f: () => T): T {
+  try {
+    return f();
+  } catch (error) {
+    rethrow(error);
+  }
+}
+
+export function cpuInfo(): CpuInfo {
+  return callSync(() => native().cpuInfo());
+}
+
+/** Architectures (`model_type`) that the native code knows. */
+export function supportedArchitectures(): string[] {
+  return native().supportedArchitectures();
+}
+
+/**
+ * Every linear of the model that can carry an adapter, in order of use.
+ * @throws LowrankError where a tensor is missing or has the wrong shape.
+ */
+export function listLinears(source: ModelSource): LinearModule[] {
+  return callSync(() => native().listLinears(source));
+}
+
+/** What an engine with these options will allocate. Nothing is allocated here. */
+export function planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryPlan {
+  const items = callSync(() => native().planMemory(source, adapter, options));
+  return { items, totalBytes: items.reduce((sum, item) => sum + item.bytes, 0) };
+}
+
+/**
+ * One model with at most one adapter, on a native thread of its own. Calls are queued and run in order; none blocks
+ * the event loop. After `close` every call rejects with `E_CLOSED`.
+ */
+export class Engine {
+  readonly #engine: NativeEngine;
+
+  private constructor(engine: NativeEngine) {
+    this.#engine = engine;
+  }
+
+  /** Maps the weights, allocates what `planMemory` says and initialises the adapter. */
+  static async create(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<Engine> {
+    return call(async () => {
+      const engine = new (native().Engine)();
+      await engine.open(source, adapter, options);
+      return new Engine(engine);
+    });
+  }
+
+  /** Number of trainable parameters and of all parameters, adapters included. */
+  async parameterCounts(): Promise<{ trainable: number; total: number }> {
+    return call(() => this.#engine.parameterCounts());
+  }
+
+  /**
+   * Adds the gradient of `lossScale` times the summed cross-entropy of a micro-batch to the gradients. For the mean
+   * over an accumulation window, `lossScale` is one over the number of supervised tokens of the whole window.
+   * @param rngStream numbers the micro-batch within the run; dropout masks depend on the run's seed and on this alone
+   * @returns the sum of the token losses, unscaled
+   */
+  async forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number> {
+    return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream));
+  }
+
+  /** Clips, applies AdamW, clears the gradients. Returns the global gradient norm before clipping. Where the norm is not finite nothing is applied. */
+  async optimizerStep(options: OptimizerOptions): Promise<number> {
+    return call(() => this.#engine.optimizerStep(options));
+  }
+
+  /** Sum of the token losses of a batch; no dropout, no gradients. */
+  async evaluate(batch: Batch): Promise<number> {
+    return call(() => this.#engine.evaluate(batch));
+  }
+
+  /** Logits (tokens, vocab), row-major, of every token of a batch. For tests and small inputs. */
+  async logits(batch: Batch): Promise<Float32Array> {
+    return call(() => this.#engine.logits(batch));
+  }
+
+  /** Gradients accumulated so far, `dA` and `dB` under the adapter tensors' names. */
+  async gradients(): Promise<AdapterTensors> {
+    return call(() => this.#engine.gradients());
+  }
+
+  async adapter(): Promise<AdapterTensors> {
+    return call(() => this.#engine.adapter());
+  }
+
+  /** Replaces every adapter tensor. @throws LowrankError where one is missing, unknown or of the wrong shape. */
+  async setAdapter(tensors: AdapterTensors): Promise<void> {
+    return call(() => this.#engine.setAdapter(tensors));
+  }
+
+  async optimizerState(): Promise<OptimizerState> {
+    return call(() => this.#engine.optimizerState());
+  }
+
+  async setOptimizerState(state: OptimizerState): Promise<void> {
+    return call(() => this.#engine.setOptimizerState(state));
+  }
+
+  /**
+   * Starts a generation: clears the key/value cache, reads the prompt and returns the first sampled token.
+   * The prompt and what follows must fit `maxSequence`.
+   */
+  async generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number> {
+    return call(() => this.#engine.generateStart(prompt, sampling));
+  }
+
+  /** Appends a token (normally the one returned last) and returns the next. */
+  async generateNext(token: number): Promise<number> {
+    return call(() => this.#engine.generateNext(token));
+  }
+
+  /**
+   * The weight of a linear with its adapter merged, W + scale * B A computed in f32 and rounded once to the weight's
+   * dtype; raw bytes in row-major order.
+   */
+  async mergedWeight(module: string): Promise<Uint8Array> {
+    return call(() => this.#engine.mergedWeight(module));
+  }
+
+  /** Finishes what is queued, then frees everything. */
+  async close(): Promise<void> {
+    return call(() => this.#engine.close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

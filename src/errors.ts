@@ -1,0 +1,17 @@
+/** An error a user can act on: what is wrong, where, what was expected, what was found and what to do. */
+export class LowrankError extends Error {
+  override readonly name = "LowrankError";
+  /**
+   * @param code stable identifier, such as `E_FILE_MISSING`
+   * @param message one clear sentence or two; names the file, key or tensor
+   * @param where file, key or tensor concerned, if any
+   */
+  constructor(
+    readonly code: string,
+    message: string,
+    readonly where?: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}

@@ -1,0 +1,70 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import type {
+  AdapterSpec,
+  AdapterTensors,
+  Batch,
+  CpuInfo,
+  EngineOptions,
+  LinearModule,
+  MemoryItem,
+  ModelSource,
+  OptimizerOptions,
+  OptimizerState,
+  SamplingOptions,
+} from "./engine.js";
+import { LowrankError } from "./errors.js";
+
+/** The addon's engine class; `Engine` in engine.ts is its public face. */
+export interface NativeEngine {
+  open(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<void>;
+  parameterCounts(): Promise<{ trainable: number; total: number }>;
+  forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number>;
+  optimizerStep(options: OptimizerOptions): Promise<number>;
+  evaluate(batch: Batch): Promise<number>;
+  logits(batch: Batch): Promise<Float32Array>;
+  gradients(): Promise<AdapterTensors>;
+  adapter(): Promise<AdapterTensors>;
+  setAdapter(tensors: AdapterTensors): Promise<void>;
+  optimizerState(): Promise<OptimizerState>;
+  setOptimizerState(state: OptimizerState): Promise<void>;
+  generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number>;
+  generateNext(token: number): Promise<number>;
+  mergedWeight(module: string): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+export interface NativeAddon {
+  cpuInfo(): CpuInfo;
+  supportedArchitectures(): string[];
+  listLinears(source: ModelSource): LinearModule[];
+  planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];
+  Engine: new () => NativeEngine;
+}
+
+let addon: NativeAddon | undefined;
+
+/** The native addon, loaded at first use. @throws LowrankError naming every place that was tried. */
+export function native(): NativeAddon {
+  if (addon) return addon;
+  const require = createRequire(import.meta.url);
+  const tried: string[] = [];
+  for (const config of ["Release", "Debug"]) {
+    const path = fileURLToPath(new URL(`../build/${config}/lowrank.node`, import.meta.url));
+    if (!existsSync(path)) {
+      tried.push(`${path}: not there`);
+      continue;
+    }
+    try {
+      addon = require(path) as NativeAddon;
+      return addon;
+    } catch (error) {
+      tried.push(`${path}: ${(error as Error).message}`);
+    }
+  }
+  throw new LowrankError(
+    "E_NO_ADDON",
+    `The native addon could not be loaded. Tried:\n  ${tried.join("\n  ")}\nBuild it with: npm run build:native`,
+  );
+}

@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    reporters: ["default", "./test/support/plain-reporter.ts"],
+    pool: "forks",
+    testTimeout: 120_000,
+  },
+});
