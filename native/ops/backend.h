@@ -179,6 +179,9 @@ class Backend {
   virtual void swiglu_bwd(const SwigluBwdArgs&) = 0;
   virtual void head(const HeadArgs&) = 0;
 
+  virtual void zero(const Mat& x) {                                                     // x = 0
+    for (int64_t r = 0; r < x.rows; r++) std::memset(x.row(r), 0, size_t(x.cols * dtype_bytes(x.dtype)));
+  }
   virtual void cast(const Mat& src, const Mat& dst) = 0;                                // dst = src
   virtual void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;   // dst[i] = src[rows[i]], same dtype
   virtual void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;  // dst[rows[i]] = src[i], same dtype

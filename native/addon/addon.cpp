@@ -1,0 +1,327 @@
+// The Node-API surface: convert arguments, check the state, enqueue. No maths here.
+#include <napi.h>
+
+#include <memory>
+
+#include "addon/convert.h"
+#include "addon/worker.h"
+#include "cpu/cpu.h"
+
+namespace lowrank::addon {
+
+namespace {
+
+// Errors of synchronous functions become JavaScript exceptions with the same fields.
+template <class F>
+Napi::Value guard(Napi::Env env, F&& f) {
+  try {
+    return f();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    const Napi::Value error = to_js_error(env, std::current_exception());
+    throw Napi::Error(env, error);
+  }
+}
+
+Napi::Value strings(Napi::Env env, const std::vector<std::string>& list) {
+  Napi::Array a = Napi::Array::New(env, list.size());
+  for (uint32_t i = 0; i < list.size(); i++) a.Set(i, list[i]);
+  return a;
+}
+
+Napi::Value cpu_info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&] {
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("isa", cpu_default_instruction_set());
+    o.Set("available", strings(env, cpu_instruction_sets()));
+    return o;
+  });
+}
+
+Napi::Value architectures(const Napi::CallbackInfo& info) { return strings(info.Env(), supported_architectures()); }
+
+Napi::Value list_linears(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&] {
+    const ModelSource source = to_source(info[0]);
+    check_source(source);
+    const Architecture& a = find_architecture(source.config.model_type);
+    Napi::Array list = Napi::Array::New(env);
+    uint32_t n = 0;
+    for (int64_t l = 0; l < source.config.layers; l++) {
+      for (int s = 0; s < kSites; s++) {
+        const auto [out, in] = linear_shape(source.config, Site(s));
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("name", linear_name(a, l, Site(s)));
+        o.Set("outFeatures", double(out));
+        o.Set("inFeatures", double(in));
+        list.Set(n++, o);
+      }
+    }
+    return list;
+  });
+}
+
+Napi::Value plan(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&] {
+    const ModelSource source = to_source(info[0]);
+    const bool adapted = !info[1].IsNull() && !info[1].IsUndefined();
+    const AdapterSpec spec = adapted ? to_adapter_spec(info[1]) : AdapterSpec();
+    const auto items = plan_memory(source, adapted ? &spec : nullptr, to_options(info[2]));
+    Napi::Array list = Napi::Array::New(env, items.size());
+    for (uint32_t i = 0; i < items.size(); i++) {
+      Napi::Object o = Napi::Object::New(env);
+      o.Set("name", items[i].name);
+      o.Set("bytes", double(items[i].bytes));
+      list.Set(i, o);
+    }
+    return list;
+  });
+}
+
+}  // namespace
+
+// The engine's state is touched by the worker's thread only; the JavaScript thread enqueues.
+class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Engine",
+                       {InstanceMethod<&EngineWrap::open>("open"),
+                        InstanceMethod<&EngineWrap::parameter_counts>("parameterCounts"),
+                        InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
+                        InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
+                        InstanceMethod<&EngineWrap::evaluate>("evaluate"), InstanceMethod<&EngineWrap::logits>("logits"),
+                        InstanceMethod<&EngineWrap::gradients>("gradients"), InstanceMethod<&EngineWrap::adapter>("adapter"),
+                        InstanceMethod<&EngineWrap::set_adapter>("setAdapter"),
+                        InstanceMethod<&EngineWrap::optimizer_state>("optimizerState"),
+                        InstanceMethod<&EngineWrap::set_optimizer_state>("setOptimizerState"),
+                        InstanceMethod<&EngineWrap::generate_start>("generateStart"),
+                        InstanceMethod<&EngineWrap::generate_next>("generateNext"),
+                        InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
+                        InstanceMethod<&EngineWrap::close>("close")});
+  }
+
+  explicit EngineWrap(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<EngineWrap>(info), worker_(std::make_unique<Worker>(info.Env())) {
+    napi_add_env_cleanup_hook(info.Env(), at_exit, this);
+  }
+  ~EngineWrap() override {
+    if (!worker_) return;
+    napi_remove_env_cleanup_hook(Env(), at_exit, this);
+  }
+
+ private:
+  static void at_exit(void* self) { static_cast<EngineWrap*>(self)->worker_.reset(); }
+
+  // Runs f(engine) on the engine's thread; the wrapper stays alive until then.
+  template <class F>
+  Napi::Value enqueue(const Napi::CallbackInfo& info, F f) {
+    return post(info, [this, f = std::move(f)]() -> Result {
+      if (!engine_) throw Error("E_CLOSED", closed_ ? "The engine is closed." : "The engine is not open.");
+      return f(*engine_);
+    });
+  }
+
+  Napi::Value post(const Napi::CallbackInfo& info, Work work) {
+    const Napi::Env env = info.Env();
+    auto self = std::make_shared<Napi::ObjectReference>(Napi::Persistent(Value()));
+    self->SuppressDestruct();
+    return worker_->post(env, [work = std::move(work), self]() -> Result {
+      // The reference is dropped on the JavaScript thread, also when the work fails.
+      std::exception_ptr thrown;
+      Result result;
+      try {
+        result = work();
+      } catch (...) {
+        thrown = std::current_exception();
+      }
+      return [self, result, thrown](Napi::Env e) -> Napi::Value {
+        self->Reset();
+        if (thrown) std::rethrow_exception(thrown);
+        return result ? result(e) : e.Undefined();
+      };
+    });
+  }
+
+  // Converts arguments; what is wrong with them rejects the promise instead of throwing.
+  template <class F>
+  Napi::Value convert(const Napi::CallbackInfo& info, F&& f) {
+    try {
+      return f();
+    } catch (...) {
+      auto deferred = Napi::Promise::Deferred::New(info.Env());
+      deferred.Reject(to_js_error(info.Env(), std::current_exception()));
+      return deferred.Promise();
+    }
+  }
+
+  static Result number(double v) {
+    return [v](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, v); };
+  }
+  static Result tensors(TensorMap t) {
+    return [t = std::move(t)](Napi::Env env) { return from_tensors(env, t); };
+  }
+
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      auto source = to_source(info[0]);
+      const bool adapted = !info[1].IsNull() && !info[1].IsUndefined();
+      auto spec = adapted ? to_adapter_spec(info[1]) : AdapterSpec();
+      const auto options = to_options(info[2]);
+      return post(info, [this, source = std::move(source), spec = std::move(spec), adapted, options]() -> Result {
+        if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
+        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options);
+        return nullptr;
+      });
+    });
+  }
+
+  Napi::Value parameter_counts(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      return [trainable = e.trainable_parameters(), base = e.base_parameters()](Napi::Env env) -> Napi::Value {
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("trainable", double(trainable));
+        o.Set("total", double(base + trainable));
+        return o;
+      };
+    });
+  }
+
+  Napi::Value forward_backward(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      auto batch = to_batch(info[0]);
+      const auto scale = float(to_number(info[1], "lossScale"));
+      const auto stream = uint64_t(to_number(info[2], "rngStream"));
+      return enqueue(info, [batch = std::move(batch), scale, stream](Engine& e) { return number(e.forward_backward(batch, scale, stream)); });
+    });
+  }
+
+  Napi::Value optimizer_step(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      const auto options = to_optimizer(info[0]);
+      return enqueue(info, [options](Engine& e) { return number(e.optimizer_step(options)); });
+    });
+  }
+
+  Napi::Value evaluate(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [batch = to_batch(info[0])](Engine& e) { return number(e.evaluate(batch)); });
+    });
+  }
+
+  Napi::Value logits(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [batch = to_batch(info[0])](Engine& e) -> Result {
+        return [values = e.logits(batch)](Napi::Env env) -> Napi::Value {
+          Napi::Float32Array a = Napi::Float32Array::New(env, values.size());
+          std::copy(values.begin(), values.end(), a.Data());
+          return a;
+        };
+      });
+    });
+  }
+
+  Napi::Value gradients(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) { return tensors(unflatten(e.adapters(), e.gradients())); });
+  }
+
+  Napi::Value adapter(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) { return tensors(unflatten(e.adapters(), e.parameters())); });
+  }
+
+  Napi::Value set_adapter(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [t = to_tensors(info[0], "tensors")](Engine& e) -> Result {
+        flatten(e.adapters(), t, e.parameters());
+        return nullptr;
+      });
+    });
+  }
+
+  Napi::Value optimizer_state(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      return [step = e.optimizer_steps(), m = unflatten(e.adapters(), e.adam_m()),
+              v = unflatten(e.adapters(), e.adam_v())](Napi::Env env) -> Napi::Value {
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("step", double(step));
+        o.Set("m", from_tensors(env, m));
+        o.Set("v", from_tensors(env, v));
+        return o;
+      };
+    });
+  }
+
+  Napi::Value set_optimizer_state(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      if (!info[0].IsObject()) throw Error("E_ARGUMENT", "Argument state: expected an object.", "state");
+      const Napi::Object o = info[0].As<Napi::Object>();
+      const auto step = int64_t(to_number(o.Get("step"), "state.step"));
+      return enqueue(info, [step, m = to_tensors(o.Get("m"), "state.m"), v = to_tensors(o.Get("v"), "state.v")](Engine& e) -> Result {
+        flatten(e.adapters(), m, e.adam_m());
+        flatten(e.adapters(), v, e.adam_v());
+        e.set_optimizer_steps(step);
+        return nullptr;
+      });
+    });
+  }
+
+  Napi::Value generate_start(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [prompt = to_int32s(info[0], "prompt"), sampling = to_sampling(info[1])](Engine& e) {
+        return number(e.generate_start(prompt, sampling));
+      });
+    });
+  }
+
+  Napi::Value generate_next(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      const auto token = int32_t(to_number(info[0], "token"));
+      return enqueue(info, [token](Engine& e) { return number(e.generate_next(token)); });
+    });
+  }
+
+  Napi::Value merged_weight(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [module = to_string(info[0], "module")](Engine& e) -> Result {
+        return [bytes = e.merged_weight(module)](Napi::Env env) -> Napi::Value {
+          Napi::Uint8Array a = Napi::Uint8Array::New(env, bytes.size());
+          std::copy(bytes.begin(), bytes.end(), a.Data());
+          return a;
+        };
+      });
+    });
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    return post(info, [this]() -> Result {
+      engine_.reset();
+      closed_ = true;
+      return nullptr;
+    });
+  }
+
+  std::unique_ptr<Engine> engine_;  // worker thread only
+  bool closed_ = false;             // worker thread only
+  std::unique_ptr<Worker> worker_;  // last, so that its thread ends before the engine goes
+};
+
+namespace {
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
+  exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
+  exports.Set("listLinears", Napi::Function::New(env, list_linears));
+  exports.Set("planMemory", Napi::Function::New(env, plan));
+  exports.Set("Engine", EngineWrap::define(env));
+  return exports;
+}
+
+}  // namespace
+
+}  // namespace lowrank::addon
+
+static Napi::Object register_addon(Napi::Env env, Napi::Object exports) { return lowrank::addon::init(env, exports); }
+NODE_API_MODULE(lowrank, register_addon)

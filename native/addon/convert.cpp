@@ -1,0 +1,249 @@
+#include "addon/convert.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace lowrank::addon {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& what, const char* expected) {
+  throw Error("E_ARGUMENT", "Argument " + what + ": expected " + expected + ".", what);
+}
+
+Napi::Object to_object(const Napi::Value& v, const char* what) {
+  if (!v.IsObject()) fail(what, "an object");
+  return v.As<Napi::Object>();
+}
+
+double number(const Napi::Object& o, const char* key) { return to_number(o.Get(key), key); }
+
+int64_t integer(const Napi::Object& o, const char* key) {
+  const double d = number(o, key);
+  if (d != std::floor(d) || std::abs(d) > 9007199254740991.0) fail(key, "an integer");
+  return int64_t(d);
+}
+
+double number_or(const Napi::Object& o, const char* key, double otherwise) {
+  const Napi::Value v = o.Get(key);
+  return v.IsUndefined() || v.IsNull() ? otherwise : to_number(v, key);
+}
+
+bool boolean(const Napi::Object& o, const char* key) {
+  const Napi::Value v = o.Get(key);
+  if (!v.IsBoolean()) fail(key, "true or false");
+  return v.As<Napi::Boolean>().Value();
+}
+
+DType to_dtype(const std::string& name) {
+  for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
+    if (name == dtype_name(t)) return t;
+  }
+  fail("dtype", "\"f32\", \"bf16\" or \"f16\"");
+}
+
+RopeScaling to_rope_scaling(const Napi::Value& v, int64_t max_positions) {
+  RopeScaling s;
+  if (v.IsNull() || v.IsUndefined()) return s;
+  const Napi::Object o = to_object(v, "ropeScaling");
+  const std::string type = to_string(o.Get("type"), "ropeScaling.type");
+  if (type == "linear") s.type = RopeScaling::Type::linear;
+  else if (type == "dynamic") s.type = RopeScaling::Type::dynamic;
+  else if (type == "llama3") s.type = RopeScaling::Type::llama3;
+  else fail("ropeScaling.type", "\"linear\", \"dynamic\" or \"llama3\"");
+  s.factor = number(o, "factor");
+  s.low_freq_factor = number_or(o, "lowFreqFactor", 1);
+  s.high_freq_factor = number_or(o, "highFreqFactor", 4);
+  s.original_max_positions = int64_t(number_or(o, "originalMaxPositions", double(max_positions)));
+  return s;
+}
+
+}  // namespace
+
+double to_number(const Napi::Value& v, const char* what) {
+  if (!v.IsNumber()) fail(what, "a number");
+  return v.As<Napi::Number>().DoubleValue();
+}
+
+std::string to_string(const Napi::Value& v, const char* what) {
+  if (!v.IsString()) fail(what, "a string");
+  return v.As<Napi::String>().Utf8Value();
+}
+
+ModelSource to_source(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "source"), c = to_object(o.Get("config"), "source.config");
+  ModelSource s;
+  s.folder = to_string(o.Get("folder"), "source.folder");
+  s.config.model_type = to_string(c.Get("modelType"), "config.modelType");
+  s.config.vocab = integer(c, "vocabSize");
+  s.config.dim = integer(c, "hiddenSize");
+  s.config.mlp_dim = integer(c, "intermediateSize");
+  s.config.layers = integer(c, "layers");
+  s.config.heads = integer(c, "heads");
+  s.config.kv_heads = integer(c, "kvHeads");
+  s.config.head_dim = integer(c, "headDim");
+  s.config.max_positions = integer(c, "maxPositions");
+  s.config.norm_eps = number(c, "rmsNormEps");
+  s.config.rope_theta = number(c, "ropeTheta");
+  s.config.rope_scaling = to_rope_scaling(c.Get("ropeScaling"), s.config.max_positions);
+  s.config.tied_head = boolean(c, "tieWordEmbeddings");
+  s.config.attention_bias = boolean(c, "attentionBias");
+  s.config.mlp_bias = boolean(c, "mlpBias");
+  const Napi::Value tensors = o.Get("tensors");
+  if (!tensors.IsArray()) fail("source.tensors", "an array");
+  const Napi::Array list = tensors.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Object t = to_object(list.Get(i), "source.tensors[]");
+    TensorEntry e;
+    e.name = to_string(t.Get("name"), "tensor.name");
+    e.file = to_string(t.Get("file"), "tensor.file");
+    e.dtype = to_dtype(to_string(t.Get("dtype"), "tensor.dtype"));
+    e.offset = integer(t, "offset");
+    e.bytes = integer(t, "bytes");
+    const Napi::Value shape = t.Get("shape");
+    if (!shape.IsArray()) fail("tensor.shape", "an array");
+    const Napi::Array dims = shape.As<Napi::Array>();
+    for (uint32_t d = 0; d < dims.Length(); d++) e.shape.push_back(int64_t(to_number(dims.Get(d), "tensor.shape[]")));
+    s.tensors.push_back(std::move(e));
+  }
+  return s;
+}
+
+AdapterSpec to_adapter_spec(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "adapter");
+  AdapterSpec s;
+  s.rank = integer(o, "rank");
+  s.alpha = number(o, "alpha");
+  s.dropout = number(o, "dropout");
+  s.rslora = boolean(o, "useRslora");
+  s.seed = uint64_t(integer(o, "seed"));
+  const Napi::Value targets = o.Get("targets");
+  if (!targets.IsArray()) fail("adapter.targets", "an array");
+  const Napi::Array list = targets.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) s.targets.push_back(to_string(list.Get(i), "adapter.targets[]"));
+  return s;
+}
+
+EngineOptions to_options(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "options");
+  EngineOptions e;
+  const std::string precision = to_string(o.Get("precision"), "options.precision");
+  if (precision != "fp32" && precision != "bf16") fail("options.precision", "\"fp32\" or \"bf16\"");
+  e.act = precision == "fp32" ? DType::f32 : DType::bf16;
+  e.threads = integer(o, "threads");
+  e.max_tokens = integer(o, "maxTokens");
+  e.max_sequence = integer(o, "maxSequence");
+  e.training = boolean(o, "training");
+  return e;
+}
+
+std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
+  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail(what, "an Int32Array");
+  const Napi::Int32Array a = v.As<Napi::Int32Array>();
+  return {a.Data(), a.Data() + a.ElementLength()};
+}
+
+Batch to_batch(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "batch");
+  return {to_int32s(o.Get("inputIds"), "batch.inputIds"), to_int32s(o.Get("targets"), "batch.targets"),
+          to_int32s(o.Get("offsets"), "batch.offsets")};
+}
+
+OptimizerOptions to_optimizer(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "options");
+  OptimizerOptions r;
+  r.learning_rate = float(number(o, "learningRate"));
+  r.weight_decay = float(number(o, "weightDecay"));
+  r.max_grad_norm = float(number(o, "maxGradNorm"));
+  r.beta1 = float(number_or(o, "beta1", 0.9));
+  r.beta2 = float(number_or(o, "beta2", 0.999));
+  r.epsilon = float(number_or(o, "epsilon", 1e-8));
+  return r;
+}
+
+Sampling to_sampling(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "sampling");
+  return {float(number(o, "temperature")), integer(o, "topK"), float(number(o, "topP")), uint64_t(integer(o, "seed"))};
+}
+
+TensorMap to_tensors(const Napi::Value& v, const char* what) {
+  const Napi::Object map = to_object(v, what);
+  const Napi::Env env = v.Env();
+  const Napi::Function from = env.Global().Get("Array").As<Napi::Object>().Get("from").As<Napi::Function>();
+  const Napi::Array entries = from.Call(env.Global().Get("Array"), {map}).As<Napi::Array>();
+  TensorMap tensors;
+  for (uint32_t i = 0; i < entries.Length(); i++) {
+    const Napi::Object entry = to_object(entries.Get(i), what), t = to_object(entry.Get(1u), what);
+    const Napi::Value shape = t.Get("shape"), data = t.Get("data");
+    if (!shape.IsArray() || shape.As<Napi::Array>().Length() != 2) fail(what, "tensors with two dimensions");
+    if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
+      fail(what, "tensors with Float32Array data");
+    }
+    const Napi::Float32Array values = data.As<Napi::Float32Array>();
+    TensorF32 tensor{int64_t(to_number(shape.As<Napi::Array>().Get(0u), what)),
+                     int64_t(to_number(shape.As<Napi::Array>().Get(1u), what)),
+                     {values.Data(), values.Data() + values.ElementLength()}};
+    if (tensor.rows * tensor.cols != int64_t(tensor.data.size())) fail(what, "data of the size that the shape says");
+    tensors[to_string(entry.Get(0u), what)] = std::move(tensor);
+  }
+  return tensors;
+}
+
+TensorMap unflatten(const AdapterLayout& layout, const float* flat) {
+  TensorMap tensors;
+  const int64_t r = layout.rank();
+  for (const AdapterSite& s : layout.sites()) {
+    const float *a = flat + s.a_offset, *b = flat + s.b_offset;
+    tensors[s.name + ".lora_A.weight"] = {r, s.in, {a, a + r * s.in}};
+    tensors[s.name + ".lora_B.weight"] = {s.out, r, {b, b + s.out * r}};
+  }
+  return tensors;
+}
+
+void flatten(const AdapterLayout& layout, const TensorMap& tensors, float* flat) {
+  const auto find = [&](const std::string& name, int64_t rows, int64_t cols) -> const TensorF32& {
+    const auto it = tensors.find(name);
+    if (it == tensors.end()) throw Error("E_ADAPTER", "Adapter tensor " + name + " is missing.", name);
+    if (it->second.rows != rows || it->second.cols != cols) {
+      throw Error("E_ADAPTER", "Adapter tensor " + name + " has shape [" + std::to_string(it->second.rows) + ", " +
+                                   std::to_string(it->second.cols) + "], expected [" + std::to_string(rows) + ", " +
+                                   std::to_string(cols) + "].",
+                  name);
+    }
+    return it->second;
+  };
+  const int64_t r = layout.rank();
+  TensorMap known;
+  std::vector<std::pair<const TensorF32*, int64_t>> copies;
+  for (const AdapterSite& s : layout.sites()) {
+    copies.emplace_back(&find(s.name + ".lora_A.weight", r, s.in), s.a_offset);
+    copies.emplace_back(&find(s.name + ".lora_B.weight", s.out, r), s.b_offset);
+    known[s.name + ".lora_A.weight"];
+    known[s.name + ".lora_B.weight"];
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (!known.contains(name)) throw Error("E_ADAPTER", "Adapter tensor " + name + " belongs to no target module.", name);
+  }
+  // Nothing is changed before everything was found right.
+  for (const auto& [tensor, offset] : copies) std::memcpy(flat + offset, tensor->data.data(), tensor->data.size() * 4);
+}
+
+Napi::Value from_tensors(Napi::Env env, const TensorMap& tensors) {
+  const Napi::Object map = env.Global().Get("Map").As<Napi::Function>().New({});
+  const Napi::Function set = map.Get("set").As<Napi::Function>();
+  for (const auto& [name, t] : tensors) {
+    const Napi::HandleScope scope(env);
+    Napi::Array shape = Napi::Array::New(env, 2);
+    shape.Set(0u, double(t.rows));
+    shape.Set(1u, double(t.cols));
+    Napi::Float32Array data = Napi::Float32Array::New(env, t.data.size());
+    std::memcpy(data.Data(), t.data.data(), t.data.size() * 4);
+    Napi::Object tensor = Napi::Object::New(env);
+    tensor.Set("shape", shape);
+    tensor.Set("data", data);
+    set.Call(map, {Napi::String::New(env, name), tensor});
+  }
+  return map;
+}
+
+}  // namespace lowrank::addon

@@ -1,0 +1,88 @@
+#include "addon/worker.h"
+
+#include <new>
+
+#include "base/error.h"
+
+namespace lowrank::addon {
+
+Napi::Value to_js_error(Napi::Env env, const std::exception_ptr& thrown) {
+  const auto make = [&](const std::string& code, const std::string& message, const std::string& where) {
+    Napi::Error error = Napi::Error::New(env, message);
+    error.Set("code", code);
+    if (!where.empty()) error.Set("where", where);
+    return error.Value();
+  };
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const Error& e) {
+    return make(e.code, e.what(), e.where);
+  } catch (const Napi::Error& e) {
+    return e.Value();
+  } catch (const std::bad_alloc&) {
+    return make("E_MEMORY", "The system has no memory left. Use a smaller batch size or sequence length.", "");
+  } catch (const std::exception& e) {
+    return make("E_INTERNAL", e.what(), "");
+  }
+}
+
+Worker::Worker(Napi::Env env)
+    : settle_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "lowrank", 0, 1)) {
+  settle_.Unref(env);  // an idle engine does not keep the process alive
+  thread_ = std::thread([this] { run(); });
+}
+
+Worker::~Worker() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+  settle_.Release();
+}
+
+Napi::Promise Worker::post(Napi::Env env, Work work) {
+  auto deferred = Napi::Promise::Deferred::New(env);
+  const Napi::Promise promise = deferred.Promise();
+  if (pending_++ == 0) settle_.Ref(env);
+  {
+    std::lock_guard lock(mutex_);
+    queue_.push_back({std::move(work), deferred});
+  }
+  wake_.notify_one();
+  return promise;
+}
+
+void Worker::run() {
+  for (;;) {
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    Job job = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+
+    Result result;
+    std::exception_ptr thrown;
+    try {
+      result = job.work();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    settle_.NonBlockingCall([this, deferred = job.deferred, result = std::move(result), thrown](Napi::Env env, Napi::Function) {
+      if (--pending_ == 0) settle_.Unref(env);
+      if (thrown) {
+        deferred.Reject(to_js_error(env, thrown));
+        return;
+      }
+      try {
+        deferred.Resolve(result ? result(env) : env.Undefined());
+      } catch (...) {
+        deferred.Reject(to_js_error(env, std::current_exception()));
+      }
+    });
+  }
+}
+
+}  // namespace lowrank::addon

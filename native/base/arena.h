@@ -1,0 +1,40 @@
+// One block of memory, planned item by item before anything is allocated, mapped once and never freed inside a run.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace lowrank {
+
+struct MemoryItem {
+  std::string name;
+  int64_t bytes = 0;
+};
+
+class Arena {
+ public:
+  Arena() = default;
+  ~Arena();
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  // Reserves bytes under an item's name; the offset is a multiple of 64. Before commit() only.
+  int64_t reserve(const std::string& item, int64_t bytes);
+
+  // Maps the memory (zero-filled, huge pages where the system grants them). Error E_MEMORY where there is not enough.
+  void commit();
+
+  void* at(int64_t offset) const { return base_ + offset; }
+  template <class T>
+  T* at(int64_t offset) const { return reinterpret_cast<T*>(base_ + offset); }
+
+  int64_t total_bytes() const { return total_; }
+  const std::vector<MemoryItem>& items() const { return items_; }
+
+ private:
+  char* base_ = nullptr;
+  int64_t total_ = 0;
+  std::vector<MemoryItem> items_;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,52 @@
+#include "model/adapter.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/error.h"
+#include "base/rng.h"
+
+namespace lowrank {
+
+namespace {
+constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout streams, which count up from 0
+}
+
+float AdapterSpec::scale() const { return float(rslora ? alpha / std::sqrt(double(rank)) : alpha / double(rank)); }
+
+AdapterLayout::AdapterLayout(const ModelConfig& c, const AdapterSpec& spec) : rank_(spec.rank) {
+  if (spec.rank < 1) throw Error("E_RANK", "The LoRA rank is " + std::to_string(spec.rank) + ", expected at least 1.", "lora_r");
+  std::set<std::string> wanted(spec.targets.begin(), spec.targets.end());
+  const Architecture& a = find_architecture(c.model_type);
+  lookup_.assign(size_t(c.layers * kSites), -1);
+  for (int64_t l = 0; l < c.layers; l++) {
+    for (int s = 0; s < kSites; s++) {
+      const std::string name = linear_name(a, l, Site(s));
+      if (wanted.erase(name) == 0) continue;
+      const auto [out, in] = linear_shape(c, Site(s));
+      lookup_[size_t(l * kSites + s)] = int(sites_.size());
+      sites_.push_back({name, l, Site(s), out, in, elements_, elements_ + rank_ * in});
+      elements_ += rank_ * (in + out);
+    }
+  }
+  if (!wanted.empty()) {
+    throw Error("E_TARGET", "Target module \"" + *wanted.begin() + "\" is not a linear of this model.", *wanted.begin());
+  }
+  if (sites_.empty()) throw Error("E_TARGET", "No target modules were given.", "target_modules");
+}
+
+void init_adapter(const AdapterLayout& layout, uint64_t seed, float* parameters) {
+  std::fill(parameters, parameters + layout.elements(), 0.f);
+  for (size_t i = 0; i < layout.sites().size(); i++) {
+    const AdapterSite& s = layout.sites()[i];
+    const float bound = 1.f / std::sqrt(float(s.in));
+    float* a = parameters + s.a_offset;
+    for (int64_t j = 0; j < layout.rank() * s.in; j++) {
+      const auto words = philox(seed, kInitStream + i, uint64_t(j) / 4);
+      a[j] = bound * (2 * uniform01(words[size_t(j % 4)]) - 1);
+    }
+  }
+}
+
+}  // namespace lowrank

@@ -1,0 +1,52 @@
+// LoRA adapters of a model: which linears carry one, and their parameters in one flat f32 buffer
+// (A (R, I) then B (O, R) for each, in order of use), so that gradients and optimizer state are buffers of the same layout.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "model/architecture.h"
+#include "ops/backend.h"
+
+namespace lowrank {
+
+struct AdapterSpec {
+  int64_t rank = 0;
+  double alpha = 1, dropout = 0;
+  bool rslora = false;
+  std::vector<std::string> targets;  // full module names
+  uint64_t seed = 0;
+
+  float scale() const;  // alpha / r, or alpha / sqrt(r) (rank-stabilised, Kalajdzievski 2023)
+};
+
+struct AdapterSite {
+  std::string name;  // of the module
+  int64_t layer = 0;
+  Site site = Site::q;
+  int64_t out = 0, in = 0;
+  int64_t a_offset = 0, b_offset = 0;  // in elements of the flat buffer
+};
+
+class AdapterLayout {
+ public:
+  AdapterLayout() = default;
+  AdapterLayout(const ModelConfig&, const AdapterSpec&);  // Error E_TARGET where a target is no linear of the model
+
+  const std::vector<AdapterSite>& sites() const { return sites_; }
+  int64_t elements() const { return elements_; }
+  int64_t rank() const { return rank_; }
+  bool empty() const { return sites_.empty(); }
+  int index(int64_t layer, Site site) const {  // -1: no adapter there
+    return sites_.empty() ? -1 : lookup_[size_t(layer * kSites + int(site))];
+  }
+
+ private:
+  std::vector<AdapterSite> sites_;
+  std::vector<int> lookup_;
+  int64_t elements_ = 0, rank_ = 0;
+};
+
+// PEFT's default: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero.
+void init_adapter(const AdapterLayout&, uint64_t seed, float* parameters);
+
+}  // namespace lowrank

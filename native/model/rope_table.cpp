@@ -1,0 +1,66 @@
+#include "model/rope_table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace lowrank {
+
+namespace {
+
+// Frequency of pair i, before the angle is rounded to f32 as transformers does.
+std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
+  const RopeScaling& s = c.rope_scaling;
+  const int64_t half = c.head_dim / 2;
+  double base = c.rope_theta;
+  if (s.type == RopeScaling::Type::dynamic) {
+    // NTK-aware scaling: the base grows once a sequence is longer than the trained context.
+    const double trained = double(s.original_max_positions > 0 ? s.original_max_positions : c.max_positions);
+    const double seen = std::max(double(length), trained), d = double(c.head_dim);
+    base *= std::pow(s.factor * seen / trained - (s.factor - 1), d / (d - 2));
+  }
+  std::vector<float> frequencies(static_cast<size_t>(half));
+  for (int64_t i = 0; i < half; i++) {
+    double f = 1.0 / std::pow(base, 2.0 * double(i) / double(c.head_dim));
+    if (s.type == RopeScaling::Type::linear) f /= s.factor;
+    if (s.type == RopeScaling::Type::llama3) {
+      // Long wavelengths are stretched by the factor, short ones kept, those between interpolated (Llama 3.1).
+      const double trained = double(s.original_max_positions), wave = 2 * std::numbers::pi / f;
+      if (wave > trained / s.low_freq_factor) {
+        f /= s.factor;
+      } else if (wave >= trained / s.high_freq_factor) {
+        const double smooth = (trained / wave - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+        f = (1 - smooth) * f / s.factor + smooth * f;
+      }
+    }
+    frequencies[size_t(i)] = float(f);
+  }
+  return frequencies;
+}
+
+}  // namespace
+
+RopeTable::RopeTable(const ModelConfig& config, int64_t positions) : config_(config), positions_(positions) {
+  cos_.resize(size_t(positions * config.head_dim / 2));
+  sin_.resize(cos_.size());
+  fill(0);
+}
+
+void RopeTable::use_length(int64_t length) {
+  if (config_.rope_scaling.type == RopeScaling::Type::dynamic && length != filled_for_) fill(length);
+}
+
+void RopeTable::fill(int64_t length) {
+  const auto frequencies = inverse_frequencies(config_, length);
+  const size_t half = frequencies.size();
+  for (size_t p = 0; p < size_t(positions_); p++) {
+    for (size_t i = 0; i < half; i++) {
+      const float angle = float(p) * frequencies[i];
+      cos_[p * half + i] = float(std::cos(double(angle)));
+      sin_[p * half + i] = float(std::sin(double(angle)));
+    }
+  }
+  filled_for_ = length;
+}
+
+}  // namespace lowrank

@@ -1,0 +1,87 @@
+// Setting up an engine; the training step is in step.cpp, generation in generate.cpp.
+#include "train/engine.h"
+
+#include <cmath>
+
+#include "cpu/cpu.h"
+
+namespace lowrank {
+
+namespace {
+
+void check_options(const EngineOptions& o) {
+  if (o.threads < 1 || o.max_tokens < 1 || o.max_sequence < 1) {
+    throw Error("E_OPTIONS", "threads, maxTokens and maxSequence must be at least 1.");
+  }
+}
+
+void check_adapter_spec(const AdapterSpec& s) {
+  if (!(s.dropout >= 0 && s.dropout < 1)) {
+    throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
+  }
+}
+
+}  // namespace
+
+std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options) {
+  check_options(options);
+  check_source(source);
+  const AdapterLayout adapters = spec ? AdapterLayout(source.config, *spec) : AdapterLayout();
+  const auto backend = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
+  Arena arena;
+  Layout layout(arena, source.config, adapters, spec, options, *backend);
+  std::vector<MemoryItem> items;
+  int64_t weights = 0;
+  for (const auto& t : source.tensors) weights += t.bytes;
+  items.push_back({"weights (mapped)", weights});
+  items.insert(items.end(), arena.items().begin(), arena.items().end());
+  return items;
+}
+
+Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options)
+    : config_(source.config),
+      options_(options),
+      spec_(spec ? *spec : AdapterSpec()),
+      adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
+      weights_(source),
+      rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
+  check_options(options);
+  if (spec) check_adapter_spec(*spec);
+  if (options.training && !spec) throw Error("E_OPTIONS", "Training needs an adapter.");
+  backend_ = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
+  layout_ = std::make_unique<Layout>(arena_, config_, adapters_, spec, options_, *backend_);
+  arena_.commit();
+  backend_->set_workspace(arena_.at(layout_->workspace), layout_->workspace_bytes);
+  if (spec) init_adapter(adapters_, spec->seed, parameters());
+}
+
+float* Engine::training_buffer(int64_t offset) {
+  if (!options_.training) throw Error("E_STATE", "This engine was opened without training.");
+  return arena_.at<float>(offset);
+}
+
+std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
+  for (const AdapterSite& s : adapters_.sites()) {
+    if (s.name != module) continue;
+    const Weight w = weights_.blocks[size_t(s.layer)].linears[int(s.site)].w;
+    const float* a = arena_.at<float>(layout_->parameters) + s.a_offset;
+    const float* b = arena_.at<float>(layout_->parameters) + s.b_offset;
+    const float scale = spec_.scale();
+    std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(w.dtype)));
+    std::vector<float> delta(static_cast<size_t>(s.in));
+    for (int64_t o = 0; o < s.out; o++) {
+      std::fill(delta.begin(), delta.end(), 0.f);
+      for (int64_t r = 0; r < adapters_.rank(); r++) {
+        const float f = b[o * adapters_.rank() + r];
+        for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[r * s.in + i];
+      }
+      for (int64_t i = 0; i < s.in; i++) {
+        store_f32(bytes.data(), w.dtype, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);
+      }
+    }
+    return bytes;
+  }
+  throw Error("E_TARGET", "Module \"" + module + "\" has no adapter.", module);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,113 @@
+// One model with at most one adapter: training step, evaluation and generation. Not thread-safe: one thread owns it.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "model/adapter.h"
+#include "model/rope_table.h"
+#include "model/weights.h"
+#include "ops/backend.h"
+#include "train/layout.h"
+#include "train/sampling.h"
+
+namespace lowrank {
+
+// Ragged sequences one after the other. targets[i]: token to be predicted at token i, or kIgnore.
+struct Batch {
+  std::vector<int32_t> ids, targets, offsets;
+};
+constexpr int32_t kIgnore = -100;
+
+struct OptimizerOptions {
+  float learning_rate = 0, weight_decay = 0, max_grad_norm = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+};
+
+// What an engine with these options will hold, item by item; nothing is allocated or opened.
+std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpec*, const EngineOptions&);
+
+class Engine {
+ public:
+  Engine(const ModelSource&, const AdapterSpec*, const EngineOptions&);
+
+  int64_t trainable_parameters() const { return adapters_.elements(); }
+  int64_t base_parameters() const { return weights_.parameters; }
+
+  // gradients += loss_scale * d(sum of token losses); returns that sum. Error E_BATCH.
+  double forward_backward(const Batch&, float loss_scale, uint64_t rng_stream);
+  // Clips to the global norm, AdamW, gradients = 0; returns the norm before clipping. Not finite: nothing is applied.
+  double optimizer_step(const OptimizerOptions&);
+  double evaluate(const Batch&);
+  std::vector<float> logits(const Batch&);  // (M, V)
+
+  int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&);
+  int32_t generate_next(int32_t token);
+
+  // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. Error E_TARGET for an unknown module.
+  std::vector<uint8_t> merged_weight(const std::string& module) const;
+
+  const AdapterLayout& adapters() const { return adapters_; }
+  // Flat buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).
+  float* parameters() { return arena_.at<float>(layout_->parameters); }
+  float* gradients() { return training_buffer(layout_->gradients); }
+  float* adam_m() { return training_buffer(layout_->adam_m); }
+  float* adam_v() { return training_buffer(layout_->adam_v); }
+  int64_t optimizer_steps() const { return steps_; }
+  void set_optimizer_steps(int64_t steps) { steps_ = steps; }
+
+ private:
+  // The sequences an operation works on, and the rows of the batch that are supervised.
+  struct Tokens {
+    const int32_t *ids, *positions, *q_offsets, *kv_offsets;
+    int64_t count, sequences;
+  };
+  enum class Mode { train, evaluate, generate };
+
+  float* training_buffer(int64_t offset);
+  Mat mat(int64_t offset, DType dtype, int64_t rows, int64_t cols) const {
+    return Mat(arena_.at(offset), dtype, rows, cols);
+  }
+  Mat act(int64_t offset, int64_t rows, int64_t cols) const { return mat(offset, options_.act, rows, cols); }
+  Mat f32(int64_t offset, int64_t rows, int64_t cols) const { return mat(offset, DType::f32, rows, cols); }
+
+  const BlockOffsets& saved(int64_t layer) const { return layout_->blocks[options_.training ? size_t(layer) : 0]; }
+  Lora lora(int64_t layer, Site, uint64_t rng_stream, bool train) const;
+  void linear_fwd(int64_t layer, Site, const Mat& x, const Mat& y, bool accumulate);
+  void linear_bwd(int64_t layer, Site, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate);
+  bool has_adapter(int64_t layer, Site s) const { return adapters_.index(layer, s) >= 0; }
+  bool needs_gradient_below(int64_t layer) const;
+
+  AttentionShape attention_shape(const Tokens&) const;
+  void check_batch(const Batch&) const;
+  Tokens prepare(const Batch&);
+  void forward(const Tokens&, Mode);
+  void block_forward(int64_t layer, const Tokens&, Mode);
+  void block_backward(int64_t layer, const Tokens&);
+  // Loss over the supervised rows; with loss_scale > 0 the gradient of the residual stream too.
+  double head(const Batch&, float loss_scale);
+  int32_t next_token(const int32_t* ids, int64_t n);
+
+  ModelConfig config_;
+  EngineOptions options_;
+  AdapterSpec spec_;
+  AdapterLayout adapters_;
+  ModelWeights weights_;
+  RopeTable rope_;
+  std::unique_ptr<Backend> backend_;
+  Arena arena_;
+  std::unique_ptr<Layout> layout_;
+
+  std::vector<int32_t> positions_, supervised_, labels_;
+  uint64_t rng_stream_ = 0;
+  bool dropout_on_ = false;
+  int64_t steps_ = 0;
+
+  Sampling sampling_;
+  int64_t cached_ = -1;      // tokens in the key/value cache; -1: no generation started
+  uint64_t generated_ = 0;
+  int32_t q_offsets_[2] = {0, 0}, kv_offsets_[2] = {0, 0};
+  std::vector<float> logits_;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,85 @@
+#include "train/layout.h"
+
+#include <algorithm>
+
+namespace lowrank {
+
+OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec, const EngineOptions& o) {
+  OpLimits limits;
+  limits.tokens = o.max_tokens;
+  limits.kv_tokens = std::max(o.max_tokens, o.max_sequence);
+  limits.max_sequence = o.max_sequence;
+  limits.features = std::max({c.dim, c.mlp_dim, c.heads * c.head_dim});
+  limits.model_dim = c.dim;
+  limits.vocab = c.vocab;
+  limits.rank = adapters.rank();
+  limits.heads = c.heads;
+  limits.kv_heads = c.kv_heads;
+  limits.head_dim = c.head_dim;
+  limits.act = o.act;
+  limits.training = o.training;
+  limits.dropout = spec && spec->dropout > 0;
+  return limits;
+}
+
+Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec,
+               const EngineOptions& o, const Backend& backend) {
+  const int64_t m = o.max_tokens, act = dtype_bytes(o.act), f32 = 4;
+  const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
+
+  parameters = arena.reserve("adapters", adapters.elements() * f32);
+  if (o.training) {
+    gradients = arena.reserve("gradients", adapters.elements() * f32);
+    adam_m = arena.reserve("optimizer", adapters.elements() * f32);
+    adam_v = arena.reserve("optimizer", adapters.elements() * f32);
+  }
+
+  const std::string saved = "activations", buffers = "buffers";
+  residual = arena.reserve(buffers, m * c.dim * f32);
+  h = arena.reserve(buffers, m * c.dim * act);
+  a = arena.reserve(buffers, m * c.mlp_dim * act);
+  blocks.resize(size_t(o.training ? c.layers : 1));
+  for (size_t l = 0; l < blocks.size(); l++) {
+    BlockOffsets& b = blocks[l];
+    b.x = arena.reserve(saved, m * c.dim * act);
+    b.attention_rstd = arena.reserve(saved, m * f32);
+    b.q = arena.reserve(saved, m * q_dim * act);
+    b.k = arena.reserve(saved, m * kv_dim * act);
+    b.v = arena.reserve(saved, m * kv_dim * act);
+    b.o = arena.reserve(saved, m * q_dim * act);
+    b.lse = arena.reserve(saved, m * c.heads * f32);
+    b.x_mid = arena.reserve(saved, m * c.dim * act);
+    b.mlp_rstd = arena.reserve(saved, m * f32);
+    b.g = arena.reserve(saved, m * c.mlp_dim * act);
+    b.u = arena.reserve(saved, m * c.mlp_dim * act);
+    for (int s = 0; s < kSites; s++) b.lora_u[s] = -1;
+  }
+  for (const AdapterSite& site : adapters.sites()) {
+    int64_t& offset = blocks[o.training ? size_t(site.layer) : 0].lora_u[int(site.site)];
+    if (offset < 0) offset = arena.reserve(saved, m * adapters.rank() * act);
+  }
+
+  head_x = arena.reserve(buffers, m * c.dim * f32);
+  head_h = arena.reserve(buffers, m * c.dim * act);
+  head_saved = arena.reserve(buffers, m * c.dim * act);
+  head_rstd = arena.reserve(buffers, m * f32);
+  if (o.training) {
+    head_dh = arena.reserve(buffers, m * c.dim * f32);
+    d_residual = arena.reserve(buffers, m * c.dim * f32);
+    dy = arena.reserve(buffers, m * c.dim * act);
+    dh = arena.reserve(buffers, m * c.dim * f32);
+    da = arena.reserve(buffers, m * c.mlp_dim * act);
+    d_o = arena.reserve(buffers, m * q_dim * act);
+    dq = arena.reserve(buffers, m * q_dim * act);
+    dk = arena.reserve(buffers, m * kv_dim * act);
+    dv = arena.reserve(buffers, m * kv_dim * act);
+  }
+
+  cache_k = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
+  cache_v = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
+
+  workspace_bytes = backend.workspace_bytes(op_limits(c, adapters, spec, o));
+  workspace = arena.reserve("workspace", workspace_bytes);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,52 @@
+// The memory plan: every buffer of an engine, placed in one arena before anything is allocated.
+#pragma once
+#include <vector>
+
+#include "base/arena.h"
+#include "model/adapter.h"
+#include "ops/backend.h"
+
+namespace lowrank {
+
+struct EngineOptions {
+  DType act = DType::f32;
+  int64_t threads = 1, max_tokens = 0, max_sequence = 0;
+  bool training = false;
+};
+
+// Offsets of what one block keeps from the forward pass for its backward pass.
+struct BlockOffsets {
+  int64_t x, attention_rstd;   // (M, C) act: block input; (M) f32
+  int64_t q, k, v, o, lse;     // (M, H*D), (M, G*D) x2, (M, H*D) act; (M, H) f32
+  int64_t x_mid, mlp_rstd;     // (M, C) act: input of the MLP's norm; (M) f32
+  int64_t g, u;                // (M, F) act
+  int64_t lora_u[kSites];      // (M, R) act where the linear has an adapter
+};
+
+struct Layout {
+  // adapters: flat buffers of AdapterLayout
+  int64_t parameters = 0, gradients = 0, adam_m = 0, adam_v = 0;
+  // forward
+  int64_t residual = 0;        // (M, C) f32, the running residual stream
+  int64_t h = 0;               // (M, C) act, a norm's output
+  int64_t a = 0;               // (M, F) act, SwiGLU's output
+  std::vector<BlockOffsets> blocks;  // one per layer in training, else one that all layers share
+  // head, for the supervised rows
+  int64_t head_x = 0, head_h = 0, head_saved = 0, head_rstd = 0, head_dh = 0;
+  // backward
+  int64_t d_residual = 0;      // (M, C) f32
+  int64_t dy = 0;              // (M, C) act: d_residual rounded for the products
+  int64_t dh = 0;              // (M, C) f32: gradient of a norm's output
+  int64_t da = 0;              // (M, F) act
+  int64_t d_o = 0, dq = 0, dk = 0, dv = 0;
+  // generation
+  int64_t cache_k = 0, cache_v = 0;  // (L, S, G*D) act
+  // operations' scratch
+  int64_t workspace = 0, workspace_bytes = 0;
+
+  Layout(Arena&, const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&, const Backend&);
+};
+
+OpLimits op_limits(const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&);
+
+}  // namespace lowrank

@@ -1,0 +1,279 @@
+// The training step. It reads like the algorithm: each line is one operation of ops/backend.h.
+#include <algorithm>
+#include <cmath>
+
+#include "train/engine.h"
+
+namespace lowrank {
+
+void Engine::check_batch(const Batch& b) const {
+  const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
+  const int64_t m = int64_t(b.ids.size());
+  if (m < 1 || b.targets.size() != b.ids.size()) fail("inputIds and targets must have the same length of at least 1");
+  if (m > options_.max_tokens) {
+    fail(std::to_string(m) + " tokens, but the engine was opened for " + std::to_string(options_.max_tokens) + " (maxTokens)");
+  }
+  if (b.offsets.size() < 2 || b.offsets.front() != 0 || b.offsets.back() != m) {
+    fail("offsets must start at 0 and end at the number of tokens");
+  }
+  for (size_t s = 0; s + 1 < b.offsets.size(); s++) {
+    const int64_t n = int64_t(b.offsets[s + 1]) - b.offsets[s];
+    if (n < 1) fail("sequence " + std::to_string(s) + " is empty");
+    if (n > options_.max_sequence) {
+      fail("sequence " + std::to_string(s) + " has " + std::to_string(n) + " tokens, but the engine was opened for " +
+           std::to_string(options_.max_sequence) + " (maxSequence)");
+    }
+  }
+  for (int64_t i = 0; i < m; i++) {
+    const int32_t id = b.ids[size_t(i)], t = b.targets[size_t(i)];
+    if (id < 0 || id >= config_.vocab || (t != kIgnore && (t < 0 || t >= config_.vocab))) {
+      fail("token " + std::to_string(id < 0 || id >= config_.vocab ? id : t) + " is outside the vocabulary of " +
+           std::to_string(config_.vocab) + ": the tokenizer does not belong to this model");
+    }
+  }
+}
+
+Engine::Tokens Engine::prepare(const Batch& b) {
+  check_batch(b);
+  const int64_t m = int64_t(b.ids.size()), sequences = int64_t(b.offsets.size()) - 1;
+  positions_.resize(size_t(m));
+  int64_t longest = 0;
+  for (int64_t s = 0; s < sequences; s++) {
+    const int32_t begin = b.offsets[size_t(s)], end = b.offsets[size_t(s + 1)];
+    for (int32_t i = begin; i < end; i++) positions_[size_t(i)] = i - begin;
+    longest = std::max<int64_t>(longest, end - begin);
+  }
+  rope_.use_length(longest);
+  return {b.ids.data(), positions_.data(), b.offsets.data(), b.offsets.data(), m, sequences};
+}
+
+AttentionShape Engine::attention_shape(const Tokens& t) const {
+  return {config_.heads, config_.kv_heads, config_.head_dim, 1.f / std::sqrt(float(config_.head_dim)),
+          t.q_offsets,   t.kv_offsets,     t.sequences};
+}
+
+Lora Engine::lora(int64_t layer, Site site, uint64_t rng_stream, bool train) const {
+  const int i = adapters_.index(layer, site);
+  const AdapterSite& s = adapters_.sites()[size_t(i)];
+  Lora l;
+  l.a = arena_.at<float>(layout_->parameters) + s.a_offset;
+  l.b = arena_.at<float>(layout_->parameters) + s.b_offset;
+  if (options_.training) {
+    l.da = arena_.at<float>(layout_->gradients) + s.a_offset;
+    l.db = arena_.at<float>(layout_->gradients) + s.b_offset;
+  }
+  l.rank = adapters_.rank();
+  l.scale = spec_.scale();
+  if (train && spec_.dropout > 0) {
+    l.dropout = {float(spec_.dropout), spec_.seed, rng_stream * adapters_.sites().size() + uint64_t(i)};
+  }
+  return l;
+}
+
+void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bool accumulate) {
+  const LinearWeights& w = weights_.blocks[size_t(layer)].linears[int(site)];
+  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate};
+  Lora l;
+  if (has_adapter(layer, site)) {
+    l = lora(layer, site, rng_stream_, dropout_on_);
+    args.lora = &l;
+    args.u = act(saved(layer).lora_u[int(site)], x.rows, l.rank);
+  }
+  backend_->linear_fwd(args);
+}
+
+void Engine::linear_bwd(int64_t layer, Site site, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) {
+  const LinearWeights& w = weights_.blocks[size_t(layer)].linears[int(site)];
+  LinearBwdArgs args{.dy = dy, .x = x, .w = w.w, .lora = nullptr, .u = {}, .dx = dx, .accumulate = accumulate};
+  Lora l;
+  if (has_adapter(layer, site)) {
+    l = lora(layer, site, rng_stream_, dropout_on_);
+    args.lora = &l;
+    args.u = act(saved(layer).lora_u[int(site)], dy.rows, l.rank);
+  }
+  if (dx || args.lora) backend_->linear_bwd(args);
+}
+
+// Whether anything below this layer's input has parameters to train.
+bool Engine::needs_gradient_below(int64_t layer) const {
+  for (int64_t l = 0; l < layer; l++) {
+    for (int s = 0; s < kSites; s++) {
+      if (has_adapter(l, Site(s))) return true;
+    }
+  }
+  return false;
+}
+
+void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
+  const BlockWeights& w = weights_.blocks[size_t(layer)];
+  const BlockOffsets& b = saved(layer);
+  const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
+                kv_dim = config_.kv_heads * config_.head_dim;
+  const bool train = mode == Mode::train;
+  const float eps = float(config_.norm_eps);
+  const Mat x = f32(layout_->residual, m, c), h = act(layout_->h, m, c), q = act(b.q, m, q_dim), o = act(b.o, m, q_dim);
+
+  // Keys and values go straight into the cache when generating.
+  Mat k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), keys = k, values = v;
+  if (mode == Mode::generate) {
+    const int64_t past = t.kv_offsets[1] - m, layer_offset = layer * options_.max_sequence * kv_dim * dtype_bytes(options_.act);
+    keys = act(layout_->cache_k + layer_offset, t.kv_offsets[1], kv_dim);
+    values = act(layout_->cache_v + layer_offset, t.kv_offsets[1], kv_dim);
+    k = keys.slice(past, m);
+    v = values.slice(past, m);
+  }
+
+  // x += o_proj(attention(rope(q), rope(k), v)),  q, k, v = linears of norm(x)
+  backend_->norm_fwd({x, w.attention_norm, eps, h, train ? arena_.at<float>(b.attention_rstd) : nullptr, train ? act(b.x, m, c) : Mat()});
+  linear_fwd(layer, Site::q, h, q, false);
+  linear_fwd(layer, Site::k, h, k, false);
+  linear_fwd(layer, Site::v, h, v, false);
+  backend_->rope({q, t.positions, rope_.cos(), rope_.sin(), config_.heads, config_.head_dim, false});
+  backend_->rope({k, t.positions, rope_.cos(), rope_.sin(), config_.kv_heads, config_.head_dim, false});
+  backend_->attention_fwd({attention_shape(t), q, keys, values, o, train ? arena_.at<float>(b.lse) : nullptr});
+  linear_fwd(layer, Site::o, o, x, true);
+
+  // x += down_proj(silu(gate) * up),  gate, up = linears of norm(x)
+  const Mat g = act(b.g, m, config_.mlp_dim), u = act(b.u, m, config_.mlp_dim), a = act(layout_->a, m, config_.mlp_dim);
+  backend_->norm_fwd({x, w.mlp_norm, eps, h, train ? arena_.at<float>(b.mlp_rstd) : nullptr, train ? act(b.x_mid, m, c) : Mat()});
+  linear_fwd(layer, Site::gate, h, g, false);
+  linear_fwd(layer, Site::up, h, u, false);
+  backend_->swiglu_fwd({g, u, a});
+  linear_fwd(layer, Site::down, a, x, true);
+}
+
+// Takes the gradient of the block's output from d_residual and leaves that of its input there. The base is frozen: only
+// adapters get gradients, and nothing is computed below the lowest of them.
+void Engine::block_backward(int64_t layer, const Tokens& t) {
+  const BlockWeights& w = weights_.blocks[size_t(layer)];
+  const BlockOffsets& b = saved(layer);
+  const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
+                kv_dim = config_.kv_heads * config_.head_dim, f = config_.mlp_dim;
+  const Mat dx = f32(layout_->d_residual, m, c), dh = f32(layout_->dh, m, c), h = act(layout_->h, m, c);
+  // In f32 the products read the gradient where it is.
+  const Mat dy = options_.act == DType::f32 ? dx : act(layout_->dy, m, c);
+  const auto round_dy = [&] {
+    if (dy.data != dx.data) backend_->cast(dx, dy);
+  };
+
+  // MLP: SwiGLU's output is recomputed where down_proj has an adapter, the norm's output where gate or up has one.
+  const Mat g = act(b.g, m, f), u = act(b.u, m, f), a = act(layout_->a, m, f), da = act(layout_->da, m, f);
+  const Mat x_mid = act(b.x_mid, m, c);
+  const float* mlp_rstd = arena_.at<float>(b.mlp_rstd);
+  round_dy();
+  if (has_adapter(layer, Site::down)) backend_->swiglu_fwd({g, u, a});
+  linear_bwd(layer, Site::down, dy, a, da, false);
+  const Mat dg = g, du = u;  // not needed any more
+  backend_->swiglu_bwd({da, g, u, dg, du});
+  if (has_adapter(layer, Site::gate) || has_adapter(layer, Site::up)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
+  linear_bwd(layer, Site::gate, dg, h, dh, false);
+  linear_bwd(layer, Site::up, du, h, dh, true);
+  backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx});
+
+  // Attention
+  const Mat q = act(b.q, m, q_dim), k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), o = act(b.o, m, q_dim);
+  const Mat d_o = act(layout_->d_o, m, q_dim), dq = act(layout_->dq, m, q_dim), dk = act(layout_->dk, m, kv_dim),
+            dv = act(layout_->dv, m, kv_dim), x = act(b.x, m, c);
+  const float* attention_rstd = arena_.at<float>(b.attention_rstd);
+  const bool below = needs_gradient_below(layer);
+  const bool qkv = has_adapter(layer, Site::q) || has_adapter(layer, Site::k) || has_adapter(layer, Site::v);
+  round_dy();
+  linear_bwd(layer, Site::o, dy, o, below || qkv ? d_o : Mat(), false);
+  if (!below && !qkv) return;
+  backend_->attention_bwd({attention_shape(t), q, k, v, o, d_o, arena_.at<float>(b.lse), dq, dk, dv});
+  backend_->rope({dq, t.positions, rope_.cos(), rope_.sin(), config_.heads, config_.head_dim, true});
+  backend_->rope({dk, t.positions, rope_.cos(), rope_.sin(), config_.kv_heads, config_.head_dim, true});
+  if (qkv) backend_->norm_apply({x, w.attention_norm, attention_rstd, h});
+  linear_bwd(layer, Site::q, dq, h, below ? dh : Mat(), false);
+  linear_bwd(layer, Site::k, dk, h, below ? dh : Mat(), true);
+  linear_bwd(layer, Site::v, dv, h, below ? dh : Mat(), true);
+  if (below) backend_->norm_bwd({dh, x, w.attention_norm, attention_rstd, dx});
+}
+
+void Engine::forward(const Tokens& t, Mode mode) {
+  backend_->embedding_fwd({t.ids, weights_.embedding, f32(layout_->residual, t.count, config_.dim)});
+  for (int64_t l = 0; l < config_.layers; l++) block_forward(l, t, mode);
+}
+
+double Engine::head(const Batch& batch, float loss_scale) {
+  const int64_t m = int64_t(batch.ids.size()), c = config_.dim;
+  supervised_.clear();
+  labels_.clear();
+  for (int64_t i = 0; i < m; i++) {
+    if (batch.targets[size_t(i)] == kIgnore) continue;
+    supervised_.push_back(int32_t(i));
+    labels_.push_back(batch.targets[size_t(i)]);
+  }
+  const int64_t n = int64_t(labels_.size());
+  const bool train = loss_scale > 0;
+  if (train) backend_->zero(f32(layout_->d_residual, m, c));
+  if (n == 0) return 0;
+
+  const Mat x = f32(layout_->head_x, n, c), h = act(layout_->head_h, n, c), kept = act(layout_->head_saved, n, c);
+  float* rstd = arena_.at<float>(layout_->head_rstd);
+  backend_->gather_rows(f32(layout_->residual, m, c), supervised_.data(), x);
+  backend_->norm_fwd({x, weights_.final_norm, float(config_.norm_eps), h, rstd, kept});
+  double loss = 0;
+  const Mat dh = train ? f32(layout_->head_dh, n, c) : Mat();
+  backend_->head({h, weights_.head, labels_.data(), loss_scale, dh, &loss});
+  if (train) {
+    backend_->zero(x);  // becomes the gradient of the gathered rows
+    backend_->norm_bwd({dh, kept, weights_.final_norm, rstd, x});
+    backend_->scatter_rows(x, supervised_.data(), f32(layout_->d_residual, m, c));
+  }
+  return loss;
+}
+
+double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t rng_stream) {
+  training_buffer(0);  // Error E_STATE outside training
+  if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
+  const Tokens t = prepare(batch);
+  rng_stream_ = rng_stream;
+  dropout_on_ = true;
+  forward(t, Mode::train);
+  const double loss = head(batch, loss_scale);
+  if (!labels_.empty()) {
+    for (int64_t l = config_.layers - 1; l >= 0; l--) {
+      bool adapters_here = false;
+      for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
+      if (!adapters_here && !needs_gradient_below(l)) break;
+      block_backward(l, t);
+    }
+  }
+  dropout_on_ = false;
+  return loss;
+}
+
+double Engine::evaluate(const Batch& batch) {
+  const Tokens t = prepare(batch);
+  forward(t, Mode::evaluate);
+  return head(batch, 0);
+}
+
+double Engine::optimizer_step(const OptimizerOptions& o) {
+  const int64_t n = adapters_.elements();
+  float* g = gradients();
+  const double norm = std::sqrt(backend_->sum_squares(g, n));
+  if (std::isfinite(norm)) {
+    // As torch.nn.utils.clip_grad_norm_.
+    const bool clips = o.max_grad_norm > 0 && std::isfinite(o.max_grad_norm);
+    const float factor = clips ? float(std::min(1.0, double(o.max_grad_norm) / (norm + 1e-6))) : 1.f;
+    backend_->adamw({parameters(), adam_m(), adam_v(), g, n, o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay,
+                     factor, ++steps_});
+  }
+  backend_->zero(Mat(g, DType::f32, 1, n));
+  return norm;
+}
+
+std::vector<float> Engine::logits(const Batch& batch) {
+  const Tokens t = prepare(batch);
+  forward(t, Mode::evaluate);
+  const int64_t m = t.count, c = config_.dim;
+  const Mat h = act(layout_->h, m, c);
+  backend_->norm_fwd({f32(layout_->residual, m, c), weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});
+  std::vector<float> out(size_t(m * config_.vocab));
+  backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(out.data(), DType::f32, m, config_.vocab)});
+  return out;
+}
+
+}  // namespace lowrank
