@@ -78,6 +78,11 @@ export interface EngineOptions {
   maxSequence: number;
   /** Whether `forwardBackward` and `optimizerStep` will be called. */
   training: boolean;
+  /**
+   * Gradient checkpointing: so many of the lowest blocks keep only their input and are computed again, bit for bit, in
+   * the backward pass. Default 0.
+   */
+  checkpointedBlocks?: number;
 }
 
 export interface MemoryItem {

@@ -134,6 +134,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.training = boolean(o, "training");
+  e.checkpointed_blocks = int64_t(number_or(o, "checkpointedBlocks", 0));
   return e;
 }
 

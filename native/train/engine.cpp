@@ -10,6 +10,7 @@ namespace lowrank {
 namespace {
 
 void check_options(const EngineOptions& o) {
+  if (o.checkpointed_blocks < 0) throw Error("E_OPTIONS", "checkpointedBlocks must not be negative.");
   if (o.threads < 1 || o.max_tokens < 1 || o.max_sequence < 1) {
     throw Error("E_OPTIONS", "threads, maxTokens and maxSequence must be at least 1.");
   }

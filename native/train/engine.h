@@ -71,7 +71,9 @@ class Engine {
   Mat act(int64_t offset, int64_t rows, int64_t cols) const { return mat(offset, options_.act, rows, cols); }
   Mat f32(int64_t offset, int64_t rows, int64_t cols) const { return mat(offset, DType::f32, rows, cols); }
 
-  const BlockOffsets& saved(int64_t layer) const { return layout_->blocks[options_.training ? size_t(layer) : 0]; }
+  const BlockOffsets& saved(int64_t layer) const { return layout_->saved(layer); }
+  bool checkpointed(int64_t layer) const { return options_.training && layer < layout_->shared_layers; }
+  Mat block_input(int64_t layer, int64_t m) const { return f32(layout_->block_inputs[size_t(layer)], m, config_.dim); }
   Lora lora(int64_t layer, Site, uint64_t rng_stream, bool train) const;
   void linear_fwd(int64_t layer, Site, const Mat& x, const Mat& y, bool accumulate);
   void linear_bwd(int64_t layer, Site, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate);

@@ -34,29 +34,30 @@ Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters
     adam_v = arena.reserve("optimizer", adapters.elements() * f32);
   }
 
-  const std::string saved = "activations", buffers = "buffers";
+  const std::string kept = "activations", buffers = "buffers";
   residual = arena.reserve(buffers, m * c.dim * f32);
   h = arena.reserve(buffers, m * c.dim * act);
   a = arena.reserve(buffers, m * c.mlp_dim * act);
-  blocks.resize(size_t(o.training ? c.layers : 1));
-  for (size_t l = 0; l < blocks.size(); l++) {
-    BlockOffsets& b = blocks[l];
-    b.x = arena.reserve(saved, m * c.dim * act);
-    b.attention_rstd = arena.reserve(saved, m * f32);
-    b.q = arena.reserve(saved, m * q_dim * act);
-    b.k = arena.reserve(saved, m * kv_dim * act);
-    b.v = arena.reserve(saved, m * kv_dim * act);
-    b.o = arena.reserve(saved, m * q_dim * act);
-    b.lse = arena.reserve(saved, m * c.heads * f32);
-    b.x_mid = arena.reserve(saved, m * c.dim * act);
-    b.mlp_rstd = arena.reserve(saved, m * f32);
-    b.g = arena.reserve(saved, m * c.mlp_dim * act);
-    b.u = arena.reserve(saved, m * c.mlp_dim * act);
+  shared_layers = o.training ? std::min(o.checkpointed_blocks, c.layers) : c.layers;
+  for (int64_t l = 0; o.training && l < shared_layers; l++) block_inputs.push_back(arena.reserve(kept, m * c.dim * f32));
+  blocks.resize(slot(c.layers - 1) + 1);
+  for (BlockOffsets& b : blocks) {
+    b.x = arena.reserve(kept, m * c.dim * act);
+    b.attention_rstd = arena.reserve(kept, m * f32);
+    b.q = arena.reserve(kept, m * q_dim * act);
+    b.k = arena.reserve(kept, m * kv_dim * act);
+    b.v = arena.reserve(kept, m * kv_dim * act);
+    b.o = arena.reserve(kept, m * q_dim * act);
+    b.lse = arena.reserve(kept, m * c.heads * f32);
+    b.x_mid = arena.reserve(kept, m * c.dim * act);
+    b.mlp_rstd = arena.reserve(kept, m * f32);
+    b.g = arena.reserve(kept, m * c.mlp_dim * act);
+    b.u = arena.reserve(kept, m * c.mlp_dim * act);
     for (int s = 0; s < kSites; s++) b.lora_u[s] = -1;
   }
   for (const AdapterSite& site : adapters.sites()) {
-    int64_t& offset = blocks[o.training ? size_t(site.layer) : 0].lora_u[int(site.site)];
-    if (offset < 0) offset = arena.reserve(saved, m * adapters.rank() * act);
+    int64_t& offset = blocks[slot(site.layer)].lora_u[int(site.site)];
+    if (offset < 0) offset = arena.reserve(kept, m * adapters.rank() * act);
   }
 
   head_x = arena.reserve(buffers, m * c.dim * f32);

@@ -1,5 +1,6 @@
 // The memory plan: every buffer of an engine, placed in one arena before anything is allocated.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "base/arena.h"
@@ -12,6 +13,9 @@ struct EngineOptions {
   DType act = DType::f32;
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
   bool training = false;
+  // Gradient checkpointing (Chen et al., 2016): so many of the lowest blocks keep their input only and are computed again
+  // in the backward pass, bit for bit.
+  int64_t checkpointed_blocks = 0;
 };
 
 // Offsets of what one block keeps from the forward pass for its backward pass.
@@ -30,7 +34,8 @@ struct Layout {
   int64_t residual = 0;        // (M, C) f32, the running residual stream
   int64_t h = 0;               // (M, C) act, a norm's output
   int64_t a = 0;               // (M, F) act, SwiGLU's output
-  std::vector<BlockOffsets> blocks;  // one per layer in training, else one that all layers share
+  std::vector<BlockOffsets> blocks;  // see saved(); the checkpointed blocks, or all without training, share the first
+  std::vector<int64_t> block_inputs; // (M, C) f32 of each checkpointed block
   // head, for the supervised rows
   int64_t head_x = 0, head_h = 0, head_saved = 0, head_rstd = 0, head_dh = 0;
   // backward
@@ -44,7 +49,15 @@ struct Layout {
   // operations' scratch
   int64_t workspace = 0, workspace_bytes = 0;
 
+  const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
+  int64_t shared_layers = 0;  // the lowest layers share blocks[0]
+
   Layout(Arena&, const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&, const Backend&);
+
+ private:
+  size_t slot(int64_t layer) const {
+    return shared_layers == 0 ? size_t(layer) : size_t(std::max<int64_t>(layer - shared_layers + 1, 0));
+  }
 };
 
 OpLimits op_limits(const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&);

@@ -192,7 +192,12 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
 
 void Engine::forward(const Tokens& t, Mode mode) {
   backend_->embedding_fwd({t.ids, weights_.embedding, f32(layout_->residual, t.count, config_.dim)});
-  for (int64_t l = 0; l < config_.layers; l++) block_forward(l, t, mode);
+  for (int64_t l = 0; l < config_.layers; l++) {
+    if (mode == Mode::train && checkpointed(l)) {
+      backend_->cast(f32(layout_->residual, t.count, config_.dim), block_input(l, t.count));
+    }
+    block_forward(l, t, mode);
+  }
 }
 
 double Engine::head(const Batch& batch, float loss_scale) {
@@ -237,6 +242,10 @@ double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t r
       bool adapters_here = false;
       for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
       if (!adapters_here && !needs_gradient_below(l)) break;
+      if (checkpointed(l)) {
+        backend_->cast(block_input(l, t.count), f32(layout_->residual, t.count, config_.dim));
+        block_forward(l, t, Mode::train);
+      }
       block_backward(l, t);
     }
   }
