@@ -1,0 +1,45 @@
+"""The golden models: one row for each, as options of transformers' LlamaConfig and peft's LoraConfig.
+
+Sizes are the smallest that still reach the edges of the kernels; a folder stays under 150 KB.
+"""
+from dataclasses import dataclass, field
+
+# Every model differs from this only in what its row says.
+BASE = dict(
+    vocab_size=110, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=True,
+    bos_token_id=0, eos_token_id=1, pad_token_id=1)
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+
+
+@dataclass
+class Case:
+    name: str
+    about: str
+    model: dict = field(default_factory=dict)
+    lora: dict = field(default_factory=dict)
+    dtype: str = "float32"
+    longest: int = 19  # tokens of the longest sequence of every micro-batch
+
+
+CASES = [
+    Case("mha-tied", "as many key/value heads as query heads, tied head", dict(num_key_value_heads=4)),
+    Case("gqa-untied", "grouped-query attention, a head of its own", dict(tie_word_embeddings=False, intermediate_size=48)),
+    Case("bias-head-dim", "a head dim that is not hidden/heads, biases on every linear, adapters on the MLP alone",
+         dict(head_dim=12, attention_bias=True, mlp_bias=True), dict(target_modules=["gate_proj", "up_proj", "down_proj"], r=2)),
+    Case("rope-linear", "linear position scaling",
+         dict(rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=4.0))),
+    Case("rope-dynamic", "NTK scaling, every micro-batch longer than the trained context",
+         dict(max_position_embeddings=16, rope_parameters=dict(rope_type="dynamic", rope_theta=10000.0, factor=2.0)), longest=29),
+    Case("rope-llama3", "wavelengths that are kept, interpolated and stretched",
+         dict(num_attention_heads=2, num_key_value_heads=1, rope_parameters=dict(
+             rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+             original_max_position_embeddings=32))),
+    Case("stored-bf16", "weights stored in bf16, q_proj and v_proj alone",
+         dict(hidden_size=64, num_attention_heads=4), dict(target_modules=["q_proj", "v_proj"], r=3), dtype="bfloat16"),
+    Case("rslora-all-linear", "rsLoRA scaling, every linear", dict(intermediate_size=40),
+         dict(target_modules="all-linear", use_rslora=True, r=3)),
+    Case("odd-sizes-f16", "sizes that are multiples of nothing, weights stored in f16",
+         dict(hidden_size=45, intermediate_size=85, vocab_size=131, num_attention_heads=3, num_key_value_heads=1, head_dim=14),
+         dict(r=3), dtype="float16", longest=33),
+]

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Makes test/goldens: what torch, transformers and peft compute for tiny models, in fp32.
+
+  python scripts/goldens/make.py [--only NAME] [--output_dir test/goldens]
+
+For each case of cases.py a folder with the model as transformers saves it, `initial/` and `final/` adapters as peft
+saves them, `reference.safetensors` (logits of the batch, dA and dB of its mean loss) and `reference.json` (the batch,
+its loss, ten optimizer steps with accumulation, warmup, weight decay and clipping, and a greedy continuation).
+
+Written with the versions that each reference.json names.
+"""
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+import peft
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from cases import ATTENTION, BASE, CASES
+
+STEPS, ACCUMULATION = 10, 2
+TRAINING = dict(learning_rate=5e-3, weight_decay=0.1, warmup_steps=3, beta1=0.9, beta2=0.999, epsilon=1e-8)
+
+
+def make_base(case, folder):
+    """A random model, large enough in its weights that attention and SwiGLU are far from linear."""
+    config = LlamaConfig(**{**BASE, **case.model})
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, w in model.named_parameters():
+            if w.dim() == 2:
+                w.normal_(0, 1.0 if "embed_tokens" in name else 1.5 / w.shape[1] ** 0.5)
+            elif name.endswith("bias"):
+                w.normal_(0, 0.3)
+            else:
+                w.uniform_(0.5, 1.5)
+        if config.tie_word_embeddings:
+            model.get_input_embeddings().weight.mul_(0.3)  # else the logits of a tied head are huge
+    model.to(getattr(torch, case.dtype)).save_pretrained(folder)
+
+
+def add_adapter(case, model):
+    options = dict(r=4, lora_alpha=6, lora_dropout=0.0, target_modules=ATTENTION, task_type="CAUSAL_LM")
+    model = get_peft_model(model, LoraConfig(**{**options, **case.lora}))
+    with torch.no_grad():
+        for name, w in model.named_parameters():
+            if "lora_B" in name:  # PEFT's zeros would make every dA zero
+                w.normal_(0, 0.1)
+    return model
+
+
+def random_batch(vocab, lengths):
+    """Sequences of these lengths; the first tokens of each second one are a prompt that is not trained on."""
+    sequences = [torch.randint(2, vocab, (n,)).tolist() for n in lengths]
+    return dict(sequences=sequences, prompt_tokens=[3 if i % 2 else 0 for i in range(len(lengths))])
+
+
+def padded(batch):
+    sequences, longest = batch["sequences"], max(map(len, batch["sequences"]))
+    ids = torch.tensor([s + [1] * (longest - len(s)) for s in sequences])
+    mask = torch.tensor([[1] * len(s) + [0] * (longest - len(s)) for s in sequences])
+    labels = ids.masked_fill(mask == 0, -100)
+    for row, n in zip(labels, batch["prompt_tokens"]):
+        row[:n] = -100
+    return ids, mask, labels
+
+
+def supervised(batch):
+    return int((padded(batch)[2][:, 1:] != -100).sum())
+
+
+def summed_loss(model, batch):
+    """Logits and the summed loss of the supervised next tokens."""
+    ids, mask, labels = padded(batch)
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    loss = torch.nn.functional.cross_entropy(
+        logits[:, :-1].reshape(-1, logits.size(-1)), labels[:, 1:].reshape(-1), ignore_index=-100, reduction="sum")
+    return logits, loss
+
+
+def engine_name(parameter):
+    return parameter.removeprefix("base_model.model.").replace(".default", "")
+
+
+def adapter_parameters(model):
+    return {engine_name(n): w for n, w in model.named_parameters() if w.requires_grad}
+
+
+def one_pass(model, batch):
+    """Logits of the real tokens one after the other, mean loss, and its gradients."""
+    logits, loss = summed_loss(model, batch)
+    mean = loss / supervised(batch)
+    mean.backward()
+    rows = torch.cat([row[: len(s)] for row, s in zip(logits, batch["sequences"])])
+    tensors = {"logits": rows.detach().contiguous()}
+    tensors.update({n: w.grad.clone() for n, w in adapter_parameters(model).items()})
+    model.zero_grad(set_to_none=True)
+    return tensors, mean.item()
+
+
+def train(model, batches, max_grad_norm):
+    """Ten steps with the loss normalised by the supervised tokens of the whole accumulation window."""
+    params = list(adapter_parameters(model).values())
+    o = TRAINING
+    optimizer = torch.optim.AdamW(params, lr=o["learning_rate"], weight_decay=o["weight_decay"],
+                                  betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
+    schedule = transformers.get_linear_schedule_with_warmup(optimizer, o["warmup_steps"], STEPS)
+    trace = []
+    for step in range(STEPS):
+        window = batches[step * ACCUMULATION : (step + 1) * ACCUMULATION]
+        tokens, total = sum(map(supervised, window)), 0.0
+        for batch in window:
+            loss = summed_loss(model, batch)[1] / tokens
+            loss.backward()
+            total += loss.item()
+        norm = torch.nn.utils.clip_grad_norm_(params, max_grad_norm).item()
+        trace.append(dict(step=step + 1, loss=total, grad_norm=norm, learning_rate=schedule.get_last_lr()[0], tokens=tokens))
+        optimizer.step(), schedule.step(), optimizer.zero_grad(set_to_none=True)
+    return trace
+
+
+def greedy(model, prompt, new_tokens, least_margin=0.02):
+    """The most likely continuation, each token from a whole forward pass; None where two tokens are nearly as likely."""
+    ids = list(prompt)
+    for _ in range(new_tokens):
+        with torch.no_grad():
+            best = model(input_ids=torch.tensor([ids])).logits[0, -1].topk(2)
+        if best.values[0] - best.values[1] < least_margin:
+            return None
+        ids.append(best.indices[0].item())
+    return ids[len(prompt):]
+
+
+def generation(model, longest):
+    """A prompt and its continuation with the trained adapter, within the length that every rope treats alike."""
+    while True:
+        prompt = torch.randint(2, model.config.vocab_size, (6,)).tolist()
+        tokens = greedy(model, prompt, min(model.config.max_position_embeddings, longest) - len(prompt))
+        if tokens:
+            return dict(prompt=prompt, tokens=tokens)
+
+
+def save_adapter(model, folder):
+    model.peft_config["default"].base_model_name_or_path = folder.parent.name  # not a path of this machine
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink()
+
+
+def make(case, folder, seed):
+    torch.manual_seed(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    make_base(case, folder)
+    base = lambda: LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    model = add_adapter(case, base())
+    save_adapter(model, folder / "initial")
+    vocab, longest = model.config.vocab_size, case.longest
+    batch = random_batch(vocab, [11, longest, 7])
+    # Every micro-batch reaches the longest length: transformers keeps a dynamic rope at the longest it has seen.
+    lengths = [[longest, 5 + i % 7] if i % 2 else [6 + i % 5, longest, 4] for i in range(STEPS * ACCUMULATION)]
+    batches = [random_batch(vocab, n) for n in lengths]
+
+    tensors, loss = one_pass(model, batch)
+    # Clipping is to bite in most steps, so its bound follows from the norms of an unclipped run.
+    norms = [row["grad_norm"] for row in train(model, batches, float("inf"))]
+    max_grad_norm = round(sorted(norms)[3], 3)
+    model = PeftModel.from_pretrained(base(), folder / "initial", is_trainable=True)
+    trace = train(model, batches, max_grad_norm)
+    save_adapter(model, folder / "final")
+    greedy_text = generation(model, longest)
+
+    save_file(tensors, folder / "reference.safetensors", metadata={"format": "pt"})
+    reference = dict(
+        about=case.about, versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__),
+        batch=batch, supervised_tokens=supervised(batch), loss=loss,
+        training=dict(**TRAINING, max_steps=STEPS, max_grad_norm=max_grad_norm, gradient_accumulation_steps=ACCUMULATION,
+                      micro_batches=batches, trace=trace),
+        greedy=greedy_text)
+    text = json.dumps(reference, indent=1)
+    (folder / "reference.json").write_text(collapse_numbers(text) + "\n")
+    for file in folder.rglob("*.safetensors"):
+        file.chmod(0o644)
+    clipped = sum(row["grad_norm"] > max_grad_norm for row in trace)
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    print(f"{case.name}: loss {loss:.4f}, {trace[0]['loss']:.4f} -> {trace[-1]['loss']:.4f}, clipped {clipped} of {STEPS}, "
+          f"max |logit| {tensors['logits'].abs().max():.2f}, {size // 1024} KB")
+
+
+def collapse_numbers(text):
+    """Lists of numbers on one line each."""
+    return re.sub(r"\[[\s\d,]+\]", lambda m: re.sub(r"\s+", "", m.group()).replace(",", ", "), text)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--only", help="name of one case")
+    p.add_argument("--output_dir", default=Path(__file__).parents[2] / "test" / "goldens", type=Path)
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    for i, case in enumerate(CASES):
+        if a.only in (None, case.name):
+            make(case, a.output_dir / case.name, seed=100 + i)
+
+
+if __name__ == "__main__":
+    main()
