@@ -1,0 +1,51 @@
+// Child process of bench-train: times whole optimizer steps of the engine and prints one JSON line. A process of its own,
+// so that its peak of resident memory is the engine's and nobody else's.
+import { cpuInfo, Engine, listLinears } from "../../dist/engine.js";
+import { openModel } from "../../dist/model/index.js";
+
+const { folder, precision, batch, seq, rank, steps, warmup, threads, checkpointing } = JSON.parse(process.argv[2]);
+
+function randomBatch(vocab) {
+  const inputIds = Int32Array.from({ length: batch * seq }, () => Math.floor(Math.random() * vocab));
+  const targets = inputIds.map((_, i) => ((i + 1) % seq === 0 ? -100 : inputIds[i + 1]));
+  return { inputIds, targets, offsets: Int32Array.from({ length: batch + 1 }, (_, i) => i * seq) };
+}
+
+const model = openModel(folder);
+const targets = listLinears(model)
+  .map(({ name }) => name)
+  .filter((name) => /\.(q|k|v|o)_proj$/.test(name));
+const engine = await Engine.create(
+  model,
+  { rank, alpha: 32, dropout: 0, useRslora: false, targets, seed: 0 },
+  {
+    precision,
+    threads,
+    maxTokens: batch * seq,
+    maxSequence: seq,
+    training: true,
+    checkpointedBlocks: checkpointing ? model.config.layers : 0,
+  },
+);
+const data = randomBatch(model.config.vocabSize);
+const supervised = batch * (seq - 1);
+const times = [];
+let loss = 0;
+for (let step = 0; step < warmup + steps; step++) {
+  const start = performance.now();
+  loss = (await engine.forwardBackward(data, 1 / supervised, step)) / supervised;
+  await engine.optimizerStep({ learningRate: 2e-4, weightDecay: 0, maxGradNorm: 1 });
+  times.push((performance.now() - start) / 1000);
+}
+await engine.close();
+const timed = times.slice(warmup).sort((a, b) => a - b);
+const middle = timed.length >> 1;
+const seconds = timed.length % 2 ? timed[middle] : (timed[middle - 1] + timed[middle]) / 2;
+const result = {
+  tokens_per_s: (batch * seq) / seconds,
+  step_s: seconds,
+  peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
+  loss,
+  isa: cpuInfo().isa,
+};
+console.log(JSON.stringify(result));

@@ -1,0 +1,126 @@
+#!/usr/bin/env node
+// Training and files beside PyTorch + PEFT on a real model: the same initial adapter, data and options for both.
+//
+//   npm run build && node scripts/parity.mjs --python PATH [--only NAME] [--precision fp32|bf16|both]
+//
+// Prints both traces side by side with the largest differences, and ends with 1 where a bound is broken.
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { checkFiles } from "./parity/files.mjs";
+import { node } from "./parity/processes.mjs";
+import { compareTraces } from "./parity/traces.mjs";
+
+const shared = fileURLToPath(new URL("../../shared/", import.meta.url));
+
+/** Options that both trainers spell alike; what a case does not name is `plain`'s. */
+const PLAIN = {
+  max_steps: 10,
+  lora_r: 8,
+  lora_alpha: 16,
+  target_modules: "q_proj,k_proj,v_proj,o_proj",
+  max_seq_length: 128,
+  per_device_train_batch_size: 4,
+  gradient_accumulation_steps: 1,
+  learning_rate: 3e-4,
+  weight_decay: 0,
+  warmup_steps: 0,
+  max_grad_norm: 1,
+};
+const CASES = {
+  plain: {},
+  accumulation: { gradient_accumulation_steps: 4, warmup_steps: 3, weight_decay: 0.1, per_device_train_batch_size: 2 },
+  clipping: { max_grad_norm: 0.05, learning_rate: 1e-3 },
+  rslora: { use_rslora: true, lora_r: 16 },
+  "all-linear": { target_modules: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", learning_rate: 1e-3 },
+  "other-texts": { train_file: "sotu-valid.jsonl", max_seq_length: 200, per_device_train_batch_size: 3, lora_r: 5 },
+};
+
+const HELP = `usage: parity --python PATH [options]
+  --python PATH       a Python with torch, transformers and peft; default LOWRANK_PEER_PYTHON
+  --base_model DIR    a Hugging Face folder; default the real model of ../shared/models in f32
+  --data DIR          where the train files are; default ../shared/data
+  --train_file FILE   other texts for every case
+  --only NAME         one of ${Object.keys(CASES).join(", ")}, files
+  --precision P       fp32, bf16 or both (default)
+  --steps N           10
+  --keep              keep the folder with what both wrote`;
+
+function options() {
+  const { values } = parseArgs({
+    options: {
+      python: { type: "string", default: process.env.LOWRANK_PEER_PYTHON ?? "" },
+      base_model: { type: "string" },
+      data: { type: "string", default: join(shared, "data") },
+      train_file: { type: "string" },
+      only: { type: "string" },
+      precision: { type: "string", default: "both" },
+      steps: { type: "string", default: "10" },
+      keep: { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help || !values.python) {
+    console.log(HELP);
+    process.exit(values.help ? 0 : 1);
+  }
+  return values;
+}
+
+const o = options();
+if (o.only && !CASES[o.only] && o.only !== "files") {
+  console.error(`--only ${o.only}: expected one of ${Object.keys(CASES).join(", ")}, files`);
+  process.exit(1);
+}
+const peerScript = join(shared, "peer", "peft_train.py");
+if (!existsSync(peerScript)) {
+  console.log(`Skipped: ${peerScript} is not there.`);
+  process.exit(0);
+}
+const work = mkdtempSync(join(tmpdir(), "lowrank-parity-"));
+let base = o.base_model && resolve(o.base_model);
+if (!base) {
+  base = join(work, "base");
+  await node([join(shared, "models", "to-hf.mjs"), base, "f32"]);
+}
+
+// Enough of the validation texts to compare a mean, few enough not to outlast the training.
+const validation = join(work, "validation.jsonl");
+const lines = readFileSync(join(o.data, "sotu-valid.jsonl"), "utf8").split("\n");
+writeFileSync(validation, lines.slice(0, 16).join("\n"));
+
+/** The broken bounds of one part; a program that fails is one of them, and the other parts go on. */
+async function attempt(name, part) {
+  try {
+    return await part();
+  } catch (error) {
+    console.log(`${name}: ${error.message}`);
+    return [`${name}: ${error.message.split("\n")[0]}`];
+  }
+}
+
+const failures = [];
+const chosen = Object.keys(CASES).filter((name) => !o.only || o.only === name);
+for (const name of chosen) {
+  for (const precision of o.precision === "both" ? ["fp32", "bf16"] : [o.precision]) {
+    const { train_file = "sotu-train.jsonl", ...rest } = { ...PLAIN, ...CASES[name], max_steps: Number(o.steps) };
+    const options = {
+      base_model: base,
+      train_file: o.train_file ? resolve(o.train_file) : join(o.data, train_file),
+      ...rest,
+    };
+    const folder = join(work, `${name}-${precision}`);
+    const run = { name: `${name} ${precision}`, python: o.python, peerScript, precision, folder, options, validation };
+    failures.push(...(await attempt(run.name, () => compareTraces(run))));
+  }
+}
+if (!o.only || o.only === "files") {
+  const files = { python: o.python, base, data: o.data, folder: join(work, "files") };
+  failures.push(...(await attempt("files", () => checkFiles(files))));
+}
+if (o.keep) console.log(`Kept: ${work}`);
+else rmSync(work, { recursive: true });
+console.log(failures.length ? `\nBroken:\n  ${failures.join("\n  ")}` : "\nEvery bound is kept.");
+process.exit(failures.length ? 1 : 0);
