@@ -1,32 +1,28 @@
 // The CPU backend: one class, its operations in one file each (linear.cpp, head.cpp, attention.cpp, rows.cpp, optimizer.cpp).
 #pragma once
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "cpu/kernels.h"
-#include "cpu/row_kernels.h"
+#include "cpu/instruction_sets.h"
 #include "ops/backend.h"
 
 namespace lowrank::cpu {
-
-// The kernels of one instruction set, real or (in tests) emulated.
-struct InstructionSet {
-  const char* name;
-  const Kernels* kernels;
-  const RowKernels* rows;
-};
 
 class CpuBackend final : public Backend {
  public:
   CpuBackend(int threads, const InstructionSet& isa) : pool_(threads), isa_(isa), k_(*isa.kernels), rk_(*isa.rows) {}
   std::string name() const override { return std::string("cpu/") + isa_.name; }
 
-  int64_t workspace_bytes(const OpLimits&) const override;  // the largest of the operations' own, see workspace.cpp
-  void set_workspace(void* memory, int64_t bytes) override {
+  // The largest of the operations' own needs: they run one at a time and share the memory.
+  int64_t workspace_bytes(const OpLimits& l) const override {
+    return std::max({linear_workspace(l), head_workspace(l), attention_workspace(l)});
+  }
+  void set_workspace(const OpLimits& limits, void* memory) override {
+    limits_ = limits;
     work_ = static_cast<char*>(memory);
-    work_bytes_ = bytes;
   }
 
   void embedding_fwd(const EmbeddingArgs&) override;
@@ -48,17 +44,20 @@ class CpuBackend final : public Backend {
   double sum_squares(const float* x, int64_t n) override;
 
  private:
-  // Scratch needs of the operations that have one; operations run one at a time and share the memory.
   int64_t linear_workspace(const OpLimits&) const;     // linear.cpp
   int64_t head_workspace(const OpLimits&) const;       // head.cpp
   int64_t attention_workspace(const OpLimits&) const;  // attention.cpp
+
+  void apply_dropout(const Mat& x, const Dropout&, const Mat& y);
+  template <class F>
+  void for_rows(int64_t rows, int64_t cols, F&& f);
 
   ThreadPool pool_;
   InstructionSet isa_;
   const Kernels& k_;
   const RowKernels& rk_;
+  OpLimits limits_;  // those of set_workspace: they fix where each part of the workspace lies
   char* work_ = nullptr;
-  int64_t work_bytes_ = 0;
 };
 
 }  // namespace lowrank::cpu

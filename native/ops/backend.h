@@ -162,9 +162,10 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // such as "cpu/avx512bf16"
 
-  // Bytes of scratch memory these bounds need (64-byte aligned), and the memory itself: before the first operation.
+  // Bytes of scratch memory (64-byte aligned) that operations within these bounds need, and the memory itself: set before
+  // the first operation.
   virtual int64_t workspace_bytes(const OpLimits&) const = 0;
-  virtual void set_workspace(void* memory, int64_t bytes) = 0;
+  virtual void set_workspace(const OpLimits&, void* memory) = 0;
 
   virtual void embedding_fwd(const EmbeddingArgs&) = 0;
   virtual void norm_fwd(const NormFwdArgs&) = 0;

@@ -52,7 +52,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
   backend_ = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
   layout_ = std::make_unique<Layout>(arena_, config_, adapters_, spec, options_, *backend_);
   arena_.commit();
-  backend_->set_workspace(arena_.at(layout_->workspace), layout_->workspace_bytes);
+  backend_->set_workspace(op_limits(config_, adapters_, spec, options_), arena_.at(layout_->workspace));
   if (spec) init_adapter(adapters_, spec->seed, parameters());
 }
 

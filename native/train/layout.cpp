@@ -79,8 +79,7 @@ Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters
   cache_k = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
   cache_v = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
 
-  workspace_bytes = backend.workspace_bytes(op_limits(c, adapters, spec, o));
-  workspace = arena.reserve("workspace", workspace_bytes);
+  workspace = arena.reserve("workspace", backend.workspace_bytes(op_limits(c, adapters, spec, o)));
 }
 
 }  // namespace lowrank

@@ -47,7 +47,7 @@ struct Layout {
   // generation
   int64_t cache_k = 0, cache_v = 0;  // (L, S, G*D) act
   // operations' scratch
-  int64_t workspace = 0, workspace_bytes = 0;
+  int64_t workspace = 0;
 
   const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
   int64_t shared_layers = 0;  // the lowest layers share blocks[0]

@@ -1,0 +1,56 @@
+// The language-model head with its cross-entropy loss; logits exist for a chunk of rows at a time.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/matmul.h"
+
+namespace lowrank::cpu {
+
+namespace {
+
+// Logits of a chunk: large enough that packing the head's weight once per chunk does not show.
+constexpr int64_t kLogitBytes = 48 << 20;
+constexpr int64_t kMinRows = 32;
+
+int64_t chunk_rows(int64_t vocab, DType act, int64_t tokens) {
+  return std::min(tokens, std::max(kMinRows, kLogitBytes / (vocab * dtype_bytes(act)) / 96 * 96));
+}
+
+}  // namespace
+
+int64_t CpuBackend::head_workspace(const OpLimits& l) const {
+  const int64_t rows = chunk_rows(l.vocab, l.act, l.tokens);
+  return round_up(rows * l.vocab * dtype_bytes(l.act), 64) + round_up(rows * 8, 64) +
+         Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), pool_.threads());
+}
+
+void CpuBackend::head(const HeadArgs& a) {
+  const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols, step = chunk_rows(limits_.vocab, limits_.act, limits_.tokens);
+  check(a.x.cols == dim && n <= limits_.tokens && vocab <= limits_.vocab && a.x.dtype == limits_.act, "shapes", "head");
+  const DType act = a.x.dtype;
+  const int64_t logit_bytes = round_up(step * limits_.vocab * dtype_bytes(act), 64), loss_bytes = round_up(step * 8, 64);
+  double* const losses = reinterpret_cast<double*>(work_ + logit_bytes);
+  char* const rest = work_ + logit_bytes + loss_bytes;
+  const Matmul matmul(pool_, isa_, rest, head_workspace(limits_) - logit_bytes - loss_bytes);
+
+  for (int64_t n0 = 0; n0 < n; n0 += step) {
+    const int64_t rows = std::min(step, n - n0);
+    const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab);
+    matmul({.terms = {{x, a.w.data, a.w.dtype, dim, Along::columns}, {}}, .n = vocab, .out = logits});
+    pool_.run(rows, [&](int64_t i, int) {
+      const int32_t label = a.labels[n0 + i];
+      const double lse = rk_.log_sum_exp(logits.row(i), vocab, act), logit = double(logits.get(i, label));
+      losses[i] = lse - logit;
+      if (!a.dx) return;
+      rk_.softmax_grad(logits.row(i), vocab, act, float(lse), a.loss_scale);
+      // The label's element anew: softmax - 1 loses digits where the softmax is near 1.
+      logits.set(i, label, float(std::expm1(logit - lse)) * a.loss_scale);
+    });
+    for (int64_t i = 0; i < rows; i++) *a.loss_sum += losses[i];
+    if (a.dx) matmul({.terms = {{logits, a.w.data, a.w.dtype, dim, Along::rows}, {}}, .n = dim, .out = a.dx.slice(n0, rows)});
+  }
+}
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,29 @@
+// The instruction sets this program has kernels for.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cpu/kernels.h"
+#include "cpu/row_kernels.h"
+
+namespace lowrank::cpu {
+
+// The kernels of one instruction set, real or (in tests) emulated.
+struct InstructionSet {
+  const char* name;
+  const Kernels* kernels;
+  const RowKernels* rows;
+};
+
+// Every set that was compiled in, the slowest first, whether this machine has it or not.
+extern const InstructionSet kScalarSet, kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAmxSet;
+
+// Those that this machine has. Asks the system for permission to use AMX tiles.
+std::vector<const InstructionSet*> usable_instruction_sets();
+
+namespace emulated {
+// The same sets in plain C++: linked into tests only.
+extern const InstructionSet kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAmxSet;
+}  // namespace emulated
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,35 @@
+// For the per-instruction-set units only. Each is compiled for its set, and (tests) a second time in plain C++ with
+// LOWRANK_EMULATE=1; everything in it lives in a namespace named after the set and the build, because inline code that
+// units compiled for different sets shared would break the one-definition rule.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "base/rng.h"
+#include "cpu/instruction_sets.h"
+#include "cpu/kernels.h"
+#include "cpu/row_kernels.h"
+
+#ifndef LOWRANK_EMULATE
+#define LOWRANK_EMULATE 0
+#endif
+
+#if LOWRANK_EMULATE
+#define LOWRANK_UNIT(name) emulated_##name
+#else
+#define LOWRANK_UNIT(name) name
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+#endif
+
+// The namespace holds vectors as template arguments and return values; they never cross a unit's border.
+#pragma GCC diagnostic ignored "-Wignored-attributes"
+#pragma GCC diagnostic ignored "-Wpsabi"
+// gcc 12's own intrinsics headers start from deliberately uninitialised registers.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"

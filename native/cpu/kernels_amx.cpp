@@ -1,0 +1,36 @@
+// AMX-BF16 tiles for bf16 products, AVX-512 for the rest.
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(amx) {
+
+constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
+
+#include "cpu/vector.inc"
+#include "cpu/gemm.inc"
+#include "cpu/gemm_bf16_amx.inc"
+#include "cpu/pack.inc"
+#include "cpu/row_kernels.inc"
+
+const Kernels kKernels = {
+    .isa = "amx",
+    .gemm_f32 = gemm_f32,
+    .gemm_bf16 = gemm_bf16,
+    .pack_fwd_f32 = pack_fwd_f32,
+    .pack_bwd_f32 = pack_bwd_f32,
+    .pack_fwd_bf16 = pack_fwd_bf16,
+    .pack_bwd_bf16 = pack_bwd_bf16,
+    .gemv = gemv,
+    .begin = tile_begin,
+    .end = tile_end,
+};
+
+}  // namespace LOWRANK_UNIT(amx)
+
+#if LOWRANK_EMULATE
+const InstructionSet emulated::kAmxSet = {"amx (emulated)", &emulated_amx::kKernels, &emulated_amx::kRows};
+#else
+const InstructionSet kAmxSet = {"amx", &amx::kKernels, &amx::kRows};
+#endif
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,35 @@
+// AVX2 + FMA + F16C: 16 registers of 8 lanes; 6 x 16 accumulators leave room for the operands.
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(avx2) {
+
+constexpr int kLanes = 8, kTileRows = 6, kTileVectors = 2;
+
+#include "cpu/vector.inc"
+#include "cpu/gemm.inc"
+#include "cpu/pack.inc"
+#include "cpu/row_kernels.inc"
+
+const Kernels kKernels = {
+    .isa = "avx2",
+    .gemm_f32 = gemm_f32,
+    .gemm_bf16 = nullptr,
+    .pack_fwd_f32 = pack_fwd_f32,
+    .pack_bwd_f32 = pack_bwd_f32,
+    .pack_fwd_bf16 = pack_fwd_bf16,
+    .pack_bwd_bf16 = pack_bwd_bf16,
+    .gemv = gemv,
+    .begin = nullptr,
+    .end = nullptr,
+};
+
+}  // namespace LOWRANK_UNIT(avx2)
+
+#if LOWRANK_EMULATE
+const InstructionSet emulated::kAvx2Set = {"avx2 (emulated)", &emulated_avx2::kKernels, &emulated_avx2::kRows};
+#else
+const InstructionSet kAvx2Set = {"avx2", &avx2::kKernels, &avx2::kRows};
+#endif
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,35 @@
+// AVX-512 F/BW/DQ/VL: 32 registers of 16 lanes; 12 x 32 accumulators leave room for the operands.
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(avx512) {
+
+constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
+
+#include "cpu/vector.inc"
+#include "cpu/gemm.inc"
+#include "cpu/pack.inc"
+#include "cpu/row_kernels.inc"
+
+const Kernels kKernels = {
+    .isa = "avx512",
+    .gemm_f32 = gemm_f32,
+    .gemm_bf16 = nullptr,
+    .pack_fwd_f32 = pack_fwd_f32,
+    .pack_bwd_f32 = pack_bwd_f32,
+    .pack_fwd_bf16 = pack_fwd_bf16,
+    .pack_bwd_bf16 = pack_bwd_bf16,
+    .gemv = gemv,
+    .begin = nullptr,
+    .end = nullptr,
+};
+
+}  // namespace LOWRANK_UNIT(avx512)
+
+#if LOWRANK_EMULATE
+const InstructionSet emulated::kAvx512Set = {"avx512 (emulated)", &emulated_avx512::kKernels, &emulated_avx512::kRows};
+#else
+const InstructionSet kAvx512Set = {"avx512", &avx512::kKernels, &avx512::kRows};
+#endif
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,36 @@
+// AVX-512 with the bf16 dot product vdpbf16ps.
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(avx512bf16) {
+
+constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
+
+#include "cpu/vector.inc"
+#include "cpu/gemm.inc"
+#include "cpu/gemm_bf16_dot.inc"
+#include "cpu/pack.inc"
+#include "cpu/row_kernels.inc"
+
+const Kernels kKernels = {
+    .isa = "avx512bf16",
+    .gemm_f32 = gemm_f32,
+    .gemm_bf16 = gemm_bf16,
+    .pack_fwd_f32 = pack_fwd_f32,
+    .pack_bwd_f32 = pack_bwd_f32,
+    .pack_fwd_bf16 = pack_fwd_bf16,
+    .pack_bwd_bf16 = pack_bwd_bf16,
+    .gemv = gemv,
+    .begin = nullptr,
+    .end = nullptr,
+};
+
+}  // namespace LOWRANK_UNIT(avx512bf16)
+
+#if LOWRANK_EMULATE
+const InstructionSet emulated::kAvx512Bf16Set = {"avx512bf16 (emulated)", &emulated_avx512bf16::kKernels, &emulated_avx512bf16::kRows};
+#else
+const InstructionSet kAvx512Bf16Set = {"avx512bf16", &avx512bf16::kKernels, &avx512bf16::kRows};
+#endif
+
+}  // namespace lowrank::cpu

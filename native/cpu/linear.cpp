@@ -1,0 +1,129 @@
+// Linears with and without an adapter, over the matrix product driver.
+#include <algorithm>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/matmul.h"
+
+namespace lowrank::cpu {
+
+namespace {
+
+// The parts of the workspace; offsets in bytes.
+struct Parts {
+  int64_t dropped, du, thin, db, matmul, end;
+};
+
+Parts parts(const OpLimits& l, int threads) {
+  const int64_t act = dtype_bytes(l.act), r = l.rank;
+  // Terms of a product: features and the adapter's rank; the adapters' gradients contract over tokens.
+  const int64_t contraction = std::max(l.features, l.training ? l.tokens : 0) + round_up(r, kPanelStep);
+  Parts p{};
+  const auto take = [&](int64_t bytes) {
+    const int64_t at = p.end;
+    p.end += round_up(bytes, 64);
+    return at;
+  };
+  p.dropped = take(l.dropout && l.training ? l.tokens * l.features * act : 0);
+  p.du = take(l.training ? l.tokens * r * act : 0);
+  p.thin = take(l.training ? round_up(l.tokens, kPanelStep) * r * act : 0);
+  p.db = take(l.training ? r * l.features * 4 : 0);
+  p.matmul = take(Matmul::workspace_bytes(contraction, threads));
+  return p;
+}
+
+Term along_columns(const Mat& x, const Weight& w) { return {x, w.data, w.dtype, w.cols, Along::columns}; }
+Term along_rows(const Mat& x, const Weight& w) { return {x, w.data, w.dtype, w.cols, Along::rows}; }
+Weight weight(const float* p, int64_t rows, int64_t cols) { return {p, DType::f32, rows, cols}; }
+// A gradient or activation as the right operand of a contraction over tokens.
+Term over_tokens(const Mat& x, const Mat& right) { return {x, right.data, right.dtype, right.ld, Along::rows}; }
+
+// dst (R, M padded) = x (M, R) transposed
+void transpose_thin(const Mat& x, const Mat& dst) {
+  for (int64_t r = 0; r < x.cols; r++) {
+    for (int64_t m = 0; m < x.rows; m++) {
+      if (x.dtype == DType::f32) reinterpret_cast<float*>(dst.row(r))[m] = reinterpret_cast<const float*>(x.row(m))[r];
+      else reinterpret_cast<bf16_t*>(dst.row(r))[m] = reinterpret_cast<const bf16_t*>(x.row(m))[r];
+    }
+  }
+}
+
+}  // namespace
+
+int64_t CpuBackend::linear_workspace(const OpLimits& l) const { return parts(l, pool_.threads()).end; }
+
+void CpuBackend::apply_dropout(const Mat& x, const Dropout& d, const Mat& y) {
+  pool_.run(x.rows, [&](int64_t m, int) { rk_.dropout(x.row(m), x.cols, x.dtype, d, uint64_t(m * x.cols), y.row(m)); });
+}
+
+void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
+  check(a.x.cols == a.w.cols && a.y.cols == a.w.rows && a.x.rows == a.y.rows, "shapes", "linear_fwd");
+  const Parts p = parts(limits_, pool_.threads());
+  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
+  Product y{.terms = {along_columns(a.x, a.w), {}}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate};
+  if (a.lora) {
+    const Lora& l = *a.lora;
+    check(a.u.rows == a.x.rows && a.u.cols == l.rank && a.u.dtype == a.x.dtype, "u", "linear_fwd");
+    Mat x = a.x;
+    if (l.dropout.active()) {
+      x = Mat(work_ + p.dropped, a.x.dtype, a.x.rows, a.x.cols);
+      apply_dropout(a.x, l.dropout, x);
+    }
+    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols)), {}}, .n = l.rank, .alpha = l.scale, .out = a.u});
+    y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
+    y.term_count = 2;
+  }
+  matmul(y);
+}
+
+void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
+  check(a.dy.cols == a.w.rows, "shapes", "linear_bwd");
+  const Parts p = parts(limits_, pool_.threads());
+  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
+  Product dx{.terms = {along_rows(a.dy, a.w), {}}, .term_count = 1, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
+  if (!a.lora) {
+    if (a.dx) matmul(dx);
+    return;
+  }
+  const Lora& l = *a.lora;
+  const int64_t m = a.dy.rows, out = a.w.rows, in = a.w.cols, r = l.rank;
+  const DType act = a.dy.dtype;
+  check(a.x.rows == m && a.x.cols == in && a.x.dtype == act && a.u.cols == r && a.u.dtype == act, "x or u", "linear_bwd");
+  const Mat du(work_ + p.du, act, m, r), thin(work_ + p.thin, act, r, m, round_up(m, kPanelStep)), db(work_ + p.db, DType::f32, r, out);
+
+  // du = scale * dy B
+  matmul({.terms = {along_rows(a.dy, weight(l.b, out, r)), {}}, .n = r, .alpha = l.scale, .out = du});
+
+  // db += dy^T u, computed as its transpose: the thin operand stands left
+  transpose_thin(a.u, thin);
+  matmul({.terms = {over_tokens(thin, a.dy), {}}, .n = out, .out = db});
+  for (int64_t o = 0; o < out; o++) {
+    for (int64_t i = 0; i < r; i++) l.db[o * r + i] += static_cast<const float*>(db.data)[i * out + o];
+  }
+
+  // da += du^T dropout(x)
+  const Mat scratch(work_ + p.dropped, act, m, in);
+  Mat x = a.x;
+  if (l.dropout.active()) {
+    apply_dropout(a.x, l.dropout, scratch);
+    x = scratch;
+  }
+  transpose_thin(du, thin);
+  matmul({.terms = {over_tokens(thin, x), {}}, .n = in, .out = Mat(l.da, DType::f32, r, in), .accumulate = true});
+
+  if (!a.dx) return;
+  const Term through_a = along_rows(du, weight(l.a, r, in));
+  if (!l.dropout.active()) {
+    dx.terms[1] = through_a;
+    dx.term_count = 2;
+    matmul(dx);
+    return;
+  }
+  // The mask stands between the two terms.
+  matmul(dx);
+  matmul({.terms = {through_a, {}}, .n = in, .out = scratch});
+  pool_.run(m, [&](int64_t i, int) {
+    rk_.add_dropout(scratch.row(i), in, act, l.dropout, uint64_t(i * in), a.dx.dtype, a.dx.row(i));
+  });
+}
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,187 @@
+#include "cpu/matmul.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lowrank::cpu {
+
+namespace {
+
+// Rows of a task: a multiple of every micro-kernel's rows (4, 6, 12, 32); with a chunk of K it fits L2.
+constexpr int64_t kBlockRows = 96;
+// Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands.
+constexpr int64_t kBlockPanels = 6;
+// Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
+// a bit; between chunks sums are kept in f32.
+constexpr int64_t kMaxChunk = 704;
+// Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
+constexpr int64_t kPackBytes = 4 << 20;
+constexpr int64_t kMinPanels = 6;
+// Longest contraction packed in one go; longer ones (the head's backward pass) are added up in an f32 output.
+constexpr int64_t kMaxPackedK = 16 * 1024;
+// At most so many rows go without packing: packing W costs as much as that many dot products.
+constexpr int64_t kFewRows = 4;
+
+int64_t chunk_length(int64_t k) {
+  const int64_t chunks = (k + kMaxChunk - 1) / kMaxChunk;
+  return round_up((k + chunks - 1) / chunks, kPanelStep);
+}
+
+char* element(const void* p, DType t, int64_t index) {
+  return const_cast<char*>(static_cast<const char*>(p)) + index * dtype_bytes(t);
+}
+
+// A term's stretch [k0, k0 + k) of its contraction.
+struct Stretch {
+  const Term* term;
+  int64_t k0, k, panel_offset;  // the offset is in bytes from the start of a packed panel
+};
+
+}  // namespace
+
+int64_t Matmul::workspace_bytes(int64_t k, int threads) {
+  const int64_t longest = std::min(round_up(k, kPanelStep) + kPanelStep, kMaxPackedK);
+  const int64_t panels = std::max(kPackBytes, kMinPanels * panel_bytes_f32(longest));
+  const int64_t per_thread = kBlockRows * kBlockPanels * kPanelCols * 4 + kBlockRows * kMaxChunk * 4;
+  return round_up(panels, 64) + threads * round_up(per_thread, 64);
+}
+
+void Matmul::operator()(const Product& p) const {
+  const Term& t = p.terms[0];
+  check(p.term_count >= 1 && p.term_count <= 2 && t.x.rows == p.out.rows && p.n == p.out.cols, "shapes", "matmul");
+  check(t.x.dtype != DType::f16 && (p.term_count == 1 || (p.terms[1].x.dtype == t.x.dtype && p.terms[1].x.rows == t.x.rows)),
+        "operands", "matmul");
+  bool along_columns = true;
+  for (int i = 0; i < p.term_count; i++) along_columns = along_columns && p.terms[i].along == Along::columns;
+  if (t.x.rows <= kFewRows && along_columns) few_rows(p);
+  else blocked(p);
+}
+
+// y = dot products straight from the rows of W: memory-bound, nothing is packed.
+void Matmul::few_rows(const Product& p) const {
+  constexpr int64_t kOutputs = 64;
+  const int64_t m = p.out.rows;
+  // Each thread widens x for itself into its own scratch.
+  pool_.run((p.n + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
+    const int64_t n0 = task * kOutputs, n = std::min(kOutputs, p.n - n0);
+    float sums[kFewRows][kOutputs], part[kFewRows][kOutputs];
+    for (int i = 0; i < p.term_count; i++) {
+      const Term& t = p.terms[i];
+      // The contraction goes through a small buffer in fixed pieces.
+      constexpr int64_t kPiece = 2048;
+      float x[kFewRows][kPiece];
+      for (int64_t k0 = 0; k0 < t.x.cols; k0 += kPiece) {
+        const int64_t k = std::min(kPiece, t.x.cols - k0);
+        for (int64_t r = 0; r < m; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
+        const bool first = i == 0 && k0 == 0;
+        k_.gemv(x[0], kPiece, m, element(t.w, t.w_dtype, n0 * t.w_ld + k0), t.w_dtype, t.w_ld, k, n, first ? sums[0] : part[0], kOutputs);
+        if (first) continue;
+        for (int64_t r = 0; r < m; r++) {
+          for (int64_t j = 0; j < n; j++) sums[r][j] += part[r][j];
+        }
+      }
+    }
+    for (int64_t r = 0; r < m; r++) {
+      r_.epilogue(sums[r], p.alpha, p.bias ? p.bias + n0 : nullptr, n, p.out.dtype, p.accumulate, element(p.out.row(r), p.out.dtype, n0));
+    }
+  });
+}
+
+void Matmul::blocked(const Product& p) const {
+  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;  // else widened to f32
+  const int64_t m = p.out.rows, all_panels = (p.n + kPanelCols - 1) / kPanelCols;
+  const bool long_k = p.terms[0].x.cols > kMaxPackedK;
+  check(!long_k || (p.term_count == 1 && p.out.dtype == DType::f32), "a very long contraction needs an f32 output", "matmul");
+
+  const int64_t per_thread_sums = kBlockRows * kBlockPanels * kPanelCols * 4;
+  const int64_t per_thread = round_up(per_thread_sums + kBlockRows * kMaxChunk * 4, 64);
+  char* const thread_area = work_;
+  char* const packed = work_ + pool_.threads() * per_thread;
+  const int64_t pack_bytes = bytes_ - pool_.threads() * per_thread;
+
+  for (int64_t k_begin = 0; k_begin < p.terms[0].x.cols; k_begin += kMaxPackedK) {
+    // The stretches of this round, in order: chunks of the first term, then of the second.
+    Stretch stretches[64];
+    int count = 0;
+    int64_t panel_bytes = 0;
+    for (int i = 0; i < p.term_count; i++) {
+      const Term& t = p.terms[i];
+      const int64_t first = i == 0 ? k_begin : 0, end = std::min(t.x.cols, first + kMaxPackedK), chunk = chunk_length(end - first);
+      for (int64_t k0 = first; k0 < end; k0 += chunk) {
+        const int64_t k = std::min(chunk, end - k0);
+        check(count < 64, "too many chunks", "matmul");
+        stretches[count++] = {&t, k0, k, panel_bytes};
+        panel_bytes += dots ? panel_bytes_bf16(k) : panel_bytes_f32(k);
+      }
+    }
+    panel_bytes = round_up(panel_bytes, 64);
+    const int64_t fit = pack_bytes / panel_bytes;
+    check(fit >= 1, "the workspace is too small", "matmul");
+    const int64_t piece = std::min(all_panels, fit >= kBlockPanels ? fit / kBlockPanels * kBlockPanels : fit);
+
+    for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
+      const int64_t panels = std::min(piece, all_panels - panel0);
+      pool_.run(panels * count, [&](int64_t task, int) {
+        const Stretch& s = stretches[task % count];
+        const int64_t panel = task / count, n0 = (panel0 + panel) * kPanelCols, columns = std::min(kPanelCols, p.n - n0);
+        const Term& t = *s.term;
+        void* out = packed + panel * panel_bytes + s.panel_offset;
+        if (t.along == Along::columns) {
+          const void* src = element(t.w, t.w_dtype, n0 * t.w_ld + s.k0);
+          if (dots) k_.pack_fwd_bf16(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<bf16_t*>(out));
+          else k_.pack_fwd_f32(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<float*>(out));
+        } else {
+          const void* src = element(t.w, t.w_dtype, s.k0 * t.w_ld + n0);
+          if (dots) k_.pack_bwd_bf16(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<bf16_t*>(out));
+          else k_.pack_bwd_f32(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<float*>(out));
+        }
+      });
+
+      const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + kBlockPanels - 1) / kBlockPanels;
+      pool_.run(row_blocks * groups, [&](int64_t task, int thread) {
+        const int64_t m0 = task / groups * kBlockRows, rows = std::min(kBlockRows, m - m0);
+        const int64_t g0 = task % groups * kBlockPanels, g = std::min(kBlockPanels, panels - g0), ld = g * kPanelCols;
+        float* const sums = reinterpret_cast<float*>(thread_area + thread * per_thread);
+        char* const copy = thread_area + thread * per_thread + per_thread_sums;
+        if (dots && k_.begin) k_.begin();
+        for (int c = 0; c < count; c++) {
+          const Stretch& s = stretches[c];
+          const Mat& x = s.term->x;
+          const int64_t k_padded = round_up(s.k, kPanelStep);
+          // x in place, or a copy: widened for f32 products, padded with zeros for dot products over a ragged end.
+          const void* a = element(x.row(m0), x.dtype, s.k0);
+          int64_t lda = x.ld;
+          if (!dots && x.dtype == DType::bf16) {
+            for (int64_t r = 0; r < rows; r++) r_.widen(element(x.row(m0 + r), x.dtype, s.k0), x.dtype, s.k, reinterpret_cast<float*>(copy) + r * s.k);
+            a = copy;
+            lda = s.k;
+          } else if (dots && s.k != k_padded) {
+            for (int64_t r = 0; r < rows; r++) {
+              char* to = copy + r * k_padded * 2;
+              std::memcpy(to, element(x.row(m0 + r), x.dtype, s.k0), size_t(s.k * 2));
+              std::memset(to + s.k * 2, 0, size_t((k_padded - s.k) * 2));
+            }
+            a = copy;
+            lda = k_padded;
+          }
+          for (int64_t j = 0; j < g; j++) {
+            const char* panel = packed + (g0 + j) * panel_bytes + s.panel_offset;
+            float* out = sums + j * kPanelCols;
+            if (dots) k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(panel), k_padded, rows, c > 0, out, ld);
+            else k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(panel), s.k, rows, c > 0, out, ld);
+          }
+        }
+        if (dots && k_.end) k_.end();
+        const int64_t n0 = (panel0 + g0) * kPanelCols, n = std::min(ld, p.n - n0);
+        const bool add = p.accumulate || k_begin > 0;
+        const float* bias = p.bias && k_begin == 0 ? p.bias + n0 : nullptr;
+        for (int64_t r = 0; r < rows; r++) {
+          r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
+        }
+      });
+    }
+  }
+}
+
+}  // namespace lowrank::cpu

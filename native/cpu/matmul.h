@@ -1,0 +1,53 @@
+// The matrix product driver. Its right operand is a row-major source of any dtype, packed (and so decoded) per call into
+// panels that all threads share; the left operand is read in place where its layout allows.
+#pragma once
+#include "base/tensor.h"
+#include "base/thread_pool.h"
+#include "cpu/instruction_sets.h"
+
+namespace lowrank::cpu {
+
+// The right operand: rows: contraction along its columns (y = x W^T); columns: along its rows (dx = dy W).
+enum class Along { columns, rows };
+
+struct Term {
+  Mat x;              // (M, K) act
+  const void* w;      // along columns: (N, K); along rows: (K, N)
+  DType w_dtype;
+  int64_t w_ld;
+  Along along;
+};
+
+// out (=|+=) alpha * (sum over the terms of x w) + bias.  Two terms make a linear with its adapter one product.
+struct Product {
+  Term terms[2];
+  int term_count = 1;
+  int64_t n = 0;
+  float alpha = 1;
+  const float* bias = nullptr;  // (N)
+  Mat out;                      // (M, N) act or f32
+  bool accumulate = false;
+};
+
+class Matmul {
+ public:
+  // Bytes of scratch for products with contractions up to k (both terms together) and act operands.
+  static int64_t workspace_bytes(int64_t k, int threads);
+
+  Matmul(ThreadPool& pool, const InstructionSet& isa, void* workspace, int64_t bytes)
+      : pool_(pool), k_(*isa.kernels), r_(*isa.rows), work_(static_cast<char*>(workspace)), bytes_(bytes) {}
+
+  void operator()(const Product&) const;
+
+ private:
+  void few_rows(const Product&) const;
+  void blocked(const Product&) const;
+
+  ThreadPool& pool_;
+  const Kernels& k_;
+  const RowKernels& r_;
+  char* work_;
+  int64_t bytes_;
+};
+
+}  // namespace lowrank::cpu

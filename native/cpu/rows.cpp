@@ -1,0 +1,86 @@
+// The operations that work row by row.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "cpu/cpu_backend.h"
+
+namespace lowrank::cpu {
+
+namespace {
+// Rows of a task: enough that handing it out costs nothing.
+int64_t rows_per_task(int64_t cols) { return std::max<int64_t>(1, 16 * 1024 / std::max<int64_t>(cols, 1)); }
+}  // namespace
+
+template <class F>
+void CpuBackend::for_rows(int64_t rows, int64_t cols, F&& f) {
+  const int64_t step = rows_per_task(cols);
+  pool_.run((rows + step - 1) / step, [&](int64_t task, int) {
+    for (int64_t r = task * step; r < std::min(rows, (task + 1) * step); r++) f(r);
+  });
+}
+
+void CpuBackend::embedding_fwd(const EmbeddingArgs& a) {
+  const int64_t c = a.table.cols;
+  for_rows(a.x.rows, c, [&](int64_t m) {
+    const char* row = static_cast<const char*>(a.table.data) + int64_t(a.ids[m]) * c * dtype_bytes(a.table.dtype);
+    rk_.widen(row, a.table.dtype, c, reinterpret_cast<float*>(a.x.row(m)));
+  });
+}
+
+void CpuBackend::norm_fwd(const NormFwdArgs& a) {
+  const int64_t c = a.x.cols;
+  for_rows(a.x.rows, c, [&](int64_t m) {
+    const float* x = reinterpret_cast<const float*>(a.x.row(m));
+    const float rstd = float(1 / std::sqrt(rk_.sum_squares(x, c) / double(c) + double(a.eps)));
+    if (a.rstd) a.rstd[m] = rstd;
+    rk_.norm_fwd(x, a.w, rstd, c, a.h.dtype, a.h.row(m), a.saved ? a.saved.row(m) : nullptr);
+  });
+}
+
+void CpuBackend::norm_apply(const NormApplyArgs& a) {
+  for_rows(a.x.rows, a.x.cols, [&](int64_t m) { rk_.norm_apply(a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype, a.h.row(m)); });
+}
+
+void CpuBackend::norm_bwd(const NormBwdArgs& a) {
+  for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
+    rk_.norm_bwd(reinterpret_cast<const float*>(a.dh.row(m)), a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype,
+                 reinterpret_cast<float*>(a.dx.row(m)));
+  });
+}
+
+void CpuBackend::rope(const RopeArgs& a) {
+  const int64_t half = a.head_dim / 2;
+  for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
+    const int64_t at = a.positions[m] * half;
+    rk_.rope(a.x.row(m), a.cos + at, a.sin + at, a.heads, a.head_dim, a.inverse ? -1.f : 1.f, a.x.dtype);
+  });
+}
+
+void CpuBackend::swiglu_fwd(const SwigluFwdArgs& a) {
+  for_rows(a.g.rows, a.g.cols, [&](int64_t m) { rk_.swiglu_fwd(a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.a.row(m)); });
+}
+
+void CpuBackend::swiglu_bwd(const SwigluBwdArgs& a) {
+  for_rows(a.g.rows, a.g.cols, [&](int64_t m) {
+    rk_.swiglu_bwd(a.da.row(m), a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.dg.row(m), a.du.row(m));
+  });
+}
+
+void CpuBackend::cast(const Mat& src, const Mat& dst) {
+  for_rows(src.rows, src.cols, [&](int64_t m) {
+    if (src.dtype == dst.dtype) std::memcpy(dst.row(m), src.row(m), size_t(src.cols * dtype_bytes(src.dtype)));
+    else if (src.dtype == DType::f32) rk_.narrow(reinterpret_cast<const float*>(src.row(m)), src.cols, dst.dtype, dst.row(m));
+    else rk_.widen(src.row(m), src.dtype, src.cols, reinterpret_cast<float*>(dst.row(m)));
+  });
+}
+
+void CpuBackend::gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+  for_rows(dst.rows, dst.cols, [&](int64_t i) { std::memcpy(dst.row(i), src.row(rows[i]), size_t(dst.cols * dtype_bytes(dst.dtype))); });
+}
+
+void CpuBackend::scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+  for_rows(src.rows, src.cols, [&](int64_t i) { std::memcpy(dst.row(rows[i]), src.row(i), size_t(src.cols * dtype_bytes(src.dtype))); });
+}
+
+}  // namespace lowrank::cpu
