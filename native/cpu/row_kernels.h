@@ -31,6 +31,7 @@ struct RowKernels {
   float (*exp_sum)(float* x, int64_t n, float scale, float shift);  // x = exp(scale * x - shift); returns the sum
   void (*scale)(float* x, int64_t n, float factor);
   float (*dot)(const void* a, const void* b, int64_t n, DType act);
+  void (*add_scaled)(const void* x, int64_t n, DType act, float factor, float* out);  // out += factor * x
   // p = exp(scale * p - lse); ds = scale * p * (ds - delta), ds holding do v^T
   void (*softmax_bwd)(float* p, float* ds, int64_t n, float scale, float lse, float delta);
 

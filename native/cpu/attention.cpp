@@ -1,0 +1,290 @@
+// Causal attention over ragged sequences in blocks of queries and keys (Dao et al., 2022): no T x T matrix exists.
+// Keys and values are packed into panels once per sequence and key/value head and shared by all query heads of the group.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "cpu/cpu_backend.h"
+#include "cpu/panel_ops.h"
+
+namespace lowrank::cpu {
+
+namespace {
+
+constexpr int64_t kQueriesFwd = 32;  // rows of a strip of scores: a panel's keys are skipped above the diagonal
+constexpr int64_t kQueriesBwd = 64;  // more, for dk and dv are read and written once per strip
+constexpr int64_t kKeys = 512;       // columns of a strip; longer sequences take several, with a running softmax
+// Strides of the strips, off the powers of two whose rows would share cache sets.
+constexpr int64_t kStripLd = kKeys + 16, kLeftLd = kKeys + 32;
+constexpr int64_t kFewQueries = 4;  // as in generation: packing the keys would cost more than the products
+
+// Parts of one thread's scratch and of the packed panels, in bytes.
+struct Parts {
+  int64_t q, d_o, q_t, do_t, strip, d_strip, left, panels, acc, dk_t, dv_t, scores, thread_end;
+  int64_t along_dim, along_keys;  // bytes of packed keys or values for 32 keys: contraction along D; along the keys
+  int64_t key_capacity, packed_end;
+};
+
+Parts parts(const OpLimits& l, const PanelOps& ops) {
+  Parts p{};
+  const auto take = [&](int64_t bytes) {
+    const int64_t at = p.thread_end;
+    p.thread_end += round_up(bytes, 64);
+    return at;
+  };
+  const int64_t dim = ops.depth(l.head_dim), columns = round_up(l.head_dim, kPanelCols);
+  const int64_t queries = l.training ? kQueriesBwd : kQueriesFwd;
+  p.q = take(queries * dim * ops.bytes());
+  p.strip = take(queries * kStripLd * 4);
+  p.left = take(queries * kLeftLd * 4);
+  p.acc = take(queries * columns * 4);
+  p.scores = take(std::max(l.kv_tokens, l.max_sequence) * 4);
+  if (l.training) {
+    p.d_o = take(queries * dim * ops.bytes());
+    p.q_t = take(l.head_dim * ops.depth(queries) * ops.bytes());
+    p.do_t = take(l.head_dim * ops.depth(queries) * ops.bytes());
+    p.d_strip = take(queries * kStripLd * 4);
+    p.panels = take(ops.panel_bytes(queries));
+    p.dk_t = take(l.head_dim * round_up(l.max_sequence, kPanelCols) * 4);
+    p.dv_t = take(l.head_dim * round_up(l.max_sequence, kPanelCols) * 4);
+  }
+  p.along_dim = ops.panel_bytes(l.head_dim);
+  p.along_keys = columns / kPanelCols * ops.panel_bytes(kPanelStep);
+  p.key_capacity = round_up(std::max(l.kv_tokens, l.max_sequence), kPanelCols);
+  const int64_t per_32_keys = l.training ? 2 * p.along_dim + p.along_keys : p.along_dim + p.along_keys;
+  p.packed_end = p.key_capacity / kPanelCols * l.kv_heads * per_32_keys;
+  return p;
+}
+
+// One sequence's part of the packed panels.
+struct Packed {
+  char *along_dim_k, *along_dim_v, *along_keys;
+};
+
+// Consecutive sequences whose panels fit the workspace together.
+template <class F>
+void for_rounds(const AttentionShape& s, int64_t key_capacity, F&& f) {
+  for (int64_t first = 0; first < s.sequences;) {
+    int64_t keys = 0, last = first;
+    for (; last < s.sequences; last++) {
+      const int64_t n = round_up(s.kv_offsets[last + 1] - s.kv_offsets[last], kPanelCols);
+      if (last > first && keys + n > key_capacity) break;
+      keys += n;
+    }
+    f(first, last);
+    first = last;
+  }
+}
+
+Mat head_of(const Mat& x, int64_t first_row, int64_t rows, int64_t head, int64_t dim) {
+  return Mat(x.row(first_row) + head * dim * dtype_bytes(x.dtype), x.dtype, rows, dim, x.ld);
+}
+
+}  // namespace
+
+int64_t CpuBackend::attention_workspace(const OpLimits& l) const {
+  const Parts p = parts(l, PanelOps(isa_, l.act));
+  return pool_.threads() * p.thread_end + p.packed_end;
+}
+
+void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {
+  const AttentionShape& s = a.shape;
+  const PanelOps ops(isa_, a.q.dtype);
+  const Parts p = parts(limits_, ops);
+  const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
+  check(dim == limits_.head_dim && s.kv_heads == limits_.kv_heads && a.q.dtype == limits_.act, "shapes", "attention_fwd");
+  char* const packed = work_ + pool_.threads() * p.thread_end;
+  const auto queries = [&](int64_t i) { return int64_t(s.q_offsets[i + 1]) - s.q_offsets[i]; };
+  const auto keys = [&](int64_t i) { return int64_t(s.kv_offsets[i + 1]) - s.kv_offsets[i]; };
+
+  // o and lse of one query by dot products straight from the rows of k and v.
+  const auto one_query = [&](int64_t sequence, int64_t head, int64_t query, char* scratch) {
+    const int64_t row = s.q_offsets[sequence] + query, n = keys(sequence) - queries(sequence) + query + 1;
+    const Mat k = head_of(a.k, s.kv_offsets[sequence], n, head / group, dim), v = head_of(a.v, s.kv_offsets[sequence], n, head / group, dim);
+    const Mat q = head_of(a.q, row, 1, head, dim), o = head_of(a.o, row, 1, head, dim);
+    float* const q32 = reinterpret_cast<float*>(scratch + p.strip);
+    float* const out = reinterpret_cast<float*>(scratch + p.acc);
+    float* const scores = reinterpret_cast<float*>(scratch + p.scores);
+    rk_.widen(q.data, q.dtype, dim, q32);
+    k_.gemv(q32, dim, 1, k.data, k.dtype, k.ld, dim, n, scores, n);
+    const float top = rk_.max(scores, n) * s.scale, sum = rk_.exp_sum(scores, n, s.scale, top);
+    std::fill(out, out + dim, 0.f);
+    for (int64_t j = 0; j < n; j++) rk_.add_scaled(v.row(j), dim, v.dtype, scores[j], out);
+    rk_.epilogue(out, 1 / sum, nullptr, dim, o.dtype, false, o.data);
+    if (a.lse) a.lse[row * s.heads + head] = top + std::log(sum);
+  };
+
+  const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
+    const int64_t rows = std::min(kQueriesFwd, queries(sequence) - first), row0 = s.q_offsets[sequence] + first;
+    // Query r of the block sees the keys below visible + r.
+    const int64_t visible = keys(sequence) - queries(sequence) + first + 1, extent = visible + rows - 1;
+    char* const q = scratch + p.q;
+    float* const strip = reinterpret_cast<float*>(scratch + p.strip);
+    float* const acc = reinterpret_cast<float*>(scratch + p.acc);
+    ops.left(head_of(a.q, row0, rows, head, dim), q);
+    float top[kQueriesFwd], sum[kQueriesFwd];
+    std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
+    std::fill_n(sum, rows, 0.f);
+    for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
+      const int64_t n = std::min(kKeys, extent - k0);
+      for (int64_t j = 0; j < n; j += kPanelCols) {
+        ops.gemm(q, ops.depth(dim), panels.along_dim_k + (k0 + j) / kPanelCols * p.along_dim, dim, rows, false, strip + j, kStripLd);
+      }
+      for (int64_t r = 0; r < rows; r++) {
+        float* const scores = strip + r * kStripLd;
+        const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n);
+        if (seen > 0) {
+          const float new_top = std::max(top[r], rk_.max(scores, seen) * s.scale);
+          const float factor = k0 > 0 ? std::exp(top[r] - new_top) : 0.f;
+          sum[r] = sum[r] * factor + rk_.exp_sum(scores, seen, s.scale, new_top);
+          top[r] = new_top;
+          if (k0 > 0 && factor != 1.f) rk_.scale(acc + r * columns, columns, factor);
+        }
+        std::fill(scores + seen, scores + round_up(n, kPanelStep), 0.f);
+      }
+      const auto [weights, ld] = ops.left_strip(strip, kStripLd, rows, n, scratch + p.left, kLeftLd);
+      for (int64_t c = 0; c < columns; c += kPanelCols) {
+        const char* panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(keys(sequence)) + ops.panel_bytes(k0);
+        ops.gemm(weights, ld, panel, n, rows, k0 > 0, acc + c, columns);
+      }
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      const Mat o = head_of(a.o, row0 + r, 1, head, dim);
+      rk_.epilogue(acc + r * columns, 1 / sum[r], nullptr, dim, o.dtype, false, o.data);
+      if (a.lse) a.lse[(row0 + r) * s.heads + head] = top[r] + std::log(sum[r]);
+    }
+  };
+
+  for_rounds(s, p.key_capacity, [&](int64_t first, int64_t last) {
+    // Where each sequence's panels begin, in units of 32 keys, and its blocks of queries.
+    std::vector<int64_t> at{0}, blocks{0};
+    for (int64_t i = first; i < last; i++) {
+      const bool few = queries(i) <= kFewQueries;
+      at.push_back(at.back() + (few ? 0 : round_up(keys(i), kPanelCols) / kPanelCols));
+      blocks.push_back(blocks.back() + (few ? 1 : (queries(i) + kQueriesFwd - 1) / kQueriesFwd));
+    }
+    const auto panels_of = [&](int64_t i, int64_t g) {
+      const int64_t n = at[size_t(i - first) + 1] - at[size_t(i - first)];
+      char* const k = packed + (at[size_t(i - first)] * s.kv_heads + g * n) * (p.along_dim + p.along_keys);
+      return Packed{k, nullptr, k + n * p.along_dim};
+    };
+    pool_.run((last - first) * s.kv_heads, [&](int64_t task, int) {
+      const int64_t i = first + task / s.kv_heads, g = task % s.kv_heads, k0 = s.kv_offsets[i];
+      if (queries(i) <= kFewQueries) return;
+      const Packed panels = panels_of(i, g);
+      ops.pack_along_columns(head_of(a.k, k0, keys(i), g, dim), panels.along_dim_k);
+      ops.pack_along_rows(head_of(a.v, k0, keys(i), g, dim), panels.along_keys);
+    });
+    pool_.run(blocks.back() * s.heads, [&](int64_t task, int thread) {
+      // The last blocks of a sequence see the most keys: they go first.
+      const int64_t number = blocks.back() - 1 - task / s.heads, head = task % s.heads;
+      const int64_t i = first + (std::upper_bound(blocks.begin(), blocks.end(), number) - blocks.begin()) - 1;
+      char* const scratch = work_ + thread * p.thread_end;
+      if (queries(i) <= kFewQueries) {
+        for (int64_t q = 0; q < queries(i); q++) one_query(i, head, q, scratch);
+        return;
+      }
+      ops.begin();
+      block(i, head, (number - blocks[size_t(i - first)]) * kQueriesFwd, scratch, panels_of(i, head / group));
+      ops.end();
+    });
+  });
+}
+
+// One task per sequence and key/value head: its query heads follow one another, so that dk and dv are sums in a fixed order.
+// dk and dv are accumulated transposed, (D, keys): then p and ds are right operands as they come out of the softmax, and
+// only the small q and do are transposed.
+void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
+  const AttentionShape& s = a.shape;
+  const PanelOps ops(isa_, a.q.dtype);
+  const Parts p = parts(limits_, ops);
+  const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
+  check(dim == limits_.head_dim && s.kv_heads == limits_.kv_heads && a.q.dtype == limits_.act && limits_.training, "shapes",
+        "attention_bwd");
+  char* const packed = work_ + pool_.threads() * p.thread_end;
+
+  const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
+    const int64_t n_all = s.q_offsets[sequence + 1] - s.q_offsets[sequence], ld_t = round_up(n_all, kPanelCols);
+    const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first, extent = first + rows;
+    const Mat q = head_of(a.q, row0, rows, head, dim), d_o = head_of(a.d_o, row0, rows, head, dim), o = head_of(a.o, row0, rows, head, dim);
+    char *const q_left = scratch + p.q, *const do_left = scratch + p.d_o, *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
+    float *const strip = reinterpret_cast<float*>(scratch + p.strip), *const d_strip = reinterpret_cast<float*>(scratch + p.d_strip);
+    float *const acc = reinterpret_cast<float*>(scratch + p.acc);
+    float *const dk_t = reinterpret_cast<float*>(scratch + p.dk_t), *const dv_t = reinterpret_cast<float*>(scratch + p.dv_t);
+    ops.left(q, q_left);
+    ops.left(d_o, do_left);
+    ops.left_transposed(q, q_t);
+    ops.left_transposed(d_o, do_t);
+    float delta[kQueriesBwd];
+    for (int64_t r = 0; r < rows; r++) delta[r] = rk_.dot(d_o.row(r), o.row(r), dim, o.dtype);
+    for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
+      const int64_t n = std::min(kKeys, extent - k0);
+      for (int64_t j = 0; j < n; j += kPanelCols) {
+        const int64_t at = (k0 + j) / kPanelCols * p.along_dim;
+        ops.gemm(q_left, ops.depth(dim), panels.along_dim_k + at, dim, rows, false, strip + j, kStripLd);
+        ops.gemm(do_left, ops.depth(dim), panels.along_dim_v + at, dim, rows, false, d_strip + j, kStripLd);
+      }
+      for (int64_t r = 0; r < rows; r++) {
+        const int64_t seen = std::clamp<int64_t>(first + r + 1 - k0, 0, n), end = round_up(n, kPanelStep);
+        float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd;
+        rk_.softmax_bwd(pr, ds, seen, s.scale, a.lse[(row0 + r) * s.heads + head], delta[r]);
+        std::fill(pr + seen, pr + end, 0.f);
+        std::fill(ds + seen, ds + end, 0.f);
+      }
+      char* const panel = scratch + p.panels;
+      for (int64_t j = 0; j < n; j += kPanelCols) {
+        ops.pack_rows_f32(strip + j, kStripLd, rows, panel);
+        ops.gemm(do_t, ops.depth(rows), panel, rows, dim, true, dv_t + k0 + j, ld_t);
+        ops.pack_rows_f32(d_strip + j, kStripLd, rows, panel);
+        ops.gemm(q_t, ops.depth(rows), panel, rows, dim, true, dk_t + k0 + j, ld_t);
+      }
+      const auto [ds, ld] = ops.left_strip(d_strip, kStripLd, rows, n, scratch + p.left, kLeftLd);
+      for (int64_t c = 0; c < columns; c += kPanelCols) {
+        const char* k_panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(n_all) + ops.panel_bytes(k0);
+        ops.gemm(ds, ld, k_panel, n, rows, k0 > 0, acc + c, columns);
+      }
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      const Mat dq = head_of(a.dq, row0 + r, 1, head, dim);
+      rk_.narrow(acc + r * columns, dim, dq.dtype, dq.data);
+    }
+  };
+
+  // (D, keys) f32 -> rows of dst
+  const auto write_transposed = [&](const float* t, int64_t ld_t, const Mat& dst, float* row) {
+    for (int64_t i = 0; i < dst.rows; i++) {
+      for (int64_t d = 0; d < dim; d++) row[d] = t[d * ld_t + i];
+      rk_.narrow(row, dim, dst.dtype, dst.row(i));
+    }
+  };
+
+  for_rounds(s, p.key_capacity, [&](int64_t first, int64_t last) {
+    std::vector<int64_t> at{0};
+    for (int64_t i = first; i < last; i++) at.push_back(at.back() + round_up(s.q_offsets[i + 1] - s.q_offsets[i], kPanelCols) / kPanelCols);
+    pool_.run((last - first) * s.kv_heads, [&](int64_t task, int thread) {
+      const int64_t i = first + task / s.kv_heads, g = task % s.kv_heads, row0 = s.q_offsets[i], n = s.q_offsets[i + 1] - row0;
+      const int64_t n32 = at[size_t(i - first) + 1] - at[size_t(i - first)], ld_t = round_up(n, kPanelCols);
+      char* const mine = packed + (at[size_t(i - first)] * s.kv_heads + g * n32) * (2 * p.along_dim + p.along_keys);
+      const Packed panels{mine, mine + n32 * p.along_dim, mine + 2 * n32 * p.along_dim};
+      char* const scratch = work_ + thread * p.thread_end;
+      const Mat k = head_of(a.k, row0, n, g, dim), v = head_of(a.v, row0, n, g, dim);
+      ops.pack_along_columns(k, panels.along_dim_k);
+      ops.pack_along_columns(v, panels.along_dim_v);
+      ops.pack_along_rows(k, panels.along_keys);
+      float *const dk_t = reinterpret_cast<float*>(scratch + p.dk_t), *const dv_t = reinterpret_cast<float*>(scratch + p.dv_t);
+      std::fill_n(dk_t, dim * ld_t, 0.f);
+      std::fill_n(dv_t, dim * ld_t, 0.f);
+      ops.begin();
+      for (int64_t h = g * group; h < (g + 1) * group; h++) {
+        for (int64_t b = 0; b < n; b += kQueriesBwd) block(i, h, b, scratch, panels);
+      }
+      ops.end();
+      float* const row = reinterpret_cast<float*>(scratch + p.strip);
+      write_transposed(dk_t, ld_t, head_of(a.dk, row0, n, g, dim), row);
+      write_transposed(dv_t, ld_t, head_of(a.dv, row0, n, g, dim), row);
+    });
+  });
+}
+
+}  // namespace lowrank::cpu

@@ -1,0 +1,122 @@
+// Which instruction sets this machine has, which one to use, and the backend made from it.
+#include "cpu/cpu.h"
+
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "cpu/cpu_backend.h"
+
+namespace lowrank {
+
+namespace cpu {
+
+namespace {
+
+const InstructionSet* const kAllSets[] = {&kScalarSet, &kAvx2Set, &kAvx512Set, &kAvx512Bf16Set, &kAmxSet};
+
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+// AMX tiles are state that Linux switches on by request, once per process; threads inherit it. Asked for only where AMX is
+// going to be used: afterwards the system refuses alternate signal stacks that are too small for the tiles.
+bool request_amx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kAmxBf16 = 1u << 22, kAmxTile = 1u << 24;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & kAmxBf16) || !(d & kAmxTile)) return false;
+  if (!has_avx512() || !__builtin_cpu_supports("avx512bf16")) return false;
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+  return granted;
+}
+
+bool usable(const InstructionSet& set) {
+  __builtin_cpu_init();
+  if (&set == &kScalarSet) return true;
+  if (&set == &kAvx2Set) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (&set == &kAvx512Set) return has_avx512();
+  if (&set == &kAvx512Bf16Set) return has_avx512() && __builtin_cpu_supports("avx512bf16");
+  return request_amx();
+}
+
+// Seconds of one product of bf16 operands that stay in cache, the best of a few tries.
+double bf16_product_seconds(const InstructionSet& set) {
+  constexpr int64_t kRows = 96, kK = 256;
+  const Kernels& k = *set.kernels;
+  std::vector<float> a(size_t(kRows * kK), 1.f), panel(size_t(kK * kPanelCols), 1.f), acc(size_t(kRows * kPanelCols));
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 8; i++) {
+    const auto start = std::chrono::steady_clock::now();
+    if (k.gemm_bf16) {
+      k.gemm_bf16(reinterpret_cast<const bf16_t*>(a.data()), kK, reinterpret_cast<const bf16_t*>(panel.data()), kK, kRows, false,
+                  acc.data(), kPanelCols);
+    } else {
+      k.gemm_f32(a.data(), kK, panel.data(), kK, kRows, false, acc.data(), kPanelCols);
+    }
+    best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+// On some processors bf16 dot products run at twice the rate of f32 multiply-adds, on others at half of it. The two differ
+// so much that the choice is the same every time.
+bool dot_products_pay() {
+  static const bool pay = bf16_product_seconds(kAvx512Bf16Set) < bf16_product_seconds(kAvx512Set);
+  return pay;
+}
+
+const InstructionSet* find(const std::string& name) {
+  for (const InstructionSet* set : kAllSets) {
+    if (name == set->name) return set;
+  }
+  return nullptr;
+}
+
+const InstructionSet& checked(const std::string& name, const char* where) {
+  const InstructionSet* set = find(name);
+  if (set && usable(*set)) return *set;
+  std::string known;
+  for (const auto& n : cpu_instruction_sets()) known += (known.empty() ? "" : ", ") + n;
+  throw Error("E_CPU", std::string(where) + ": instruction set \"" + name + "\" " +
+                           (set ? "is not available on this machine" : "is unknown") + ". Available here: " + known + ".", where);
+}
+
+}  // namespace
+
+std::vector<const InstructionSet*> usable_instruction_sets() {
+  std::vector<const InstructionSet*> sets;
+  for (const InstructionSet* set : kAllSets) {
+    if (usable(*set)) sets.push_back(set);
+  }
+  return sets;
+}
+
+}  // namespace cpu
+
+std::vector<std::string> cpu_instruction_sets() {
+  std::vector<std::string> names;
+  for (const auto* set : cpu::usable_instruction_sets()) names.emplace_back(set->name);
+  return names;
+}
+
+std::string cpu_default_instruction_set() {
+  const char* wanted = std::getenv("LOWRANK_CPU");
+  if (wanted && *wanted) return cpu::checked(wanted, "LOWRANK_CPU").name;
+  const cpu::InstructionSet* best = cpu::usable_instruction_sets().back();
+  if (best == &cpu::kAvx512Bf16Set && !cpu::dot_products_pay()) best = &cpu::kAvx512Set;
+  return best->name;
+}
+
+std::unique_ptr<Backend> make_cpu_backend(int threads, const std::string& instruction_set) {
+  return std::make_unique<cpu::CpuBackend>(threads, cpu::checked(instruction_set, "instruction set"));
+}
+
+}  // namespace lowrank

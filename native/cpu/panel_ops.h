@@ -1,0 +1,100 @@
+// Small products over panels for one activation dtype: bf16 dot products where the instruction set has them, else f32.
+// Left operands are buffers of that element type; contractions of bf16 ones are padded with zeros to whole panel steps.
+#pragma once
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/tensor.h"
+#include "cpu/instruction_sets.h"
+
+namespace lowrank::cpu {
+
+class PanelOps {
+ public:
+  PanelOps(const InstructionSet& isa, DType act) : k_(*isa.kernels), r_(*isa.rows), dots_(act == DType::bf16 && isa.kernels->gemm_bf16) {}
+
+  int64_t bytes() const { return dots_ ? 2 : 4; }                                  // of a left operand's element
+  int64_t depth(int64_t k) const { return dots_ ? round_up(k, kPanelStep) : k; }  // row length of a left operand
+  int64_t panel_bytes(int64_t k) const { return dots_ ? panel_bytes_bf16(k) : panel_bytes_f32(k); }
+
+  void begin() const {
+    if (dots_ && k_.begin) k_.begin();
+  }
+  void end() const {
+    if (dots_ && k_.end) k_.end();
+  }
+
+  // acc (rows, 32) (=|+=) a (rows, k) panel; a's rows are lda >= depth(k) elements apart.
+  void gemm(const void* a, int64_t lda, const void* panel, int64_t k, int64_t rows, bool accumulate, float* acc, int64_t ldacc) const {
+    if (dots_) k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(panel), depth(k), rows, accumulate, acc, ldacc);
+    else k_.gemm_f32(static_cast<const float*>(a), lda, static_cast<const float*>(panel), k, rows, accumulate, acc, ldacc);
+  }
+
+  // dst (rows, depth(cols)) = x (rows, cols) act
+  void left(const Mat& x, void* dst) const {
+    const int64_t ld = depth(x.cols);
+    for (int64_t r = 0; r < x.rows; r++) {
+      char* const to = static_cast<char*>(dst) + r * ld * bytes();
+      if (!dots_) {
+        r_.widen(x.row(r), x.dtype, x.cols, reinterpret_cast<float*>(to));
+        continue;
+      }
+      std::memcpy(to, x.row(r), size_t(x.cols * 2));
+      std::memset(to + x.cols * 2, 0, size_t((ld - x.cols) * 2));
+    }
+  }
+
+  // dst (cols, depth(rows)) = x (rows, cols) act, transposed
+  void left_transposed(const Mat& x, void* dst) const {
+    const int64_t ld = depth(x.rows);
+    for (int64_t c = 0; c < x.cols; c++) {
+      for (int64_t r = 0; r < ld; r++) {
+        if (dots_) static_cast<bf16_t*>(dst)[c * ld + r] = r < x.rows ? reinterpret_cast<const bf16_t*>(x.row(r))[c] : bf16_t(0);
+        else static_cast<float*>(dst)[c * ld + r] = x.get(r, c);
+      }
+    }
+  }
+
+  // A strip (rows, n) f32 as a left operand; it is zero from n to the end of the panel step. Returns it and its stride.
+  std::pair<const void*, int64_t> left_strip(const float* strip, int64_t strip_ld, int64_t rows, int64_t n, void* dst, int64_t dst_ld) const {
+    if (!dots_) return {strip, strip_ld};
+    for (int64_t r = 0; r < rows; r++) r_.narrow(strip + r * strip_ld, depth(n), DType::bf16, static_cast<bf16_t*>(dst) + r * dst_ld);
+    return {dst, dst_ld};
+  }
+
+  // Panels of 32 rows of x each, contraction along its columns.
+  void pack_along_columns(const Mat& x, void* panels) const {
+    for (int64_t r = 0; r < x.rows; r += kPanelCols) {
+      char* const out = static_cast<char*>(panels) + r / kPanelCols * panel_bytes(x.cols);
+      const int64_t n = std::min(kPanelCols, x.rows - r);
+      if (dots_) k_.pack_fwd_bf16(x.row(r), x.dtype, x.ld, x.cols, n, reinterpret_cast<bf16_t*>(out));
+      else k_.pack_fwd_f32(x.row(r), x.dtype, x.ld, x.cols, n, reinterpret_cast<float*>(out));
+    }
+  }
+
+  // Panels of 32 columns of x each, contraction along its rows.
+  void pack_along_rows(const Mat& x, void* panels) const {
+    for (int64_t c = 0; c < x.cols; c += kPanelCols) {
+      pack_rows(x.row(0) + c * dtype_bytes(x.dtype), x.dtype, x.ld, x.rows, std::min(kPanelCols, x.cols - c),
+                static_cast<char*>(panels) + c / kPanelCols * panel_bytes(x.rows));
+    }
+  }
+
+  // One panel of 32 columns of an f32 strip, contraction along its rows.
+  void pack_rows_f32(const float* src, int64_t ld, int64_t rows, void* panel) const {
+    pack_rows(src, DType::f32, ld, rows, kPanelCols, panel);
+  }
+
+ private:
+  void pack_rows(const void* src, DType t, int64_t ld, int64_t rows, int64_t columns, void* panel) const {
+    if (dots_) k_.pack_bwd_bf16(src, t, ld, rows, columns, static_cast<bf16_t*>(panel));
+    else k_.pack_bwd_f32(src, t, ld, rows, columns, static_cast<float*>(panel));
+  }
+
+  const Kernels& k_;
+  const RowKernels& r_;
+  bool dots_;
+};
+
+}  // namespace lowrank::cpu
