@@ -26,13 +26,14 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t i
 // Uniform in [0, 1), 24 bits.
 inline float uniform01(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 
-// Inverted dropout: element i of a matrix (row-major index) is kept when word i%4 of philox(seed, stream, i/4) as
-// uniform01 is >= p, and then scaled by 1/(1-p). p = 0 means no dropout.
+// Inverted dropout: with j = offset + i, element i of a matrix (row-major index) is kept when word j%4 of
+// philox(seed, stream, j/4) as uniform01 is >= p, and then scaled by 1/(1-p). p = 0 means no dropout. The offset lets a
+// matrix be computed in pieces of rows under one mask.
 struct Dropout {
   float p = 0;
-  uint64_t seed = 0, stream = 0;
+  uint64_t seed = 0, stream = 0, offset = 0;
   bool active() const { return p > 0; }
-  bool keep(uint64_t i) const { return uniform01(philox(seed, stream, i / 4)[i % 4]) >= p; }
+  bool keep(uint64_t i) const { return uniform01(philox(seed, stream, (offset + i) / 4)[(offset + i) % 4]) >= p; }
 };
 
 }  // namespace lowrank

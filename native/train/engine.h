@@ -57,10 +57,11 @@ class Engine {
   void set_optimizer_steps(int64_t steps) { steps_ = steps; }
 
  private:
-  // The sequences an operation works on, and the rows of the batch that are supervised.
+  // The sequences that go through the model at a time.
   struct Tokens {
-    const int32_t *ids, *positions, *q_offsets, *kv_offsets;
+    const int32_t *ids, *targets, *positions, *q_offsets, *kv_offsets;
     int64_t count, sequences;
+    int64_t first = 0;  // tokens of the micro-batch before these
   };
   enum class Mode { train, evaluate, generate };
 
@@ -82,12 +83,13 @@ class Engine {
 
   AttentionShape attention_shape(const Tokens&) const;
   void check_batch(const Batch&) const;
-  Tokens prepare(const Batch&);
+  std::vector<Tokens> pieces(const Batch&);  // Error E_BATCH; they point into the batch and into this engine
   void forward(const Tokens&, Mode);
+  void backward(const Tokens&);
   void block_forward(int64_t layer, const Tokens&, Mode);
   void block_backward(int64_t layer, const Tokens&);
   // Loss over the supervised rows; with loss_scale > 0 the gradient of the residual stream too.
-  double head(const Batch&, float loss_scale);
+  double head(const Tokens&, float loss_scale);
   int32_t next_token(const int32_t* ids, int64_t n);
 
   ModelConfig config_;
@@ -100,8 +102,9 @@ class Engine {
   Arena arena_;
   std::unique_ptr<Layout> layout_;
 
-  std::vector<int32_t> positions_, supervised_, labels_;
+  std::vector<int32_t> positions_, piece_offsets_, supervised_, labels_;
   uint64_t rng_stream_ = 0;
+  int64_t first_row_ = 0;  // of the piece within its micro-batch: dropout masks do not depend on the pieces
   bool dropout_on_ = false;
   int64_t steps_ = 0;
 

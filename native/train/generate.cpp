@@ -12,9 +12,8 @@ int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Samplin
   sampling_ = sampling;
   const int64_t n = int64_t(prompt.size());
   int32_t token = 0;
-  for (int64_t done = 0; done < n; done += options_.max_tokens) {
-    token = next_token(prompt.data() + done, std::min(options_.max_tokens, n - done));
-  }
+  const int64_t piece = options_.piece_tokens();
+  for (int64_t done = 0; done < n; done += piece) token = next_token(prompt.data() + done, std::min(piece, n - done));
   return token;
 }
 
@@ -39,7 +38,7 @@ int32_t Engine::next_token(const int32_t* ids, int64_t n) {
   q_offsets_[1] = int32_t(n);
   kv_offsets_[1] = int32_t(cached_ + n);
   rope_.use_length(cached_ + n);
-  forward({ids, positions_.data(), q_offsets_, kv_offsets_, n, 1}, Mode::generate);
+  forward({ids, nullptr, positions_.data(), q_offsets_, kv_offsets_, n, 1}, Mode::generate);
   cached_ += n;
 
   // Only the last token's logits are of interest.

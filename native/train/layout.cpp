@@ -6,8 +6,8 @@ namespace lowrank {
 
 OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec, const EngineOptions& o) {
   OpLimits limits;
-  limits.tokens = o.max_tokens;
-  limits.kv_tokens = std::max(o.max_tokens, o.max_sequence);
+  limits.tokens = o.piece_tokens();
+  limits.kv_tokens = std::max(limits.tokens, o.max_sequence);
   limits.max_sequence = o.max_sequence;
   limits.features = std::max({c.dim, c.mlp_dim, c.heads * c.head_dim});
   limits.model_dim = c.dim;
@@ -24,7 +24,7 @@ OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const Ad
 
 Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec,
                const EngineOptions& o, const Backend& backend) {
-  const int64_t m = o.max_tokens, act = dtype_bytes(o.act), f32 = 4;
+  const int64_t m = o.piece_tokens(), act = dtype_bytes(o.act), f32 = 4;
   const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
 
   parameters = arena.reserve("adapters", adapters.elements() * f32);

@@ -9,10 +9,15 @@
 
 namespace lowrank {
 
+// A micro-batch goes through the model in pieces of whole sequences, so that the activations' memory does not grow with the
+// batch. Fewer tokens at a time would make packing the weights, once per piece, show.
+constexpr int64_t kPieceTokens = 1024;
+
 struct EngineOptions {
   DType act = DType::f32;
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
   bool training = false;
+  int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Gradient checkpointing (Chen et al., 2016): so many of the lowest blocks keep their input only and are computed again
   // in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;

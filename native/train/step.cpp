@@ -33,18 +33,36 @@ void Engine::check_batch(const Batch& b) const {
   }
 }
 
-Engine::Tokens Engine::prepare(const Batch& b) {
+std::vector<Engine::Tokens> Engine::pieces(const Batch& b) {
   check_batch(b);
-  const int64_t m = int64_t(b.ids.size()), sequences = int64_t(b.offsets.size()) - 1;
-  positions_.resize(size_t(m));
-  int64_t longest = 0;
-  for (int64_t s = 0; s < sequences; s++) {
-    const int32_t begin = b.offsets[size_t(s)], end = b.offsets[size_t(s + 1)];
-    for (int32_t i = begin; i < end; i++) positions_[size_t(i)] = i - begin;
-    longest = std::max<int64_t>(longest, end - begin);
+  const size_t sequences = b.offsets.size() - 1;
+  positions_.resize(b.ids.size());
+  piece_offsets_.clear();
+  std::vector<std::pair<size_t, size_t>> ranges;  // of sequences
+  int64_t longest = 0, taken = 0;
+  for (size_t s = 0; s < sequences; s++) {
+    const int32_t begin = b.offsets[s], length = b.offsets[s + 1] - begin;
+    for (int32_t i = 0; i < length; i++) positions_[size_t(begin + i)] = i;
+    longest = std::max<int64_t>(longest, length);
+    if (ranges.empty() || taken + length > options_.piece_tokens()) {
+      ranges.push_back({s, s});
+      piece_offsets_.push_back(0);
+      taken = 0;
+    }
+    taken += length;
+    ranges.back().second = s + 1;
+    piece_offsets_.push_back(int32_t(taken));
   }
   rope_.use_length(longest);
-  return {b.ids.data(), positions_.data(), b.offsets.data(), b.offsets.data(), m, sequences};
+  std::vector<Tokens> list;
+  const int32_t* offsets = piece_offsets_.data();
+  for (const auto& [first, last] : ranges) {
+    const int64_t n = int64_t(last - first);
+    const int32_t at = b.offsets[first];
+    list.push_back({b.ids.data() + at, b.targets.data() + at, positions_.data() + at, offsets, offsets, offsets[n], n, at});
+    offsets += n + 1;
+  }
+  return list;
 }
 
 AttentionShape Engine::attention_shape(const Tokens& t) const {
@@ -65,7 +83,8 @@ Lora Engine::lora(int64_t layer, Site site, uint64_t rng_stream, bool train) con
   l.rank = adapters_.rank();
   l.scale = spec_.scale();
   if (train && spec_.dropout > 0) {
-    l.dropout = {float(spec_.dropout), spec_.seed, rng_stream * adapters_.sites().size() + uint64_t(i)};
+    l.dropout = {float(spec_.dropout), spec_.seed, rng_stream * adapters_.sites().size() + uint64_t(i),
+                 uint64_t(first_row_ * s.in)};
   }
   return l;
 }
@@ -200,14 +219,14 @@ void Engine::forward(const Tokens& t, Mode mode) {
   }
 }
 
-double Engine::head(const Batch& batch, float loss_scale) {
-  const int64_t m = int64_t(batch.ids.size()), c = config_.dim;
+double Engine::head(const Tokens& t, float loss_scale) {
+  const int64_t m = t.count, c = config_.dim;
   supervised_.clear();
   labels_.clear();
   for (int64_t i = 0; i < m; i++) {
-    if (batch.targets[size_t(i)] == kIgnore) continue;
+    if (t.targets[i] == kIgnore) continue;
     supervised_.push_back(int32_t(i));
-    labels_.push_back(batch.targets[size_t(i)]);
+    labels_.push_back(t.targets[i]);
   }
   const int64_t n = int64_t(labels_.size());
   const bool train = loss_scale > 0;
@@ -232,31 +251,39 @@ double Engine::head(const Batch& batch, float loss_scale) {
 double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t rng_stream) {
   training_buffer(0);  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
-  const Tokens t = prepare(batch);
   rng_stream_ = rng_stream;
-  dropout_on_ = true;
-  forward(t, Mode::train);
-  const double loss = head(batch, loss_scale);
-  if (!labels_.empty()) {
-    for (int64_t l = config_.layers - 1; l >= 0; l--) {
-      bool adapters_here = false;
-      for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
-      if (!adapters_here && !needs_gradient_below(l)) break;
-      if (checkpointed(l)) {
-        backend_->cast(block_input(l, t.count), f32(layout_->residual, t.count, config_.dim));
-        block_forward(l, t, Mode::train);
-      }
-      block_backward(l, t);
-    }
+  double loss = 0;
+  for (const Tokens& t : pieces(batch)) {
+    first_row_ = t.first;
+    dropout_on_ = true;
+    forward(t, Mode::train);
+    loss += head(t, loss_scale);
+    if (!labels_.empty()) backward(t);
+    dropout_on_ = false;
   }
-  dropout_on_ = false;
   return loss;
 }
 
+void Engine::backward(const Tokens& t) {
+  for (int64_t l = config_.layers - 1; l >= 0; l--) {
+    bool adapters_here = false;
+    for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
+    if (!adapters_here && !needs_gradient_below(l)) break;
+    if (checkpointed(l)) {
+      backend_->cast(block_input(l, t.count), f32(layout_->residual, t.count, config_.dim));
+      block_forward(l, t, Mode::train);
+    }
+    block_backward(l, t);
+  }
+}
+
 double Engine::evaluate(const Batch& batch) {
-  const Tokens t = prepare(batch);
-  forward(t, Mode::evaluate);
-  return head(batch, 0);
+  double loss = 0;
+  for (const Tokens& t : pieces(batch)) {
+    forward(t, Mode::evaluate);
+    loss += head(t, 0);
+  }
+  return loss;
 }
 
 double Engine::optimizer_step(const OptimizerOptions& o) {
@@ -275,13 +302,14 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
 }
 
 std::vector<float> Engine::logits(const Batch& batch) {
-  const Tokens t = prepare(batch);
-  forward(t, Mode::evaluate);
-  const int64_t m = t.count, c = config_.dim;
-  const Mat h = act(layout_->h, m, c);
-  backend_->norm_fwd({f32(layout_->residual, m, c), weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});
-  std::vector<float> out(size_t(m * config_.vocab));
-  backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(out.data(), DType::f32, m, config_.vocab)});
+  const int64_t c = config_.dim, vocab = config_.vocab;
+  std::vector<float> out(batch.ids.size() * size_t(vocab));
+  for (const Tokens& t : pieces(batch)) {
+    forward(t, Mode::evaluate);
+    const Mat h = act(layout_->h, t.count, c);
+    backend_->norm_fwd({f32(layout_->residual, t.count, c), weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});
+    backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(out.data() + t.first * vocab, DType::f32, t.count, vocab)});
+  }
   return out;
 }
 
