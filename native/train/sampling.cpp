@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/error.h"
 #include "base/rng.h"
 
 namespace lowrank {
@@ -13,6 +14,10 @@ constexpr uint64_t kSamplingStream = uint64_t(1) << 61;
 }
 
 int32_t sample(const float* logits, int64_t vocab, const Sampling& s, uint64_t index) {
+  // Not a number has no place in an order; sorting it would be undefined.
+  if (std::any_of(logits, logits + vocab, [](float x) { return std::isnan(x); })) {
+    throw Error("E_NAN", "The model's logits are not numbers. The weights or the adapter are damaged, or training diverged.");
+  }
   if (s.temperature <= 0) return int32_t(std::max_element(logits, logits + vocab) - logits);
 
   std::vector<int32_t> order(static_cast<size_t>(vocab));

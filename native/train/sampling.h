@@ -14,6 +14,7 @@ struct Sampling {
 
 // Order of the filters as in transformers: temperature, top-k, then top-p (nucleus sampling, Holtzman et al., 2020: the
 // smallest set of most likely tokens whose probabilities reach top_p). index numbers the token within the generation.
+// Error E_NAN where a logit is not a number.
 int32_t sample(const float* logits, int64_t vocab, const Sampling&, uint64_t index);
 
 }  // namespace lowrank
