@@ -1,0 +1,81 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ref/ref_backend.h"
+
+namespace lowrank {
+
+namespace {
+
+double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row_b, int64_t col_b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; i++) sum += double(a.get(row_a, col_a + i)) * double(b.get(row_b, col_b + i));
+  return sum;
+}
+
+}  // namespace
+
+void RefBackend::attention_fwd(const AttentionFwdArgs& a) {
+  const AttentionShape& s = a.shape;
+  const int64_t dim = s.head_dim;
+  for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
+    const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0;
+    const int64_t k0 = s.kv_offsets[sequence], nk = s.kv_offsets[sequence + 1] - k0;
+    for (int64_t i = 0; i < nq; i++) {
+      for (int64_t h = 0; h < s.heads; h++) {
+        const int64_t keys = nk - nq + i + 1, q_col = h * dim, kv_col = h / (s.heads / s.kv_heads) * dim;
+        std::vector<double> scores(static_cast<size_t>(keys));
+        for (int64_t j = 0; j < keys; j++) scores[size_t(j)] = double(s.scale) * dot(a.q, q0 + i, q_col, a.k, k0 + j, kv_col, dim);
+        const double top = *std::max_element(scores.begin(), scores.end());
+        double sum = 0;
+        for (const double score : scores) sum += std::exp(score - top);
+        if (a.lse) a.lse[(q0 + i) * s.heads + h] = float(top + std::log(sum));
+        for (int64_t d = 0; d < dim; d++) {
+          double o = 0;
+          for (int64_t j = 0; j < keys; j++) o += std::exp(scores[size_t(j)] - top) / sum * double(a.v.get(k0 + j, kv_col + d));
+          a.o.set(q0 + i, q_col + d, float(o));
+        }
+      }
+    }
+  }
+}
+
+// o = p v with p = softmax(s), s = scale q k^T:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
+// sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
+// of the query heads that read it.
+void RefBackend::attention_bwd(const AttentionBwdArgs& a) {
+  const AttentionShape& s = a.shape;
+  const int64_t dim = s.head_dim, group = s.heads / s.kv_heads;
+  for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
+    const int64_t row0 = s.q_offsets[sequence], n = s.q_offsets[sequence + 1] - row0;
+    for (int64_t g = 0; g < s.kv_heads; g++) {
+      std::vector<double> dk(static_cast<size_t>(n * dim)), dv(static_cast<size_t>(n * dim));
+      for (int64_t h = g * group; h < (g + 1) * group; h++) {
+        for (int64_t i = 0; i < n; i++) {
+          const int64_t row = row0 + i;
+          const double delta = dot(a.d_o, row, h * dim, a.o, row, h * dim, dim), lse = double(a.lse[row * s.heads + h]);
+          std::vector<double> dq(static_cast<size_t>(dim));
+          for (int64_t j = 0; j <= i; j++) {
+            const double p = std::exp(double(s.scale) * dot(a.q, row, h * dim, a.k, row0 + j, g * dim, dim) - lse);
+            const double ds = p * (dot(a.d_o, row, h * dim, a.v, row0 + j, g * dim, dim) - delta);
+            for (int64_t d = 0; d < dim; d++) {
+              dq[size_t(d)] += double(s.scale) * ds * double(a.k.get(row0 + j, g * dim + d));
+              dk[size_t(j * dim + d)] += double(s.scale) * ds * double(a.q.get(row, h * dim + d));
+              dv[size_t(j * dim + d)] += p * double(a.d_o.get(row, h * dim + d));
+            }
+          }
+          for (int64_t d = 0; d < dim; d++) a.dq.set(row, h * dim + d, float(dq[size_t(d)]));
+        }
+      }
+      for (int64_t j = 0; j < n; j++) {
+        for (int64_t d = 0; d < dim; d++) {
+          a.dk.set(row0 + j, g * dim + d, float(dk[size_t(j * dim + d)]));
+          a.dv.set(row0 + j, g * dim + d, float(dv[size_t(j * dim + d)]));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace lowrank

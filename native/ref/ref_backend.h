@@ -1,0 +1,47 @@
+// The slow twin: every operation of ops/backend.h in double precision, in the most obvious loops. It is what the fast
+// backends are held against, so it is never optimised. Any matrix may have any dtype; results are rounded when stored.
+//
+// Where a fast backend rounds to act and the twin does not (the tests' bounds allow for it):
+//   weights, lora a and b    dot products of bf16 read them as bf16, the twin as stored
+//   dx of linear_bwd         with dropout its two terms are rounded before they are added
+//   p and ds of attention    are bf16 operands of the second products
+//   logits and their gradient in the head are stored as act
+// What the twin does round: dropout(x), u and du, which backend.h calls act.
+#pragma once
+#include "ops/backend.h"
+
+namespace lowrank {
+
+class RefBackend final : public Backend {
+ public:
+  std::string name() const override { return "ref"; }
+  int64_t workspace_bytes(const OpLimits&) const override { return 0; }
+  void set_workspace(const OpLimits&, void*) override {}
+
+  void embedding_fwd(const EmbeddingArgs&) override;
+  void norm_fwd(const NormFwdArgs&) override;
+  void norm_apply(const NormApplyArgs&) override;
+  void norm_bwd(const NormBwdArgs&) override;
+  void linear_fwd(const LinearFwdArgs&) override;
+  void linear_bwd(const LinearBwdArgs&) override;
+  void rope(const RopeArgs&) override;
+  void attention_fwd(const AttentionFwdArgs&) override;
+  void attention_bwd(const AttentionBwdArgs&) override;
+  void swiglu_fwd(const SwigluFwdArgs&) override;
+  void swiglu_bwd(const SwigluBwdArgs&) override;
+  void head(const HeadArgs&) override;
+  void zero(const Mat& x) override;
+  void cast(const Mat& src, const Mat& dst) override;
+  void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
+  void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
+  void adamw(const AdamWArgs&) override;
+  double sum_squares(const float* x, int64_t n) override;
+};
+
+// v as an element of dtype t holds it.
+double ref_round(double v, DType t);
+
+// Element i of dropout(x) as a product reads it: x / (1 - p) in f32, rounded to x's dtype.
+double ref_dropout(double x, const Dropout&, uint64_t i, DType t);
+
+}  // namespace lowrank

@@ -1,0 +1,38 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ref/ref_backend.h"
+
+namespace lowrank {
+
+// loss = log sum exp(z) - z_t with z = W x:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
+void RefBackend::head(const HeadArgs& a) {
+  const int64_t vocab = a.w.rows, dim = a.w.cols;
+  std::vector<double> z(static_cast<size_t>(vocab));
+  for (int64_t n = 0; n < a.x.rows; n++) {
+    for (int64_t v = 0; v < vocab; v++) {
+      double sum = 0;
+      for (int64_t c = 0; c < dim; c++) sum += double(a.x.get(n, c)) * double(a.w.get(v, c));
+      z[size_t(v)] = sum;
+    }
+    const double top = *std::max_element(z.begin(), z.end());
+    double sum = 0;
+    for (const double logit : z) sum += std::exp(logit - top);
+    const double lse = top + std::log(sum);
+    *a.loss_sum += lse - z[size_t(a.labels[n])];
+    if (!a.dx) continue;
+    for (int64_t v = 0; v < vocab; v++) {
+      const double logit = z[size_t(v)] - lse;
+      // softmax - 1 without losing the digits that the difference has.
+      z[size_t(v)] = double(a.loss_scale) * (v == a.labels[n] ? std::expm1(logit) : std::exp(logit));
+    }
+    for (int64_t c = 0; c < dim; c++) {
+      double dx = 0;
+      for (int64_t v = 0; v < vocab; v++) dx += z[size_t(v)] * double(a.w.get(v, c));
+      a.dx.set(n, c, float(dx));
+    }
+  }
+}
+
+}  // namespace lowrank

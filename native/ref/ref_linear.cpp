@@ -1,0 +1,81 @@
+#include <vector>
+
+#include "ref/ref_backend.h"
+
+namespace lowrank {
+
+double ref_round(double v, DType t) {
+  char element[4];
+  store_f32(element, t, 0, float(v));
+  return double(load_f32(element, t, 0));
+}
+
+double ref_dropout(double x, const Dropout& d, uint64_t i, DType t) {
+  if (!d.active()) return x;
+  return d.keep(i) ? ref_round(double(float(x) * (1.f / (1.f - d.p))), t) : 0.0;
+}
+
+void RefBackend::linear_fwd(const LinearFwdArgs& a) {
+  const int64_t in = a.w.cols, out = a.w.rows;
+  for (int64_t m = 0; m < a.x.rows; m++) {
+    for (int64_t r = 0; a.lora && r < a.lora->rank; r++) {
+      double sum = 0;
+      for (int64_t i = 0; i < in; i++) {
+        sum += ref_dropout(a.x.get(m, i), a.lora->dropout, uint64_t(m * in + i), a.x.dtype) * double(a.lora->a[r * in + i]);
+      }
+      a.u.set(m, r, float(double(a.lora->scale) * sum));
+    }
+    for (int64_t o = 0; o < out; o++) {
+      double sum = a.accumulate ? double(a.y.get(m, o)) : 0.0;
+      for (int64_t i = 0; i < in; i++) sum += double(a.x.get(m, i)) * double(a.w.get(o, i));
+      if (a.bias) sum += double(a.bias[o]);
+      for (int64_t r = 0; a.lora && r < a.lora->rank; r++) sum += double(a.u.get(m, r)) * double(a.lora->b[o * a.lora->rank + r]);
+      a.y.set(m, o, float(sum));
+    }
+  }
+}
+
+// y = x W^T + u B^T with u = s dropout(x) A^T, L a function of y and dy = dL/dy:
+//   dL/du = dy B; through u: dL/d(x A^T) = s dy B = du, so that da = du^T dropout(x), dropout(x)' = du A;  db = dy^T u.
+void RefBackend::linear_bwd(const LinearBwdArgs& a) {
+  const int64_t tokens = a.dy.rows, in = a.w.cols, out = a.w.rows, rank = a.lora ? a.lora->rank : 0;
+  std::vector<double> du(static_cast<size_t>(tokens * rank));
+  for (int64_t m = 0; m < tokens; m++) {
+    for (int64_t r = 0; r < rank; r++) {
+      double sum = 0;
+      for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * double(a.lora->b[o * rank + r]);
+      du[size_t(m * rank + r)] = ref_round(double(a.lora->scale) * sum, a.dy.dtype);
+    }
+  }
+  for (int64_t m = 0; a.dx && m < tokens; m++) {
+    for (int64_t i = 0; i < in; i++) {
+      double sum = a.accumulate ? double(a.dx.get(m, i)) : 0.0;
+      for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * double(a.w.get(o, i));
+      double through_a = 0;
+      for (int64_t r = 0; r < rank; r++) through_a += du[size_t(m * rank + r)] * double(a.lora->a[r * in + i]);
+      if (rank && a.lora->dropout.active()) {
+        const bool kept = a.lora->dropout.keep(uint64_t(m * in + i));
+        through_a = kept ? through_a / (1 - double(a.lora->dropout.p)) : 0.0;
+      }
+      a.dx.set(m, i, float(sum + through_a));
+    }
+  }
+  for (int64_t o = 0; o < out; o++) {
+    for (int64_t r = 0; r < rank; r++) {
+      double sum = 0;
+      for (int64_t m = 0; m < tokens; m++) sum += double(a.dy.get(m, o)) * double(a.u.get(m, r));
+      a.lora->db[o * rank + r] = float(double(a.lora->db[o * rank + r]) + sum);
+    }
+  }
+  for (int64_t r = 0; r < rank; r++) {
+    for (int64_t i = 0; i < in; i++) {
+      double sum = 0;
+      for (int64_t m = 0; m < tokens; m++) {
+        sum += du[size_t(m * rank + r)] * ref_dropout(a.x.get(m, i), a.lora->dropout, uint64_t(m * in + i), a.x.dtype);
+      }
+      a.lora->da[r * in + i] = float(double(a.lora->da[r * in + i]) + sum);
+    }
+  }
+}
+
+}  // namespace lowrank
