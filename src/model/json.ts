@@ -1,0 +1,49 @@
+// JSON with errors that say where.
+import { LowrankError } from "../errors.js";
+import { readText } from "./files.js";
+
+/** A failed `JSON.parse` of `text`: 1-based line and column where known, and the parser's reason. */
+export function jsonProblem(error: unknown, text: string): { line: number; column: number; reason: string } {
+  const message = (error as Error).message;
+  const position = /at position (\d+)/.exec(message);
+  const at = position ? Number(position[1]) : text.trimEnd().length;
+  const before = text.slice(0, at);
+  const line = before.split("\n").length;
+  const reason = message.replace(/\s*(in JSON )?at position .*$/s, "").replace(/\s*is not valid JSON$/, "");
+  return { line, column: at - before.lastIndexOf("\n"), reason };
+}
+
+/** @throws LowrankError E_JSON with file, line and column */
+export function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const { line, column, reason } = jsonProblem(error, text);
+    const found = text.trim() === "" ? "the file is empty" : reason;
+    throw new LowrankError("E_JSON", `${file}, line ${line}, column ${column}: not valid JSON: ${found}.`, file, {
+      cause: error,
+    });
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What a value is, for an error: "null", "an array", "the number 3". */
+export function kindOf(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object") return "an object";
+  if (typeof value === "string")
+    return `the text ${JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)}`;
+  return `the ${typeof value} ${String(value)}`;
+}
+
+/** A JSON file that holds an object. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
+export function readJsonObject(file: string, what?: string): Record<string, unknown> {
+  const value = parseJson(readText(file, what), file);
+  if (isObject(value)) return value;
+  throw new LowrankError("E_JSON", `${file} holds ${kindOf(value)}, expected an object.`, file);
+}

@@ -1,0 +1,59 @@
+import { LowrankError } from "../errors.js";
+import { isObject, kindOf } from "./json.js";
+
+/** The keys of a configuration object, read with their types and ranges. A key that is null counts as absent. */
+export class ConfigKeys {
+  /** @param prefix of the keys' names in errors, such as "rope_scaling." */
+  constructor(
+    readonly json: Record<string, unknown>,
+    readonly file: string,
+    readonly prefix = "",
+  ) {}
+
+  given(key: string): boolean {
+    return this.json[key] !== undefined && this.json[key] !== null;
+  }
+
+  error(key: string, message: string): LowrankError {
+    const name = this.prefix + key;
+    return new LowrankError("E_CONFIG_VALUE", `${this.file}: ${name}: ${message}.`, name);
+  }
+
+  #read<T>(key: string, expected: string, accept: (value: unknown) => value is T, otherwise?: T): T {
+    if (!this.given(key) && otherwise !== undefined) return otherwise;
+    const value = this.json[key];
+    if (accept(value)) return value;
+    throw this.error(key, `expected ${expected}, found ${kindOf(value)}`);
+  }
+
+  /** A whole number from 1 to `largest`. */
+  count(key: string, largest: number, otherwise?: number): number {
+    const accept = (v: unknown): v is number => Number.isInteger(v) && (v as number) >= 1 && (v as number) <= largest;
+    return this.#read(key, `a whole number from 1 to ${largest}`, accept, otherwise);
+  }
+
+  number(key: string, range: { above: number; atMost?: number }, otherwise?: number): number {
+    const { above, atMost = Number.MAX_VALUE } = range;
+    const accept = (v: unknown): v is number => typeof v === "number" && v > above && v <= atMost;
+    const limit = range.atMost === undefined ? "" : ` and at most ${atMost}`;
+    return this.#read(key, `a number above ${above}${limit}`, accept, otherwise);
+  }
+
+  flag(key: string, otherwise: boolean): boolean {
+    return this.#read(key, "true or false", (v): v is boolean => typeof v === "boolean", otherwise);
+  }
+
+  /** Refuses every value but these. */
+  only<T extends string | number>(key: string, allowed: readonly T[], otherwise: T): T {
+    const accept = (v: unknown): v is T => allowed.includes(v as T);
+    const list = allowed.map((value) => JSON.stringify(value)).join(" or ");
+    return this.#read(key, `${list} (nothing else is supported)`, accept, otherwise);
+  }
+
+  /** The keys of an object within, or null where it is absent. */
+  within(key: string): ConfigKeys | null {
+    if (!this.given(key)) return null;
+    const inner = this.#read(key, "an object", isObject);
+    return new ConfigKeys(inner, this.file, `${this.prefix}${key}.`);
+  }
+}
