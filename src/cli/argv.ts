@@ -1,0 +1,49 @@
+import type { Row, Rows } from "../config/index.js";
+
+/**
+ * Rewrites arguments so that every known option has one spelling, `--lora_r=8`: dashes become underscores, `--shuffle`
+ * and `--no-shuffle` become `=true` and `=false`, an option that lacks its value gets an empty one. Values are left alone,
+ * and so is everything that is no known option.
+ */
+export function normalise(argv: readonly string[], rows: Rows): string[] {
+  const result: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const token = argv[i]!;
+    if (token === "--") return [...result, ...argv.slice(i)];
+    const option = known(token, rows);
+    if (option === undefined) {
+      result.push(token);
+      continue;
+    }
+    const { name, row, negated } = option;
+    const next = argv[i + 1];
+    if (option.value !== undefined) result.push(`--${name}=${option.value}`);
+    else if (negated) result.push(`--${name}=false`);
+    else if (row.kind === "flag") {
+      const follows = /^(true|false)$/i.test(next ?? "");
+      result.push(`--${name}=${follows ? argv[++i] : "true"}`);
+    } else {
+      const follows = next !== undefined && next !== "--" && known(next, rows) === undefined;
+      result.push(`--${name}=${follows ? argv[++i] : ""}`);
+    }
+  }
+  return result;
+}
+
+interface KnownOption {
+  name: string;
+  row: Row;
+  value: string | undefined;
+  negated: boolean;
+}
+
+function known(token: string, rows: Rows): KnownOption | undefined {
+  const match = /^--([A-Za-z][\w-]*)(?:=([\s\S]*))?$/.exec(token);
+  if (!match) return undefined;
+  const name = match[1]!.replaceAll("-", "_");
+  if (Object.hasOwn(rows, name)) return { name, row: rows[name]!, value: match[2], negated: false };
+  const positive = name.replace(/^no_/, "");
+  const row = Object.hasOwn(rows, positive) ? rows[positive]! : undefined;
+  if (positive === name || row?.kind !== "flag" || match[2] !== undefined) return undefined;
+  return { name: positive, row, value: undefined, negated: true };
+}

@@ -1,0 +1,101 @@
+import { readFileSync } from "node:fs";
+import yargs, { type Argv } from "yargs";
+import { type Command, commands, type Flags, shownDefault, suggestion } from "../config/index.js";
+import { LowrankError } from "../errors.js";
+import { normalise } from "./argv.js";
+
+/** What the command line asks for. */
+export type Request = { kind: "text"; text: string } | { kind: "command"; command: Command; flags: Flags };
+
+const LATEST_COLUMN = 110;
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
+}
+
+/** yargs without its guesses: values stay text, names stay as they are, what is unknown is left for us to refuse. */
+function parser(argv: string[]): Argv {
+  return yargs(argv)
+    .scriptName("lowrank")
+    .usage("lowrank: LoRA fine-tuning of language models\n\nUsage: $0 <command> [options]")
+    .parserConfiguration({
+      "boolean-negation": false,
+      "camel-case-expansion": false,
+      "dot-notation": false,
+      "parse-numbers": false,
+      "parse-positional-numbers": false,
+      "short-option-groups": false,
+      "unknown-options-as-args": true,
+    })
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw error ?? new LowrankError("E_USAGE", message);
+    })
+    .wrap(Math.min(LATEST_COLUMN, process.stdout.columns ?? LATEST_COLUMN))
+    .help(false)
+    .version(false)
+    .option("help", { alias: "h", type: "boolean", describe: "show this help" })
+    .option("version", { type: "boolean", describe: "show the version" });
+}
+
+function declare(y: Argv, command: Command): Argv {
+  for (const [name, row] of Object.entries(command.rows)) {
+    const shown = shownDefault(row);
+    y.option(name, {
+      group: `${row.group}:`,
+      describe: row.help,
+      nargs: 1,
+      ...(shown === undefined ? {} : { defaultDescription: shown }),
+    });
+  }
+  const positional = command.positional ? ` [${command.positional}]` : "";
+  return y
+    .usage(`lowrank ${command.name}${positional} [options]\n\n${command.summary}.`)
+    .example(command.example, "")
+    .epilogue(
+      "Options may be spelled with _ or -, set in a YAML file (--config) or as LOWRANK_<NAME>; --no-<name> is false.",
+    );
+}
+
+function commandFlags(command: Command, rest: string[]): Flags {
+  const parsed = parserFor(command, normalise(rest, command.rows)).parseSync() as Record<string, unknown>;
+  const values = new Map<string, string[]>();
+  for (const name of Object.keys(command.rows)) {
+    const value = parsed[name];
+    if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
+  }
+  const strays = (parsed._ as unknown[]).map(String);
+  const { positional } = command;
+  if (positional && strays[0] !== undefined && !strays[0].startsWith("-")) {
+    values.set(positional, [...(values.get(positional) ?? []), strays.shift()!]);
+  }
+  return { values, strays };
+}
+
+function parserFor(command: Command, argv: string[]): Argv {
+  return declare(parser(argv), command);
+}
+
+async function overview(): Promise<string> {
+  const y = parser([]);
+  for (const { name, summary } of commands) y.command(name, summary);
+  return y.epilogue("lowrank <command> --help lists a command's options.").getHelp();
+}
+
+/** @throws LowrankError E_USAGE where there is no such command */
+export async function parse(argv: readonly string[]): Promise<Request> {
+  const [first, ...rest] = argv;
+  if (first === "--version") return { kind: "text", text: version() };
+  if (first === "--help" || first === "-h" || first === "help") return { kind: "text", text: await overview() };
+  if (first === undefined) throw new LowrankError("E_USAGE", `A command is missing.\n\n${await overview()}`);
+  const names = commands.map(({ name }) => name);
+  const command = commands.find(({ name }) => name === first);
+  if (!command) {
+    const near = suggestion(first, names);
+    throw new LowrankError("E_USAGE", `${first}: unknown command${near || `; there are ${names.join(", ")}`}`);
+  }
+  if (rest.includes("--help") || rest.includes("-h")) {
+    return { kind: "text", text: await parserFor(command, []).getHelp() };
+  }
+  return { kind: "command", command, flags: commandFlags(command, rest) };
+}

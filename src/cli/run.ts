@@ -1,0 +1,61 @@
+import * as config from "../config/index.js";
+import { LowrankError } from "../errors.js";
+import { stoppable } from "./signals.js";
+
+type Runner = (flags: config.Flags) => Promise<number>;
+
+/** A command's options are read before its code is loaded, and only the chosen command's code is. */
+function runner<R extends config.Rows>(
+  command: config.Command<R>,
+  load: () => Promise<{ run(options: config.OptionsOf<R>): Promise<void> }>,
+): Runner {
+  return async (flags) => {
+    const { options } = await config.loadOptions(command, flags, process.env);
+    await (await load()).run(options);
+    return 0;
+  };
+}
+
+const runners: Record<string, Runner> = {
+  train: async (flags) => {
+    const { options, given } = await config.loadOptions(config.trainCommand, flags, process.env);
+    const { run } = await import("../commands/train.js");
+    return stoppable((signal) => run(options, given, signal));
+  },
+  generate: runner(config.generateCommand, () => import("../commands/generate.js")),
+  eval: runner(config.evalCommand, () => import("../commands/eval.js")),
+  merge: runner(config.mergeCommand, () => import("../commands/merge.js")),
+  inspect: runner(config.inspectCommand, () => import("../commands/inspect.js")),
+};
+
+/** One message for a person; the stack where LOWRANK_DEBUG asks for it. */
+function describe(error: unknown): string {
+  const debug = Boolean(process.env.LOWRANK_DEBUG);
+  if (error instanceof LowrankError) {
+    const cause = error.cause instanceof Error ? `\nCause: ${error.cause.stack}` : "";
+    return `error ${error.code}: ${error.message}${debug ? `\n${error.stack}${cause}` : ""}`;
+  }
+  if (debug && error instanceof Error) return `error E_INTERNAL: ${error.stack}`;
+  const what = error instanceof Error ? `${error.name}: ${error.message.split("\n")[0]}` : String(error);
+  return `error E_INTERNAL: ${what} (a fault of lowrank; LOWRANK_DEBUG=1 shows where it happened)`;
+}
+
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+}
+
+/** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
+export async function main(argv: readonly string[]): Promise<number> {
+  // A reader that has gone away, as in `lowrank ... | head`, must not end a training run.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
+  try {
+    const { parse } = await import("./parse.js");
+    const request = await parse(argv);
+    if (request.kind === "command") return await runners[request.command.name]!(request.flags);
+    process.stdout.write(`${request.text}\n`);
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${describe(error)}\n`);
+    return 1;
+  }
+}

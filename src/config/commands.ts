@@ -1,0 +1,89 @@
+import type { OptionsOf, Rows } from "./row.js";
+import { needed, rows } from "./rows.js";
+
+/** A command as the user sees it: what it is for, an example and its options. */
+export interface Command<R extends Rows = Rows> {
+  name: string;
+  summary: string;
+  example: string;
+  /** Option that may also stand without its name. */
+  positional?: string;
+  rows: R;
+}
+
+const command = <R extends Rows>(command: Command<R>): Command<R> => command;
+
+const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
+const model = { base_model, tokenizer_name };
+const run = { precision, threads, config };
+const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, ...training } = rows;
+const { json: _, ...trainRows } = training;
+
+export const trainCommand = command({
+  name: "train",
+  summary: "Fine-tune a base model on texts and write a LoRA adapter",
+  example: "lowrank train --base_model ./SmolLM2-135M --train_file texts.jsonl --output_dir ./lora_model",
+  rows: trainRows,
+});
+
+export const generateCommand = command({
+  name: "generate",
+  summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
+  example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
+  rows: { ...model, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+});
+
+export const evalCommand = command({
+  name: "eval",
+  summary: "Loss and perplexity on texts, with an adapter or without",
+  example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
+  rows: {
+    ...model,
+    adapter,
+    validation_file: needed.validation_file,
+    text_column: rows.text_column,
+    max_seq_length: rows.max_seq_length,
+    per_device_eval_batch_size: rows.per_device_eval_batch_size,
+    json,
+    ...run,
+  },
+});
+
+export const mergeCommand = command({
+  name: "merge",
+  summary: "Write the base model with an adapter merged into its weights",
+  example: "lowrank merge --base_model ./SmolLM2-135M --adapter ./lora_model --output_dir ./merged",
+  rows: {
+    ...model,
+    adapter: needed.adapter,
+    output_dir: needed.output_dir,
+    overwrite_output_dir: rows.overwrite_output_dir,
+    threads,
+    config,
+  },
+});
+
+export const inspectCommand = command({
+  name: "inspect",
+  summary: "Architecture, parameters, target modules and the memory that training would need",
+  example: "lowrank inspect ./SmolLM2-135M --per_device_train_batch_size 4 --max_seq_length 1024",
+  positional: "base_model",
+  rows: {
+    base_model,
+    lora_r: rows.lora_r,
+    target_modules: rows.target_modules,
+    max_seq_length: rows.max_seq_length,
+    per_device_train_batch_size: rows.per_device_train_batch_size,
+    json,
+    ...run,
+  },
+});
+
+/** Every command, in the order of the help. */
+export const commands: readonly Command[] = [trainCommand, generateCommand, evalCommand, mergeCommand, inspectCommand];
+
+export type TrainOptions = OptionsOf<typeof trainCommand.rows>;
+export type GenerateOptions = OptionsOf<typeof generateCommand.rows>;
+export type EvalOptions = OptionsOf<typeof evalCommand.rows>;
+export type MergeOptions = OptionsOf<typeof mergeCommand.rows>;
+export type InspectOptions = OptionsOf<typeof inspectCommand.rows>;

@@ -1,0 +1,96 @@
+import { z } from "zod";
+
+/** How the text of a flag or an environment variable becomes a value. */
+export type Kind = "text" | "number" | "flag";
+
+/** One option: everything that is known about it. Flags, YAML keys, environment, help and docs are read from here. */
+export interface Row<T = unknown> {
+  schema: z.ZodType<T>;
+  kind: Kind;
+  /** What a right value is; completes "expected ...". */
+  expects: string;
+  defaultValue: T | undefined;
+  required: boolean;
+  group: string;
+  help: string;
+}
+
+export type Rows = Record<string, Row>;
+
+/** The validated values of some rows. */
+export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends Row<infer T> ? T : never };
+
+interface About<T> {
+  group: string;
+  help: string;
+  default?: T;
+}
+
+type Built<T> = { required: () => Row<T>; optional: () => Row<T | undefined>; or: (value: T) => Row<T> };
+
+/** The ways a row can treat a value that nobody gave: an error, `undefined` or a default. */
+function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: About<T>): Built<T> {
+  const row = { kind, expects, group: about.group, help: about.help };
+  return {
+    required: () => ({ ...row, schema, defaultValue: undefined, required: true }),
+    optional: () => ({ ...row, schema: schema.optional(), defaultValue: undefined, required: false }),
+    or: (value) => ({ ...row, schema, defaultValue: value, required: false }),
+  };
+}
+
+export function text(expects: string, group: string, help: string): Built<string> {
+  return built(z.string().min(1), "text", expects, { group, help });
+}
+
+export function choice<const T extends string>(values: readonly [T, ...T[]], group: string, help: string): Built<T> {
+  return built(z.enum(values) as z.ZodType<T>, "text", values.join(" or "), { group, help });
+}
+
+export function flag(group: string, help: string): Built<boolean> {
+  return built(z.boolean(), "flag", "true or false", { group, help });
+}
+
+export interface Range {
+  min?: number;
+  max?: number;
+  /** Bounds that the value itself must not reach. */
+  above?: number;
+  below?: number;
+}
+
+function range({ min, max, above, below }: Range): string {
+  if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
+  const parts: string[] = [];
+  if (min !== undefined) parts.push(`of at least ${min}`);
+  if (max !== undefined) parts.push(`of at most ${max}`);
+  if (above !== undefined) parts.push(`above ${above}`);
+  if (below !== undefined) parts.push(`below ${below}`);
+  return parts.length ? ` ${parts.join(" and ")}` : "";
+}
+
+function bounded(schema: z.ZodNumber, r: Range): z.ZodNumber {
+  let bound = schema;
+  if (r.min !== undefined) bound = bound.min(r.min);
+  if (r.max !== undefined) bound = bound.max(r.max);
+  if (r.above !== undefined) bound = bound.gt(r.above);
+  if (r.below !== undefined) bound = bound.lt(r.below);
+  return bound;
+}
+
+export function integer(limits: Range, group: string, help: string): Built<number> {
+  return built(bounded(z.int(), limits), "number", `a whole number${range(limits)}`, { group, help });
+}
+
+export function number(limits: Range, group: string, help: string): Built<number> {
+  return built(bounded(z.number(), limits), "number", `a number${range(limits)}`, { group, help });
+}
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const BOOLEANS: Record<string, boolean> = { true: true, yes: true, 1: true, false: false, no: false, 0: false };
+
+/** The value that a flag's or variable's text stands for; text that stands for none is left for the schema to refuse. */
+export function parseText(row: Row, value: string): unknown {
+  if (row.kind === "number") return NUMBER.test(value.trim()) ? Number(value) : value;
+  if (row.kind === "flag") return BOOLEANS[value.trim().toLowerCase()] ?? value;
+  return value;
+}

@@ -1,0 +1,107 @@
+// The one table of options. Every command takes its options from here (see commands.ts).
+import { choice, flag, integer, number, text } from "./row.js";
+
+const MODEL = "Model";
+const LORA = "LoRA";
+const DATA = "Data";
+const TRAINING = "Training";
+const OUTPUT = "Logging, evaluation and saving";
+const RUN = "Run";
+const GENERATION = "Generation";
+
+/** Largest seed: the native generator takes 64 bits, a JSON number holds 53. */
+const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
+/** Far above any real setting, far below what would overflow 32-bit offsets into a batch. */
+const LARGEST_COUNT = 1 << 20;
+
+const adapter = text("an adapter folder", MODEL, "folder of a PEFT adapter (LoRA) to put on the base");
+const validationFile = text("a file", DATA, "texts to evaluate on: .jsonl, .json, .csv, .tsv or .txt");
+
+/** Rows of which a command needs a value where training does not. */
+export const needed = {
+  adapter: adapter.required(),
+  validation_file: validationFile.required(),
+  output_dir: text("a folder", OUTPUT, "folder for the merged model").required(),
+};
+
+export const rows = {
+  base_model: text("a model folder", MODEL, "folder of the base model: config.json and safetensors").required(),
+  tokenizer_name: text("a folder or file", MODEL, "folder with tokenizer.json, if not the base model's").optional(),
+  precision: choice(
+    ["auto", "fp32", "bf16"],
+    MODEL,
+    "of products and activations; auto is bf16 for a base stored in 16 bits, else fp32",
+  ).or("auto"),
+  adapter: adapter.optional(),
+
+  lora_r: integer({ min: 1, max: 65536 }, LORA, "rank").or(8),
+  lora_alpha: number({ above: 0 }, LORA, "scale: the adapter's output is multiplied by alpha / r").or(16),
+  lora_dropout: number({ min: 0, below: 1 }, LORA, "dropout of the adapter's input while training").or(0.05),
+  target_modules: text(
+    "names, all-linear or a regular expression",
+    LORA,
+    "modules that get an adapter: comma list, all-linear or a regular expression of whole names; default by family, for llama q_proj,v_proj,k_proj,o_proj",
+  ).optional(),
+  use_rslora: flag(LORA, "scale by alpha / sqrt(r) instead").or(false),
+  init_adapter: text("an adapter folder", LORA, "adapter to start from; it decides r, alpha and modules").optional(),
+
+  train_file: text("a file", DATA, "texts to train on: .jsonl, .json, .csv, .tsv or .txt").required(),
+  validation_file: {
+    ...validationFile.optional(),
+    help: "texts to evaluate on; without it a tenth of the training texts",
+  },
+  text_column: text("a column's name", DATA, "column or key that holds the text").or("text"),
+  max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA, "longer texts are cut to so many tokens").or(512),
+  pad_to_max_length: flag(DATA, "pad every text to max_seq_length, not just to the end of the text").or(false),
+  shuffle: flag(DATA, "another order of the texts in each epoch; --no-shuffle is the file's order").or(true),
+
+  num_train_epochs: number({ above: 0 }, TRAINING, "times through the training texts").or(3),
+  max_steps: integer({ min: 1 }, TRAINING, "optimizer steps, instead of num_train_epochs").optional(),
+  per_device_train_batch_size: integer({ min: 1, max: LARGEST_COUNT }, TRAINING, "texts of a micro-batch").or(8),
+  gradient_accumulation_steps: integer({ min: 1, max: LARGEST_COUNT }, TRAINING, "micro-batches of a step").or(1),
+  learning_rate: number({ min: 0 }, TRAINING, "peak learning rate of AdamW").or(3e-4),
+  lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING, "course of the learning rate after warmup").or(
+    "linear",
+  ),
+  warmup_ratio: number({ min: 0, max: 1 }, TRAINING, "share of the steps in which the learning rate rises").or(0.03),
+  warmup_steps: integer({ min: 0 }, TRAINING, "number of those steps, instead of warmup_ratio").optional(),
+  weight_decay: number({ min: 0 }, TRAINING, "decoupled weight decay of AdamW").or(0),
+  max_grad_norm: number({ min: 0 }, TRAINING, "clip the gradient to this norm; 0 does not clip").or(1),
+  seed: integer({ min: 0, max: LARGEST_SEED }, TRAINING, "of adapters, dropout, order, split and samples").or(42),
+
+  output_dir: text("a folder", OUTPUT, "folder for the adapter, checkpoints, metrics.jsonl and train.log").or(
+    "./lora_model",
+  ),
+  overwrite_output_dir: flag(OUTPUT, "replace the results of an earlier run in output_dir").or(false),
+  logging_steps: integer({ min: 1 }, OUTPUT, "steps between two lines of metrics").or(10),
+  eval_steps: integer({ min: 1 }, OUTPUT, "steps between two evaluations").or(100),
+  per_device_eval_batch_size: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT, "texts of an evaluation batch").or(8),
+  save_steps: integer({ min: 1 }, OUTPUT, "steps between two checkpoints").or(1000),
+  save_total_limit: integer({ min: 0 }, OUTPUT, "checkpoints kept, the best always among them; 0 keeps all").or(3),
+  merge: flag(OUTPUT, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
+
+  threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),
+  config: text("a YAML file", RUN, "file with options, in the names of this list; flags override it").optional(),
+  dry_run: flag(RUN, "print the plan and stop").or(false),
+  json: flag(RUN, "print the result as one JSON object").or(false),
+
+  prompt: text("a text", GENERATION, "text to go on from; - reads standard input").required(),
+  max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION, "longest continuation").or(100),
+  temperature: number({ min: 0 }, GENERATION, "0 always takes the likeliest token").or(0.7),
+  top_k: integer({ min: 0 }, GENERATION, "choose among so many likeliest tokens; 0 among all").or(0),
+  top_p: number({ above: 0, max: 1 }, GENERATION, "choose among the likeliest tokens of this share").or(1),
+};
+
+/** Options of later versions: known, and refused with these words. */
+const notYet = (what: string, instead: string) => `${what} is not in this version yet. ${instead}`;
+export const laterRows: Record<string, string> = {
+  dataset_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
+  dataset_config_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
+  push_to_hub: notYet("Uploading to a hub", "Upload the output folder after training."),
+  hub_model_id: notYet("Uploading to a hub", "Upload the output folder after training."),
+  use_8bit: notYet("An 8-bit base", "Train on the base as it is, with --precision bf16."),
+  use_4bit: notYet("A 4-bit base", "Train on the base as it is, with --precision bf16."),
+  use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
+  wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
+  resume: notYet("Resuming a run", "Start again from an adapter with --init_adapter."),
+};

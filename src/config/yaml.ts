@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { LowrankError } from "../errors.js";
+
+export interface FileValue {
+  key: string;
+  value: unknown;
+  /** Such as `run.yaml:3`. */
+  where: string;
+}
+
+/**
+ * The options of a YAML file, one by one with the line they stand on.
+ * @throws LowrankError where the file is missing or is not one map of options
+ */
+export function readYaml(file: string): FileValue[] {
+  let source: string;
+  try {
+    source = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new LowrankError("E_FILE_MISSING", `--config ${file}: cannot be read (${(error as Error).message}).`, file);
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines });
+  const problem = document.errors[0];
+  if (problem) throw new LowrankError("E_CONFIG_FILE", `${file} is not valid YAML: ${problem.message}`, file);
+  if (document.contents === null) return [];
+  if (!isMap(document.contents)) {
+    throw new LowrankError("E_CONFIG_FILE", `${file}: expected options as "name: value", one a line.`, file);
+  }
+  return document.contents.items.map(({ key, value }) => {
+    const name = isScalar(key) ? String(key.value) : String(key);
+    const line = isScalar(key) && key.range ? lines.linePos(key.range[0]).line : 1;
+    const plain = value === null ? null : (value as { toJSON(): unknown }).toJSON();
+    return { key: name, value: plain ?? undefined, where: `${file}:${line}` };
+  });
+}

@@ -1,0 +1,137 @@
+import { once } from "node:events";
+import { Writable } from "node:stream";
+import winston from "winston";
+import { TextFile } from "./text-file.js";
+
+type Level = "error" | "warn" | "info" | "verbose" | "print";
+
+const LEVELS: Record<Level, number> = { error: 0, print: 0, warn: 1, info: 2, verbose: 3 };
+const COLOURS: Partial<Record<string, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };
+
+const { combine, printf, timestamp } = winston.format;
+const only = (wanted: (level: string) => boolean) => winston.format((info) => (wanted(info.level) ? info : false))();
+
+/** Text for the terminal: a result as it is, a problem with its kind before it. */
+function onTerminal(colours: boolean): winston.Logform.Format {
+  return printf(({ level, message }) => {
+    const label = level === "warn" ? "warning: " : level === "error" ? "error: " : "";
+    return colours && label ? `${COLOURS[level]}${label}\x1b[0m${message}` : `${label}${message}`;
+  });
+}
+
+const inFile = combine(
+  timestamp(),
+  printf(({ level, message, timestamp }) => `${timestamp} ${level} ${message}`),
+);
+
+export interface LogOptions {
+  /** Least important level on the terminal. */
+  level: "info" | "verbose";
+  /** Called before a line goes to the terminal. */
+  beforeLine?: () => void;
+}
+
+/** Lines for people: on standard error, results on standard output, and all of it in a file once there is one. */
+export class Log {
+  readonly #logger: winston.Logger;
+  readonly #transports: winston.transport[];
+  #file: TextFile | null = null;
+  /** What was logged before the file was there. */
+  #early: string[] | null = [];
+  /** Of writing, kept for whoever logs next. */
+  #failure: unknown;
+
+  constructor({ level, beforeLine }: LogOptions) {
+    const colours = process.stderr.isTTY === true && !process.env.NO_COLOR;
+    const terminal = (stream: NodeJS.WriteStream) => (text: string) => {
+      beforeLine?.();
+      stream.write(text);
+    };
+    const transport = (least: Level, format: winston.Logform.Format, write: (text: string) => void) =>
+      new winston.transports.Stream({ level: least, format, stream: this.#sink(write), eol: "\n" });
+    this.#transports = [
+      transport(
+        "print",
+        combine(
+          only((l) => l === "print"),
+          onTerminal(false),
+        ),
+        terminal(process.stdout),
+      ),
+      transport(
+        level,
+        combine(
+          only((l) => l !== "print"),
+          onTerminal(colours),
+        ),
+        terminal(process.stderr),
+      ),
+      transport("verbose", inFile, (text) => {
+        if (this.#early) this.#early.push(text);
+        else this.#file?.write(text);
+      }),
+    ];
+    this.#logger = winston.createLogger({ levels: LEVELS, level: "verbose", transports: this.#transports });
+  }
+
+  #sink(write: (text: string) => void): Writable {
+    return new Writable({
+      decodeStrings: false,
+      write: (text: string, _, next) => {
+        try {
+          write(text);
+        } catch (error) {
+          this.#failure ??= error;
+        }
+        next();
+      },
+    });
+  }
+
+  /** Of interest where no progress bar shows it, and always in the file. */
+  verbose(message: string): void {
+    this.#log("verbose", message);
+  }
+
+  info(message: string): void {
+    this.#log("info", message);
+  }
+
+  warn(message: string): void {
+    this.#log("warn", message);
+  }
+
+  /** A result: on standard output, as it is. */
+  print(message: string): void {
+    this.#log("print", message);
+  }
+
+  /** Also writes to this file from now on, beginning with what was logged so far. */
+  openFile(path: string): void {
+    this.#file = new TextFile(path);
+    for (const text of this.#early ?? []) this.#file.write(text);
+    this.#early = null;
+  }
+
+  /** Adds a line to the file alone, as of an error that is shown elsewhere. */
+  note(message: string): void {
+    this.#file?.write(`${new Date().toISOString()} error ${message}\n`);
+  }
+
+  /** Returns when every line is written. */
+  async close(): Promise<void> {
+    const finished = this.#transports.map((transport) => once(transport, "finish"));
+    this.#logger.end();
+    await Promise.all(finished);
+    this.#file?.close();
+  }
+
+  #log(level: Level, message: string): void {
+    const failure = this.#failure;
+    if (failure !== undefined) {
+      this.#failure = undefined;
+      throw failure;
+    }
+    this.#logger.log(level, message);
+  }
+}

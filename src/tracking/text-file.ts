@@ -1,0 +1,39 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { LowrankError } from "../errors.js";
+
+/** A text file that only grows. What is written is in the file when the call returns, so that no exit loses it. */
+export class TextFile {
+  readonly #file: string;
+  #fd: number | null;
+
+  /** Begins the file anew. @throws LowrankError E_WRITE */
+  constructor(file: string) {
+    this.#file = file;
+    this.#fd = this.#attempt(() => openSync(file, "w"));
+  }
+
+  /** @throws LowrankError E_WRITE */
+  write(text: string): void {
+    const fd = this.#fd;
+    if (fd === null) return;
+    this.#attempt(() => {
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    });
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
+
+  #attempt<T>(f: () => T): T {
+    try {
+      return f();
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === "ENOSPC" ? "no space left on the device" : message;
+      throw new LowrankError("E_WRITE", `${this.#file} cannot be written: ${why}.`, this.#file, { cause: error });
+    }
+  }
+}
