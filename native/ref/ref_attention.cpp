@@ -29,11 +29,11 @@ void RefBackend::attention_fwd(const AttentionFwdArgs& a) {
         for (int64_t j = 0; j < keys; j++) scores[size_t(j)] = double(s.scale) * dot(a.q, q0 + i, q_col, a.k, k0 + j, kv_col, dim);
         const double top = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
-        for (const double score : scores) sum += std::exp(score - top);
+        for (double& score : scores) sum += score = std::exp(score - top);
         if (a.lse) a.lse[(q0 + i) * s.heads + h] = float(top + std::log(sum));
         for (int64_t d = 0; d < dim; d++) {
           double o = 0;
-          for (int64_t j = 0; j < keys; j++) o += std::exp(scores[size_t(j)] - top) / sum * double(a.v.get(k0 + j, kv_col + d));
+          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.get(k0 + j, kv_col + d));
           a.o.set(q0 + i, q_col + d, float(o));
         }
       }
