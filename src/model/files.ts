@@ -1,4 +1,5 @@
 // Reading small text files, and what the system's errors mean to a person.
+import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
 import { LowrankError } from "../errors.js";
 
@@ -30,22 +31,20 @@ export function readError(error: unknown, file: string, what = "File"): LowrankE
   return new LowrankError(code, `${what} ${file} cannot be read: ${reason(error)}.`, file, { cause: error });
 }
 
-export function writeError(error: unknown, file: string): LowrankError {
-  if (error instanceof LowrankError) return error;
+/** What the system refused becomes E_WRITE; any other error stays what it is. */
+export function writeError(error: unknown, file: string): unknown {
+  if (typeof (error as NodeJS.ErrnoException).errno !== "number") return error;
   return new LowrankError("E_WRITE", `${file} cannot be written: ${reason(error)}.`, file, { cause: error });
 }
 
 /** A UTF-8 file without its byte order mark. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8 */
 export function readText(file: string, what?: string): string {
-  let bytes: Buffer;
   try {
-    bytes = readFileSync(file);
+    const bytes = readFileSync(file);
+    if (!isUtf8(bytes)) throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file);
+    const text = bytes.toString("utf8");
+    return text.startsWith("\uFEFF") ? text.slice(1) : text;
   } catch (error) {
-    throw readError(error, file, what);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file, { cause: error });
+    throw error instanceof LowrankError ? error : readError(error, file, what);
   }
 }

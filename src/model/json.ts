@@ -2,15 +2,40 @@
 import { LowrankError } from "../errors.js";
 import { readText } from "./files.js";
 
-/** A failed `JSON.parse` of `text`: 1-based line and column where known, and the parser's reason. */
+/** A failed `JSON.parse` of `text`: 1-based line and column, and the parser's reason. */
 export function jsonProblem(error: unknown, text: string): { line: number; column: number; reason: string } {
-  const message = (error as Error).message;
+  const { message } = error as Error;
   const position = /at position (\d+)/.exec(message);
-  const at = position ? Number(position[1]) : text.trimEnd().length;
-  const before = text.slice(0, at);
-  const line = before.split("\n").length;
-  const reason = message.replace(/\s*(in JSON )?at position .*$/s, "").replace(/\s*is not valid JSON$/, "");
-  return { line, column: at - before.lastIndexOf("\n"), reason };
+  const token = /^Unexpected token '.{1,2}'/su.exec(message);
+  let at = text.trimEnd().length;
+  if (position) at = Number(position[1]);
+  else if (token) at = unexpectedTokenAt(text);
+  const line = text.slice(0, at).split("\n").length;
+  const reason = token?.[0] ?? message.replace(/ (in JSON )?at position .*$/s, "");
+  return { line, column: at - text.lastIndexOf("\n", at - 1), reason };
+}
+
+/**
+ * Of an unexpected token the parser does not say where it is. A text that ends before it fails for another reason, so
+ * that bisection finds it.
+ */
+function unexpectedTokenAt(text: string): number {
+  const holdsIt = (length: number) => {
+    try {
+      JSON.parse(text.slice(0, length));
+      return false;
+    } catch (error) {
+      return (error as Error).message.startsWith("Unexpected token");
+    }
+  };
+  let without = 0;
+  let within = text.length;
+  while (within - without > 1) {
+    const middle = (without + within) >> 1;
+    if (holdsIt(middle)) within = middle;
+    else without = middle;
+  }
+  return without;
 }
 
 /** @throws LowrankError E_JSON with file, line and column */

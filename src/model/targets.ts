@@ -31,54 +31,62 @@ export function candidateTargets(model: ModelSource): string[] {
 export function resolveTargets(model: ModelSource, targets: string | null): ResolvedTargets {
   if (targets === null) return matchTargets(model, DEFAULTS[model.config.modelType] ?? ALL_LINEAR);
   const names = targets.split(",").map((name) => name.trim());
-  const plain = names.every((name) => /^[\w.-]*$/.test(name));
-  if (!plain || names.includes(ALL_LINEAR)) return matchTargets(model, targets.trim());
-  return matchTargets(model, [...new Set(names.filter((name) => name !== ""))]);
+  const plain = names.every((name) => /^[\w.-]*$/.test(name)) && !names.includes(ALL_LINEAR);
+  if (!plain) return matchTargets(model, targets.trim());
+  const list = [...new Set(names.filter((name) => name !== ""))];
+  const linears = listLinears(model);
+  // PEFT is content where one of several names matches; a misspelled one would silently train less.
+  const stray = list.find((target) => !linears.some(({ name }) => matches(name, target)));
+  if (stray === undefined) return matchTargets(model, list);
+  const near = suggestion(stray, candidateTargets(model));
+  throw noMatch(model, "target_modules", `"${stray}" matches no linear of the model${near}`);
+}
+
+/** Whether PEFT's list entry `target` names a module. */
+function matches(module: string, target: string): boolean {
+  return module === target || module.endsWith(`.${target}`);
 }
 
 /**
  * @param targets as adapter_config.json spells them: a list of names, or a string that is "all-linear" or a regular
  * expression
- * @throws LowrankError E_TARGET
+ * @param where the key, and its file if any, for errors
+ * @throws LowrankError E_TARGET where nothing matches
  */
-export function matchTargets(model: ModelSource, targets: string | string[]): ResolvedTargets {
+export function matchTargets(
+  model: ModelSource,
+  targets: string | string[],
+  where = "target_modules",
+): ResolvedTargets {
   const modules = listLinears(model).map(({ name }) => name);
   if (targets === ALL_LINEAR) return { modules, peft: candidateTargets(model).sort() };
-  if (typeof targets === "string") {
-    const pattern = compile(targets);
-    const matched = modules.filter((name) => pattern.test(name));
-    if (matched.length === 0) {
-      throw noMatch(model, `the regular expression ${targets} matches no module as a whole, such as ${modules[0]}`);
-    }
-    return { modules: matched, peft: targets };
-  }
-  if (targets.length === 0) throw noMatch(model, "the list is empty");
-  const matches = (module: string, target: string) => module === target || module.endsWith(`.${target}`);
-  for (const target of targets) {
-    if (modules.some((module) => matches(module, target))) continue;
-    throw noMatch(model, `"${target}" matches no linear of the model${suggestion(target, candidateTargets(model))}`);
-  }
-  const matched = modules.filter((module) => targets.some((target) => matches(module, target)));
-  return { modules: matched, peft: [...targets].sort() };
+  const isList = typeof targets !== "string";
+  const pattern = isList ? null : compile(targets, where);
+  const matched = modules.filter((name) =>
+    isList ? targets.some((target) => matches(name, target)) : pattern!.test(name),
+  );
+  if (matched.length > 0) return { modules: matched, peft: isList ? [...targets].sort() : targets };
+  const what = isList ? targets.join(", ") || "an empty list" : `the regular expression ${targets}`;
+  throw noMatch(model, where, `${what} matches none of the linears, such as ${modules[0]}`);
 }
 
-function noMatch(model: ModelSource, problem: string): LowrankError {
+function noMatch(model: ModelSource, where: string, problem: string): LowrankError {
   return new LowrankError(
     "E_TARGET",
-    `target_modules: ${problem}. Modules of ${model.folder} that can carry an adapter: ` +
+    `${where}: ${problem}. Modules of ${model.folder} that can carry an adapter: ` +
       `${candidateTargets(model).join(", ")} (or ${ALL_LINEAR}).`,
     "target_modules",
   );
 }
 
 /** Python's re.fullmatch. Its named groups are the one common spelling that differs. */
-function compile(pattern: string): RegExp {
+function compile(pattern: string, where: string): RegExp {
   try {
     return new RegExp(`^(?:${pattern.replaceAll("(?P<", "(?<")})$`);
   } catch (error) {
     throw new LowrankError(
       "E_TARGET",
-      `target_modules: ${pattern} is neither a comma list of names nor a regular expression: ${(error as Error).message}.`,
+      `${where}: ${pattern} is neither a comma list of names nor a regular expression: ${(error as Error).message}.`,
       "target_modules",
       { cause: error },
     );

@@ -1,0 +1,147 @@
+// Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { join } from "node:path";
+import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import {
+  matchTargets,
+  type ResolvedTargets,
+  readError,
+  readJsonObject,
+  readSafetensorsHeader,
+  type SafetensorsTensor,
+  weightDtype,
+  writeError,
+  writeSafetensors,
+} from "../model/index.js";
+import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
+import { makeFolder, sortedJson, writeTextFile } from "./files.js";
+import { modelCard } from "./model-card.js";
+import { widen } from "./widen.js";
+
+const WEIGHTS = "adapter_model.safetensors";
+const CONFIG = "adapter_config.json";
+/** What PEFT puts before a module's name in the file; the engine's names do not have it. */
+const PREFIX = "base_model.model.";
+
+export interface LoadedAdapter {
+  spec: AdapterSpec;
+  /** Under the engine's names, widened to f32. */
+  tensors: AdapterTensors;
+  /** adapter_config.json as it stands. */
+  config: Record<string, unknown>;
+  targets: ResolvedTargets;
+}
+
+/**
+ * Reads an adapter for this model.
+ * @throws LowrankError where it is not plain LoRA, belongs to another model or is damaged
+ */
+export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
+  const configFile = join(folder, CONFIG);
+  const config = readJsonObject(configFile, "Adapter configuration");
+  const { targetModules, ...numbers } = parseAdapterConfig(config, configFile);
+  const targets = matchTargets(model, targetModules, `${configFile}: target_modules`);
+  const spec: AdapterSpec = { ...numbers, targets: targets.modules, seed: 0 };
+  return { spec, tensors: readTensors(findWeights(folder), expectedShapes(model, spec)), config, targets };
+}
+
+function findWeights(folder: string): string {
+  const file = join(folder, WEIGHTS);
+  if (existsSync(file)) return file;
+  const hint = existsSync(join(folder, "adapter_model.bin"))
+    ? "It has adapter_model.bin; save the adapter as safetensors."
+    : "The folder is incomplete.";
+  throw new LowrankError("E_FILE_MISSING", `Adapter folder ${folder} has no ${WEIGHTS}. ${hint}`, file);
+}
+
+/** Shape of every tensor of the adapter under the engine's names: A (R, I), B (O, R). */
+function expectedShapes(model: ModelSource, { rank, targets }: AdapterSpec): Map<string, [number, number]> {
+  const wanted = new Set(targets);
+  const linears = listLinears(model).filter(({ name }) => wanted.has(name));
+  return new Map(
+    linears.flatMap(({ name, outFeatures, inFeatures }): [string, [number, number]][] => [
+      [`${name}.lora_A.weight`, [rank, inFeatures]],
+      [`${name}.lora_B.weight`, [outFeatures, rank]],
+    ]),
+  );
+}
+
+function readTensors(file: string, expected: Map<string, [number, number]>): AdapterTensors {
+  const fail = (name: string, message: string) =>
+    new LowrankError("E_ADAPTER", `${file}: tensor ${name} ${message}.`, name);
+  const found = new Map<string, SafetensorsTensor>();
+  for (const tensor of readSafetensorsHeader(file).tensors) {
+    const name = tensor.name.startsWith(PREFIX) ? tensor.name.slice(PREFIX.length) : tensor.name;
+    if (!expected.has(name)) throw fail(tensor.name, strangerReason(tensor.name));
+    found.set(name, tensor);
+  }
+  const tensors: AdapterTensors = new Map();
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, "r");
+    for (const [name, shape] of expected) {
+      const tensor = found.get(name);
+      if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although target_modules names it`);
+      const sameShape = tensor.shape.length === 2 && tensor.shape.every((n, i) => n === shape[i]);
+      if (!sameShape) {
+        const shapes = `has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`;
+        throw fail(tensor.name, `${shapes}: the adapter belongs to another base model, or its r is another`);
+      }
+      const dtype = weightDtype(tensor.dtype);
+      if (!dtype) throw fail(tensor.name, `is stored as ${tensor.dtype}, expected F32, BF16 or F16`);
+      const bytes = new Uint8Array(tensor.end - tensor.begin);
+      readSync(descriptor, bytes, 0, bytes.length, tensor.begin);
+      tensors.set(name, { shape, data: widen(bytes, dtype) });
+    }
+  } catch (error) {
+    throw error instanceof LowrankError ? error : readError(error, file, "Adapter");
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+  return tensors;
+}
+
+/** Why a tensor does not belong to a plain LoRA adapter of this model's linears. */
+function strangerReason(name: string): string {
+  if (name.includes("lora_embedding_")) return "adapts an embedding, which is not supported";
+  if (name.includes("lora_magnitude_vector")) return "belongs to DoRA, which is not supported";
+  if (/\.lora_[AB]\.bias$/.test(name)) return "is a bias of an adapter, which is not supported";
+  if (/\.lora_[AB]\./.test(name)) {
+    return "belongs to no module that target_modules names and the base model has: the adapter is of another base model, or adapts more than linears";
+  }
+  return "is a whole weight (modules_to_save), which is not supported";
+}
+
+export interface AdapterToWrite {
+  tensors: AdapterTensors;
+  spec: AdapterSpec;
+  targets: ResolvedTargets;
+  /** Folder or name of the base, as PEFT will look for it. */
+  baseModel: string;
+}
+
+/**
+ * Writes an adapter that PEFT loads unchanged; the folder is made where there is none.
+ * @throws LowrankError E_WRITE
+ */
+export async function writeAdapter(folder: string, adapter: AdapterToWrite): Promise<void> {
+  const { tensors, spec, targets, baseModel } = adapter;
+  await makeFolder(folder);
+  const entries = [...tensors].map(([name, { shape, data }]) => ({
+    name: PREFIX + name,
+    dtype: "F32",
+    shape,
+    bytes: data.byteLength,
+    data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }));
+  const file = join(folder, WEIGHTS);
+  // An adapter that stood there before stays whole until the new one is.
+  await writeSafetensors(`${file}.tmp`, entries, { format: "pt" });
+  await rename(`${file}.tmp`, file).catch((error) => {
+    throw writeError(error, file);
+  });
+  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, baseModel)));
+  await writeTextFile(join(folder, "README.md"), modelCard(spec, targets.peft, baseModel));
+}

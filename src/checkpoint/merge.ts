@@ -1,0 +1,111 @@
+// The base model with an adapter merged into its weights, file by file as the base has them.
+import { existsSync, readdirSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { findTokenizerFiles, isTokenizerFile, type Tokenizer } from "../data/index.js";
+import type { Engine, ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { findWeightFiles, readSafetensorsHeader, writeError } from "../model/index.js";
+import { copyInto, writeFolder } from "./files.js";
+
+const CHUNK_BYTES = 8 << 20;
+const CONFIGS = ["config.json", "generation_config.json"];
+
+export interface MergeOptions {
+  engine: Engine;
+  model: ModelSource;
+  /** Full names of the modules that carry an adapter. */
+  modules: string[];
+  output: string;
+  /** Whose files to write beside the weights, where they are not the base's own. */
+  tokenizer?: Tokenizer;
+  /** Replaces a merged model that stands there; a folder that holds anything else is refused all the same. */
+  overwrite?: boolean;
+  /** Tensors written so far, and all of them. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Writes the merged model in the dtypes and files of the base: the same names, headers and index, every tensor but the
+ * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory.
+ * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE
+ */
+export async function writeMerged(options: MergeOptions): Promise<void> {
+  const { model, modules, output, tokenizer, onProgress } = options;
+  checkOutput(output, options.overwrite ?? false);
+  const { files, index } = findWeightFiles(model.folder);
+  const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
+  let done = 0;
+  const merged = new Map(modules.map((module) => [`${module}.weight`, module]));
+  const others = [...CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
+  await writeFolder(output, async (folder) => {
+    await copyInto(
+      folder,
+      others.filter((path) => existsSync(path)),
+    );
+    await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
+    for (const file of files) {
+      await copyMerged(join(model.folder, file), join(folder, file), merged, options.engine, () =>
+        onProgress?.(++done, total),
+      );
+    }
+  });
+}
+
+function checkOutput(output: string, overwrite: boolean): void {
+  if (!existsSync(output)) return;
+  const isOurs = (name: string) =>
+    CONFIGS.includes(name) || isTokenizerFile(name) || /^model.*\.safetensors(\.index\.json)?$/.test(name);
+  const found = readdirSync(output);
+  if (found.length === 0 || (overwrite && found.every(isOurs))) return;
+  const named = found.filter((name) => !overwrite || !isOurs(name)).slice(0, 3);
+  throw new LowrankError(
+    "E_OUTPUT_EXISTS",
+    `Output folder ${output} is not empty: it holds ${named.join(", ")}. Remove it or choose another.`,
+    output,
+  );
+}
+
+/** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */
+async function copyMerged(
+  source: string,
+  target: string,
+  merged: Map<string, string>,
+  engine: Engine,
+  onTensor: () => void,
+): Promise<void> {
+  const { tensors, dataBegin } = readSafetensorsHeader(source);
+  try {
+    await using input = await open(source, "r");
+    await using output = await open(target, "w");
+    await copyRange(input, output, 0, dataBegin);
+    for (const { name, begin, end } of tensors) {
+      const module = merged.get(name);
+      if (module === undefined) await copyRange(input, output, begin, end);
+      else await output.writeFile(await mergedBytes(engine, module, end - begin));
+      onTensor();
+    }
+    await output.sync();
+  } catch (error) {
+    throw writeError(error, target);
+  }
+}
+
+async function mergedBytes(engine: Engine, module: string, expected: number): Promise<Uint8Array> {
+  const bytes = await engine.mergedWeight(module);
+  if (bytes.byteLength === expected) return bytes;
+  throw new LowrankError(
+    "E_INTERNAL",
+    `Merged weight of ${module} has ${bytes.byteLength} bytes, expected ${expected}.`,
+  );
+}
+
+async function copyRange(input: FileHandle, output: FileHandle, begin: number, end: number): Promise<void> {
+  const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, end - begin));
+  for (let at = begin; at < end; ) {
+    const { bytesRead } = await input.read(buffer, 0, Math.min(buffer.length, end - at), at);
+    if (bytesRead === 0) throw new LowrankError("E_FILE", "A weight file became shorter while it was copied.");
+    await output.writeFile(buffer.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+}

@@ -1,0 +1,66 @@
+// Checkpoints of a run: OUTPUT/checkpoint-N, complete or absent.
+import { readdir, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { Tokenizer } from "../data/index.js";
+import { writeError } from "../model/index.js";
+import { copyInto, makeFolder, removeFolder, writeFolder } from "./files.js";
+
+const NAME = /^checkpoint-(\d+)$/;
+
+/**
+ * Writes OUTPUT/checkpoint-N.
+ * @param write fills the folder that it is given
+ * @returns the checkpoint's folder
+ * @throws LowrankError E_WRITE naming file and cause; then there is no checkpoint-N that was not there before
+ */
+export async function saveCheckpoint(
+  outputDir: string,
+  step: number,
+  write: (folder: string) => Promise<void>,
+): Promise<string> {
+  const folder = join(outputDir, `checkpoint-${step}`);
+  await writeFolder(folder, write);
+  return folder;
+}
+
+/** Folders of the checkpoints, the oldest first; none where there is no such output folder. */
+export async function listCheckpoints(outputDir: string): Promise<string[]> {
+  const names = await readdir(outputDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  const step = (name: string) => Number(NAME.exec(name)![1]);
+  return names
+    .filter((name) => NAME.test(name))
+    .sort((a, b) => step(a) - step(b))
+    .map((name) => join(outputDir, name));
+}
+
+/**
+ * Removes the oldest checkpoints beyond `limit`, and what interrupted runs left half-written or half-removed. The newest
+ * and those in `keep` (folders or their names) stay even where they are more than `limit`.
+ * @param limit null keeps all
+ * @returns the folders removed
+ * @throws LowrankError E_WRITE
+ */
+export async function pruneCheckpoints(outputDir: string, limit: number | null, keep: string[]): Promise<string[]> {
+  try {
+    for (const name of await readdir(outputDir)) {
+      if (/^\.checkpoint-\d+\.(tmp|old)$/.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
+    }
+    const all = await listCheckpoints(outputDir);
+    const kept = new Set([...keep, ...all.slice(-1)].map((folder) => basename(folder)));
+    const excess = limit === null ? 0 : Math.max(0, all.length - limit);
+    const removed = all.filter((folder) => !kept.has(basename(folder))).slice(0, excess);
+    for (const folder of removed) await removeFolder(folder);
+    return removed;
+  } catch (error) {
+    throw writeError(error, outputDir);
+  }
+}
+
+/** Copies the tokenizer's files beside an adapter. @throws LowrankError E_WRITE */
+export async function copyTokenizerFiles(tokenizer: Tokenizer, folder: string): Promise<void> {
+  await makeFolder(folder);
+  await copyInto(folder, tokenizer.files);
+}

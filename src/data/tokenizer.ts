@@ -1,0 +1,113 @@
+// The one owner of the `tokenizers` package.
+import { dirname } from "node:path";
+import type { Tokenizer as Native } from "tokenizers";
+import { LowrankError } from "../errors.js";
+import { readJsonObject, readText } from "../model/index.js";
+import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
+import { TokenStream } from "./token-stream.js";
+import { findMainFile, findTokenizerFiles } from "./tokenizer-files.js";
+
+export class Tokenizer {
+  readonly #native: Native;
+  readonly #settings: TokenizerSettings;
+  readonly #file: string;
+  /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
+  #last: Promise<unknown> = Promise.resolve();
+  #maxLength = 0;
+  #specialIds: Set<number> | undefined;
+
+  /** Paths of the files that exist, to copy beside an adapter. */
+  readonly files: string[];
+
+  private constructor(native: Native, file: string) {
+    const folder = dirname(file);
+    this.#native = native;
+    this.#file = file;
+    this.#settings = readTokenizerSettings(folder);
+    this.files = findTokenizerFiles(folder);
+    // Padding is the batch's affair, whatever the file says.
+    native.disablePadding();
+  }
+
+  /**
+   * @param path tokenizer.json or its folder
+   * @throws LowrankError E_FILE_MISSING, E_FILE, E_TOKENIZER
+   */
+  static async open(path: string): Promise<Tokenizer> {
+    const file = findMainFile(path);
+    const { default: tokenizers } = await import("tokenizers");
+    const content = readText(file, "Tokenizer");
+    let native: Native;
+    try {
+      native = tokenizers.Tokenizer.fromString(content);
+    } catch (error) {
+      throw new LowrankError("E_TOKENIZER", `${file} cannot be loaded: ${(error as Error).message}.`, file, {
+        cause: error,
+      });
+    }
+    return new Tokenizer(native, file);
+  }
+
+  get vocabSize(): number {
+    return this.#native.getVocabSize(true);
+  }
+
+  get bosTokenId(): number | undefined {
+    return this.#id(this.#settings.bos);
+  }
+
+  get eosTokenId(): number | undefined {
+    return this.#id(this.#settings.eos);
+  }
+
+  get padTokenId(): number | undefined {
+    return this.#id(this.#settings.pad);
+  }
+
+  #id(token: string | undefined): number | undefined {
+    return token === undefined ? undefined : (this.#native.tokenToId(token) ?? undefined);
+  }
+
+  /**
+   * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` as transformers does with
+   * `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
+   */
+  encode(texts: string[], { maxLength }: { maxLength: number }): Promise<Int32Array[]> {
+    const encoded = this.#last.then(async () => {
+      if (maxLength !== this.#maxLength) {
+        this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
+        this.#maxLength = maxLength;
+      }
+      const encodings = await this.#native.encodeBatch(texts);
+      return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
+    });
+    this.#last = encoded.catch(() => undefined);
+    return encoded;
+  }
+
+  /** Text of tokens; ids outside the vocabulary have none. */
+  decode(ids: ArrayLike<number>, { skipSpecialTokens }: { skipSpecialTokens: boolean }): string {
+    const special = skipSpecialTokens ? this.#special() : undefined;
+    const tokens: string[] = [];
+    for (const id of Array.from(ids)) {
+      const token = special?.has(id) ? null : this.#native.idToToken(id);
+      if (token !== null) tokens.push(token);
+    }
+    return this.#native.getDecoder()?.decode(tokens) ?? tokens.join(" ");
+  }
+
+  /** Text of generated tokens as they come, without special tokens. */
+  stream(): TokenStream {
+    return new TokenStream((ids) => this.decode(ids, { skipSpecialTokens: true }));
+  }
+
+  /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
+  #special(): Set<number> {
+    if (!this.#specialIds) {
+      const { added_tokens: added } = readJsonObject(this.#file);
+      const list = Array.isArray(added) ? (added as { id: number; special: boolean }[]) : [];
+      this.#specialIds = new Set(list.filter(({ special }) => special).map(({ id }) => id));
+    }
+    return this.#specialIds;
+  }
+}
