@@ -17,7 +17,6 @@ function version(): string {
 function parser(argv: string[]): Argv {
   return yargs(argv)
     .scriptName("lowrank")
-    .usage("lowrank: LoRA fine-tuning of language models\n\nUsage: $0 <command> [options]")
     .parserConfiguration({
       "boolean-negation": false,
       "camel-case-expansion": false,
@@ -40,10 +39,10 @@ function parser(argv: string[]): Argv {
 
 function declare(y: Argv, command: Command): Argv {
   for (const [name, row] of Object.entries(command.rows)) {
-    const shown = shownDefault(row);
+    const shown = row.required ? undefined : shownDefault(row);
     y.option(name, {
       group: `${row.group}:`,
-      describe: row.help,
+      describe: row.required ? `${row.help} (required)` : row.help,
       nargs: 1,
       ...(shown === undefined ? {} : { defaultDescription: shown }),
     });
@@ -77,7 +76,7 @@ function parserFor(command: Command, argv: string[]): Argv {
 }
 
 async function overview(): Promise<string> {
-  const y = parser([]);
+  const y = parser([]).usage("lowrank: LoRA fine-tuning of language models\n\nUsage: $0 <command> [options]");
   for (const { name, summary } of commands) y.command(name, summary);
   return y.epilogue("lowrank <command> --help lists a command's options.").getHelp();
 }

@@ -20,16 +20,15 @@ export type Rows = Record<string, Row>;
 /** The validated values of some rows. */
 export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends Row<infer T> ? T : never };
 
-interface About<T> {
+interface About {
   group: string;
   help: string;
-  default?: T;
 }
 
 type Built<T> = { required: () => Row<T>; optional: () => Row<T | undefined>; or: (value: T) => Row<T> };
 
 /** The ways a row can treat a value that nobody gave: an error, `undefined` or a default. */
-function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: About<T>): Built<T> {
+function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: About): Built<T> {
   const row = { kind, expects, group: about.group, help: about.help };
   return {
     required: () => ({ ...row, schema, defaultValue: undefined, required: true }),
@@ -43,7 +42,8 @@ export function text(expects: string, group: string, help: string): Built<string
 }
 
 export function choice<const T extends string>(values: readonly [T, ...T[]], group: string, help: string): Built<T> {
-  return built(z.enum(values) as z.ZodType<T>, "text", values.join(" or "), { group, help });
+  const about = { group, help: `${values.join(", ")}: ${help}` };
+  return built(z.enum(values) as z.ZodType<T>, "text", values.join(" or "), about);
 }
 
 export function flag(group: string, help: string): Built<boolean> {

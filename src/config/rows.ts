@@ -30,7 +30,7 @@ export const rows = {
   precision: choice(
     ["auto", "fp32", "bf16"],
     MODEL,
-    "of products and activations; auto is bf16 for a base stored in 16 bits, else fp32",
+    "number format of products and activations; auto is bf16 for a base stored in 16 bits, else fp32",
   ).or("auto"),
   adapter: adapter.optional(),
 

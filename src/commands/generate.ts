@@ -1,0 +1,67 @@
+import { readAdapter } from "../checkpoint/index.js";
+import type { GenerateOptions } from "../config/index.js";
+import { readEosIds, Tokenizer } from "../data/index.js";
+import { Engine } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { openModel } from "../model/index.js";
+import { generate } from "../trainer/index.js";
+import { choosePrecision, stopIds, threadCount } from "./inputs.js";
+
+async function readPrompt(prompt: string): Promise<string> {
+  if (prompt !== "-") return prompt;
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(part);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
+export async function run(o: GenerateOptions): Promise<void> {
+  const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model);
+  opening.catch(() => {});
+  const model = openModel(o.base_model);
+  const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
+  const tokenizer = await opening;
+  const text = await readPrompt(o.prompt);
+  const context = model.config.maxPositions;
+  // One token more than fits tells a prompt that fills the context from one that was cut.
+  const [prompt] = await tokenizer.encode([text], { maxLength: context + 1 });
+  if (prompt === undefined || prompt.length === 0) {
+    throw new LowrankError("E_PROMPT", "The prompt is empty, expected at least one token.", "prompt");
+  }
+  if (prompt.length >= context) {
+    throw new LowrankError(
+      "E_CONTEXT",
+      `The prompt has ${prompt.length > context ? "more than" : ""} ${context} tokens, as many as the model's context holds ` +
+        `(max_position_embeddings of ${o.base_model} is ${context}): there is no room for a continuation. Shorten the prompt.`,
+      "prompt",
+    );
+  }
+  const maxNewTokens = Math.min(o.max_new_tokens, context - prompt.length);
+  if (maxNewTokens < o.max_new_tokens) {
+    process.stderr.write(
+      `warning: the model's context of ${context} tokens leaves room for ${maxNewTokens} new tokens, not ${o.max_new_tokens}\n`,
+    );
+  }
+  const reader = new AbortController();
+  process.stdout.once("error", () => reader.abort());
+  await using engine = await Engine.create(model, adapter?.spec ?? null, {
+    precision: choosePrecision(o.precision, model),
+    threads: threadCount(o.threads),
+    maxTokens: prompt.length,
+    maxSequence: prompt.length + maxNewTokens,
+    training: false,
+  });
+  if (adapter) await engine.setAdapter(adapter.tensors);
+  const pieces = generate(engine, tokenizer, prompt, {
+    temperature: o.temperature,
+    topK: o.top_k,
+    topP: o.top_p,
+    seed: o.seed,
+    maxNewTokens,
+    stopIds: stopIds(readEosIds(o.base_model), tokenizer),
+    signal: reader.signal,
+  });
+  for await (const piece of pieces) process.stdout.write(piece);
+  // The text itself may end in the middle of a line; a terminal's prompt should not.
+  if (process.stdout.isTTY) process.stdout.write("\n");
+}

@@ -1,0 +1,74 @@
+import { availableParallelism } from "node:os";
+import { readAdapter } from "../checkpoint/index.js";
+import type { TextRows, Tokenizer } from "../data/index.js";
+import type { AdapterSpec, AdapterTensors, ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { modelDtype, type ResolvedTargets, resolveTargets } from "../model/index.js";
+import type { Precision } from "./plan.js";
+
+export function threadCount(threads: number | undefined): number {
+  return threads ?? availableParallelism();
+}
+
+export function everyRow(rows: TextRows): Int32Array {
+  return Int32Array.from({ length: rows.length }, (_, i) => i);
+}
+
+/** `auto` is bf16 where the base is stored in 16 bits: more precise activations would not make its weights better. */
+export function choosePrecision(wanted: Precision | "auto", model: ModelSource): Precision {
+  if (wanted !== "auto") return wanted;
+  return modelDtype(model) === "f32" ? "fp32" : "bf16";
+}
+
+/** Where generated text ends: what the model's configuration names, and the tokenizer's end of text. */
+export function stopIds(fromModel: number[], tokenizer: Tokenizer): ReadonlySet<number> {
+  const own = tokenizer.eosTokenId;
+  return new Set(own === undefined ? fromModel : [...fromModel, own]);
+}
+
+/** The adapter that a run begins with. */
+export interface InitialAdapter {
+  spec: AdapterSpec;
+  targets: ResolvedTargets;
+  /** Of `--init_adapter`; otherwise the engine makes them. */
+  tensors: AdapterTensors | null;
+}
+
+export interface LoraOptions {
+  lora_r: number;
+  lora_alpha: number;
+  lora_dropout: number;
+  use_rslora: boolean;
+  target_modules: string | undefined;
+  init_adapter: string | undefined;
+  seed: number;
+}
+
+/** @param given options that the user named: where they contradict the initial adapter, that is an error */
+export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
+  const own = { dropout: o.lora_dropout, seed: o.seed };
+  if (o.init_adapter === undefined) {
+    const targets = resolveTargets(model, o.target_modules ?? null);
+    const spec = { rank: o.lora_r, alpha: o.lora_alpha, useRslora: o.use_rslora, targets: targets.modules, ...own };
+    return { spec, targets, tensors: null };
+  }
+  const { spec, tensors, targets } = readAdapter(o.init_adapter, model);
+  const wrong: string[] = [];
+  const compare = (name: keyof LoraOptions, wanted: unknown, found: unknown) => {
+    if (given.has(name) && wanted !== found) wrong.push(`--${name} is ${wanted}, but the adapter has ${found}`);
+  };
+  compare("lora_r", o.lora_r, spec.rank);
+  compare("lora_alpha", o.lora_alpha, spec.alpha);
+  compare("use_rslora", o.use_rslora, spec.useRslora);
+  if (given.has("target_modules")) {
+    const wanted = [...resolveTargets(model, o.target_modules ?? null).modules].sort().join();
+    if (wanted !== [...spec.targets].sort().join()) {
+      wrong.push(`--target_modules ${o.target_modules} are not the modules that the adapter has`);
+    }
+  }
+  if (wrong.length > 0) {
+    const message = `--init_adapter ${o.init_adapter} decides r, alpha and modules: ${wrong.join("; ")}. Leave the option out.`;
+    throw new LowrankError("E_USAGE", message, o.init_adapter);
+  }
+  return { spec: { ...spec, ...own }, targets, tensors };
+}

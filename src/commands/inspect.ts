@@ -1,0 +1,54 @@
+import type { InspectOptions } from "../config/index.js";
+import { cpuInfo } from "../engine.js";
+import { candidateTargets, modelDtype, openModel } from "../model/index.js";
+import { availableMemory } from "./available-memory.js";
+import { choosePrecision, initialAdapter, threadCount } from "./inputs.js";
+import { memoryTable, Planner, parameterCounts, trainableLine } from "./plan.js";
+import { bytes, table } from "./text.js";
+
+const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
+
+/** `lowrank inspect`: what a model is, and what training it would need. */
+export async function run(o: InspectOptions): Promise<void> {
+  const model = openModel(o.base_model);
+  const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
+  const precision = choosePrecision(o.precision, model);
+  const { memory } = new Planner(model, spec, threadCount(o.threads)).plan({
+    precision,
+    batchSize: o.per_device_train_batch_size,
+    accumulation: 1,
+    sequence: o.max_seq_length,
+  });
+  const counts = parameterCounts(model, spec);
+  const dtype = modelDtype(model);
+  const targets = candidateTargets(model);
+  const available = availableMemory();
+  const { isa } = cpuInfo();
+  if (o.json) {
+    const { config } = model;
+    const parameters = { base: counts.all - counts.trainable, trainable: counts.trainable };
+    const found = { folder: model.folder, config, dtype, parameters, target_modules: targets, precision, memory };
+    process.stdout.write(`${JSON.stringify({ ...found, available_bytes: available.bytes, isa })}\n`);
+    return;
+  }
+  const architecture = Object.entries(model.config)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]): [string, string] => [
+      name,
+      typeof value === "object" ? JSON.stringify(value) : String(value),
+    ]);
+  const training =
+    `Training with --precision ${precision} --lora_r ${o.lora_r} --max_seq_length ${o.max_seq_length} ` +
+    `--per_device_train_batch_size ${o.per_device_train_batch_size}`;
+  const text = [
+    `Model: ${model.folder}`,
+    table([...architecture, ["dtype", dtype], ["tensors", String(model.tensors.length)]]),
+    `Modules for --target_modules: ${targets.join(", ")} (or all-linear)`,
+    "",
+    training,
+    trainableLine(counts),
+    memoryTable(memory),
+    `${bytes(available.bytes)} are free ${available.of}; instruction set ${isa}`,
+  ];
+  process.stdout.write(`${text.join("\n")}\n`);
+}

@@ -1,0 +1,69 @@
+import { createInterface } from "node:readline/promises";
+import { readAdapter, writeMerged } from "../checkpoint/index.js";
+import type { MergeOptions } from "../config/index.js";
+import { Tokenizer } from "../data/index.js";
+import { Engine, type ModelSource } from "../engine.js";
+import { openModel } from "../model/index.js";
+import { Log, Progress, showsBar } from "../tracking/index.js";
+import { threadCount } from "./inputs.js";
+import { checkOutput } from "./output.js";
+
+/** Whether to merge after training: as told, else as a person at the terminal answers, else not. */
+export async function wantsMerge(told: boolean | undefined, folder: string): Promise<boolean> {
+  if (told !== undefined) return told;
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`Write the merged model to ${folder}? [y/N] `);
+    return /^y(es)?$/i.test(answer.trim());
+  } finally {
+    terminal.close();
+  }
+}
+
+export interface MergeWork {
+  engine: Engine;
+  model: ModelSource;
+  /** With an adapter. */
+  modules: string[];
+  tokenizer: Tokenizer;
+  /** Replaces a merged model that stands there. */
+  overwrite: boolean;
+  progress: Progress;
+  log: Log;
+}
+
+export async function mergeInto(folder: string, work: MergeWork): Promise<void> {
+  const { progress, log, ...merge } = work;
+  progress.start("merging", merge.model.tensors.length);
+  await writeMerged({ ...merge, output: folder, onProgress: (done) => progress.update(done) });
+  progress.stop();
+  log.info(`saved the merged model in ${folder}`);
+}
+
+/** `lowrank merge`. */
+export async function run(o: MergeOptions): Promise<void> {
+  checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.adapter]);
+  const model = openModel(o.base_model);
+  const { spec, tensors } = readAdapter(o.adapter, model);
+  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
+  const progress = await Progress.open(showsBar());
+  const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
+  try {
+    const shape = { precision: "fp32", threads: threadCount(o.threads), maxTokens: 1, maxSequence: 1 } as const;
+    await using engine = await Engine.create(model, spec, { ...shape, training: false });
+    await engine.setAdapter(tensors);
+    await mergeInto(o.output_dir, {
+      engine,
+      model,
+      modules: spec.targets,
+      tokenizer,
+      overwrite: o.overwrite_output_dir,
+      progress,
+      log,
+    });
+  } finally {
+    progress.stop();
+    await log.close();
+  }
+}

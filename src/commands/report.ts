@@ -1,0 +1,66 @@
+import type { Log, Metrics, Progress } from "../tracking/index.js";
+import type { Reporter, StepMetrics } from "../trainer/index.js";
+import { count } from "./text.js";
+
+function stepLine(m: StepMetrics, steps: number): string {
+  return [
+    `step ${m.step}/${steps}`,
+    `epoch ${m.epoch.toFixed(2)}`,
+    `loss ${m.loss.toFixed(4)}`,
+    `grad_norm ${m.grad_norm.toPrecision(3)}`,
+    `learning_rate ${m.learning_rate.toExponential(2)}`,
+    `${count(Math.round(m.tokens_per_s))} tokens/s`,
+  ].join("  ");
+}
+
+export interface Tracking {
+  log: Log;
+  progress: Progress;
+  /** Known once the run begins to write. */
+  metrics: Metrics | null;
+}
+
+/** Shows what the trainer tells, and writes its metrics down. */
+export function reporter(tracking: Tracking): Reporter {
+  const { log, progress } = tracking;
+  let steps = 0;
+  let step = 0;
+  let loss = "";
+  return (event) => {
+    switch (event.type) {
+      case "start":
+        steps = event.steps;
+        log.info(`${steps} steps, ${event.steps_per_epoch} an epoch, ${event.warmup_steps} of warmup`);
+        progress.start("training", steps);
+        break;
+      case "step":
+        step = event.step;
+        loss = `loss ${event.loss.toFixed(4)}`;
+        progress.update(step, loss);
+        if (event.metrics) {
+          tracking.metrics?.write(event.metrics);
+          log.verbose(stepLine(event.metrics, steps));
+        }
+        break;
+      case "evaluating":
+        progress.update(step, `${loss}, evaluating ${event.done}/${event.total}`);
+        break;
+      case "eval": {
+        const { step: at, eval_loss, eval_perplexity } = event.metrics;
+        tracking.metrics?.write(event.metrics);
+        log.info(`step ${at}/${steps}  eval_loss ${eval_loss.toFixed(4)}  perplexity ${eval_perplexity.toFixed(2)}`);
+        break;
+      }
+      case "checkpoint":
+        log.info(`saved ${event.folder}`);
+        for (const folder of event.removed) log.verbose(`removed ${folder}`);
+        break;
+      case "best":
+        log.info(`kept the adapter of step ${event.step} (eval_loss ${event.eval_loss.toFixed(4)})`);
+        break;
+      case "warning":
+        log.warn(event.message);
+        break;
+    }
+  };
+}

@@ -1,0 +1,40 @@
+import { prefetch } from "../data/index.js";
+import type { Engine } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { batches, type Dataset, positions } from "./windows.js";
+
+export interface Evaluation {
+  eval_loss: number;
+  eval_perplexity: number;
+}
+
+export interface EvaluateOptions {
+  batchSize: number;
+  signal?: AbortSignal | undefined;
+  onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Mean token loss over a data set, and its exponential.
+ * @returns null where the signal was raised before the end
+ */
+export async function evaluate(engine: Engine, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation | null> {
+  const { batchSize, signal, onProgress } = options;
+  const total = Math.ceil(dataset.length / batchSize);
+  async function* tokenised() {
+    for (const part of batches(positions(dataset), batchSize)) yield await dataset.batch(part);
+  }
+  let loss = 0;
+  let count = 0;
+  let done = 0;
+  for await (const { batch, supervisedTokens } of prefetch(tokenised(), 2)) {
+    if (signal?.aborted) return null;
+    if (batch) loss += await engine.evaluate(batch);
+    count += supervisedTokens;
+    onProgress?.(++done, total);
+  }
+  if (count === 0) {
+    throw new LowrankError("E_ALL_MASKED", "The validation texts have no token to predict: all are shorter than two.");
+  }
+  return { eval_loss: loss / count, eval_perplexity: Math.exp(loss / count) };
+}

@@ -1,0 +1,42 @@
+/** A line of training metrics; the fields of metrics.jsonl. */
+export interface StepMetrics {
+  step: number;
+  /** Times through the training texts so far. */
+  epoch: number;
+  /** Mean of the steps' losses since the last line. */
+  loss: number;
+  /** Of this step, before clipping. */
+  grad_norm: number;
+  /** That this step used. */
+  learning_rate: number;
+  /** Since the last line, without evaluating and saving. */
+  tokens_per_s: number;
+}
+
+export interface EvalMetrics {
+  step: number;
+  epoch: number;
+  eval_loss: number;
+  eval_perplexity: number;
+}
+
+export interface Sample {
+  prompt: string;
+  text: string;
+}
+
+export type TrainerEvent =
+  /** Before the first step. */
+  | { type: "start"; steps: number; steps_per_epoch: number; warmup_steps: number }
+  /** After every step; `metrics` where one is due. */
+  | { type: "step"; step: number; loss: number; metrics: StepMetrics | null }
+  /** While evaluating. */
+  | { type: "evaluating"; done: number; total: number }
+  | { type: "eval"; metrics: EvalMetrics }
+  | { type: "checkpoint"; step: number; folder: string; removed: string[] }
+  | { type: "best"; step: number; eval_loss: number; folder: string }
+  | { type: "sample"; sample: Sample }
+  | { type: "warning"; message: string };
+
+/** Receives what happens, in order. An exception from it ends the run. */
+export type Reporter = (event: TrainerEvent) => void;

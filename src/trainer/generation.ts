@@ -1,0 +1,57 @@
+import type { Tokenizer } from "../data/index.js";
+import type { Engine, SamplingOptions } from "../engine.js";
+
+export interface GenerationOptions extends SamplingOptions {
+  maxNewTokens: number;
+  /** Tokens that end a text; they are not part of it. */
+  stopIds: ReadonlySet<number>;
+  signal?: AbortSignal | undefined;
+}
+
+/** What the model goes on to write after a prompt, piece by piece as it comes. */
+export async function* generate(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  prompt: Int32Array,
+  options: GenerationOptions,
+): AsyncGenerator<string> {
+  const stream = tokenizer.stream();
+  let token = await engine.generateStart(prompt, options);
+  for (let n = 1; !options.stopIds.has(token); n++) {
+    const piece = stream.push(token);
+    if (piece) yield piece;
+    if (n === options.maxNewTokens || options.signal?.aborted) break;
+    token = await engine.generateNext(token);
+  }
+  const rest = stream.end();
+  if (rest) yield rest;
+}
+
+/** Tokens of a validation text that a sample starts from, and the most that it adds. */
+export const SAMPLE = { count: 3, promptTokens: 50, newTokens: 100, temperature: 0.7, topP: 0.95 };
+
+export interface SampleOptions {
+  texts: string[];
+  seed: number;
+  /** Longest text that the engine can hold. */
+  maxSequence: number;
+  stopIds: ReadonlySet<number>;
+  signal?: AbortSignal | undefined;
+}
+
+/** Continuations of the beginnings of some texts. */
+export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions) {
+  const { texts, seed, maxSequence, stopIds, signal } = options;
+  const length = Math.min(SAMPLE.promptTokens, maxSequence - 1);
+  const prompts = await tokenizer.encode(texts, { maxLength: length });
+  for (const [i, prompt] of prompts.entries()) {
+    if (signal?.aborted) return;
+    if (prompt.length === 0) continue;
+    const maxNewTokens = Math.min(SAMPLE.newTokens, maxSequence - prompt.length);
+    const { temperature, topP } = SAMPLE;
+    const sampling = { temperature, topP, topK: 0, seed: seed + i, maxNewTokens, stopIds, signal };
+    let text = "";
+    for await (const piece of generate(engine, tokenizer, prompt, sampling)) text += piece;
+    yield { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), text };
+  }
+}

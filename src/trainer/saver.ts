@@ -1,0 +1,89 @@
+import { join } from "node:path";
+import {
+  copyTokenizerFiles,
+  pruneCheckpoints,
+  readAdapter,
+  saveCheckpoint,
+  type TrainerProgress,
+  trainerState,
+  writeAdapter,
+  writeTrainerState,
+} from "../checkpoint/index.js";
+import type { Tokenizer } from "../data/index.js";
+import type { AdapterSpec, Engine, ModelSource } from "../engine.js";
+import type { ResolvedTargets } from "../model/index.js";
+import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
+
+export interface SaverOptions {
+  engine: Engine;
+  model: ModelSource;
+  tokenizer: Tokenizer;
+  adapter: { spec: AdapterSpec; targets: ResolvedTargets };
+  folder: string;
+  /** Checkpoints to keep; null keeps all. */
+  limit: number | null;
+  report: Reporter;
+}
+
+/** Writes checkpoints and the final adapter, and knows which checkpoint is the best. */
+export class Saver {
+  readonly #o: SaverOptions;
+  readonly #history: (StepMetrics | EvalMetrics)[] = [];
+  #best: { metrics: EvalMetrics; folder: string } | null = null;
+  #lastFolder: string | null = null;
+
+  constructor(options: SaverOptions) {
+    this.#o = options;
+  }
+
+  get lastFolder(): string | null {
+    return this.#lastFolder;
+  }
+
+  /** Remembers a line of metrics for trainer_state.json. */
+  note(metrics: StepMetrics | EvalMetrics): void {
+    this.#history.push(metrics);
+  }
+
+  /** @param evaluation of this very step, where there is one */
+  async checkpoint(progress: Omit<TrainerProgress, "history" | "best">, evaluation: EvalMetrics | null): Promise<void> {
+    const { step } = progress;
+    const { folder: output, limit, report } = this.#o;
+    if (evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) {
+      this.#best = { metrics: evaluation, folder: join(output, `checkpoint-${step}`) };
+    }
+    const best = this.#best && {
+      step: this.#best.metrics.step,
+      metric: this.#best.metrics.eval_loss,
+      folder: this.#best.folder,
+    };
+    const folder = await saveCheckpoint(output, step, async (within) => {
+      await this.#writeAdapter(within);
+      await writeTrainerState(within, trainerState({ ...progress, history: this.#history, best }));
+    });
+    this.#lastFolder = folder;
+    const removed = await pruneCheckpoints(output, limit, best ? [best.folder] : []);
+    report({ type: "checkpoint", step, folder, removed });
+  }
+
+  /** Puts the best checkpoint's adapter back into the engine, if it is not there now. @returns its evaluation, if any */
+  async restoreBest(): Promise<EvalMetrics | null> {
+    if (!this.#best) return null;
+    const { metrics, folder } = this.#best;
+    const { engine, model, report } = this.#o;
+    if (folder !== this.#lastFolder) await engine.setAdapter(readAdapter(folder, model).tensors);
+    report({ type: "best", step: metrics.step, eval_loss: metrics.eval_loss, folder });
+    return metrics;
+  }
+
+  async finish(): Promise<void> {
+    await this.#writeAdapter(this.#o.folder);
+  }
+
+  async #writeAdapter(folder: string): Promise<void> {
+    const { engine, model, tokenizer, adapter } = this.#o;
+    const { spec, targets } = adapter;
+    await writeAdapter(folder, { tensors: await engine.adapter(), spec, targets, baseModel: model.folder });
+    await copyTokenizerFiles(tokenizer, folder);
+  }
+}

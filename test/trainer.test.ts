@@ -1,0 +1,364 @@
+// The training loop with the real engine on the tiny base model.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAdapter } from "../src/checkpoint/index.js";
+import { readTexts, TextDataset, type TextRows, Tokenizer } from "../src/data/index.js";
+import { Engine } from "../src/engine.js";
+import { openModel, resolveTargets } from "../src/model/index.js";
+import {
+  type Dataset,
+  type EvalMetrics,
+  Saver,
+  type StepMetrics,
+  type TrainerEvent,
+  train,
+} from "../src/trainer/index.js";
+import { someTexts, tinyBase, trainFile, workFolder } from "./support/tiny.js";
+
+const work = workFolder("trainer");
+const model = openModel(tinyBase);
+let tokenizer: Tokenizer;
+let rows: TextRows;
+let engine: Engine;
+let folders = 0;
+
+const targets = resolveTargets(model, "q_proj,down_proj");
+const { modules } = targets;
+const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets: modules, seed: 3 };
+const shape = { precision: "fp32", threads: 2, maxTokens: 1024, maxSequence: 64, training: true } as const;
+
+beforeAll(async () => {
+  [tokenizer, rows, engine] = await Promise.all([
+    Tokenizer.open(tinyBase),
+    readTexts([trainFile], "text"),
+    Engine.create(model, spec, shape),
+  ]);
+});
+afterAll(async () => {
+  await engine.close();
+  work.remove();
+});
+
+function dataset(from: number, count: number): TextDataset {
+  const indices = Int32Array.from({ length: count }, (_, i) => from + i);
+  return new TextDataset(rows, indices, tokenizer, { maxLength: 24 });
+}
+
+/** A data set that notes which rows are asked for. */
+function noting(inner: TextDataset): Dataset & { asked: number[][] } {
+  const asked: number[][] = [];
+  return {
+    asked,
+    length: inner.length,
+    batch: async (positions) => {
+      const found = await inner.batch(positions);
+      asked.push(found.rows);
+      return found;
+    },
+  };
+}
+
+type Options = Partial<Omit<Parameters<typeof train>[0], "report">> & {
+  limit?: number | null;
+  onEvent?: (event: TrainerEvent) => void;
+};
+
+/** Trains a fresh adapter. */
+async function run(options: Options) {
+  const { limit = 3, onEvent, ...rest } = options;
+  const folder = work.path(`run-${folders++}`);
+  const events: TrainerEvent[] = [];
+  const report = (event: TrainerEvent) => {
+    events.push(event);
+    onEvent?.(event);
+  };
+  const trained = rest.engine ?? engine;
+  const saver = new Saver({
+    engine: trained,
+    model,
+    tokenizer,
+    adapter: { spec, targets },
+    folder,
+    limit,
+    report,
+  });
+  const work_ = {
+    engine: trained,
+    training: dataset(0, 8),
+    validation: null,
+    where: (row: number) => rows.where(row),
+    batchSize: 4,
+    evalBatchSize: 4,
+    accumulation: 1,
+    epochs: 1,
+    learningRate: 1e-3,
+    scheduler: "linear",
+    warmupRatio: 0,
+    weightDecay: 0,
+    maxGradNorm: 1,
+    shuffle: false,
+    seed: 5,
+    loggingSteps: 1,
+    evalSteps: 1000,
+    saveSteps: 1000,
+    ...rest,
+    saver,
+    report,
+  } as const;
+  await fresh(trained);
+  const result = await train(work_).then(
+    (value) => ({ value, error: undefined }),
+    (error: Error & { code: string }) => ({ value: undefined, error }),
+  );
+  const metrics = events.flatMap((e) => (e.type === "step" && e.metrics ? [e.metrics] : []));
+  const evals = events.flatMap((e) => (e.type === "eval" ? [e.metrics] : []));
+  const checkpoints = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("checkpoint-")) : [];
+  return { ...result, folder, events, metrics, evals, checkpoints: checkpoints.sort() };
+}
+
+let initial: Awaited<ReturnType<Engine["adapter"]>> | undefined;
+/** The state of an engine that has just been made. */
+async function fresh(trained: Engine): Promise<void> {
+  initial ??= await trained.adapter();
+  await trained.setAdapter(initial);
+  const zeros = new Map(
+    [...initial].map(([n, { shape, data }]) => [n, { shape, data: new Float32Array(data.length) }]),
+  );
+  await trained.setOptimizerState({ step: 0, m: zeros, v: zeros });
+}
+
+const close = (found: number, expected: number, share = 1e-5) =>
+  expect(Math.abs(found / expected - 1), `${found} and ${expected}`).toBeLessThan(share);
+
+describe("steps", () => {
+  test("a window of micro-batches learns what one large batch learns", async () => {
+    const large = await run({ batchSize: 8, epochs: 3 });
+    const window = await run({ batchSize: 2, accumulation: 4, epochs: 3 });
+    expect(large.metrics).toHaveLength(3);
+    for (const [i, { loss, grad_norm, learning_rate }] of large.metrics.entries()) {
+      close(window.metrics[i]!.loss, loss);
+      close(window.metrics[i]!.grad_norm, grad_norm, 1e-4);
+      expect(window.metrics[i]!.learning_rate).toBe(learning_rate);
+    }
+    expect(large.metrics[2]!.loss).toBeLessThan(large.metrics[0]!.loss);
+  });
+
+  test("an epoch's last window is smaller, and epochs are counted in micro-batches", async () => {
+    const training = noting(dataset(0, 10));
+    const { metrics, events } = await run({ training, batchSize: 4, accumulation: 2, epochs: 2 });
+    expect(metrics.map(({ epoch }) => epoch)).toEqual([2 / 3, 1, 1 + 2 / 3, 2]);
+    expect(training.asked.map((rows) => rows.length)).toEqual([4, 4, 2, 4, 4, 2]);
+    expect(events[0]).toEqual({ type: "start", steps: 4, steps_per_epoch: 2, warmup_steps: 0 });
+  });
+
+  test("max_steps ends within an epoch or goes on into the next", async () => {
+    expect((await run({ maxSteps: 1 })).value?.steps).toBe(1);
+    const { metrics } = await run({ maxSteps: 5, batchSize: 4 });
+    expect(metrics.map(({ epoch }) => epoch)).toEqual([0.5, 1, 1.5, 2, 2.5]);
+  });
+
+  test("the logged loss is the mean since the last line; rate and norm are the step's", async () => {
+    const each = await run({ epochs: 3, batchSize: 2, warmupSteps: 2 });
+    const some = await run({ epochs: 3, batchSize: 2, warmupSteps: 2, loggingSteps: 5 });
+    const mean = (list: StepMetrics[]) => list.reduce((sum, { loss }) => sum + loss, 0) / list.length;
+    expect(some.metrics.map(({ step }) => step)).toEqual([5, 10, 12]);
+    expect(some.metrics.map(({ loss }) => loss)).toEqual(
+      [each.metrics.slice(0, 5), each.metrics.slice(5, 10), each.metrics.slice(10)].map(mean),
+    );
+    for (const { step, grad_norm, learning_rate } of some.metrics) {
+      expect(each.metrics[step - 1]).toMatchObject({ grad_norm, learning_rate });
+    }
+    expect(each.metrics[0]!.learning_rate).toBe(0);
+    close(each.metrics[1]!.learning_rate, 5e-4);
+    expect(each.metrics[2]!.learning_rate).toBe(1e-3);
+    for (const { tokens_per_s } of each.metrics) expect(tokens_per_s).toBeGreaterThan(0);
+  });
+
+  test("file order without shuffling; with it every epoch has its own order of the same rows", async () => {
+    const plain = noting(dataset(0, 8));
+    await run({ training: plain, epochs: 2 });
+    expect(plain.asked.flat()).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7]);
+    const mixed = noting(dataset(0, 8));
+    await run({ training: mixed, epochs: 2, shuffle: true });
+    const order = mixed.asked.flat();
+    const [first, second] = [order.slice(0, 8), order.slice(8)];
+    expect([...first].sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect([...second].sort()).toEqual([...first].sort());
+    expect(second).not.toEqual(first);
+  });
+
+  test("same seed, same bits, for 1 and 3 threads with dropout", async () => {
+    const dropping = { ...spec, dropout: 0.2 };
+    const losses: number[][] = [];
+    for (const threads of [1, 3]) {
+      await using other = await Engine.create(model, dropping, { ...shape, threads });
+      const { metrics } = await run({ engine: other, batchSize: 2, shuffle: true });
+      losses.push(metrics.flatMap(({ loss, grad_norm }) => [loss, grad_norm]));
+    }
+    expect(losses[0]).toEqual(losses[1]);
+    expect(losses[0]).toHaveLength(8);
+  });
+});
+
+describe("evaluating and saving", () => {
+  /** Validation texts that get worse: whichever adapter comes first is the best. */
+  function worsening(): Dataset {
+    const easy = dataset(0, 4);
+    const hard = dataset(20, 4);
+    let evaluations = 0;
+    return {
+      length: 4,
+      batch: async (positions) => {
+        const found = await (evaluations++ === 0 ? easy : hard).batch(positions);
+        const { batch } = found;
+        if (evaluations > 1 && batch)
+          batch.targets.forEach((t, i) => {
+            if (t >= 0) batch.targets[i] = 2000;
+          });
+        return found;
+      },
+    };
+  }
+
+  test("at eval_steps, at each save and at the end, never twice", async () => {
+    const { evals, checkpoints, value } = await run({
+      validation: dataset(40, 6),
+      batchSize: 1,
+      epochs: 1,
+      evalSteps: 2,
+      saveSteps: 3,
+    });
+    expect(evals.map(({ step }) => step)).toEqual([2, 3, 4, 6, 8]);
+    expect(checkpoints).toEqual(["checkpoint-3", "checkpoint-6", "checkpoint-8"]);
+    for (const { eval_loss, eval_perplexity } of evals) close(eval_perplexity, Math.exp(eval_loss));
+    expect(value?.lastEval).toEqual(evals.at(-1));
+    expect(value?.bestEval?.eval_loss).toBe(
+      Math.min(...evals.filter((e) => [3, 6, 8].includes(e.step)).map((e) => e.eval_loss)),
+    );
+  });
+
+  test("the loss is that of all validation tokens, whatever the batches", async () => {
+    const one = await run({ validation: dataset(40, 6), evalBatchSize: 6 });
+    const many = await run({ validation: dataset(40, 6), evalBatchSize: 1 });
+    close(many.evals[0]!.eval_loss, one.evals[0]!.eval_loss, 1e-6);
+  });
+
+  test("the best checkpoint is kept, restored and saved", async () => {
+    const { folder, checkpoints, value, events, evals } = await run({
+      validation: worsening(),
+      batchSize: 2,
+      saveSteps: 1,
+      limit: 2,
+    });
+    expect(evals[0]!.eval_loss).toBeLessThan(evals[1]!.eval_loss);
+    expect(value?.bestEval?.step).toBe(1);
+    expect(checkpoints).toEqual(["checkpoint-1", "checkpoint-4"]);
+    const removed = events.flatMap((e) => (e.type === "checkpoint" ? e.removed : []));
+    expect(removed).toHaveLength(2);
+    const best = readAdapter(`${folder}/checkpoint-1`, model);
+    const saved = readAdapter(folder, model);
+    const last = readAdapter(`${folder}/checkpoint-4`, model);
+    const inEngine = await engine.adapter();
+    for (const [name, { data }] of best.tensors) {
+      expect(saved.tensors.get(name)!.data).toEqual(data);
+      expect(inEngine.get(name)!.data).toEqual(data);
+    }
+    const different = [...last.tensors].some(
+      ([name, { data }]) => !data.every((x, i) => x === best.tensors.get(name)!.data[i]),
+    );
+    expect(different).toBe(true);
+    expect(saved.spec).toMatchObject({ rank: 4, alpha: 8, targets: modules });
+    expect(existsSync(`${folder}/tokenizer.json`) && existsSync(`${folder}/checkpoint-1/tokenizer.json`)).toBe(true);
+    const state = JSON.parse(readFileSync(`${folder}/checkpoint-4/trainer_state.json`, "utf8"));
+    expect(state).toMatchObject({ global_step: 4, max_steps: 4, epoch: 1, train_batch_size: 2, save_steps: 1 });
+    expect(state.best_model_checkpoint).toContain("checkpoint-1");
+    expect(state.best_metric).toBe(evals[0]!.eval_loss);
+    expect(state.log_history.filter((row: EvalMetrics) => row.eval_loss !== undefined)).toHaveLength(4);
+  });
+});
+
+describe("ends", () => {
+  test("a signal finishes the step, saves a checkpoint and the adapter", async () => {
+    const controller = new AbortController();
+    const { value, folder, checkpoints, metrics } = await run({
+      batchSize: 1,
+      loggingSteps: 100,
+      validation: dataset(40, 2),
+      signal: controller.signal,
+      onEvent: (e) => {
+        if (e.type === "step" && e.step === 3) controller.abort();
+      },
+    });
+    expect(value).toMatchObject({ steps: 3, aborted: true, bestEval: null });
+    expect(checkpoints).toEqual(["checkpoint-3"]);
+    expect(metrics).toEqual([]);
+    const now = await engine.adapter();
+    for (const [name, { data }] of readAdapter(folder, model).tensors) expect(data).toEqual(now.get(name)!.data);
+  });
+
+  test("a signal while evaluating does not wait for the rest", async () => {
+    const controller = new AbortController();
+    const { value, evals, checkpoints } = await run({
+      batchSize: 1,
+      evalSteps: 2,
+      evalBatchSize: 1,
+      validation: dataset(40, 6),
+      signal: controller.signal,
+      onEvent: (e) => {
+        if (e.type === "evaluating" && e.done === 2) controller.abort();
+      },
+    });
+    expect(evals).toEqual([]);
+    expect(value).toMatchObject({ steps: 2, aborted: true });
+    expect(checkpoints).toEqual(["checkpoint-2"]);
+  });
+
+  test("a loss that is no number stops the run and names step, rate and last checkpoint", async () => {
+    const { error, folder, checkpoints } = await run({
+      batchSize: 1,
+      learningRate: 1e30,
+      saveSteps: 1,
+      scheduler: "constant",
+      warmupSteps: 1,
+    });
+    expect(error?.code).toBe("E_NAN");
+    expect(error?.message).toMatch(/Step \d: the (loss|gradient norm) is (NaN|-?Infinity), at learning rate 1e\+30/);
+    expect(error?.message).toContain("--learning_rate");
+    expect(error?.message).toContain(`${folder}/checkpoint-`);
+    expect(checkpoints).toContain("checkpoint-1");
+    expect(readAdapter(`${folder}/checkpoint-1`, model).tensors.size).toBe(2 * modules.length);
+  });
+
+  test("texts without anything to learn from: an error before anything is written", async () => {
+    const file = someTexts(work.path("short.jsonl"), 0);
+    const { writeFileSync } = await import("node:fs");
+    writeFileSync(file, '{"text":""}\n{"text":""}\n');
+    const short = await readTexts([file], "text");
+    let begun = false;
+    const { error, folder } = await run({
+      training: new TextDataset(short, Int32Array.of(0, 1), tokenizer, { maxLength: 24 }),
+      where: (row) => short.where(row),
+      begin: () => {
+        begun = true;
+      },
+    });
+    expect(error?.code).toBe("E_ALL_MASKED");
+    expect(error?.message).toContain("short.jsonl");
+    expect(begun || existsSync(folder)).toBe(false);
+  });
+
+  test("some short texts: one warning with their number", async () => {
+    const { writeFileSync } = await import("node:fs");
+    const file = work.path("mixed.jsonl");
+    writeFileSync(
+      file,
+      ["", "a text of words", "", "another text of words"].map((text) => JSON.stringify({ text })).join("\n"),
+    );
+    const mixed = await readTexts([file], "text");
+    const training = new TextDataset(mixed, Int32Array.of(0, 1, 2, 3), tokenizer, { maxLength: 24 });
+    const { events } = await run({ training, batchSize: 2, epochs: 3 });
+    const warnings = events.flatMap((e) => (e.type === "warning" ? [e.message] : []));
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain("Skipped 2 texts");
+  });
+});
