@@ -1,7 +1,8 @@
 // Text files of any known format to one list of texts.
+import { statSync } from "node:fs";
 import { extname } from "node:path";
 import { LowrankError } from "../errors.js";
-import { kindOf, suggestion } from "../model/index.js";
+import { kindOf, readError, suggestion } from "../model/index.js";
 import { csv, tsv } from "./formats/csv.js";
 import type { Format, Row } from "./formats/format.js";
 import { jsonArray, jsonLines, looksLikeJsonLines } from "./formats/json.js";
@@ -49,17 +50,20 @@ export class TextRows {
   }
 }
 
-/** @throws LowrankError E_DATA_FORMAT, E_FILE_MISSING, E_FILE */
+/** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT */
 function formatOf(file: string): Format {
+  let isFolder: boolean;
+  try {
+    isFolder = statSync(file).isDirectory();
+  } catch (error) {
+    throw readError(error, file, "Data file");
+  }
   const extension = extname(file).toLowerCase();
   const format = FORMATS.find(({ extensions }) => extensions.includes(extension));
-  if (format === undefined) {
+  if (isFolder || format === undefined) {
     const known = FORMATS.flatMap(({ extensions }) => extensions).join(", ");
-    throw new LowrankError(
-      "E_DATA_FORMAT",
-      `Data file ${file} has ${extension === "" ? "no extension" : `the extension ${extension}`}, expected one of ${known}.`,
-      file,
-    );
+    const found = isFolder ? "is a folder" : extension === "" ? "has no extension" : `has the extension ${extension}`;
+    throw new LowrankError("E_DATA_FORMAT", `Data file ${file} ${found}, expected a file with one of ${known}.`, file);
   }
   return format === jsonArray && looksLikeJsonLines(file) ? jsonLines : format;
 }

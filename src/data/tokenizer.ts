@@ -2,7 +2,7 @@
 import { dirname } from "node:path";
 import type { Tokenizer as Native } from "tokenizers";
 import { LowrankError } from "../errors.js";
-import { readJsonObject, readText } from "../model/index.js";
+import { readJsonObject } from "../model/index.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
 import { findMainFile, findTokenizerFiles } from "./tokenizer-files.js";
@@ -36,16 +36,13 @@ export class Tokenizer {
   static async open(path: string): Promise<Tokenizer> {
     const file = findMainFile(path);
     const { default: tokenizers } = await import("tokenizers");
-    const content = readText(file, "Tokenizer");
-    let native: Native;
     try {
-      native = tokenizers.Tokenizer.fromString(content);
+      return new Tokenizer(tokenizers.Tokenizer.fromFile(file), file);
     } catch (error) {
-      throw new LowrankError("E_TOKENIZER", `${file} cannot be loaded: ${(error as Error).message}.`, file, {
-        cause: error,
-      });
+      if (error instanceof LowrankError) throw error;
+      const reason = (error as Error).message.replace("Error loading from file", "");
+      throw new LowrankError("E_TOKENIZER", `Tokenizer ${file} cannot be loaded: ${reason}.`, file, { cause: error });
     }
-    return new Tokenizer(native, file);
   }
 
   get vocabSize(): number {

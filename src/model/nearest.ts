@@ -17,7 +17,7 @@ function distance(a: string, b: string): number {
 }
 
 /** The known name that was probably meant: few edits away, or containing what was written. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+function nearest(name: string, known: readonly string[]): string | undefined {
   const allowed = Math.max(2, Math.floor(name.length / 4));
   const byDistance = known
     .map((candidate) => ({ candidate, edits: distance(name, candidate) }))
@@ -26,8 +26,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return known.find((candidate) => name.length >= 4 && candidate.includes(name));
 }
 
-/** ` Did you mean "x"?`, or nothing where no name is near. */
-export function suggestion(name: string, known: readonly string[], spelled = (near: string) => near): string {
+/** ` (did you mean "x"?)`, or nothing where no name is near. */
+export function suggestion(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
-  return near === undefined ? "" : `; did you mean ${spelled(near)}?`;
+  return near === undefined ? "" : ` (did you mean "${near}"?)`;
 }

@@ -5,15 +5,9 @@ import { LowrankError } from "../../errors.js";
 import type { Format, Row } from "./format.js";
 import { readLines } from "./lines.js";
 
-/** What csv-parse gives with `info`: the fields, and how many lines it has read up to their end. */
-interface Parsed {
-  record: string[];
-  info: { lines: number };
-}
-
 const ROWS_AT_A_TIME = 1024;
 
-/** csv-parse's own words for the rest. */
+/** In place of csv-parse's own words, which remain for the rest. */
 const PROBLEMS: Record<string, string> = {
   CSV_QUOTE_NOT_CLOSED: "a quote that opens a field is never closed",
   INVALID_OPENING_QUOTE: 'a quote within a field that does not begin with one; write "say ""hi""" for say "hi"',
@@ -26,40 +20,49 @@ async function* text(file: string): AsyncGenerator<string> {
   for await (const lines of readLines(file)) yield lines.map((line) => `${line.text}\n`).join("");
 }
 
-function problem(error: unknown, file: string): unknown {
-  const { code, lines, message } = error as CsvError & { lines?: number };
-  if (error instanceof LowrankError || typeof code !== "string") return error;
-  return new LowrankError("E_CSV", `${file}, line ${lines}: ${PROBLEMS[code] ?? message}.`, file, { cause: error });
+/** @param linesBefore lines of the records before the one at fault */
+function problem(error: unknown, file: string, linesBefore: number): unknown {
+  if (error instanceof LowrankError || !/^(CSV_|INVALID_)/.test((error as CsvError).code ?? "")) return error;
+  const { code, message } = error as CsvError;
+  // The parser's own line is where it gave up, with an open quote the end of the file.
+  const line = linesBefore + 1;
+  return new LowrankError("E_CSV", `${file}, line ${line}: ${PROBLEMS[code] ?? message}.`, file, { cause: error });
 }
 
-/** A line that a record begins in; quoted fields may hold more lines. */
-function firstLine({ record, info }: Parsed): number {
-  return info.lines - record.reduce((sum, field) => sum + (field.split("\n").length - 1), 0);
+/** The line that a record begins in; quoted fields may hold more lines. */
+function firstLine(record: string[], lastLine: number): number {
+  return lastLine - record.reduce((sum, field) => sum + (field.split("\n").length - 1), 0);
 }
 
 async function* read(file: string, delimiter: string): AsyncGenerator<Row[]> {
   const { parse } = await import("csv-parse");
-  const parser = parse({ delimiter, info: true, skip_empty_lines: true });
-  // An error of the source reaches the loop below through the parser.
+  // Last line of each record. Noted as the parser goes, so that it is known when the parser fails, whatever the loop below
+  // has got by then.
+  const ends: number[] = [];
+  const onRecord = (record: string[], { lines }: { lines: number }) => {
+    ends.push(lines);
+    return record;
+  };
+  const parser = parse({ delimiter, skip_empty_lines: true, on_record: onRecord });
+  // An error of the source reaches the loop through the parser.
   pipeline(Readable.from(text(file)), parser, () => {});
   let header: string[] | undefined;
+  let count = 0;
   let rows: Row[] = [];
   try {
-    for await (const parsed of parser as AsyncIterable<Parsed>) {
+    for await (const record of parser as AsyncIterable<string[]>) {
+      const at = firstLine(record, ends[count++]!);
       if (header === undefined) {
-        header = parsed.record;
+        header = record;
         continue;
       }
-      rows.push({
-        columns: Object.fromEntries(header.map((name, i) => [name, parsed.record[i]])),
-        at: firstLine(parsed),
-      });
+      rows.push({ columns: Object.fromEntries(header.map((name, i) => [name, record[i]])), at });
       if (rows.length < ROWS_AT_A_TIME) continue;
       yield rows;
       rows = [];
     }
   } catch (error) {
-    throw problem(error, file);
+    throw problem(error, file, ends.at(-1) ?? 0);
   }
   yield rows;
 }
