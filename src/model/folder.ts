@@ -36,7 +36,7 @@ export function findWeightFiles(folder: string): WeightFiles {
   throw new LowrankError(
     "E_FILE_MISSING",
     `Model folder ${folder} has neither ${SINGLE} nor ${INDEX}. ` +
-      (other.length > 0 ? `It has ${other.join(", ")}; save the model as safetensors.` : "Download its weights."),
+      (other.length > 0 ? `It has ${other.join(", ")}; save the model as ${SINGLE}.` : "Download its weights."),
     folder,
   );
 }

@@ -7,9 +7,8 @@ export function jsonProblem(error: unknown, text: string): { line: number; colum
   const { message } = error as Error;
   const position = /at position (\d+)/.exec(message);
   const token = /^Unexpected token '.{1,2}'/su.exec(message);
-  let at = text.trimEnd().length;
-  if (position) at = Number(position[1]);
-  else if (token) at = unexpectedTokenAt(text);
+  const found = position ? Number(position[1]) : token ? unexpectedTokenAt(text) : text.length;
+  const at = Math.min(found, text.trimEnd().length);
   const line = text.slice(0, at).split("\n").length;
   const reason = token?.[0] ?? message.replace(/ (in JSON )?at position .*$/s, "");
   return { line, column: at - text.lastIndexOf("\n", at - 1), reason };
