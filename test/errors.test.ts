@@ -15,16 +15,7 @@ beforeAll(() => {
 });
 afterAll(work.remove);
 
-const SHORT = [
-  "--max_seq_length",
-  "32",
-  "--max_steps",
-  "4",
-  "--per_device_train_batch_size",
-  "2",
-  "--precision",
-  "fp32",
-];
+const SHORT = { max_seq_length: "32", max_steps: "4", per_device_train_batch_size: "2", precision: "fp32" };
 
 interface Refused {
   output: string;
@@ -32,18 +23,16 @@ interface Refused {
   stdout: string;
 }
 
+const asFlags = (options: Record<string, string>) =>
+  Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+
 /** Trains with these options, which must fail. @returns standard error, and the folder it was to write */
 async function refused(options: Record<string, string>, flags: string[] = []): Promise<Refused> {
   const output = options.output_dir ?? work.path(`output-${outputs++}`);
-  const all = {
-    base_model: tinyBase,
-    train_file: texts,
-    validation_file: validationFile,
-    ...options,
-    output_dir: output,
-  };
-  const args = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
-  const { code, stdout, stderr } = await lowrank(["train", ...SHORT, ...args, ...flags]);
+  const inputs = { base_model: tinyBase, train_file: texts, validation_file: validationFile };
+  const all = { ...SHORT, ...inputs, ...options, output_dir: output };
+  const args = asFlags(all);
+  const { code, stdout, stderr } = await lowrank(["train", ...args, ...flags]);
   expect(code, stderr).toBe(1);
   expect(stderr.match(/^error /gm), stderr).toHaveLength(1);
   expect(stderr).not.toMatch(/\n\s+at /);
@@ -204,16 +193,8 @@ describe("output folder", () => {
     await refused({ output_dir, train_file: work.path("none.jsonl") }, ["--overwrite_output_dir"]);
     expect(readdirSync(output_dir)).toContain("checkpoint-9");
 
-    const args = [
-      "--base_model",
-      tinyBase,
-      "--train_file",
-      texts,
-      "--output_dir",
-      output_dir,
-      "--overwrite-output-dir",
-    ];
-    const { code, stderr } = await lowrank(["train", ...SHORT, ...args]);
+    const args = asFlags({ ...SHORT, base_model: tinyBase, train_file: texts, output_dir });
+    const { code, stderr } = await lowrank(["train", ...args, "--overwrite-output-dir"]);
     expect(code, stderr).toBe(0);
     const now = readdirSync(output_dir);
     expect(now).toContain("notes.txt");
@@ -266,9 +247,9 @@ describe("the run", () => {
 
   test("a loss that is no number", async () => {
     const { message, output } = await refused({ learning_rate: "1e30", save_steps: "1", warmup_steps: "1" });
-    expect(message).toMatch(/E_NAN: Step \d: the (loss|gradient norm) is (NaN|-?Infinity)/);
+    expect(message).toMatch(/E_NAN: Step 2: the .* is (NaN|-?Infinity), at learning rate 1e\+30/);
     expect(message).toContain(join(output, "checkpoint-"));
-    expect(readdirSync(output)).toContain("checkpoint-1");
+    expect(readdirSync(output).filter((name) => name.startsWith("checkpoint-"))).toEqual(["checkpoint-1"]);
     expect(readFileSync(join(output, "train.log"), "utf8")).toContain("error Step");
   });
 });

@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
 import { readAdapter } from "../checkpoint/index.js";
 import type { TextRows, Tokenizer } from "../data/index.js";
-import type { AdapterSpec, AdapterTensors, ModelSource } from "../engine.js";
+import type { AdapterSpec, AdapterTensors, EngineOptions, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { modelDtype, type ResolvedTargets, resolveTargets } from "../model/index.js";
-import type { Precision } from "./plan.js";
+
+export type Precision = EngineOptions["precision"];
 
 export function threadCount(threads: number | undefined): number {
   return threads ?? availableParallelism();

@@ -16,8 +16,10 @@ export async function run(o: InspectOptions): Promise<void> {
   const { memory } = new Planner(model, spec, threadCount(o.threads)).plan({
     precision,
     batchSize: o.per_device_train_batch_size,
+    evalBatchSize: o.per_device_train_batch_size,
     accumulation: 1,
     sequence: o.max_seq_length,
+    rank: spec.rank,
   });
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import { readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { MergeOptions } from "../config/index.js";
@@ -14,7 +15,9 @@ export async function wantsMerge(told: boolean | undefined, folder: string): Pro
   if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await terminal.question(`Write the merged model to ${folder}? [y/N] `);
+    // Ctrl-C and Ctrl-D close the terminal's line without an answer.
+    const closed = once(terminal, "close").then(() => "");
+    const answer = await Promise.race([terminal.question(`Write the merged model to ${folder}? [y/N] `), closed]);
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     terminal.close();

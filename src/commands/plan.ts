@@ -9,17 +9,8 @@ import {
 import { LowrankError } from "../errors.js";
 import { SAMPLE } from "../trainer/index.js";
 import { type AvailableMemory, availableMemory } from "./available-memory.js";
+import { proposals, type Settings } from "./fitting.js";
 import { bytes, count, table } from "./text.js";
-
-export type Precision = EngineOptions["precision"];
-
-/** Settings that decide how much memory a training run needs. */
-export interface Settings {
-  precision: Precision;
-  batchSize: number;
-  accumulation: number;
-  sequence: number;
-}
 
 /**
  * The plan's item that is mapped from files. It is page cache: given back to the system when something else needs the
@@ -39,39 +30,42 @@ export class Planner {
   readonly #adapter: AdapterSpec;
   readonly #threads: number;
 
+  /** @param adapter whose rank the settings decide */
   constructor(model: ModelSource, adapter: AdapterSpec, threads: number) {
     this.#model = model;
     this.#adapter = adapter;
     this.#threads = threads;
   }
 
-  plan({ precision, batchSize, sequence }: Settings): Plan {
+  plan({ precision, batchSize, evalBatchSize, sequence, rank }: Settings): Plan {
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
     const engine: EngineOptions = {
       precision,
       threads: this.#threads,
-      maxTokens: batchSize * sequence,
+      maxTokens: Math.max(batchSize, evalBatchSize) * sequence,
       maxSequence: Math.max(sequence, sample),
       training: true,
     };
-    return { adapter: this.#adapter, engine, memory: planMemory(this.#model, this.#adapter, engine) };
+    const adapter = { ...this.#adapter, rank };
+    return { adapter, engine, memory: planMemory(this.#model, adapter, engine) };
   }
 
-  /** @throws LowrankError E_MEMORY with the plan and what would fit */
-  check(plan: Plan, settings: Settings, available: AvailableMemory = availableMemory()): void {
+  /**
+   * @param fixedRank whether another rank is no way out
+   * @throws LowrankError E_MEMORY with the plan and what would fit
+   */
+  check(plan: Plan, settings: Settings, fixedRank: boolean, available: AvailableMemory = availableMemory()): void {
     const needed = unmapped(plan.memory);
     if (needed <= available.bytes) return;
-    const fits = (changed: Partial<Settings>) =>
-      unmapped(this.plan({ ...settings, ...changed }).memory) <= available.bytes;
-    const proposals = nearest(settings, fits);
+    const ways = proposals(settings, fixedRank, (s) => unmapped(this.plan(s).memory) <= available.bytes);
     throw new LowrankError(
       "E_MEMORY",
       `Training with these settings needs ${bytes(needed)} besides the mapped weights, but ${bytes(available.bytes)} are ` +
         `free ${available.of}.\n${memoryTable(plan.memory)}\n` +
-        (proposals.length > 0
-          ? `What would fit:\n${proposals.map((line) => `  ${line}`).join("\n")}`
-          : "No shorter sequence or smaller batch would fit: use a smaller model or --lora_r."),
+        (ways.length > 0
+          ? `What would fit:\n${ways.map((line) => `  ${line}`).join("\n")}`
+          : "No smaller setting would fit: use a smaller model."),
     );
   }
 }
@@ -84,40 +78,6 @@ function unmapped({ items }: MemoryPlan): number {
 export function mappedWarning({ totalBytes }: MemoryPlan, available = availableMemory()): string | undefined {
   if (totalBytes <= available.bytes) return undefined;
   return `The weights do not fit into memory beside the rest (${bytes(available.bytes)} are free ${available.of}): every step will read them from disk.`;
-}
-
-const SHORTEST = 32;
-
-function halves(from: number, least: number): number[] {
-  const list: number[] = [];
-  for (let n = Math.floor(from / 2); n >= least; n = Math.floor(n / 2)) list.push(n);
-  return list;
-}
-
-/** The smallest changes that fit, as flags: one setting alone where that is enough, else all together. */
-function nearest(settings: Settings, fits: (changed: Partial<Settings>) => boolean): string[] {
-  const { batchSize, accumulation, sequence, precision } = settings;
-  const proposals: string[] = [];
-  const batch = halves(batchSize, 1).find((n) => fits({ batchSize: n }));
-  if (batch !== undefined) {
-    const more = accumulation * Math.ceil(batchSize / batch);
-    proposals.push(`--per_device_train_batch_size ${batch} --gradient_accumulation_steps ${more}`);
-  }
-  const shorter = halves(sequence, SHORTEST).find((n) => fits({ sequence: n }));
-  if (shorter !== undefined) proposals.push(`--max_seq_length ${shorter}`);
-  if (precision === "fp32") {
-    if (fits({ precision: "bf16" })) proposals.push("--precision bf16");
-    else if (shorter === undefined) {
-      const both = halves(sequence, SHORTEST).find((n) => fits({ precision: "bf16", sequence: n, batchSize: 1 }));
-      if (both !== undefined) {
-        const more = accumulation * batchSize;
-        proposals.push(
-          `--precision bf16 --max_seq_length ${both} --per_device_train_batch_size 1 --gradient_accumulation_steps ${more}`,
-        );
-      }
-    }
-  }
-  return proposals;
 }
 
 export function memoryTable({ items, totalBytes }: MemoryPlan): string {

@@ -26,6 +26,7 @@ export function reporter(tracking: Tracking): Reporter {
   let steps = 0;
   let step = 0;
   let loss = "";
+  let sampled = 0;
   return (event) => {
     switch (event.type) {
       case "start":
@@ -57,6 +58,9 @@ export function reporter(tracking: Tracking): Reporter {
         break;
       case "best":
         log.info(`kept the adapter of step ${event.step} (eval_loss ${event.eval_loss.toFixed(4)})`);
+        break;
+      case "sample":
+        log.print(`\nSample ${++sampled}\n  prompt: ${event.sample.prompt}\n  continuation: ${event.sample.text}`);
         break;
       case "warning":
         log.warn(event.message);

@@ -1,60 +1,26 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { TrainOptions } from "../config/index.js";
-import { readEosIds, readTexts, splitValidation, TextDataset, type TextRows, Tokenizer } from "../data/index.js";
+import { readEosIds } from "../data/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { modelDtype, openModel } from "../model/index.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
-import { SAMPLE, Saver, samples, train } from "../trainer/index.js";
+import { type Reporter, SAMPLE, Saver, samples, type TrainResult, train } from "../trainer/index.js";
 import { availableMemory } from "./available-memory.js";
-import { choosePrecision, everyRow, type InitialAdapter, initialAdapter, stopIds, threadCount } from "./inputs.js";
+import type { Settings } from "./fitting.js";
+import { choosePrecision, type InitialAdapter, initialAdapter, stopIds, threadCount } from "./inputs.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { beginOutput, checkOutput } from "./output.js";
-import {
-  mappedWarning,
-  memoryTable,
-  type Plan,
-  Planner,
-  parameterCounts,
-  type Settings,
-  trainableLine,
-} from "./plan.js";
+import { mappedWarning, memoryTable, type Plan, Planner, parameterCounts, trainableLine } from "./plan.js";
 import { reporter, type Tracking } from "./report.js";
 import { count } from "./text.js";
-
-const VALIDATION_SHARE = 0.1;
-
-/** Some rows of the texts. */
-interface Part {
-  rows: TextRows;
-  indices: Int32Array;
-}
-
-interface Texts {
-  tokenizer: Tokenizer;
-  training: Part;
-  validation: Part;
-}
-
-async function readInputs(o: TrainOptions): Promise<Texts> {
-  const [tokenizer, rows, held] = await Promise.all([
-    Tokenizer.open(o.tokenizer_name ?? o.base_model),
-    readTexts([o.train_file], o.text_column),
-    o.validation_file === undefined ? null : readTexts([o.validation_file], o.text_column),
-  ]);
-  if (held) {
-    const training = { rows, indices: everyRow(rows) };
-    return { tokenizer, training, validation: { rows: held, indices: everyRow(held) } };
-  }
-  const { train, validation } = splitValidation(rows.length, VALIDATION_SHARE, o.seed);
-  return { tokenizer, training: { rows, indices: train }, validation: { rows, indices: validation } };
-}
+import { readTrainingTexts, type TrainingTexts, tokenised } from "./training-texts.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 interface Prepared {
   model: ModelSource;
   adapter: InitialAdapter;
   plan: Plan;
-  texts: Texts;
+  texts: TrainingTexts;
 }
 
 function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
@@ -77,39 +43,35 @@ function openTrackingFiles(tracking: Tracking, folder: string): void {
   tracking.metrics = new Metrics(join(folder, "metrics.jsonl"));
 }
 
-async function writeSamples(o: TrainOptions, prepared: Prepared, engine: Engine, log: Log, signal: AbortSignal) {
+/** Shows what the trained model writes. */
+async function reportSamples(o: TrainOptions, prepared: Prepared, work: Work): Promise<void> {
+  const { engine, report, signal } = work;
   const { tokenizer, validation } = prepared.texts;
   const texts = Array.from(validation.indices.subarray(0, SAMPLE.count), (row) => validation.rows.text(row));
-  const options = {
-    texts,
-    seed: o.seed,
-    maxSequence: prepared.plan.engine.maxSequence,
-    stopIds: stopIds(readEosIds(o.base_model), tokenizer),
-    signal,
-  };
-  let n = 0;
-  for await (const { prompt, text } of samples(engine, tokenizer, options)) {
-    log.print(`\nSample ${++n}\n  prompt: ${prompt}\n  continuation: ${text}`);
-  }
+  const { maxSequence } = prepared.plan.engine;
+  const ends = stopIds(readEosIds(o.base_model), tokenizer);
+  const options = { texts, seed: o.seed, maxSequence, stopIds: ends, signal };
+  for await (const sample of samples(engine, tokenizer, options)) report({ type: "sample", sample });
 }
 
-async function runPrepared(
-  o: TrainOptions,
-  prepared: Prepared,
-  engine: Engine,
-  tracking: Tracking,
-  signal: AbortSignal,
-) {
+/** What a prepared run works with. */
+interface Work {
+  engine: Engine;
+  report: Reporter;
+  signal: AbortSignal;
+  begin: () => void;
+}
+
+async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts } = prepared;
   const { tokenizer, training, validation } = texts;
+  const { engine, report } = work;
   if (adapter.tensors) await engine.setAdapter(adapter.tensors);
-  const tokenised = { maxLength: o.max_seq_length, ...(o.pad_to_max_length ? { padTo: o.max_seq_length } : {}) };
-  const dataset = ({ rows, indices }: Part) => new TextDataset(rows, indices, tokenizer, tokenised);
-  const report = reporter(tracking);
-  const result = await train({
-    engine,
-    training: dataset(training),
-    validation: dataset(validation),
+  const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
+  return train({
+    ...work,
+    training: tokenised(training, tokenizer, o),
+    validation: tokenised(validation, tokenizer, o),
     where: (row) => training.rows.where(row),
     batchSize: o.per_device_train_batch_size,
     evalBatchSize: o.per_device_eval_batch_size,
@@ -127,21 +89,8 @@ async function runPrepared(
     loggingSteps: o.logging_steps,
     evalSteps: o.eval_steps,
     saveSteps: o.save_steps,
-    saver: new Saver({
-      engine,
-      model,
-      tokenizer,
-      adapter,
-      folder: o.output_dir,
-      limit: o.save_total_limit === 0 ? null : o.save_total_limit,
-      report,
-    }),
-    report,
-    begin: () => openTrackingFiles(tracking, o.output_dir),
-    signal,
+    saver: new Saver({ engine, model, tokenizer, adapter, folder: o.output_dir, limit, report }),
   });
-  tracking.progress.stop();
-  return result;
 }
 
 /**
@@ -150,10 +99,10 @@ async function runPrepared(
  * @param signal finishes the step in progress, saves and returns
  */
 export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-  const merged = `${o.output_dir}_merged`;
+  const merged = `${resolve(o.output_dir)}_merged`;
   checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.init_adapter]);
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
-  const reading = readInputs(o);
+  const reading = readTrainingTexts(o);
   // Awaited below; until then its failure is nobody's.
   reading.catch(() => {});
 
@@ -162,12 +111,15 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
   const planner = new Planner(model, adapter.spec, threadCount(o.threads));
   const settings: Settings = {
     precision: choosePrecision(o.precision, model),
-    batchSize: Math.max(o.per_device_train_batch_size, o.per_device_eval_batch_size),
+    batchSize: o.per_device_train_batch_size,
+    evalBatchSize: o.per_device_eval_batch_size,
     accumulation: o.gradient_accumulation_steps,
     sequence: o.max_seq_length,
+    rank: adapter.spec.rank,
   };
   const plan = planner.plan(settings);
-  if (!o.dry_run) planner.check(plan, settings);
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null);
+  if (!o.dry_run) checkMemory();
 
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: progress.shown ? "info" : "verbose", beforeLine: () => progress.clearLine() });
@@ -176,7 +128,7 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
     printPlan(log, o, model, plan);
     if (o.dry_run) {
       await reading;
-      planner.check(plan, settings);
+      checkMemory();
       return;
     }
     const creating = Engine.create(model, adapter.spec, plan.engine);
@@ -186,14 +138,18 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
     const { training, validation } = texts;
     log.info(`${count(training.indices.length)} texts to train on, ${count(validation.indices.length)} to evaluate on`);
     signal.throwIfAborted();
+    signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
     const prepared = { model, adapter, plan, texts };
-    const result = await runPrepared(o, prepared, engine, tracking, signal);
-    log.info(`saved the adapter of ${result.aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
-    if (result.aborted) return;
-    await writeSamples(o, prepared, engine, log, signal);
+    const begin = () => openTrackingFiles(tracking, o.output_dir);
+    const work = { engine, report: reporter(tracking), signal, begin };
+    const { aborted } = await trainPrepared(o, prepared, work);
+    progress.stop();
+    log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
+    if (aborted) return;
+    await reportSamples(o, prepared, work);
     if (!signal.aborted && (await wantsMerge(o.merge, merged))) {
-      const work = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, progress, log };
-      await mergeInto(merged, { ...work, overwrite: o.overwrite_output_dir });
+      const merge = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, progress, log };
+      await mergeInto(merged, { ...merge, overwrite: o.overwrite_output_dir });
     }
   } catch (error) {
     log.note(error instanceof Error ? error.message : String(error));

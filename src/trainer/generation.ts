@@ -1,5 +1,6 @@
 import type { Tokenizer } from "../data/index.js";
 import type { Engine, SamplingOptions } from "../engine.js";
+import type { Sample } from "./events.js";
 
 export interface GenerationOptions extends SamplingOptions {
   maxNewTokens: number;
@@ -40,7 +41,7 @@ export interface SampleOptions {
 }
 
 /** Continuations of the beginnings of some texts. */
-export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions) {
+export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions): AsyncGenerator<Sample> {
   const { texts, seed, maxSequence, stopIds, signal } = options;
   const length = Math.min(SAMPLE.promptTokens, maxSequence - 1);
   const prompts = await tokenizer.encode(texts, { maxLength: length });

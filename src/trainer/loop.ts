@@ -1,10 +1,10 @@
-import type { Engine, OptimizerOptions } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import type { Engine } from "../engine.js";
+import { checkFinite, magnitude } from "./diverged.js";
 import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Saver } from "./saver.js";
-import { countSteps, countWarmup, learningRateFactor, type Scheduler } from "./schedule.js";
+import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { checkSupervised, type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
@@ -47,93 +47,130 @@ export interface TrainResult {
   bestEval: EvalMetrics | null;
 }
 
-/** @throws LowrankError E_NAN */
-function checkFinite(what: string, value: number, step: number, learningRate: number, saver: Saver): void {
-  if (Number.isFinite(value)) return;
-  const kept = saver.lastFolder ? `The last checkpoint is ${saver.lastFolder}.` : "There is no checkpoint yet.";
-  throw new LowrankError(
-    "E_NAN",
-    `Step ${step}: the ${what} is ${value}, at learning rate ${learningRate}. Training has diverged and was stopped. ` +
-      `Try a lower --learning_rate, more --warmup_steps, a lower --max_grad_norm or --precision fp32. ${kept}`,
-  );
+/** Fine-tunes the engine's adapter, leaves the best one in it and saves it. */
+export function train(run: TrainRun): Promise<TrainResult> {
+  return new Loop(run).train();
 }
 
-/** Fine-tunes the engine's adapter, leaves the best one in it and saves it. */
-export async function train(run: TrainRun): Promise<TrainResult> {
-  const { engine, validation, saver, report, signal } = run;
-  const steps = countSteps({ ...run, rows: run.training.length });
-  const warmup = countWarmup(steps.total, run.warmupRatio, run.warmupSteps);
-  const interval = new Interval();
-  let skipped = 0;
-  let lastEval: EvalMetrics | null = null;
-  let step = 0;
-  const aborted = () => signal?.aborted === true;
+/** A step that is being made. */
+interface Step {
+  window: Window;
+  learningRate: number;
+}
 
-  async function optimize(window: Window, options: OptimizerOptions): Promise<{ loss: number; gradNorm: number }> {
-    let sum = 0;
-    for (const [i, { batch }] of window.microBatches.entries()) {
-      if (batch) sum += await engine.forwardBackward(batch, 1 / window.supervisedTokens, window.firstIndex + i);
-    }
-    const loss = sum / window.supervisedTokens;
-    checkFinite("loss", loss, window.step, options.learningRate, saver);
-    const gradNorm = await engine.optimizerStep(options);
-    checkFinite("gradient norm", gradNorm, window.step, options.learningRate, saver);
-    return { loss, gradNorm };
+class Loop {
+  readonly #run: TrainRun;
+  readonly #steps: Steps;
+  readonly #warmup: number;
+  readonly #interval = new Interval();
+  #skipped = 0;
+  #lastEval: EvalMetrics | null = null;
+
+  constructor(run: TrainRun) {
+    this.#run = run;
+    this.#steps = countSteps({ ...run, rows: run.training.length });
+    this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
   }
 
-  async function evaluateAt({ step, epoch }: Window, learningRate: number): Promise<EvalMetrics | null> {
+  async train(): Promise<TrainResult> {
+    const run = this.#run;
+    const { total } = this.#steps;
+    let done = 0;
+    for await (const window of windows(run.training, { ...run, steps: total })) {
+      checkSupervised(window, run.where);
+      if (done === 0) this.#begin();
+      this.#countSkipped(window);
+      done = window.step;
+      const factor = learningRateFactor(run.scheduler, done - 1, this.#warmup, total);
+      const step = { window, learningRate: run.learningRate * factor };
+      await this.#optimize(step);
+      this.#interval.pause();
+      await this.#evaluateAndSave(step);
+      this.#interval.resume();
+      if (this.#aborted()) break;
+    }
+    // An interrupted run keeps what it has; a whole one its best.
+    const bestEval = done < total ? null : await run.saver.restoreBest();
+    await run.saver.finish();
+    return { steps: done, aborted: done < total, lastEval: this.#lastEval, bestEval };
+  }
+
+  #aborted(): boolean {
+    return this.#run.signal?.aborted === true;
+  }
+
+  #begin(): void {
+    const { total, perEpoch } = this.#steps;
+    this.#run.begin?.();
+    this.#run.report({ type: "start", steps: total, steps_per_epoch: perEpoch, warmup_steps: this.#warmup });
+  }
+
+  /** Each epoch meets the same texts again, so the first one's count is theirs. */
+  #countSkipped({ step, skipped }: Window): void {
+    const { perEpoch, total } = this.#steps;
+    if (step > perEpoch) return;
+    this.#skipped += skipped;
+    if (this.#skipped === 0 || step !== Math.min(perEpoch, total)) return;
+    const message = `Skipped ${this.#skipped} texts shorter than two tokens: they teach nothing.`;
+    this.#run.report({ type: "warning", message });
+  }
+
+  async #optimize(at: Step): Promise<void> {
+    const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
+    const { window, learningRate } = at;
+    const { step, supervisedTokens } = window;
+    let sum = 0;
+    for (const [i, { batch }] of window.microBatches.entries()) {
+      if (batch) sum += await engine.forwardBackward(batch, 1 / supervisedTokens, window.firstIndex + i);
+    }
+    const loss = sum / supervisedTokens;
+    this.#checkFinite("loss", loss, at);
+    const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm });
+    this.#checkFinite("gradient norm", gradNorm, at);
+
+    this.#interval.add(loss, window.tokens);
+    const logs = step % loggingSteps === 0 || step === this.#steps.total || this.#aborted();
+    const metrics = logs ? this.#interval.metrics(step, window.epoch, gradNorm, learningRate) : null;
+    if (metrics) saver.note(metrics);
+    report({ type: "step", step, loss, metrics });
+  }
+
+  async #evaluateAndSave(at: Step): Promise<void> {
+    const { evalSteps, saveSteps } = this.#run;
+    const { step } = at.window;
+    const saves = step % saveSteps === 0 || step === this.#steps.total;
+    let evaluation: EvalMetrics | null = null;
+    if (!this.#aborted() && (saves || step % evalSteps === 0)) evaluation = await this.#evaluate(at);
+    if (saves || this.#aborted()) await this.#save(at, evaluation);
+  }
+
+  async #evaluate(at: Step): Promise<EvalMetrics | null> {
+    const { engine, validation, saver, report, signal, evalBatchSize: batchSize } = this.#run;
     if (!validation) return null;
     const onProgress = (done: number, total: number) => report({ type: "evaluating", done, total });
-    const found = await evaluate(engine, validation, { batchSize: run.evalBatchSize, signal, onProgress });
+    const found = await evaluate(engine, validation, { batchSize, signal, onProgress });
     if (!found) return null;
+    this.#checkFinite("evaluation loss", found.eval_loss, at);
+    const { step, epoch } = at.window;
     const metrics = { step, epoch, ...found };
-    checkFinite("evaluation loss", found.eval_loss, step, learningRate, saver);
     report({ type: "eval", metrics });
     saver.note(metrics);
+    this.#lastEval = metrics;
     return metrics;
   }
 
-  for await (const window of windows(run.training, { ...run, steps: steps.total })) {
-    checkSupervised(window, run.where);
-    if (step === 0) {
-      run.begin?.();
-      report({ type: "start", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup });
-    }
-    // Each epoch meets the same texts again: the first one's count is theirs.
-    if (step < steps.perEpoch) skipped += window.skipped;
-    if (skipped > 0 && (window.step === steps.perEpoch || window.step === steps.total)) {
-      report({ type: "warning", message: `Skipped ${skipped} texts shorter than two tokens: they teach nothing.` });
-    }
-    step = window.step;
-    const learningRate = run.learningRate * learningRateFactor(run.scheduler, step - 1, warmup, steps.total);
-    const { weightDecay, maxGradNorm } = run;
-    const { loss, gradNorm } = await optimize(window, { learningRate, weightDecay, maxGradNorm });
-    interval.add(loss, window.tokens);
-
-    const metrics =
-      step % run.loggingSteps === 0 || step === steps.total || aborted()
-        ? interval.metrics(step, window.epoch, gradNorm, learningRate)
-        : null;
-    if (metrics) saver.note(metrics);
-    report({ type: "step", step, loss, metrics });
-
-    interval.pause();
-    const saves = step % run.saveSteps === 0 || step === steps.total;
-    let evaluation: EvalMetrics | null = null;
-    if (!aborted() && (saves || step % run.evalSteps === 0)) evaluation = await evaluateAt(window, learningRate);
-    lastEval = evaluation ?? lastEval;
-    if (saves || aborted()) {
-      const { loggingSteps, evalSteps, saveSteps, batchSize } = run;
-      const all = { maxSteps: steps.total, epochs: Math.ceil(steps.total / steps.perEpoch) };
-      const progress = { ...all, step, epoch: window.epoch, batchSize, loggingSteps, evalSteps, saveSteps };
-      await saver.checkpoint(progress, evaluation);
-    }
-    interval.resume();
-    if (aborted()) break;
+  async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
+    const { engine, saver, batchSize, loggingSteps, evalSteps, saveSteps } = this.#run;
+    const { total: maxSteps, perEpoch } = this.#steps;
+    const { step, epoch } = at.window;
+    // The last step may have ruined the adapter without a loss having shown it yet.
+    this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
+    const intervals = { loggingSteps, evalSteps, saveSteps };
+    const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
+    await saver.checkpoint({ ...run, step, epoch }, evaluation);
   }
 
-  // An interrupted run keeps what it has; a whole one its best.
-  const bestEval = step < steps.total ? null : await saver.restoreBest();
-  await saver.finish();
-  return { steps: step, aborted: step < steps.total, lastEval, bestEval };
+  #checkFinite(what: string, value: number, { window, learningRate }: Step): void {
+    checkFinite(what, value, { step: window.step, learningRate, lastCheckpoint: this.#run.saver.lastFolder });
+  }
 }
