@@ -18,7 +18,7 @@ constexpr int64_t kMaxChunk = 704;
 // Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
-// Longest contraction packed in one go; longer ones (the head's backward pass) are added up in an f32 output.
+// Longest contraction packed in one go where the output is f32 and holds the sums between two goes.
 constexpr int64_t kMaxPackedK = 16 * 1024;
 // At most so many rows go without packing: packing W costs as much as that many dot products.
 constexpr int64_t kFewRows = 4;
@@ -91,8 +91,11 @@ void Matmul::few_rows(const Product& p) const {
 void Matmul::blocked(const Product& p) const {
   const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;  // else widened to f32
   const int64_t m = p.out.rows, all_panels = (p.n + kPanelCols - 1) / kPanelCols;
-  const bool long_k = p.terms[0].x.cols > kMaxPackedK;
-  check(!long_k || (p.term_count == 1 && p.out.dtype == DType::f32), "a very long contraction needs an f32 output", "matmul");
+  // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
+  int64_t round_k = kMaxPackedK;
+  if (p.term_count > 1 || p.out.dtype != DType::f32) {
+    for (int i = 0; i < p.term_count; i++) round_k = std::max(round_k, p.terms[i].x.cols);
+  }
 
   const int64_t per_thread_sums = kBlockRows * kBlockPanels * kPanelCols * 4;
   const int64_t per_thread = round_up(per_thread_sums + kBlockRows * kMaxChunk * 4, 64);
@@ -100,14 +103,14 @@ void Matmul::blocked(const Product& p) const {
   char* const packed = work_ + pool_.threads() * per_thread;
   const int64_t pack_bytes = bytes_ - pool_.threads() * per_thread;
 
-  for (int64_t k_begin = 0; k_begin < p.terms[0].x.cols; k_begin += kMaxPackedK) {
+  for (int64_t k_begin = 0; k_begin < p.terms[0].x.cols; k_begin += round_k) {
     // The stretches of this round, in order: chunks of the first term, then of the second.
     Stretch stretches[64];
     int count = 0;
     int64_t panel_bytes = 0;
     for (int i = 0; i < p.term_count; i++) {
       const Term& t = p.terms[i];
-      const int64_t first = i == 0 ? k_begin : 0, end = std::min(t.x.cols, first + kMaxPackedK), chunk = chunk_length(end - first);
+      const int64_t first = i == 0 ? k_begin : 0, end = std::min(t.x.cols, first + round_k), chunk = chunk_length(end - first);
       for (int64_t k0 = first; k0 < end; k0 += chunk) {
         const int64_t k = std::min(chunk, end - k0);
         check(count < 64, "too many chunks", "matmul");
