@@ -1,0 +1,54 @@
+#include "cases.h"
+
+namespace lowrank::test {
+
+std::string Case::name() const {
+  std::string s = op;
+  const auto add = [&](const std::string& key, const std::string& value) { s += " " + key + "=" + value; };
+  const auto number = [&](const std::string& key, int64_t value) { add(key, std::to_string(value)); };
+  const auto lengths = [](const std::vector<int32_t>& v) {
+    std::string list;
+    for (const int32_t n : v) list += (list.empty() ? "" : ",") + std::to_string(n);
+    return list;
+  };
+  if (queries.empty()) {
+    number("m", rows);
+    number("i", in);
+    number("o", features);
+  } else {
+    add("queries", lengths(queries));
+    if (!keys.empty()) add("keys", lengths(keys));
+  }
+  add("act", dtype_name(act));
+  add("w", dtype_name(weight));
+  add("out", dtype_name(out));
+  if (rank) number("r", rank);
+  if (heads > 1 || head_dim > 2) add("heads", std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" + std::to_string(head_dim));
+  if (dropout.active()) add("dropout", std::to_string(dropout.p) + "@" + std::to_string(dropout.offset));
+  if (size != 1) add("size", std::to_string(size));
+  if (ld_pad) number("ld+", ld_pad);
+  if (misalign) number("byte", misalign);
+  if (step > 1) number("t", step);
+  if (bias) s += " bias";
+  if (accumulate) s += " accumulate";
+  if (!optional) s += " without-optional";
+  if (!exact) s += " rounded-weights";
+  if (inverse) s += " inverse";
+  if (alias == Alias::dg_is_da) s += " dg=da";
+  if (alias == Alias::dg_is_g_and_du_is_u) s += " dg=g,du=u";
+  if (roomy) s += " roomy";
+  return s + " #" + std::to_string(seed);
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  add_linear_cases(cases);
+  add_row_cases(cases);
+  add_attention_cases(cases);
+  add_head_cases(cases);
+  add_optimizer_cases(cases);
+  for (size_t i = 0; i < cases.size(); i++) cases[i].seed = i + 1;
+  return cases;
+}
+
+}  // namespace lowrank::test

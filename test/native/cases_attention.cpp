@@ -1,0 +1,112 @@
+// The sweeps over attention.
+#include "cases.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr DType kActs[] = {DType::f32, DType::bf16};
+
+struct Heads {
+  int64_t heads, kv_heads;
+};
+
+Case drawn(const char* op, DType act, std::vector<int32_t> queries, Random& r) {
+  Case c;
+  c.op = op;
+  c.act = act;
+  c.queries = std::move(queries);
+  const Heads h = r.pick({Heads{1, 1}, Heads{2, 1}, Heads{3, 1}, Heads{8, 1}, Heads{2, 2}, Heads{4, 2}, Heads{6, 2}});
+  c.heads = h.heads;
+  c.kv_heads = h.kv_heads;
+  c.head_dim = r.pick({8, 20, 64, 80, 128});
+  c.ld_pad = r.pick({0, 0, 1, 3, 16});
+  c.size = r.pick({1.f, 1.f, 3.f});
+  c.roomy = r.below(4) == 0;
+  return c;
+}
+
+void add_both(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    const bool backward = std::string(op) == "attention_bwd";
+    for (const DType act : kActs) {
+      // One sequence of every length around the blocks of queries and the panels of keys.
+      for (const int32_t n : {1, 2, 3, 4, 5, 31, 32, 33, 63, 64, 65, 130}) {
+        cases.push_back(drawn(op, act, {n}, r));
+        cases.back().optional = backward || r.coin();
+      }
+      for (const int64_t dim : {8, 20, 64, 80, 128}) {
+        for (const Heads h : {Heads{1, 1}, Heads{2, 1}, Heads{3, 1}, Heads{8, 1}, Heads{6, 2}}) {
+          Case c = drawn(op, act, {r.pick({7, 17, 33, 40})}, r);
+          c.head_dim = dim;
+          c.heads = h.heads;
+          c.kv_heads = h.kv_heads;
+          cases.push_back(c);
+        }
+      }
+      // Many sequences: more than their panels fit the workspace at once when each is rounded up to whole panels.
+      cases.push_back(drawn(op, act, {1, 65, 2, 70}, r));
+      cases.push_back(drawn(op, act, {5, 5, 5, 5, 5, 5}, r));
+      cases.push_back(drawn(op, act, {33, 1, 33, 4, 1}, r));
+      cases.push_back(drawn(op, act, {2, 1, 64, 63}, r));
+      // Scores far apart: a softmax with one winner, the others underflow.
+      Case peaked = drawn(op, act, {40}, r);
+      peaked.size = 10;
+      cases.push_back(peaked);
+      // Longer than a strip of 512 keys: a running softmax.
+      Case lengthy = drawn(op, act, {530}, r);
+      lengthy.heads = lengthy.kv_heads = 1;
+      lengthy.head_dim = 20;
+      cases.push_back(lengthy);
+    }
+  }
+}
+
+// As in generation: the keys of earlier tokens come from a cache.
+void add_generation(std::vector<Case>& cases, Random& r) {
+  for (const DType act : kActs) {
+    for (const int32_t queries : {1, 2, 4, 5, 33}) {
+      for (const int32_t past : {1, 31, 32, 63, 200}) {
+        Case c = drawn("attention_fwd", act, {queries}, r);
+        c.keys = {queries + past};
+        c.optional = r.coin();
+        cases.push_back(c);
+      }
+    }
+    for (const int32_t queries : {1, 6}) {
+      Case c = drawn("attention_fwd", act, {queries}, r);
+      c.keys = {1100};
+      c.head_dim = 20;
+      cases.push_back(c);
+    }
+    Case several = drawn("attention_fwd", act, {1, 3, 40, 1}, r);
+    several.keys = {9, 3, 73, 50};
+    cases.push_back(several);
+  }
+}
+
+void add_gradients(std::vector<Case>& cases, Random& r) {
+  for (const Heads h : {Heads{1, 1}, Heads{2, 1}, Heads{4, 2}}) {
+    for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {4}, {3, 1, 2}}) {
+      Case c = drawn("attention_bwd", DType::f32, queries, r);
+      c.heads = h.heads;
+      c.kv_heads = h.kv_heads;
+      c.head_dim = 4;
+      c.size = 1;
+      c.gradient = true;
+      cases.push_back(c);
+    }
+  }
+}
+
+}  // namespace
+
+void add_attention_cases(std::vector<Case>& cases) {
+  Random r(4);
+  add_both(cases, r);
+  add_generation(cases, r);
+  add_gradients(cases, r);
+}
+
+}  // namespace lowrank::test

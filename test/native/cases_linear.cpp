@@ -1,0 +1,199 @@
+// The sweeps over linears. One dimension or option is swept at a time; the others are drawn, so that they combine.
+#include <algorithm>
+
+#include "cases.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr DType kActs[] = {DType::f32, DType::bf16};
+constexpr DType kWeights[] = {DType::f32, DType::bf16, DType::f16};
+
+class Sweep {
+ public:
+  Sweep(const char* op, std::vector<Case>& cases) : op_(op), cases_(cases), random_(op_.size() * 977 + op_.back()) {}
+
+  // A case whose dimensions are small and whose options are drawn.
+  Case drawn(DType act, DType weight) {
+    Case c;
+    c.op = op_;
+    c.act = act;
+    c.weight = weight;
+    c.out = random_.coin() ? act : DType::f32;
+    c.rows = random_.pick({5, 9, 33});
+    c.in = random_.pick({5, 33, 40, 64});
+    c.features = random_.pick({5, 33, 40, 64});
+    if (random_.coin()) c.rank = random_.pick({1, 4, 5, 8, 16, 33});
+    c.bias = random_.coin();
+    c.accumulate = random_.coin();
+    c.ld_pad = random_.pick({0, 0, 1, 3, 16, 64});
+    c.misalign = random_.pick({0, 1, 2, 3, 6});
+    c.optional = random_.below(8) != 0;
+    c.roomy = random_.below(4) == 0;
+    return c;
+  }
+  void dropout(Case& c, float p) {
+    c.dropout = {p, random_.next(), random_.next(), uint64_t(random_.pick({0, 1, 2, 3, 4, 4096, 1001}))};
+  }
+  void add(const Case& c) { cases_.push_back(c); }
+  Random& random() { return random_; }
+
+ private:
+  std::string op_;
+  std::vector<Case>& cases_;
+  Random random_;
+};
+
+void sweep_tails(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const DType weight : kWeights) {
+      for (const int64_t n : kTails) {
+        for (int64_t Case::*dimension : {&Case::rows, &Case::in, &Case::features}) {
+          Case c = sweep.drawn(act, weight);
+          c.*dimension = n;
+          sweep.add(c);
+        }
+      }
+    }
+  }
+}
+
+void sweep_adapters(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const int64_t rank : {1, 4, 5, 8, 16, 33}) {
+      for (const float p : {0.f, 0.5f, 0.1f}) {
+        for (const int64_t rows : {2, 17}) {
+          Case c = sweep.drawn(act, sweep.random().pick({DType::f32, DType::bf16, DType::f16}));
+          c.rows = rows;
+          c.rank = rank;
+          if (p > 0) sweep.dropout(c, p);
+          sweep.add(c);
+        }
+      }
+    }
+  }
+}
+
+// Beyond a chunk of the contraction (704), beyond a task's 96 rows and 192 columns.
+void sweep_blocks(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const int64_t in : {577, 705, 1409}) {
+      for (const int64_t features : {7, 40}) {
+        Case c = sweep.drawn(act, sweep.random().pick({DType::f32, DType::bf16, DType::f16}));
+        c.in = in;
+        c.features = features;
+        sweep.add(c);
+        std::swap(c.in, c.features);
+        sweep.add(c);
+      }
+    }
+    for (const int64_t rows : {96, 97, 129, 193}) {
+      for (const int64_t features : {191, 193, 225}) {
+        Case c = sweep.drawn(act, DType::bf16);
+        c.rows = rows;
+        c.in = sweep.random().pick({7, 33});
+        c.features = features;
+        sweep.add(c);
+      }
+    }
+  }
+}
+
+// A few rows go without packing; x passes a buffer of 2048.
+void sweep_few_rows(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const DType weight : kWeights) {
+      for (const int64_t rows : {1, 2, 3, 4}) {
+        for (const int64_t in : {1, 31, 577, 2049, 4100}) {
+          Case c = sweep.drawn(act, weight);
+          c.rows = rows;
+          c.in = in;
+          c.features = sweep.random().pick({1, 5, 64, 65});
+          sweep.add(c);
+        }
+      }
+    }
+  }
+}
+
+// Contractions over tokens beyond a chunk, and those beyond the 16,384 that are packed in one go.
+void sweep_long(Sweep& sweep, bool backward) {
+  for (const DType act : kActs) {
+    for (const int64_t rows : {705, 1409}) {
+      Case c = sweep.drawn(act, DType::bf16);
+      c.rows = rows;
+      c.in = 9;
+      c.features = 7;
+      c.rank = backward ? 5 : 0;
+      sweep.add(c);
+    }
+    for (const int64_t rank : {0, 4}) {
+      Case c = sweep.drawn(act, DType::bf16);
+      c.rows = 6;
+      c.in = backward ? 3 : 16 * 1024 + 37;
+      c.features = backward ? 16 * 1024 + 37 : 3;
+      c.rank = rank;
+      c.optional = true;
+      sweep.add(c);
+      c.out = act;
+      sweep.add(c);
+    }
+  }
+}
+
+// Weights that bf16 does not hold: looser bounds, but the rounding itself.
+void sweep_rounded_weights(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const DType weight : {DType::f32, DType::f16}) {
+      for (const int64_t rows : {3, 31}) {
+        Case c = sweep.drawn(act, weight);
+        c.rows = rows;
+        c.exact = false;
+        sweep.add(c);
+      }
+    }
+  }
+}
+
+void sweep_gradients(Sweep& sweep) {
+  for (const int64_t rank : {0, 1, 3}) {
+    for (const float p : {0.f, 0.3f}) {
+      for (const bool accumulate : {false, true}) {
+        if (!rank && p > 0) continue;
+        Case c = sweep.drawn(DType::f32, DType::f32);
+        c.rows = 3;
+        c.in = 5;
+        c.features = 4;
+        c.rank = rank;
+        c.out = DType::f32;
+        c.accumulate = accumulate;
+        c.optional = c.gradient = true;
+        if (p > 0) sweep.dropout(c, p);
+        sweep.add(c);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void add_linear_cases(std::vector<Case>& cases) {
+  Sweep forward("linear_fwd", cases);
+  sweep_tails(forward);
+  sweep_adapters(forward);
+  sweep_blocks(forward);
+  sweep_few_rows(forward);
+  sweep_long(forward, false);
+  sweep_rounded_weights(forward);
+  Sweep backward("linear_bwd", cases);
+  sweep_tails(backward);
+  sweep_adapters(backward);
+  sweep_blocks(backward);
+  sweep_long(backward, true);
+  sweep_rounded_weights(backward);
+  sweep_gradients(backward);
+}
+
+}  // namespace lowrank::test

@@ -1,0 +1,141 @@
+// The sweeps over the operations that work row by row.
+#include "cases.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr DType kActs[] = {DType::f32, DType::bf16};
+
+Case sized(const char* op, DType act, int64_t rows, int64_t cols, Random& r) {
+  Case c;
+  c.op = op;
+  c.act = act;
+  c.rows = rows;
+  c.in = cols;
+  c.ld_pad = r.pick({0, 1, 3, 16});
+  return c;
+}
+
+// f(act, rows, cols): widths around the vectors, and enough rows for several tasks.
+template <class F>
+void for_sizes(Random& r, F&& f) {
+  for (const DType act : kActs) {
+    for (const int64_t cols : kTails) f(act, r.pick({1, 2, 5}), cols);
+    f(act, 3, int64_t(577));
+    f(act, 2, int64_t(1409));
+    f(act, 600, int64_t(33));
+  }
+}
+
+void add_norm(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"norm_fwd", "norm_apply", "norm_bwd"}) {
+    for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
+      Case c = sized(op, act, rows, cols, r);
+      c.optional = r.below(3) != 0;
+      c.gradient = act == DType::f32 && rows * cols < 40 && c.op == "norm_bwd";
+      cases.push_back(c);
+    });
+  }
+  // Mean squares next to eps and far above it.
+  for (const float size : {1e-3f, 1e3f}) {
+    Case c = sized("norm_fwd", DType::f32, 2, 65, r);
+    c.size = size;
+    cases.push_back(c);
+  }
+}
+
+void add_rope(std::vector<Case>& cases, Random& r) {
+  for (const DType act : kActs) {
+    for (const int64_t dim : {2, 6, 8, 20, 30, 34, 64, 80, 128}) {
+      for (const bool inverse : {false, true}) {
+        Case c = sized("rope", act, r.pick({1, 3, 9}), 1, r);
+        c.head_dim = dim;
+        c.heads = r.pick({1, 2, 3, 9});
+        c.inverse = inverse;
+        c.gradient = inverse && act == DType::f32 && dim <= 20;
+        cases.push_back(c);
+      }
+    }
+    Case c = sized("rope", act, 400, 1, r);
+    c.head_dim = 20;
+    c.heads = 3;
+    cases.push_back(c);
+  }
+}
+
+void add_swiglu(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"swiglu_fwd", "swiglu_bwd"}) {
+    for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
+      Case c = sized(op, act, rows, cols, r);
+      // Gates where e^-g neither vanishes nor overflows, and where it does.
+      c.size = r.pick({1.f, 4.f, 100.f});
+      if (c.op == "swiglu_bwd") c.alias = r.pick({Alias::none, Alias::dg_is_da, Alias::dg_is_g_and_du_is_u});
+      c.gradient = c.op == "swiglu_bwd" && act == DType::f32 && rows * cols < 40 && c.size < 5;
+      cases.push_back(c);
+    });
+    for (const Alias alias : {Alias::dg_is_da, Alias::dg_is_g_and_du_is_u}) {
+      if (std::string(op) == "swiglu_fwd") continue;
+      for (const DType act : kActs) {
+        Case c = sized(op, act, 3, 97, r);
+        c.alias = alias;
+        cases.push_back(c);
+      }
+    }
+  }
+}
+
+void add_copies(std::vector<Case>& cases, Random& r) {
+  for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
+    for (const DType weight : {DType::f32, DType::bf16, DType::f16}) {
+      Case c = sized("embedding_fwd", DType::f32, rows, cols, r);
+      c.weight = weight;
+      c.features = r.pick({1, 5, 40});
+      c.misalign = r.pick({0, 1, 2, 3});
+      cases.push_back(c);
+    }
+    Case c = sized("cast", act, rows, cols, r);
+    for (const DType out : kActs) {
+      c.out = out;
+      cases.push_back(c);
+    }
+    c = sized("gather_rows", act, rows, cols, r);
+    c.features = r.pick({1, 4, 50});
+    cases.push_back(c);
+    c = sized("scatter_rows", act, rows, cols, r);
+    c.features = 601;  // prime, and more than any rows here: every row goes to a place of its own
+    cases.push_back(c);
+    cases.push_back(sized("zero", act, rows, cols, r));
+  });
+}
+
+}  // namespace
+
+void add_row_cases(std::vector<Case>& cases) {
+  Random r(3);
+  add_norm(cases, r);
+  add_rope(cases, r);
+  add_swiglu(cases, r);
+  add_copies(cases, r);
+}
+
+void add_optimizer_cases(std::vector<Case>& cases) {
+  for (const int64_t n : {1, 3, 7, 15, 16, 17, 33, 1000, 64 * 1024, 64 * 1024 + 1, 200001}) {
+    for (const int64_t step : {1, 2, 1000}) {
+      Case c;
+      c.op = "adamw";
+      c.in = n;
+      c.step = step;
+      cases.push_back(c);
+    }
+  }
+  for (const int64_t n : {1, 3, 7, 8, 15, 16, 17, 255, 256, 257, 1023, 1024, 1025, 64 * 1024, 64 * 1024 + 1, 200001}) {
+    Case c;
+    c.op = "sum_squares";
+    c.in = n;
+    cases.push_back(c);
+  }
+}
+
+}  // namespace lowrank::test

@@ -1,0 +1,78 @@
+#include "guarded.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+namespace lowrank::test {
+
+namespace {
+constexpr int64_t kGuard = 512;  // bytes; wider than any vector or tile row
+constexpr char kPattern = char(0xff);
+}  // namespace
+
+Guarded::Guarded(int64_t element_bytes, int64_t rows, int64_t cols, int64_t ld, int64_t offset)
+    : element_bytes_(element_bytes), rows_(rows), cols_(cols), ld_(ld), first_(kGuard + offset) {
+  extent_ = ((rows - 1) * ld + cols) * element_bytes;
+  total_ = (first_ + extent_ + kGuard + 63) / 64 * 64;
+  memory_ = static_cast<char*>(std::aligned_alloc(64, size_t(total_)));
+  if (!memory_) throw std::bad_alloc();
+  std::memset(memory_, kPattern, size_t(total_));
+  ASAN_POISON_MEMORY_REGION(memory_, size_t(first_));
+  ASAN_POISON_MEMORY_REGION(memory_ + first_ + extent_, size_t(total_ - first_ - extent_));
+}
+
+Guarded::~Guarded() {
+  if (!memory_) return;
+  ASAN_UNPOISON_MEMORY_REGION(memory_, size_t(total_));
+  std::free(memory_);
+}
+
+Guarded& Guarded::operator=(Guarded&& o) noexcept {
+  std::swap(memory_, o.memory_);
+  std::swap(element_bytes_, o.element_bytes_);
+  std::swap(rows_, o.rows_);
+  std::swap(cols_, o.cols_);
+  std::swap(ld_, o.ld_);
+  std::swap(first_, o.first_);
+  std::swap(extent_, o.extent_);
+  std::swap(total_, o.total_);
+  return *this;
+}
+
+bool Guarded::guarded(int64_t byte) const {
+  if (byte < 0 || byte >= extent_) return true;
+  return byte / element_bytes_ % ld_ >= cols_;
+}
+
+std::string Guarded::damage() const {
+  if (!memory_) return "";
+  ASAN_UNPOISON_MEMORY_REGION(memory_, size_t(total_));
+  std::string found;
+  const auto examine = [&](int64_t from, int64_t to) {  // bytes counted from the first element
+    for (int64_t b = from; b < to && found.empty(); b++) {
+      if (memory_[first_ + b] == kPattern || !guarded(b)) continue;
+      if (b < 0) found = std::to_string(-b) + " bytes before the first element";
+      else if (b >= extent_) found = std::to_string(b - extent_) + " bytes behind the last element";
+      else found = "behind row " + std::to_string(b / element_bytes_ / ld_);
+    }
+  };
+  examine(-first_, 0);
+  if (ld_ > cols_) {
+    for (int64_t r = 0; r + 1 < rows_; r++) examine((r * ld_ + cols_) * element_bytes_, (r + 1) * ld_ * element_bytes_);
+  }
+  examine(extent_, total_ - first_);
+  ASAN_POISON_MEMORY_REGION(memory_, size_t(first_));
+  ASAN_POISON_MEMORY_REGION(memory_ + first_ + extent_, size_t(total_ - first_ - extent_));
+  return found;
+}
+
+}  // namespace lowrank::test

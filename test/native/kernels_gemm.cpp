@@ -1,0 +1,168 @@
+// The micro-kernels of products against double, and real against emulated ones bit for bit.
+#include <cmath>
+#include <cstring>
+
+#include "bounds.h"
+#include "guarded.h"
+#include "modes.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+using cpu::kPanelCols;
+using cpu::kPanelStep;
+
+struct Shape {
+  int64_t rows, k, lda, ldacc;
+  bool bf16, accumulate;
+  std::string name() const {
+    return std::string(bf16 ? "gemm_bf16" : "gemm_f32") + " rows=" + std::to_string(rows) + " k=" + std::to_string(k) +
+           " lda=" + std::to_string(lda) + " ldacc=" + std::to_string(ldacc) + (accumulate ? " accumulate" : "");
+  }
+};
+
+// Operands of one product: a (rows, k), b (k, 32) as values, the panel made of b, acc before.
+struct Product {
+  Guarded a, panel, acc;
+  std::vector<float> a_values, b_values, before;
+
+  Product(const Shape& s, Random& r) {
+    const DType t = s.bf16 ? DType::bf16 : DType::f32;
+    a_values = r.values(s.rows * s.k, t);
+    b_values = r.values(s.k * kPanelCols, t);
+    before = r.values(s.rows * kPanelCols, DType::f32);
+    a = Guarded(dtype_bytes(t), s.rows, s.k, s.lda, dtype_bytes(t) * 2);
+    panel = Guarded(1, 1, s.k * kPanelCols * dtype_bytes(t), s.k * kPanelCols * dtype_bytes(t), 0);
+    acc = Guarded(4, s.rows, kPanelCols, s.ldacc, 0);
+    for (int64_t m = 0; m < s.rows; m++) {
+      for (int64_t p = 0; p < s.k; p++) store_f32(a.data(), t, m * s.lda + p, a_values[size_t(m * s.k + p)]);
+      if (s.accumulate) std::memcpy(static_cast<float*>(acc.data()) + m * s.ldacc, before.data() + m * kPanelCols, kPanelCols * 4);
+    }
+    for (int64_t p = 0; p < s.k; p++) {
+      for (int64_t c = 0; c < kPanelCols; c++) {
+        const int64_t at = s.bf16 ? p / 32 * 1024 + c / 16 * 512 + p % 32 / 2 * 32 + c % 16 * 2 + p % 2 : p * kPanelCols + c;
+        store_f32(panel.data(), t, at, b_values[size_t(p * kPanelCols + c)]);
+      }
+    }
+  }
+
+  void run(const cpu::Kernels& k, const Shape& s) {
+    float* const out = static_cast<float*>(acc.data());
+    if (!s.bf16) {
+      k.gemm_f32(static_cast<const float*>(a.data()), s.lda, static_cast<const float*>(panel.data()), s.k, s.rows, s.accumulate, out, s.ldacc);
+      return;
+    }
+    if (k.begin) k.begin();
+    k.gemm_bf16(static_cast<const bf16_t*>(a.data()), s.lda, static_cast<const bf16_t*>(panel.data()), s.k, s.rows, s.accumulate, out, s.ldacc);
+    if (k.end) k.end();
+  }
+};
+
+std::string check(const cpu::Kernels& k, const Shape& s, Random& r) {
+  Product x(s, r);
+  x.run(k, s);
+  for (int64_t m = 0; m < s.rows; m++) {
+    for (int64_t c = 0; c < kPanelCols; c++) {
+      double sum = s.accumulate ? double(x.before[size_t(m * kPanelCols + c)]) : 0, terms = std::fabs(sum);
+      for (int64_t p = 0; p < s.k; p++) {
+        const double t = double(x.a_values[size_t(m * s.k + p)]) * double(x.b_values[size_t(p * kPanelCols + c)]);
+        sum += t;
+        terms += std::fabs(t);
+      }
+      const double found = double(static_cast<const float*>(x.acc.data())[m * s.ldacc + c]), bound = sum_error(s.k) * terms + kTiny;
+      if (std::fabs(found - sum) <= bound) continue;
+      return "acc[" + std::to_string(m) + "," + std::to_string(c) + "]: expected " + std::to_string(sum) + ", found " + std::to_string(found) +
+             ", bound " + std::to_string(bound);
+    }
+  }
+  return x.acc.damage();
+}
+
+std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int64_t outputs, DType t, Random& r) {
+  const int64_t ldx = length + r.pick({0, 3}), ldw = length + r.pick({0, 1, 7}), ldy = outputs + r.pick({0, 2});
+  const auto xv = r.values(rows * length, DType::f32), wv = r.values(outputs * length, t);
+  Guarded x(4, rows, length, ldx, 4), w(dtype_bytes(t), outputs, length, ldw, r.pick({0, 1, 3})), y(4, rows, outputs, ldy, 0);
+  for (int64_t m = 0; m < rows; m++) std::memcpy(static_cast<float*>(x.data()) + m * ldx, xv.data() + m * length, size_t(length * 4));
+  for (int64_t o = 0; o < outputs; o++) {
+    for (int64_t i = 0; i < length; i++) {
+      char value[4];
+      store_f32(value, t, 0, wv[size_t(o * length + i)]);
+      std::memcpy(static_cast<char*>(w.data()) + (o * ldw + i) * dtype_bytes(t), value, size_t(dtype_bytes(t)));
+    }
+  }
+  k.gemv(static_cast<const float*>(x.data()), ldx, rows, w.data(), t, ldw, length, outputs, static_cast<float*>(y.data()), ldy);
+  for (int64_t m = 0; m < rows; m++) {
+    for (int64_t o = 0; o < outputs; o++) {
+      double sum = 0, terms = 0;
+      for (int64_t i = 0; i < length; i++) {
+        const double p = double(xv[size_t(m * length + i)]) * double(wv[size_t(o * length + i)]);
+        sum += p;
+        terms += std::fabs(p);
+      }
+      const double found = double(static_cast<const float*>(y.data())[m * ldy + o]);
+      if (!(std::fabs(found - sum) <= sum_error(length) * terms + kTiny)) {
+        return "y[" + std::to_string(m) + "," + std::to_string(o) + "]: expected " + std::to_string(sum) + ", found " + std::to_string(found);
+      }
+    }
+  }
+  return y.damage();
+}
+
+}  // namespace
+
+void test_products(const cpu::InstructionSet& isa, const Options& o, Report& report) {
+  Random r(12);
+  const std::string label = "twin [" + std::string(isa.name) + "] ";
+  for (const bool bf16 : {false, true}) {
+    if (bf16 && !isa.kernels->gemm_bf16) continue;
+    for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 15, 16, 17, 23, 24, 31, 32, 33, 47, 48, 63, 64, 65, 97}) {
+      for (const int64_t k : {1, 2, 3, 31, 32, 33, 64, 577, 705}) {
+        if (o.quick && k > 64) continue;
+        for (const bool accumulate : {false, true}) {
+          Shape s{rows, bf16 ? cpu::round_up(k, kPanelStep) : k, 0, 0, bf16, accumulate};
+          s.lda = s.k + r.pick({0, 1, 2, 64});
+          s.ldacc = kPanelCols + r.pick({0, 1, 160});
+          const std::string wrong = check(*isa.kernels, s, r);
+          report.expect(wrong.empty(), label + s.name(), wrong);
+        }
+      }
+    }
+  }
+  for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
+    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8}) {
+      for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 577}) {
+        const int64_t outputs = r.pick({1, 2, 5, 17});
+        const std::string wrong = check_gemv(*isa.kernels, rows, length, outputs, t, r);
+        report.expect(wrong.empty(), label + "gemv " + dtype_name(t) + " rows=" + std::to_string(rows) + " k=" + std::to_string(length), wrong);
+      }
+    }
+  }
+}
+
+void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& emulated, Report& report) {
+  for (const int64_t rows : {1, 5, 12, 16, 17, 31, 32, 33, 64, 97}) {
+    for (const int64_t k : {32, 64, 96, 576, 704}) {
+      for (const bool accumulate : {false, true}) {
+        const Shape s{rows, k, k + 2, kPanelCols, true, accumulate};
+        // The same operands twice; one in eight elements is tiny, so that subnormals are flushed alike.
+        const auto product = [&] {
+          Random r{uint64_t(rows * 1000 + k)};
+          Product x(s, r);
+          for (int64_t m = 0; m < s.rows; m++) {
+            for (int64_t p = 0; p < s.k; p += 8) static_cast<bf16_t*>(x.a.data())[m * s.lda + p] = bf16_t(r.below(0x100));
+          }
+          return x;
+        };
+        Product one = product(), other = product();
+        one.run(*real.kernels, s);
+        other.run(*emulated.kernels, s);
+        const bool same = std::memcmp(one.acc.data(), other.acc.data(), size_t(s.rows * kPanelCols * 4)) == 0;
+        report.expect(same, "bits [" + std::string(real.name) + " and " + emulated.name + "] " + s.name(), "real and emulated results differ");
+      }
+    }
+  }
+}
+
+}  // namespace lowrank::test

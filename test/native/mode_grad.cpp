@@ -1,0 +1,212 @@
+// The twin's backward passes against finite differences of its own forward passes: what proves the twin.
+//
+// With L = sum of weights * outputs of the forward pass and the weights as the gradient that goes in, each gradient that
+// comes out is dL/dinput. Central differences of fourth order with h = 1/16: truncation h^4/30 f''''' is below 1e-6 f''''',
+// the f32 storage of outputs adds about 1e-7 sum|terms| / h.
+#include <cmath>
+#include <functional>
+#include <memory>
+
+#include "modes.h"
+#include "random.h"
+#include "ref/ref_backend.h"
+
+namespace lowrank::test {
+
+namespace {
+
+using Loss = std::function<double()>;
+
+double difference(float& x, const Loss& loss) {
+  constexpr double kStep = 0x1p-4;
+  const float at = x;
+  const auto f = [&](double h) {
+    x = float(double(at) + h);
+    return loss();
+  };
+  const double d = (8 * (f(kStep) - f(-kStep)) - (f(2 * kStep) - f(-2 * kStep))) / (12 * kStep);
+  x = at;
+  return d;
+}
+
+class Check {
+ public:
+  Check(const Case& c, Report& report) : case_(c), report_(report) {
+    const Operation& op = operation(c.op);
+    op.define(c, slots_);
+    memory_ = std::make_unique<Memory>(slots_, Memory::Kind::twin);
+    memory_->scalar = 0;
+    op.call(c, ref_, *memory_);
+  }
+
+  // The operation once more, with inputs that were changed since.
+  void again() {
+    memory_->reset();
+    operation(case_.op).call(case_, ref_, *memory_);
+  }
+
+  // Each element of the gradient in slot `name` against the difference of a loss that reads `input`.
+  void compare(const std::string& name, const Mat& input, const Loss& loss) {
+    const Mat gradient = memory_->mat(name);
+    const Slot& slot = *slots_.find(name);
+    // What stood there before a += is not part of the gradient; rope is in place, but no sum.
+    const bool sum = slot.role == Role::in_place && case_.op != "rope";
+    double largest = 0;
+    std::vector<double> expected, found;
+    for (int64_t r = 0; r < input.rows; r++) {
+      for (int64_t c = 0; c < input.cols; c++) {
+        expected.push_back(difference(reinterpret_cast<float*>(input.row(r))[c], loss));
+        found.push_back(double(gradient.get(r, c)) - (sum ? double(slot.values[size_t(r * slot.cols + c)]) : 0));
+        largest = std::max(largest, std::fabs(expected.back()));
+      }
+    }
+    std::string wrong;
+    const double bound = 2e-5 * (largest + 1);
+    for (size_t i = 0; i < expected.size() && wrong.empty(); i++) {
+      if (std::fabs(expected[i] - found[i]) <= bound) continue;
+      wrong = "element " + std::to_string(i) + ": difference " + std::to_string(expected[i]) + ", found " + std::to_string(found[i]) +
+              ", bound " + std::to_string(bound);
+    }
+    report_.expect(wrong.empty(), "grad " + name + " of " + case_.name(), wrong);
+  }
+
+  Memory& memory() { return *memory_; }
+  RefBackend& ref() { return ref_; }
+
+ private:
+  Case case_;
+  Report& report_;
+  Slots slots_;
+  std::unique_ptr<Memory> memory_;
+  RefBackend ref_;
+};
+
+// A matrix of its own, for the outputs of a forward pass.
+struct Output {
+  std::vector<float> values;
+  Mat mat;
+  Output(int64_t rows, int64_t cols) : values(size_t(rows * cols)), mat(values.data(), DType::f32, rows, cols) {}
+  double dot(const Mat& weights) const {
+    double sum = 0;
+    for (int64_t r = 0; r < mat.rows; r++) {
+      for (int64_t c = 0; c < mat.cols; c++) sum += double(mat.get(r, c)) * double(weights.get(r, c));
+    }
+    return sum;
+  }
+};
+
+// An input that the case does not have itself.
+struct Input {
+  std::vector<float> values;
+  Mat mat;
+  Input(int64_t rows, int64_t cols, uint64_t seed) : values(Random(seed).values(rows * cols, DType::bf16)), mat(values.data(), DType::f32, rows, cols) {}
+};
+
+void check_linear(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Output y(c.rows, c.features), u(c.rows, c.rank);
+  const Input other(c.rows, c.in, c.seed);  // without an adapter the backward pass needs no x
+  const Mat x = c.rank ? m.mat("x") : other.mat;
+  Lora l;
+  l.a = m.f32("a");
+  l.b = m.f32("b");
+  l.rank = c.rank;
+  l.scale = 1.5f;
+  l.dropout = c.dropout;
+  const auto forward = [&] {
+    check.ref().linear_fwd({.x = x, .w = m.weight("w"), .lora = c.rank ? &l : nullptr, .u = u.mat, .y = y.mat});
+    return y.dot(m.mat("dy"));
+  };
+  // u of the case is drawn; the gradients want that of its x.
+  forward();
+  if (c.rank) check.ref().cast(u.mat, m.mat("u"));
+  check.again();
+  check.compare("dx", x, forward);
+  if (!c.rank) return;
+  check.compare("da", m.mat("a"), forward);
+  check.compare("db", m.mat("b"), forward);
+}
+
+// eps = 1, so that the norm bends little within the differences wherever x lies.
+void check_norm(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Output h(c.rows, c.in);
+  const auto forward = [&] {
+    check.ref().norm_fwd({.x = m.mat("x"), .w = m.f32("w"), .eps = 1, .h = h.mat, .rstd = m.f32("rstd"), .saved = {}});
+    return h.dot(m.mat("dh"));
+  };
+  forward();  // rstd of this x
+  check.again();
+  check.compare("dx", m.mat("x"), forward);
+}
+
+// The case turns the gradient of a result backwards; that is the gradient of what was turned, whatever it was.
+void check_rope(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  const Input z(c.rows, c.heads * c.head_dim, c.seed + 1);
+  Slots slots;
+  operation("rope").define(c, slots);
+  const Memory gradient(slots, Memory::Kind::twin);
+  Output y(z.mat.rows, z.mat.cols);
+  check.compare("x", z.mat, [&] {
+    check.ref().cast(z.mat, y.mat);
+    check.ref().rope({y.mat, m.ints("positions"), m.f32("cos"), m.f32("sin"), c.heads, c.head_dim, false});
+    return y.dot(gradient.mat("x"));
+  });
+}
+
+void check_swiglu(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Output a(c.rows, c.in);
+  const auto forward = [&] {
+    check.ref().swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = a.mat});
+    return a.dot(m.mat("da"));
+  };
+  check.compare("dg", m.mat("g"), forward);
+  check.compare("du", m.mat("u"), forward);
+}
+
+void check_attention(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Output o(m.mat("q").rows, m.mat("q").cols);
+  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, 1.f / std::sqrt(float(c.head_dim)), m.ints("q_offsets"), m.ints("kv_offsets"),
+                             int64_t(c.queries.size())};
+  const auto forward = [&] {
+    check.ref().attention_fwd({.shape = shape, .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = o.mat, .lse = nullptr});
+    return o.dot(m.mat("d_o"));
+  };
+  check.compare("dq", m.mat("q"), forward);
+  check.compare("dk", m.mat("k"), forward);
+  check.compare("dv", m.mat("v"), forward);
+}
+
+void check_head(const Case&, Check& check) {
+  Memory& m = check.memory();
+  check.compare("dx", m.mat("x"), [&] {
+    double loss = 0;
+    check.ref().head({.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss});
+    return loss * 0.75;  // the loss_scale of the cases
+  });
+}
+
+}  // namespace
+
+void run_grad(const Options& o, Report& report) {
+  for (const Case& c : selected(all_cases(), o)) {
+    if (!c.gradient) continue;
+    try {
+      Check check(c, report);
+      if (c.op == "linear_bwd") check_linear(c, check);
+      else if (c.op == "norm_bwd") check_norm(c, check);
+      else if (c.op == "rope") check_rope(c, check);
+      else if (c.op == "swiglu_bwd") check_swiglu(c, check);
+      else if (c.op == "attention_bwd") check_attention(c, check);
+      else if (c.op == "head") check_head(c, check);
+      else throw Error("E_INTERNAL", "There are no finite differences for " + c.op + ".");
+    } catch (const Error& e) {
+      report.fail("grad " + c.name(), e.what());
+    }
+  }
+}
+
+}  // namespace lowrank::test

@@ -1,0 +1,88 @@
+// Every case on every instruction set, real or emulated, with 1 and 3 threads, against the slow twin.
+#include <cstdio>
+#include <map>
+
+#include "modes.h"
+#include "ref/ref_backend.h"
+#include "runners.h"
+
+namespace lowrank::test {
+
+std::vector<Case> selected(const std::vector<Case>& all, const Options& o) {
+  std::vector<Case> some;
+  for (const Case& c : all) {
+    if (!o.op.empty() && c.op.find(o.op) == std::string::npos) continue;
+    if (c.name().find(o.filter) == std::string::npos) continue;
+    // Sanitizers make everything several times slower: small cases, and of them every second.
+    if (o.quick && (c.heavy || operation(c.op).work(c) > 4e5 || c.seed % 2)) continue;
+    some.push_back(c);
+  }
+  return some;
+}
+
+void run_twin(const Options& o, Report& report) {
+  std::vector<Runner*> runners;
+  std::vector<std::unique_ptr<Runner>> owned;
+  const auto add = [&](const cpu::InstructionSet* set, int threads) {
+    owned.push_back(std::make_unique<Runner>(*set, threads));
+    runners.push_back(owned.back().get());
+  };
+  const auto real = real_sets(o.isa), emulated = emulated_sets(o.isa);
+  for (const auto* sets : {&real, &emulated}) {
+    for (const auto* set : *sets) {
+      if (!o.quick) add(set, 1);
+      add(set, 3);
+    }
+  }
+  const size_t first_emulated = real.size() * (o.quick ? 1 : 2);
+
+  std::map<std::string, double> worst;
+  int64_t number = 0;
+  RefBackend ref;
+  for (const Case& c : selected(all_cases(), o)) {
+    const Operation& op = operation(c.op);
+    Slots slots;
+    op.define(c, slots);
+    Memory twin(slots, Memory::Kind::twin), tested(slots, Memory::Kind::tested);
+    op.call(c, ref, twin);
+    Bounds plain, dots;
+    op.bound(c, {.bf16_dots = false}, twin, slots, plain);
+    if (c.act == DType::bf16) op.bound(c, {.bf16_dots = true}, twin, slots, dots);
+    const bool fresh = number++ % 4 == 0;
+    for (size_t i = 0; i < runners.size(); i++) {
+      if (c.heavy && (i >= first_emulated || runners[i]->threads() == 1)) continue;
+      const std::string label = "twin [" + runners[i]->label() + "] " + c.name();
+      const Bounds& bounds = runners[i]->bf16_dots(c.act) ? dots : plain;
+      tested.reset();
+      try {
+        op.call(c, runners[i]->prepare(limits_of(c), fresh), tested);
+      } catch (const Error& e) {
+        report.fail(label, e.code + ": " + e.what());
+        continue;
+      }
+      std::string wrong = compare(slots, twin, tested, bounds);
+      if (wrong.empty() && fresh) {
+        wrong = runners[i]->workspace_damage();
+        if (!wrong.empty()) wrong = "workspace: written " + wrong;
+      }
+      if (wrong.empty()) report.pass();
+      else report.fail(label, wrong);
+      if (o.worst) {
+        double& w = worst[c.op + (c.act == DType::f32 ? " f32" : " bf16")];
+        w = std::max(w, worst_ratio(slots, twin, tested, bounds));
+      }
+    }
+  }
+  for (const auto& [what, ratio] : worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);
+
+  if (!o.op.empty() || !o.filter.empty()) return;
+  for (const auto* sets : {&real, &emulated}) {
+    for (const auto* set : *sets) {
+      test_packing(*set, report);
+      test_products(*set, o, report);
+      test_row_kernels(*set, report);
+    }
+  }
+}
+
+}  // namespace lowrank::test

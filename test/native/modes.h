@@ -1,0 +1,44 @@
+// The modes of the executable; each goes over the one table of cases, or has tests of its own (unit, support).
+#pragma once
+#include <string>
+#include <vector>
+
+#include "cases.h"
+#include "cpu/instruction_sets.h"
+#include "report.h"
+
+namespace lowrank::test {
+
+struct Options {
+  std::string filter;  // in the case's name
+  std::string op;      // the operation's name
+  std::string isa;     // in the instruction set's name
+  bool quick = false;  // a part of the sweep, for builds with sanitizers
+  bool worst = false;  // print how much of its bound each operation uses
+};
+
+// The cases that the options leave.
+std::vector<Case> selected(const std::vector<Case>&, const Options&);
+
+void run_twin(const Options&, Report&);
+void run_grad(const Options&, Report&);
+void run_bits(const Options&, Report&);
+void run_speed(const Options&, Report&);
+void run_support(const Options&, Report&);
+void run_unit(const Options&, Report&);
+
+// Parts of twin and bits: the tables of kernels themselves.
+void test_packing(const cpu::InstructionSet&, Report&);
+void test_products(const cpu::InstructionSet&, const Options&, Report&);
+void test_row_kernels(const cpu::InstructionSet&, Report&);
+void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& emulated, Report&);
+
+// Parts of unit.
+void test_dtypes(Report&);
+void test_generator(Report&);
+void test_thread_pool(Report&);
+void test_arena(Report&);
+void test_rope_table(Report&);
+void test_sampling(Report&);
+
+}  // namespace lowrank::test

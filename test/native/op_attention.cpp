@@ -1,0 +1,196 @@
+// Operands, calls and bounds of attention.
+#include <cmath>
+
+#include "bounds.h"
+#include "operations.h"
+#include "random.h"
+#include "ref/ref_backend.h"
+
+namespace lowrank::test {
+
+namespace {
+
+using Values = std::vector<double>;
+
+const std::vector<int32_t>& key_lengths(const Case& c) { return c.keys.empty() ? c.queries : c.keys; }
+
+std::vector<int32_t> offsets(const std::vector<int32_t>& lengths) {
+  std::vector<int32_t> at{0};
+  for (const int32_t n : lengths) at.push_back(at.back() + n);
+  return at;
+}
+
+AttentionShape shape(const Case& c, const Memory& m) {
+  return {c.heads, c.kv_heads, c.head_dim, 1.f / std::sqrt(float(c.head_dim)), m.ints("q_offsets"), m.ints("kv_offsets"),
+          int64_t(c.queries.size())};
+}
+
+void define_inputs(const Case& c, Slots& s, Random& r) {
+  const auto q_offsets = offsets(c.queries), kv_offsets = offsets(key_lengths(c));
+  const int64_t m = q_offsets.back(), mk = kv_offsets.back(), q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
+  s.ints("q_offsets", q_offsets);
+  s.ints("kv_offsets", kv_offsets);
+  s.input("q", c.act, m, q_dim, r.values(m * q_dim, c.act, c.size), c.ld_pad);
+  s.input("k", c.act, mk, kv_dim, r.values(mk * kv_dim, c.act, c.size), c.ld_pad);
+  s.input("v", c.act, mk, kv_dim, r.values(mk * kv_dim, c.act), c.ld_pad);
+}
+
+void define_fwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  define_inputs(c, s, r);
+  const int64_t m = s.find("q")->rows, q_dim = c.heads * c.head_dim;
+  s.output("o", c.act, m, q_dim, c.ld_pad);
+  if (c.optional) s.output("lse", DType::f32, m, c.heads);
+}
+
+void call_fwd(const Case& c, Backend& b, Memory& m) {
+  b.attention_fwd({.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .lse = m.f32("lse")});
+}
+
+// o and lse are those of the forward pass, o rounded to act.
+void define_bwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  Slots forward;
+  define_inputs(c, forward, r);
+  const int64_t m = forward.find("q")->rows, q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
+  forward.output("o", c.act, m, q_dim).rounded = true;
+  forward.output("lse", DType::f32, m, c.heads);
+  Memory memory(forward, Memory::Kind::twin);
+  RefBackend ref;
+  call_fwd(c, ref, memory);
+  std::vector<float> o, lse;
+  for (int64_t row = 0; row < m; row++) {
+    for (int64_t i = 0; i < q_dim; i++) o.push_back(memory.mat("o").get(row, i));
+    for (int64_t h = 0; h < c.heads; h++) lse.push_back(memory.mat("lse").get(row, h));
+  }
+  Random again(c.seed);
+  define_inputs(c, s, again);
+  s.input("o", c.act, m, q_dim, o, c.ld_pad);
+  s.input("lse", DType::f32, m, c.heads, lse);
+  s.input("d_o", c.act, m, q_dim, r.values(m * q_dim, c.act), c.ld_pad);
+  s.output("dq", c.act, m, q_dim, c.ld_pad);
+  s.output("dk", c.act, m, kv_dim, c.ld_pad);
+  s.output("dv", c.act, m, kv_dim, c.ld_pad);
+}
+
+void call_bwd(const Case& c, Backend& b, Memory& m) {
+  b.attention_bwd({.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .d_o = m.mat("d_o"),
+                   .lse = m.f32("lse"), .dq = m.mat("dq"), .dk = m.mat("dk"), .dv = m.mat("dv")});
+}
+
+struct Sum {
+  double value = 0, terms = 0;
+};
+Sum dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row_b, int64_t col_b, int64_t n) {
+  Sum s;
+  for (int64_t i = 0; i < n; i++) {
+    const double t = double(a.get(row_a, col_a + i)) * double(b.get(row_b, col_b + i));
+    s.value += t;
+    s.terms += std::fabs(t);
+  }
+  return s;
+}
+
+// A score is off by delta, absolutely: that of its dot product, its scaling and the subtraction of a maximum or lse.
+double score_error(const Sum& qk, double scale, double shift, int64_t dim) {
+  return scale * sum_error(dim) * qk.terms + 2 * kF32 * (std::fabs(scale * qk.value) + std::fabs(shift));
+}
+
+// The weights p are off by exp(delta) - 1, relatively, and so is what they are divided by: o by the weighted mean of
+// |v| times (own + sum's error + rounding of p as an operand + that of the sum); lse by the mean of the deltas.
+void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v");
+  const AttentionShape s = shape(c, twin);
+  const double operand = arithmetic.bf16_dots ? kBf16 : 0;
+  const int64_t dim = c.head_dim;
+  for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
+    const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0, k0 = s.kv_offsets[sequence];
+    const int64_t nk = s.kv_offsets[sequence + 1] - k0;
+    for (int64_t i = 0; i < nq; i++) {
+      for (int64_t h = 0; h < c.heads; h++) {
+        const int64_t n = nk - nq + i + 1, kv_col = h / (c.heads / c.kv_heads) * dim;
+        std::vector<Sum> scores;
+        double top = -1e300, total = 0, sum_off = 0;
+        for (int64_t j = 0; j < n; j++) {
+          scores.push_back(dot(q, q0 + i, h * dim, k, k0 + j, kv_col, dim));
+          top = std::max(top, double(s.scale) * scores.back().value);
+        }
+        Values p, off;
+        for (const Sum& score : scores) {
+          p.push_back(std::exp(double(s.scale) * score.value - top));
+          // e^x is zero below -87.3.
+          off.push_back(p.back() * (std::expm1(score_error(score, double(s.scale), top, dim)) + kExp) + 1.2e-38);
+          total += p.back();
+          sum_off += off.back();
+        }
+        sum_off = sum_off / total + sum_error(n);
+        if (c.optional) b.of["lse"].push_back(sum_off + kF32 * (std::fabs(top) + std::fabs(std::log(total)) + 1));
+        for (int64_t d = 0; d < dim; d++) {
+          double error = 0;
+          for (int64_t j = 0; j < n; j++) {
+            const double weight = p[size_t(j)] / total, value = std::fabs(double(v.get(k0 + j, kv_col + d)));
+            error += value * (off[size_t(j)] / total + weight * (sum_off + operand + sum_error(n)));
+          }
+          b.of["o"].push_back(error);
+        }
+      }
+    }
+  }
+}
+
+// As above with p = exp(score - lse); p and ds are operands of the second products; the sums over queries go over the
+// heads of a group, too.
+void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v"), o = twin.mat("o"), d_o = twin.mat("d_o"), lse = twin.mat("lse");
+  const AttentionShape s = shape(c, twin);
+  const double operand = arithmetic.bf16_dots ? kBf16 : 0, scale = double(s.scale);
+  const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
+  Values &dq = b.of["dq"], &dk = b.of["dk"], &dv = b.of["dv"];
+  dq.assign(size_t(q.rows * q.cols), 0);
+  dk.assign(size_t(k.rows * k.cols), 0);
+  dv.assign(size_t(k.rows * k.cols), 0);
+  for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
+    const int64_t row0 = s.q_offsets[sequence], n = s.q_offsets[sequence + 1] - row0;
+    const double sum_keys = sum_error(n), sum_queries = sum_error(n * group);
+    for (int64_t h = 0; h < c.heads; h++) {
+      const int64_t q_col = h * dim, kv_col = h / group * dim;
+      for (int64_t i = 0; i < n; i++) {
+        const Sum delta = dot(d_o, row0 + i, q_col, o, row0 + i, q_col, dim);
+        for (int64_t j = 0; j <= i; j++) {
+          const Sum score = dot(q, row0 + i, q_col, k, row0 + j, kv_col, dim), dp = dot(d_o, row0 + i, q_col, v, row0 + j, kv_col, dim);
+          const double shift = double(lse.get(row0 + i, h)), p = std::exp(scale * score.value - shift);
+          const double p_off = p * (std::expm1(score_error(score, scale, shift, dim)) + kExp) + 1.2e-38;
+          const double ds = scale * p * std::fabs(dp.value - delta.value);
+          const double ds_off = scale * (p_off * std::fabs(dp.value - delta.value) +
+                                         p * (sum_error(dim) * (dp.terms + delta.terms) + 3 * kF32 * std::fabs(dp.value - delta.value)));
+          for (int64_t d = 0; d < dim; d++) {
+            const auto at = [&](int64_t row, int64_t col, int64_t width) { return size_t((row0 + row) * width + col + d); };
+            dq[at(i, q_col, q.cols)] += std::fabs(double(k.get(row0 + j, kv_col + d))) * (ds_off + ds * (operand + sum_keys));
+            dk[at(j, kv_col, k.cols)] += std::fabs(double(q.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
+            dv[at(j, kv_col, k.cols)] += std::fabs(double(d_o.get(row0 + i, q_col + d))) * (p_off + p * (operand + sum_queries));
+          }
+        }
+      }
+    }
+  }
+}
+
+double pairs(const Case& c) {
+  double sum = 0;
+  for (size_t s = 0; s < c.queries.size(); s++) {
+    const double nq = c.queries[s], nk = key_lengths(c)[s];
+    sum += nq * (nk - nq) + nq * (nq + 1) / 2;
+  }
+  return sum * double(c.heads * c.head_dim);
+}
+double work_fwd(const Case& c) { return 2 * pairs(c); }
+double work_bwd(const Case& c) { return 5 * pairs(c); }
+
+}  // namespace
+
+const std::vector<Operation> kAttentionOperations = {
+    {"attention_fwd", define_fwd, call_fwd, bound_fwd, work_fwd, false},
+    {"attention_bwd", define_bwd, call_bwd, bound_bwd, work_bwd, false},
+};
+
+}  // namespace lowrank::test

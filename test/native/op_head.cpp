@@ -1,0 +1,85 @@
+// Operands, call and bounds of the head.
+#include <cmath>
+
+#include "bounds.h"
+#include "operations.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr float kLossScale = 0.75f;
+
+void define(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
+  s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, c.exact ? DType::bf16 : DType::f32)).offset = c.misalign;
+  std::vector<int32_t> labels;
+  for (int64_t n = 0; n < c.rows; n++) labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
+  s.ints("labels", labels);
+  if (c.optional) s.output("dx", DType::f32, c.rows, c.in, c.ld_pad);
+}
+
+void call(const Case&, Backend& b, Memory& m) {
+  b.head({.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = kLossScale, .dx = m.mat("dx"), .loss_sum = &m.scalar});
+}
+
+// Logits are off by their products' error and one rounding to act. The loss: by that of the label's logit and the mean of
+// all under softmax. The gradient g = scale (softmax - onehot): by both, relatively to the softmax, and one rounding to act.
+void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat x = twin.mat("x");
+  const Weight w = twin.weight("w");
+  const double weight_error = arithmetic.bf16_dots && !c.exact && c.weight != DType::bf16 ? kBf16 : 0;
+  const size_t vocab = static_cast<size_t>(c.features);
+  std::vector<double> logits(vocab), off(vocab);
+  for (int64_t n = 0; n < c.rows; n++) {
+    double top = -1e300, total = 0, mean_off = 0;
+    for (size_t v = 0; v < vocab; v++) {
+      double sum = 0, terms = 0;
+      for (int64_t i = 0; i < c.in; i++) {
+        const double t = double(x.get(n, i)) * double(w.get(int64_t(v), i));
+        sum += t;
+        terms += std::fabs(t);
+      }
+      logits[v] = sum;
+      off[v] = terms * (sum_error(c.in) + weight_error);
+      off[v] += unit(c.act) * (std::fabs(sum) + off[v]);
+      top = std::max(top, sum);
+    }
+    for (size_t v = 0; v < vocab; v++) {
+      const double p = std::exp(logits[v] - top);
+      total += p;
+      mean_off += p * std::expm1(off[v]);
+    }
+    const double lse = top + std::log(total);
+    // Runs of 1024 are summed in f32, then in double.
+    const double lse_off = mean_off / total + sum_error(1024) + kExp + kF32 * std::fabs(lse);
+    const size_t label = size_t(twin.ints("labels")[n]);
+    b.scalar += off[label] + lse_off;
+    if (!c.optional) continue;
+    std::vector<double> g(vocab), g_off(vocab);
+    for (size_t v = 0; v < vocab; v++) {
+      const double p = std::exp(logits[v] - lse);
+      g[v] = double(kLossScale) * (v == label ? 1 - p : p);
+      g_off[v] = double(kLossScale) * p * (std::expm1(off[v] + lse_off) + kExp);
+      g_off[v] += unit(c.act) * (g[v] + g_off[v]);
+    }
+    for (int64_t i = 0; i < c.in; i++) {
+      double error = 0;
+      for (size_t v = 0; v < vocab; v++) {
+        const double weight = std::fabs(double(w.get(int64_t(v), i)));
+        error += weight * (g_off[v] + g[v] * (sum_error(c.features) + weight_error));
+      }
+      b.of["dx"].push_back(error);
+    }
+  }
+}
+
+double work(const Case& c) { return double(c.rows) * double(c.in * c.features) * (c.optional ? 2 : 1); }
+
+}  // namespace
+
+const std::vector<Operation> kHeadOperations = {{"head", define, call, bound, work, false}};
+
+}  // namespace lowrank::test

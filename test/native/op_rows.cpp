@@ -1,0 +1,251 @@
+// Operands, calls and bounds of the operations that work row by row.
+#include <cmath>
+
+#include "bounds.h"
+#include "operations.h"
+#include "random.h"
+
+namespace lowrank::test {
+
+namespace {
+
+using Values = std::vector<double>;
+
+double magnitude(const Mat& m, int64_t r, int64_t c) { return std::fabs(double(m.get(r, c))); }
+
+// f(row, column) for each element, in the order of a bound
+template <class F>
+Values for_elements(int64_t rows, int64_t cols, F&& f) {
+  Values v;
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) v.push_back(f(r, c));
+  }
+  return v;
+}
+Values exactly(const Case& c, int64_t cols) { return Values(size_t(c.rows * cols), Bounds::kExact); }
+
+std::vector<int32_t> indices(Random& r, int64_t n, int64_t below) {
+  std::vector<int32_t> v;
+  for (int64_t i = 0; i < n; i++) v.push_back(int32_t(i == 0 ? below - 1 : r.below(below)));
+  return v;
+}
+
+// x = table[ids]: a conversion to f32, exact from any dtype
+void define_embedding(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("table", c.weight, c.features, c.in, r.values(c.features * c.in, c.weight)).offset = c.misalign;
+  s.ints("ids", indices(r, c.rows, c.features));
+  s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
+}
+void call_embedding(const Case&, Backend& b, Memory& m) { b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x")}); }
+void bound_embedding(const Case& c, const Arithmetic&, const Memory&, const Slots&, Bounds& b) { b.of["x"] = exactly(c, c.in); }
+
+void define_norm_fwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32, c.size), c.ld_pad);
+  s.vector("w", r.values(c.in, DType::f32));
+  s.output("h", c.act, c.rows, c.in, c.ld_pad);
+  if (!c.optional) return;
+  s.output("rstd", DType::f32, 1, c.rows);
+  s.output("saved", c.act, c.rows, c.in, c.ld_pad).rounded = true;
+}
+void call_norm_fwd(const Case&, Backend& b, Memory& m) {
+  b.norm_fwd({.x = m.mat("x"), .w = m.f32("w"), .eps = 1e-5f, .h = m.mat("h"), .rstd = m.f32("rstd"), .saved = m.mat("saved")});
+}
+// The sum of squares has no cancellation: its relative error is that of a sum, and the root halves it.
+void bound_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const double rstd = sum_error(c.in) / 2 + 2 * kF32;
+  const Mat h = twin.mat("h");
+  b.of["h"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return (rstd + 3 * kF32) * magnitude(h, m, i); });
+  if (!c.optional) return;
+  for (int64_t m = 0; m < c.rows; m++) b.of["rstd"].push_back(rstd * double(twin.f32("rstd")[m]));
+  b.of["saved"] = exactly(c, c.in);
+}
+
+void define_norm_apply(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  s.vector("w", r.values(c.in, DType::f32));
+  s.vector("rstd", r.values(c.rows, DType::f32, 4));
+  s.output("h", c.act, c.rows, c.in, c.ld_pad);
+}
+void call_norm_apply(const Case&, Backend& b, Memory& m) {
+  b.norm_apply({.x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .h = m.mat("h")});
+}
+void bound_norm_apply(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat h = twin.mat("h");
+  b.of["h"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return 3 * kF32 * magnitude(h, m, i); });
+}
+
+void define_norm_bwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("dh", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
+  s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  s.vector("w", r.values(c.in, DType::f32));
+  std::vector<float> rstd = r.values(c.rows, DType::f32);
+  for (float& v : rstd) v = 1.5f + v;  // as of rows whose mean square is between 0.2 and 4
+  s.vector("rstd", rstd);
+  s.in_place("dx", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
+}
+void call_norm_bwd(const Case&, Backend& b, Memory& m) {
+  b.norm_bwd({.dh = m.mat("dh"), .x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .dx = m.mat("dx")});
+}
+void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  const Mat dh = twin.mat("dh"), x = twin.mat("x"), w = twin.mat("w"), rstd = twin.mat("rstd");
+  for (int64_t m = 0; m < c.rows; m++) {
+    const double s = magnitude(rstd, 0, m);
+    double mean = 0;  // of the magnitudes
+    for (int64_t i = 0; i < c.in; i++) mean += magnitude(dh, m, i) * magnitude(w, 0, i) * magnitude(x, m, i) / double(c.in);
+    for (int64_t i = 0; i < c.in; i++) {
+      const double direct = s * magnitude(dh, m, i) * magnitude(w, 0, i), through_rstd = s * s * s * magnitude(x, m, i) * mean;
+      const double before = std::fabs(double(slots.find("dx")->values[size_t(m * c.in + i)]));
+      b.of["dx"].push_back(4 * kF32 * direct + (sum_error(c.in) + 6 * kF32) * through_rstd + 2 * kF32 * before);
+    }
+  }
+}
+
+constexpr int64_t kPositions = 37;
+
+void define_rope(const Case& c, Slots& s) {
+  Random r(c.seed);
+  const int64_t half = c.head_dim / 2, width = c.heads * c.head_dim;
+  s.in_place("x", c.act, c.rows, width, r.values(c.rows * width, c.act), c.ld_pad);
+  s.ints("positions", indices(r, c.rows, kPositions));
+  std::vector<float> cos, sin;
+  for (int64_t i = 0; i < kPositions * half; i++) {
+    const double angle = 6.3 * r.uniform();
+    cos.push_back(float(std::cos(angle)));
+    sin.push_back(float(std::sin(angle)));
+  }
+  s.vector("cos", cos);
+  s.vector("sin", sin);
+}
+void call_rope(const Case& c, Backend& b, Memory& m) {
+  b.rope({.x = m.mat("x"), .positions = m.ints("positions"), .cos = m.f32("cos"), .sin = m.f32("sin"), .heads = c.heads,
+          .head_dim = c.head_dim, .inverse = c.inverse});
+}
+// Two products and their difference.
+void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  const int64_t half = c.head_dim / 2, width = c.heads * c.head_dim;
+  const auto& x = slots.find("x")->values;
+  b.of["x"] = for_elements(c.rows, width, [&](int64_t m, int64_t i) {
+    const int64_t in_head = i % c.head_dim, pair = in_head < half ? i + half : i - half;
+    const int64_t at = twin.ints("positions")[m] * half + in_head % half;
+    const double own = std::fabs(double(x[size_t(m * width + i)])), other = std::fabs(double(x[size_t(m * width + pair)]));
+    return 3 * kF32 * (own * std::fabs(double(twin.f32("cos")[at])) + other * std::fabs(double(twin.f32("sin")[at])));
+  });
+}
+
+void define_swiglu(const Case& c, Slots& s, Random& r) {
+  s.input("g", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
+  s.input("u", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+}
+void define_swiglu_fwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  define_swiglu(c, s, r);
+  s.output("a", c.act, c.rows, c.in, c.ld_pad);
+}
+void call_swiglu_fwd(const Case&, Backend& b, Memory& m) { b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a")}); }
+// 1 / (1 + e^-g): the exponential, a sum and a quotient; then two products.
+constexpr double kSigmoid = kExp + 2 * kF32;
+// Where e^-g overflows f32, the sigmoid is zero: it misses at most e^-88.72.
+constexpr double kLostSigmoid = 3e-39;
+void bound_swiglu_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat a = twin.mat("a"), g = twin.mat("g"), u = twin.mat("u");
+  b.of["a"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    return (kSigmoid + 2 * kF32) * magnitude(a, m, i) + kLostSigmoid * magnitude(g, m, i) * magnitude(u, m, i);
+  });
+}
+
+void define_swiglu_bwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("da", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  define_swiglu(c, s, r);
+  Slot& dg = s.output("dg", c.act, c.rows, c.in, c.ld_pad);
+  if (c.alias == Alias::dg_is_da) dg.alias = "da";
+  if (c.alias == Alias::dg_is_g_and_du_is_u) dg.alias = "g";
+  Slot& du = s.output("du", c.act, c.rows, c.in, c.ld_pad);
+  if (c.alias == Alias::dg_is_g_and_du_is_u) du.alias = "u";
+}
+void call_swiglu_bwd(const Case&, Backend& b, Memory& m) {
+  b.swiglu_bwd({.da = m.mat("da"), .g = m.mat("g"), .u = m.mat("u"), .dg = m.mat("dg"), .du = m.mat("du")});
+}
+// silu' = s + g s (1 - s); 1 - s carries the absolute error of s.
+void bound_swiglu_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat da = twin.mat("da"), g = twin.mat("g"), u = twin.mat("u"), du = twin.mat("du");
+  b.of["dg"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    const double x = double(g.get(m, i)), s = 1 / (1 + std::exp(-x)), silu = std::fabs(x) * s;
+    const double s_error = kSigmoid * s, rest_error = s_error + kF32 * (1 - s);
+    const double derivative = s_error + silu * ((kSigmoid + 2 * kF32) * (1 - s) + rest_error) + kF32 * (s + silu);
+    return magnitude(da, m, i) * magnitude(u, m, i) * (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x)));
+  });
+  b.of["du"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    return (kSigmoid + 2 * kF32) * magnitude(du, m, i) + kLostSigmoid * magnitude(da, m, i) * magnitude(g, m, i);
+  });
+}
+
+// Copies: exact but for the cast's one rounding.
+void define_cast(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("src", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  s.output("dst", c.out, c.rows, c.in, c.ld_pad).rounded = true;
+}
+void call_cast(const Case&, Backend& b, Memory& m) { b.cast(m.mat("src"), m.mat("dst")); }
+void bound_copy(const Case& c, const Arithmetic&, const Memory&, const Slots& slots, Bounds& b) {
+  b.of["dst"] = Values(size_t(slots.find("dst")->rows * c.in), Bounds::kExact);
+}
+
+void define_gather(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("src", c.act, c.features, c.in, r.values(c.features * c.in, c.act), c.ld_pad);
+  s.ints("rows", indices(r, c.rows, c.features));
+  s.output("dst", c.act, c.rows, c.in, c.ld_pad).rounded = true;
+}
+void call_gather(const Case&, Backend& b, Memory& m) { b.gather_rows(m.mat("src"), m.ints("rows"), m.mat("dst")); }
+
+// features rows of dst, of which the rows of src replace some, each once
+void define_scatter(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("src", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  std::vector<int32_t> rows;
+  for (int64_t i = 0; i < c.rows; i++) rows.push_back(int32_t((i * 7 + 3) % c.features));
+  s.ints("rows", rows);
+  s.in_place("dst", c.act, c.features, c.in, r.values(c.features * c.in, c.act), c.ld_pad).rounded = true;
+}
+void call_scatter(const Case&, Backend& b, Memory& m) { b.scatter_rows(m.mat("src"), m.ints("rows"), m.mat("dst")); }
+
+void define_zero(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.in_place("dst", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad).rounded = true;
+}
+void call_zero(const Case&, Backend& b, Memory& m) { b.zero(m.mat("dst")); }
+
+// Bytes: f32 reads and writes of so many elements
+double elements(const Case& c) { return double(c.rows) * double(c.in); }
+double act_bytes(const Case& c) { return double(dtype_bytes(c.act)); }
+double work_embedding(const Case& c) { return elements(c) * double(dtype_bytes(c.weight) + 4); }
+double work_norm_fwd(const Case& c) { return elements(c) * (4 + (c.optional ? 2 : 1) * act_bytes(c)); }
+double work_norm_bwd(const Case& c) { return elements(c) * (12 + act_bytes(c)); }
+double work_two(const Case& c) { return elements(c) * 2 * act_bytes(c); }
+double work_rope(const Case& c) { return double(c.rows * c.heads * c.head_dim) * 2 * act_bytes(c); }
+double work_swiglu_fwd(const Case& c) { return elements(c) * 3 * act_bytes(c); }
+double work_swiglu_bwd(const Case& c) { return elements(c) * 5 * act_bytes(c); }
+double work_cast(const Case& c) { return elements(c) * double(dtype_bytes(c.act) + dtype_bytes(c.out)); }
+
+}  // namespace
+
+const std::vector<Operation> kRowOperations = {
+    {"embedding_fwd", define_embedding, call_embedding, bound_embedding, work_embedding, true},
+    {"norm_fwd", define_norm_fwd, call_norm_fwd, bound_norm_fwd, work_norm_fwd, true},
+    {"norm_apply", define_norm_apply, call_norm_apply, bound_norm_apply, work_two, true},
+    {"norm_bwd", define_norm_bwd, call_norm_bwd, bound_norm_bwd, work_norm_bwd, true},
+    {"rope", define_rope, call_rope, bound_rope, work_rope, true},
+    {"swiglu_fwd", define_swiglu_fwd, call_swiglu_fwd, bound_swiglu_fwd, work_swiglu_fwd, true},
+    {"swiglu_bwd", define_swiglu_bwd, call_swiglu_bwd, bound_swiglu_bwd, work_swiglu_bwd, true},
+    {"cast", define_cast, call_cast, bound_copy, work_cast, true},
+    {"gather_rows", define_gather, call_gather, bound_copy, work_two, true},
+    {"scatter_rows", define_scatter, call_scatter, bound_copy, work_two, true},
+    {"zero", define_zero, call_zero, bound_copy, work_two, true},
+};
+
+}  // namespace lowrank::test

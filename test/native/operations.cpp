@@ -1,0 +1,55 @@
+#include "operations.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace lowrank::test {
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> table = [] {
+    std::vector<Operation> all;
+    for (const auto* part : {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kOptimizerOperations}) {
+      all.insert(all.end(), part->begin(), part->end());
+    }
+    return all;
+  }();
+  return table;
+}
+
+const Operation& operation(const std::string& name) {
+  for (const Operation& o : operations()) {
+    if (name == o.name) return o;
+  }
+  throw Error("E_INTERNAL", "No operation is called " + name + ".");
+}
+
+OpLimits limits_of(const Case& c) {
+  const auto total = [](const std::vector<int32_t>& v) { return std::accumulate(v.begin(), v.end(), int64_t(0)); };
+  const auto& keys = c.keys.empty() ? c.queries : c.keys;
+  OpLimits l;
+  l.tokens = c.queries.empty() ? c.rows : total(c.queries);
+  l.kv_tokens = std::max<int64_t>(1, total(keys));
+  l.max_sequence = keys.empty() ? 1 : *std::max_element(keys.begin(), keys.end());
+  l.features = std::max(c.in, c.features);
+  l.model_dim = c.in;
+  l.vocab = c.features;
+  l.rank = c.rank;
+  l.heads = c.heads;
+  l.kv_heads = c.kv_heads;
+  l.head_dim = c.head_dim;
+  l.act = c.act;
+  l.dropout = c.dropout.active();
+  l.training = l.dropout || c.op.ends_with("_bwd");
+  if (c.roomy) {
+    l.tokens += 37;
+    l.kv_tokens += 70;
+    l.max_sequence += 33;
+    l.features += 100;
+    l.vocab += 19;
+    l.rank += 3;
+    l.training = l.dropout = true;
+  }
+  return l;
+}
+
+}  // namespace lowrank::test

@@ -1,0 +1,43 @@
+// What the modes need to know of each operation: its operands, how it is called, how exact its results must be.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cases.h"
+#include "slots.h"
+
+namespace lowrank::test {
+
+// How far each element of each output may lie from the twin's, before it is rounded for storing.
+struct Bounds {
+  static constexpr double kExact = -1;  // the very value that the twin stores
+  std::map<std::string, std::vector<double>> of;
+  double scalar = 0;
+};
+
+// What the bounds of a case depend on besides its operands.
+struct Arithmetic {
+  bool bf16_dots = false;  // products of bf16 run on dot products of bf16, so that both operands are rounded to it
+};
+
+struct Operation {
+  const char* name;
+  void (*define)(const Case&, Slots&);
+  void (*call)(const Case&, Backend&, Memory&);
+  // twin: the memory after the twin ran; the inputs in it are those of the tested run.
+  void (*bound)(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds&);
+  double (*work)(const Case&);  // multiply-adds or, for passes over memory, bytes
+  bool counts_bytes;
+};
+
+const std::vector<Operation>& operations();
+const Operation& operation(const std::string& name);
+
+// The smallest bounds of a workspace for this case; larger ones where it is roomy.
+OpLimits limits_of(const Case&);
+
+// The parts of the table, in a file each.
+extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations, kOptimizerOperations;
+
+}  // namespace lowrank::test

@@ -1,0 +1,178 @@
+// Rotary tables and sampling.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+#include "model/rope_table.h"
+#include "modes.h"
+#include "random.h"
+#include "train/sampling.h"
+
+namespace lowrank::test {
+
+namespace {
+
+ModelConfig rope_config(RopeScaling scaling) {
+  ModelConfig c;
+  c.head_dim = 64;
+  c.heads = c.kv_heads = 1;
+  c.rope_theta = 10000;
+  c.max_positions = 128;
+  c.rope_scaling = scaling;
+  return c;
+}
+
+// The angle of a pair at position 1, from its cosine and sine.
+double frequency(const RopeTable& t, int64_t pair) { return std::atan2(double(t.sin()[32 + pair]), double(t.cos()[32 + pair])); }
+double plain(int64_t pair, double base = 10000) { return std::pow(base, -2 * double(pair) / 64); }
+bool close(double a, double b) { return std::fabs(a - b) <= 2e-7 * std::fabs(b) + 1e-12; }
+
+}  // namespace
+
+void test_rope_table(Report& report) {
+  using Type = RopeScaling::Type;
+  bool ok = true;
+  RopeTable table(rope_config({}), 100);
+  for (int64_t p = 0; p < 100; p++) {
+    for (int64_t i = 0; i < 32; i++) {
+      // The angle is rounded to f32, as transformers does.
+      const double angle = double(float(p) * float(plain(i)));
+      ok = ok && std::fabs(double(table.cos()[p * 32 + i]) - std::cos(angle)) < 1e-7 && std::fabs(double(table.sin()[p * 32 + i]) - std::sin(angle)) < 1e-7;
+    }
+  }
+  report.expect(ok, "unit: rope table");
+  report.expect(table.bytes() == 100 * 32 * 2 * 4, "unit: rope table's size");
+
+  const RopeTable linear(rope_config({Type::linear, 4, 1, 4, 0}), 2);
+  ok = true;
+  for (int64_t i = 0; i < 32; i++) ok = ok && close(frequency(linear, i), plain(i) / 4);
+  report.expect(ok, "unit: linear rope divides frequencies");
+
+  RopeTable dynamic(rope_config({Type::dynamic, 2, 1, 4, 0}), 2);
+  dynamic.use_length(128);
+  ok = true;
+  for (int64_t i = 0; i < 32; i++) ok = ok && close(frequency(dynamic, i), plain(i));
+  report.expect(ok, "unit: dynamic rope within the trained context is plain");
+  dynamic.use_length(256);
+  const double base = 10000 * std::pow(2.0 * 256 / 128 - 1, 64.0 / 62);
+  for (int64_t i = 0; i < 32; i++) ok = ok && close(frequency(dynamic, i), plain(i, base));
+  report.expect(ok, "unit: dynamic rope beyond it grows the base");
+  dynamic.use_length(10);
+  report.expect(close(frequency(dynamic, 31), plain(31)), "unit: dynamic rope returns to plain");
+
+  // Llama 3.1: wavelengths below 128/4 are kept, above 128/1 divided, between them interpolated.
+  const RopeTable llama3(rope_config({Type::llama3, 8, 1, 4, 128}), 2);
+  ok = true;
+  for (int64_t i = 0; i < 32; i++) {
+    const double f = plain(i), wave = 2 * M_PI / f, smooth = std::clamp((128 / wave - 1) / 3, 0.0, 1.0);
+    ok = ok && close(frequency(llama3, i), f * (smooth + (1 - smooth) / 8));
+  }
+  report.expect(ok, "unit: llama3 rope");
+}
+
+namespace {
+
+// Draws n tokens and counts them.
+std::vector<int64_t> draw(const std::vector<float>& logits, const Sampling& s, int64_t n) {
+  std::vector<int64_t> counts(logits.size());
+  for (int64_t i = 0; i < n; i++) counts[size_t(sample(logits.data(), int64_t(logits.size()), s, uint64_t(i)))]++;
+  return counts;
+}
+
+// Pearson's statistic of counts against probabilities; categories without probability must be empty.
+double chi_square(const std::vector<int64_t>& counts, std::vector<double> p) {
+  const double total = std::accumulate(p.begin(), p.end(), 0.0), n = double(std::accumulate(counts.begin(), counts.end(), int64_t(0)));
+  double statistic = 0;
+  for (size_t i = 0; i < p.size(); i++) {
+    const double expected = n * p[i] / total, difference = double(counts[i]) - expected;
+    if (expected > 0) statistic += difference * difference / expected;
+    else if (counts[i] > 0) return 1e9;
+  }
+  return statistic;
+}
+
+}  // namespace
+
+void test_sampling(Report& report) {
+  const std::vector<double> p = {0.06, 0.5, 0.1, 0.3, 0.04};
+  std::vector<float> logits;
+  for (const double x : p) logits.push_back(float(std::log(x)) + 3);
+  // With 4 degrees of freedom 40 is exceeded with probability 4e-8, with fewer less often.
+  constexpr double kLimit = 40;
+  constexpr int64_t kDraws = 20000;
+
+  report.expect(draw(logits, {.temperature = 0, .seed = 1}, 5)[1] == 5, "unit: greedy takes the likeliest");
+  report.expect(sample(std::vector<float>{1, 4, 4, 2}.data(), 4, {}, 0) == 1, "unit: greedy takes the first of equals");
+  report.expect(draw(logits, {.temperature = 5, .top_k = 1, .seed = 1}, 100)[1] == 100, "unit: top-k of 1 is greedy");
+  report.expect(draw(logits, {.temperature = 1, .top_p = 1e-6f, .seed = 1}, 100)[1] == 100, "unit: the nucleus is never empty");
+
+  const auto distribution = [&](const char* what, const Sampling& s, const std::vector<double>& expected) {
+    const double statistic = chi_square(draw(logits, s, kDraws), expected);
+    report.expect(statistic < kLimit, std::string("unit: sampling, ") + what, "chi-square " + std::to_string(statistic));
+  };
+  distribution("temperature 1", {.temperature = 1, .seed = 1}, p);
+  std::vector<double> root, square;
+  for (const double x : p) {
+    root.push_back(std::sqrt(x));
+    square.push_back(x * x);
+  }
+  distribution("temperature 2", {.temperature = 2, .seed = 2}, root);
+  distribution("temperature 0.5", {.temperature = 0.5, .seed = 3}, square);
+  distribution("top-k 3", {.temperature = 1, .top_k = 3, .seed = 4}, {0, 0.5, 0.1, 0.3, 0});
+  distribution("top-k beyond the vocabulary", {.temperature = 1, .top_k = 9, .seed = 5}, p);
+  distribution("top-p 0.79", {.temperature = 1, .top_p = 0.79f, .seed = 6}, {0, 0.5, 0, 0.3, 0});
+  distribution("top-p 0.81", {.temperature = 1, .top_p = 0.81f, .seed = 7}, {0, 0.5, 0.1, 0.3, 0});
+  // top-p works on what top-k left, renormalised: 0.5/0.8 = 0.625
+  distribution("top-k 2, then top-p 0.6", {.temperature = 1, .top_k = 2, .top_p = 0.6f, .seed = 8}, {0, 1, 0, 0, 0});
+  distribution("top-k 2, then top-p 0.65", {.temperature = 1, .top_k = 2, .top_p = 0.65f, .seed = 9}, {0, 0.5, 0, 0.3, 0});
+
+  const Sampling s{.temperature = 1, .seed = 10};
+  bool same = true;
+  std::set<int32_t> seen;
+  for (uint64_t i = 0; i < 50; i++) {
+    const int32_t token = sample(logits.data(), 5, s, i);
+    same = same && token == sample(logits.data(), 5, s, i);
+    seen.insert(token);
+  }
+  report.expect(same && seen.size() > 1, "unit: a draw depends on seed and index alone");
+
+  const float inf = std::numeric_limits<float>::infinity();
+  const auto masked = draw({-inf, 0, -inf, 0}, {.temperature = 1, .seed = 11}, 1000);
+  report.expect(masked[0] == 0 && masked[2] == 0 && masked[1] > 300 && masked[3] > 300, "unit: impossible tokens are never drawn");
+
+  std::string code;
+  try {
+    const std::vector<float> broken = {0, std::numeric_limits<float>::quiet_NaN(), 1};
+    sample(broken.data(), 3, {}, 0);
+  } catch (const Error& e) {
+    code = e.code;
+  }
+  report.expect(code == "E_NAN", "unit: sampling refuses what is not a number", code);
+
+  // A large vocabulary: what is drawn lies in the smallest set that reaches top_p, and its ends are reached.
+  constexpr size_t kVocab = 30000;
+  Random r(31);
+  std::vector<float> many;
+  for (size_t i = 0; i < kVocab; i++) many.push_back(r.symmetric() * 6);
+  std::vector<size_t> order(kVocab), rank(kVocab);
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return many[a] > many[b]; });
+  for (size_t i = 0; i < kVocab; i++) rank[order[i]] = i;
+  double total = 0;
+  for (const float x : many) total += std::exp(double(x));
+  for (const float top_p : {0.3f, 0.95f}) {
+    double sum = 0;
+    size_t nucleus = 0;
+    while (sum < double(top_p) * total) sum += std::exp(double(many[order[nucleus++]]));
+    size_t furthest = 0;
+    for (uint64_t i = 0; i < 300; i++) {
+      furthest = std::max(furthest, rank[size_t(sample(many.data(), int64_t(kVocab), {.temperature = 1, .top_p = top_p, .seed = 12}, i))]);
+    }
+    report.expect(furthest < nucleus + 1 && furthest > nucleus / 2, "unit: nucleus of a large vocabulary, top-p " + std::to_string(top_p),
+                  "rank " + std::to_string(furthest) + " of " + std::to_string(nucleus));
+  }
+}
+
+}  // namespace lowrank::test

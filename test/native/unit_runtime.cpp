@@ -1,0 +1,83 @@
+// Thread pool and arena.
+#include <atomic>
+#include <set>
+#include <vector>
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "modes.h"
+
+namespace lowrank::test {
+
+void run_unit(const Options&, Report& report) {
+  test_dtypes(report);
+  test_generator(report);
+  test_thread_pool(report);
+  test_arena(report);
+  test_rope_table(report);
+  test_sampling(report);
+}
+
+void test_thread_pool(Report& report) {
+  for (const int threads : {1, 2, 3, 8}) {
+    ThreadPool pool(threads);
+    const std::string label = "unit: pool of " + std::to_string(threads);
+    report.expect(pool.threads() == threads, label + " says how many threads it has");
+    bool once = true, numbered = true;
+    // Many loops, of no task, of one, of fewer and of more than threads.
+    for (int round = 0; round < 300; round++) {
+      const int64_t tasks = std::vector<int64_t>{0, 1, 2, 3, 7, 100}[size_t(round % 6)];
+      std::vector<std::atomic<int>> runs(static_cast<size_t>(tasks));
+      std::atomic<bool> in_range{true};
+      pool.run(tasks, [&](int64_t task, int thread) {
+        runs[size_t(task)]++;
+        if (thread < 0 || thread >= threads) in_range = false;
+      });
+      for (const auto& r : runs) once = once && r == 1;
+      numbered = numbered && in_range;
+    }
+    report.expect(once, label + " runs every task once");
+    report.expect(numbered, label + " numbers its threads");
+
+    // Results are visible to the caller, and those of one loop to the next.
+    std::vector<int64_t> values(1000);
+    for (int64_t step = 0; step < 20; step++) pool.run(1000, [&](int64_t task, int) { values[size_t(999 - task)] += task + step; });
+    int64_t sum = 0;
+    for (const int64_t v : values) sum += v;
+    report.expect(sum == 20 * 999 * 500 + 1000 * 190, label + " makes results visible", std::to_string(sum));
+  }
+}
+
+void test_arena(Report& report) {
+  Arena arena;
+  const int64_t a = arena.reserve("first", 1), b = arena.reserve("second", 100), c = arena.reserve("first", 64);
+  report.expect(a == 0 && b == 64 && c == 192, "unit: arena offsets are multiples of 64");
+  report.expect(arena.items().size() == 2 && arena.items()[0].name == "first" && arena.items()[0].bytes == 128 && arena.items()[1].bytes == 128,
+                "unit: arena adds up what has one name");
+  report.expect(arena.total_bytes() == 256, "unit: arena's total is the sum of its items");
+  arena.commit();
+  bool zero = true;
+  for (int64_t i = 0; i < 256; i++) zero = zero && *arena.at<char>(i) == 0;
+  report.expect(zero, "unit: arena memory is zero");
+  report.expect(reinterpret_cast<uintptr_t>(arena.at(b)) % 64 == 0, "unit: arena memory is aligned");
+  arena.at<char>(c)[63] = 1;
+  std::string code;
+  try {
+    arena.reserve("late", 1);
+  } catch (const Error& e) {
+    code = e.code;
+  }
+  report.expect(code == "E_INTERNAL", "unit: arena refuses to grow after commit", code);
+
+  Arena huge;
+  huge.reserve("everything", int64_t(1) << 50);
+  code.clear();
+  try {
+    huge.commit();
+  } catch (const Error& e) {
+    code = e.code;
+  }
+  report.expect(code == "E_MEMORY", "unit: arena says when the system has no memory", code);
+}
+
+}  // namespace lowrank::test
