@@ -29,29 +29,43 @@ function problem(error: unknown, file: string, linesBefore: number): unknown {
   return new LowrankError("E_CSV", `${file}, line ${line}: ${PROBLEMS[code] ?? message}.`, file, { cause: error });
 }
 
-/** The line that a record begins in; quoted fields may hold more lines. */
-function firstLine(record: string[], lastLine: number): number {
-  return lastLine - record.reduce((sum, field) => sum + (field.split("\n").length - 1), 0);
+/** Numbers of the lines that records begin in; a quoted field may hold several lines. */
+class LineCount {
+  readonly starts: number[] = [];
+  /** Last line of the records so far. */
+  last = 0;
+  /** The parser counts a carriage return within a field as a line of its own. */
+  #returns = 0;
+
+  /** @param parserLines how many lines the parser has read up to the record's end */
+  add(record: string[], parserLines: number): void {
+    let feeds = 0;
+    for (const field of record) {
+      feeds += field.split("\n").length - 1;
+      this.#returns += field.split("\r").length - 1;
+    }
+    this.last = parserLines - this.#returns;
+    this.starts.push(this.last - feeds);
+  }
 }
 
 async function* read(file: string, delimiter: string): AsyncGenerator<Row[]> {
   const { parse } = await import("csv-parse");
-  // Last line of each record. Noted as the parser goes, so that it is known when the parser fails, whatever the loop below
-  // has got by then.
-  const ends: number[] = [];
+  // Counted as the parser goes, so that the line is known when it fails, whatever the loop below has got by then.
+  const count = new LineCount();
   const onRecord = (record: string[], { lines }: { lines: number }) => {
-    ends.push(lines);
+    count.add(record, lines);
     return record;
   };
   const parser = parse({ delimiter, skip_empty_lines: true, on_record: onRecord });
   // An error of the source reaches the loop through the parser.
   pipeline(Readable.from(text(file)), parser, () => {});
   let header: string[] | undefined;
-  let count = 0;
+  let read = 0;
   let rows: Row[] = [];
   try {
     for await (const record of parser as AsyncIterable<string[]>) {
-      const at = firstLine(record, ends[count++]!);
+      const at = count.starts[read++]!;
       if (header === undefined) {
         header = record;
         continue;
@@ -62,7 +76,7 @@ async function* read(file: string, delimiter: string): AsyncGenerator<Row[]> {
       rows = [];
     }
   } catch (error) {
-    throw problem(error, file, ends.at(-1) ?? 0);
+    throw problem(error, file, count.last);
   }
   yield rows;
 }
