@@ -88,9 +88,10 @@ export function adapterConfigJson(spec: AdapterSpec, targets: string | string[],
   };
 }
 
-/** null, false, an empty list or object: PEFT's ways of saying no. */
+/** Nothing, null, false, an empty list or object: PEFT's ways of saying no. */
 function isEmpty(value: unknown): boolean {
-  return !value || (typeof value === "object" && Object.keys(value).length === 0);
+  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
+  return value === undefined || value === null || value === false;
 }
 
 /** @throws LowrankError E_CONFIG_VALUE, E_ADAPTER_UNSUPPORTED naming the key */
