@@ -54,19 +54,15 @@ export class TextDataset {
   }
 
   /** Row of the texts at a position. */
-  row(position: number): number {
+  #row(position: number): number {
     const row = this.#indices[position];
     if (row === undefined) throw new LowrankError("E_ARGUMENT", `No position ${position} in ${this.length} rows.`);
     return row;
   }
 
-  text(position: number): string {
-    return this.#rows.text(this.row(position));
-  }
-
   /** The rows at these positions as one ragged micro-batch. */
   async batch(positions: ArrayLike<number>): Promise<MicroBatch> {
-    const rows = Array.from(positions, (position) => this.row(position));
+    const rows = Array.from(positions, (position) => this.#row(position));
     const texts = rows.map((row) => this.#rows.text(row));
     const encoded = await this.#tokenizer.encode(texts, { maxLength: this.#maxLength });
     const sequences = encoded.filter((ids) => ids.length >= 2);

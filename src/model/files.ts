@@ -19,7 +19,7 @@ const REASONS: Record<string, string> = {
 };
 
 /** The system's error in words, with its code: "permission denied (EACCES)". */
-export function reason(error: unknown): string {
+function reason(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
   const words = code === undefined ? undefined : REASONS[code];
   return words ? `${words} (${code})` : (message ?? String(error));

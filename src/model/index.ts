@@ -1,4 +1,4 @@
-export { readError, readText, reason, writeError } from "./files.js";
+export { readError, readText, writeError } from "./files.js";
 export { findWeightFiles, modelDtype, openModel, type WeightFiles, weightDtype } from "./folder.js";
 export { isObject, jsonProblem, kindOf, parseJson, readJsonObject } from "./json.js";
 export { ConfigKeys } from "./keys.js";
