@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LowrankError } from "../errors.js";
+import { readError, writeError } from "../model/index.js";
 
 /** What a training run writes into its folder, besides tokenizer files. */
 const OURS = /^(adapter_model\.safetensors|adapter_config\.json|metrics\.jsonl|train\.log|checkpoint-\d+)$/;
@@ -29,7 +30,12 @@ export function checkOutput(folder: string, overwrite: boolean, inputs: (string 
     const message = `--output_dir ${folder} holds ${inside}, which this run reads. Choose another --output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, folder);
   }
-  const found = readdirSync(folder);
+  let found: string[];
+  try {
+    found = readdirSync(folder);
+  } catch (error) {
+    throw readError(error, folder, "Output folder");
+  }
   if (found.length === 0 || overwrite) return;
   const named = found.slice(0, 4).join(", ") + (found.length > 4 ? ", ..." : "");
   throw new LowrankError(
@@ -47,7 +53,6 @@ export function beginOutput(folder: string): void {
       if (OURS.test(name)) rmSync(join(folder, name), { recursive: true });
     }
   } catch (error) {
-    const message = `${folder} cannot be written: ${(error as Error).message}.`;
-    throw new LowrankError("E_WRITE", message, folder, { cause: error });
+    throw writeError(error, folder);
   }
 }

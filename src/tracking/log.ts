@@ -113,9 +113,11 @@ export class Log {
     this.#early = null;
   }
 
-  /** Adds a line to the file alone, as of an error that is shown elsewhere. */
+  /** Adds a line to the file alone, as of an error that is shown elsewhere and matters more than this line. */
   note(message: string): void {
-    this.#file?.write(`${new Date().toISOString()} error ${message}\n`);
+    try {
+      this.#file?.write(`${new Date().toISOString()} error ${message}\n`);
+    } catch {}
   }
 
   /** Returns when every line is written. */

@@ -1,27 +1,38 @@
-import type { SingleBar } from "cli-progress";
+import type { MultiBar, SingleBar } from "cli-progress";
 
 /** Whether a bar can be shown: on a terminal, and not in a build's log. */
 export function showsBar(stream: NodeJS.WriteStream = process.stderr): boolean {
   return stream.isTTY === true && !process.env.CI;
 }
 
-const FORMAT = "{task} {bar} {value}/{total} | {note} | eta {eta_formatted}";
+/** A bar leaves nothing of the terminal changed, whenever the process ends. */
+const OPTIONS = {
+  format: "{task} {bar} {value}/{total} | {note} | eta {eta_formatted}",
+  barsize: 25,
+  clearOnComplete: true,
+  emptyOnZero: true,
+  etaBuffer: 50,
+  forceRedraw: true,
+  gracefulExit: false,
+  hideCursor: false,
+  linewrap: true,
+};
 
 /** The progress bar at the foot of the terminal, or nothing where there is none. */
 export class Progress {
-  #bar: SingleBar | null = null;
-  readonly #create: (() => SingleBar) | null;
+  /** One bar of many, for a single one moves the cursor back over lines that were printed meanwhile. */
+  #shown: { bars: MultiBar; bar: SingleBar } | null = null;
+  readonly #create: (() => MultiBar) | null;
 
-  private constructor(create: (() => SingleBar) | null) {
+  private constructor(create: (() => MultiBar) | null) {
     this.#create = create;
   }
 
   /** @param shows whether there is a terminal to draw on; without one nothing is loaded */
   static async open(shows: boolean): Promise<Progress> {
     if (!shows) return new Progress(null);
-    const { SingleBar, Presets } = (await import("cli-progress")).default;
-    const options = { format: FORMAT, stream: process.stderr, hideCursor: true, forceRedraw: true, etaBuffer: 50 };
-    return new Progress(() => new SingleBar(options, Presets.shades_classic));
+    const { MultiBar, Presets } = (await import("cli-progress")).default;
+    return new Progress(() => new MultiBar({ ...OPTIONS, stream: process.stderr }, Presets.shades_classic));
   }
 
   get shown(): boolean {
@@ -30,21 +41,22 @@ export class Progress {
 
   start(task: string, total: number): void {
     this.stop();
-    this.#bar = this.#create?.() ?? null;
-    this.#bar?.start(total, 0, { task, note: "" });
+    if (!this.#create) return;
+    const bars = this.#create();
+    this.#shown = { bars, bar: bars.create(total, 0, { task, note: "" }) };
   }
 
   update(done: number, note = ""): void {
-    this.#bar?.update(done, { note });
+    this.#shown?.bar.update(done, { note });
   }
 
   stop(): void {
-    this.#bar?.stop();
-    this.#bar = null;
+    this.#shown?.bars.stop();
+    this.#shown = null;
   }
 
   /** Makes room for a line of text; the bar is drawn again below it. */
   clearLine(): void {
-    if (this.#bar) process.stderr.write("\r\x1b[K");
+    if (this.#shown) process.stderr.write("\r\x1b[K");
   }
 }
