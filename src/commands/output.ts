@@ -27,7 +27,7 @@ export function checkOutput(folder: string, overwrite: boolean, inputs: (string 
   }
   const inside = inputs.find((path) => path !== undefined && isInside(path, folder));
   if (inside !== undefined) {
-    const message = `--output_dir ${folder} holds ${inside}, which this run reads. Choose another --output_dir.`;
+    const message = `--output_dir ${folder} is or holds ${inside}, which this run reads. Choose another --output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, folder);
   }
   let found: string[];
