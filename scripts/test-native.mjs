@@ -1,0 +1,60 @@
+#!/usr/bin/env node
+// Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated.
+//   node scripts/test-native.mjs [--sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT]
+// --sanitize: a build with ASan and UBSan, and a part of the sweep. --speed: rates instead of tests. Ends with "N passed,
+// N failed", which CI counts.
+import { spawnSync } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { values: options } = parseArgs({
+  options: {
+    sanitize: { type: "boolean", default: false },
+    speed: { type: "boolean", default: false },
+    werror: { type: "boolean", default: false },
+    isa: { type: "string" },
+    op: { type: "string" },
+    filter: { type: "string" },
+  },
+});
+
+/** Runs a command; where it fails, shows what it printed (unless it was shown already) and ends. */
+function run(command, args, { quiet = false, env = {} } = {}) {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", quiet ? "pipe" : "inherit", quiet ? "pipe" : "inherit"],
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  if (result.status === 0) return;
+  if (result.error) console.error(`${command}: ${result.error.message}`);
+  if (quiet) console.error(result.stdout, result.stderr);
+  process.exit(result.status ?? 1);
+}
+
+const build = join(root, "build", options.sanitize ? "native-asan" : "native-tests");
+// LOWRANK_CMAKE_ARGS as for the addon's build (scripts/build-native.cjs).
+const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
+run(
+  "cmake",
+  [
+    ...["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_TESTS=ON", "-DLOWRANK_ADDON=OFF"],
+    `-DLOWRANK_SANITIZE=${options.sanitize ? "address,undefined" : ""}`,
+    `-DLOWRANK_WERROR=${options.werror ? "ON" : "OFF"}`,
+    ...extra,
+  ],
+  { quiet: true },
+);
+const started = Date.now();
+run("cmake", ["--build", build, "-j", process.env.LOWRANK_JOBS ?? String(availableParallelism())], { quiet: true });
+console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
+
+const modes = options.speed ? ["speed"] : ["unit", "twin", "grad", "bits", "support"];
+const filters = ["isa", "op", "filter"].flatMap((name) => (options[name] ? [`--${name}`, options[name]] : []));
+run(join(build, "lowrank_op_cases"), [...modes, ...(options.sanitize ? ["--quick"] : []), ...filters], {
+  env: { ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1", UBSAN_OPTIONS: "print_stacktrace=1" },
+});
