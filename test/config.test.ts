@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { commands, type Flags, loadOptions, nearest, optionsDocument, trainCommand } from "../src/config/index.js";
+import { commands, type Flags, loadOptions, optionsDocument, trainCommand } from "../src/config/index.js";
+import { nearest } from "../src/nearest.js";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -146,13 +147,13 @@ describe("refusals", () => {
     for (const part of [
       "--base_model: missing",
       "--train_file: missing",
-      "run.yaml:2: learning_rte: unknown option; did you mean learning_rate?",
+      "run.yaml:2: learning_rte: unknown option (did you mean learning_rate?)",
       "run.yaml:3: seed: expected a whole number",
       '--lora_alpha: expected a number above 0, found "x"',
       "--eval_steps: given 2 times (1, 2), expected once",
-      "--lora_rr: unknown option; did you mean --lora_r?",
+      "--lora_rr: unknown option (did you mean --lora_r?)",
       '"word": expected an option',
-      "LOWRANK_SAVE_STEP: unknown option; did you mean LOWRANK_SAVE_STEPS?",
+      "LOWRANK_SAVE_STEP: unknown option (did you mean LOWRANK_SAVE_STEPS?)",
     ])
       expect(message).toContain(part);
     expect(message).toMatch(/^9 problems/);

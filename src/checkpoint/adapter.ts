@@ -7,14 +7,13 @@ import { LowrankError } from "../errors.js";
 import {
   matchTargets,
   type ResolvedTargets,
-  readError,
   readJsonObject,
   readSafetensorsHeader,
   type SafetensorsTensor,
   weightDtype,
-  writeError,
   writeSafetensors,
 } from "../model/index.js";
+import { readError, writeError } from "../system-errors.js";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { makeFolder, sortedJson, writeTextFile } from "./files.js";
 import { modelCard } from "./model-card.js";

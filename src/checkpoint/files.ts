@@ -1,7 +1,7 @@
 // Folders that are complete or absent: written under another name, flushed, renamed.
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { writeError } from "../model/index.js";
+import { writeError } from "../system-errors.js";
 
 /** Flushes a file, or a folder's list of names. */
 export async function flush(path: string): Promise<void> {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { findTokenizerFiles, isTokenizerFile, type Tokenizer } from "../data/index.js";
 import type { Engine, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { findWeightFiles, readSafetensorsHeader, writeError } from "../model/index.js";
+import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
+import { writeError } from "../system-errors.js";
 import { copyInto, writeFolder } from "./files.js";
 
 const CHUNK_BYTES = 8 << 20;

@@ -2,10 +2,15 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Tokenizer } from "../data/index.js";
-import { writeError } from "../model/index.js";
+import { writeError } from "../system-errors.js";
 import { copyInto, makeFolder, removeFolder, writeFolder } from "./files.js";
 
 const NAME = /^checkpoint-(\d+)$/;
+
+/** OUTPUT/checkpoint-N */
+export function checkpointFolder(outputDir: string, step: number): string {
+  return join(outputDir, `checkpoint-${step}`);
+}
 
 /**
  * Writes OUTPUT/checkpoint-N.
@@ -18,7 +23,7 @@ export async function saveCheckpoint(
   step: number,
   write: (folder: string) => Promise<void>,
 ): Promise<string> {
-  const folder = join(outputDir, `checkpoint-${step}`);
+  const folder = checkpointFolder(outputDir, step);
   await writeFolder(folder, write);
   return folder;
 }

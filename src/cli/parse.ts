@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
-import { type Command, commands, type Flags, shownDefault, suggestion } from "../config/index.js";
+import { type Command, commands, type Flags, shownDefault } from "../config/index.js";
 import { LowrankError } from "../errors.js";
+import { suggestion } from "../nearest.js";
 import { normalise } from "./argv.js";
 
 /** What the command line asks for. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LowrankError } from "../errors.js";
-import { readError, writeError } from "../model/index.js";
+import { readError, writeError } from "../system-errors.js";
 
 /** What a training run writes into its folder, besides tokenizer files. */
 const OURS = /^(adapter_model\.safetensors|adapter_config\.json|metrics\.jsonl|train\.log|checkpoint-\d+)$/;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { LowrankError } from "../errors.js";
+import { suggestion } from "../nearest.js";
 import { type Command, commands } from "./commands.js";
-import { suggestion } from "./nearest.js";
 import { type OptionsOf, parseText, type Row, type Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 

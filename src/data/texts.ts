@@ -2,7 +2,9 @@
 import { statSync } from "node:fs";
 import { extname } from "node:path";
 import { LowrankError } from "../errors.js";
-import { kindOf, readError, suggestion } from "../model/index.js";
+import { kindOf } from "../model/index.js";
+import { suggestion } from "../nearest.js";
+import { readError } from "../system-errors.js";
 import { csv, tsv } from "./formats/csv.js";
 import type { Format, Row } from "./formats/format.js";
 import { jsonArray, jsonLines, looksLikeJsonLines } from "./formats/json.js";

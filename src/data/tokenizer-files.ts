@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { LowrankError } from "../errors.js";
-import { readError } from "../model/index.js";
+import { readError } from "../system-errors.js";
 
 const MAIN = "tokenizer.json";
 

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { listLinears, type ModelSource, type TensorEntry, type WeightDtype } from "../engine.js";
 import { LowrankError } from "../errors.js";
+import { readError } from "../system-errors.js";
 import { readConfig } from "./config.js";
-import { readError } from "./files.js";
 import { isObject, kindOf, readJsonObject } from "./json.js";
 import { readSafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 

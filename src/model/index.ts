@@ -1,8 +1,7 @@
-export { readError, readText, writeError } from "./files.js";
+export { readError, readText, writeError } from "../system-errors.js";
 export { findWeightFiles, modelDtype, openModel, type WeightFiles, weightDtype } from "./folder.js";
 export { isObject, jsonProblem, kindOf, parseJson, readJsonObject } from "./json.js";
 export { ConfigKeys } from "./keys.js";
-export { suggestion } from "./nearest.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { candidateTargets, matchTargets, type ResolvedTargets, resolveTargets } from "./targets.js";

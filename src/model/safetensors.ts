@@ -2,7 +2,7 @@
 // checked against the file's size before anybody believes it.
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { LowrankError } from "../errors.js";
-import { readError } from "./files.js";
+import { readError } from "../system-errors.js";
 import { isObject, kindOf } from "./json.js";
 
 /** Bytes of one element; the sub-byte types have no whole number and no users here. */

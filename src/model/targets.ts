@@ -1,7 +1,7 @@
 // Which linears carry an adapter: names, "all-linear" or a regular expression, matched as PEFT matches them.
 import { listLinears, type ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { suggestion } from "./nearest.js";
+import { suggestion } from "../nearest.js";
 
 export interface ResolvedTargets {
   /** Full module names, in the order of `listLinears`. */

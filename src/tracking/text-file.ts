@@ -1,5 +1,5 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { LowrankError } from "../errors.js";
+import { writeError } from "../system-errors.js";
 
 /** A text file that only grows. What is written is in the file when the call returns, so that no exit loses it. */
 export class TextFile {
@@ -31,9 +31,7 @@ export class TextFile {
     try {
       return f();
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const why = code === "ENOSPC" ? "no space left on the device" : message;
-      throw new LowrankError("E_WRITE", `${this.#file} cannot be written: ${why}.`, this.#file, { cause: error });
+      throw writeError(error, this.#file);
     }
   }
 }

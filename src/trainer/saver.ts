@@ -1,5 +1,5 @@
-import { join } from "node:path";
 import {
+  checkpointFolder,
   copyTokenizerFiles,
   pruneCheckpoints,
   readAdapter,
@@ -50,7 +50,7 @@ export class Saver {
     const { step } = progress;
     const { folder: output, limit, report } = this.#o;
     if (evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) {
-      this.#best = { metrics: evaluation, folder: join(output, `checkpoint-${step}`) };
+      this.#best = { metrics: evaluation, folder: checkpointFolder(output, step) };
     }
     const best = this.#best && {
       step: this.#best.metrics.step,

@@ -1,7 +1,8 @@
 // JSON Lines, and one JSON array of objects.
 import { closeSync, openSync, readSync } from "node:fs";
 import { LowrankError } from "../../errors.js";
-import { isObject, jsonProblem, kindOf, parseJson, readError, readText } from "../../model/index.js";
+import { isObject, jsonProblem, kindOf, parseJson } from "../../model/index.js";
+import { readError, readText } from "../../system-errors.js";
 import type { Format, Row } from "./format.js";
 import { readLines } from "./lines.js";
 

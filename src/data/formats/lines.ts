@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { LowrankError } from "../../errors.js";
-import { readError } from "../../model/index.js";
+import { readError } from "../../system-errors.js";
 
 export interface Line {
   /** Without the line feed. */

@@ -1,7 +1,7 @@
 // Reading small text files, and what the system's errors mean to a person.
 import { isUtf8 } from "node:buffer";
 import { readFileSync } from "node:fs";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "./errors.js";
 
 const REASONS: Record<string, string> = {
   ENOENT: "there is no such file or folder",

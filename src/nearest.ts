@@ -17,8 +17,8 @@ function distance(a: string, b: string): number {
 }
 
 /** The known name that was probably meant: few edits away, or containing what was written. */
-function nearest(name: string, known: readonly string[]): string | undefined {
-  const allowed = Math.max(2, Math.floor(name.length / 4));
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const allowed = Math.max(2, Math.floor(name.length / 3));
   const byDistance = known
     .map((candidate) => ({ candidate, edits: distance(name, candidate) }))
     .sort((a, b) => a.edits - b.edits)[0];
@@ -26,8 +26,12 @@ function nearest(name: string, known: readonly string[]): string | undefined {
   return known.find((candidate) => name.length >= 4 && candidate.includes(name));
 }
 
-/** ` (did you mean "x"?)`, or nothing where no name is near. */
-export function suggestion(name: string, known: readonly string[]): string {
+/** ` (did you mean "x"?)`, or nothing where no name is near. @param spelled how the near name is written */
+export function suggestion(
+  name: string,
+  known: readonly string[],
+  spelled: (near: string) => string = JSON.stringify,
+): string {
   const near = nearest(name, known);
-  return near === undefined ? "" : ` (did you mean "${near}"?)`;
+  return near === undefined ? "" : ` (did you mean ${spelled(near)}?)`;
 }
