@@ -26,7 +26,8 @@ void RefBackend::attention_fwd(const AttentionFwdArgs& a) {
       for (int64_t h = 0; h < s.heads; h++) {
         const int64_t keys = nk - nq + i + 1, q_col = h * dim, kv_col = h / (s.heads / s.kv_heads) * dim;
         std::vector<double> scores(static_cast<size_t>(keys));
-        for (int64_t j = 0; j < keys; j++) scores[size_t(j)] = double(s.scale) * dot(a.q, q0 + i, q_col, a.k, k0 + j, kv_col, dim);
+        for (int64_t j = 0; j < keys; j++)
+          scores[size_t(j)] = double(s.scale) * dot(a.q, q0 + i, q_col, a.k, k0 + j, kv_col, dim);
         const double top = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
         for (double& score : scores) sum += score = std::exp(score - top);

@@ -29,7 +29,8 @@ void RefBackend::linear_fwd(const LinearFwdArgs& a) {
       double sum = a.accumulate ? double(a.y.get(m, o)) : 0.0;
       for (int64_t i = 0; i < in; i++) sum += double(a.x.get(m, i)) * double(a.w.get(o, i));
       if (a.bias) sum += double(a.bias[o]);
-      for (int64_t r = 0; a.lora && r < a.lora->rank; r++) sum += double(a.u.get(m, r)) * double(a.lora->b[o * a.lora->rank + r]);
+      for (int64_t r = 0; a.lora && r < a.lora->rank; r++)
+        sum += double(a.u.get(m, r)) * double(a.lora->b[o * a.lora->rank + r]);
       a.y.set(m, o, float(sum));
     }
   }

@@ -52,7 +52,8 @@ void RefBackend::rope(const RopeArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t h = 0; h < a.heads; h++) {
       for (int64_t i = 0; i < half; i++) {
-        const double c = double(a.cos[a.positions[m] * half + i]), s = double(a.sin[a.positions[m] * half + i]) * (a.inverse ? -1 : 1);
+        const double c = double(a.cos[a.positions[m] * half + i]),
+                     s = double(a.sin[a.positions[m] * half + i]) * (a.inverse ? -1 : 1);
         const int64_t low = h * a.head_dim + i, high = low + half;
         const double x = double(a.x.get(m, low)), y = double(a.x.get(m, high));
         a.x.set(m, low, float(x * c - y * s));

@@ -23,7 +23,8 @@ std::string Case::name() const {
   add("w", dtype_name(weight));
   add("out", dtype_name(out));
   if (rank) number("r", rank);
-  if (heads > 1 || head_dim > 2) add("heads", std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" + std::to_string(head_dim));
+  if (heads > 1 || head_dim > 2)
+    add("heads", std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" + std::to_string(head_dim));
   if (dropout.active()) add("dropout", std::to_string(dropout.p) + "@" + std::to_string(dropout.offset));
   if (size != 1) add("size", std::to_string(size));
   if (ld_pad) number("ld+", ld_pad);

@@ -12,26 +12,26 @@ enum class Alias { none, dg_is_da, dg_is_g_and_du_is_u };
 
 // One case. What an operation does not use keeps its default.
 struct Case {
-  std::string op;                          // a name of operations.h
+  std::string op;  // a name of operations.h
   DType act = DType::f32, weight = DType::f32;
   DType out = DType::f32;                  // of y or dx, and a cast's destination
   int64_t rows = 1, in = 1, features = 1;  // M or N; I or C or F; O or V
   int64_t rank = 0;                        // 0: no adapter
   bool bias = false, accumulate = false;
-  bool optional = true;                    // dx of a backward pass, rstd and saved of norm_fwd, lse of attention_fwd
-  bool exact = true;                       // weights hold values that bf16 holds, too: products of bf16 read them unrounded
-  bool inverse = false;                    // of rope
+  bool optional = true;  // dx of a backward pass, rstd and saved of norm_fwd, lse of attention_fwd
+  bool exact = true;     // weights hold values that bf16 holds, too: products of bf16 read them unrounded
+  bool inverse = false;  // of rope
   Alias alias = Alias::none;
   Dropout dropout;
   int64_t heads = 1, kv_heads = 1, head_dim = 2;
-  std::vector<int32_t> queries, keys;      // lengths of the sequences; keys may be empty: as queries
-  int64_t ld_pad = 0;                      // elements between rows of activations
-  int64_t misalign = 0;                    // bytes, of weights
-  float size = 1;                          // of the inputs that decide how peaked a softmax or how steep a SwiGLU is
-  int64_t step = 1;                        // of adamw
-  bool roomy = false;                      // a workspace for larger operations than this one
-  bool heavy = false;                      // too slow for emulated instruction sets
-  bool gradient = false;                   // small enough for finite differences
+  std::vector<int32_t> queries, keys;  // lengths of the sequences; keys may be empty: as queries
+  int64_t ld_pad = 0;                  // elements between rows of activations
+  int64_t misalign = 0;                // bytes, of weights
+  float size = 1;                      // of the inputs that decide how peaked a softmax or how steep a SwiGLU is
+  int64_t step = 1;                    // of adamw
+  bool roomy = false;                  // a workspace for larger operations than this one
+  bool heavy = false;                  // too slow for emulated instruction sets
+  bool gradient = false;               // small enough for finite differences
   uint64_t seed = 0;
 
   std::string name() const;

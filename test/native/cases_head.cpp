@@ -35,7 +35,8 @@ void add_head_cases(std::vector<Case>& cases) {
       for (const int64_t vocab : {1, 2, 7, 31, 32, 33, 97, 250, 1025}) {
         cases.push_back(head(act, weight, r.pick({2, 5, 9}), r.pick({1, 8, 33}), vocab, r));
       }
-      for (const int64_t dim : {1, 7, 31, 33, 577}) cases.push_back(head(act, weight, r.pick({1, 4, 6}), dim, r.pick({33, 97}), r));
+      for (const int64_t dim : {1, 7, 31, 33, 577})
+        cases.push_back(head(act, weight, r.pick({1, 4, 6}), dim, r.pick({33, 97}), r));
     }
     // The gradient's contraction is longer than what is packed in one go.
     Case lengthy = head(act, DType::bf16, 5, 8, 16 * 1024 + 37, r);

@@ -50,7 +50,7 @@ void sweep_tails(Sweep& sweep) {
   for (const DType act : kActs) {
     for (const DType weight : kWeights) {
       for (const int64_t n : kTails) {
-        for (int64_t Case::*dimension : {&Case::rows, &Case::in, &Case::features}) {
+        for (int64_t Case::* dimension : {&Case::rows, &Case::in, &Case::features}) {
           Case c = sweep.drawn(act, weight);
           c.*dimension = n;
           sweep.add(c);
@@ -79,7 +79,7 @@ void sweep_adapters(Sweep& sweep) {
 // Beyond a chunk of the contraction (704), beyond a task's 96 rows and 192 columns.
 void sweep_blocks(Sweep& sweep) {
   for (const DType act : kActs) {
-    for (const int64_t in : {577, 705, 1409}) {
+    for (const int64_t in : {577, 583, 705, 1409}) {
       for (const int64_t features : {7, 40}) {
         Case c = sweep.drawn(act, sweep.random().pick({DType::f32, DType::bf16, DType::f16}));
         c.in = in;
@@ -106,7 +106,7 @@ void sweep_few_rows(Sweep& sweep) {
   for (const DType act : kActs) {
     for (const DType weight : kWeights) {
       for (const int64_t rows : {1, 2, 3, 4}) {
-        for (const int64_t in : {1, 31, 577, 2049, 4100}) {
+        for (const int64_t in : {1, 31, 583, 2049, 4100}) {
           Case c = sweep.drawn(act, weight);
           c.rows = rows;
           c.in = in;
@@ -135,7 +135,8 @@ void sweep_long(Sweep& sweep, bool backward) {
       c.in = backward ? 3 : 16 * 1024 + 37;
       c.features = backward ? 16 * 1024 + 37 : 3;
       c.rank = rank;
-      c.optional = true;
+      c.bias = c.optional = true;  // the bias belongs to one of the rounds only
+      c.out = DType::f32;
       sweep.add(c);
       c.out = act;
       sweep.add(c);

@@ -38,7 +38,8 @@ struct Product {
     acc = Guarded(4, s.rows, kPanelCols, s.ldacc, 0);
     for (int64_t m = 0; m < s.rows; m++) {
       for (int64_t p = 0; p < s.k; p++) store_f32(a.data(), t, m * s.lda + p, a_values[size_t(m * s.k + p)]);
-      if (s.accumulate) std::memcpy(static_cast<float*>(acc.data()) + m * s.ldacc, before.data() + m * kPanelCols, kPanelCols * 4);
+      if (s.accumulate)
+        std::memcpy(static_cast<float*>(acc.data()) + m * s.ldacc, before.data() + m * kPanelCols, kPanelCols * 4);
     }
     for (int64_t p = 0; p < s.k; p++) {
       for (int64_t c = 0; c < kPanelCols; c++) {
@@ -51,11 +52,13 @@ struct Product {
   void run(const cpu::Kernels& k, const Shape& s) {
     float* const out = static_cast<float*>(acc.data());
     if (!s.bf16) {
-      k.gemm_f32(static_cast<const float*>(a.data()), s.lda, static_cast<const float*>(panel.data()), s.k, s.rows, s.accumulate, out, s.ldacc);
+      k.gemm_f32(static_cast<const float*>(a.data()), s.lda, static_cast<const float*>(panel.data()), s.k, s.rows,
+                 s.accumulate, out, s.ldacc);
       return;
     }
     if (k.begin) k.begin();
-    k.gemm_bf16(static_cast<const bf16_t*>(a.data()), s.lda, static_cast<const bf16_t*>(panel.data()), s.k, s.rows, s.accumulate, out, s.ldacc);
+    k.gemm_bf16(static_cast<const bf16_t*>(a.data()), s.lda, static_cast<const bf16_t*>(panel.data()), s.k, s.rows,
+                s.accumulate, out, s.ldacc);
     if (k.end) k.end();
   }
 };
@@ -71,10 +74,11 @@ std::string check(const cpu::Kernels& k, const Shape& s, Random& r) {
         sum += t;
         terms += std::fabs(t);
       }
-      const double found = double(static_cast<const float*>(x.acc.data())[m * s.ldacc + c]), bound = sum_error(s.k) * terms + kTiny;
+      const double found = double(static_cast<const float*>(x.acc.data())[m * s.ldacc + c]),
+                   bound = sum_error(s.k) * terms + kTiny;
       if (std::fabs(found - sum) <= bound) continue;
-      return "acc[" + std::to_string(m) + "," + std::to_string(c) + "]: expected " + std::to_string(sum) + ", found " + std::to_string(found) +
-             ", bound " + std::to_string(bound);
+      return "acc[" + std::to_string(m) + "," + std::to_string(c) + "]: expected " + std::to_string(sum) + ", found " +
+             std::to_string(found) + ", bound " + std::to_string(bound);
     }
   }
   return x.acc.damage();
@@ -83,8 +87,10 @@ std::string check(const cpu::Kernels& k, const Shape& s, Random& r) {
 std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int64_t outputs, DType t, Random& r) {
   const int64_t ldx = length + r.pick({0, 3}), ldw = length + r.pick({0, 1, 7}), ldy = outputs + r.pick({0, 2});
   const auto xv = r.values(rows * length, DType::f32), wv = r.values(outputs * length, t);
-  Guarded x(4, rows, length, ldx, 4), w(dtype_bytes(t), outputs, length, ldw, r.pick({0, 1, 3})), y(4, rows, outputs, ldy, 0);
-  for (int64_t m = 0; m < rows; m++) std::memcpy(static_cast<float*>(x.data()) + m * ldx, xv.data() + m * length, size_t(length * 4));
+  Guarded x(4, rows, length, ldx, 4), w(dtype_bytes(t), outputs, length, ldw, r.pick({0, 1, 3})),
+      y(4, rows, outputs, ldy, 0);
+  for (int64_t m = 0; m < rows; m++)
+    std::memcpy(static_cast<float*>(x.data()) + m * ldx, xv.data() + m * length, size_t(length * 4));
   for (int64_t o = 0; o < outputs; o++) {
     for (int64_t i = 0; i < length; i++) {
       char value[4];
@@ -92,7 +98,8 @@ std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int6
       std::memcpy(static_cast<char*>(w.data()) + (o * ldw + i) * dtype_bytes(t), value, size_t(dtype_bytes(t)));
     }
   }
-  k.gemv(static_cast<const float*>(x.data()), ldx, rows, w.data(), t, ldw, length, outputs, static_cast<float*>(y.data()), ldy);
+  k.gemv(static_cast<const float*>(x.data()), ldx, rows, w.data(), t, ldw, length, outputs, static_cast<float*>(y.data()),
+         ldy);
   for (int64_t m = 0; m < rows; m++) {
     for (int64_t o = 0; o < outputs; o++) {
       double sum = 0, terms = 0;
@@ -103,7 +110,8 @@ std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int6
       }
       const double found = double(static_cast<const float*>(y.data())[m * ldy + o]);
       if (!(std::fabs(found - sum) <= sum_error(length) * terms + kTiny)) {
-        return "y[" + std::to_string(m) + "," + std::to_string(o) + "]: expected " + std::to_string(sum) + ", found " + std::to_string(found);
+        return "y[" + std::to_string(m) + "," + std::to_string(o) + "]: expected " + std::to_string(sum) + ", found " +
+               std::to_string(found);
       }
     }
   }
@@ -118,7 +126,7 @@ void test_products(const cpu::InstructionSet& isa, const Options& o, Report& rep
   for (const bool bf16 : {false, true}) {
     if (bf16 && !isa.kernels->gemm_bf16) continue;
     for (const int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 12, 13, 15, 16, 17, 23, 24, 31, 32, 33, 47, 48, 63, 64, 65, 97}) {
-      for (const int64_t k : {1, 2, 3, 31, 32, 33, 64, 577, 705}) {
+      for (const int64_t k : {1, 2, 3, 31, 32, 33, 64, 577, 583, 705}) {
         if (o.quick && k > 577) continue;
         for (const bool accumulate : {false, true}) {
           Shape s{rows, bf16 ? cpu::round_up(k, kPanelStep) : k, 0, 0, bf16, accumulate};
@@ -132,10 +140,12 @@ void test_products(const cpu::InstructionSet& isa, const Options& o, Report& rep
   }
   for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
     for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8}) {
-      for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 577}) {
+      for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 577, 583}) {
         const int64_t outputs = r.pick({1, 2, 5, 17});
         const std::string wrong = check_gemv(*isa.kernels, rows, length, outputs, t, r);
-        report.expect(wrong.empty(), label + "gemv " + dtype_name(t) + " rows=" + std::to_string(rows) + " k=" + std::to_string(length), wrong);
+        report.expect(wrong.empty(),
+                      label + "gemv " + dtype_name(t) + " rows=" + std::to_string(rows) + " k=" + std::to_string(length),
+                      wrong);
       }
     }
   }
@@ -159,7 +169,8 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
         one.run(*real.kernels, s);
         other.run(*emulated.kernels, s);
         const bool same = std::memcmp(one.acc.data(), other.acc.data(), size_t(s.rows * kPanelCols * 4)) == 0;
-        report.expect(same, "bits [" + std::string(real.name) + " and " + emulated.name + "] " + s.name(), "real and emulated results differ");
+        report.expect(same, "bits [" + std::string(real.name) + " and " + emulated.name + "] " + s.name(),
+                      "real and emulated results differ");
       }
     }
   }

@@ -42,7 +42,8 @@ Guarded filled(const Source& s, Random& r) {
 }
 
 std::string wrong_at(int64_t p, int64_t c, float expected, float found) {
-  return "k=" + std::to_string(p) + " column=" + std::to_string(c) + ": expected " + std::to_string(expected) + ", found " + std::to_string(found);
+  return "k=" + std::to_string(p) + " column=" + std::to_string(c) + ": expected " + std::to_string(expected) + ", found " +
+         std::to_string(found);
 }
 
 std::string check_f32(const cpu::Kernels& k, const Source& s, const Guarded& memory) {
@@ -85,11 +86,13 @@ void test_packing(const cpu::InstructionSet& isa, Report& report) {
           const int64_t width = backward ? columns : k;
           const Source s{t, k, columns, width + r.pick({0, 1, 5, 64}), r.pick({0, 1, 2, 3, 7}), backward};
           const Guarded memory = filled(s, r);
-          const std::string what = std::string("pack ") + (backward ? "bwd " : "fwd ") + dtype_name(t) + " k=" + std::to_string(k) +
-                                   " columns=" + std::to_string(columns) + " ld=" + std::to_string(s.ld) + " byte=" + std::to_string(s.offset);
+          const std::string what = std::string("pack ") + (backward ? "bwd " : "fwd ") + dtype_name(t) +
+                                   " k=" + std::to_string(k) + " columns=" + std::to_string(columns) +
+                                   " ld=" + std::to_string(s.ld) + " byte=" + std::to_string(s.offset);
           for (const bool to_bf16 : {false, true}) {
             const std::string wrong = to_bf16 ? check_bf16(*isa.kernels, s, memory) : check_f32(*isa.kernels, s, memory);
-            report.expect(wrong.empty(), "twin [" + std::string(isa.name) + "] " + what + (to_bf16 ? " to bf16" : " to f32"), wrong);
+            report.expect(wrong.empty(), "twin [" + std::string(isa.name) + "] " + what + (to_bf16 ? " to bf16" : " to f32"),
+                          wrong);
           }
         }
       }

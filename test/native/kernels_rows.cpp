@@ -17,7 +17,10 @@ struct Vector {  // n elements between guards
   Guarded memory;
   DType dtype;
   int64_t n;
-  Vector(DType t, const std::vector<float>& values) : memory(dtype_bytes(t), 1, int64_t(values.size()), int64_t(values.size()), dtype_bytes(t)), dtype(t), n(int64_t(values.size())) {
+  Vector(DType t, const std::vector<float>& values)
+      : memory(dtype_bytes(t), 1, int64_t(values.size()), int64_t(values.size()), dtype_bytes(t)),
+        dtype(t),
+        n(int64_t(values.size())) {
     for (int64_t i = 0; i < n; i++) store_f32(memory.data(), t, i, values[size_t(i)]);
   }
   void* data() const { return memory.data(); }
@@ -25,7 +28,9 @@ struct Vector {  // n elements between guards
   float get(int64_t i) const { return load_f32(memory.data(), dtype, i); }
 };
 
-bool same(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b) || (std::isnan(a) && std::isnan(b)); }
+bool same(float a, float b) {
+  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b) || (std::isnan(a) && std::isnan(b));
+}
 bool near(double found, double expected, double bound) { return std::fabs(found - expected) <= bound + kTiny; }
 
 // f(n) for lengths around the vectors and around the tile of 1024 of log_sum_exp
@@ -37,7 +42,8 @@ void for_lengths(F&& f) {
 
 class Checks {
  public:
-  Checks(const cpu::InstructionSet& isa, Report& report) : k_(*isa.rows), label_("twin [" + std::string(isa.name) + "] row kernel "), report_(report) {}
+  Checks(const cpu::InstructionSet& isa, Report& report)
+      : k_(*isa.rows), label_("twin [" + std::string(isa.name) + "] row kernel "), report_(report) {}
 
   void conversions() {
     // All patterns, and off the end of the vectors by three.
@@ -56,7 +62,8 @@ class Checks {
       std::vector<bf16_t> narrow(patterns.size());
       k_.narrow(wide.data(), int64_t(wide.size()), DType::bf16, narrow.data());
       bool ok = true;
-      for (size_t i = 0; i < patterns.size(); i++) ok = ok && same(bf16_to_f32(narrow[i]), bf16_to_f32(f32_to_bf16(wide[i])));
+      for (size_t i = 0; i < patterns.size(); i++)
+        ok = ok && same(bf16_to_f32(narrow[i]), bf16_to_f32(f32_to_bf16(wide[i])));
       expect(ok, "narrow with low half " + std::to_string(low));
     }
   }
@@ -67,13 +74,14 @@ class Checks {
     Vector e(DType::f32, x);
     k_.exp_sum(e.f32(), e.n, 1.f, 0.f);
     double worst = 0;
-    for (size_t i = 0; i < x.size(); i++) worst = std::max(worst, std::fabs(double(e.get(int64_t(i))) / std::exp(double(x[i])) - 1));
+    for (size_t i = 0; i < x.size(); i++)
+      worst = std::max(worst, std::fabs(double(e.get(int64_t(i))) / std::exp(double(x[i])) - 1));
     expect(worst <= kExp, "e^x: relative error " + std::to_string(worst * 0x1p24) + " roundoffs");
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
     Vector special(DType::f32, {-inf, -1e30f, -88.f, 0.f, 89.f, inf, nan});
     k_.exp_sum(special.f32(), special.n, 1.f, 0.f);
-    expect(special.get(0) == 0 && special.get(1) == 0 && special.get(2) == 0 && special.get(3) == 1 && special.get(4) == inf &&
-               special.get(5) == inf && std::isnan(special.get(6)),
+    expect(special.get(0) == 0 && special.get(1) == 0 && special.get(2) == 0 && special.get(3) == 1 &&
+               special.get(4) == inf && special.get(5) == inf && std::isnan(special.get(6)),
            "e^x of infinities and NaN");
   }
 
@@ -91,7 +99,8 @@ class Checks {
       const auto negative = r.values(n, DType::bf16, 1);
       std::vector<float> below(negative);
       for (float& x : below) x -= 3;
-      expect(k_.max(Vector(DType::f32, below).f32(), n) == *std::max_element(below.begin(), below.end()), "max of negative numbers" + at);
+      expect(k_.max(Vector(DType::f32, below).f32(), n) == *std::max_element(below.begin(), below.end()),
+             "max of negative numbers" + at);
 
       Vector e(DType::f32, v);
       const float top = *std::max_element(v.begin(), v.end());
@@ -148,7 +157,8 @@ class Checks {
         for (const uint64_t index : {0, 5, 4096}) {
           const Dropout d{r.pick({0.1f, 0.5f, 0.9f}), r.next(), r.next(), offset};
           const float kept = 1.f / (1.f - d.p);
-          const std::string at = " n=" + std::to_string(n) + " offset=" + std::to_string(offset) + " index=" + std::to_string(index);
+          const std::string at =
+              " n=" + std::to_string(n) + " offset=" + std::to_string(offset) + " index=" + std::to_string(index);
           for (const DType act : {DType::f32, DType::bf16}) {
             const Vector x(act, r.values(n, act));
             Vector y(act, std::vector<float>(size_t(n), 7.f)), sum(DType::f32, std::vector<float>(size_t(n), 2.f));
@@ -159,7 +169,8 @@ class Checks {
               const float factor = d.keep(index + uint64_t(i)) ? kept : 0.f, v = x.get(i) * factor;
               char rounded[4];
               store_f32(rounded, act, 0, v);
-              ok = ok && y.get(i) == load_f32(rounded, act, 0) && near(double(sum.get(i)), 2.0 + double(v), 2 * kF32 * (2 + std::fabs(double(v))));
+              ok = ok && y.get(i) == load_f32(rounded, act, 0) &&
+                   near(double(sum.get(i)), 2.0 + double(v), 2 * kF32 * (2 + std::fabs(double(v))));
             }
             expect(ok, std::string("dropout ") + dtype_name(act) + at);
           }

@@ -25,7 +25,8 @@ constexpr Mode kModes[] = {
 };
 
 int usage() {
-  std::printf("usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--quick] [--worst] [--list]\nmodes:\n");
+  std::printf(
+      "usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--quick] [--worst] [--list]\nmodes:\n");
   for (const Mode& m : kModes) std::printf("  %-8s %s\n", m.name, m.what);
   return 2;
 }
@@ -42,7 +43,10 @@ int main(int argc, char** argv) {
     for (const Mode& m : kModes) {
       if (arg == m.name) mode = &m;
     }
-    std::string* const value = arg == "--filter" ? &options.filter : arg == "--op" ? &options.op : arg == "--isa" ? &options.isa : nullptr;
+    std::string* const value = arg == "--filter" ? &options.filter
+                               : arg == "--op"   ? &options.op
+                               : arg == "--isa"  ? &options.isa
+                                                 : nullptr;
     if (mode) modes.push_back(mode);
     else if (value && i + 1 < argc) *value = argv[++i];
     else if (arg == "--quick") options.quick = true;
@@ -70,6 +74,7 @@ int main(int argc, char** argv) {
                 std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     std::fflush(stdout);
   }
-  std::printf("%lld passed, %lld failed\n", static_cast<long long>(report.passed()), static_cast<long long>(report.failed()));
+  std::printf("%lld passed, %lld failed\n", static_cast<long long>(report.passed()),
+              static_cast<long long>(report.failed()));
   return report.failed() == 0 ? 0 : 1;
 }

@@ -64,8 +64,8 @@ class Check {
     const double bound = 2e-5 * (largest + 1);
     for (size_t i = 0; i < expected.size() && wrong.empty(); i++) {
       if (std::fabs(expected[i] - found[i]) <= bound) continue;
-      wrong = "element " + std::to_string(i) + ": difference " + std::to_string(expected[i]) + ", found " + std::to_string(found[i]) +
-              ", bound " + std::to_string(bound);
+      wrong = "element " + std::to_string(i) + ": difference " + std::to_string(expected[i]) + ", found " +
+              std::to_string(found[i]) + ", bound " + std::to_string(bound);
     }
     report_.expect(wrong.empty(), "grad " + name + " of " + case_.name(), wrong);
   }
@@ -99,7 +99,8 @@ struct Output {
 struct Input {
   std::vector<float> values;
   Mat mat;
-  Input(int64_t rows, int64_t cols, uint64_t seed) : values(Random(seed).values(rows * cols, DType::bf16)), mat(values.data(), DType::f32, rows, cols) {}
+  Input(int64_t rows, int64_t cols, uint64_t seed)
+      : values(Random(seed).values(rows * cols, DType::bf16)), mat(values.data(), DType::f32, rows, cols) {}
 };
 
 void check_linear(const Case& c, Check& check) {
@@ -169,10 +170,16 @@ void check_swiglu(const Case& c, Check& check) {
 void check_attention(const Case& c, Check& check) {
   Memory& m = check.memory();
   Output o(m.mat("q").rows, m.mat("q").cols);
-  const AttentionShape shape{c.heads, c.kv_heads, c.head_dim, 1.f / std::sqrt(float(c.head_dim)), m.ints("q_offsets"), m.ints("kv_offsets"),
+  const AttentionShape shape{c.heads,
+                             c.kv_heads,
+                             c.head_dim,
+                             1.f / std::sqrt(float(c.head_dim)),
+                             m.ints("q_offsets"),
+                             m.ints("kv_offsets"),
                              int64_t(c.queries.size())};
   const auto forward = [&] {
-    check.ref().attention_fwd({.shape = shape, .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = o.mat, .lse = nullptr});
+    check.ref().attention_fwd(
+        {.shape = shape, .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = o.mat, .lse = nullptr});
     return o.dot(m.mat("d_o"));
   };
   check.compare("dq", m.mat("q"), forward);
@@ -184,7 +191,8 @@ void check_head(const Case&, Check& check) {
   Memory& m = check.memory();
   check.compare("dx", m.mat("x"), [&] {
     double loss = 0;
-    check.ref().head({.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss});
+    check.ref().head(
+        {.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss});
     return loss * 0.75;  // the loss_scale of the cases
   });
 }

@@ -60,8 +60,8 @@ void run_speed(const Options& o, Report& report) {
   using clock = std::chrono::steady_clock;
   const int threads = int(std::max(1u, std::thread::hardware_concurrency()));
   const auto sets = real_sets(o.isa);
-  std::printf("GFLOP/s (products) or GB/s (passes, of what is read and written), best run, %d threads\n%-15s %-5s %-26s", threads, "operation",
-              "act", "shape");
+  std::printf("GFLOP/s (products) or GB/s (passes, of what is read and written), best run, %d threads\n%-15s %-5s %-26s",
+              threads, "operation", "act", "shape");
   for (const auto* set : sets) std::printf(" %11s", set->name);
   std::printf("\n");
   for (const Case& c : speed_cases()) {
@@ -74,7 +74,9 @@ void run_speed(const Options& o, Report& report) {
     std::string shape = std::to_string(c.rows) + " x " + std::to_string(c.in);
     if (!op.counts_bytes) shape += " x " + std::to_string(c.features);
     if (c.rank) shape += " r " + std::to_string(c.rank);
-    if (c.heads > 1) shape = std::string(c.queries.empty() ? "2048" : "4 x 512") + ", " + std::to_string(c.heads) + " heads of " + std::to_string(c.head_dim);
+    if (c.heads > 1)
+      shape = std::string(c.queries.empty() ? "2048" : "4 x 512") + ", " + std::to_string(c.heads) + " heads of " +
+              std::to_string(c.head_dim);
     std::printf("%-15s %-5s %-26s", c.op.c_str(), dtype_name(c.act), shape.c_str());
     for (const auto* set : sets) {
       Runner runner(*set, threads);

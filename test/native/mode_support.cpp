@@ -30,7 +30,8 @@ void run_support(const Options&, Report& report) {
   const auto names = cpu_instruction_sets();
   const auto usable = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   const std::string chosen = cpu_default_instruction_set();
-  for (const cpu::InstructionSet* set : {&cpu::kScalarSet, &cpu::kAvx2Set, &cpu::kAvx512Set, &cpu::kAvx512Bf16Set, &cpu::kAmxSet}) {
+  for (const cpu::InstructionSet* set :
+       {&cpu::kScalarSet, &cpu::kAvx2Set, &cpu::kAvx512Set, &cpu::kAvx512Bf16Set, &cpu::kAmxSet}) {
     const std::string name = set->name;
     std::printf("%-11s compiled, %s, bf16 products by %s%s\n", set->name, usable(name) ? "usable" : "not on this machine",
                 set->kernels->gemm_bf16 ? "bf16 dot products" : "f32 products", name == chosen ? ", chosen" : "");
@@ -39,8 +40,10 @@ void run_support(const Options&, Report& report) {
       report.expect(cpu_default_instruction_set() == name, "support: LOWRANK_CPU=" + name, "is not followed");
       report.expect(make_cpu_backend(1, name)->name() == "cpu/" + name, "support: name of the backend " + name);
     } else {
-      report.expect(code_of([] { cpu_default_instruction_set(); }) == "E_CPU", "support: LOWRANK_CPU=" + name, "is no error, though not usable");
-      report.expect(code_of([&] { make_cpu_backend(1, name); }) == "E_CPU", "support: backend " + name, "is made, though not usable");
+      report.expect(code_of([] { cpu_default_instruction_set(); }) == "E_CPU", "support: LOWRANK_CPU=" + name,
+                    "is no error, though not usable");
+      report.expect(code_of([&] { make_cpu_backend(1, name); }) == "E_CPU", "support: backend " + name,
+                    "is made, though not usable");
     }
     // The table's name is what errors and reports show.
     report.expect(name == set->kernels->isa, "support: name of the kernels of " + name);
@@ -53,8 +56,8 @@ void run_support(const Options&, Report& report) {
     message = e.what();
     report.expect(e.code == "E_CPU" && e.where == "LOWRANK_CPU", "support: LOWRANK_CPU=sse9", "has another code or place");
   }
-  report.expect(message.find("sse9") != std::string::npos && message.find("scalar") != std::string::npos, "support: LOWRANK_CPU=sse9",
-                "the message names neither it nor the usable sets: " + message);
+  report.expect(message.find("sse9") != std::string::npos && message.find("scalar") != std::string::npos,
+                "support: LOWRANK_CPU=sse9", "the message names neither it nor the usable sets: " + message);
   setenv("LOWRANK_CPU", "", 1);
   report.expect(cpu_default_instruction_set() == chosen, "support: an empty LOWRANK_CPU");
   report.expect(usable("scalar"), "support: scalar is always usable");

@@ -21,7 +21,12 @@ std::vector<int32_t> offsets(const std::vector<int32_t>& lengths) {
 }
 
 AttentionShape shape(const Case& c, const Memory& m) {
-  return {c.heads, c.kv_heads, c.head_dim, 1.f / std::sqrt(float(c.head_dim)), m.ints("q_offsets"), m.ints("kv_offsets"),
+  return {c.heads,
+          c.kv_heads,
+          c.head_dim,
+          1.f / std::sqrt(float(c.head_dim)),
+          m.ints("q_offsets"),
+          m.ints("kv_offsets"),
           int64_t(c.queries.size())};
 }
 
@@ -44,7 +49,8 @@ void define_fwd(const Case& c, Slots& s) {
 }
 
 void call_fwd(const Case& c, Backend& b, Memory& m) {
-  b.attention_fwd({.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .lse = m.f32("lse")});
+  b.attention_fwd(
+      {.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .lse = m.f32("lse")});
 }
 
 // o and lse are those of the forward pass, o rounded to act.
@@ -74,8 +80,16 @@ void define_bwd(const Case& c, Slots& s) {
 }
 
 void call_bwd(const Case& c, Backend& b, Memory& m) {
-  b.attention_bwd({.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .d_o = m.mat("d_o"),
-                   .lse = m.f32("lse"), .dq = m.mat("dq"), .dk = m.mat("dk"), .dv = m.mat("dv")});
+  b.attention_bwd({.shape = shape(c, m),
+                   .q = m.mat("q"),
+                   .k = m.mat("k"),
+                   .v = m.mat("v"),
+                   .o = m.mat("o"),
+                   .d_o = m.mat("d_o"),
+                   .lse = m.f32("lse"),
+                   .dq = m.mat("dq"),
+                   .dk = m.mat("dk"),
+                   .dv = m.mat("dv")});
 }
 
 struct Sum {
@@ -141,7 +155,8 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
 // As above with p = exp(score - lse); p and ds are operands of the second products; the sums over queries go over the
 // heads of a group, too.
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
-  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v"), o = twin.mat("o"), d_o = twin.mat("d_o"), lse = twin.mat("lse");
+  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v"), o = twin.mat("o"), d_o = twin.mat("d_o"),
+            lse = twin.mat("lse");
   const AttentionShape s = shape(c, twin);
   const double operand = arithmetic.bf16_dots ? kBf16 : 0, scale = double(s.scale);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
@@ -157,17 +172,22 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t i = 0; i < n; i++) {
         const Sum delta = dot(d_o, row0 + i, q_col, o, row0 + i, q_col, dim);
         for (int64_t j = 0; j <= i; j++) {
-          const Sum score = dot(q, row0 + i, q_col, k, row0 + j, kv_col, dim), dp = dot(d_o, row0 + i, q_col, v, row0 + j, kv_col, dim);
+          const Sum score = dot(q, row0 + i, q_col, k, row0 + j, kv_col, dim),
+                    dp = dot(d_o, row0 + i, q_col, v, row0 + j, kv_col, dim);
           const double shift = double(lse.get(row0 + i, h)), p = std::exp(scale * score.value - shift);
           const double p_off = p * (std::expm1(score_error(score, scale, shift, dim)) + kExp) + 1.2e-38;
           const double ds = scale * p * std::fabs(dp.value - delta.value);
-          const double ds_off = scale * (p_off * std::fabs(dp.value - delta.value) +
-                                         p * (sum_error(dim) * (dp.terms + delta.terms) + 3 * kF32 * std::fabs(dp.value - delta.value)));
+          const double ds_off =
+              scale * (p_off * std::fabs(dp.value - delta.value) +
+                       p * (sum_error(dim) * (dp.terms + delta.terms) + 3 * kF32 * std::fabs(dp.value - delta.value)));
           for (int64_t d = 0; d < dim; d++) {
             const auto at = [&](int64_t row, int64_t col, int64_t width) { return size_t((row0 + row) * width + col + d); };
-            dq[at(i, q_col, q.cols)] += std::fabs(double(k.get(row0 + j, kv_col + d))) * (ds_off + ds * (operand + sum_keys));
-            dk[at(j, kv_col, k.cols)] += std::fabs(double(q.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
-            dv[at(j, kv_col, k.cols)] += std::fabs(double(d_o.get(row0 + i, q_col + d))) * (p_off + p * (operand + sum_queries));
+            dq[at(i, q_col, q.cols)] +=
+                std::fabs(double(k.get(row0 + j, kv_col + d))) * (ds_off + ds * (operand + sum_keys));
+            dk[at(j, kv_col, k.cols)] +=
+                std::fabs(double(q.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
+            dv[at(j, kv_col, k.cols)] +=
+                std::fabs(double(d_o.get(row0 + i, q_col + d))) * (p_off + p * (operand + sum_queries));
           }
         }
       }

@@ -14,15 +14,22 @@ constexpr float kLossScale = 0.75f;
 void define(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
-  s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, c.exact ? DType::bf16 : DType::f32)).offset = c.misalign;
+  s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, c.exact ? DType::bf16 : DType::f32)).offset =
+      c.misalign;
   std::vector<int32_t> labels;
-  for (int64_t n = 0; n < c.rows; n++) labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
+  for (int64_t n = 0; n < c.rows; n++)
+    labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
   s.ints("labels", labels);
   if (c.optional) s.output("dx", DType::f32, c.rows, c.in, c.ld_pad);
 }
 
 void call(const Case&, Backend& b, Memory& m) {
-  b.head({.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = kLossScale, .dx = m.mat("dx"), .loss_sum = &m.scalar});
+  b.head({.x = m.mat("x"),
+          .w = m.weight("w"),
+          .labels = m.ints("labels"),
+          .loss_scale = kLossScale,
+          .dx = m.mat("dx"),
+          .loss_sum = &m.scalar});
 }
 
 // Logits are off by their products' error and one rounding to act. The loss: by that of the label's logit and the mean of

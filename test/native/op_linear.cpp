@@ -15,7 +15,9 @@ using Values = std::vector<double>;
 DType weight_grid(const Case& c) { return c.exact ? DType::bf16 : DType::f32; }
 
 // The relative error that rounding a weight of this dtype to bf16 for dot products makes.
-double weight_error(const Case& c, const Arithmetic& a, DType t) { return a.bf16_dots && !c.exact && t != DType::bf16 ? kBf16 : 0; }
+double weight_error(const Case& c, const Arithmetic& a, DType t) {
+  return a.bf16_dots && !c.exact && t != DType::bf16 ? kBf16 : 0;
+}
 
 void define_common(const Case& c, Slots& s, Random& r) {
   Slot& w = s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, weight_grid(c)));
@@ -53,14 +55,20 @@ void define_fwd(const Case& c, Slots& s) {
 
 void call_fwd(const Case& c, Backend& b, Memory& m) {
   const Lora l = lora_of(c, m);
-  b.linear_fwd({.x = m.mat("x"), .w = m.weight("w"), .bias = m.f32("bias"), .lora = c.rank ? &l : nullptr, .u = m.mat("u"),
-                .y = m.mat("y"), .accumulate = c.accumulate});
+  b.linear_fwd({.x = m.mat("x"),
+                .w = m.weight("w"),
+                .bias = m.f32("bias"),
+                .lora = c.rank ? &l : nullptr,
+                .u = m.mat("u"),
+                .y = m.mat("y"),
+                .accumulate = c.accumulate});
 }
 
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
-  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight), scale = 1.5;
+  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight),
+               scale = 1.5;
   Values &y_bound = bounds.of["y"], &u_bound = bounds.of["u"];
   for (int64_t m = 0; m < c.rows; m++) {
     Values u_apart;  // how far two u, each rounded to act, may lie apart
@@ -79,7 +87,8 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       }
       if (c.bias) rest += std::fabs(double(twin.f32("bias")[o]));
       if (c.accumulate) rest += std::fabs(double(slots.find("y")->values[size_t(m * c.features + o)]));
-      y_bound.push_back(sum_error(c.in + c.rank) * (products + through_u + rest) + w_error * products + lora_error * through_u + u_error);
+      y_bound.push_back(sum_error(c.in + c.rank) * (products + through_u + rest) + w_error * products +
+                        lora_error * through_u + u_error);
     }
   }
 }
@@ -101,14 +110,20 @@ void define_bwd(const Case& c, Slots& s) {
 
 void call_bwd(const Case& c, Backend& b, Memory& m) {
   const Lora l = lora_of(c, m);
-  b.linear_bwd({.dy = m.mat("dy"), .x = m.mat("x"), .w = m.weight("w"), .lora = c.rank ? &l : nullptr, .u = m.mat("u"),
-                .dx = m.mat("dx"), .accumulate = c.accumulate});
+  b.linear_bwd({.dy = m.mat("dy"),
+                .x = m.mat("x"),
+                .w = m.weight("w"),
+                .lora = c.rank ? &l : nullptr,
+                .u = m.mat("u"),
+                .dx = m.mat("dx"),
+                .accumulate = c.accumulate});
 }
 
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat dy = twin.mat("dy"), x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
-  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight), scale = 1.5;
+  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight),
+               scale = 1.5;
   const double drop_scale = c.dropout.active() ? 1 / (1 - double(c.dropout.p)) : 1;
   Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart
   for (int64_t m = 0; m < c.rows; m++) {
@@ -135,7 +150,8 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));
         du_error += drop_scale * du_apart[at] * std::fabs(double(a.get(r, i)));
       }
-      double error = sum_error(c.features + c.rank) * (products + through_a + before) + w_error * products + lora_error * through_a + du_error;
+      double error = sum_error(c.features + c.rank) * (products + through_a + before) + w_error * products +
+                     lora_error * through_a + du_error;
       // With a mask between them, the two terms are stored (as dx and as act) before they are added.
       if (c.rank && c.dropout.active()) error += unit(c.out) * (products + before) + unit(c.act) * (through_a + du_error);
       dx_bound.push_back(error);
@@ -162,7 +178,9 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
 }
 
 double work_fwd(const Case& c) { return double(c.rows) * double(c.in * c.features + c.rank * (c.in + c.features)); }
-double work_bwd(const Case& c) { return double(c.rows) * double((c.optional ? c.in * c.features : 0) + 3 * c.rank * (c.in + c.features)); }
+double work_bwd(const Case& c) {
+  return double(c.rows) * double((c.optional ? c.in * c.features : 0) + 3 * c.rank * (c.in + c.features));
+}
 
 }  // namespace
 

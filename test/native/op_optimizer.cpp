@@ -21,8 +21,18 @@ void define_adamw(const Case& c, Slots& s) {
 }
 
 AdamWArgs arguments(const Case& c, const Memory& m) {
-  return {.p = m.f32("p"), .m = m.f32("m"), .v = m.f32("v"), .g = m.f32("g"), .n = c.in, .lr = 3e-3f, .beta1 = 0.9f, .beta2 = 0.999f,
-          .eps = 1e-8f, .weight_decay = 0.1f, .grad_scale = 0.5f, .step = c.step};
+  return {.p = m.f32("p"),
+          .m = m.f32("m"),
+          .v = m.f32("v"),
+          .g = m.f32("g"),
+          .n = c.in,
+          .lr = 3e-3f,
+          .beta1 = 0.9f,
+          .beta2 = 0.999f,
+          .eps = 1e-8f,
+          .weight_decay = 0.1f,
+          .grad_scale = 0.5f,
+          .step = c.step};
 }
 void call_adamw(const Case& c, Backend& b, Memory& m) { b.adamw(arguments(c, m)); }
 
@@ -32,7 +42,8 @@ void bound_adamw(const Case& c, const Arithmetic&, const Memory& twin, const Slo
   const AdamWArgs a = arguments(c, twin);
   const double c1 = 1 - std::pow(double(a.beta1), double(a.step)), c2 = 1 - std::pow(double(a.beta2), double(a.step));
   for (int64_t i = 0; i < c.in; i++) {
-    const double p0 = std::fabs(double(slots.find("p")->values[size_t(i)])), m0 = std::fabs(double(slots.find("m")->values[size_t(i)]));
+    const double p0 = std::fabs(double(slots.find("p")->values[size_t(i)])),
+                 m0 = std::fabs(double(slots.find("m")->values[size_t(i)]));
     const double g = std::fabs(double(a.g[i]) * double(a.grad_scale)), m = std::fabs(double(a.m[i])), v = double(a.v[i]);
     const double m_off = 2 * kF32 * (m0 + g), v_off = 4 * kF32 * v;
     const double factor = double(a.lr) / c1 / (std::sqrt(v / c2) + double(a.eps));
@@ -48,7 +59,9 @@ void define_sum(const Case& c, Slots& s) {
 }
 void call_sum(const Case& c, Backend& b, Memory& m) { m.scalar = b.sum_squares(m.f32("x"), c.in); }
 // Lanes are summed in f32 over 64 vectors and then among themselves, runs in double: no cancellation, a relative error.
-void bound_sum(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) { b.scalar = sum_error(64 + 4) * twin.scalar; }
+void bound_sum(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  b.scalar = sum_error(64 + 4) * twin.scalar;
+}
 
 double work_adamw(const Case& c) { return double(c.in) * 28; }
 double work_sum(const Case& c) { return double(c.in) * 4; }

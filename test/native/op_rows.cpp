@@ -37,8 +37,12 @@ void define_embedding(const Case& c, Slots& s) {
   s.ints("ids", indices(r, c.rows, c.features));
   s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
 }
-void call_embedding(const Case&, Backend& b, Memory& m) { b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x")}); }
-void bound_embedding(const Case& c, const Arithmetic&, const Memory&, const Slots&, Bounds& b) { b.of["x"] = exactly(c, c.in); }
+void call_embedding(const Case&, Backend& b, Memory& m) {
+  b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x")});
+}
+void bound_embedding(const Case& c, const Arithmetic&, const Memory&, const Slots&, Bounds& b) {
+  b.of["x"] = exactly(c, c.in);
+}
 
 void define_norm_fwd(const Case& c, Slots& s) {
   Random r(c.seed);
@@ -50,7 +54,8 @@ void define_norm_fwd(const Case& c, Slots& s) {
   s.output("saved", c.act, c.rows, c.in, c.ld_pad).rounded = true;
 }
 void call_norm_fwd(const Case&, Backend& b, Memory& m) {
-  b.norm_fwd({.x = m.mat("x"), .w = m.f32("w"), .eps = 1e-5f, .h = m.mat("h"), .rstd = m.f32("rstd"), .saved = m.mat("saved")});
+  b.norm_fwd(
+      {.x = m.mat("x"), .w = m.f32("w"), .eps = 1e-5f, .h = m.mat("h"), .rstd = m.f32("rstd"), .saved = m.mat("saved")});
 }
 // The sum of squares has no cancellation: its relative error is that of a sum, and the root halves it.
 void bound_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
@@ -97,7 +102,8 @@ void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const 
     double mean = 0;  // of the magnitudes
     for (int64_t i = 0; i < c.in; i++) mean += magnitude(dh, m, i) * magnitude(w, 0, i) * magnitude(x, m, i) / double(c.in);
     for (int64_t i = 0; i < c.in; i++) {
-      const double direct = s * magnitude(dh, m, i) * magnitude(w, 0, i), through_rstd = s * s * s * magnitude(x, m, i) * mean;
+      const double direct = s * magnitude(dh, m, i) * magnitude(w, 0, i),
+                   through_rstd = s * s * s * magnitude(x, m, i) * mean;
       const double before = std::fabs(double(slots.find("dx")->values[size_t(m * c.in + i)]));
       b.of["dx"].push_back(4 * kF32 * direct + (sum_error(c.in) + 6 * kF32) * through_rstd + 2 * kF32 * before);
     }
@@ -121,8 +127,13 @@ void define_rope(const Case& c, Slots& s) {
   s.vector("sin", sin);
 }
 void call_rope(const Case& c, Backend& b, Memory& m) {
-  b.rope({.x = m.mat("x"), .positions = m.ints("positions"), .cos = m.f32("cos"), .sin = m.f32("sin"), .heads = c.heads,
-          .head_dim = c.head_dim, .inverse = c.inverse});
+  b.rope({.x = m.mat("x"),
+          .positions = m.ints("positions"),
+          .cos = m.f32("cos"),
+          .sin = m.f32("sin"),
+          .heads = c.heads,
+          .head_dim = c.head_dim,
+          .inverse = c.inverse});
 }
 // Two products and their difference.
 void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
@@ -145,7 +156,9 @@ void define_swiglu_fwd(const Case& c, Slots& s) {
   define_swiglu(c, s, r);
   s.output("a", c.act, c.rows, c.in, c.ld_pad);
 }
-void call_swiglu_fwd(const Case&, Backend& b, Memory& m) { b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a")}); }
+void call_swiglu_fwd(const Case&, Backend& b, Memory& m) {
+  b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a")});
+}
 // 1 / (1 + e^-g): the exponential, a sum and a quotient; then two products.
 constexpr double kSigmoid = kExp + 2 * kF32;
 // Where e^-g overflows f32, the sigmoid is zero: it misses at most e^-88.72.
@@ -177,7 +190,8 @@ void bound_swiglu_bwd(const Case& c, const Arithmetic&, const Memory& twin, cons
     const double x = double(g.get(m, i)), s = 1 / (1 + std::exp(-x)), silu = std::fabs(x) * s;
     const double s_error = kSigmoid * s, rest_error = s_error + kF32 * (1 - s);
     const double derivative = s_error + silu * ((kSigmoid + 2 * kF32) * (1 - s) + rest_error) + kF32 * (s + silu);
-    return magnitude(da, m, i) * magnitude(u, m, i) * (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x)));
+    return magnitude(da, m, i) * magnitude(u, m, i) *
+           (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x)));
   });
   b.of["du"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
     return (kSigmoid + 2 * kF32) * magnitude(du, m, i) + kLostSigmoid * magnitude(da, m, i) * magnitude(g, m, i);

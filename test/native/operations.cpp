@@ -8,7 +8,8 @@ namespace lowrank::test {
 const std::vector<Operation>& operations() {
   static const std::vector<Operation> table = [] {
     std::vector<Operation> all;
-    for (const auto* part : {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kOptimizerOperations}) {
+    for (const auto* part :
+         {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kOptimizerOperations}) {
       all.insert(all.end(), part->begin(), part->end());
     }
     return all;

@@ -38,6 +38,7 @@ const Operation& operation(const std::string& name);
 OpLimits limits_of(const Case&);
 
 // The parts of the table, in a file each.
-extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations, kOptimizerOperations;
+extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations,
+    kOptimizerOperations;
 
 }  // namespace lowrank::test

@@ -24,9 +24,13 @@ class Random {
   float symmetric() { return float(2 * uniform() - 1); }  // in [-1, 1)
 
   template <class T>
-  T pick(std::initializer_list<T> list) { return list.begin()[below(int64_t(list.size()))]; }
+  T pick(std::initializer_list<T> list) {
+    return list.begin()[below(int64_t(list.size()))];
+  }
   template <class T>
-  const T& pick(const std::vector<T>& list) { return list[size_t(below(int64_t(list.size())))]; }
+  const T& pick(const std::vector<T>& list) {
+    return list[size_t(below(int64_t(list.size())))];
+  }
 
   // n values in [-size, size), each one that dtype `grid` holds exactly.
   std::vector<float> values(int64_t n, DType grid, float size = 1) {

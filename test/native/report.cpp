@@ -33,7 +33,8 @@ void for_outputs(const Slots& slots, const Memory& twin, const Memory& tested, c
     if (s.role == Role::input) continue;
     const Mat e = twin.mat(s.name), t = tested.mat(s.name);
     const auto it = bounds.of.find(s.name);
-    check(it != bounds.of.end() && int64_t(it->second.size()) == s.rows * s.cols, "a bound for every output", s.name.c_str());
+    check(it != bounds.of.end() && int64_t(it->second.size()) == s.rows * s.cols, "a bound for every output",
+          s.name.c_str());
     for (int64_t r = 0; r < s.rows; r++) {
       for (int64_t c = 0; c < s.cols; c++) {
         const double bound = it->second[size_t(r * s.cols + c)], expected = double(e.get(r, c)), found = double(t.get(r, c));
@@ -49,14 +50,15 @@ void for_outputs(const Slots& slots, const Memory& twin, const Memory& tested, c
 std::string compare(const Slots& slots, const Memory& twin, const Memory& tested, const Bounds& bounds) {
   std::string first;
   int64_t wrong = 0, all = 0;
-  for_outputs(slots, twin, tested, bounds, [&](const std::string& name, int64_t r, int64_t c, double expected, double found, double allowed) {
-    all++;
-    // Written so that NaN is wrong.
-    const bool right = allowed < 0 ? found == expected : std::fabs(found - expected) <= allowed;
-    if (right || wrong++ > 0) return;
-    first = name + "[" + std::to_string(r) + "," + std::to_string(c) + "]: expected " + text(expected) + ", found " + text(found) +
-            ", bound " + (allowed < 0 ? "exact" : text(allowed));
-  });
+  for_outputs(slots, twin, tested, bounds,
+              [&](const std::string& name, int64_t r, int64_t c, double expected, double found, double allowed) {
+                all++;
+                // Written so that NaN is wrong.
+                const bool right = allowed < 0 ? found == expected : std::fabs(found - expected) <= allowed;
+                if (right || wrong++ > 0) return;
+                first = name + "[" + std::to_string(r) + "," + std::to_string(c) + "]: expected " + text(expected) +
+                        ", found " + text(found) + ", bound " + (allowed < 0 ? "exact" : text(allowed));
+              });
   if (wrong == 0) {
     const std::string damage = tested.damage();
     return damage.empty() ? "" : damage;
@@ -66,9 +68,10 @@ std::string compare(const Slots& slots, const Memory& twin, const Memory& tested
 
 double worst_ratio(const Slots& slots, const Memory& twin, const Memory& tested, const Bounds& bounds) {
   double worst = 0;
-  for_outputs(slots, twin, tested, bounds, [&](const std::string&, int64_t, int64_t, double expected, double found, double allowed) {
-    if (allowed > 0) worst = std::max(worst, std::fabs(found - expected) / allowed);
-  });
+  for_outputs(slots, twin, tested, bounds,
+              [&](const std::string&, int64_t, int64_t, double expected, double found, double allowed) {
+                if (allowed > 0) worst = std::max(worst, std::fabs(found - expected) / allowed);
+              });
   return worst;
 }
 

@@ -11,7 +11,9 @@ class Report {
   void pass() { passed_++; }
   void fail(const std::string& label, const std::string& message);
   // A check without a case table behind it.
-  void expect(bool ok, const std::string& label, const std::string& message = "does not hold") { ok ? pass() : fail(label, message); }
+  void expect(bool ok, const std::string& label, const std::string& message = "does not hold") {
+    ok ? pass() : fail(label, message);
+  }
 
   int64_t passed() const { return passed_; }
   int64_t failed() const { return failed_; }
@@ -20,7 +22,8 @@ class Report {
   int64_t passed_ = 0, failed_ = 0;
 };
 
-// Compares the outputs of a run with the twin's; says in words what is wrong first, and how many elements are. Empty: nothing.
+// Compares the outputs of a run with the twin's; says in words what is wrong first, and how many elements are. Empty:
+// nothing.
 std::string compare(const Slots&, const Memory& twin, const Memory& tested, const Bounds&);
 
 // |error| / allowed error of the worst element, for judging how sharp the bounds are.

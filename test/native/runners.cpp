@@ -13,7 +13,9 @@ std::vector<const cpu::InstructionSet*> named(std::vector<const cpu::Instruction
 
 }  // namespace
 
-std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter) { return named(cpu::usable_instruction_sets(), filter); }
+std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter) {
+  return named(cpu::usable_instruction_sets(), filter);
+}
 
 std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter) {
   namespace emulated = cpu::emulated;

@@ -19,7 +19,9 @@ class Runner {
 
   const cpu::InstructionSet& isa() const { return isa_; }
   int threads() const { return threads_; }
-  std::string label() const { return std::string(isa_.name) + ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads"); }
+  std::string label() const {
+    return std::string(isa_.name) + ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
+  }
   bool bf16_dots(DType act) const { return act == DType::bf16 && isa_.kernels->gemm_bf16; }
 
   // The backend with a workspace that just suffices for these bounds. It is full of NaN where `fresh`; otherwise it holds

@@ -30,7 +30,8 @@ Slot& Slots::output(const std::string& name, DType t, int64_t rows, int64_t cols
   return add({.name = name, .role = Role::output, .dtype = t, .rows = rows, .cols = cols, .ld = cols + ld_pad});
 }
 
-Slot& Slots::in_place(const std::string& name, DType t, int64_t rows, int64_t cols, std::vector<float> values, int64_t ld_pad) {
+Slot& Slots::in_place(const std::string& name, DType t, int64_t rows, int64_t cols, std::vector<float> values,
+                      int64_t ld_pad) {
   Slot& s = input(name, t, rows, cols, std::move(values), ld_pad);
   s.role = Role::in_place;
   return s;

@@ -51,7 +51,7 @@ class Memory {
   float* f32(const std::string& name) const { return static_cast<float*>(mat(name).data); }
   const int32_t* ints(const std::string& name) const { return static_cast<const int32_t*>(mat(name).data); }
 
-  void reset();               // initial values again
+  void reset();                // initial values again
   std::string damage() const;  // the first overwritten guard, in words
   double scalar = 0.5;         // the loss sum, which is added to, or a result that is a number
 

@@ -25,7 +25,9 @@ ModelConfig rope_config(RopeScaling scaling) {
 }
 
 // The angle of a pair at position 1, from its cosine and sine.
-double frequency(const RopeTable& t, int64_t pair) { return std::atan2(double(t.sin()[32 + pair]), double(t.cos()[32 + pair])); }
+double frequency(const RopeTable& t, int64_t pair) {
+  return std::atan2(double(t.sin()[32 + pair]), double(t.cos()[32 + pair]));
+}
 double plain(int64_t pair, double base = 10000) { return std::pow(base, -2 * double(pair) / 64); }
 bool close(double a, double b) { return std::fabs(a - b) <= 2e-7 * std::fabs(b) + 1e-12; }
 
@@ -39,7 +41,8 @@ void test_rope_table(Report& report) {
     for (int64_t i = 0; i < 32; i++) {
       // The angle is rounded to f32, as transformers does.
       const double angle = double(float(p) * float(plain(i)));
-      ok = ok && std::fabs(double(table.cos()[p * 32 + i]) - std::cos(angle)) < 1e-7 && std::fabs(double(table.sin()[p * 32 + i]) - std::sin(angle)) < 1e-7;
+      ok = ok && std::fabs(double(table.cos()[p * 32 + i]) - std::cos(angle)) < 1e-7 &&
+           std::fabs(double(table.sin()[p * 32 + i]) - std::sin(angle)) < 1e-7;
     }
   }
   report.expect(ok, "unit: rope table");
@@ -83,7 +86,8 @@ std::vector<int64_t> draw(const std::vector<float>& logits, const Sampling& s, i
 
 // Pearson's statistic of counts against probabilities; categories without probability must be empty.
 double chi_square(const std::vector<int64_t>& counts, std::vector<double> p) {
-  const double total = std::accumulate(p.begin(), p.end(), 0.0), n = double(std::accumulate(counts.begin(), counts.end(), int64_t(0)));
+  const double total = std::accumulate(p.begin(), p.end(), 0.0),
+               n = double(std::accumulate(counts.begin(), counts.end(), int64_t(0)));
   double statistic = 0;
   for (size_t i = 0; i < p.size(); i++) {
     const double expected = n * p[i] / total, difference = double(counts[i]) - expected;
@@ -106,7 +110,8 @@ void test_sampling(Report& report) {
   report.expect(draw(logits, {.temperature = 0, .seed = 1}, 5)[1] == 5, "unit: greedy takes the likeliest");
   report.expect(sample(std::vector<float>{1, 4, 4, 2}.data(), 4, {}, 0) == 1, "unit: greedy takes the first of equals");
   report.expect(draw(logits, {.temperature = 5, .top_k = 1, .seed = 1}, 100)[1] == 100, "unit: top-k of 1 is greedy");
-  report.expect(draw(logits, {.temperature = 1, .top_p = 1e-6f, .seed = 1}, 100)[1] == 100, "unit: the nucleus is never empty");
+  report.expect(draw(logits, {.temperature = 1, .top_p = 1e-6f, .seed = 1}, 100)[1] == 100,
+                "unit: the nucleus is never empty");
 
   const auto distribution = [&](const char* what, const Sampling& s, const std::vector<double>& expected) {
     const double statistic = chi_square(draw(logits, s, kDraws), expected);
@@ -140,7 +145,8 @@ void test_sampling(Report& report) {
 
   const float inf = std::numeric_limits<float>::infinity();
   const auto masked = draw({-inf, 0, -inf, 0}, {.temperature = 1, .seed = 11}, 1000);
-  report.expect(masked[0] == 0 && masked[2] == 0 && masked[1] > 300 && masked[3] > 300, "unit: impossible tokens are never drawn");
+  report.expect(masked[0] == 0 && masked[2] == 0 && masked[1] > 300 && masked[3] > 300,
+                "unit: impossible tokens are never drawn");
 
   std::string code;
   try {
@@ -168,9 +174,11 @@ void test_sampling(Report& report) {
     while (sum < double(top_p) * total) sum += std::exp(double(many[order[nucleus++]]));
     size_t furthest = 0;
     for (uint64_t i = 0; i < 300; i++) {
-      furthest = std::max(furthest, rank[size_t(sample(many.data(), int64_t(kVocab), {.temperature = 1, .top_p = top_p, .seed = 12}, i))]);
+      furthest = std::max(
+          furthest, rank[size_t(sample(many.data(), int64_t(kVocab), {.temperature = 1, .top_p = top_p, .seed = 12}, i))]);
     }
-    report.expect(furthest < nucleus + 1 && furthest > nucleus / 2, "unit: nucleus of a large vocabulary, top-p " + std::to_string(top_p),
+    report.expect(furthest < nucleus + 1 && furthest > nucleus / 2,
+                  "unit: nucleus of a large vocabulary, top-p " + std::to_string(top_p),
                   "rank " + std::to_string(furthest) + " of " + std::to_string(nucleus));
   }
 }

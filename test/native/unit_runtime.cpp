@@ -41,7 +41,8 @@ void test_thread_pool(Report& report) {
 
     // Results are visible to the caller, and those of one loop to the next.
     std::vector<int64_t> values(1000);
-    for (int64_t step = 0; step < 20; step++) pool.run(1000, [&](int64_t task, int) { values[size_t(999 - task)] += task + step; });
+    for (int64_t step = 0; step < 20; step++)
+      pool.run(1000, [&](int64_t task, int) { values[size_t(999 - task)] += task + step; });
     int64_t sum = 0;
     for (const int64_t v : values) sum += v;
     report.expect(sum == 20 * 999 * 500 + 1000 * 190, label + " makes results visible", std::to_string(sum));
@@ -52,7 +53,8 @@ void test_arena(Report& report) {
   Arena arena;
   const int64_t a = arena.reserve("first", 1), b = arena.reserve("second", 100), c = arena.reserve("first", 64);
   report.expect(a == 0 && b == 64 && c == 192, "unit: arena offsets are multiples of 64");
-  report.expect(arena.items().size() == 2 && arena.items()[0].name == "first" && arena.items()[0].bytes == 128 && arena.items()[1].bytes == 128,
+  report.expect(arena.items().size() == 2 && arena.items()[0].name == "first" && arena.items()[0].bytes == 128 &&
+                    arena.items()[1].bytes == 128,
                 "unit: arena adds up what has one name");
   report.expect(arena.total_bytes() == 256, "unit: arena's total is the sum of its items");
   arena.commit();
