@@ -72,7 +72,10 @@ export interface EngineOptions {
   precision: "fp32" | "bf16";
   /** Worker threads, at least 1. */
   threads: number;
-  /** Most tokens of one micro-batch (training, evaluation) or of one prompt piece (generation). */
+  /**
+   * Tokens of the largest usual micro-batch or prompt. It bounds the memory, not the batch: sequences beyond it go through
+   * the model piece by piece, with the same result.
+   */
   maxTokens: number;
   /** Longest sequence; for generation the most tokens held in the key/value cache. */
   maxSequence: number;

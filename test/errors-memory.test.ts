@@ -77,26 +77,19 @@ describe("what would fit", () => {
   const settings: Settings = {
     precision: "fp32",
     batchSize: 8,
-    evalBatchSize: 8,
     accumulation: 2,
     sequence: 512,
     rank: 16,
   };
   /** A made-up need, in the settings' units. */
-  const need = (s: Settings) =>
-    (s.precision === "fp32" ? 4 : 2) * (Math.max(s.batchSize, s.evalBatchSize) * s.sequence + 64 * s.rank);
+  const need = (s: Settings) => (s.precision === "fp32" ? 4 : 2) * (s.batchSize * s.sequence + 64 * s.rank);
 
   test("each way in which one setting is enough, and no further than it must", () => {
     expect(proposals(settings, false, (s) => need(s) <= 12_500)).toEqual([
-      "--per_device_train_batch_size 4 --gradient_accumulation_steps 4 --per_device_eval_batch_size 4",
+      "--per_device_train_batch_size 4 --gradient_accumulation_steps 4",
       "--max_seq_length 256",
       "--precision bf16",
     ]);
-  });
-
-  test("the evaluation's batch alone, where it is the larger", () => {
-    const small = { ...settings, batchSize: 2, rank: 1 };
-    expect(proposals(small, false, (s) => need(s) <= 5_000)[0]).toBe("--per_device_eval_batch_size 2");
   });
 
   test("the rank, if it is the user's to choose", () => {
@@ -107,7 +100,7 @@ describe("what would fit", () => {
 
   test("several settings together, where none is enough alone", () => {
     expect(proposals({ ...settings, rank: 1 }, false, (s) => need(s) <= 400)).toEqual([
-      "--precision bf16 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --per_device_eval_batch_size 1 --max_seq_length 128",
+      "--precision bf16 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_seq_length 128",
     ]);
   });
 

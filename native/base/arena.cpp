@@ -2,12 +2,13 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 
 namespace lowrank {
 
 namespace {
-constexpr int64_t kAlign = 64;           // a cache line, a zmm register, an AMX tile row
 constexpr int64_t kHugePage = 2 << 20;
 }  // namespace
 
@@ -17,7 +18,7 @@ Arena::~Arena() {
 
 int64_t Arena::reserve(const std::string& item, int64_t bytes) {
   check(base_ == nullptr && bytes >= 0, "reserve after commit or of a negative size", "Arena");
-  const int64_t offset = total_, size = (bytes + kAlign - 1) / kAlign * kAlign;
+  const int64_t offset = total_, size = aligned(bytes);
   total_ += size;
   for (auto& i : items_) {
     if (i.name != item) continue;
@@ -29,7 +30,7 @@ int64_t Arena::reserve(const std::string& item, int64_t bytes) {
 }
 
 void Arena::commit() {
-  if (total_ == 0) total_ = kAlign;
+  total_ = std::max<int64_t>(total_, 1);
   total_ = (total_ + kHugePage - 1) / kHugePage * kHugePage;
   void* p = mmap(nullptr, size_t(total_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) {

@@ -18,6 +18,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
+  static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }  // a cache line, a zmm register, an AMX tile row
+
   // Reserves bytes under an item's name; the offset is a multiple of 64. Before commit() only.
   int64_t reserve(const std::string& item, int64_t bytes);
 

@@ -83,7 +83,7 @@ class Engine {
 
   AttentionShape attention_shape(const Tokens&) const;
   void check_batch(const Batch&) const;
-  std::vector<Tokens> pieces(const Batch&);  // Error E_BATCH; they point into the batch and into this engine
+  std::vector<Tokens> pieces(const Batch&, int64_t most_tokens);  // Error E_BATCH; they point into the batch and into this engine
   void forward(const Tokens&, Mode);
   void backward(const Tokens&);
   void block_forward(int64_t layer, const Tokens&, Mode);

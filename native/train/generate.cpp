@@ -12,7 +12,7 @@ int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Samplin
   sampling_ = sampling;
   const int64_t n = int64_t(prompt.size());
   int32_t token = 0;
-  const int64_t piece = options_.piece_tokens();
+  const int64_t piece = options_.evaluation_tokens();
   for (int64_t done = 0; done < n; done += piece) token = next_token(prompt.data() + done, std::min(piece, n - done));
   return token;
 }
@@ -37,6 +37,7 @@ int32_t Engine::next_token(const int32_t* ids, int64_t n) {
   for (int64_t i = 0; i < n; i++) positions_[size_t(i)] = int32_t(cached_ + i);
   q_offsets_[1] = int32_t(n);
   kv_offsets_[1] = int32_t(cached_ + n);
+  layout_->place_evaluation(n);
   rope_.use_length(cached_ + n);
   forward({ids, nullptr, positions_.data(), q_offsets_, kv_offsets_, n, 1}, Mode::generate);
   cached_ += n;

@@ -1,12 +1,13 @@
 #include "train/layout.h"
 
 #include <algorithm>
+#include <span>
 
 namespace lowrank {
 
 OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec, const EngineOptions& o) {
   OpLimits limits;
-  limits.tokens = o.piece_tokens();
+  limits.tokens = std::max(o.piece_tokens(), o.evaluation_tokens());
   limits.kv_tokens = std::max(limits.tokens, o.max_sequence);
   limits.max_sequence = o.max_sequence;
   limits.features = std::max({c.dim, c.mlp_dim, c.heads * c.head_dim});
@@ -23,63 +24,87 @@ OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const Ad
 }
 
 Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec,
-               const EngineOptions& o, const Backend& backend) {
-  const int64_t m = o.piece_tokens(), act = dtype_bytes(o.act), f32 = 4;
-  const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
-
+               const EngineOptions& o, const Backend& backend)
+    : config_(c), options_(o), rank_(adapters.rank()) {
+  const int64_t kv_dim = c.kv_heads * c.head_dim, act = dtype_bytes(o.act), f32 = 4;
   parameters = arena.reserve("adapters", adapters.elements() * f32);
   if (o.training) {
     gradients = arena.reserve("gradients", adapters.elements() * f32);
     adam_m = arena.reserve("optimizer", adapters.elements() * f32);
     adam_v = arena.reserve("optimizer", adapters.elements() * f32);
   }
-
-  const std::string kept = "activations", buffers = "buffers";
-  residual = arena.reserve(buffers, m * c.dim * f32);
-  h = arena.reserve(buffers, m * c.dim * act);
-  a = arena.reserve(buffers, m * c.mlp_dim * act);
-  shared_layers = o.training ? std::min(o.checkpointed_blocks, c.layers) : c.layers;
-  for (int64_t l = 0; o.training && l < shared_layers; l++) block_inputs.push_back(arena.reserve(kept, m * c.dim * f32));
-  blocks.resize(slot(c.layers - 1) + 1);
-  for (BlockOffsets& b : blocks) {
-    b.x = arena.reserve(kept, m * c.dim * act);
-    b.attention_rstd = arena.reserve(kept, m * f32);
-    b.q = arena.reserve(kept, m * q_dim * act);
-    b.k = arena.reserve(kept, m * kv_dim * act);
-    b.v = arena.reserve(kept, m * kv_dim * act);
-    b.o = arena.reserve(kept, m * q_dim * act);
-    b.lse = arena.reserve(kept, m * c.heads * f32);
-    b.x_mid = arena.reserve(kept, m * c.dim * act);
-    b.mlp_rstd = arena.reserve(kept, m * f32);
-    b.g = arena.reserve(kept, m * c.mlp_dim * act);
-    b.u = arena.reserve(kept, m * c.mlp_dim * act);
-    for (int s = 0; s < kSites; s++) b.lora_u[s] = -1;
-  }
-  for (const AdapterSite& site : adapters.sites()) {
-    int64_t& offset = blocks[slot(site.layer)].lora_u[int(site.site)];
-    if (offset < 0) offset = arena.reserve(kept, m * adapters.rank() * act);
-  }
-
-  head_x = arena.reserve(buffers, m * c.dim * f32);
-  head_h = arena.reserve(buffers, m * c.dim * act);
-  head_saved = arena.reserve(buffers, m * c.dim * act);
-  head_rstd = arena.reserve(buffers, m * f32);
-  if (o.training) {
-    head_dh = arena.reserve(buffers, m * c.dim * f32);
-    d_residual = arena.reserve(buffers, m * c.dim * f32);
-    dy = arena.reserve(buffers, m * c.dim * act);
-    dh = arena.reserve(buffers, m * c.dim * f32);
-    da = arena.reserve(buffers, m * c.mlp_dim * act);
-    d_o = arena.reserve(buffers, m * q_dim * act);
-    dq = arena.reserve(buffers, m * q_dim * act);
-    dk = arena.reserve(buffers, m * kv_dim * act);
-    dv = arena.reserve(buffers, m * kv_dim * act);
-  }
-
   cache_k = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
   cache_v = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
-
   workspace = arena.reserve("workspace", backend.workspace_bytes(op_limits(c, adapters, spec, o)));
+
+  shared_layers = o.training ? std::min(o.checkpointed_blocks, c.layers) : c.layers;
+  blocks.resize(slot(c.layers - 1) + 1);
+  block_inputs.resize(o.training ? size_t(shared_layers) : 0);
+  for (BlockOffsets& b : blocks) std::fill(std::begin(b.lora_u), std::end(b.lora_u), -1);
+  for (const AdapterSite& site : adapters.sites()) {
+    int64_t& offset = blocks[slot(site.layer)].lora_u[int(site.site)];
+    if (offset == -1) lora_slots_.emplace_back(slot(site.layer), int(site.site));
+    offset = 0;
+  }
+  tokens_begin_ = arena.total_bytes();
+  place(o.piece_tokens(), [&](const char* item, int64_t bytes) { return arena.reserve(item, bytes); });
+  place_evaluation(o.evaluation_tokens());
+  arena.reserve("buffers", std::max<int64_t>(0, end_ - arena.total_bytes()));
+}
+
+void Layout::place(int64_t tokens, bool keep) {
+  keep_ = keep;
+  end_ = tokens_begin_;
+  place(tokens, [&](const char*, int64_t bytes) {
+    const int64_t at = end_;
+    end_ += Arena::aligned(bytes);
+    return at;
+  });
+}
+
+void Layout::place(int64_t m, const Take& take) {
+  const ModelConfig& c = config_;
+  const int64_t q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim, act = dtype_bytes(options_.act), f32 = 4;
+  const char *kept = "activations", *buffers = "buffers";
+  const int64_t shared_u = keep_ ? 0 : take(kept, m * rank_ * act);  // used up within its own linear
+  residual = take(buffers, m * c.dim * f32);
+  h = take(buffers, m * c.dim * act);
+  a = take(buffers, m * c.mlp_dim * act);
+  if (keep_) {
+    for (int64_t& input : block_inputs) input = take(kept, m * c.dim * f32);
+  }
+  for (BlockOffsets& b : std::span(blocks).first(keep_ ? blocks.size() : 1)) {
+    b.x = take(kept, m * c.dim * act);
+    b.attention_rstd = take(kept, m * f32);
+    b.q = take(kept, m * q_dim * act);
+    b.k = take(kept, m * kv_dim * act);
+    b.v = take(kept, m * kv_dim * act);
+    b.o = take(kept, m * q_dim * act);
+    b.lse = take(kept, m * c.heads * f32);
+    b.x_mid = take(kept, m * c.dim * act);
+    b.mlp_rstd = take(kept, m * f32);
+    b.g = take(kept, m * c.mlp_dim * act);
+    b.u = take(kept, m * c.mlp_dim * act);
+  }
+  for (const auto& [block, site] : lora_slots_) {
+    if (keep_) blocks[block].lora_u[site] = take(kept, m * rank_ * act);
+    else blocks[0].lora_u[site] = shared_u;
+  }
+
+  head_x = take(buffers, m * c.dim * f32);
+  head_h = take(buffers, m * c.dim * act);
+  head_saved = take(buffers, m * c.dim * act);
+  head_rstd = take(buffers, m * f32);
+  if (!options_.training || !keep_) return;
+  head_dh = take(buffers, m * c.dim * f32);
+  d_residual = take(buffers, m * c.dim * f32);
+  dy = take(buffers, m * c.dim * act);
+  dh = take(buffers, m * c.dim * f32);
+  da = take(buffers, m * c.mlp_dim * act);
+  d_o = take(buffers, m * q_dim * act);
+  dq = take(buffers, m * q_dim * act);
+  dk = take(buffers, m * kv_dim * act);
+  dv = take(buffers, m * kv_dim * act);
 }
 
 }  // namespace lowrank

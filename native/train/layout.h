@@ -1,6 +1,7 @@
 // The memory plan: every buffer of an engine, placed in one arena before anything is allocated.
 #pragma once
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "base/arena.h"
@@ -18,6 +19,8 @@ struct EngineOptions {
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
   bool training = false;
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
+  // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.
+  int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }
   // Gradient checkpointing (Chen et al., 2016): so many of the lowest blocks keep their input only and are computed again
   // in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;
@@ -32,9 +35,17 @@ struct BlockOffsets {
   int64_t lora_u[kSites];      // (M, R) act where the linear has an adapter
 };
 
+// Offsets of everything. What is kept from one piece to the next lies first and stays; the rest follows and is placed anew
+// for the number of tokens of each piece, so that short pieces touch little memory.
 struct Layout {
   // adapters: flat buffers of AdapterLayout
   int64_t parameters = 0, gradients = 0, adam_m = 0, adam_v = 0;
+  // generation
+  int64_t cache_k = 0, cache_v = 0;  // (L, S, G*D) act
+  // operations' scratch
+  int64_t workspace = 0;
+
+  // Of M tokens, see place():
   // forward
   int64_t residual = 0;        // (M, C) f32, the running residual stream
   int64_t h = 0;               // (M, C) act, a norm's output
@@ -49,18 +60,28 @@ struct Layout {
   int64_t dh = 0;              // (M, C) f32: gradient of a norm's output
   int64_t da = 0;              // (M, F) act
   int64_t d_o = 0, dq = 0, dk = 0, dv = 0;
-  // generation
-  int64_t cache_k = 0, cache_v = 0;  // (L, S, G*D) act
-  // operations' scratch
-  int64_t workspace = 0;
 
   const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
-  int64_t shared_layers = 0;  // the lowest layers share blocks[0]
+  int64_t shared_layers = 0;  // in training the lowest layers share blocks[0]
 
   Layout(Arena&, const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&, const Backend&);
 
+  void place_training(int64_t tokens) { place(tokens, true); }     // at most piece_tokens()
+  void place_evaluation(int64_t tokens) { place(tokens, false); }  // at most evaluation_tokens(); all layers share blocks[0]
+
  private:
+  using Take = std::function<int64_t(const char* item, int64_t bytes)>;  // returns the offset
+  void place(int64_t tokens, bool keep);
+  void place(int64_t tokens, const Take& take);
+
+  ModelConfig config_;
+  EngineOptions options_;
+  std::vector<std::pair<size_t, int>> lora_slots_;  // block and site of each buffer of adapters' activations
+  int64_t rank_ = 0, tokens_begin_ = 0, end_ = 0;
+  bool keep_ = true;  // what the backward pass needs of each block
+
   size_t slot(int64_t layer) const {
+    if (!keep_) return 0;
     return shared_layers == 0 ? size_t(layer) : size_t(std::max<int64_t>(layer - shared_layers + 1, 0));
   }
 };

@@ -10,9 +10,6 @@ void Engine::check_batch(const Batch& b) const {
   const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
   const int64_t m = int64_t(b.ids.size());
   if (m < 1 || b.targets.size() != b.ids.size()) fail("inputIds and targets must have the same length of at least 1");
-  if (m > options_.max_tokens) {
-    fail(std::to_string(m) + " tokens, but the engine was opened for " + std::to_string(options_.max_tokens) + " (maxTokens)");
-  }
   if (b.offsets.size() < 2 || b.offsets.front() != 0 || b.offsets.back() != m) {
     fail("offsets must start at 0 and end at the number of tokens");
   }
@@ -33,7 +30,7 @@ void Engine::check_batch(const Batch& b) const {
   }
 }
 
-std::vector<Engine::Tokens> Engine::pieces(const Batch& b) {
+std::vector<Engine::Tokens> Engine::pieces(const Batch& b, int64_t most_tokens) {
   check_batch(b);
   const size_t sequences = b.offsets.size() - 1;
   positions_.resize(b.ids.size());
@@ -44,7 +41,7 @@ std::vector<Engine::Tokens> Engine::pieces(const Batch& b) {
     const int32_t begin = b.offsets[s], length = b.offsets[s + 1] - begin;
     for (int32_t i = 0; i < length; i++) positions_[size_t(begin + i)] = i;
     longest = std::max<int64_t>(longest, length);
-    if (ranges.empty() || taken + length > options_.piece_tokens()) {
+    if (ranges.empty() || taken + length > most_tokens) {
       ranges.push_back({s, s});
       piece_offsets_.push_back(0);
       taken = 0;
@@ -253,7 +250,8 @@ double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t r
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
   rng_stream_ = rng_stream;
   double loss = 0;
-  for (const Tokens& t : pieces(batch)) {
+  for (const Tokens& t : pieces(batch, options_.piece_tokens())) {
+    layout_->place_training(t.count);
     first_row_ = t.first;
     dropout_on_ = true;
     forward(t, Mode::train);
@@ -279,7 +277,8 @@ void Engine::backward(const Tokens& t) {
 
 double Engine::evaluate(const Batch& batch) {
   double loss = 0;
-  for (const Tokens& t : pieces(batch)) {
+  for (const Tokens& t : pieces(batch, options_.evaluation_tokens())) {
+    layout_->place_evaluation(t.count);
     forward(t, Mode::evaluate);
     loss += head(t, 0);
   }
@@ -304,7 +303,8 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
 std::vector<float> Engine::logits(const Batch& batch) {
   const int64_t c = config_.dim, vocab = config_.vocab;
   std::vector<float> out(batch.ids.size() * size_t(vocab));
-  for (const Tokens& t : pieces(batch)) {
+  for (const Tokens& t : pieces(batch, options_.evaluation_tokens())) {
+    layout_->place_evaluation(t.count);
     forward(t, Mode::evaluate);
     const Mat h = act(layout_->h, t.count, c);
     backend_->norm_fwd({f32(layout_->residual, t.count, c), weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});

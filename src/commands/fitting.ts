@@ -4,7 +4,6 @@ import type { EngineOptions } from "../engine.js";
 export interface Settings {
   precision: EngineOptions["precision"];
   batchSize: number;
-  evalBatchSize: number;
   accumulation: number;
   sequence: number;
   rank: number;
@@ -22,20 +21,14 @@ function halves(from: number, least: number): number[] {
 }
 
 /** Batches of at most `n` texts, with as many texts in a step as before. */
-function smallerBatch({ batchSize, evalBatchSize, accumulation }: Settings, n: number): Change {
-  const smaller = Math.min(batchSize, n);
-  return {
-    batchSize: smaller,
-    evalBatchSize: Math.min(evalBatchSize, n),
-    accumulation: Math.ceil((accumulation * batchSize) / smaller),
-  };
+function smallerBatch({ batchSize, accumulation }: Settings, n: number): Change {
+  return { batchSize: n, accumulation: Math.ceil((accumulation * batchSize) / n) };
 }
 
 const FLAGS: Record<keyof Settings, string> = {
   precision: "precision",
   batchSize: "per_device_train_batch_size",
   accumulation: "gradient_accumulation_steps",
-  evalBatchSize: "per_device_eval_batch_size",
   sequence: "max_seq_length",
   rank: "lora_r",
 };
@@ -52,8 +45,8 @@ function asFlags(settings: Settings, change: Change): string {
  * @param fixedRank whether the rank is not the user's to choose
  */
 export function proposals(settings: Settings, fixedRank: boolean, fits: (changed: Settings) => boolean): string[] {
-  const { batchSize, evalBatchSize, sequence, rank } = settings;
-  const batches = halves(Math.max(batchSize, evalBatchSize), 1).map((n) => smallerBatch(settings, n));
+  const { batchSize, sequence, rank } = settings;
+  const batches = halves(batchSize, 1).map((n) => smallerBatch(settings, n));
   const lengths = halves(sequence, SHORTEST_SEQUENCE).map((n): Change => ({ sequence: n }));
   const formats: Change[] = settings.precision === "fp32" ? [{ precision: "bf16" }] : [];
   const ranks = fixedRank ? [] : halves(rank, 1).map((n): Change => ({ rank: n }));

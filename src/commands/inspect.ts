@@ -16,7 +16,6 @@ export async function run(o: InspectOptions): Promise<void> {
   const { memory } = new Planner(model, spec, threadCount(o.threads)).plan({
     precision,
     batchSize: o.per_device_train_batch_size,
-    evalBatchSize: o.per_device_train_batch_size,
     accumulation: 1,
     sequence: o.max_seq_length,
     rank: spec.rank,

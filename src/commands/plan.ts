@@ -37,13 +37,13 @@ export class Planner {
     this.#threads = threads;
   }
 
-  plan({ precision, batchSize, evalBatchSize, sequence, rank }: Settings): Plan {
+  plan({ precision, batchSize, sequence, rank }: Settings): Plan {
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
     const engine: EngineOptions = {
       precision,
       threads: this.#threads,
-      maxTokens: Math.max(batchSize, evalBatchSize) * sequence,
+      maxTokens: batchSize * sequence,
       maxSequence: Math.max(sequence, sample),
       training: true,
     };

@@ -112,7 +112,6 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
   const settings: Settings = {
     precision: choosePrecision(o.precision, model),
     batchSize: o.per_device_train_batch_size,
-    evalBatchSize: o.per_device_eval_batch_size,
     accumulation: o.gradient_accumulation_steps,
     sequence: o.max_seq_length,
     rank: adapter.spec.rank,
