@@ -7,7 +7,7 @@ const root = path.join(__dirname, "..");
 const at = process.argv.indexOf("--config");
 const config = at > 0 ? process.argv[at + 1] : "Release";
 const cmakeJs = require.resolve("cmake-js/bin/cmake-js");
-const common = ["-d", root, "-O", path.join(root, "build", "cmake"), "-B", config];
+const common = ["-l", "warn", "-d", root, "-O", path.join(root, "build", "cmake"), "-B", config];
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
 const jobs = String(process.env.LOWRANK_JOBS ?? require("node:os").availableParallelism());
 
