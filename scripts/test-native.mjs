@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated.
-//   node scripts/test-native.mjs [--sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT]
-// --sanitize: a build with ASan and UBSan, and a part of the sweep. --speed: rates instead of tests. Ends with "N passed,
-// N failed", which CI counts.
+//   node scripts/test-native.mjs [--sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
+// --sanitize: a build with ASan and UBSan, and a part of the sweep. --speed: rates instead of tests, with all threads or
+// --threads of them. Ends with "N passed, N failed", which CI counts.
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -18,6 +18,7 @@ const { values: options } = parseArgs({
     isa: { type: "string" },
     op: { type: "string" },
     filter: { type: "string" },
+    threads: { type: "string" },
   },
 });
 
@@ -54,7 +55,9 @@ run("cmake", ["--build", build, "-j", process.env.LOWRANK_JOBS ?? String(availab
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
 const modes = options.speed ? ["speed"] : ["unit", "twin", "grad", "bits", "support"];
-const filters = ["isa", "op", "filter"].flatMap((name) => (options[name] ? [`--${name}`, options[name]] : []));
+const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
+  options[name] ? [`--${name}`, options[name]] : [],
+);
 run(join(build, "lowrank_op_cases"), [...modes, ...(options.sanitize ? ["--quick"] : []), ...filters], {
   env: { ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1", UBSAN_OPTIONS: "print_stacktrace=1" },
 });

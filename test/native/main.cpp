@@ -1,6 +1,7 @@
 // The native tests: operation cases against the slow twin, and unit tests.
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "modes.h"
@@ -26,7 +27,8 @@ constexpr Mode kModes[] = {
 
 int usage() {
   std::printf(
-      "usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--quick] [--worst] [--list]\nmodes:\n");
+      "usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--threads N] [--quick] [--worst] "
+      "[--list]\nmodes:\n");
   for (const Mode& m : kModes) std::printf("  %-8s %s\n", m.name, m.what);
   return 2;
 }
@@ -49,6 +51,7 @@ int main(int argc, char** argv) {
                                                  : nullptr;
     if (mode) modes.push_back(mode);
     else if (value && i + 1 < argc) *value = argv[++i];
+    else if (arg == "--threads" && i + 1 < argc && std::atoi(argv[i + 1]) > 0) options.threads = std::atoi(argv[++i]);
     else if (arg == "--quick") options.quick = true;
     else if (arg == "--worst") options.worst = true;
     else if (arg == "--list") list = true;

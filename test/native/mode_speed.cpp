@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 #include "modes.h"
@@ -58,10 +59,15 @@ std::vector<Case> speed_cases() {
 
 void run_speed(const Options& o, Report& report) {
   using clock = std::chrono::steady_clock;
-  const int threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = o.threads > 0 ? o.threads : int(std::max(1u, std::thread::hardware_concurrency()));
   const auto sets = real_sets(o.isa);
-  std::printf("GFLOP/s (products) or GB/s (passes, of what is read and written), best run, %d threads\n%-15s %-5s %-26s",
-              threads, "operation", "act", "shape");
+  double load = 0;
+  getloadavg(&load, 1);
+  std::printf(
+      "GFLOP/s (products) or GB/s (passes, of what is read and written), best run, %d threads\n"
+      "~: the median run took over 1.2 times as long as the best; the machine is not quiet. Load before: %.1f\n"
+      "%-15s %-5s %-26s",
+      threads, load, "operation", "act", "shape");
   for (const auto* set : sets) std::printf(" %11s", set->name);
   std::printf("\n");
   for (const Case& c : speed_cases()) {
@@ -81,16 +87,18 @@ void run_speed(const Options& o, Report& report) {
     for (const auto* set : sets) {
       Runner runner(*set, threads);
       Backend& backend = runner.prepare(limits_of(c), true);
-      double best = 1e30, total = 0;
+      std::vector<double> runs;
+      double total = 0;
       op.call(c, backend, memory);  // memory is touched, caches are warm
-      for (int i = 0; i < 50 && total < 0.3; i++) {
+      while (runs.size() < 3 || (runs.size() < 200 && total < 0.5)) {
         const auto start = clock::now();
         op.call(c, backend, memory);
-        const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-        best = std::min(best, seconds);
-        total += seconds;
+        runs.push_back(std::chrono::duration<double>(clock::now() - start).count());
+        total += runs.back();
       }
-      std::printf(" %11.1f", op.work(c) * (op.counts_bytes ? 1 : 2) / best * 1e-9);
+      std::sort(runs.begin(), runs.end());
+      const bool steady = runs[runs.size() / 2] <= 1.2 * runs[0];
+      std::printf(" %10.1f%c", op.work(c) * (op.counts_bytes ? 1 : 2) / runs[0] * 1e-9, steady ? ' ' : '~');
       std::fflush(stdout);
     }
     std::printf("\n");

@@ -14,6 +14,7 @@ struct Options {
   std::string op;      // the operation's name
   std::string isa;     // in the instruction set's name
   bool quick = false;  // a part of the sweep, for builds with sanitizers
+  int threads = 0;     // of speed; 0: all
   bool worst = false;  // print how much of its bound each operation uses
 };
 
