@@ -15,7 +15,7 @@ constexpr int64_t kLogitBytes = 48 << 20;
 constexpr int64_t kMinRows = 32;
 
 int64_t chunk_rows(int64_t vocab, DType act, int64_t tokens) {
-  return std::min(tokens, std::max(kMinRows, kLogitBytes / (vocab * dtype_bytes(act)) / 96 * 96));
+  return std::min(tokens, std::max(kMinRows, kLogitBytes / (std::max<int64_t>(vocab, 1) * dtype_bytes(act)) / 96 * 96));
 }
 
 }  // namespace

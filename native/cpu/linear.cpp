@@ -65,6 +65,7 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
     check(a.u.rows == a.x.rows && a.u.cols == l.rank && a.u.dtype == a.x.dtype, "u", "linear_fwd");
     Mat x = a.x;
     if (l.dropout.active()) {
+      check(limits_.training && limits_.dropout && x.rows <= limits_.tokens, "dropout beyond the limits", "linear_fwd");
       x = Mat(work_ + p.dropped, a.x.dtype, a.x.rows, a.x.cols);
       apply_dropout(a.x, l.dropout, x);
     }
@@ -85,6 +86,7 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
     return;
   }
   const Lora& l = *a.lora;
+  check(limits_.training && (limits_.dropout || !l.dropout.active()) && a.dy.rows <= limits_.tokens, "beyond the limits", "linear_bwd");
   const int64_t m = a.dy.rows, out = a.w.rows, in = a.w.cols, r = l.rank;
   const DType act = a.dy.dtype;
   check(a.x.rows == m && a.x.cols == in && a.x.dtype == act && a.u.cols == r && a.u.dtype == act, "x or u", "linear_bwd");
