@@ -8,7 +8,8 @@ namespace lowrank {
 
 namespace {
 
-// Frequency of pair i, before the angle is rounded to f32 as transformers does.
+// Frequency of each pair. Every step is rounded to f32 as transformers rounds it: a last bit of a frequency is multiplied by
+// the position, and there are texts on which the difference shows in the gradient.
 std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
   const RopeScaling& s = c.rope_scaling;
   const int64_t half = c.head_dim / 2;
@@ -21,19 +22,22 @@ std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
   }
   std::vector<float> frequencies(static_cast<size_t>(half));
   for (int64_t i = 0; i < half; i++) {
-    double f = 1.0 / std::pow(base, 2.0 * double(i) / double(c.head_dim));
-    if (s.type == RopeScaling::Type::linear) f /= s.factor;
+    const float exponent = float(2 * i) / float(c.head_dim);
+    float f = 1.f / float(std::pow(double(float(base)), double(exponent)));
+    const float factor = float(s.factor);
+    if (s.type == RopeScaling::Type::linear) f /= factor;
     if (s.type == RopeScaling::Type::llama3) {
       // Long wavelengths are stretched by the factor, short ones kept, those between interpolated (Llama 3.1).
-      const double trained = double(s.original_max_positions), wave = 2 * std::numbers::pi / f;
-      if (wave > trained / s.low_freq_factor) {
-        f /= s.factor;
-      } else if (wave >= trained / s.high_freq_factor) {
-        const double smooth = (trained / wave - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
-        f = (1 - smooth) * f / s.factor + smooth * f;
+      const double trained = double(s.original_max_positions);
+      const float wave = float(2 * std::numbers::pi) / f;
+      if (wave > float(trained / s.low_freq_factor)) {
+        f /= factor;
+      } else if (wave >= float(trained / s.high_freq_factor)) {
+        const float smooth = (float(trained) / wave - float(s.low_freq_factor)) / float(s.high_freq_factor - s.low_freq_factor);
+        f = (1 - smooth) * f / factor + smooth * f;
       }
     }
-    frequencies[size_t(i)] = float(f);
+    frequencies[size_t(i)] = f;
   }
   return frequencies;
 }
