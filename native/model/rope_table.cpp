@@ -29,11 +29,11 @@ std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
     if (s.type == RopeScaling::Type::llama3) {
       // Long wavelengths are stretched by the factor, short ones kept, those between interpolated (Llama 3.1).
       const double trained = double(s.original_max_positions);
-      const float wave = float(2 * std::numbers::pi) / f;
+      const float wave = 1.f / f * float(2 * std::numbers::pi);  // torch divides a number by a tensor like this
       if (wave > float(trained / s.low_freq_factor)) {
         f /= factor;
       } else if (wave >= float(trained / s.high_freq_factor)) {
-        const float smooth = (float(trained) / wave - float(s.low_freq_factor)) / float(s.high_freq_factor - s.low_freq_factor);
+        const float smooth = (1.f / wave * float(trained) - float(s.low_freq_factor)) / float(s.high_freq_factor - s.low_freq_factor);
         f = (1 - smooth) * f / factor + smooth * f;
       }
     }
