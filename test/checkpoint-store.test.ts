@@ -33,7 +33,7 @@ describe("a checkpoint is complete or absent", () => {
     });
     expect(saved).toBe(join(output, "checkpoint-7"));
     expect(names(output)).toEqual(["checkpoint-7"]);
-    expect(names(saved)).toEqual(["a"]);
+    expect(names(saved)).toEqual(["a", "manifest.json"]);
   });
 
   test("a failed write leaves nothing and names file and cause", async () => {
@@ -71,7 +71,7 @@ describe("a checkpoint is complete or absent", () => {
     writeIn(join(output, ".checkpoint-5.tmp"), "half", "");
     const saved = await save(output, 5);
     expect(names(output)).toEqual(["checkpoint-5"]);
-    expect(names(saved)).toEqual(["a", "inner"]);
+    expect(names(saved)).toEqual(["a", "inner", "manifest.json"]);
   });
 
   test("a mistake in the program stays what it is", async () => {

@@ -30,6 +30,16 @@ describe("one spelling for every way to write an option", () => {
     [["--learning_rate", "-1"], ["--learning_rate=-1"]],
     [["--text-column=a=b-c"], ["--text_column=a=b-c"]],
     [["--no-lora_r"], ["--no-lora_r"]],
+    [["--resume"], ["--resume=latest"]],
+    [
+      ["--resume", "out/checkpoint-3", "--seed", "1"],
+      ["--resume=out/checkpoint-3", "--seed=1"],
+    ],
+    [
+      ["--resume", "--lerning_rate"],
+      ["--resume=latest", "--lerning_rate"],
+    ],
+    [["--no-resume"], ["--resume=false"]],
     [
       ["--lora-rr", "8"],
       ["--lora-rr", "8"],

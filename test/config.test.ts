@@ -168,7 +168,6 @@ describe("refusals", () => {
     "use_4bit",
     "use_wandb",
     "wandb_project",
-    "resume",
   ])("%s is known and not there yet, however it is given", async (name) => {
     const ways = [
       flags({}, [`--${name}`]),

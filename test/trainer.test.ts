@@ -80,6 +80,7 @@ async function run(options: Options) {
     adapter: { spec, targets },
     folder,
     limit,
+    identity: { settings: {}, cpu: "" },
     report,
   });
   const work_ = {

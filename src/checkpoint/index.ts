@@ -1,4 +1,15 @@
 export { type AdapterToWrite, type LoadedAdapter, readAdapter, writeAdapter } from "./adapter.js";
+export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
+export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
+export { type RunSettings, type RunState, readRunState, writeRunState } from "./run-state.js";
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";
-export { checkpointFolder, copyTokenizerFiles, listCheckpoints, pruneCheckpoints, saveCheckpoint } from "./store.js";
+export {
+  checkpointFolder,
+  copyTokenizerFiles,
+  listCheckpoints,
+  pruneCheckpoints,
+  recoverCheckpoints,
+  removeLater,
+  saveCheckpoint,
+} from "./store.js";

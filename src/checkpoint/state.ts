@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { sortedJson, writeTextFile } from "./files.js";
 
+export const TRAINER_STATE = "trainer_state.json";
+
 export interface TrainerProgress {
   /** Optimizer steps made, and of the whole run. */
   step: number;
@@ -46,5 +48,5 @@ export function trainerState(progress: TrainerProgress): Record<string, unknown>
 
 /** @throws LowrankError E_WRITE */
 export async function writeTrainerState(folder: string, state: Record<string, unknown>): Promise<void> {
-  await writeTextFile(join(folder, "trainer_state.json"), sortedJson(state));
+  await writeTextFile(join(folder, TRAINER_STATE), sortedJson(state));
 }

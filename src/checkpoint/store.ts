@@ -1,11 +1,15 @@
 // Checkpoints of a run: OUTPUT/checkpoint-N, complete or absent.
-import { readdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Tokenizer } from "../data/index.js";
 import { writeError } from "../system-errors.js";
-import { copyInto, makeFolder, removeFolder, writeFolder } from "./files.js";
+import { copyInto, hiddenName, makeFolder, removeFolder, writeFolder } from "./files.js";
+import { writeManifest } from "./manifest.js";
 
 const NAME = /^checkpoint-(\d+)$/;
+
+const stepOf = (folder: string) => Number(NAME.exec(basename(folder))![1]);
 
 /** OUTPUT/checkpoint-N */
 export function checkpointFolder(outputDir: string, step: number): string {
@@ -13,7 +17,7 @@ export function checkpointFolder(outputDir: string, step: number): string {
 }
 
 /**
- * Writes OUTPUT/checkpoint-N.
+ * Writes OUTPUT/checkpoint-N, its manifest last.
  * @param write fills the folder that it is given
  * @returns the checkpoint's folder
  * @throws LowrankError E_WRITE naming file and cause; then there is no checkpoint-N that was not there before
@@ -24,7 +28,10 @@ export async function saveCheckpoint(
   write: (folder: string) => Promise<void>,
 ): Promise<string> {
   const folder = checkpointFolder(outputDir, step);
-  await writeFolder(folder, write);
+  await writeFolder(folder, async (temporary) => {
+    await write(temporary);
+    await writeManifest(temporary);
+  });
   return folder;
 }
 
@@ -34,10 +41,9 @@ export async function listCheckpoints(outputDir: string): Promise<string[]> {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  const step = (name: string) => Number(NAME.exec(name)![1]);
   return names
     .filter((name) => NAME.test(name))
-    .sort((a, b) => step(a) - step(b))
+    .sort((a, b) => stepOf(a) - stepOf(b))
     .map((name) => join(outputDir, name));
 }
 
@@ -62,6 +68,29 @@ export async function pruneCheckpoints(outputDir: string, limit: number | null, 
   } catch (error) {
     throw writeError(error, outputDir);
   }
+}
+
+/**
+ * Puts a checkpoint back that a killed run had moved away to replace it, where the new one did not take its place.
+ * @throws LowrankError E_WRITE
+ */
+export async function recoverCheckpoints(outputDir: string): Promise<void> {
+  const names = await readdir(outputDir).catch(() => []);
+  for (const step of names.flatMap((name) => /^\.checkpoint-(\d+)\.old$/.exec(name)?.[1] ?? [])) {
+    const folder = checkpointFolder(outputDir, Number(step));
+    // Without a new one beside it, it was being removed.
+    if (existsSync(folder) || !existsSync(hiddenName(folder, "tmp"))) continue;
+    await rename(hiddenName(folder, "old"), folder).catch((error) => {
+      throw writeError(error, folder);
+    });
+  }
+}
+
+/** Removes the checkpoints after `step`, which a run that goes on from there makes again. @returns their folders */
+export async function removeLater(outputDir: string, step: number): Promise<string[]> {
+  const later = (await listCheckpoints(outputDir)).filter((folder) => stepOf(folder) > step);
+  for (const folder of later) await removeFolder(folder);
+  return later;
 }
 
 /** Copies the tokenizer's files beside an adapter. @throws LowrankError E_WRITE */

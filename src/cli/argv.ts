@@ -23,8 +23,9 @@ export function normalise(argv: readonly string[], rows: Rows): string[] {
       const follows = /^(true|false)$/i.test(next ?? "");
       result.push(`--${name}=${follows ? argv[++i] : "true"}`);
     } else {
-      const follows = next !== undefined && next !== "--" && known(next, rows) === undefined;
-      result.push(`--${name}=${follows ? argv[++i] : ""}`);
+      const isOption = row.bare === undefined ? next === "--" || known(next ?? "", rows) : next?.startsWith("-");
+      const follows = next !== undefined && !isOption;
+      result.push(`--${name}=${follows ? argv[++i] : (row.bare ?? "")}`);
     }
   }
   return result;
@@ -37,6 +38,8 @@ interface KnownOption {
   negated: boolean;
 }
 
+const negatable = (row: Row) => row.kind === "flag" || row.bare !== undefined;
+
 function known(token: string, rows: Rows): KnownOption | undefined {
   const match = /^--([A-Za-z][\w-]*)(?:=([\s\S]*))?$/.exec(token);
   if (!match) return undefined;
@@ -44,6 +47,6 @@ function known(token: string, rows: Rows): KnownOption | undefined {
   if (Object.hasOwn(rows, name)) return { name, row: rows[name]!, value: match[2], negated: false };
   const positive = name.replace(/^no_/, "");
   const row = Object.hasOwn(rows, positive) ? rows[positive]! : undefined;
-  if (positive === name || row?.kind !== "flag" || match[2] !== undefined) return undefined;
+  if (positive === name || !row || !negatable(row) || match[2] !== undefined) return undefined;
   return { name: positive, row, value: undefined, negated: true };
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LowrankError } from "../errors.js";
 import { readError, writeError } from "../system-errors.js";
+import { LOCK } from "./lock.js";
 
 /** What a training run writes into its folder, besides tokenizer files. */
 const OURS = /^(adapter_model\.safetensors|adapter_config\.json|metrics\.jsonl|train\.log|checkpoint-\d+)$/;
@@ -13,10 +14,11 @@ function isInside(path: string, folder: string): boolean {
 
 /**
  * Whether results may be written to a folder; nothing is changed.
+ * @param mayHoldResults whether what an earlier run left is no obstacle
  * @param inputs folders that the run reads and must not write into
  * @throws LowrankError E_OUTPUT_EXISTS
  */
-export function checkOutput(folder: string, overwrite: boolean, inputs: (string | undefined)[] = []): void {
+export function checkOutput(folder: string, mayHoldResults: boolean, inputs: (string | undefined)[] = []): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) {
     throw new LowrankError(
@@ -32,15 +34,15 @@ export function checkOutput(folder: string, overwrite: boolean, inputs: (string 
   }
   let found: string[];
   try {
-    found = readdirSync(folder);
+    found = readdirSync(folder).filter((name) => !name.startsWith(LOCK));
   } catch (error) {
     throw readError(error, folder, "Output folder");
   }
-  if (found.length === 0 || overwrite) return;
+  if (found.length === 0 || mayHoldResults) return;
   const named = found.slice(0, 4).join(", ") + (found.length > 4 ? ", ..." : "");
   throw new LowrankError(
     "E_OUTPUT_EXISTS",
-    `${folder} is not empty (${named}). Choose another --output_dir, or replace an earlier run's results with --overwrite_output_dir.`,
+    `${folder} is not empty (${named}). Choose another --output_dir, go on with --resume, or replace an earlier run's results with --overwrite_output_dir.`,
     folder,
   );
 }

@@ -1,17 +1,22 @@
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { type RunSettings, removeLater } from "../checkpoint/index.js";
 import type { TrainOptions } from "../config/index.js";
 import { readEosIds } from "../data/index.js";
-import { Engine, type ModelSource } from "../engine.js";
+import { cpuInfo, Engine, type ModelSource } from "../engine.js";
 import { modelDtype, openModel } from "../model/index.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import { type Reporter, SAMPLE, Saver, samples, type TrainResult, train } from "../trainer/index.js";
 import { availableMemory } from "./available-memory.js";
 import type { Settings } from "./fitting.js";
 import { choosePrecision, type InitialAdapter, initialAdapter, stopIds, threadCount } from "./inputs.js";
+import { OutputLock } from "./lock.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { beginOutput, checkOutput } from "./output.js";
 import { mappedWarning, memoryTable, type Plan, Planner, parameterCounts, trainableLine } from "./plan.js";
 import { reporter, type Tracking } from "./report.js";
+import { checkAgreement, findCheckpoint, liesIn, type Resumption, restore } from "./resume.js";
+import { runSettings } from "./settings.js";
 import { count } from "./text.js";
 import { readTrainingTexts, type TrainingTexts, tokenised } from "./training-texts.js";
 
@@ -21,6 +26,8 @@ interface Prepared {
   adapter: InitialAdapter;
   plan: Plan;
   texts: TrainingTexts;
+  resumption: Resumption | null;
+  settings: RunSettings;
 }
 
 function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
@@ -37,10 +44,17 @@ function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, eng
   }
 }
 
-function openTrackingFiles(tracking: Tracking, folder: string): void {
-  beginOutput(folder);
-  tracking.log.openFile(join(folder, "train.log"));
-  tracking.metrics = new Metrics(join(folder, "metrics.jsonl"));
+/** Makes the output folder this run's: empty of earlier results, or cut back to the checkpoint that it goes on from. */
+async function openOutput(tracking: Tracking, folder: string, resumption: Resumption | null): Promise<void> {
+  const { log } = tracking;
+  const goesOn = resumption?.inPlace === true;
+  if (goesOn) {
+    for (const later of await removeLater(folder, resumption.state.step)) log.verbose(`removed ${later}`);
+  } else {
+    beginOutput(folder);
+  }
+  log.openFile(join(folder, "train.log"), goesOn);
+  tracking.metrics = new Metrics(join(folder, "metrics.jsonl"), resumption?.history);
 }
 
 /** Shows what the trained model writes. */
@@ -59,15 +73,18 @@ interface Work {
   engine: Engine;
   report: Reporter;
   signal: AbortSignal;
-  begin: () => void;
+  begin: () => Promise<void>;
 }
 
 async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
-  const { model, adapter, texts } = prepared;
+  const { model, adapter, texts, resumption, settings } = prepared;
   const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
-  if (adapter.tensors) await engine.setAdapter(adapter.tensors);
+  if (resumption) await restore(resumption, engine, model);
+  else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
   const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
+  const identity = { settings, cpu: cpuInfo().isa };
+  const saving = { folder: o.output_dir, limit, identity, resume: resumption ?? undefined };
   return train({
     ...work,
     training: tokenised(training, tokenizer, o),
@@ -89,7 +106,8 @@ async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): P
     loggingSteps: o.logging_steps,
     evalSteps: o.eval_steps,
     saveSteps: o.save_steps,
-    saver: new Saver({ engine, model, tokenizer, adapter, folder: o.output_dir, limit, report }),
+    resume: resumption?.state,
+    saver: new Saver({ engine, model, tokenizer, adapter, report, ...saving }),
   });
 }
 
@@ -99,8 +117,23 @@ async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): P
  * @param signal finishes the step in progress, saves and returns
  */
 export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  const lock = new OutputLock(o.output_dir);
+  try {
+    lock.check();
+    await runLocked(o, given, signal, lock);
+  } finally {
+    lock.release();
+  }
+}
+
+async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal, lock: OutputLock) {
   const merged = `${resolve(o.output_dir)}_merged`;
-  checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.init_adapter]);
+  const inPlace = o.resume !== undefined && liesIn(o.resume, o.output_dir);
+  const check = () => {
+    const inputs = [o.base_model, o.tokenizer_name, o.init_adapter, inPlace ? undefined : o.resume];
+    checkOutput(o.output_dir, o.overwrite_output_dir || inPlace, inputs);
+  };
+  check();
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
   const reading = readTrainingTexts(o);
   // Awaited below; until then its failure is nobody's.
@@ -124,9 +157,18 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
   const log = new Log({ level: progress.shown ? "info" : "verbose", beforeLine: () => progress.clearLine() });
   const tracking: Tracking = { log, progress, metrics: null };
   try {
+    // From here on no other run may change the checkpoints.
+    if (inPlace && !o.dry_run && existsSync(o.output_dir)) lock.take();
+    const warn = (message: string) => log.warn(message);
+    const resumption = o.resume === undefined ? null : await findCheckpoint(o.resume, o.output_dir, warn);
     printPlan(log, o, model, plan);
+    const agreed = (texts: TrainingTexts) => {
+      const found = runSettings(o, { model, spec: adapter.spec, precision: settings.precision, texts });
+      if (resumption) checkAgreement(resumption, found, warn);
+      return found;
+    };
     if (o.dry_run) {
-      await reading;
+      agreed(await reading);
       checkMemory();
       return;
     }
@@ -134,12 +176,19 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
     creating.catch(() => {});
     const texts = await reading;
     await using engine = await creating;
+    const runs = agreed(texts);
     const { training, validation } = texts;
     log.info(`${count(training.indices.length)} texts to train on, ${count(validation.indices.length)} to evaluate on`);
     signal.throwIfAborted();
     signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
-    const prepared = { model, adapter, plan, texts };
-    const begin = () => openTrackingFiles(tracking, o.output_dir);
+    if (resumption) log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
+    const prepared = { model, adapter, plan, texts, resumption, settings: runs };
+    const begin = async () => {
+      lock.take();
+      // Another run may have been here while this one read its texts.
+      if (!inPlace) check();
+      await openOutput(tracking, o.output_dir, resumption);
+    };
     const work = { engine, report: reporter(tracking), signal, begin };
     const { aborted } = await trainPrepared(o, prepared, work);
     progress.stop();

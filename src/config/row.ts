@@ -11,6 +11,8 @@ export interface Row<T = unknown> {
   expects: string;
   defaultValue: T | undefined;
   required: boolean;
+  /** Value where the option stands alone; only of texts. */
+  bare?: string;
   group: string;
   help: string;
 }
@@ -48,6 +50,16 @@ export function choice<const T extends string>(values: readonly [T, ...T[]], gro
 
 export function flag(group: string, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", { group, help });
+}
+
+/** A text that may also be left out (`bare`), as `--name`, or switched off, as `--no-name`. */
+export function textOrBare(bare: string, expects: string, group: string, help: string): Row<string | undefined> {
+  const meaning = (value: unknown) => {
+    if (value === true || value === "true") return bare;
+    return value === false || value === "false" ? undefined : value;
+  };
+  const row = built(z.string().min(1), "text", expects, { group, help }).optional();
+  return { ...row, bare, schema: z.preprocess(meaning, row.schema) as z.ZodType<string | undefined> };
 }
 
 export interface Range {

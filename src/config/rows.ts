@@ -1,5 +1,5 @@
 // The one table of options. Every command takes its options from here (see commands.ts).
-import { choice, flag, integer, number, text } from "./row.js";
+import { choice, flag, integer, number, text, textOrBare } from "./row.js";
 
 const MODEL = "Model";
 const LORA = "LoRA";
@@ -73,6 +73,12 @@ export const rows = {
     "./lora_model",
   ),
   overwrite_output_dir: flag(OUTPUT, "replace the results of an earlier run in output_dir").or(false),
+  resume: textOrBare(
+    "latest",
+    "a checkpoint folder or nothing",
+    OUTPUT,
+    "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir",
+  ),
   logging_steps: integer({ min: 1 }, OUTPUT, "steps between two lines of metrics").or(10),
   eval_steps: integer({ min: 1 }, OUTPUT, "steps between two evaluations").or(100),
   per_device_eval_batch_size: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT, "texts of an evaluation batch").or(8),
@@ -103,5 +109,4 @@ export const laterRows: Record<string, string> = {
   use_4bit: notYet("A 4-bit base", "Train on the base as it is, with --precision bf16."),
   use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
   wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
-  resume: notYet("Resuming a run", "Start again from an adapter with --init_adapter."),
 };

@@ -106,9 +106,9 @@ export class Log {
     this.#log("print", message);
   }
 
-  /** Also writes to this file from now on, beginning with what was logged so far. */
-  openFile(path: string): void {
-    this.#file = new TextFile(path);
+  /** Also writes to this file from now on, what was logged so far first. */
+  openFile(path: string, append = false): void {
+    this.#file = new TextFile(path, append);
     for (const text of this.#early ?? []) this.#file.write(text);
     this.#early = null;
   }

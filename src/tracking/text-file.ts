@@ -6,10 +6,10 @@ export class TextFile {
   readonly #file: string;
   #fd: number | null;
 
-  /** Begins the file anew. @throws LowrankError E_WRITE */
-  constructor(file: string) {
+  /** Begins the file anew, or goes on where it ends. @throws LowrankError E_WRITE */
+  constructor(file: string, append = false) {
     this.#file = file;
-    this.#fd = this.#attempt(() => openSync(file, "w"));
+    this.#fd = this.#attempt(() => openSync(file, append ? "a" : "w"));
   }
 
   /** @throws LowrankError E_WRITE */

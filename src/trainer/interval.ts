@@ -1,13 +1,33 @@
 import type { StepMetrics } from "./events.js";
 
+/** What is kept of an interval in a checkpoint. */
+export interface IntervalState {
+  losses: number;
+  steps: number;
+  tokens: number;
+  milliseconds: number;
+}
+
 /** What happened since the last line of metrics. */
 export class Interval {
-  #losses = 0;
-  #steps = 0;
-  #tokens = 0;
+  #losses: number;
+  #steps: number;
+  #tokens: number;
   /** Of work before the pause in progress, if any. */
-  #milliseconds = 0;
+  #milliseconds: number;
   #since = performance.now();
+
+  constructor(begun: IntervalState = { losses: 0, steps: 0, tokens: 0, milliseconds: 0 }) {
+    this.#losses = begun.losses;
+    this.#steps = begun.steps;
+    this.#tokens = begun.tokens;
+    this.#milliseconds = begun.milliseconds;
+  }
+
+  /** While paused. */
+  get state(): IntervalState {
+    return { losses: this.#losses, steps: this.#steps, tokens: this.#tokens, milliseconds: this.#milliseconds };
+  }
 
   add(loss: number, tokens: number): void {
     this.#losses += loss;
@@ -24,14 +44,19 @@ export class Interval {
     this.#since = performance.now();
   }
 
-  /** The line for this step; a new interval begins. */
-  metrics(step: number, epoch: number, gradNorm: number, learningRate: number): StepMetrics {
+  /** The line for this step; the interval goes on. */
+  line(step: number, epoch: number, gradNorm: number, learningRate: number): StepMetrics {
     const seconds = (this.#milliseconds + performance.now() - this.#since) / 1000;
     const loss = this.#losses / this.#steps;
-    const line = { step, epoch, loss, grad_norm: gradNorm, learning_rate: learningRate };
-    const tokens = this.#tokens;
+    const tokens_per_s = this.#tokens / seconds;
+    return { step, epoch, loss, grad_norm: gradNorm, learning_rate: learningRate, tokens_per_s };
+  }
+
+  /** The line for this step; a new interval begins. */
+  metrics(...about: Parameters<Interval["line"]>): StepMetrics {
+    const line = this.line(...about);
     this.#losses = this.#steps = this.#tokens = this.#milliseconds = 0;
     this.#since = performance.now();
-    return { ...line, tokens_per_s: tokens / seconds };
+    return line;
   }
 }

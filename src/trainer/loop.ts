@@ -1,7 +1,8 @@
+import type { RunState } from "../checkpoint/index.js";
 import type { Engine } from "../engine.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { evaluate } from "./evaluate.js";
-import type { EvalMetrics, Reporter } from "./events.js";
+import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Saver } from "./saver.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
@@ -32,8 +33,10 @@ export interface TrainRun {
   saveSteps: number;
   saver: Saver;
   report: Reporter;
+  /** Of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
+  resume?: RunState | undefined;
   /** Called once the first step's data is known to be good, before anything is written. */
-  begin?: () => void;
+  begin?: () => void | Promise<void>;
   /** The step in progress is finished and everything is saved. */
   signal?: AbortSignal | undefined;
 }
@@ -54,38 +57,51 @@ export function train(run: TrainRun): Promise<TrainResult> {
 
 /** A step that is being made. */
 interface Step {
-  window: Window;
+  step: number;
+  epoch: number;
   learningRate: number;
+  /** Number of the first micro-batch after it. */
+  nextMicroBatch: number;
 }
 
 class Loop {
   readonly #run: TrainRun;
   readonly #steps: Steps;
   readonly #warmup: number;
-  readonly #interval = new Interval();
-  #skipped = 0;
-  #lastEval: EvalMetrics | null = null;
+  readonly #interval: Interval;
+  #skipped: number;
+  #lastEval: EvalMetrics | null;
 
   constructor(run: TrainRun) {
     this.#run = run;
     this.#steps = countSteps({ ...run, rows: run.training.length });
     this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
+    this.#interval = new Interval(run.resume?.interval);
+    this.#skipped = run.resume?.skipped ?? 0;
+    this.#lastEval = run.resume?.last_eval ?? null;
   }
 
   async train(): Promise<TrainResult> {
     const run = this.#run;
     const { total } = this.#steps;
     let done = 0;
-    for await (const window of windows(run.training, { ...run, steps: total })) {
+    if (run.resume) {
+      done = run.resume.step;
+      await this.#begin();
+      await this.#makeUp(run.resume);
+    }
+    const isStopped = done > 0 && this.#aborted();
+    for await (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       checkSupervised(window, run.where);
-      if (done === 0) this.#begin();
+      if (done === 0) await this.#begin();
       this.#countSkipped(window);
       done = window.step;
-      const factor = learningRateFactor(run.scheduler, done - 1, this.#warmup, total);
-      const step = { window, learningRate: run.learningRate * factor };
-      await this.#optimize(step);
+      const { step, epoch, firstIndex, microBatches } = window;
+      const nextMicroBatch = firstIndex + microBatches.length;
+      const at = { step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) };
+      await this.#optimize(window, at);
       this.#interval.pause();
-      await this.#evaluateAndSave(step);
+      await this.#evaluateAndSave(at);
       this.#interval.resume();
       if (this.#aborted()) break;
     }
@@ -99,10 +115,24 @@ class Loop {
     return this.#run.signal?.aborted === true;
   }
 
-  #begin(): void {
+  /** That a step uses. */
+  #learningRate(step: number): number {
+    const { scheduler, learningRate } = this.#run;
+    return learningRate * learningRateFactor(scheduler, step - 1, this.#warmup, this.#steps.total);
+  }
+
+  async #begin(): Promise<void> {
     const { total, perEpoch } = this.#steps;
-    this.#run.begin?.();
+    await this.#run.begin?.();
     this.#run.report({ type: "start", steps: total, steps_per_epoch: perEpoch, warmup_steps: this.#warmup });
+  }
+
+  /** A run that was stopped did not take the time to evaluate; one that goes on does so first. */
+  async #makeUp({ step, epoch, next_micro_batch: nextMicroBatch }: RunState): Promise<void> {
+    if (this.#lastEval?.step === step || !this.#run.validation || !this.#evaluates(step)) return;
+    this.#interval.pause();
+    await this.#evaluateAndSave({ step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) });
+    this.#interval.resume();
   }
 
   /** Each epoch meets the same texts again, so the first one's count is theirs. */
@@ -115,10 +145,10 @@ class Loop {
     this.#run.report({ type: "warning", message });
   }
 
-  async #optimize(at: Step): Promise<void> {
+  async #optimize(window: Window, at: Step): Promise<void> {
     const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
-    const { window, learningRate } = at;
-    const { step, supervisedTokens } = window;
+    const { step, epoch, learningRate } = at;
+    const { supervisedTokens } = window;
     let sum = 0;
     for (const [i, { batch }] of window.microBatches.entries()) {
       if (batch) sum += await engine.forwardBackward(batch, 1 / supervisedTokens, window.firstIndex + i);
@@ -129,19 +159,30 @@ class Loop {
     this.#checkFinite("gradient norm", gradNorm, at);
 
     this.#interval.add(loss, window.tokens);
-    const logs = step % loggingSteps === 0 || step === this.#steps.total || this.#aborted();
-    const metrics = logs ? this.#interval.metrics(step, window.epoch, gradNorm, learningRate) : null;
-    if (metrics) saver.note(metrics);
+    const about = [step, epoch, gradNorm, learningRate] as const;
+    let metrics: StepMetrics | null = null;
+    if (step % loggingSteps === 0 || step === this.#steps.total) {
+      metrics = this.#interval.metrics(...about);
+      saver.note(metrics);
+    } else if (this.#aborted()) {
+      // For whoever stopped the run, and not of its history: a run that goes on has no line here.
+      metrics = this.#interval.line(...about);
+    }
     report({ type: "step", step, loss, metrics });
   }
 
   async #evaluateAndSave(at: Step): Promise<void> {
-    const { evalSteps, saveSteps } = this.#run;
-    const { step } = at.window;
-    const saves = step % saveSteps === 0 || step === this.#steps.total;
     let evaluation: EvalMetrics | null = null;
-    if (!this.#aborted() && (saves || step % evalSteps === 0)) evaluation = await this.#evaluate(at);
-    if (saves || this.#aborted()) await this.#save(at, evaluation);
+    if (!this.#aborted() && this.#evaluates(at.step)) evaluation = await this.#evaluate(at);
+    if (this.#saves(at.step) || this.#aborted()) await this.#save(at, evaluation);
+  }
+
+  #saves(step: number): boolean {
+    return step % this.#run.saveSteps === 0 || step === this.#steps.total;
+  }
+
+  #evaluates(step: number): boolean {
+    return this.#saves(step) || step % this.#run.evalSteps === 0;
   }
 
   async #evaluate(at: Step): Promise<EvalMetrics | null> {
@@ -151,7 +192,7 @@ class Loop {
     const found = await evaluate(engine, validation, { batchSize, signal, onProgress });
     if (!found) return null;
     this.#checkFinite("evaluation loss", found.eval_loss, at);
-    const { step, epoch } = at.window;
+    const { step, epoch } = at;
     const metrics = { step, epoch, ...found };
     report({ type: "eval", metrics });
     saver.note(metrics);
@@ -162,15 +203,17 @@ class Loop {
   async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
     const { engine, saver, batchSize, loggingSteps, evalSteps, saveSteps } = this.#run;
     const { total: maxSteps, perEpoch } = this.#steps;
-    const { step, epoch } = at.window;
+    const { step, epoch, nextMicroBatch } = at;
     // The last step may have ruined the adapter without a loss having shown it yet.
     this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
     const intervals = { loggingSteps, evalSteps, saveSteps };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
-    await saver.checkpoint({ ...run, step, epoch }, evaluation);
+    const state = { skipped: this.#skipped, interval: this.#interval.state, last_eval: this.#lastEval };
+    const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
+    await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);
   }
 
-  #checkFinite(what: string, value: number, { window, learningRate }: Step): void {
-    checkFinite(what, value, { step: window.step, learningRate, lastCheckpoint: this.#run.saver.lastFolder });
+  #checkFinite(what: string, value: number, { step, learningRate }: Step): void {
+    checkFinite(what, value, { step, learningRate, lastCheckpoint: this.#run.saver.lastFolder });
   }
 }

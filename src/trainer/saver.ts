@@ -2,11 +2,14 @@ import {
   checkpointFolder,
   copyTokenizerFiles,
   pruneCheckpoints,
+  type RunState,
   readAdapter,
   saveCheckpoint,
   type TrainerProgress,
   trainerState,
   writeAdapter,
+  writeOptimizerState,
+  writeRunState,
   writeTrainerState,
 } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
@@ -22,18 +25,37 @@ export interface SaverOptions {
   folder: string;
   /** Checkpoints to keep; null keeps all. */
   limit: number | null;
+  /** What a run that goes on must agree with. */
+  identity: Pick<RunState, "settings" | "cpu">;
+  /** The checkpoint that the run goes on from. */
+  resume?: Resumed | undefined;
   report: Reporter;
+}
+
+export interface Resumed {
+  folder: string;
+  /** Lines of metrics up to it. */
+  history: object[];
+  best: Best | null;
+}
+
+export interface Best {
+  metrics: EvalMetrics;
+  folder: string;
 }
 
 /** Writes checkpoints and the final adapter, and knows which checkpoint is the best. */
 export class Saver {
   readonly #o: SaverOptions;
-  readonly #history: (StepMetrics | EvalMetrics)[] = [];
-  #best: { metrics: EvalMetrics; folder: string } | null = null;
-  #lastFolder: string | null = null;
+  readonly #history: object[];
+  #best: Best | null;
+  #lastFolder: string | null;
 
   constructor(options: SaverOptions) {
     this.#o = options;
+    this.#history = [...(options.resume?.history ?? [])];
+    this.#best = options.resume?.best ?? null;
+    this.#lastFolder = options.resume?.folder ?? null;
   }
 
   get lastFolder(): string | null {
@@ -46,9 +68,13 @@ export class Saver {
   }
 
   /** @param evaluation of this very step, where there is one */
-  async checkpoint(progress: Omit<TrainerProgress, "history" | "best">, evaluation: EvalMetrics | null): Promise<void> {
+  async checkpoint(
+    progress: Omit<TrainerProgress, "history" | "best">,
+    state: Omit<RunState, "settings" | "cpu" | "best_eval">,
+    evaluation: EvalMetrics | null,
+  ): Promise<void> {
     const { step } = progress;
-    const { folder: output, limit, report } = this.#o;
+    const { engine, folder: output, limit, identity, report } = this.#o;
     if (evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) {
       this.#best = { metrics: evaluation, folder: checkpointFolder(output, step) };
     }
@@ -60,6 +86,8 @@ export class Saver {
     const folder = await saveCheckpoint(output, step, async (within) => {
       await this.#writeAdapter(within);
       await writeTrainerState(within, trainerState({ ...progress, history: this.#history, best }));
+      await writeOptimizerState(within, await engine.optimizerState());
+      await writeRunState(within, { ...state, best_eval: this.#best?.metrics ?? null, ...identity });
     });
     this.#lastFolder = folder;
     const removed = await pruneCheckpoints(output, limit, best ? [best.folder] : []);

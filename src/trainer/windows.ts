@@ -29,6 +29,8 @@ export interface WindowOptions {
   steps: number;
   seed: number;
   shuffle: boolean;
+  /** Steps made already: the windows after them. */
+  done?: number;
 }
 
 /** Windows tokenised ahead of the one in use. */
@@ -45,11 +47,13 @@ export function positions(dataset: Dataset): Int32Array {
 
 async function* inOrder(dataset: Dataset, o: WindowOptions): AsyncGenerator<Window> {
   const perEpoch = Math.ceil(dataset.length / o.batchSize);
+  const stepsPerEpoch = Math.ceil(perEpoch / o.accumulation);
   const all = positions(dataset);
-  let step = 0;
-  for (let epoch = 0; ; epoch++) {
+  let step = o.done ?? 0;
+  let first = (step % stepsPerEpoch) * o.accumulation;
+  for (let epoch = Math.floor(step / stepsPerEpoch); ; epoch++, first = 0) {
     const micro = [...batches(epochOrder(all, o.seed, epoch, o.shuffle), o.batchSize)];
-    for (let at = 0; at < perEpoch; at += o.accumulation) {
+    for (let at = first; at < perEpoch; at += o.accumulation) {
       if (step === o.steps) return;
       const microBatches = await Promise.all(micro.slice(at, at + o.accumulation).map((part) => dataset.batch(part)));
       const sum = (of: (m: MicroBatch) => number) => microBatches.reduce((total, m) => total + of(m), 0);

@@ -1,0 +1,57 @@
+// lowrank_state.json: what a run needs to go on, besides adapter, optimizer and the history in trainer_state.json.
+import { join } from "node:path";
+import { z } from "zod";
+import { LowrankError } from "../errors.js";
+import { readJsonObject } from "../model/index.js";
+import { sortedJson, writeTextFile } from "./files.js";
+import { TRAINER_STATE } from "./state.js";
+
+const NAME = "lowrank_state.json";
+
+const count = z.int().min(0);
+/** JSON has no infinity and says null. */
+const large = z.number().or(z.null().transform(() => Number.POSITIVE_INFINITY));
+const evaluation = z.object({ step: count, epoch: z.number(), eval_loss: z.number(), eval_perplexity: large });
+
+const schema = z.object({
+  version: z.literal(1),
+  /** Optimizer steps made, and of the whole run. */
+  step: count,
+  total_steps: count,
+  /** Number of the next micro-batch within the run: the cursor in the data and the dropout generator's. */
+  next_micro_batch: count,
+  epoch: z.number(),
+  /** Texts too short to train on, of the first epoch so far. */
+  skipped: count,
+  /** Since the last line of metrics. */
+  interval: z.object({ losses: z.number(), steps: count, tokens: count, milliseconds: z.number() }),
+  last_eval: evaluation.nullable(),
+  best_eval: evaluation.nullable(),
+  /** What another run may not differ in and go on from here: option names with their values or hashes of the content. */
+  settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+  /** Instruction set of the kernels, which decides the last bits. */
+  cpu: z.string(),
+});
+
+export type RunState = Omit<z.infer<typeof schema>, "version">;
+export type RunSettings = RunState["settings"];
+
+/** @throws LowrankError E_WRITE */
+export async function writeRunState(folder: string, state: RunState): Promise<void> {
+  await writeTextFile(join(folder, NAME), sortedJson({ version: 1, ...state }));
+}
+
+/** @returns the state, and the lines of metrics so far @throws LowrankError E_FILE_MISSING, E_CHECKPOINT */
+export function readRunState(folder: string): { state: RunState; history: object[] } {
+  const file = join(folder, NAME);
+  const parsed = schema.safeParse(readJsonObject(file, "State of the run"));
+  const first = parsed.error?.issues[0];
+  if (first) throw new LowrankError("E_CHECKPOINT", `${file}: ${first.path.join(".")}: ${first.message}.`, file);
+  const historyFile = join(folder, TRAINER_STATE);
+  const { log_history: history } = readJsonObject(historyFile, "State of the run");
+  if (!Array.isArray(history)) {
+    throw new LowrankError("E_CHECKPOINT", `${historyFile}: log_history is not a list.`, historyFile);
+  }
+  const { version: _, ...state } = parsed.data!;
+  return { state, history };
+}

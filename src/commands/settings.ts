@@ -1,0 +1,118 @@
+// What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
+import { createHash } from "node:crypto";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import type { RunSettings } from "../checkpoint/index.js";
+import type { TrainOptions } from "../config/index.js";
+import type { AdapterSpec, ModelSource } from "../engine.js";
+import { readError } from "../system-errors.js";
+import type { Precision } from "./inputs.js";
+import type { Part, TrainingTexts } from "./training-texts.js";
+
+/** Enough of a tensor to know a model that was trained further from the one before. */
+const SAMPLE_BYTES = 4096;
+
+/** Options of which the content counts, not the name: their settings are hashes. */
+const HASHED: Record<string, string> = {
+  base_model: "the base model is not that",
+  tokenizer_name: "the tokenizer is not that",
+  train_file: "the training texts are not those",
+  validation_file: "the validation texts are not those",
+};
+
+/** Of configuration, layout and the first bytes of every tensor: a large model is not read whole for this. */
+function modelHash({ config, tensors }: ModelSource): string {
+  const hash = createHash("sha256").update(JSON.stringify(config));
+  const buffer = Buffer.alloc(SAMPLE_BYTES);
+  const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const { name, dtype, shape, file, offset, bytes } of sorted) {
+    hash.update(JSON.stringify([name, dtype, shape]));
+    let descriptor: number | undefined;
+    try {
+      descriptor = openSync(file, "r");
+      hash.update(buffer.subarray(0, readSync(descriptor, buffer, 0, Math.min(bytes, SAMPLE_BYTES), offset)));
+    } catch (error) {
+      throw readError(error, file, "Weights");
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
+    }
+  }
+  return hash.digest("hex");
+}
+
+function textsHash({ rows, indices }: Part): string {
+  const hash = createHash("sha256");
+  for (const row of indices) {
+    const text = Buffer.from(rows.text(row));
+    hash.update(`${text.length}:`).update(text);
+  }
+  return hash.digest("hex");
+}
+
+function filesHash(files: string[]): string {
+  const hash = createHash("sha256");
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest("hex");
+}
+
+export interface RunParts {
+  model: ModelSource;
+  spec: AdapterSpec;
+  precision: Precision;
+  texts: TrainingTexts;
+}
+
+/** By option. What another option overrides is left out, and so is what changes no bit: threads, folders, limits. */
+export function runSettings(o: TrainOptions, { model, spec, precision, texts }: RunParts): RunSettings {
+  return {
+    base_model: modelHash(model),
+    tokenizer_name: filesHash(texts.tokenizer.files),
+    train_file: textsHash(texts.training),
+    validation_file: textsHash(texts.validation),
+    precision,
+    lora_r: spec.rank,
+    lora_alpha: spec.alpha,
+    lora_dropout: spec.dropout,
+    use_rslora: spec.useRslora,
+    target_modules: [...spec.targets].sort().join(),
+    max_seq_length: o.max_seq_length,
+    pad_to_max_length: o.pad_to_max_length,
+    shuffle: o.shuffle,
+    num_train_epochs: o.max_steps === undefined ? o.num_train_epochs : null,
+    max_steps: o.max_steps ?? null,
+    per_device_train_batch_size: o.per_device_train_batch_size,
+    gradient_accumulation_steps: o.gradient_accumulation_steps,
+    learning_rate: o.learning_rate,
+    lr_scheduler: o.lr_scheduler,
+    warmup_ratio: o.warmup_steps === undefined ? o.warmup_ratio : null,
+    warmup_steps: o.warmup_steps ?? null,
+    weight_decay: o.weight_decay,
+    max_grad_norm: o.max_grad_norm,
+    seed: o.seed,
+    logging_steps: o.logging_steps,
+    eval_steps: o.eval_steps,
+    per_device_eval_batch_size: o.per_device_eval_batch_size,
+    save_steps: o.save_steps,
+  };
+}
+
+/** Module names without what they share, as they are too many to be read. */
+function shown(name: string, value: RunSettings[string] | undefined): string {
+  if (value === null || value === undefined) return "not given";
+  if (name !== "target_modules") return String(value);
+  const modules = String(value).split(",");
+  const kinds = [...new Set(modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))];
+  return `${kinds.join(",")} (${modules.length} modules)`;
+}
+
+/** A line for each setting in which a run and a checkpoint differ, with both values. */
+export function differences(run: RunSettings, checkpoint: RunSettings): string[] {
+  const names = [...new Set([...Object.keys(run), ...Object.keys(checkpoint)])];
+  return names
+    .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? null))
+    .map((name) => {
+      const [here, there] = [run[name], checkpoint[name]];
+      if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
+      const short = (hash: typeof here) => String(hash).slice(0, 12);
+      return `--${name}: ${HASHED[name]} of the checkpoint (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
+    });
+}
