@@ -74,7 +74,7 @@ const DEFAULTS = {
 describe("values", () => {
   test("the defaults are those of the description", async () => {
     const { options, given } = await load(flags({}));
-    expect(options).toEqual({ ...REQUIRED, ...DEFAULTS });
+    expect(options).toEqual({ ...REQUIRED, train_file: ["t.jsonl"], ...DEFAULTS });
     expect([...given].sort()).toEqual(Object.keys(REQUIRED).sort());
   });
 
@@ -85,6 +85,23 @@ describe("values", () => {
     expect(options).toMatchObject({ lora_r: 1, lora_alpha: 20, seed: 300, shuffle: false, learning_rate: 2e-4 });
     expect(options.eval_steps).toBe(100);
     expect(given.has("lora_r") && given.has("lora_alpha") && !given.has("eval_steps")).toBe(true);
+  });
+
+  test("several files: a comma list anywhere, a list in YAML", async () => {
+    const { options } = await load(flags({ train_file: "a.jsonl, b/*.csv" }));
+    expect(options.train_file).toEqual(["a.jsonl", "b/*.csv"]);
+    for (const list of ["[a, b.txt]", "a,b.txt", "\n  - a\n  - b.txt"]) {
+      const config = yaml(`validation_file: ${list}\n`);
+      expect((await load(flags({ config }))).options.validation_file).toEqual(["a", "b.txt"]);
+    }
+    const config = yaml('validation_file: ["x,y.txt"]\n');
+    expect((await load(flags({ config }))).options.validation_file).toEqual(["x,y.txt"]);
+    for (const wrong of ["[]", "[a, 7]", "7", "{a: b}"]) {
+      expect(await refusal(flags({ config: yaml(`validation_file: ${wrong}\n`) }))).toMatch(
+        /:1: validation_file: expected files, folders or patterns, found /,
+      );
+    }
+    expect(await refusal(flags({ train_file: "a,,b" }))).toMatch(/--train_file: expected files/);
   });
 
   test("the file may come from the environment, and an empty variable is none", async () => {

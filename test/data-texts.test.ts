@@ -1,4 +1,3 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readTexts } from "../src/data/index.js";
@@ -143,11 +142,12 @@ describe("errors", () => {
     ["a.txt", latin1("caf\xe9"), "E_UTF8", /a\.txt, line 1: not valid UTF-8/],
     ["a.json", latin1('[{"text":"caf\xe9"}]'), "E_UTF8", /a\.json is not valid UTF-8/],
     [
-      "a.parquet",
-      "PAR1",
+      "a.pdf",
+      "%PDF",
       "E_DATA_FORMAT",
-      /has the extension \.parquet, expected a file with one of \.jsonl, .*\.csv, .*\.txt/,
+      /has the extension \.pdf, expected a file with one of \.jsonl, .*\.csv, .*\.txt/,
     ],
+    ["a.parquet.gz", "PAR1", "E_DATA_FORMAT", /has the extension \.parquet\.gz, expected/],
     ["texts", "a", "E_DATA_FORMAT", /texts has no extension, expected/],
   ])("%s, %j", async (name, content, code, message) => {
     const file = write(name, content);
@@ -157,16 +157,12 @@ describe("errors", () => {
     expect(error.message).toContain(file);
   });
 
-  test.each(["jsonl", "json", "csv", "txt"])("a missing .%s file, and a folder", async (extension) => {
+  test.each(["jsonl", "json", "csv", "txt"])("a missing .%s file", async (extension) => {
     const parent = folder();
     const missing = join(parent, `missing.${extension}`);
     const error = await errorOf(() => readTexts([missing], "text"));
     expect(error).toMatchObject({ code: "E_FILE_MISSING", where: missing });
     expect(error.message).toMatch(/Data file .* cannot be read: there is no such file/);
-    mkdirSync(join(parent, `folder.${extension}`));
-    expect((await errorOf(() => readTexts([join(parent, `folder.${extension}`)], "text"))).message).toMatch(
-      /is a folder/,
-    );
   });
 
   test("plain text has the one column text", async () => {

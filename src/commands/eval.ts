@@ -11,7 +11,7 @@ import { choosePrecision, everyRow, threadCount } from "./inputs.js";
 export async function run(o: EvalOptions): Promise<void> {
   const reading = Promise.all([
     Tokenizer.open(o.tokenizer_name ?? o.base_model),
-    readTexts([o.validation_file], o.text_column),
+    readTexts(o.validation_file, o.text_column),
   ]);
   reading.catch(() => {});
   const model = openModel(o.base_model);

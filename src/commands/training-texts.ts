@@ -21,8 +21,8 @@ export interface TrainingTexts {
 export async function readTrainingTexts(o: TrainOptions): Promise<TrainingTexts> {
   const [tokenizer, rows, held] = await Promise.all([
     Tokenizer.open(o.tokenizer_name ?? o.base_model),
-    readTexts([o.train_file], o.text_column),
-    o.validation_file === undefined ? null : readTexts([o.validation_file], o.text_column),
+    readTexts(o.train_file, o.text_column),
+    o.validation_file === undefined ? null : readTexts(o.validation_file, o.text_column),
   ]);
   if (held) {
     const training = { rows, indices: everyRow(rows) };

@@ -43,6 +43,13 @@ export function text(expects: string, group: string, help: string): Built<string
   return built(z.string().min(1), "text", expects, { group, help });
 }
 
+/** Several texts: a list in YAML, or one text with commas. */
+export function texts(expects: string, group: string, help: string): Built<string[]> {
+  const list = z.array(z.string().trim().min(1)).min(1);
+  const commas = z.string().transform((value) => value.split(","));
+  return built(z.union([list, commas.pipe(list)]), "text", expects, { group, help });
+}
+
 export function choice<const T extends string>(values: readonly [T, ...T[]], group: string, help: string): Built<T> {
   const about = { group, help: `${values.join(", ")}: ${help}` };
   return built(z.enum(values) as z.ZodType<T>, "text", values.join(" or "), about);

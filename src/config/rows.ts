@@ -1,5 +1,5 @@
 // The one table of options. Every command takes its options from here (see commands.ts).
-import { choice, flag, integer, number, text, textOrBare } from "./row.js";
+import { choice, flag, integer, number, text, textOrBare, texts } from "./row.js";
 
 const MODEL = "Model";
 const LORA = "LoRA";
@@ -15,7 +15,8 @@ const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
 const LARGEST_COUNT = 1 << 20;
 
 const adapter = text("an adapter folder", MODEL, "folder of a PEFT adapter (LoRA) to put on the base");
-const validationFile = text("a file", DATA, "texts to evaluate on: .jsonl, .json, .csv, .tsv or .txt");
+const FILES = "files, folders or patterns";
+const validationFile = texts(FILES, DATA, "texts to evaluate on, named as in train_file of lowrank train");
 
 /** Rows of which a command needs a value where training does not. */
 export const needed = {
@@ -45,7 +46,11 @@ export const rows = {
   use_rslora: flag(LORA, "scale by alpha / sqrt(r) instead").or(false),
   init_adapter: text("an adapter folder", LORA, "adapter to start from; it decides r, alpha and modules").optional(),
 
-  train_file: text("a file", DATA, "texts to train on: .jsonl, .json, .csv, .tsv or .txt").required(),
+  train_file: texts(
+    FILES,
+    DATA,
+    "texts to train on: comma list (in YAML also a list) of .jsonl, .json, .csv, .tsv, .txt (all also .gz), .parquet or .arrow files, folders of them and patterns with *, ? and **",
+  ).required(),
   validation_file: {
     ...validationFile.optional(),
     help: "texts to evaluate on; without it a tenth of the training texts",

@@ -1,17 +1,9 @@
 // Text files of any known format to one list of texts.
-import { statSync } from "node:fs";
-import { extname } from "node:path";
 import { LowrankError } from "../errors.js";
 import { kindOf } from "../model/index.js";
-import { suggestion } from "../nearest.js";
-import { readError } from "../system-errors.js";
-import { csv, tsv } from "./formats/csv.js";
-import type { Format, Row } from "./formats/format.js";
-import { jsonArray, jsonLines, looksLikeJsonLines } from "./formats/json.js";
-import { plain } from "./formats/plain.js";
-
-/** The one table of formats. */
-const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain];
+import { dataFiles } from "./files.js";
+import { type Format, noColumn, type Row } from "./formats/format.js";
+import { formatOf } from "./formats/table.js";
 
 /** The texts of some files, in order. */
 export class TextRows {
@@ -52,24 +44,6 @@ export class TextRows {
   }
 }
 
-/** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT */
-function formatOf(file: string): Format {
-  let isFolder: boolean;
-  try {
-    isFolder = statSync(file).isDirectory();
-  } catch (error) {
-    throw readError(error, file, "Data file");
-  }
-  const extension = extname(file).toLowerCase();
-  const format = FORMATS.find(({ extensions }) => extensions.includes(extension));
-  if (isFolder || format === undefined) {
-    const known = FORMATS.flatMap(({ extensions }) => extensions).join(", ");
-    const found = isFolder ? "is a folder" : extension === "" ? "has no extension" : `has the extension ${extension}`;
-    throw new LowrankError("E_DATA_FORMAT", `Data file ${file} ${found}, expected a file with one of ${known}.`, file);
-  }
-  return format === jsonArray && looksLikeJsonLines(file) ? jsonLines : format;
-}
-
 function textOf({ columns, at }: Row, column: string, file: string, unit: string): string {
   const text = Object.hasOwn(columns, column) ? columns[column] : undefined;
   if (typeof text === "string") return text;
@@ -77,27 +51,22 @@ function textOf({ columns, at }: Row, column: string, file: string, unit: string
   if (text !== undefined) {
     throw new LowrankError("E_DATA_ROW", `${place}: column "${column}" is ${kindOf(text)}, expected a text.`, file);
   }
-  const found = Object.keys(columns);
-  throw new LowrankError(
-    "E_TEXT_COLUMN",
-    `${place}: there is no column "${column}"${suggestion(column, found)}. ` +
-      `Columns found: ${found.join(", ") || "none"}. Name one with --text_column.`,
-    file,
-  );
+  throw noColumn(place, column, Object.keys(columns), file);
 }
 
 /**
  * Reads the text column of every file; the extension says how. Everything is parsed here, so that a broken row is found
  * before training starts.
+ * @param names files, folders and patterns, see `dataFiles`
  * @throws LowrankError naming the file and its line or row
  */
-export async function readTexts(files: string[], textColumn: string): Promise<TextRows> {
+export async function readTexts(names: string[], textColumn: string): Promise<TextRows> {
   const texts = new TextRows();
-  for (const file of files) {
-    const format = formatOf(file);
+  for (const file of dataFiles(names)) {
+    const format = await formatOf(file);
     const before = texts.length;
     texts.begin(file, format.unit);
-    for await (const rows of format.read(file)) {
+    for await (const rows of format.read(file, textColumn)) {
       for (const row of rows) texts.add(textOf(row, textColumn, file, format.unit), row.at);
     }
     if (texts.length === before) {

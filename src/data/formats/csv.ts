@@ -81,5 +81,5 @@ async function* read(file: string, delimiter: string): AsyncGenerator<Row[]> {
   yield rows;
 }
 
-export const csv: Format = { extensions: [".csv"], unit: "line", read: (file) => read(file, ",") };
-export const tsv: Format = { extensions: [".tsv"], unit: "line", read: (file) => read(file, "\t") };
+export const csv: Format = { extensions: [".csv"], gzip: true, unit: "line", read: (file) => read(file, ",") };
+export const tsv: Format = { extensions: [".tsv"], gzip: true, unit: "line", read: (file) => read(file, "\t") };

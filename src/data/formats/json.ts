@@ -1,10 +1,9 @@
 // JSON Lines, and one JSON array of objects.
-import { closeSync, openSync, readSync } from "node:fs";
 import { LowrankError } from "../../errors.js";
 import { isObject, jsonProblem, kindOf, parseJson } from "../../model/index.js";
-import { readError, readText } from "../../system-errors.js";
 import type { Format, Row } from "./format.js";
 import { readLines } from "./lines.js";
+import { readAll, readStart } from "./source.js";
 
 /** An object of the file. `at` names its place in an error. */
 function asColumns(value: unknown, file: string, at: string): Record<string, unknown> {
@@ -32,6 +31,7 @@ function parseLine(text: string, file: string, number: number): unknown {
 
 export const jsonLines: Format = {
   extensions: [".jsonl", ".ndjson"],
+  gzip: true,
   unit: "line",
   async *read(file) {
     for await (const lines of readLines(file)) {
@@ -47,24 +47,16 @@ export const jsonLines: Format = {
 
 export const jsonArray: Format = {
   extensions: [".json"],
+  gzip: true,
   unit: "row",
   async *read(file) {
-    const values = parseJson(readText(file, "Data file"), file) as unknown[];
+    const values = parseJson(await readAll(file), file) as unknown[];
     yield values.map((value, i) => ({ columns: asColumns(value, file, `row ${i + 1}`), at: i + 1 }));
   },
 };
 
 /** Whether a .json file begins with something else than an array: then it is taken for JSON Lines. */
-export function looksLikeJsonLines(file: string): boolean {
-  let descriptor: number | undefined;
-  try {
-    descriptor = openSync(file, "r");
-    const start = Buffer.alloc(4096);
-    const text = start.toString("utf8", 0, readSync(descriptor, start, 0, start.length, 0));
-    return !/^\uFEFF?\s*(\[|$)/.test(text);
-  } catch (error) {
-    throw readError(error, file, "Data file");
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
-  }
+export async function looksLikeJsonLines(file: string): Promise<boolean> {
+  const text = (await readStart(file)).toString("utf8", 0, 4096);
+  return !/^\uFEFF?\s*(\[|$)/.test(text);
 }

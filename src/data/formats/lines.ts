@@ -1,7 +1,6 @@
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
 import { LowrankError } from "../../errors.js";
-import { readError } from "../../system-errors.js";
+import { readChunks } from "./source.js";
 
 export interface Line {
   /** Without the line feed. */
@@ -10,12 +9,11 @@ export interface Line {
   number: number;
 }
 
-const CHUNK_BYTES = 1 << 20;
 const LINE_FEED = 0x0a;
 
 /**
  * Lines of a UTF-8 file without its byte order mark, a chunk of the file at a time.
- * @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8 with the line
+ * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_UTF8 with the line
  */
 export async function* readLines(file: string): AsyncGenerator<Line[], void, undefined> {
   let number = 0;
@@ -27,19 +25,15 @@ export async function* readLines(file: string): AsyncGenerator<Line[], void, und
     number++;
     return { text: decode(bytes, file, number), number };
   };
-  try {
-    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
-      const lines: Line[] = [];
-      let at = 0;
-      for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, at)) {
-        lines.push(finish(chunk.subarray(at, end)));
-        at = end + 1;
-      }
-      if (at < chunk.length) pieces.push(chunk.subarray(at));
-      if (lines.length > 0) yield lines;
+  for await (const chunk of readChunks(file)) {
+    const lines: Line[] = [];
+    let at = 0;
+    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, at)) {
+      lines.push(finish(chunk.subarray(at, end)));
+      at = end + 1;
     }
-  } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file, "Data file");
+    if (at < chunk.length) pieces.push(chunk.subarray(at));
+    if (lines.length > 0) yield lines;
   }
   if (pieces.length > 0) yield [finish(Buffer.alloc(0))];
 }

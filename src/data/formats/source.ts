@@ -1,0 +1,72 @@
+// The bytes of a text format's file, through gunzip where its name ends in .gz.
+import { isUtf8 } from "node:buffer";
+import { createReadStream } from "node:fs";
+import { pipeline, type Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { LowrankError } from "../../errors.js";
+import { readError } from "../../system-errors.js";
+
+const CHUNK_BYTES = 1 << 20;
+
+export function isGzip(file: string): boolean {
+  return /\.gz$/i.test(file);
+}
+
+function open(file: string): Readable {
+  const bytes = createReadStream(file, { highWaterMark: CHUNK_BYTES });
+  // An error of the file reaches the reader through gunzip.
+  return isGzip(file) ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) : bytes;
+}
+
+function problem(error: unknown, file: string): LowrankError {
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (!code.startsWith("Z_")) return readError(error, file, "Data file");
+  const found = code === "Z_BUF_ERROR" ? "it ends early" : message;
+  return new LowrankError(
+    "E_GZIP",
+    `Data file ${file} is not a whole gzip file: ${found}. Copy or compress it again.`,
+    file,
+    { cause: error },
+  );
+}
+
+/** A file's bytes, a chunk at a time. @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP */
+export async function* readChunks(file: string): AsyncGenerator<Buffer, void, undefined> {
+  const chunks: AsyncIterator<Buffer> = open(file)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      let next: IteratorResult<Buffer>;
+      try {
+        next = await chunks.next();
+      } catch (error) {
+        throw problem(error, file);
+      }
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+/** A file's first bytes, no more than a chunk. */
+export async function readStart(file: string): Promise<Buffer> {
+  for await (const chunk of readChunks(file)) return chunk;
+  return Buffer.alloc(0);
+}
+
+/** All of a UTF-8 file without its byte order mark. @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_UTF8 */
+export async function readAll(file: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of readChunks(file)) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  if (!isUtf8(bytes)) throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file);
+  let text: string;
+  try {
+    text = bytes.toString("utf8");
+  } catch (error) {
+    // Longer than the longest string.
+    throw readError(error, file, "Data file");
+  }
+  return text.startsWith("\uFEFF") ? text.slice(1) : text;
+}

@@ -1,0 +1,55 @@
+// The one table of formats, and which of them a file is.
+import { statSync } from "node:fs";
+import { extname } from "node:path";
+import { LowrankError } from "../../errors.js";
+import { readError } from "../../system-errors.js";
+import { csv, tsv } from "./csv.js";
+import type { Format } from "./format.js";
+import { jsonArray, jsonLines, looksLikeJsonLines } from "./json.js";
+import { plain } from "./plain.js";
+import { isGzip } from "./source.js";
+
+const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain];
+
+/** ".jsonl" of train.jsonl, ".jsonl.gz" of train.jsonl.gz; lower case. */
+function extensionOf(file: string): string {
+  const last = extname(file);
+  return (isGzip(file) ? extname(file.slice(0, -last.length)) + last : last).toLowerCase();
+}
+
+function find(extension: string): Format | undefined {
+  const gzip = isGzip(extension);
+  const inner = gzip ? extension.slice(0, -".gz".length) : extension;
+  return FORMATS.find((format) => format.extensions.includes(inner) && (!gzip || format.gzip));
+}
+
+/** Whether the name is that of a file that can be read. */
+export function isDataFile(name: string): boolean {
+  return find(extensionOf(name)) !== undefined;
+}
+
+/** The extensions that can be read, for an error. */
+export function knownExtensions(): string {
+  const names = (gzip: boolean) => FORMATS.filter((f) => f.gzip === gzip).flatMap(({ extensions }) => extensions);
+  return [`${names(true).join(", ")} (each also with .gz)`, ...names(false)].join(", ");
+}
+
+/** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT, E_GZIP */
+export async function formatOf(file: string): Promise<Format> {
+  try {
+    statSync(file);
+  } catch (error) {
+    throw readError(error, file, "Data file");
+  }
+  const extension = extensionOf(file);
+  const format = find(extension);
+  if (format === undefined) {
+    const found = extension === "" ? "has no extension" : `has the extension ${extension}`;
+    throw new LowrankError(
+      "E_DATA_FORMAT",
+      `Data file ${file} ${found}, expected a file with one of ${knownExtensions()}.`,
+      file,
+    );
+  }
+  return format === jsonArray && (await looksLikeJsonLines(file)) ? jsonLines : format;
+}
