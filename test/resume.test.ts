@@ -25,7 +25,7 @@ const OPTIONS = {
   save_steps: 2,
   save_total_limit: 3,
   merge: false,
-  threads: 2,
+  threads: 1,
 };
 
 /** Trains with OPTIONS, of which some may be others. */
@@ -96,7 +96,7 @@ describe("going on", () => {
     const output = stoppedAfter(6, "threads");
     const before = readFileSync(`${output}/train.log`, "utf8");
     writeFileSync(`${output}/metrics.jsonl`, `${metrics(whole).join("\n")}\n{"step": 1`);
-    const { stderr } = await resumes(output, { threads: 1 });
+    const { stderr } = await resumes(output, { threads: 2 });
     expect(stderr).toContain(`going on after step 6 of ${output}/checkpoint-6`);
     expectSame(output);
     const log = readFileSync(`${output}/train.log`, "utf8");
@@ -135,6 +135,19 @@ describe("going on", () => {
     const wanted = metrics(whole).filter((row) => /"step":(3|6|9|10),.*eval_loss/.test(row));
     expect(evaluations).toEqual(wanted);
   });
+});
+
+test("the line of metrics that Ctrl-C brings is not of the run that goes on", async () => {
+  const output = work.path("early-line");
+  let sent = false;
+  await run(output, {}, [], {
+    onOutput: (child, stderr) => {
+      if (!sent && stderr.includes("checkpoint-4")) sent = child.kill("SIGINT");
+    },
+  });
+  expect(sent).toBe(true);
+  await resumes(output);
+  expectSame(output);
 });
 
 describe("what is damaged", () => {
