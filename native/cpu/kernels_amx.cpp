@@ -11,19 +11,9 @@ constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
 #include "cpu/gemm_bf16_amx.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/kernel_table.inc"
 
-const Kernels kKernels = {
-    .isa = "amx",
-    .gemm_f32 = gemm_f32,
-    .gemm_bf16 = gemm_bf16,
-    .pack_fwd_f32 = pack_fwd_f32,
-    .pack_bwd_f32 = pack_bwd_f32,
-    .pack_fwd_bf16 = pack_fwd_bf16,
-    .pack_bwd_bf16 = pack_bwd_bf16,
-    .gemv = gemv,
-    .begin = tile_begin,
-    .end = tile_end,
-};
+constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end);
 
 }  // namespace LOWRANK_UNIT(amx)
 

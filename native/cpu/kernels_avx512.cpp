@@ -10,19 +10,9 @@ constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
 #include "cpu/gemm.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/kernel_table.inc"
 
-const Kernels kKernels = {
-    .isa = "avx512",
-    .gemm_f32 = gemm_f32,
-    .gemm_bf16 = nullptr,
-    .pack_fwd_f32 = pack_fwd_f32,
-    .pack_bwd_f32 = pack_bwd_f32,
-    .pack_fwd_bf16 = pack_fwd_bf16,
-    .pack_bwd_bf16 = pack_bwd_bf16,
-    .gemv = gemv,
-    .begin = nullptr,
-    .end = nullptr,
-};
+constexpr Kernels kKernels = kernel_table("avx512");
 
 }  // namespace LOWRANK_UNIT(avx512)
 

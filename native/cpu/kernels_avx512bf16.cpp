@@ -11,19 +11,9 @@ constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
 #include "cpu/gemm_bf16_dot.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/kernel_table.inc"
 
-const Kernels kKernels = {
-    .isa = "avx512bf16",
-    .gemm_f32 = gemm_f32,
-    .gemm_bf16 = gemm_bf16,
-    .pack_fwd_f32 = pack_fwd_f32,
-    .pack_bwd_f32 = pack_bwd_f32,
-    .pack_fwd_bf16 = pack_fwd_bf16,
-    .pack_bwd_bf16 = pack_bwd_bf16,
-    .gemv = gemv,
-    .begin = nullptr,
-    .end = nullptr,
-};
+constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16);
 
 }  // namespace LOWRANK_UNIT(avx512bf16)
 
