@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     reporters: ["default", "./test/support/plain-reporter.ts"],
+    globalSetup: "./test/support/cache-folder.ts",
     pool: "forks",
     testTimeout: 120_000,
   },

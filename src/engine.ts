@@ -99,15 +99,19 @@ export interface MemoryPlan {
   totalBytes: number;
 }
 
-/**
- * One micro-batch of ragged sequences, one after the other and without padding between them.
- * `targets[i]` is the token to be predicted at token i (the next one of its sequence), or -100 where none is supervised.
- * `offsets` has one entry more than there are sequences: sequence s is tokens `offsets[s]` to `offsets[s + 1]`.
- */
-export interface Batch {
+/** Tokens of one text. The views may lie in a mapped file; they are read during the call and not kept. */
+export interface Sequence {
   inputIds: Int32Array;
-  targets: Int32Array;
-  offsets: Int32Array;
+  /** 1 where the token is to be learned, that is predicted from those before it; without it, every token but the first. */
+  lossMask?: Uint8Array;
+}
+
+/** One micro-batch of sequences. The engine lays them one after the other, without padding unless it is asked for. */
+export interface Batch {
+  sequences: Sequence[];
+  /** Shorter sequences are padded to so many tokens with `padId`; nothing is learned there. Default 0. */
+  padTo?: number;
+  padId?: number;
 }
 
 export interface OptimizerOptions {
@@ -175,6 +179,20 @@ function callSync<T>(f: () => T): T {
 
 export function cpuInfo(): CpuInfo {
   return callSync(() => native().cpuInfo());
+}
+
+/**
+ * A file's bytes, mapped and not read: pages come from the page cache as they are touched. Writing to the buffer changes
+ * neither the file nor what others see. The file must not be cut while it is mapped.
+ * @throws LowrankError E_FILE
+ */
+export function mapFile(path: string): ArrayBuffer {
+  return callSync(() => native().mapFile(path));
+}
+
+/** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */
+export function releasePages(buffer: ArrayBuffer): void {
+  callSync(() => native().releasePages(buffer));
 }
 
 /** Architectures (`model_type`) that the native code knows. */

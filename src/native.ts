@@ -40,6 +40,8 @@ export interface NativeAddon {
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];
+  mapFile(path: string): ArrayBuffer;
+  releasePages(buffer: ArrayBuffer): void;
   Engine: new () => NativeEngine;
 }
 

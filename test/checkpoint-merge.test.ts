@@ -11,7 +11,7 @@ import { goldensFolder, largestDifference } from "./support/golden.js";
 const folder = temporaryFolders();
 const options = { precision: "fp32", threads: 2, maxTokens: 32, maxSequence: 32, training: false } as const;
 const IDS = Int32Array.from({ length: 20 }, (_, i) => (i * 37) % 100);
-const batch: Batch = { inputIds: IDS, targets: new Int32Array(20).fill(-100), offsets: Int32Array.of(0, 20) };
+const batch: Batch = { sequences: [{ inputIds: IDS }] };
 
 /** An engine with a golden's trained adapter. */
 async function openAdapted(source: string) {

@@ -1,30 +1,29 @@
 import { describe, expect, test } from "vitest";
-import { epochOrder, prefetch, readTexts, splitValidation, TextDataset, Tokenizer } from "../src/data/index.js";
+import { epochOrder, splitValidation, TokenDataset, Tokenizer } from "../src/data/index.js";
 import { Engine } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
-import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
+import { errorOf, temporaryFolders, tinyBase } from "./support/folders.js";
+import { tableOf } from "./support/tokens.js";
 
 const folder = temporaryFolders();
 const tokenizer = await Tokenizer.open(tinyBase);
 const EOS = 1;
 
 const TEXTS = ["one two three four five six", "", "short", "text that ends</s>", ""];
-const rows = await readTexts(
-  [writeIn(folder(), "a.jsonl", TEXTS.map((text) => JSON.stringify({ text })).join("\n"))],
-  "text",
-);
-const indices = Int32Array.of(4, 0, 2, 3, 1);
-const dataset = (maxLength: number, padTo?: number) =>
-  new TextDataset(rows, indices, tokenizer, padTo === undefined ? { maxLength } : { maxLength, padTo });
+const examples = Int32Array.of(4, 0, 2, 3, 1);
+const dataset = async (maxLength: number, options = {}) =>
+  new TokenDataset(await tableOf(TEXTS, { tokenizer, folder: folder(), maxLength }), examples, options);
 const ids = async (i: number) => [...(await tokenizer.encode([TEXTS[i]!], { maxLength: 1000 }))[0]!];
 
 describe("micro-batches", () => {
-  test("a token's target is the next one of its own sequence", async () => {
+  test("a batch holds the examples' tokens, all to be learned, as views into one file", async () => {
     const [a, b] = [await ids(0), await ids(2)];
-    const micro = await dataset(1000).batch([1, 2]);
-    expect([...micro.batch!.inputIds]).toEqual([...a, ...b]);
-    expect([...micro.batch!.targets]).toEqual([...a.slice(1), -100, ...b.slice(1), -100]);
-    expect([...micro.batch!.offsets]).toEqual([0, a.length, a.length + b.length]);
+    const micro = (await dataset(1000)).batch([1, 2]);
+    const { sequences, padTo } = micro.batch!;
+    expect(sequences.map(({ inputIds }) => [...inputIds])).toEqual([a, b]);
+    expect(sequences.map(({ lossMask }) => [...lossMask!])).toEqual([a.map(() => 1), b.map(() => 1)]);
+    expect(padTo).toBeUndefined();
+    expect(sequences[0]!.inputIds.buffer).toBe(sequences[1]!.inputIds.buffer);
     expect(micro).toMatchObject({
       tokens: a.length + b.length,
       supervisedTokens: a.length + b.length - 2,
@@ -33,37 +32,34 @@ describe("micro-batches", () => {
     });
   });
 
-  test("an end of text that is also the padding stays supervised, padding does not", async () => {
+  test("an end of text that is also the padding stays to be learned", async () => {
     const sequence = await ids(3);
     expect(sequence.at(-1)).toBe(EOS);
     expect(tokenizer.padTokenId).toBe(EOS);
-    const length = sequence.length;
-    const { batch, tokens, supervisedTokens } = await dataset(length + 3, length + 3).batch([3]);
-    expect([...batch!.inputIds]).toEqual([...sequence, EOS, EOS, EOS]);
-    expect([...batch!.targets]).toEqual([...sequence.slice(1), -100, -100, -100, -100]);
-    expect([...batch!.offsets]).toEqual([0, length + 3]);
-    expect([tokens, supervisedTokens]).toEqual([length, length - 1]);
+    const { batch, tokens, supervisedTokens } = (await dataset(9, { padTo: 9, padId: EOS })).batch([3]);
+    expect(batch).toMatchObject({ padTo: 9, padId: EOS });
+    expect([...batch!.sequences[0]!.inputIds]).toEqual(sequence);
+    expect(batch!.sequences[0]!.lossMask!.at(-1)).toBe(1);
+    expect([tokens, supervisedTokens]).toEqual([sequence.length, sequence.length - 1]);
   });
 
   test("long texts are cut", async () => {
-    const { batch } = await dataset(3).batch([1]);
-    expect([...batch!.inputIds]).toEqual((await ids(0)).slice(0, 3));
-    expect(batch!.targets.at(-1)).toBe(-100);
+    const { batch } = (await dataset(3)).batch([1]);
+    expect([...batch!.sequences[0]!.inputIds]).toEqual((await ids(0)).slice(0, 3));
   });
 
   test("rows of one token are skipped, and still named", async () => {
-    const some = await dataset(100).batch([0, 1, 4]);
+    const some = (await dataset(100)).batch([0, 1, 4]);
     expect(some).toMatchObject({ rows: [4, 0, 1], skipped: 2 });
-    expect(some.batch!.offsets.length).toBe(2);
-    const none = await dataset(100).batch([0, 4]);
+    expect(some.batch!.sequences.length).toBe(1);
+    const none = (await dataset(100)).batch([0, 4]);
     expect(none).toEqual({ batch: null, supervisedTokens: 0, tokens: 0, rows: [4, 1], skipped: 2 });
   });
 
   test("positions are of the data set's rows", async () => {
-    const data = dataset(100);
-    expect([data.length, (await data.batch([0, 4, 2])).rows]).toEqual([5, [4, 1, 2]]);
-    expect((await errorOf(() => data.batch([5]))).code).toBe("E_ARGUMENT");
-    expect((await errorOf(() => dataset(100, 50))).message).toContain("padTo is 50, expected at least maxLength, 100");
+    const data = await dataset(100);
+    expect([data.length, data.batch([0, 4, 2]).rows]).toEqual([5, [4, 1, 2]]);
+    expect((await errorOf(async () => data.batch([5]))).code).toBe("E_ARGUMENT");
   });
 
   test("padding changes no loss", async () => {
@@ -74,9 +70,9 @@ describe("micro-batches", () => {
       maxSequence: 64,
       training: false,
     });
-    const plain = await dataset(40).batch([1, 2, 3]);
-    const padded = await dataset(40, 40).batch([1, 2, 3]);
-    expect(padded.batch!.inputIds.length).toBe(120);
+    const plain = (await dataset(40)).batch([1, 2, 3]);
+    const padded = (await dataset(40, { padTo: 40, padId: EOS })).batch([1, 2, 3]);
+    expect((await engine.logits(padded.batch!)).length).toBe(120 * openModel(tinyBase).config.vocabSize);
     expect(padded.supervisedTokens).toBe(plain.supervisedTokens);
     const losses = [await engine.evaluate(plain.batch!), await engine.evaluate(padded.batch!)];
     expect(Math.abs(losses[0]! / losses[1]! - 1)).toBeLessThan(1e-6);
@@ -134,74 +130,5 @@ describe("order", () => {
     }
     // Mean 3.5, standard deviation of a mean sqrt(63 / 12 / 4000) = 0.036: five of them.
     for (const sum of sums) expect(Math.abs(sum / epochs - 3.5)).toBeLessThan(0.18);
-  });
-});
-
-describe("prefetch", () => {
-  const tick = () => new Promise((resolve) => setTimeout(resolve, 1));
-
-  /** Counts up to `end`, then throws where it is told to. */
-  function counter(end: number, failAt = Number.POSITIVE_INFINITY) {
-    const state = { made: 0, closed: false };
-    async function* source() {
-      try {
-        for (let i = 0; i < end; i++) {
-          await tick();
-          if (i === failAt) throw new Error(`value ${i}`);
-          state.made++;
-          yield i;
-        }
-      } finally {
-        state.closed = true;
-      }
-    }
-    return { source: source(), state };
-  }
-
-  test.each([0, 1, 3, 100])("the same values in order, %i ahead", async (ahead) => {
-    const { source, state } = counter(10);
-    const found: number[] = [];
-    for await (const value of prefetch(source, ahead)) found.push(value);
-    expect(found).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    expect(state.closed).toBe(true);
-  });
-
-  test("values are made ahead, but not further than that", async () => {
-    const { source, state } = counter(10);
-    const values = prefetch(source, 3);
-    expect(state.made).toBe(0);
-    await values.next();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(state.made).toBe(4);
-    await values.next();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(state.made).toBe(5);
-    await values.return();
-  });
-
-  test("an error comes after the values before it", async () => {
-    const found: number[] = [];
-    const run = async () => {
-      for await (const value of prefetch(counter(10, 3).source, 5)) {
-        await new Promise((resolve) => setTimeout(resolve, 10));
-        found.push(value);
-      }
-    };
-    await expect(run()).rejects.toThrow("value 3");
-    expect(found).toEqual([0, 1, 2]);
-  });
-
-  test("leaving early ends the source", async () => {
-    const { source, state } = counter(1000);
-    for await (const value of prefetch(source, 2)) if (value === 1) break;
-    expect(state.closed).toBe(true);
-    expect(state.made).toBeLessThan(8);
-  });
-
-  test("an error while leaving early is nobody's", async () => {
-    for await (const value of prefetch(counter(10, 2).source, 3)) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      if (value === 0) break;
-    }
   });
 });

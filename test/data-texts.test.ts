@@ -33,6 +33,10 @@ describe("formats", () => {
     ["a.csv", `text,id\r\n${TEXTS.map((text, i) => `${quote(text)},${i}\r\n`).join("")}`],
     ["a.tsv", `id\ttext\n${TEXTS.map((text, i) => `${i}\t${quote(text)}`).join("\n")}`],
     ["a.txt", TEXTS.join("\n")],
+    [
+      "without-last-line-end.csv",
+      ["text,id", ...TEXTS.map((text, i) => `${i},${quote(text)}`)].join("\r\n").replace("text,id", "id,text"),
+    ],
     ["a.md", `\n${TEXTS.join("\r\n\r\n")}\r\n \n`],
   ])("%s, %j", async (name, content) => {
     expect((await read([write(name, content)])).map(({ text }) => text)).toEqual(TEXTS);

@@ -36,8 +36,7 @@ async function engineLogits(folder: string, adapterFolder: string | null): Promi
   const options = { precision: "fp32", threads: 2, maxTokens: 64, maxSequence: 64, training: false } as const;
   await using engine = await Engine.create(model, adapter?.spec ?? null, options);
   if (adapter) await engine.setAdapter(adapter.tensors);
-  const targets = new Int32Array(ids.length).fill(-100);
-  return engine.logits({ inputIds: Int32Array.from(ids), targets, offsets: Int32Array.of(0, ids.length) });
+  return engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
 }
 
 function lowrank(...args: string[]): string {

@@ -9,16 +9,12 @@ const LENGTHS = [97, 33, 64, 5];
 
 /** A batch of pseudo-random tokens, the same for the same seed. */
 function batch(seed: number): Batch {
-  const total = LENGTHS.reduce((a, b) => a + b, 0);
   let state = seed >>> 0;
-  const inputIds = Int32Array.from({ length: total }, () => {
+  const token = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return (state >>> 8) % model.config.vocabSize;
-  });
-  const offsets = Int32Array.from([0, ...LENGTHS.map((_, i) => LENGTHS.slice(0, i + 1).reduce((a, b) => a + b, 0))]);
-  const last = new Set(offsets.subarray(1));
-  const targets = inputIds.map((_, i) => (last.has(i + 1) ? -100 : inputIds[i + 1]!));
-  return { inputIds, targets, offsets };
+  };
+  return { sequences: LENGTHS.map((length) => ({ inputIds: Int32Array.from({ length }, token) })) };
 }
 
 interface Run {

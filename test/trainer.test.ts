@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../src/checkpoint/index.js";
-import { readTexts, TextDataset, type TextRows, Tokenizer } from "../src/data/index.js";
+import { placeOf, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
 import { Engine } from "../src/engine.js";
 import { openModel, resolveTargets } from "../src/model/index.js";
 import {
@@ -14,13 +14,15 @@ import {
   train,
 } from "../src/trainer/index.js";
 import { tinyBase, trainFile, workFolder } from "./support/tiny.js";
+import { tableOf, textsOf } from "./support/tokens.js";
 
 const work = workFolder("trainer");
 const model = openModel(tinyBase);
 let tokenizer: Tokenizer;
-let rows: TextRows;
+let table: TokenTable;
 let engine: Engine;
 let folders = 0;
+const cache = work.path("cache");
 
 const targets = resolveTargets(model, "q_proj,down_proj");
 const { modules } = targets;
@@ -28,30 +30,28 @@ const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets: modules
 const shape = { precision: "fp32", threads: 2, maxTokens: 1024, maxSequence: 64, training: true } as const;
 
 beforeAll(async () => {
-  [tokenizer, rows, engine] = await Promise.all([
-    Tokenizer.open(tinyBase),
-    readTexts([trainFile], "text"),
-    Engine.create(model, spec, shape),
-  ]);
+  [tokenizer, engine] = await Promise.all([Tokenizer.open(tinyBase), Engine.create(model, spec, shape)]);
+  table = await tableOf(textsOf(trainFile), { tokenizer, folder: cache, maxLength: 24 });
 });
 afterAll(async () => {
   await engine.close();
   work.remove();
 });
 
-function dataset(from: number, count: number): TextDataset {
-  const indices = Int32Array.from({ length: count }, (_, i) => from + i);
-  return new TextDataset(rows, indices, tokenizer, { maxLength: 24 });
+function dataset(from: number, count: number): TokenDataset {
+  const examples = Int32Array.from({ length: count }, (_, i) => from + i);
+  return new TokenDataset(table, examples);
 }
 
 /** A data set that notes which rows are asked for. */
-function noting(inner: TextDataset): Dataset & { asked: number[][] } {
+function noting(inner: TokenDataset): Dataset & { asked: number[][] } {
   const asked: number[][] = [];
   return {
     asked,
     length: inner.length,
-    batch: async (positions) => {
-      const found = await inner.batch(positions);
+    tokens: (position) => inner.tokens(position),
+    batch: (positions) => {
+      const found = inner.batch(positions);
       asked.push(found.rows);
       return found;
     },
@@ -87,7 +87,7 @@ async function run(options: Options) {
     engine: trained,
     training: dataset(0, 8),
     validation: null,
-    where: (row: number) => rows.where(row),
+    where: (row: number) => placeOf([trainFile], "text", row),
     batchSize: 4,
     evalBatchSize: 4,
     accumulation: 1,
@@ -98,6 +98,7 @@ async function run(options: Options) {
     weightDecay: 0,
     maxGradNorm: 1,
     shuffle: false,
+    groupByLength: false,
     seed: 5,
     loggingSteps: 1,
     evalSteps: 1000,
@@ -209,14 +210,13 @@ describe("evaluating and saving", () => {
     let evaluations = 0;
     return {
       length: 4,
-      batch: async (positions) => {
-        const found = await (evaluations++ === 0 ? easy : hard).batch(positions);
-        const { batch } = found;
-        if (evaluations > 1 && batch)
-          batch.targets.forEach((t, i) => {
-            if (t >= 0) batch.targets[i] = 2000;
-          });
-        return found;
+      tokens: (position) => easy.tokens(position),
+      batch: (positions) => {
+        const found = (evaluations++ === 0 ? easy : hard).batch(positions);
+        if (evaluations === 1 || !found.batch) return found;
+        const rare = (n: number) => Int32Array.from({ length: n }, (_, i) => (i === 0 ? 0 : 2000));
+        const sequences = found.batch.sequences.map(({ inputIds }) => ({ inputIds: rare(inputIds.length) }));
+        return { ...found, batch: { sequences } };
       },
     };
   }
@@ -333,11 +333,11 @@ describe("ends", () => {
   test("texts without anything to learn from: an error before anything is written", async () => {
     const file = work.path("short.jsonl");
     writeFileSync(file, '{"text":""}\n{"text":""}\n');
-    const short = await readTexts([file], "text");
+    const short = await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 24 });
     let begun = false;
     const { error, folder } = await run({
-      training: new TextDataset(short, Int32Array.of(0, 1), tokenizer, { maxLength: 24 }),
-      where: (row) => short.where(row),
+      training: new TokenDataset(short, Int32Array.of(0, 1)),
+      where: (row) => placeOf([file], "text", row),
       begin: () => {
         begun = true;
       },
@@ -353,8 +353,8 @@ describe("ends", () => {
       file,
       ["", "a text of words", "", "another text of words"].map((text) => JSON.stringify({ text })).join("\n"),
     );
-    const mixed = await readTexts([file], "text");
-    const training = new TextDataset(mixed, Int32Array.of(0, 1, 2, 3), tokenizer, { maxLength: 24 });
+    const mixed = await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 24 });
+    const training = new TokenDataset(mixed, Int32Array.of(0, 1, 2, 3));
     const { events, error } = await run({ training, batchSize: 2, epochs: 3 });
     expect(error).toBeUndefined();
     const warnings = events.flatMap((e) => (e.type === "warning" ? [e.message] : []));

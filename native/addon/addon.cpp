@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "addon/convert.h"
+#include "addon/mapped.h"
 #include "addon/worker.h"
 #include "cpu/cpu.h"
 
@@ -22,6 +23,11 @@ Napi::Value guard(Napi::Env env, F&& f) {
     const Napi::Value error = to_js_error(env, std::current_exception());
     throw Napi::Error(env, error);
   }
+}
+
+template <Napi::Value (*function)(const Napi::CallbackInfo&)>
+Napi::Value guarded(const Napi::CallbackInfo& info) {
+  return guard(info.Env(), [&] { return function(info); });
 }
 
 Napi::Value strings(Napi::Env env, const std::vector<std::string>& list) {
@@ -315,6 +321,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
   exports.Set("listLinears", Napi::Function::New(env, list_linears));
   exports.Set("planMemory", Napi::Function::New(env, plan));
+  exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
+  exports.Set("releasePages", Napi::Function::New(env, guarded<release_pages>));
   exports.Set("Engine", EngineWrap::define(env));
   return exports;
 }

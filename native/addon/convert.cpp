@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace lowrank::addon {
 
@@ -27,6 +28,16 @@ int64_t integer(const Napi::Object& o, const char* key) {
 double number_or(const Napi::Object& o, const char* key, double otherwise) {
   const Napi::Value v = o.Get(key);
   return v.IsUndefined() || v.IsNull() ? otherwise : to_number(v, key);
+}
+
+int64_t integer_or(const Napi::Object& o, const char* key, int64_t otherwise) {
+  const Napi::Value v = o.Get(key);
+  return v.IsUndefined() || v.IsNull() ? otherwise : integer(o, key);
+}
+
+Napi::Int32Array int32_array(const Napi::Value& v, const char* what) {
+  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail(what, "an Int32Array");
+  return v.As<Napi::Int32Array>();
 }
 
 bool boolean(const Napi::Object& o, const char* key) {
@@ -134,20 +145,48 @@ EngineOptions to_options(const Napi::Value& v) {
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.training = boolean(o, "training");
-  e.checkpointed_blocks = int64_t(number_or(o, "checkpointedBlocks", 0));
+  e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
 }
 
 std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
-  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail(what, "an Int32Array");
-  const Napi::Int32Array a = v.As<Napi::Int32Array>();
+  const Napi::Int32Array a = int32_array(v, what);
   return {a.Data(), a.Data() + a.ElementLength()};
 }
 
+// Reads the sequences where they lie (a mapped file, as a rule) and lays them one after the other: the only copy on the way.
 Batch to_batch(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "batch");
-  return {to_int32s(o.Get("inputIds"), "batch.inputIds"), to_int32s(o.Get("targets"), "batch.targets"),
-          to_int32s(o.Get("offsets"), "batch.offsets")};
+  const Napi::Value list = o.Get("sequences");
+  if (!list.IsArray()) fail("batch.sequences", "an array");
+  const Napi::Array sequences = list.As<Napi::Array>();
+  const int64_t pad_to = integer_or(o, "padTo", 0), pad_id = integer_or(o, "padId", 0);
+  if (int32_t(pad_id) != pad_id) fail("batch.padId", "a token id");
+  Batch b;
+  b.offsets.push_back(0);
+  for (uint32_t s = 0; s < sequences.Length(); s++) {
+    const Napi::Object sequence = to_object(sequences.Get(s), "batch.sequences[]");
+    const Napi::Int32Array ids = int32_array(sequence.Get("inputIds"), "batch.sequences[].inputIds");
+    const Napi::Value masked = sequence.Get("lossMask");
+    const uint8_t* mask = nullptr;
+    const int64_t n = int64_t(ids.ElementLength());
+    if (!masked.IsUndefined() && !masked.IsNull()) {
+      const bool bytes = masked.IsTypedArray() && masked.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+      if (!bytes || int64_t(masked.As<Napi::Uint8Array>().ElementLength()) != n) {
+        fail("batch.sequences[].lossMask", "a Uint8Array as long as inputIds");
+      }
+      mask = masked.As<Napi::Uint8Array>().Data();
+    }
+    const int64_t end = int64_t(b.ids.size()) + std::max(n, pad_to);
+    if (end > std::numeric_limits<int32_t>::max()) throw Error("E_BATCH", "Batch: more than 2147483647 tokens.");
+    const int32_t* first = ids.Data();
+    b.ids.insert(b.ids.end(), first, first + n);
+    b.ids.resize(size_t(end), int32_t(pad_id));
+    for (int64_t i = 1; i < n; i++) b.targets.push_back(!mask || mask[i] ? first[i] : kIgnore);
+    b.targets.resize(size_t(end), kIgnore);
+    b.offsets.push_back(int32_t(end));
+  }
+  return b;
 }
 
 OptimizerOptions to_optimizer(const Napi::Value& v) {

@@ -7,13 +7,21 @@ namespace lowrank {
 
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path);  // Error E_FILE
+  enum class Access {
+    read,
+    private_copy,  // writing is possible and stays here: for memory that is handed to code that might
+  };
+
+  explicit MappedFile(const std::string& path, Access = Access::read);  // Error E_FILE
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
   const char* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
+
+  // What is resident is no longer this process's; it is mapped again from the page cache when it is touched.
+  void release_pages();
 
  private:
   const char* data_ = nullptr;

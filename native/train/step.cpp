@@ -9,7 +9,7 @@ namespace lowrank {
 void Engine::check_batch(const Batch& b) const {
   const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
   const int64_t m = int64_t(b.ids.size());
-  if (m < 1 || b.targets.size() != b.ids.size()) fail("inputIds and targets must have the same length of at least 1");
+  if (m < 1 || b.targets.size() != b.ids.size()) fail("it must have a sequence, and as many targets as tokens");
   if (b.offsets.size() < 2 || b.offsets.front() != 0 || b.offsets.back() != m) {
     fail("offsets must start at 0 and end at the number of tokens");
   }

@@ -6,9 +6,8 @@ import { openModel } from "../../dist/model/index.js";
 const { folder, precision, batch, seq, rank, steps, warmup, threads, checkpointing } = JSON.parse(process.argv[2]);
 
 function randomBatch(vocab) {
-  const inputIds = Int32Array.from({ length: batch * seq }, () => Math.floor(Math.random() * vocab));
-  const targets = inputIds.map((_, i) => ((i + 1) % seq === 0 ? -100 : inputIds[i + 1]));
-  return { inputIds, targets, offsets: Int32Array.from({ length: batch + 1 }, (_, i) => i * seq) };
+  const token = () => Math.floor(Math.random() * vocab);
+  return { sequences: Array.from({ length: batch }, () => ({ inputIds: Int32Array.from({ length: seq }, token) })) };
 }
 
 const model = openModel(folder);

@@ -22,11 +22,7 @@ async function engineLogits(folder, adapterFolder) {
   const engine = await Engine.create(model, adapter?.spec ?? null, options);
   if (adapter) await engine.setAdapter(adapter.tensors);
   const ids = IDS.map((id) => id % model.config.vocabSize);
-  const logits = await engine.logits({
-    inputIds: Int32Array.from(ids),
-    targets: new Int32Array(ids.length).fill(-100),
-    offsets: Int32Array.of(0, ids.length),
-  });
+  const logits = await engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
   await engine.close();
   return { ids, logits };
 }

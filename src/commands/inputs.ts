@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { readAdapter } from "../checkpoint/index.js";
-import type { TextRows, Tokenizer } from "../data/index.js";
+import type { Tokenizer } from "../data/index.js";
 import type { AdapterSpec, AdapterTensors, EngineOptions, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { modelDtype, type ResolvedTargets, resolveTargets } from "../model/index.js";
@@ -9,10 +9,6 @@ export type Precision = EngineOptions["precision"];
 
 export function threadCount(threads: number | undefined): number {
   return threads ?? availableParallelism();
-}
-
-export function everyRow(rows: TextRows): Int32Array {
-  return Int32Array.from({ length: rows.length }, (_, i) => i);
 }
 
 /** `auto` is bf16 where the base is stored in 16 bits: more precise activations would not make its weights better. */

@@ -1,12 +1,12 @@
 // What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
 import type { TrainOptions } from "../config/index.js";
 import type { AdapterSpec, ModelSource } from "../engine.js";
 import { readError } from "../system-errors.js";
 import type { Precision } from "./inputs.js";
-import type { Part, TrainingTexts } from "./training-texts.js";
+import type { TrainingTexts } from "./token-texts.js";
 
 /** Enough of a tensor to know a model that was trained further from the one before. */
 const SAMPLE_BYTES = 4096;
@@ -39,21 +39,6 @@ function modelHash({ config, tensors }: ModelSource): string {
   return hash.digest("hex");
 }
 
-function textsHash({ rows, indices }: Part): string {
-  const hash = createHash("sha256");
-  for (const row of indices) {
-    const text = Buffer.from(rows.text(row));
-    hash.update(`${text.length}:`).update(text);
-  }
-  return hash.digest("hex");
-}
-
-function filesHash(files: string[]): string {
-  const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(file));
-  return hash.digest("hex");
-}
-
 export interface RunParts {
   model: ModelSource;
   spec: AdapterSpec;
@@ -65,9 +50,9 @@ export interface RunParts {
 export function runSettings(o: TrainOptions, { model, spec, precision, texts }: RunParts): RunSettings {
   return {
     base_model: modelHash(model),
-    tokenizer_name: filesHash(texts.tokenizer.files),
-    train_file: textsHash(texts.training),
-    validation_file: textsHash(texts.validation),
+    tokenizer_name: texts.tokenizer.sha256,
+    train_file: texts.hashes.training,
+    validation_file: texts.hashes.validation,
     precision,
     lora_r: spec.rank,
     lora_alpha: spec.alpha,
@@ -75,6 +60,9 @@ export function runSettings(o: TrainOptions, { model, spec, precision, texts }: 
     use_rslora: spec.useRslora,
     target_modules: [...spec.targets].sort().join(),
     max_seq_length: o.max_seq_length,
+    long_text: o.long_text,
+    packing: o.packing,
+    group_by_length: o.group_by_length,
     pad_to_max_length: o.pad_to_max_length,
     shuffle: o.shuffle,
     num_train_epochs: o.max_steps === undefined ? o.num_train_epochs : null,

@@ -18,7 +18,7 @@ import { reporter, type Tracking } from "./report.js";
 import { checkAgreement, findCheckpoint, liesIn, type Resumption, restore } from "./resume.js";
 import { runSettings } from "./settings.js";
 import { count } from "./text.js";
-import { readTrainingTexts, type TrainingTexts, tokenised } from "./training-texts.js";
+import { readTrainingTexts, type TrainingTexts } from "./token-texts.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 interface Prepared {
@@ -61,10 +61,11 @@ async function openOutput(tracking: Tracking, folder: string, resumption: Resump
 async function reportSamples(o: TrainOptions, prepared: Prepared, work: Work): Promise<void> {
   const { engine, report, signal } = work;
   const { tokenizer, validation } = prepared.texts;
-  const texts = Array.from(validation.indices.subarray(0, SAMPLE.count), (row) => validation.rows.text(row));
+  const items = Array.from({ length: Math.min(SAMPLE.count, validation.length) }, (_, i) => i);
+  const prompts = items.map((item) => validation.beginning(item, SAMPLE.promptTokens));
   const { maxSequence } = prepared.plan.engine;
   const ends = stopIds(readEosIds(o.base_model), tokenizer);
-  const options = { texts, seed: o.seed, maxSequence, stopIds: ends, signal };
+  const options = { prompts, seed: o.seed, maxSequence, stopIds: ends, signal };
   for await (const sample of samples(engine, tokenizer, options)) report({ type: "sample", sample });
 }
 
@@ -78,7 +79,7 @@ interface Work {
 
 async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
-  const { tokenizer, training, validation } = texts;
+  const { tokenizer, training, validation, where } = texts;
   const { engine, report } = work;
   if (resumption) await restore(resumption, engine, model);
   else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
@@ -87,9 +88,9 @@ async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): P
   const saving = { folder: o.output_dir, limit, identity, resume: resumption ?? undefined };
   return train({
     ...work,
-    training: tokenised(training, tokenizer, o),
-    validation: tokenised(validation, tokenizer, o),
-    where: (row) => training.rows.where(row),
+    training,
+    validation,
+    where,
     batchSize: o.per_device_train_batch_size,
     evalBatchSize: o.per_device_eval_batch_size,
     accumulation: o.gradient_accumulation_steps,
@@ -102,6 +103,7 @@ async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): P
     weightDecay: o.weight_decay,
     maxGradNorm: o.max_grad_norm,
     shuffle: o.shuffle,
+    groupByLength: o.group_by_length,
     seed: o.seed,
     loggingSteps: o.logging_steps,
     evalSteps: o.eval_steps,
@@ -135,10 +137,6 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   };
   check();
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
-  const reading = readTrainingTexts(o);
-  // Awaited below; until then its failure is nobody's.
-  reading.catch(() => {});
-
   const model = openModel(o.base_model);
   const adapter = initialAdapter(o, given, model);
   const planner = new Planner(model, adapter.spec, threadCount(o.threads));
@@ -156,7 +154,11 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: progress.shown ? "info" : "verbose", beforeLine: () => progress.clearLine() });
   const tracking: Tracking = { log, progress, metrics: null };
+  const ended = new AbortController();
   try {
+    const reading = readTrainingTexts(o, { progress, log, signal: AbortSignal.any([signal, ended.signal]) });
+    // Awaited below; until then its failure is nobody's.
+    reading.catch(() => {});
     // From here on no other run may change the checkpoints.
     if (inPlace && !o.dry_run && existsSync(o.output_dir)) lock.take();
     const warn = (message: string) => log.warn(message);
@@ -178,7 +180,8 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     await using engine = await creating;
     const runs = agreed(texts);
     const { training, validation } = texts;
-    log.info(`${count(training.indices.length)} texts to train on, ${count(validation.indices.length)} to evaluate on`);
+    const packed = o.packing ? ` in ${count(training.length)} packs` : "";
+    log.info(`${count(training.examples)} texts to train on${packed}, ${count(validation.examples)} to evaluate on`);
     signal.throwIfAborted();
     signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
     if (resumption) log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
@@ -203,6 +206,8 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     log.note(error instanceof Error ? error.message : String(error));
     throw error;
   } finally {
+    // What is still being read is for nobody.
+    ended.abort();
     progress.stop();
     await log.close();
     tracking.metrics?.close();

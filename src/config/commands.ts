@@ -18,6 +18,8 @@ const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, ...training } = rows;
 const { json: _, ...trainRows } = training;
+const { long_text, cache_dir, cache_limit_gb } = rows;
+const cache = { long_text, cache_dir, cache_limit_gb };
 
 export const trainCommand = command({
   name: "train",
@@ -43,6 +45,7 @@ export const evalCommand = command({
     validation_file: needed.validation_file,
     text_column: rows.text_column,
     max_seq_length: rows.max_seq_length,
+    ...cache,
     per_device_eval_batch_size: rows.per_device_eval_batch_size,
     json,
     ...run,

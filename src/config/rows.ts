@@ -56,8 +56,21 @@ export const rows = {
     help: "texts to evaluate on; without it a tenth of the training texts",
   },
   text_column: text("a column's name", DATA, "column or key that holds the text").or("text"),
-  max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA, "longer texts are cut to so many tokens").or(512),
+  max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA, "longest example in tokens, see long_text").or(512),
   pad_to_max_length: flag(DATA, "pad every text to max_seq_length, not just to the end of the text").or(false),
+  long_text: choice(
+    ["truncate", "chunk"],
+    DATA,
+    "what happens to texts of more than max_seq_length tokens: their end is cut off, or they become several examples",
+  ).or("truncate"),
+  packing: flag(DATA, "fill each item of a batch with several short texts; they do not see each other").or(false),
+  group_by_length: flag(DATA, "texts of similar length in a step").or(false),
+  cache_dir: text(
+    "a folder",
+    DATA,
+    "folder for tokenised texts; default ~/.cache/lowrank or $XDG_CACHE_HOME/lowrank",
+  ).optional(),
+  cache_limit_gb: number({ min: 0 }, DATA, "size of that folder; what was used longest ago is removed").or(20),
   shuffle: flag(DATA, "another order of the texts in each epoch; --no-shuffle is the file's order").or(true),
 
   num_train_epochs: number({ above: 0 }, TRAINING, "times through the training texts").or(3),

@@ -1,94 +1,97 @@
-import type { Batch } from "../engine.js";
+import type { Batch, Sequence } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import type { TextRows } from "./texts.js";
-import type { Tokenizer } from "./tokenizer.js";
-
-/** Target of a token at which nothing is learned. */
-const IGNORE = -100;
+import type { TokenTable } from "./cache/index.js";
+import { packBestFit } from "./packing.js";
 
 export interface DatasetOptions {
-  /** Longer texts are cut to so many tokens. */
-  maxLength: number;
-  /** Every sequence is padded to so many tokens; at least `maxLength`. */
+  /** Every sequence is padded to so many tokens with `padId`. */
   padTo?: number;
+  padId?: number;
+  /** Short examples share an item of at most so many tokens. They stay apart: each is a sequence of its own. */
+  packTo?: number;
 }
 
 export interface MicroBatch {
-  /** Null where every row was skipped. */
+  /** Null where every example was skipped. */
   batch: Batch | null;
   /** Tokens to be predicted. */
   supervisedTokens: number;
   /** Tokens of the texts, padding not counted. */
   tokens: number;
-  /** Rows of the texts asked for, skipped ones among them. */
+  /** Numbers of the examples' texts, skipped ones among them. */
   rows: number[];
-  /** How many of them are shorter than two tokens: they predict nothing, and the batch holds no sequence of them. */
+  /** How many examples are shorter than two tokens: they predict nothing, and the batch holds no sequence of them. */
   skipped: number;
 }
 
-/** Some rows of the texts, tokenised when they are asked for. */
-export class TextDataset {
-  readonly #rows: TextRows;
-  readonly #indices: Int32Array;
-  readonly #tokenizer: Tokenizer;
-  readonly #maxLength: number;
-  readonly #padTo: number;
+/** Some examples of a table in items: an example each, or several where they are packed. */
+export class TokenDataset {
+  readonly #table: TokenTable;
+  readonly #examples: Int32Array;
+  /** Item i is `#examples[#starts[i]]` up to `#examples[#starts[i + 1]]`; null where each is one example. */
+  readonly #starts: Int32Array | null = null;
+  readonly #padding: Pick<Batch, "padTo" | "padId">;
 
-  /** @param indices rows of the data set, by position */
-  constructor(rows: TextRows, indices: Int32Array, tokenizer: Tokenizer, options: DatasetOptions) {
-    this.#rows = rows;
-    this.#indices = indices;
-    this.#tokenizer = tokenizer;
-    this.#maxLength = options.maxLength;
-    this.#padTo = options.padTo ?? 0;
-    if (options.padTo !== undefined && options.padTo < options.maxLength) {
-      throw new LowrankError(
-        "E_ARGUMENT",
-        `padTo is ${options.padTo}, expected at least maxLength, ${options.maxLength}.`,
-      );
+  /** @param examples their numbers in the table */
+  constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo }: DatasetOptions = {}) {
+    this.#table = table;
+    this.#examples = examples;
+    this.#padding = padTo === undefined ? {} : { padTo, padId: padId ?? 0 };
+    if (packTo !== undefined) {
+      const packed = packBestFit(examples, (example) => table.tokens(example), packTo);
+      this.#examples = packed.values;
+      this.#starts = packed.starts;
     }
   }
 
+  /** Number of items. */
   get length(): number {
-    return this.#indices.length;
+    return this.#starts ? this.#starts.length - 1 : this.#examples.length;
   }
 
-  /** Row of the texts at a position. */
-  #row(position: number): number {
-    const row = this.#indices[position];
-    if (row === undefined) throw new LowrankError("E_ARGUMENT", `No position ${position} in ${this.length} rows.`);
-    return row;
+  /** Number of examples, packed or not. */
+  get examples(): number {
+    return this.#examples.length;
   }
 
-  /** The rows at these positions as one ragged micro-batch. */
-  async batch(positions: ArrayLike<number>): Promise<MicroBatch> {
-    const rows = Array.from(positions, (position) => this.#row(position));
-    const texts = rows.map((row) => this.#rows.text(row));
-    const encoded = await this.#tokenizer.encode(texts, { maxLength: this.#maxLength });
-    const sequences = encoded.filter((ids) => ids.length >= 2);
-    const skipped = rows.length - sequences.length;
-    if (sequences.length === 0) return { batch: null, supervisedTokens: 0, tokens: 0, rows, skipped };
-    const tokens = sequences.reduce((sum, ids) => sum + ids.length, 0);
-    return { batch: this.#join(sequences), supervisedTokens: tokens - sequences.length, tokens, rows, skipped };
-  }
-
-  /**
-   * Sequences one after the other. The target of a token is the next one of its sequence, by position: an end-of-text
-   * token is learned even where padding uses the same id.
-   */
-  #join(sequences: Int32Array[]): Batch {
-    const lengths = sequences.map((ids) => Math.max(ids.length, this.#padTo));
-    const total = lengths.reduce((sum, length) => sum + length, 0);
-    const inputIds = new Int32Array(total).fill(this.#tokenizer.padTokenId ?? this.#tokenizer.eosTokenId ?? 0);
-    const targets = new Int32Array(total).fill(IGNORE);
-    const offsets = new Int32Array(sequences.length + 1);
-    let at = 0;
-    for (const [s, ids] of sequences.entries()) {
-      inputIds.set(ids, at);
-      targets.set(ids.subarray(1), at);
-      at += lengths[s]!;
-      offsets[s + 1] = at;
+  /** Numbers of an item's examples in the table. */
+  #item(position: number): Int32Array {
+    if (!(position >= 0 && position < this.length)) {
+      throw new LowrankError("E_ARGUMENT", `No position ${position} in ${this.length} items.`);
     }
-    return { inputIds, targets, offsets };
+    const [begin, end] = this.#starts
+      ? [this.#starts[position]!, this.#starts[position + 1]!]
+      : [position, position + 1];
+    return this.#examples.subarray(begin, end);
+  }
+
+  /** Tokens of an item. */
+  tokens(position: number): number {
+    return this.#item(position).reduce((sum, example) => sum + this.#table.tokens(example), 0);
+  }
+
+  /** First tokens of an item's first example. */
+  beginning(position: number, tokens: number): Int32Array {
+    return this.#table.sequence(this.#item(position)[0]!).inputIds.slice(0, tokens);
+  }
+
+  /** The items at these positions as one ragged micro-batch. Its sequences are views: nothing is copied. */
+  batch(positions: ArrayLike<number>): MicroBatch {
+    const sequences: Sequence[] = [];
+    const rows: number[] = [];
+    let [supervisedTokens, tokens] = [0, 0];
+    for (const position of Array.from(positions)) {
+      for (const example of this.#item(position)) {
+        rows.push(this.#table.row(example));
+        const sequence = this.#table.sequence(example);
+        const { length } = sequence.inputIds;
+        if (length < 2) continue;
+        sequences.push(sequence);
+        tokens += length;
+        for (let i = 1; i < length; i++) supervisedTokens += Number(sequence.lossMask[i] !== 0);
+      }
+    }
+    const batch = sequences.length === 0 ? null : { sequences, ...this.#padding };
+    return { batch, supervisedTokens, tokens, rows, skipped: rows.length - sequences.length };
   }
 }

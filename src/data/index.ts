@@ -1,8 +1,22 @@
-export { type DatasetOptions, type MicroBatch, TextDataset } from "./dataset.js";
-export { epochOrder, splitValidation } from "./order.js";
-export { prefetch } from "./prefetch.js";
+export {
+  type CacheEntry,
+  type CacheOptions,
+  clearCache,
+  defaultCacheFolder,
+  fileTexts,
+  givenTexts,
+  type LongText,
+  listCache,
+  type TextSource,
+  type Tokenised,
+  TokenTable,
+  tokenTable,
+} from "./cache/index.js";
+export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
+export { dataFiles } from "./files.js";
+export { epochOrder, groupByLength, splitValidation } from "./order.js";
 export { readEosIds } from "./special-tokens.js";
-export { readTexts, type TextRows } from "./texts.js";
+export { placeOf, readTexts, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export { Tokenizer } from "./tokenizer.js";
 export { findTokenizerFiles, isTokenizerFile } from "./tokenizer-files.js";

@@ -33,3 +33,32 @@ export function splitValidation(
 export function epochOrder(indices: Int32Array, seed: number, epoch: number, shuffled: boolean): Int32Array {
   return shuffled ? shuffle(indices.slice(), generator(seed, ORDER, epoch)) : indices.slice();
 }
+
+/** Batches that a stretch of similar lengths is sorted over, and the most of the data set that it may be. */
+const STRETCH_BATCHES = 50;
+const LARGEST_SHARE = 4;
+
+/**
+ * An order in which a batch's items are of similar length, as the Trainer's `LengthGroupedSampler` makes it: stretches of
+ * `STRETCH_BATCHES` batches of the given order are sorted by length, the longest first; the longest item of all comes
+ * first of all, so that what does not fit shows at once.
+ * @param order the numbers from 0 to its length, in any order
+ * @param batchSize items of a step
+ * @param tokens of an item
+ */
+export function groupByLength(order: Int32Array, batchSize: number, tokens: (item: number) => number): Int32Array {
+  const batches = Math.min(Math.floor(order.length / (batchSize * LARGEST_SHARE)), STRETCH_BATCHES);
+  const stretch = batchSize * Math.max(batches, 1);
+  const lengths = new Int32Array(order.length);
+  for (const item of order) lengths[item] = tokens(item);
+  const grouped = order.slice();
+  let longest = 0;
+  for (let at = 0; at < grouped.length; at += stretch) {
+    grouped.subarray(at, at + stretch).sort((a, b) => lengths[b]! - lengths[a]!);
+    if (lengths[grouped[at]!]! > lengths[grouped[longest]!]!) longest = at;
+  }
+  const first = grouped[0]!;
+  grouped[0] = grouped[longest]!;
+  grouped[longest] = first;
+  return grouped;
+}

@@ -54,28 +54,59 @@ function textOf({ columns, at }: Row, column: string, file: string, unit: string
   throw noColumn(place, column, Object.keys(columns), file);
 }
 
+/** Some texts of a file, in order. */
+export interface TextBlock {
+  file: string;
+  /** What `at` counts. */
+  unit: Format["unit"];
+  rows: { text: string; at: number }[];
+}
+
 /**
- * Reads the text column of every file; the extension says how. Everything is parsed here, so that a broken row is found
- * before training starts.
- * @param names files, folders and patterns, see `dataFiles`
+ * The text column of every file, a block at a time; the extension says how a file is read. No file is held whole.
+ * @param files as `dataFiles` gives them
  * @throws LowrankError naming the file and its line or row
  */
-export async function readTexts(names: string[], textColumn: string): Promise<TextRows> {
-  const texts = new TextRows();
-  for (const file of dataFiles(names)) {
-    const format = await formatOf(file);
-    const before = texts.length;
-    texts.begin(file, format.unit);
-    for await (const rows of format.read(file, textColumn)) {
-      for (const row of rows) texts.add(textOf(row, textColumn, file, format.unit), row.at);
+export async function* textBlocks(files: string[], textColumn: string): AsyncGenerator<TextBlock, void, undefined> {
+  for (const file of files) {
+    const { unit, read } = await formatOf(file);
+    let found = false;
+    for await (const rows of read(file, textColumn)) {
+      if (rows.length === 0) continue;
+      found = true;
+      yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, textColumn, file, unit), at: row.at })) };
     }
-    if (texts.length === before) {
+    if (!found) {
       throw new LowrankError(
         "E_DATA_EMPTY",
         `Data file ${file} holds no texts: it is empty or has a header only.`,
         file,
       );
     }
+  }
+}
+
+/** Where the n-th text of some files (counted from 0) comes from: "train.jsonl, line 12". Reads them again up to there. */
+export async function placeOf(files: string[], textColumn: string, n: number): Promise<string> {
+  let before = 0;
+  for await (const { file, unit, rows } of textBlocks(files, textColumn)) {
+    const row = rows[n - before];
+    if (row !== undefined) return `${file}, ${unit} ${row.at}`;
+    before += rows.length;
+  }
+  return `text ${n + 1}`;
+}
+
+/**
+ * The text column of every file, held in memory.
+ * @param names files, folders and patterns, see `dataFiles`
+ * @throws LowrankError naming the file and its line or row
+ */
+export async function readTexts(names: string[], textColumn: string): Promise<TextRows> {
+  const texts = new TextRows();
+  for await (const { file, unit, rows } of textBlocks(dataFiles(names), textColumn)) {
+    if (texts.files.at(-1) !== file) texts.begin(file, unit);
+    for (const { text, at } of rows) texts.add(text, at);
   }
   return texts;
 }

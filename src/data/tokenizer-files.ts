@@ -1,5 +1,6 @@
-import { existsSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
 
@@ -16,6 +17,24 @@ const FILES = [
   "merges.txt",
   "tokenizer.model",
 ];
+
+/** Those beside the main file that decide which tokens a text becomes. */
+const DECISIVE = ["tokenizer_config.json", "special_tokens_map.json"];
+
+/** sha256 of the files that decide which tokens a text becomes. @param main tokenizer.json. @throws LowrankError E_FILE */
+export function tokenizerHash(main: string): string {
+  const hash = createHash("sha256");
+  const beside = DECISIVE.map((name) => join(dirname(main), name)).filter((file) => existsSync(file));
+  for (const file of [main, ...beside]) {
+    try {
+      const content = readFileSync(file);
+      hash.update(`${basename(file)} ${content.length} `).update(content);
+    } catch (error) {
+      throw readError(error, file, "Tokenizer");
+    }
+  }
+  return hash.digest("hex");
+}
 
 export function isTokenizerFile(path: string): boolean {
   return FILES.includes(basename(path));

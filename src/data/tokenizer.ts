@@ -5,16 +5,19 @@ import { LowrankError } from "../errors.js";
 import { readJsonObject } from "../model/index.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
-import { findMainFile, findTokenizerFiles } from "./tokenizer-files.js";
+import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
 export class Tokenizer {
   readonly #native: Native;
   readonly #settings: TokenizerSettings;
-  readonly #file: string;
+  /** tokenizer.json */
+  readonly file: string;
   /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
   #last: Promise<unknown> = Promise.resolve();
-  #maxLength = 0;
+  /** Null until it is set: the file may name one. */
+  #maxLength: number | undefined | null = null;
   #specialIds: Set<number> | undefined;
+  #sha256: string | undefined;
 
   /** Paths of the files that exist, to copy beside an adapter. */
   readonly files: string[];
@@ -22,7 +25,7 @@ export class Tokenizer {
   private constructor(native: Native, file: string) {
     const folder = dirname(file);
     this.#native = native;
-    this.#file = file;
+    this.file = file;
     this.#settings = readTokenizerSettings(folder);
     this.files = findTokenizerFiles(folder);
     // Padding is the batch's affair, whatever the file says.
@@ -43,6 +46,12 @@ export class Tokenizer {
       const reason = (error as Error).message.replace("Error loading from file", "");
       throw new LowrankError("E_TOKENIZER", `Tokenizer ${file} cannot be loaded: ${reason}.`, file, { cause: error });
     }
+  }
+
+  /** Of the files that decide how texts become tokens. */
+  get sha256(): string {
+    this.#sha256 ??= tokenizerHash(this.file);
+    return this.#sha256;
   }
 
   get vocabSize(): number {
@@ -66,13 +75,14 @@ export class Tokenizer {
   }
 
   /**
-   * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` as transformers does with
-   * `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
+   * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` (undefined: not cut) as transformers
+   * does with `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
    */
-  encode(texts: string[], { maxLength }: { maxLength: number }): Promise<Int32Array[]> {
+  encode(texts: string[], { maxLength }: { maxLength: number | undefined }): Promise<Int32Array[]> {
     const encoded = this.#last.then(async () => {
       if (maxLength !== this.#maxLength) {
-        this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
+        if (maxLength === undefined) this.#native.disableTruncation();
+        else this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
         this.#maxLength = maxLength;
       }
       const encodings = await this.#native.encodeBatch(texts);
@@ -101,7 +111,7 @@ export class Tokenizer {
   /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
   #special(): Set<number> {
     if (!this.#specialIds) {
-      const { added_tokens: added } = readJsonObject(this.#file);
+      const { added_tokens: added } = readJsonObject(this.file);
       const list = Array.isArray(added) ? (added as { id: number; special: boolean }[]) : [];
       this.#specialIds = new Set(list.filter(({ special }) => special).map(({ id }) => id));
     }

@@ -1,4 +1,3 @@
-import { prefetch } from "../data/index.js";
 import type { Engine } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { batches, type Dataset, positions } from "./windows.js";
@@ -21,14 +20,12 @@ export interface EvaluateOptions {
 export async function evaluate(engine: Engine, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation | null> {
   const { batchSize, signal, onProgress } = options;
   const total = Math.ceil(dataset.length / batchSize);
-  async function* tokenised() {
-    for (const part of batches(positions(dataset), batchSize)) yield await dataset.batch(part);
-  }
   let loss = 0;
   let count = 0;
   let done = 0;
-  for await (const { batch, supervisedTokens } of prefetch(tokenised(), 2)) {
+  for (const part of batches(positions(dataset), batchSize)) {
     if (signal?.aborted) return null;
+    const { batch, supervisedTokens } = dataset.batch(part);
     if (batch) loss += await engine.evaluate(batch);
     count += supervisedTokens;
     onProgress?.(++done, total);

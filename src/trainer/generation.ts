@@ -32,7 +32,8 @@ export async function* generate(
 export const SAMPLE = { count: 3, promptTokens: 50, newTokens: 100, temperature: 0.7, topP: 0.95 };
 
 export interface SampleOptions {
-  texts: string[];
+  /** Beginnings of texts. */
+  prompts: Int32Array[];
   seed: number;
   /** Longest text that the engine can hold. */
   maxSequence: number;
@@ -42,11 +43,10 @@ export interface SampleOptions {
 
 /** Continuations of the beginnings of some texts. */
 export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions): AsyncGenerator<Sample> {
-  const { texts, seed, maxSequence, stopIds, signal } = options;
-  const length = Math.min(SAMPLE.promptTokens, maxSequence - 1);
-  const prompts = await tokenizer.encode(texts, { maxLength: length });
-  for (const [i, prompt] of prompts.entries()) {
+  const { prompts, seed, maxSequence, stopIds, signal } = options;
+  for (const [i, beginning] of prompts.entries()) {
     if (signal?.aborted) return;
+    const prompt = beginning.subarray(0, Math.min(SAMPLE.promptTokens, maxSequence - 1));
     if (prompt.length === 0) continue;
     const maxNewTokens = Math.min(SAMPLE.newTokens, maxSequence - prompt.length);
     const { temperature, topP } = SAMPLE;

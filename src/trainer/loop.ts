@@ -13,7 +13,7 @@ export interface TrainRun {
   training: Dataset;
   validation: Dataset | null;
   /** Names a row of the training data in an error. */
-  where(row: number): string;
+  where(row: number): string | Promise<string>;
   batchSize: number;
   evalBatchSize: number;
   accumulation: number;
@@ -26,6 +26,7 @@ export interface TrainRun {
   weightDecay: number;
   maxGradNorm: number;
   shuffle: boolean;
+  groupByLength: boolean;
   seed: number;
   /** Steps between two lines of metrics, evaluations and checkpoints. */
   loggingSteps: number;
@@ -91,8 +92,8 @@ class Loop {
       await this.#makeUp(run.resume);
     }
     const isStopped = done > 0 && this.#aborted();
-    for await (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
-      checkSupervised(window, run.where);
+    for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
+      await checkSupervised(window, run.where);
       if (done === 0) await this.#begin();
       this.#countSkipped(window);
       done = window.step;

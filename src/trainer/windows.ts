@@ -1,10 +1,12 @@
-import { epochOrder, type MicroBatch, prefetch } from "../data/index.js";
+import { epochOrder, groupByLength, type MicroBatch } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 
 /** Tokenised texts by position. */
 export interface Dataset {
   readonly length: number;
-  batch(positions: Int32Array): Promise<MicroBatch>;
+  batch(positions: Int32Array): MicroBatch;
+  /** Tokens of the item at a position. */
+  tokens(position: number): number;
 }
 
 /** The micro-batches of one optimizer step. */
@@ -29,12 +31,11 @@ export interface WindowOptions {
   steps: number;
   seed: number;
   shuffle: boolean;
+  /** Items of a step are of similar length. */
+  groupByLength: boolean;
   /** Steps made already: the windows after them. */
   done?: number;
 }
-
-/** Windows tokenised ahead of the one in use. */
-const AHEAD = 2;
 
 /** Position ranges of a batch size over an order; the last may be shorter. */
 export function* batches(order: Int32Array, batchSize: number): Generator<Int32Array> {
@@ -45,17 +46,22 @@ export function positions(dataset: Dataset): Int32Array {
   return Int32Array.from({ length: dataset.length }, (_, i) => i);
 }
 
-async function* inOrder(dataset: Dataset, o: WindowOptions): AsyncGenerator<Window> {
+/** The windows of a run in order. An epoch's last window may be smaller. */
+export function* windows(dataset: Dataset, o: WindowOptions): Generator<Window, void, undefined> {
   const perEpoch = Math.ceil(dataset.length / o.batchSize);
   const stepsPerEpoch = Math.ceil(perEpoch / o.accumulation);
   const all = positions(dataset);
   let step = o.done ?? 0;
   let first = (step % stepsPerEpoch) * o.accumulation;
   for (let epoch = Math.floor(step / stepsPerEpoch); ; epoch++, first = 0) {
-    const micro = [...batches(epochOrder(all, o.seed, epoch, o.shuffle), o.batchSize)];
+    const order = epochOrder(all, o.seed, epoch, o.shuffle);
+    const ordered = o.groupByLength
+      ? groupByLength(order, o.batchSize * o.accumulation, (item) => dataset.tokens(item))
+      : order;
     for (let at = first; at < perEpoch; at += o.accumulation) {
       if (step === o.steps) return;
-      const microBatches = await Promise.all(micro.slice(at, at + o.accumulation).map((part) => dataset.batch(part)));
+      const items = ordered.subarray(at * o.batchSize, (at + o.accumulation) * o.batchSize);
+      const microBatches = [...batches(items, o.batchSize)].map((part) => dataset.batch(part));
       const sum = (of: (m: MicroBatch) => number) => microBatches.reduce((total, m) => total + of(m), 0);
       yield {
         step: ++step,
@@ -70,19 +76,14 @@ async function* inOrder(dataset: Dataset, o: WindowOptions): AsyncGenerator<Wind
   }
 }
 
-/** The windows of a run in order, tokenised a little ahead. An epoch's last window may be smaller. */
-export function windows(dataset: Dataset, options: WindowOptions): AsyncIterable<Window> {
-  return prefetch(inOrder(dataset, options), AHEAD);
-}
-
 /** @throws LowrankError E_ALL_MASKED where a window holds nothing to learn from */
-export function checkSupervised(
+export async function checkSupervised(
   { step, supervisedTokens, microBatches }: Window,
-  where: (row: number) => string,
-): void {
+  where: (row: number) => string | Promise<string>,
+): Promise<void> {
   if (supervisedTokens > 0) return;
   const rows = microBatches.flatMap((m) => [...m.rows]);
-  const named = rows.slice(0, 5).map(where).join(", ");
+  const named = (await Promise.all(rows.slice(0, 5).map(where))).join(", ");
   const more = rows.length > 5 ? ` and ${rows.length - 5} more` : "";
   throw new LowrankError(
     "E_ALL_MASKED",

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AdapterTensors, Batch } from "../../src/engine.js";
+import type { AdapterTensors, Batch, Sequence } from "../../src/engine.js";
 
 /** Ragged token sequences, of which the first `prompt_tokens` are read but not trained on. */
 export interface GoldenBatch {
@@ -70,27 +70,19 @@ export function readTensors(file: string): Map<string, { shape: number[]; data: 
   return tensors;
 }
 
-/** The sequences one after the other, each token's target the next one of its sequence. */
+/** The sequences, with nothing to be learned in their prompts. */
 export function toBatch({ sequences, prompt_tokens }: GoldenBatch): Batch {
-  const offsets = [0];
-  const targets: number[] = [];
-  sequences.forEach((sequence, s) => {
-    const prompt = prompt_tokens[s] ?? 0;
-    // Token i + 1 is supervised at position i, so a prompt of n tokens masks n - 1 targets.
-    sequence.forEach((_, i) => {
-      targets.push(i + 1 < sequence.length && i + 1 >= prompt ? sequence[i + 1]! : -100);
-    });
-    offsets.push(offsets.at(-1)! + sequence.length);
-  });
   return {
-    inputIds: Int32Array.from(sequences.flat()),
-    targets: Int32Array.from(targets),
-    offsets: Int32Array.from(offsets),
+    sequences: sequences.map((sequence, s) => ({
+      inputIds: Int32Array.from(sequence),
+      lossMask: Uint8Array.from(sequence, (_, i) => Number(i >= (prompt_tokens[s] ?? 0))),
+    })),
   };
 }
 
 export function supervisedTokens(batch: Batch): number {
-  return batch.targets.reduce((sum, target) => sum + Number(target !== -100), 0);
+  const of = ({ inputIds, lossMask }: Sequence) => inputIds.filter((_, i) => i > 0 && lossMask?.[i] !== 0).length;
+  return batch.sequences.reduce((sum, sequence) => sum + of(sequence), 0);
 }
 
 /** Largest |a - b|, and the largest |b| to measure it by. */

@@ -16,8 +16,17 @@ const PROBLEMS: Record<string, string> = {
     "not as many fields as the header has; a field with the separator needs quotes",
 };
 
+/** The file's text, its last line ended as the others are: the parser takes the first line's ending for all. */
 async function* text(file: string): AsyncGenerator<string> {
-  for await (const lines of readLines(file)) yield lines.map((line) => `${line.text}\n`).join("");
+  let first: string | undefined;
+  let last = "";
+  for await (const lines of readLines(file)) {
+    const joined = lines.map((line) => line.text).join("\n");
+    yield first === undefined ? joined : `\n${joined}`;
+    first ??= lines[0]!.text;
+    last = lines.at(-1)!.text;
+  }
+  if (first !== undefined) yield first.endsWith("\r") && !last.endsWith("\r") ? "\r\n" : "\n";
 }
 
 /** @param linesBefore lines of the records before the one at fault */

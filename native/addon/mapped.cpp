@@ -1,0 +1,47 @@
+#include "addon/mapped.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "addon/convert.h"
+#include "base/error.h"
+#include "io/mapped_file.h"
+
+namespace lowrank::addon {
+
+namespace {
+
+// By address: a buffer that is not one of ours has no pages to give back.
+std::mutex mutex;
+std::map<const void*, std::unique_ptr<MappedFile>> mapped;
+
+void unmap(Napi::Env, void* data) {
+  std::lock_guard lock(mutex);
+  mapped.erase(data);
+}
+
+}  // namespace
+
+Napi::Value map_file(const Napi::CallbackInfo& info) {
+  // Private: what JavaScript writes there by mistake reaches neither the file nor anybody else.
+  auto file = std::make_unique<MappedFile>(to_string(info[0], "path"), MappedFile::Access::private_copy);
+  if (file->bytes() == 0) return Napi::ArrayBuffer::New(info.Env(), 0);
+  void* data = const_cast<char*>(file->data());
+  const auto bytes = size_t(file->bytes());
+  {
+    std::lock_guard lock(mutex);
+    mapped[data] = std::move(file);
+  }
+  return Napi::ArrayBuffer::New(info.Env(), data, bytes, unmap);
+}
+
+Napi::Value release_pages(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throw Error("E_ARGUMENT", "Argument buffer: expected an ArrayBuffer.", "buffer");
+  std::lock_guard lock(mutex);
+  const auto it = mapped.find(info[0].As<Napi::ArrayBuffer>().Data());
+  if (it != mapped.end()) it->second->release_pages();
+  return info.Env().Undefined();
+}
+
+}  // namespace lowrank::addon

@@ -1,0 +1,12 @@
+// Files as ArrayBuffers over their mapping.
+#pragma once
+#include <napi.h>
+
+namespace lowrank::addon {
+
+// mapFile(path): ArrayBuffer of the whole file. Error E_FILE.
+Napi::Value map_file(const Napi::CallbackInfo&);
+// releasePages(buffer): gives the resident pages of a mapped buffer back; the next access reads them from the page cache.
+Napi::Value release_pages(const Napi::CallbackInfo&);
+
+}  // namespace lowrank::addon

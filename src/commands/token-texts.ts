@@ -1,0 +1,123 @@
+// The texts that a command works on, as tokens from the cache.
+import {
+  dataFiles,
+  defaultCacheFolder,
+  fileTexts,
+  placeOf,
+  splitValidation,
+  TokenDataset,
+  Tokenizer,
+  type TokenTable,
+  tokenTable,
+} from "../data/index.js";
+import type { Log, Progress } from "../tracking/index.js";
+import { threadCount } from "./inputs.js";
+import { tokenising } from "./tokenising.js";
+
+/** Held back where no validation file is named. */
+const VALIDATION_SHARE = 0.1;
+const GIB = 2 ** 30;
+
+export interface TextOptions {
+  base_model: string;
+  tokenizer_name: string | undefined;
+  text_column: string;
+  max_seq_length: number;
+  long_text: "truncate" | "chunk";
+  cache_dir: string | undefined;
+  cache_limit_gb: number;
+  threads: number | undefined;
+}
+
+/** Where progress is shown. */
+export interface Shown {
+  progress: Progress;
+  log?: Log | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** The texts of some files. */
+export interface Texts {
+  table: TokenTable;
+  /** Names a text by its number in an error. */
+  where(row: number): Promise<string>;
+}
+
+export function openTokenizer(o: Pick<TextOptions, "base_model" | "tokenizer_name">): Promise<Tokenizer> {
+  return Tokenizer.open(o.tokenizer_name ?? o.base_model);
+}
+
+/** @param names files, folders and patterns */
+export async function readTokens(names: string[], tokenizer: Tokenizer, o: TextOptions, shown: Shown): Promise<Texts> {
+  const files = dataFiles(names);
+  const display = tokenising(files, shown);
+  try {
+    const table = await tokenTable(fileTexts(files, o.text_column), {
+      tokenizer,
+      maxLength: o.max_seq_length,
+      longText: o.long_text,
+      folder: o.cache_dir ?? defaultCacheFolder(),
+      limit: o.cache_limit_gb * GIB,
+      threads: threadCount(o.threads),
+      onProgress: display.update,
+      signal: shown.signal,
+    });
+    display.end(table);
+    return { table, where: (row) => placeOf(files, o.text_column, row) };
+  } finally {
+    shown.progress.stop();
+  }
+}
+
+/** Numbers of all examples. */
+export function everyExample(table: TokenTable): Int32Array {
+  return Int32Array.from({ length: table.length }, (_, i) => i);
+}
+
+/** Numbers of the examples that some texts have become, in order. */
+function examplesOf(table: TokenTable, texts: Int32Array): Int32Array {
+  const chosen = new Uint8Array(table.texts);
+  for (const text of texts) chosen[text] = 1;
+  return everyExample(table).filter((example) => chosen[table.row(example)] === 1);
+}
+
+export interface TrainTextOptions extends TextOptions {
+  train_file: string[];
+  validation_file: string[] | undefined;
+  packing: boolean;
+  pad_to_max_length: boolean;
+  seed: number;
+}
+
+/** What a training run reads besides the model. */
+export interface TrainingTexts {
+  tokenizer: Tokenizer;
+  training: TokenDataset;
+  validation: TokenDataset;
+  /** sha256 of the texts that were read, null for those that a part of the training texts was taken for. */
+  hashes: { training: string; validation: string | null };
+  where: Texts["where"];
+}
+
+export async function readTrainingTexts(o: TrainTextOptions, shown: Shown): Promise<TrainingTexts> {
+  const tokenizer = await openTokenizer(o);
+  const read = (names: string[]) => readTokens(names, tokenizer, o, shown);
+  const { table, where } = await read(o.train_file);
+  const held = o.validation_file === undefined ? null : (await read(o.validation_file)).table;
+  const split = held ? null : splitValidation(table.texts, VALIDATION_SHARE, o.seed);
+  const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
+  const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
+  const packing = o.packing ? { packTo: o.max_seq_length } : {};
+  const examples = split ? examplesOf(table, split.train) : everyExample(table);
+  const validation = held
+    ? new TokenDataset(held, everyExample(held), padding)
+    : new TokenDataset(table, examplesOf(table, split!.validation), padding);
+  const content = (of: TokenTable) => of.provenance.content_sha256;
+  return {
+    tokenizer,
+    training: new TokenDataset(table, examples, { ...padding, ...packing }),
+    validation,
+    hashes: { training: content(table), validation: held && content(held) },
+    where,
+  };
+}

@@ -1,0 +1,136 @@
+// One cache file: written under a temporary name, flushed, renamed when it is whole.
+import { randomUUID } from "node:crypto";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { LowrankError } from "../../errors.js";
+import { writeError } from "../../system-errors.js";
+import { type Encoder, encoder, type Provenance } from "./arrow.js";
+import type { Block } from "./block.js";
+
+/** Stands in the file's metadata until the texts have been read to their end. */
+const PLACEHOLDER = Buffer.from("content_sha256 is not known yet".padEnd(64, "."), "latin1");
+const BUFFERED_BYTES = 4 << 20;
+/** A view into more memory cannot be made in every version of Node.js; the last block and the footer come on top. */
+const LARGEST_BYTES = 2 ** 32 - 2 ** 28;
+/** Temporary names; what a killed process leaves of them is removed with `isLeftover`. */
+const TEMPORARY = /^\.writing-(\d+)-[0-9a-f-]+\.tmp$/;
+
+/** Whether a name is that of a file which a process that is no more was writing. */
+export function isLeftover(name: string): boolean {
+  const pid = TEMPORARY.exec(name)?.[1];
+  if (pid === undefined) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+export class CacheWriter {
+  readonly #file: string;
+  readonly #handle: FileHandle;
+  readonly #encoder: Encoder;
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  /** Bytes of the file so far, pending ones included. */
+  #bytes = 0;
+  /** Where the placeholder stands. */
+  readonly #places: number[] = [];
+
+  private constructor(file: string, handle: FileHandle, encoder: Encoder) {
+    this.#file = file;
+    this.#handle = handle;
+    this.#encoder = encoder;
+  }
+
+  /** @throws LowrankError E_WRITE naming the folder or file */
+  static async create(folder: string, about: Omit<Provenance, "content_sha256">): Promise<CacheWriter> {
+    const encoding = encoder({ ...about, content_sha256: PLACEHOLDER.toString("latin1") });
+    const file = join(folder, `.writing-${process.pid}-${randomUUID()}.tmp`);
+    try {
+      await mkdir(folder, { recursive: true });
+      return new CacheWriter(file, await open(file, "wx"), await encoding);
+    } catch (error) {
+      throw writeError(error, file);
+    }
+  }
+
+  /** @throws LowrankError E_WRITE, E_DATA_SIZE */
+  async write(block: Block): Promise<void> {
+    this.#take(this.#encoder.write(block));
+    if (this.#bytes > LARGEST_BYTES) {
+      const message =
+        "The tokens of these texts take more than 4 GiB of cache. Train on a part of the files at a time.";
+      throw new LowrankError("E_DATA_SIZE", message, this.#file);
+    }
+    if (this.#pendingBytes >= BUFFERED_BYTES) await this.#flush();
+  }
+
+  /** Puts the file in its place. @throws LowrankError E_WRITE; then nothing is left of it */
+  async finish(target: string, contentSha256: string): Promise<void> {
+    try {
+      this.#take(this.#encoder.finish());
+      await this.#flush();
+      const hash = Buffer.from(contentSha256, "latin1");
+      for (const place of this.#places) await this.#handle.write(hash, 0, hash.length, place);
+      await this.#handle.sync();
+      await this.#handle.close();
+      await rename(this.#file, target);
+      await using folder = await open(dirname(target), "r");
+      await folder.sync();
+    } catch (error) {
+      await this.discard();
+      throw writeError(error, target);
+    }
+  }
+
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => {});
+    await rm(this.#file, { force: true }).catch(() => {});
+  }
+
+  #take(chunks: Uint8Array[]): void {
+    for (const chunk of chunks) {
+      // Metadata is written in chunks of its own; the columns' need not be searched.
+      if (chunk.length < 1 << 16) {
+        const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+        for (let at = bytes.indexOf(PLACEHOLDER); at >= 0; at = bytes.indexOf(PLACEHOLDER, at + 1)) {
+          this.#places.push(this.#bytes + at);
+        }
+      }
+      this.#pending.push(chunk);
+      this.#pendingBytes += chunk.length;
+      this.#bytes += chunk.length;
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const chunks = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    try {
+      await writeAll(this.#handle, chunks);
+    } catch (error) {
+      throw writeError(error, this.#file);
+    }
+  }
+}
+
+/** Chunks of one call to the system. */
+const VECTORS = 512;
+
+async function writeAll(handle: FileHandle, chunks: Uint8Array[]): Promise<void> {
+  for (let from = 0; from < chunks.length; from += VECTORS) {
+    let rest = chunks.slice(from, from + VECTORS);
+    while (rest.length > 0) {
+      let { bytesWritten } = await handle.writev(rest);
+      // The system may take a part only.
+      rest = rest.flatMap((chunk) => {
+        const written = Math.min(bytesWritten, chunk.length);
+        bytesWritten -= written;
+        return written === chunk.length ? [] : [chunk.subarray(written)];
+      });
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// Blocks of texts to blocks of tokens, on every core once there is enough to do.
+import { Worker } from "node:worker_threads";
+import type { Tokenizer } from "../tokenizer.js";
+import { type Block, type TokeniseOptions, tokeniseBlock } from "./block.js";
+
+/** Characters from which on starting threads pays off. */
+const WORTH_THREADS = 1 << 20;
+
+export interface Job {
+  id: number;
+  texts: string[];
+  firstRow: number;
+}
+
+export interface Answer {
+  id: number;
+  block: Block;
+}
+
+/** What a worker is started with. */
+export interface Start {
+  tokenizer: string;
+  options: TokeniseOptions;
+}
+
+interface Waiting {
+  resolve: (block: Block) => void;
+  reject: (error: unknown) => void;
+}
+
+export class TokeniserPool {
+  readonly #tokenizer: Tokenizer;
+  readonly #options: TokeniseOptions;
+  readonly #threads: number;
+  #workers: Worker[] = [];
+  readonly #waiting = new Map<number, Waiting>();
+  #characters = 0;
+  #next = 0;
+
+  constructor(tokenizer: Tokenizer, options: TokeniseOptions, threads: number) {
+    this.#tokenizer = tokenizer;
+    this.#options = options;
+    this.#threads = threads;
+  }
+
+  /** Blocks that may be under way at once: each thread has one to go on with. */
+  get capacity(): number {
+    return 2 * this.#threads + 1;
+  }
+
+  /** @param firstRow number of the first text among all */
+  tokenise(texts: string[], firstRow: number): Promise<Block> {
+    this.#characters += texts.reduce((sum, text) => sum + text.length, 0);
+    if (this.#characters < WORTH_THREADS) return tokeniseBlock(this.#tokenizer, texts, firstRow, this.#options);
+    if (this.#workers.length === 0) this.#workers = Array.from({ length: this.#threads }, () => this.#start());
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+      const job: Job = { id, texts, firstRow };
+      this.#workers[id % this.#workers.length]!.postMessage(job);
+    });
+  }
+
+  #start(): Worker {
+    const start: Start = { tokenizer: this.#tokenizer.file, options: this.#options };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start });
+    worker.on("message", ({ id, block }: Answer) => {
+      this.#waiting.get(id)?.resolve(block);
+      this.#waiting.delete(id);
+    });
+    worker.on("error", (error) => {
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+    });
+    return worker;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}

@@ -1,0 +1,142 @@
+// Texts to a table of tokens: from the cache where it has them, else tokenised into it.
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { LowrankError } from "../../errors.js";
+import type { Tokenizer } from "../tokenizer.js";
+import { FORMAT_VERSION, type Provenance } from "./arrow.js";
+import type { Block, TokeniseOptions } from "./block.js";
+import { CacheWriter } from "./file.js";
+import { TokeniserPool } from "./pool.js";
+import { rememberSources, stampOf, type TextSource } from "./sources.js";
+import { cacheFile, evict, openCache, recallSources } from "./store.js";
+import type { TokenTable } from "./table.js";
+
+export interface CacheOptions extends TokeniseOptions {
+  tokenizer: Tokenizer;
+  /** The cache folder; made where it is missing. */
+  folder: string;
+  /** Bytes that the cache may hold; what was used longest ago is removed. */
+  limit: number;
+  threads: number;
+  /** Called after each block that was tokenised. */
+  onProgress?: ((done: Tokenised) => void) | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** How far tokenising is. */
+export interface Tokenised {
+  texts: number;
+  tokens: number;
+  /** Of the texts, in UTF-8. */
+  bytes: number;
+}
+
+/** Characters of texts in a block. */
+const BLOCK = 1 << 18;
+
+/** The same texts in blocks of about the same size. */
+async function* blocks(texts: AsyncIterable<string[]>): AsyncGenerator<string[]> {
+  let block: string[] = [];
+  let characters = 0;
+  for await (const some of texts) {
+    for (const text of some) {
+      block.push(text);
+      characters += text.length;
+      if (characters < BLOCK) continue;
+      yield block;
+      block = [];
+      characters = 0;
+    }
+  }
+  if (block.length > 0) yield block;
+}
+
+/**
+ * The tokens of some texts. The cache file's name is the hash of the texts, the tokenizer and the options, whatever files
+ * the texts came from; files that have not changed since are not read again.
+ * @throws LowrankError of reading and tokenising, E_WRITE naming the cache file
+ */
+export async function tokenTable(source: TextSource, options: CacheOptions): Promise<TokenTable> {
+  const { tokenizer, folder, maxLength, longText, limit } = options;
+  const decisive = [
+    FORMAT_VERSION,
+    tokenizer.sha256,
+    JSON.stringify({ max_seq_length: maxLength, long_text: longText }),
+  ];
+  const state = source.state();
+  const stamp = state === null ? null : stampOf(state, decisive);
+  const remembered = stamp === null ? null : recallSources(folder, stamp);
+  const found = remembered === null ? null : await openCache(folder, remembered);
+  if (found) return found;
+
+  const key = await tokeniseInto(source, options, decisive);
+  const table = await openCache(folder, key);
+  if (!table) {
+    const file = cacheFile(folder, key);
+    const message = `Cache file ${file} is not what was written a moment ago. Check the disk, or name another --cache_dir.`;
+    throw new LowrankError("E_CACHE", message, file);
+  }
+  if (stamp !== null && source.state() === state) await rememberSources(folder, stamp, key);
+  evict(folder, limit, cacheFile(folder, key));
+  return table;
+}
+
+/** @returns the key of the cache file, which is there */
+async function tokeniseInto(source: TextSource, options: CacheOptions, decisive: string[]): Promise<string> {
+  const { tokenizer, folder, threads, maxLength, longText, onProgress, signal } = options;
+  const about: Omit<Provenance, "content_sha256"> = {
+    format_version: FORMAT_VERSION,
+    tokenizer_sha256: tokenizer.sha256,
+    options: decisive[2]!,
+    sources: JSON.stringify(source.files.map((file) => resolve(file))),
+  };
+  const writer = await CacheWriter.create(folder, about);
+  const pool = new TokeniserPool(tokenizer, { maxLength, longText }, threads);
+  const hash = createHash("sha256");
+  const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };
+  const inWork: { block: Promise<Block>; texts: number; bytes: number }[] = [];
+  const take = async () => {
+    const { block, texts, bytes } = inWork.shift()!;
+    const tokens = await block;
+    await writer.write(tokens);
+    done.texts += texts;
+    done.tokens += tokens.inputIds.length;
+    done.bytes += bytes;
+    onProgress?.({ ...done });
+  };
+  try {
+    let row = 0;
+    for await (const texts of blocks(source.texts())) {
+      signal?.throwIfAborted();
+      const bytes = addTo(hash, texts);
+      const block = pool.tokenise(texts, row);
+      // Awaited in its turn; until then its failure is nobody's.
+      block.catch(() => {});
+      inWork.push({ block, texts: texts.length, bytes });
+      row += texts.length;
+      if (inWork.length >= pool.capacity) await take();
+    }
+    while (inWork.length > 0) await take();
+    const content = hash.digest("hex");
+    const key = createHash("sha256")
+      .update(JSON.stringify([content, ...decisive]))
+      .digest("hex");
+    await writer.finish(cacheFile(folder, key), content);
+    return key;
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  } finally {
+    await pool.close();
+  }
+}
+
+/** @returns bytes of the texts */
+function addTo(hash: ReturnType<typeof createHash>, texts: string[]): number {
+  // Lengths first: no two lists of texts are the same bytes.
+  const encoded = texts.map((text) => Buffer.from(text));
+  const lengths = Uint32Array.from(encoded, ({ length }) => length);
+  hash.update(lengths);
+  for (const text of encoded) hash.update(text);
+  return lengths.reduce((sum, length) => sum + length, 0);
+}

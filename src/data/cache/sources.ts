@@ -1,0 +1,72 @@
+// What the texts are read from, and in which state it was when a cache file was made.
+import { createHash } from "node:crypto";
+import { realpathSync, statSync, writeFileSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { join } from "node:path";
+import { readError } from "../../system-errors.js";
+import { textBlocks } from "../texts.js";
+
+/** Texts, some at a time. */
+export interface TextSource {
+  /** Files, for the file's provenance; empty where the texts come from the program itself. */
+  files: string[];
+  texts(): AsyncIterable<string[]>;
+  /** Differs where the texts may differ, without reading them; null where that cannot be known. */
+  state(): string | null;
+}
+
+/**
+ * A file that was changed so recently may be changed again within the same tick of the file system's clock, with nothing
+ * to show for it.
+ */
+const SETTLED_MS = 2000;
+
+export function fileTexts(files: string[], column: string): TextSource {
+  return {
+    files,
+    async *texts() {
+      for await (const { rows } of textBlocks(files, column)) yield rows.map(({ text }) => text);
+    },
+    state() {
+      const found = files.map((file) => {
+        try {
+          const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+          const settled = Date.now() - Number(ctimeNs / 1_000_000n) > SETTLED_MS;
+          return settled ? [realpathSync(file), ...[dev, ino, size, mtimeNs, ctimeNs].map(String)] : null;
+        } catch (error) {
+          throw readError(error, file, "Data file");
+        }
+      });
+      return found.includes(null) ? null : JSON.stringify([column, found]);
+    },
+  };
+}
+
+/** Texts that are in memory already. */
+export function givenTexts(texts: Iterable<string> | AsyncIterable<string>): TextSource {
+  return {
+    files: [],
+    async *texts() {
+      for await (const text of texts) yield [text];
+    },
+    state: () => null,
+  };
+}
+
+/** The name under which the cache file of sources in this state is remembered. */
+export function stampOf(state: string, decisive: string[]): string {
+  return createHash("sha256")
+    .update(JSON.stringify([state, ...decisive]))
+    .digest("hex");
+}
+
+/** Notes which cache file was made from sources in a state. Where that fails, the texts are read again next time. */
+export async function rememberSources(folder: string, stamp: string, key: string): Promise<void> {
+  const file = join(folder, `${stamp}.json`);
+  try {
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify({ key }));
+    await rename(`${file}.${process.pid}`, file);
+  } catch {
+    // It is a shortcut only.
+  }
+}

@@ -1,0 +1,109 @@
+// The cache folder: which files it holds, which are removed when it grows too large.
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { mapFile } from "../../engine.js";
+import { readError, writeError } from "../../system-errors.js";
+import { decode } from "./arrow.js";
+import { isLeftover } from "./file.js";
+import { TokenTable } from "./table.js";
+
+const FILE = /^[0-9a-f]{64}\.arrow$/;
+const STAMP = /^[0-9a-f]{64}\.json$/;
+
+/** $XDG_CACHE_HOME/lowrank, or ~/.cache/lowrank. */
+export function defaultCacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lowrank");
+}
+
+export function cacheFile(folder: string, key: string): string {
+  return join(folder, `${key}.arrow`);
+}
+
+/** Opens a cache file, or returns null where there is none that can be used; a damaged one is removed. */
+export async function openCache(folder: string, key: string): Promise<TokenTable | null> {
+  const file = cacheFile(folder, key);
+  if (!existsSync(file)) return null;
+  const buffer = mapFile(file);
+  const found = await decode(new Uint8Array(buffer));
+  if (found === null) {
+    rmSync(file, { force: true });
+    return null;
+  }
+  try {
+    // The time of the last use, for `evict`.
+    const now = new Date();
+    utimesSync(file, now, now);
+  } catch {
+    // Somebody else's cache may be read, too.
+  }
+  return new TokenTable(buffer, found.provenance, found.parts);
+}
+
+export interface CacheEntry {
+  file: string;
+  bytes: number;
+  lastUse: Date;
+}
+
+function names(folder: string): string[] {
+  try {
+    return existsSync(folder) ? readdirSync(folder) : [];
+  } catch (error) {
+    throw readError(error, folder, "Cache folder");
+  }
+}
+
+/** The cache's files, the one that was used last first. */
+export function listCache(folder: string): CacheEntry[] {
+  const files = names(folder).filter((name) => FILE.test(name));
+  const entries = files.flatMap((name) => {
+    const file = join(folder, name);
+    const found = statSync(file, { throwIfNoEntry: false });
+    return found ? [{ file, bytes: found.size, lastUse: found.mtime }] : [];
+  });
+  return entries.sort((a, b) => b.lastUse.getTime() - a.lastUse.getTime());
+}
+
+/** Removes everything that is the cache's. @returns the cache files removed */
+export function clearCache(folder: string): CacheEntry[] {
+  const entries = listCache(folder);
+  for (const name of names(folder)) {
+    if (FILE.test(name) || STAMP.test(name) || isLeftover(name)) remove(join(folder, name));
+  }
+  return entries;
+}
+
+/** Removes the files that were used longest ago until no more than `limit` bytes are left, but not `kept`. */
+export function evict(folder: string, limit: number, kept: string): CacheEntry[] {
+  for (const name of names(folder)) if (isLeftover(name)) remove(join(folder, name));
+  let bytes = 0;
+  return listCache(folder).filter(({ file, bytes: size }) => {
+    bytes += size;
+    if (bytes <= limit || file === kept) return false;
+    remove(file);
+    bytes -= size;
+    return true;
+  });
+}
+
+// A run that has the file mapped keeps it until it ends.
+function remove(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch (error) {
+    throw writeError(error, file);
+  }
+}
+
+/** Key of the cache file that was made from sources in this state, as `rememberSources` has noted it. */
+export function recallSources(folder: string, stamp: string): string | null {
+  const file = join(folder, `${stamp}.json`);
+  if (!existsSync(file)) return null;
+  try {
+    const { key } = JSON.parse(readFileSync(file, "utf8"));
+    return typeof key === "string" && /^[0-9a-f]{64}$/.test(key) ? key : null;
+  } catch {
+    return null;
+  }
+}

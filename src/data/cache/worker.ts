@@ -1,0 +1,16 @@
+// Worker thread: tokenises the blocks that it is sent.
+import { parentPort, workerData } from "node:worker_threads";
+import { Tokenizer } from "../tokenizer.js";
+import { tokeniseBlock } from "./block.js";
+import type { Answer, Job, Start } from "./pool.js";
+
+const { tokenizer: path, options } = workerData as Start;
+const port = parentPort!;
+const opening = Tokenizer.open(path);
+
+port.on("message", async ({ id, texts, firstRow }: Job) => {
+  // An error ends the thread, and the pool hears of it.
+  const block = await tokeniseBlock(await opening, texts, firstRow, options);
+  const answer: Answer = { id, block };
+  port.postMessage(answer, [block.inputIds.buffer, block.lengths.buffer, block.rows.buffer] as ArrayBuffer[]);
+});

@@ -1,0 +1,275 @@
+// The cache of tokenised texts: what it holds, when it is used again, what damage does.
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { describe, expect, test } from "vitest";
+import { clearCache, fileTexts, listCache, type TextSource, Tokenizer, tokenTable } from "../src/data/index.js";
+import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
+import { tableOf, textsOf } from "./support/tokens.js";
+
+const folder = temporaryFolders();
+const tokenizer = await Tokenizer.open(tinyBase);
+const TEXTS = ["one two three", "", 'say "hi", then go', "a longer text of some more words than the others have"];
+const encode = (texts: string[], maxLength?: number) => tokenizer.encode(texts, { maxLength });
+
+/** A source that counts how often it is read. */
+function counting(source: TextSource) {
+  const texts = () => {
+    counted.reads++;
+    return source.texts();
+  };
+  const counted = { ...source, reads: 0, texts };
+  return counted;
+}
+
+/** A file that was last changed long enough ago to be remembered. */
+async function settled(file: string): Promise<string> {
+  await new Promise((resolve) => setTimeout(resolve, 2100));
+  return file;
+}
+
+const jsonLines = (texts: string[]) => texts.map((text) => JSON.stringify({ text })).join("\n");
+const csv = (texts: string[]) => ["text", ...texts.map((text) => `"${text.replaceAll('"', '""')}"`)].join("\r\n");
+
+describe("what it holds", () => {
+  test("the tokens of the package, for each text", async () => {
+    const table = await tableOf(TEXTS, { tokenizer, folder: folder(), maxLength: 1000 });
+    const expected = await encode(TEXTS);
+    expect([table.length, table.texts]).toEqual([4, 4]);
+    for (const [i, ids] of expected.entries()) {
+      const { inputIds, lossMask } = table.sequence(i);
+      expect(inputIds).toEqual(ids);
+      expect([...lossMask]).toEqual(Array(ids.length).fill(1));
+      expect([table.tokens(i), table.row(i)]).toEqual([ids.length, i]);
+    }
+    expect((await errorOf(() => table.sequence(4))).code).toBe("E_ARGUMENT");
+  });
+
+  test("many blocks, tokenised by threads, in order", async () => {
+    // From dist: a thread cannot run TypeScript.
+    const dist = await import(new URL("../dist/data/index.js", import.meta.url).href);
+    const texts = Array.from({ length: 30_000 }, (_, i) => `text number ${i} of many, ${"word ".repeat(i % 40)}`);
+    const options = {
+      tokenizer: await dist.Tokenizer.open(tinyBase),
+      folder: folder(),
+      maxLength: 32,
+      longText: "truncate",
+    };
+    const table = await dist.tokenTable(dist.givenTexts(texts), { ...options, limit: 1e12, threads: 3 });
+    expect(table.length).toBe(texts.length);
+    const expected = await encode(texts, 32);
+    let wrong = 0;
+    for (const [i, ids] of expected.entries()) {
+      const { inputIds } = table.sequence(i);
+      if (table.row(i) !== i || ids.length !== inputIds.length || ids.some((id, k) => id !== inputIds[k])) wrong++;
+    }
+    expect(wrong).toBe(0);
+  });
+
+  test("an error of a thread reaches the caller, and nothing is left", async () => {
+    const dist = await import(new URL("../dist/data/index.js", import.meta.url).href);
+    const opened = await dist.Tokenizer.open(tinyBase);
+    const broken = Object.create(opened, { file: { value: join(folder(), "tokenizer.json") }, sha256: { value: "0" } });
+    const cache = folder();
+    const texts = ["x".repeat(2 << 20)];
+    const options = { tokenizer: broken, folder: cache, maxLength: 32, longText: "truncate", limit: 1e12, threads: 1 };
+    await expect(dist.tokenTable(dist.givenTexts(texts), options)).rejects.toThrow("tokenizer.json");
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  test("long texts in chunks: nothing is lost, and no chunk is a single token", async () => {
+    const [ids] = await encode([TEXTS[3]!]);
+    for (const maxLength of [2, 3, 4, 5, 7, ids!.length - 1, ids!.length, 100]) {
+      const table = await tableOf([TEXTS[0]!, TEXTS[3]!], {
+        tokenizer,
+        folder: folder(),
+        maxLength,
+        longText: "chunk",
+      });
+      const of = (row: number) =>
+        Array.from({ length: table.length }, (_, i) => i)
+          .filter((i) => table.row(i) === row)
+          .map((i) => [...table.sequence(i).inputIds]);
+      expect(table.texts).toBe(2);
+      expect(of(1).flat()).toEqual([...ids!]);
+      const lengths = of(1).map((chunk) => chunk.length);
+      expect(Math.max(...lengths)).toBeLessThanOrEqual(maxLength);
+      if (maxLength > 2) expect(Math.min(...lengths)).toBeGreaterThan(1);
+      expect(lengths.length).toBeLessThanOrEqual(Math.ceil(ids!.length / maxLength) + 1);
+    }
+  });
+
+  test("where it comes from is written in it", async () => {
+    const file = writeIn(folder(), "a.jsonl", jsonLines(TEXTS));
+    const { provenance } = await tableOf(textsOf(file), { tokenizer, folder: folder(), maxLength: 9 });
+    expect(provenance).toMatchObject({ tokenizer_sha256: tokenizer.sha256, sources: JSON.stringify([file]) });
+    expect(provenance.content_sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(JSON.parse(provenance.options)).toEqual({ max_seq_length: 9, long_text: "truncate" });
+  });
+});
+
+describe("when it is used again", () => {
+  test("the same texts in another format: the same file", async () => {
+    const [cache, from] = [folder(), folder()];
+    const rows = jsonLines(TEXTS);
+    const files = [
+      writeIn(from, "a.jsonl", rows),
+      writeIn(from, "a.json", `[${rows.replaceAll("\n", ",")}]`),
+      writeIn(from, "a.csv", csv(TEXTS)),
+      writeIn(from, "b.jsonl.gz", gzipSync(rows)),
+    ];
+    const tables = [];
+    for (const file of files) tables.push(await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 20 }));
+    expect(listCache(cache)).toHaveLength(1);
+    const hashes = tables.map(({ provenance }) => provenance.content_sha256);
+    expect(new Set(hashes).size).toBe(1);
+  });
+
+  test("how texts are split over files and blocks makes no difference, their bounds do", async () => {
+    const cache = folder();
+    const hash = async (texts: string[]) =>
+      (await tableOf(texts, { tokenizer, folder: cache, maxLength: 20 })).provenance.content_sha256;
+    const from = folder();
+    const [first, second] = [
+      writeIn(from, "1.jsonl", jsonLines(TEXTS.slice(0, 2))),
+      writeIn(from, "2.csv", csv(TEXTS.slice(2))),
+    ];
+    const { provenance } = await tableOf(textsOf(first, second), { tokenizer, folder: cache, maxLength: 20 });
+    expect(provenance.content_sha256).toBe(await hash(TEXTS));
+    const others = [["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""], ["", "abc"]];
+    expect(new Set(await Promise.all(others.map(hash))).size).toBe(others.length);
+  });
+
+  test("a file that has not changed is not read again; one that has is", async () => {
+    const [cache, from] = [folder(), folder()];
+    const file = await settled(writeIn(from, "a.jsonl", jsonLines(TEXTS)));
+    const source = counting(fileTexts([file], "text"));
+    const open = (maxLength = 20) => tableOf(source, { tokenizer, folder: cache, maxLength });
+    await open();
+    const again = await open();
+    expect([source.reads, again.length]).toEqual([1, 4]);
+    // Another length is another table.
+    await open(10);
+    expect([source.reads, listCache(cache).length]).toEqual([2, 2]);
+    appendFileSync(file, `\n${jsonLines(["one more"])}`);
+    const longer = await open();
+    expect([source.reads, longer.length, listCache(cache).length]).toEqual([3, 5, 3]);
+    // Changed a moment ago: it may change again with the same time.
+    await open();
+    expect(source.reads).toBe(4);
+  }, 20_000);
+
+  test("another tokenizer is another file", async () => {
+    const cache = folder();
+    const copy = folder();
+    cpSync(join(tinyBase, "tokenizer.json"), join(copy, "tokenizer.json"));
+    const other = await Tokenizer.open(copy);
+    expect(other.sha256).not.toBe(tokenizer.sha256);
+    await tableOf(TEXTS, { tokenizer, folder: cache, maxLength: 20 });
+    await tableOf(TEXTS, { tokenizer: other, folder: cache, maxLength: 20 });
+    expect(listCache(cache)).toHaveLength(2);
+  });
+});
+
+describe("damage and limits", () => {
+  test("a damaged file is made anew", async () => {
+    const [cache, from] = [folder(), folder()];
+    const file = await settled(writeIn(from, "a.jsonl", jsonLines(TEXTS)));
+    const source = counting(fileTexts([file], "text"));
+    const open = () => tableOf(source, { tokenizer, folder: cache, maxLength: 20 });
+    await open();
+    const { file: cached, bytes } = listCache(cache)[0]!;
+    const whole = readFileSync(cached);
+    for (const damage of [
+      () => truncateSync(cached, bytes - 100),
+      () => truncateSync(cached, 0),
+      () => writeFileSync(cached, Buffer.concat([whole.subarray(0, 8), Buffer.alloc(bytes - 8, 0xff)])),
+      () => writeFileSync(cached, "not a cache file"),
+    ]) {
+      const before = source.reads;
+      damage();
+      expect((await open()).length).toBe(4);
+      expect([source.reads, readFileSync(cached).equals(whole)]).toEqual([before + 1, true]);
+    }
+  });
+
+  test("a row that cannot be read: its error, and nothing is left in the cache", async () => {
+    const [cache, from] = [folder(), folder()];
+    const file = writeIn(from, "a.jsonl", `${jsonLines(TEXTS)}\n{"text": 3}\n`);
+    const error = await errorOf(() => tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 20 }));
+    expect(error.message).toContain(`${file}, line 5`);
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  test("a signal stops it, and nothing is left", async () => {
+    const cache = folder();
+    const controller = new AbortController();
+    controller.abort(new Error("enough"));
+    const options = { tokenizer, folder: cache, maxLength: 20, longText: "truncate", limit: 1e9, threads: 1 } as const;
+    const source = textsOf(writeIn(folder(), "a.jsonl", jsonLines(TEXTS)));
+    await expect(tokenTable(source, { ...options, signal: controller.signal })).rejects.toThrow("enough");
+    expect(readdirSync(cache)).toEqual([]);
+  });
+
+  test.skipIf(process.getuid?.() === 0)("a folder that cannot be written to is named", async () => {
+    const cache = folder();
+    chmodSync(cache, 0o500);
+    const error = await errorOf(() => tableOf(TEXTS, { tokenizer, folder: cache, maxLength: 20 }));
+    expect([error.code, error.message.includes(cache)]).toEqual(["E_WRITE", true]);
+  });
+
+  test("a cache folder that is a file is named", async () => {
+    const file = writeIn(folder(), "cache", "");
+    const error = await errorOf(() => tableOf(TEXTS, { tokenizer, folder: file, maxLength: 20 }));
+    expect([error.code, error.message.includes(file)]).toEqual(["E_WRITE", true]);
+  });
+
+  test("what was used longest ago goes first, never what is in use", async () => {
+    const cache = folder();
+    const open = (text: string, limit = Number.POSITIVE_INFINITY) =>
+      tokenTable(
+        {
+          files: [],
+          state: () => null,
+          texts: async function* () {
+            yield [text];
+          },
+        },
+        { tokenizer, folder: cache, maxLength: 20, longText: "truncate", limit, threads: 1 },
+      );
+    for (const [i, text] of ["first", "second", "third"].entries()) {
+      await open(text);
+      const newest = listCache(cache).find(({ lastUse }) => lastUse.getTime() > Date.now() - 60_000)!;
+      utimesSync(newest.file, i + 1000, i + 1000);
+    }
+    const [third, second, first] = listCache(cache);
+    const table = await open("fourth", third!.bytes + second!.bytes + first!.bytes);
+    expect(existsSync(first!.file)).toBe(false);
+    expect(listCache(cache).map(({ file }) => file)).toContain(third!.file);
+    const last = await open("fifth", 0);
+    expect(listCache(cache)).toHaveLength(1);
+    // A file that was removed stays readable for whoever has it open.
+    expect([table.length, last.length, table.sequence(0).inputIds.length > 0]).toEqual([1, 1, true]);
+  });
+
+  test("what a killed process was writing is removed, what a live one writes is not", async () => {
+    const cache = folder();
+    const dead = writeIn(cache, ".writing-4194305-00000000-0000-4000-8000-000000000000.tmp", "x");
+    const alive = writeIn(cache, `.writing-${process.pid}-00000000-0000-4000-8000-000000000000.tmp`, "x");
+    await tableOf(TEXTS, { tokenizer, folder: cache, maxLength: 20 });
+    expect([existsSync(dead), existsSync(alive)]).toEqual([false, true]);
+    const other = writeIn(cache, "mine.txt", "x");
+    expect(clearCache(cache)).toHaveLength(1);
+    expect(readdirSync(cache).sort()).toEqual([alive, other].map((path) => path.slice(cache.length + 1)).sort());
+  });
+});

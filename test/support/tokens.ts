@@ -1,0 +1,29 @@
+// Texts as a table of tokens, in a cache of its own.
+import {
+  dataFiles,
+  fileTexts,
+  givenTexts,
+  type TextSource,
+  type Tokenizer,
+  type TokenTable,
+  tokenTable,
+} from "../../src/data/index.js";
+
+export interface TableOptions {
+  tokenizer: Tokenizer;
+  /** The cache folder. */
+  folder: string;
+  maxLength: number;
+  longText?: "truncate" | "chunk";
+}
+
+/** @param texts themselves, or how to read them */
+export function tableOf(texts: string[] | TextSource, options: TableOptions): Promise<TokenTable> {
+  const source = Array.isArray(texts) ? givenTexts(texts) : texts;
+  return tokenTable(source, { longText: "truncate", limit: Number.POSITIVE_INFINITY, threads: 1, ...options });
+}
+
+/** The texts of some files, in their column `text`. */
+export function textsOf(...files: string[]): TextSource {
+  return fileTexts(dataFiles(files), "text");
+}
