@@ -1,5 +1,5 @@
 // Texts to examples, a block at a time: in a worker thread or here.
-import type { Tokenizer } from "../tokenizer.js";
+import type { EncodeOptions } from "./encode.js";
 
 /** What happens to a text of more than `maxLength` tokens: it is cut, or becomes several examples. */
 export type LongText = "truncate" | "chunk";
@@ -31,15 +31,19 @@ export function chunkLengths(tokens: number, maxLength: number): number[] {
   return lengths;
 }
 
+interface Encoder {
+  encode(texts: string[], options: EncodeOptions): Promise<Int32Array[]>;
+}
+
 /** @param firstRow number of the first text among all */
 export async function tokeniseBlock(
-  tokenizer: Tokenizer,
+  encoder: Encoder,
   texts: string[],
   firstRow: number,
   { maxLength, longText }: TokeniseOptions,
 ): Promise<Block> {
   const chunks = longText === "chunk";
-  const encoded = await tokenizer.encode(texts, { maxLength: chunks ? undefined : maxLength });
+  const encoded = await encoder.encode(texts, { maxLength: chunks ? undefined : maxLength });
   const inputIds = new Int32Array(encoded.reduce((sum, ids) => sum + ids.length, 0));
   const lengths: number[] = [];
   const rows: number[] = [];

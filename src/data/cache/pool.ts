@@ -1,10 +1,12 @@
 // Blocks of texts to blocks of tokens, on every core once there is enough to do.
 import { Worker } from "node:worker_threads";
+import type { BpePlan } from "../bpe/index.js";
 import type { Tokenizer } from "../tokenizer.js";
 import { type Block, type TokeniseOptions, tokeniseBlock } from "./block.js";
+import { QuickEncoder, quickPlan } from "./encode.js";
 
 /** Characters from which on starting threads pays off. */
-const WORTH_THREADS = 1 << 20;
+const WORTH_THREADS = 1 << 19;
 
 export interface Job {
   id: number;
@@ -21,6 +23,8 @@ export interface Answer {
 export interface Start {
   tokenizer: string;
   options: TokeniseOptions;
+  /** Of the quick way; null where it is not to be taken. */
+  plan: BpePlan | null;
 }
 
 interface Waiting {
@@ -32,7 +36,7 @@ export class TokeniserPool {
   readonly #tokenizer: Tokenizer;
   readonly #options: TokeniseOptions;
   readonly #threads: number;
-  #workers: Worker[] = [];
+  #workers: Promise<Worker[]> | undefined;
   readonly #waiting = new Map<number, Waiting>();
   #characters = 0;
   #next = 0;
@@ -49,21 +53,32 @@ export class TokeniserPool {
   }
 
   /** @param firstRow number of the first text among all */
-  tokenise(texts: string[], firstRow: number): Promise<Block> {
+  async tokenise(texts: string[], firstRow: number): Promise<Block> {
     this.#characters += texts.reduce((sum, text) => sum + text.length, 0);
     if (this.#characters < WORTH_THREADS) return tokeniseBlock(this.#tokenizer, texts, firstRow, this.#options);
-    if (this.#workers.length === 0) this.#workers = Array.from({ length: this.#threads }, () => this.#start());
+    this.#workers ??= this.#start(texts);
+    const workers = await this.#workers;
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
       const job: Job = { id, texts, firstRow };
-      this.#workers[id % this.#workers.length]!.postMessage(job);
+      workers[id % workers.length]!.postMessage(job);
     });
   }
 
-  #start(): Worker {
-    const start: Start = { tokenizer: this.#tokenizer.file, options: this.#options };
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: start });
+  /** @param texts some of those to come */
+  async #start(texts: string[]): Promise<Worker[]> {
+    const { file } = this.#tokenizer;
+    const options = this.#options;
+    const plan = quickPlan(file);
+    const cut = options.longText === "chunk" ? undefined : options.maxLength;
+    const agrees = plan && (await new QuickEncoder(plan, file).agrees(this.#tokenizer, texts, { maxLength: cut }));
+    const start: Start = { tokenizer: file, options, plan: agrees ? plan : null };
+    return Array.from({ length: this.#threads }, () => this.#startOne(start));
+  }
+
+  #startOne(workerData: Start): Worker {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData });
     worker.on("message", ({ id, block }: Answer) => {
       this.#waiting.get(id)?.resolve(block);
       this.#waiting.delete(id);
@@ -76,6 +91,7 @@ export class TokeniserPool {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    const workers = await this.#workers?.catch(() => []);
+    await Promise.all((workers ?? []).map((worker) => worker.terminate()));
   }
 }

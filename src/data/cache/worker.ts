@@ -2,11 +2,12 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Tokenizer } from "../tokenizer.js";
 import { tokeniseBlock } from "./block.js";
+import { QuickEncoder } from "./encode.js";
 import type { Answer, Job, Start } from "./pool.js";
 
-const { tokenizer: path, options } = workerData as Start;
+const { tokenizer: file, options, plan } = workerData as Start;
 const port = parentPort!;
-const opening = Tokenizer.open(path);
+const opening = plan ? new QuickEncoder(plan, file) : Tokenizer.open(file);
 
 port.on("message", async ({ id, texts, firstRow }: Job) => {
   // An error ends the thread, and the pool hears of it.

@@ -1,0 +1,55 @@
+// Texts to tokens: the quick way where it is known to give the same, else the package's.
+import { dirname } from "node:path";
+import { readJsonObject } from "../../model/index.js";
+import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
+import { readTokenizerSettings } from "../special-tokens.js";
+import { Tokenizer } from "../tokenizer.js";
+
+/** Texts that both ways must agree on before the quick one is used. */
+const COMPARED = 64;
+/** Characters of each of them: a long text shows no more than a short one. */
+const COMPARED_CHARACTERS = 4096;
+
+export interface EncodeOptions {
+  /** Tokens that a text is cut to; undefined does not cut. */
+  maxLength: number | undefined;
+}
+
+/** How a tokenizer.json is done the quick way; null where it is for the package alone. */
+export function quickPlan(file: string): BpePlan | null {
+  return planBpe(readJsonObject(file));
+}
+
+export class QuickEncoder {
+  readonly #bpe: BpeEncoder;
+  readonly #file: string;
+  readonly #side: "left" | "right";
+  #package: Promise<Tokenizer> | undefined;
+
+  /** @param file tokenizer.json */
+  constructor(plan: BpePlan, file: string) {
+    this.#bpe = new BpeEncoder(plan);
+    this.#file = file;
+    this.#side = readTokenizerSettings(dirname(file)).truncationSide;
+  }
+
+  async encode(texts: string[], { maxLength }: EncodeOptions): Promise<Int32Array[]> {
+    const encoded = texts.map((text) => this.#bpe.encode(text, maxLength, this.#side));
+    const unknown = texts.filter((_, i) => encoded[i] === null);
+    if (unknown.length > 0) {
+      this.#package ??= Tokenizer.open(this.#file);
+      const rest = await (await this.#package).encode(unknown, { maxLength });
+      for (const [i, ids] of encoded.entries()) encoded[i] = ids ?? rest.shift()!;
+    }
+    return encoded as Int32Array[];
+  }
+
+  /** Whether some texts come out as the package tokenises them. */
+  async agrees(tokenizer: Tokenizer, texts: string[], options: EncodeOptions): Promise<boolean> {
+    const some = texts.slice(0, COMPARED).map((text) => text.slice(0, COMPARED_CHARACTERS));
+    const [quick, expected] = await Promise.all([this.encode(some, options), tokenizer.encode(some, options)]);
+    return quick.every((ids, i) => Buffer.compare(bytes(ids), bytes(expected[i]!)) === 0);
+  }
+}
+
+const bytes = (ids: Int32Array) => new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
