@@ -26,6 +26,8 @@ const runners: Record<string, Runner> = {
   eval: runner(config.evalCommand, () => import("../commands/eval.js")),
   merge: runner(config.mergeCommand, () => import("../commands/merge.js")),
   inspect: runner(config.inspectCommand, () => import("../commands/inspect.js")),
+  preview: runner(config.previewCommand, () => import("../commands/preview.js")),
+  cache: runner(config.cacheCommand, () => import("../commands/cache.js")),
 };
 
 /** One message for a person; the stack where LOWRANK_DEBUG asks for it. */

@@ -16,7 +16,7 @@ const command = <R extends Rows>(command: Command<R>): Command<R> => command;
 const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
 const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
-const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, ...training } = rows;
+const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, ...training } = rows;
 const { json: _, ...trainRows } = training;
 const { long_text, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, cache_dir, cache_limit_gb };
@@ -82,11 +82,46 @@ export const inspectCommand = command({
   },
 });
 
+export const previewCommand = command({
+  name: "preview",
+  summary: "Texts as tokens, coloured by what is learned, and how long they are",
+  example: "lowrank preview --base_model ./SmolLM2-135M --train_file texts.jsonl --max_seq_length 256",
+  rows: {
+    ...model,
+    train_file: rows.train_file,
+    text_column: rows.text_column,
+    max_seq_length: rows.max_seq_length,
+    ...cache,
+    num_rows,
+    json,
+    threads,
+    config,
+  },
+});
+
+export const cacheCommand = command({
+  name: "cache",
+  summary: "List or clear the tokenised texts that are kept for the next run",
+  example: "lowrank cache clear",
+  positional: "action",
+  rows: { action, cache_dir, json },
+});
+
 /** Every command, in the order of the help. */
-export const commands: readonly Command[] = [trainCommand, generateCommand, evalCommand, mergeCommand, inspectCommand];
+export const commands: readonly Command[] = [
+  trainCommand,
+  generateCommand,
+  evalCommand,
+  mergeCommand,
+  inspectCommand,
+  previewCommand,
+  cacheCommand,
+];
 
 export type TrainOptions = OptionsOf<typeof trainCommand.rows>;
 export type GenerateOptions = OptionsOf<typeof generateCommand.rows>;
 export type EvalOptions = OptionsOf<typeof evalCommand.rows>;
 export type MergeOptions = OptionsOf<typeof mergeCommand.rows>;
 export type InspectOptions = OptionsOf<typeof inspectCommand.rows>;
+export type PreviewOptions = OptionsOf<typeof previewCommand.rows>;
+export type CacheOptions = OptionsOf<typeof cacheCommand.rows>;

@@ -109,6 +109,9 @@ export const rows = {
   dry_run: flag(RUN, "print the plan and stop").or(false),
   json: flag(RUN, "print the result as one JSON object").or(false),
 
+  num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN, "texts to show").or(3),
+  action: choice(["ls", "clear"], RUN, "list the cache's files, or remove them").or("ls"),
+
   prompt: text("a text", GENERATION, "text to go on from; - reads standard input").required(),
   max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION, "longest continuation").or(100),
   temperature: number({ min: 0 }, GENERATION, "0 always takes the likeliest token").or(0.7),

@@ -103,9 +103,9 @@ export class Tokenizer {
     return this.#native.getDecoder()?.decode(tokens) ?? tokens.join(" ");
   }
 
-  /** Text of generated tokens as they come, without special tokens. */
-  stream(): TokenStream {
-    return new TokenStream((ids) => this.decode(ids, { skipSpecialTokens: true }));
+  /** Text of tokens as they come. */
+  stream(options = { skipSpecialTokens: true }): TokenStream {
+    return new TokenStream((ids) => this.decode(ids, options));
   }
 
   /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */

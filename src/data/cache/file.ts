@@ -27,6 +27,13 @@ export function isLeftover(name: string): boolean {
   }
 }
 
+function cacheError(error: unknown, file: string): unknown {
+  const found = writeError(error, file);
+  if (!(found instanceof LowrankError) || found === error) return found;
+  const message = `${found.message} Tokenised texts are kept there; name another folder with --cache_dir.`;
+  return new LowrankError(found.code, message, file, { cause: error });
+}
+
 export class CacheWriter {
   readonly #file: string;
   readonly #handle: FileHandle;
@@ -52,7 +59,7 @@ export class CacheWriter {
       await mkdir(folder, { recursive: true });
       return new CacheWriter(file, await open(file, "wx"), await encoding);
     } catch (error) {
-      throw writeError(error, file);
+      throw cacheError(error, file);
     }
   }
 
@@ -81,7 +88,7 @@ export class CacheWriter {
       await folder.sync();
     } catch (error) {
       await this.discard();
-      throw writeError(error, target);
+      throw cacheError(error, target);
     }
   }
 
@@ -112,7 +119,7 @@ export class CacheWriter {
     try {
       await writeAll(this.#handle, chunks);
     } catch (error) {
-      throw writeError(error, this.#file);
+      throw cacheError(error, this.#file);
     }
   }
 }

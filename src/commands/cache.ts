@@ -1,0 +1,25 @@
+import type { CacheOptions } from "../config/index.js";
+import { type CacheEntry, clearCache, defaultCacheFolder, listCache } from "../data/index.js";
+import { bytes, table } from "./text.js";
+
+const total = (entries: CacheEntry[]) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
+
+function shown(entries: CacheEntry[]): string {
+  return table(
+    entries.map(({ file, bytes: size, lastUse }) => [`${file}  ${lastUse.toISOString().slice(0, 16)}`, bytes(size)]),
+  );
+}
+
+/** `lowrank cache ls|clear`. */
+export async function run(o: CacheOptions): Promise<void> {
+  const folder = o.cache_dir ?? defaultCacheFolder();
+  const entries = o.action === "clear" ? clearCache(folder) : listCache(folder);
+  if (o.json) {
+    const files = entries.map(({ file, bytes: size, lastUse }) => ({ file, bytes: size, last_use: lastUse }));
+    process.stdout.write(`${JSON.stringify({ folder, action: o.action, files, bytes: total(entries) })}\n`);
+    return;
+  }
+  const what = `${entries.length} files of tokens, ${bytes(total(entries))}`;
+  if (o.action === "clear") process.stdout.write(`removed ${what} from ${folder}\n`);
+  else process.stdout.write(`${folder}: ${what}\n${entries.length > 0 ? `${shown(entries)}\n` : ""}`);
+}
