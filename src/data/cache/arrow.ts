@@ -6,6 +6,7 @@
 //   row        uint32        number of its text among all texts, from 0
 import type { Data, DataType, Field, List } from "apache-arrow";
 import type { Block } from "./block.js";
+import { isSound, type Part } from "./part.js";
 
 /** Raised whenever another version's files would be read wrongly. */
 export const FORMAT_VERSION = "1";
@@ -103,15 +104,6 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
 
 type Int32Type = import("apache-arrow").Int32;
 
-/** A record batch of a file, as views into its bytes. */
-export interface Part {
-  inputIds: Int32Array;
-  lossMask: Uint8Array;
-  /** Where each example begins, and the end of the last. */
-  offsets: Int32Array;
-  rows: Uint32Array;
-}
-
 /** Null where the bytes are not such a file, or one of another version. */
 export async function decode(bytes: Uint8Array): Promise<{ provenance: Provenance; parts: Part[] } | null> {
   const { RecordBatchReader } = await arrow();
@@ -123,13 +115,13 @@ export async function decode(bytes: Uint8Array): Promise<{ provenance: Provenanc
     const parts: Part[] = [];
     for (const { data } of reader) {
       const [ids, mask, length, row] = data.children as [Data<List>, Data<List>, Data, Data];
-      const part = {
+      const part: Part = {
         inputIds: values(ids.children[0]!) as Int32Array,
         lossMask: values(mask.children[0]!) as Uint8Array,
         offsets: offsets(ids),
         rows: values(row) as Uint32Array,
       };
-      if (!isSound(part, offsets(mask), values(length) as Int32Array)) return null;
+      if (!isSound(part) || !agree(part.offsets, offsets(mask), values(length) as Int32Array)) return null;
       parts.push(part);
     }
     return { provenance, parts };
@@ -142,10 +134,8 @@ export async function decode(bytes: Uint8Array): Promise<{ provenance: Provenanc
 const offsets = ({ valueOffsets, length }: Data<List>) => valueOffsets.subarray(0, length + 1);
 const values = ({ values: padded, length }: Data) => padded.subarray(0, length);
 
-/** Whether the columns agree with each other. */
-function isSound(part: Part, maskBegins: Int32Array, lengths: Int32Array): boolean {
-  const { inputIds, lossMask, offsets: begins, rows } = part;
-  if (begins[0] !== 0 || begins.length !== lengths.length + 1 || rows.length !== lengths.length) return false;
-  if (inputIds.length !== begins.at(-1) || lossMask.length !== inputIds.length) return false;
-  return lengths.every((n, i) => n >= 0 && begins[i + 1] === begins[i]! + n && maskBegins[i + 1] === begins[i + 1]);
+/** Whether the columns agree in where examples begin. */
+function agree(begins: Int32Array, maskBegins: Int32Array, lengths: Int32Array): boolean {
+  if (lengths.length + 1 !== begins.length) return false;
+  return lengths.every((n, i) => begins[i + 1] === begins[i]! + n && maskBegins[i + 1] === begins[i + 1]);
 }

@@ -1,19 +1,25 @@
 // The cache folder: which files it holds, which are removed when it grows too large.
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { mapFile } from "../../engine.js";
 import { readError, writeError } from "../../system-errors.js";
 import { decode } from "./arrow.js";
 import { isLeftover } from "./file.js";
+import { notePlaces, readPlaces } from "./place.js";
 import { TokenTable } from "./table.js";
 
 const FILE = /^[0-9a-f]{64}\.arrow$/;
-const STAMP = /^[0-9a-f]{64}\.json$/;
+/** Notes that are worth nothing without a cache file. */
+const NOTE = /^[0-9a-f]{64}\.(places\.)?json$/;
 
 /** $XDG_CACHE_HOME/lowrank, or ~/.cache/lowrank. */
 export function defaultCacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lowrank");
+}
+
+function placesFile(folder: string, key: string): string {
+  return join(folder, `${key}.places.json`);
 }
 
 export function cacheFile(folder: string, key: string): string {
@@ -25,10 +31,15 @@ export async function openCache(folder: string, key: string): Promise<TokenTable
   const file = cacheFile(folder, key);
   if (!existsSync(file)) return null;
   const buffer = mapFile(file);
-  const found = await decode(new Uint8Array(buffer));
+  const places = placesFile(folder, key);
+  let found = readPlaces(places, buffer);
   if (found === null) {
-    rmSync(file, { force: true });
-    return null;
+    found = await decode(new Uint8Array(buffer));
+    if (found === null) {
+      remove(file);
+      return null;
+    }
+    notePlaces(places, buffer, found);
   }
   try {
     // The time of the last use, for `evict`.
@@ -69,7 +80,7 @@ export function listCache(folder: string): CacheEntry[] {
 export function clearCache(folder: string): CacheEntry[] {
   const entries = listCache(folder);
   for (const name of names(folder)) {
-    if (FILE.test(name) || STAMP.test(name) || isLeftover(name)) remove(join(folder, name));
+    if (FILE.test(name) || NOTE.test(name) || isLeftover(name)) remove(join(folder, name));
   }
   return entries;
 }
@@ -82,6 +93,7 @@ export function evict(folder: string, limit: number, kept: string): CacheEntry[]
     bytes += size;
     if (bytes <= limit || file === kept) return false;
     remove(file);
+    remove(placesFile(folder, basename(file, ".arrow")));
     bytes -= size;
     return true;
   });

@@ -1,6 +1,7 @@
 import { releasePages, type Sequence } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
-import type { Part, Provenance } from "./arrow.js";
+import type { Provenance } from "./arrow.js";
+import type { Part } from "./part.js";
 
 /** Mapped memory that may be resident before it is given back. */
 const RESIDENT_BYTES = 64 << 20;
