@@ -13,7 +13,9 @@ import {
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { Residence } from "../src/data/cache/residence.js";
 import { clearCache, fileTexts, listCache, type TextSource, Tokenizer, tokenTable } from "../src/data/index.js";
+import { mapFile, releasePages } from "../src/engine.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf, textsOf } from "./support/tokens.js";
 
@@ -178,6 +180,41 @@ describe("when it is used again", () => {
     await tableOf(TEXTS, { tokenizer, folder: cache, maxLength: 20 });
     await tableOf(TEXTS, { tokenizer: other, folder: cache, maxLength: 20 });
     expect(listCache(cache)).toHaveLength(2);
+  });
+});
+
+describe("what is resident of it", () => {
+  const resident = () => {
+    const line = /^RssFile:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))!;
+    return Number(line[1]) / 1024;
+  };
+
+  test("stays small, however much is read in whatever order", () => {
+    const file = join(folder(), "large");
+    const block = Buffer.alloc(16 << 20, 1);
+    for (let i = 0; i < 16; i++) appendFileSync(file, block);
+    const buffer = mapFile(file);
+    const before = resident();
+    const residence = new Residence(buffer);
+    let [sum, largest] = [0, 0];
+    for (let i = 0; i < 4096; i++) {
+      const view = new Uint8Array(buffer, ((i * 2731) % 4096) << 16, 1 << 16);
+      residence.touch(view);
+      sum += view[i]!;
+      if (i % 64 === 0) largest = Math.max(largest, resident() - before);
+    }
+    expect(sum).toBe(4096);
+    expect(largest).toBeLessThan(128);
+    // What is given back is still there.
+    releasePages(buffer);
+    expect(new Uint8Array(buffer)[12345]).toBe(1);
+  });
+
+  test("writing into it changes neither the file nor the next look", () => {
+    const file = writeIn(folder(), "file", "unchanged");
+    new Uint8Array(mapFile(file)).fill(0x58);
+    expect([readFileSync(file, "utf8"), Buffer.from(mapFile(file)).toString()]).toEqual(["unchanged", "unchanged"]);
+    expect(mapFile(writeIn(folder(), "empty", "")).byteLength).toBe(0);
   });
 });
 

@@ -7,6 +7,7 @@
 import type { Data, DataType, Field, List } from "apache-arrow";
 import type { Block } from "./block.js";
 import { isSound, type Part } from "./part.js";
+import { Residence } from "./residence.js";
 
 /** Raised whenever another version's files would be read wrongly. */
 export const FORMAT_VERSION = "1";
@@ -105,13 +106,14 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
 type Int32Type = import("apache-arrow").Int32;
 
 /** Null where the bytes are not such a file, or one of another version. */
-export async function decode(bytes: Uint8Array): Promise<{ provenance: Provenance; parts: Part[] } | null> {
+export async function decode(buffer: ArrayBuffer): Promise<{ provenance: Provenance; parts: Part[] } | null> {
   const { RecordBatchReader } = await arrow();
   try {
-    const reader = RecordBatchReader.from(bytes).open();
+    const reader = RecordBatchReader.from(new Uint8Array(buffer)).open();
     // The reader forgets it when it has come to the end.
     const provenance = Object.fromEntries(reader.schema.metadata) as unknown as Provenance;
     if (provenance.format_version !== FORMAT_VERSION) return null;
+    const residence = new Residence(buffer);
     const parts: Part[] = [];
     for (const { data } of reader) {
       const [ids, mask, length, row] = data.children as [Data<List>, Data<List>, Data, Data];
@@ -122,6 +124,7 @@ export async function decode(bytes: Uint8Array): Promise<{ provenance: Provenanc
         rows: values(row) as Uint32Array,
       };
       if (!isSound(part) || !agree(part.offsets, offsets(mask), values(length) as Int32Array)) return null;
+      for (const column of Object.values(part)) residence.touch(column);
       parts.push(part);
     }
     return { provenance, parts };

@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import type { Provenance } from "./arrow.js";
 import { isSound, type Part } from "./part.js";
+import { Residence } from "./residence.js";
 
 /** Of a column: its first byte, and how many numbers it has. */
 const column = z.tuple([z.int().min(0), z.int().min(0)]);
@@ -40,13 +41,20 @@ export function readPlaces(file: string, buffer: ArrayBuffer): Contents | null {
   try {
     const { bytes, provenance, parts: places } = schema.parse(JSON.parse(readFileSync(file, "utf8")));
     if (bytes !== buffer.byteLength) return null;
-    const parts = places.map(({ inputIds, lossMask, offsets, rows }) => ({
-      inputIds: new Int32Array(buffer, ...inputIds),
-      lossMask: new Uint8Array(buffer, ...lossMask),
-      offsets: new Int32Array(buffer, ...offsets),
-      rows: new Uint32Array(buffer, ...rows),
-    }));
-    return parts.every(isSound) ? { provenance: provenance as unknown as Provenance, parts } : null;
+    const residence = new Residence(buffer);
+    const parts: Part[] = [];
+    for (const { inputIds, lossMask, offsets, rows } of places) {
+      const part = {
+        inputIds: new Int32Array(buffer, ...inputIds),
+        lossMask: new Uint8Array(buffer, ...lossMask),
+        offsets: new Int32Array(buffer, ...offsets),
+        rows: new Uint32Array(buffer, ...rows),
+      };
+      if (!isSound(part)) return null;
+      for (const column of Object.values(part)) residence.touch(column);
+      parts.push(part);
+    }
+    return { provenance: provenance as unknown as Provenance, parts };
   } catch {
     return null;
   }

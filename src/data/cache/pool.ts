@@ -8,6 +8,9 @@ import { QuickEncoder, quickPlan } from "./encode.js";
 /** Characters from which on starting threads pays off. */
 const WORTH_THREADS = 1 << 19;
 
+/** A block is garbage as soon as it is answered: a larger young generation would only hold more of that. */
+const LIMITS = { maxYoungGenerationSizeMb: 16 };
+
 export interface Job {
   id: number;
   texts: string[];
@@ -78,7 +81,7 @@ export class TokeniserPool {
   }
 
   #startOne(workerData: Start): Worker {
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData });
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData, resourceLimits: LIMITS });
     worker.on("message", ({ id, block }: Answer) => {
       this.#waiting.get(id)?.resolve(block);
       this.#waiting.delete(id);

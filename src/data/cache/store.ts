@@ -34,7 +34,7 @@ export async function openCache(folder: string, key: string): Promise<TokenTable
   const places = placesFile(folder, key);
   let found = readPlaces(places, buffer);
   if (found === null) {
-    found = await decode(new Uint8Array(buffer));
+    found = await decode(buffer);
     if (found === null) {
       remove(file);
       return null;

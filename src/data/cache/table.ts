@@ -1,24 +1,19 @@
-import { releasePages, type Sequence } from "../../engine.js";
+import type { Sequence } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
 import type { Provenance } from "./arrow.js";
 import type { Part } from "./part.js";
-
-/** Mapped memory that may be resident before it is given back. */
-const RESIDENT_BYTES = 64 << 20;
-/** The least that a first look into a mapped file makes resident: the system maps neighbouring pages with it. */
-const FAULT_BYTES = 64 << 10;
+import { Residence } from "./residence.js";
 
 /** The examples of some texts: views into one buffer, as a rule a mapped file. */
 export class TokenTable {
   readonly provenance: Provenance;
-  readonly #buffer: ArrayBuffer;
+  readonly #residence: Residence;
   readonly #parts: Part[];
   /** Number of each part's first example, and of all examples. */
   readonly #starts: number[] = [0];
-  #touched = 0;
 
   constructor(buffer: ArrayBuffer, provenance: Provenance, parts: Part[]) {
-    this.#buffer = buffer;
+    this.#residence = new Residence(buffer);
     this.provenance = provenance;
     this.#parts = parts;
     for (const { rows } of parts) this.#starts.push(this.length + rows.length);
@@ -39,8 +34,10 @@ export class TokenTable {
     const { part, at } = this.#find(example);
     const { inputIds, lossMask, offsets } = part;
     const [begin, end] = [offsets[at], offsets[at + 1]];
-    this.#touch((end! - begin!) * 5);
-    return { inputIds: inputIds.subarray(begin, end), lossMask: lossMask.subarray(begin, end) };
+    const sequence = { inputIds: inputIds.subarray(begin, end), lossMask: lossMask.subarray(begin, end) };
+    this.#residence.touch(sequence.inputIds);
+    this.#residence.touch(sequence.lossMask);
+    return sequence;
   }
 
   /** Tokens of an example. */
@@ -66,13 +63,5 @@ export class TokenTable {
       else high = middle - 1;
     }
     return { part: this.#parts[low]!, at: example - this.#starts[low]! };
-  }
-
-  /** Keeps what is resident of the file small: an epoch in random order would touch all of it. */
-  #touch(bytes: number): void {
-    this.#touched += Math.max(bytes, FAULT_BYTES);
-    if (this.#touched < RESIDENT_BYTES) return;
-    this.#touched = 0;
-    releasePages(this.#buffer);
   }
 }
