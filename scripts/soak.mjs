@@ -15,7 +15,7 @@ const { values } = parseArgs({ options: { steps: { type: "string", default: "200
 const steps = Number(values.steps);
 const LARGEST_GROWTH = 0.01;
 /** Share of the run before the first sample that counts: heaps and caches fill up. */
-const WARMUP = 0.25;
+const WARMUP = 0.5;
 
 const work = mkdtempSync(join(tmpdir(), "lowrank-soak-"));
 const args = [
@@ -24,7 +24,7 @@ const args = [
   "--train_file",
   join(root, "examples/data/train.jsonl"),
 ];
-const small = ["--max_seq_length", "64", "--per_device_train_batch_size", "4", "--logging_steps", "1", "--no-merge"];
+const small = ["--max_seq_length", "64", "--per_device_train_batch_size", "4", "--logging_steps", "10", "--no-merge"];
 // Checkpoints and evaluations on the way, too.
 const every = ["--eval_steps", String(Math.ceil(steps / 20)), "--save_steps", String(Math.ceil(steps / 10))];
 const output = join(work, "run");
