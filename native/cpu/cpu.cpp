@@ -56,7 +56,7 @@ double bf16_product_seconds(const InstructionSet& set) {
   for (int i = 0; i < 8; i++) {
     const auto start = std::chrono::steady_clock::now();
     if (k.gemm_bf16) {
-      k.gemm_bf16(reinterpret_cast<const bf16_t*>(a.data()), kK, reinterpret_cast<const bf16_t*>(panel.data()), kK, kRows, false,
+      k.gemm_bf16(reinterpret_cast<const bf16_t*>(a.data()), kK, reinterpret_cast<const bf16_t*>(panel.data()), 0, 1, kK, kRows, false,
                   acc.data(), kPanelCols);
     } else {
       k.gemm_f32(a.data(), kK, panel.data(), kK, kRows, false, acc.data(), kPanelCols);

@@ -24,10 +24,11 @@ struct Kernels {
   // acc (rows, 32) f32, row stride ldacc: = or += a (rows, k) * panel (k, 32). Any rows >= 1, any k >= 1.
   void (*gemm_f32)(const float* a, int64_t lda, const float* panel, int64_t k, int64_t rows, bool accumulate, float* acc,
                    int64_t ldacc);
-  // The same for bf16 operands with f32 accumulation. k is a multiple of 32 here (the caller pads a with zeros).
+  // The same for bf16 operands with f32 accumulation, and for `panels` panels side by side that lie panel_stride elements
+  // apart: acc (rows, 32 panels). k is a multiple of 32 here (the caller pads a with zeros).
   // Null: products of bf16 activations are computed by gemm_f32 on widened operands.
-  void (*gemm_bf16)(const bf16_t* a, int64_t lda, const bf16_t* panel, int64_t k, int64_t rows, bool accumulate,
-                    float* acc, int64_t ldacc);
+  void (*gemm_bf16)(const bf16_t* a, int64_t lda, const bf16_t* panel, int64_t panel_stride, int64_t panels, int64_t k,
+                    int64_t rows, bool accumulate, float* acc, int64_t ldacc);
 
   // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements.
   // "fwd": panel column c is source row c (columns = up to 32 rows present), contraction along the source's columns 0..k

@@ -168,11 +168,15 @@ void Matmul::blocked(const Product& p) const {
             a = copy;
             lda = k_padded;
           }
+          const char* const first = packed + g0 * panel_bytes + s.panel_offset;
+          if (dots) {
+            k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), panel_bytes / 2, g, k_padded, rows,
+                         c > 0, sums, ld);
+            continue;
+          }
           for (int64_t j = 0; j < g; j++) {
-            const char* panel = packed + (g0 + j) * panel_bytes + s.panel_offset;
-            float* out = sums + j * kPanelCols;
-            if (dots) k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(panel), k_padded, rows, c > 0, out, ld);
-            else k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(panel), s.k, rows, c > 0, out, ld);
+            k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * panel_bytes), s.k, rows, c > 0,
+                        sums + j * kPanelCols, ld);
           }
         }
         if (dots && k_.end) k_.end();

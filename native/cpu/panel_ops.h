@@ -27,7 +27,7 @@ class PanelOps {
 
   // acc (rows, 32) (=|+=) a (rows, k) panel; a's rows are lda >= depth(k) elements apart.
   void gemm(const void* a, int64_t lda, const void* panel, int64_t k, int64_t rows, bool accumulate, float* acc, int64_t ldacc) const {
-    if (dots_) k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(panel), depth(k), rows, accumulate, acc, ldacc);
+    if (dots_) k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(panel), 0, 1, depth(k), rows, accumulate, acc, ldacc);
     else k_.gemm_f32(static_cast<const float*>(a), lda, static_cast<const float*>(panel), k, rows, accumulate, acc, ldacc);
   }
 

@@ -17,13 +17,16 @@ using cpu::kPanelStep;
 struct Shape {
   int64_t rows, k, lda, ldacc;
   bool bf16, accumulate;
+  int64_t panels = 1, panel_gap = 0;  // side by side, and elements between them
+  int64_t columns() const { return panels * kPanelCols; }
+  int64_t panel_stride() const { return k * kPanelCols + panel_gap; }
   std::string name() const {
     return std::string(bf16 ? "gemm_bf16" : "gemm_f32") + " rows=" + std::to_string(rows) + " k=" + std::to_string(k) +
-           " lda=" + std::to_string(lda) + " ldacc=" + std::to_string(ldacc) + (accumulate ? " accumulate" : "");
+           " lda=" + std::to_string(lda) + " ldacc=" + std::to_string(ldacc) + " panels=" + std::to_string(panels) + (accumulate ? " accumulate" : "");
   }
 };
 
-// Operands of one product: a (rows, k), b (k, 32) as values, the panel made of b, acc before.
+// Operands of one product: a (rows, k), b (k, columns) as values, the panels made of b, acc before.
 struct Product {
   Guarded a, panel, acc;
   std::vector<float> a_values, b_values, before;
@@ -31,20 +34,21 @@ struct Product {
   Product(const Shape& s, Random& r) {
     const DType t = s.bf16 ? DType::bf16 : DType::f32;
     a_values = r.values(s.rows * s.k, t);
-    b_values = r.values(s.k * kPanelCols, t);
-    before = r.values(s.rows * kPanelCols, DType::f32);
+    b_values = r.values(s.k * s.columns(), t);
+    before = r.values(s.rows * s.columns(), DType::f32);
     a = Guarded(dtype_bytes(t), s.rows, s.k, s.lda, dtype_bytes(t) * 2);
-    panel = Guarded(1, 1, s.k * kPanelCols * dtype_bytes(t), s.k * kPanelCols * dtype_bytes(t), 0);
-    acc = Guarded(4, s.rows, kPanelCols, s.ldacc, 0);
+    panel = Guarded(dtype_bytes(t), s.panels, s.k * kPanelCols, s.panel_stride(), 0);
+    acc = Guarded(4, s.rows, s.columns(), s.ldacc, 0);
     for (int64_t m = 0; m < s.rows; m++) {
       for (int64_t p = 0; p < s.k; p++) store_f32(a.data(), t, m * s.lda + p, a_values[size_t(m * s.k + p)]);
       if (s.accumulate)
-        std::memcpy(static_cast<float*>(acc.data()) + m * s.ldacc, before.data() + m * kPanelCols, kPanelCols * 4);
+        std::memcpy(static_cast<float*>(acc.data()) + m * s.ldacc, before.data() + m * s.columns(), size_t(s.columns() * 4));
     }
     for (int64_t p = 0; p < s.k; p++) {
-      for (int64_t c = 0; c < kPanelCols; c++) {
+      for (int64_t n = 0; n < s.columns(); n++) {
+        const int64_t c = n % kPanelCols;
         const int64_t at = s.bf16 ? p / 32 * 1024 + c / 16 * 512 + p % 32 / 2 * 32 + c % 16 * 2 + p % 2 : p * kPanelCols + c;
-        store_f32(panel.data(), t, at, b_values[size_t(p * kPanelCols + c)]);
+        store_f32(panel.data(), t, n / kPanelCols * s.panel_stride() + at, b_values[size_t(p * s.columns() + n)]);
       }
     }
   }
@@ -57,8 +61,8 @@ struct Product {
       return;
     }
     if (k.begin) k.begin();
-    k.gemm_bf16(static_cast<const bf16_t*>(a.data()), s.lda, static_cast<const bf16_t*>(panel.data()), s.k, s.rows,
-                s.accumulate, out, s.ldacc);
+    k.gemm_bf16(static_cast<const bf16_t*>(a.data()), s.lda, static_cast<const bf16_t*>(panel.data()), s.panel_stride(), s.panels,
+                s.k, s.rows, s.accumulate, out, s.ldacc);
     if (k.end) k.end();
   }
 };
@@ -67,10 +71,10 @@ std::string check(const cpu::Kernels& k, const Shape& s, Random& r) {
   Product x(s, r);
   x.run(k, s);
   for (int64_t m = 0; m < s.rows; m++) {
-    for (int64_t c = 0; c < kPanelCols; c++) {
-      double sum = s.accumulate ? double(x.before[size_t(m * kPanelCols + c)]) : 0, terms = std::fabs(sum);
+    for (int64_t c = 0; c < s.columns(); c++) {
+      double sum = s.accumulate ? double(x.before[size_t(m * s.columns() + c)]) : 0, terms = std::fabs(sum);
       for (int64_t p = 0; p < s.k; p++) {
-        const double t = double(x.a_values[size_t(m * s.k + p)]) * double(x.b_values[size_t(p * kPanelCols + c)]);
+        const double t = double(x.a_values[size_t(m * s.k + p)]) * double(x.b_values[size_t(p * s.columns() + c)]);
         sum += t;
         terms += std::fabs(t);
       }
@@ -131,7 +135,9 @@ void test_products(const cpu::InstructionSet& isa, const Options& o, Report& rep
         for (const bool accumulate : {false, true}) {
           Shape s{rows, bf16 ? cpu::round_up(k, kPanelStep) : k, 0, 0, bf16, accumulate};
           s.lda = s.k + r.pick({0, 1, 2, 64});
-          s.ldacc = kPanelCols + r.pick({0, 1, 160});
+          if (bf16) s.panels = r.pick({1, 2, 3});
+          s.panel_gap = s.panels > 1 ? r.pick({0, 32}) : 0;
+          s.ldacc = s.columns() + r.pick({0, 1, 160});
           const std::string wrong = check(*isa.kernels, s, r);
           report.expect(wrong.empty(), label + s.name(), wrong);
         }
@@ -155,7 +161,7 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
   for (const int64_t rows : {1, 5, 12, 16, 17, 31, 32, 33, 64, 97}) {
     for (const int64_t k : {32, 64, 96, 576, 704}) {
       for (const bool accumulate : {false, true}) {
-        const Shape s{rows, k, k + 2, kPanelCols, true, accumulate};
+        const Shape s{rows, k, k + 2, 2 * kPanelCols, true, accumulate, 2};
         // The same operands twice; one in eight elements is tiny, so that subnormals are flushed alike.
         const auto product = [&] {
           Random r{uint64_t(rows * 1000 + k)};
@@ -168,7 +174,7 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
         Product one = product(), other = product();
         one.run(*real.kernels, s);
         other.run(*emulated.kernels, s);
-        const bool same = std::memcmp(one.acc.data(), other.acc.data(), size_t(s.rows * kPanelCols * 4)) == 0;
+        const bool same = std::memcmp(one.acc.data(), other.acc.data(), size_t(s.rows * s.columns() * 4)) == 0;
         report.expect(same, "bits [" + std::string(real.name) + " and " + emulated.name + "] " + s.name(),
                       "real and emulated results differ");
       }
