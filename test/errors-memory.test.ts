@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { availableMemory } from "../src/commands/available-memory.js";
-import { proposals, type Settings } from "../src/commands/fitting.js";
+import { availableMemory } from "../src/setup/available-memory.js";
+import { proposals, type Settings } from "../src/setup/fitting.js";
 import { workFolder } from "./support/tiny.js";
 
 const work = workFolder("memory");

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, trunc
 import { hostname } from "node:os";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { OutputLock } from "../src/commands/lock.js";
+import { OutputLock } from "../src/setup/lock.js";
 import { cliFile, jsonLines, lowrank, type RunOptions, someTexts, tinyBase, workFolder } from "./support/tiny.js";
 
 const work = workFolder("resume");

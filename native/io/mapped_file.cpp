@@ -5,8 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -33,6 +36,22 @@ MappedFile::MappedFile(const std::string& path, Access access) {
     data_ = static_cast<const char*>(p);
   }
   close(fd);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
+  static std::mutex mutex;
+  static std::map<std::array<int64_t, 5>, std::weak_ptr<const MappedFile>> files;
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return std::make_shared<const MappedFile>(path);  // fails, with the reason
+  const std::lock_guard lock(mutex);
+  std::erase_if(files, [](const auto& entry) { return entry.second.expired(); });
+  auto& known = files[{int64_t(st.st_dev), int64_t(st.st_ino), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec}];
+  auto file = known.lock();
+  if (!file) {
+    file = std::make_shared<const MappedFile>(path);
+    known = file;
+  }
+  return file;
 }
 
 MappedFile::~MappedFile() {

@@ -1,6 +1,7 @@
 // A file mapped read-only: pages come from the page cache, are shared between processes and are never copied.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 
 namespace lowrank {
@@ -13,6 +14,9 @@ class MappedFile {
   };
 
   explicit MappedFile(const std::string& path, Access = Access::read);  // Error E_FILE
+  // The one read-only mapping of a file in this process, made where there is none; files are told apart by device, inode,
+  // size and time of change. Any thread may call it. Error E_FILE.
+  static std::shared_ptr<const MappedFile> shared(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

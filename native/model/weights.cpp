@@ -90,7 +90,7 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   if (it == index_.end()) throw Error("E_TENSOR_MISSING", source.folder + ": tensor " + name + " is missing.", name);
   const TensorEntry& t = *it->second;
   auto& file = files_[t.file];
-  if (!file) file = std::make_unique<MappedFile>(t.file);
+  if (!file) file = MappedFile::shared(t.file);
   if (t.offset + t.bytes > file->bytes()) {
     throw Error("E_FILE", t.file + ": tensor " + name + " ends at byte " + std::to_string(t.offset + t.bytes) +
                     " of a file of " + std::to_string(file->bytes()) + " bytes: the file is cut short. Download it again.",

@@ -42,7 +42,7 @@ class ModelWeights {
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);
 
-  std::map<std::string, std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;
   std::deque<std::vector<float>> vectors_;
 };

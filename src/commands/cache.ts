@@ -1,6 +1,6 @@
 import type { CacheOptions } from "../config/index.js";
 import { type CacheEntry, clearCache, defaultCacheFolder, listCache } from "../data/index.js";
-import { bytes, table } from "./text.js";
+import { bytes, table } from "../setup/text.js";
 
 const total = (entries: CacheEntry[]) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
 

@@ -3,17 +3,18 @@ import type { EvalOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import { Engine } from "../engine.js";
 import { openModel } from "../model/index.js";
+import { choosePrecision, threadCount } from "../setup/inputs.js";
+import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluate } from "../trainer/index.js";
-import { choosePrecision, threadCount } from "./inputs.js";
-import { everyExample, openTokenizer, readTokens } from "./token-texts.js";
+import { tokenising } from "./tokenising.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
 export async function run(o: EvalOptions): Promise<void> {
   const model = openModel(o.base_model);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const progress = await Progress.open(showsBar());
-  const { table } = await readTokens(o.validation_file, await openTokenizer(o), o, { progress });
+  const { table } = await readTokens(o.validation_file, await openTokenizer(o), o, { show: tokenising(progress) });
   const batchSize = Math.min(o.per_device_eval_batch_size, table.length);
   await using engine = await Engine.create(model, adapter?.spec ?? null, {
     precision: choosePrecision(o.precision, model),

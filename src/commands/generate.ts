@@ -4,8 +4,8 @@ import { readEosIds, Tokenizer } from "../data/index.js";
 import { Engine } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { openModel } from "../model/index.js";
+import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { generate } from "../trainer/index.js";
-import { choosePrecision, stopIds, threadCount } from "./inputs.js";
 
 async function readPrompt(prompt: string): Promise<string> {
   if (prompt !== "-") return prompt;

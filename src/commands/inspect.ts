@@ -1,10 +1,10 @@
 import type { InspectOptions } from "../config/index.js";
 import { cpuInfo } from "../engine.js";
 import { candidateTargets, modelDtype, openModel } from "../model/index.js";
-import { availableMemory } from "./available-memory.js";
-import { choosePrecision, initialAdapter, threadCount } from "./inputs.js";
-import { memoryTable, Planner, parameterCounts, trainableLine } from "./plan.js";
-import { bytes, table } from "./text.js";
+import { availableMemory } from "../setup/available-memory.js";
+import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
+import { memoryTable, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { bytes, table } from "../setup/text.js";
 
 const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
 

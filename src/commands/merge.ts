@@ -5,9 +5,9 @@ import type { MergeOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { openModel } from "../model/index.js";
+import { threadCount } from "../setup/inputs.js";
+import { checkOutput } from "../setup/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
-import { threadCount } from "./inputs.js";
-import { checkOutput } from "./output.js";
 
 /** Whether to merge after training: as told, else as a person at the terminal answers, else not. */
 export async function wantsMerge(told: boolean | undefined, folder: string): Promise<boolean> {

@@ -1,9 +1,10 @@
 // `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
 import type { PreviewOptions } from "../config/index.js";
 import { TokenDataset, type Tokenizer } from "../data/index.js";
+import { count, table } from "../setup/text.js";
+import { everyExample, openTokenizer, readTokens, type Texts } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
-import { count, table } from "./text.js";
-import { everyExample, openTokenizer, readTokens, type Texts } from "./token-texts.js";
+import { tokenising } from "./tokenising.js";
 
 interface Token {
   id: number;
@@ -81,7 +82,7 @@ function summary({ table: tokens }: Texts, o: PreviewOptions): Record<string, nu
 
 export async function run(o: PreviewOptions): Promise<void> {
   const tokenizer = await openTokenizer(o);
-  const texts = await readTokens(o.train_file, tokenizer, o, { progress: await Progress.open(showsBar()) });
+  const texts = await readTokens(o.train_file, tokenizer, o, { show: tokenising(await Progress.open(showsBar())) });
   const paint = usesColour() ? coloured : plain;
   const out: string[] = [];
   for (let example = 0; example < Math.min(o.num_rows, texts.table.length); example++) {

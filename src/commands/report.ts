@@ -1,6 +1,6 @@
+import { count } from "../setup/text.js";
 import type { Log, Metrics, Progress } from "../tracking/index.js";
 import type { Reporter, StepMetrics } from "../trainer/index.js";
-import { count } from "./text.js";
 
 function stepLine(m: StepMetrics, steps: number): string {
   return [

@@ -1,19 +1,19 @@
 // Shows how far tokenising is.
 import { statSync } from "node:fs";
-import type { Tokenised, TokenTable } from "../data/index.js";
-import { bytes, count } from "./text.js";
-import type { Shown } from "./token-texts.js";
+import type { Tokenised } from "../data/index.js";
+import { bytes, count } from "../setup/text.js";
+import type { ReadingDisplay } from "../setup/token-texts.js";
+import type { Log, Progress } from "../tracking/index.js";
 
 /** Seconds between two lines where there is no bar. */
 const LINE_S = 10;
 
-export interface TokenisingDisplay {
-  update(done: Tokenised): void;
-  end(table: TokenTable): void;
+/** @returns shows the reading of files as a bar, or as lines where there is none */
+export function tokenising(progress: Progress, log?: Log): (files: string[]) => ReadingDisplay {
+  return (files) => display(files, progress, log);
 }
 
-/** @param files that are read */
-export function tokenising(files: string[], { progress, log }: Shown): TokenisingDisplay {
+function display(files: string[], progress: Progress, log: Log | undefined): ReadingDisplay {
   const start = performance.now();
   const total = files.reduce((sum, file) => sum + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
   let last = start;
@@ -33,6 +33,8 @@ export function tokenising(files: string[], { progress, log }: Shown): Tokenisin
       if (!progress.shown) log?.info(`tokenising: ${count(now.texts)} rows, ${bytes(now.bytes)} (${rates(now)})`);
     },
     end(table) {
+      progress.stop();
+      if (!table) return;
       const what = `${count(table.texts)} texts, ${count(table.length)} examples`;
       log?.verbose(
         done ? `tokenised ${what}: ${count(done.tokens)} tokens (${rates(done)})` : `${what} from the cache`,

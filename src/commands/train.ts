@@ -1,34 +1,23 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type RunSettings, removeLater } from "../checkpoint/index.js";
+import { removeLater } from "../checkpoint/index.js";
 import type { TrainOptions } from "../config/index.js";
-import { readEosIds } from "../data/index.js";
-import { cpuInfo, Engine, type ModelSource } from "../engine.js";
+import { Engine, type ModelSource } from "../engine.js";
 import { modelDtype, openModel } from "../model/index.js";
+import { availableMemory } from "../setup/available-memory.js";
+import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
+import { OutputLock } from "../setup/lock.js";
+import { beginOutput, checkOutput } from "../setup/output.js";
+import { mappedWarning, memoryTable, type Plan, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { checkAgreement, findCheckpoint, liesIn, type Resumption } from "../setup/resume.js";
+import { runSettings } from "../setup/settings.js";
+import { count } from "../setup/text.js";
+import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
+import { memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
-import { type Reporter, SAMPLE, Saver, samples, type TrainResult, train } from "../trainer/index.js";
-import { availableMemory } from "./available-memory.js";
-import type { Settings } from "./fitting.js";
-import { choosePrecision, type InitialAdapter, initialAdapter, stopIds, threadCount } from "./inputs.js";
-import { OutputLock } from "./lock.js";
 import { mergeInto, wantsMerge } from "./merge.js";
-import { beginOutput, checkOutput } from "./output.js";
-import { mappedWarning, memoryTable, type Plan, Planner, parameterCounts, trainableLine } from "./plan.js";
 import { reporter, type Tracking } from "./report.js";
-import { checkAgreement, findCheckpoint, liesIn, type Resumption, restore } from "./resume.js";
-import { runSettings } from "./settings.js";
-import { count } from "./text.js";
-import { readTrainingTexts, type TrainingTexts } from "./token-texts.js";
-
-/** Everything that a run is made of, checked, with nothing written yet. */
-interface Prepared {
-  model: ModelSource;
-  adapter: InitialAdapter;
-  plan: Plan;
-  texts: TrainingTexts;
-  resumption: Resumption | null;
-  settings: RunSettings;
-}
+import { tokenising } from "./tokenising.js";
 
 function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
   const why = o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
@@ -57,62 +46,6 @@ async function openOutput(tracking: Tracking, folder: string, resumption: Resump
   tracking.metrics = new Metrics(join(folder, "metrics.jsonl"), resumption?.history);
 }
 
-/** Shows what the trained model writes. */
-async function reportSamples(o: TrainOptions, prepared: Prepared, work: Work): Promise<void> {
-  const { engine, report, signal } = work;
-  const { tokenizer, validation } = prepared.texts;
-  const items = Array.from({ length: Math.min(SAMPLE.count, validation.length) }, (_, i) => i);
-  const prompts = items.map((item) => validation.beginning(item, SAMPLE.promptTokens));
-  const { maxSequence } = prepared.plan.engine;
-  const ends = stopIds(readEosIds(o.base_model), tokenizer);
-  const options = { prompts, seed: o.seed, maxSequence, stopIds: ends, signal };
-  for await (const sample of samples(engine, tokenizer, options)) report({ type: "sample", sample });
-}
-
-/** What a prepared run works with. */
-interface Work {
-  engine: Engine;
-  report: Reporter;
-  signal: AbortSignal;
-  begin: () => Promise<void>;
-}
-
-async function trainPrepared(o: TrainOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
-  const { model, adapter, texts, resumption, settings } = prepared;
-  const { tokenizer, training, validation, where } = texts;
-  const { engine, report } = work;
-  if (resumption) await restore(resumption, engine, model);
-  else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
-  const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
-  const identity = { settings, cpu: cpuInfo().isa };
-  const saving = { folder: o.output_dir, limit, identity, resume: resumption ?? undefined };
-  return train({
-    ...work,
-    training,
-    validation,
-    where,
-    batchSize: o.per_device_train_batch_size,
-    evalBatchSize: o.per_device_eval_batch_size,
-    accumulation: o.gradient_accumulation_steps,
-    epochs: o.num_train_epochs,
-    maxSteps: o.max_steps,
-    learningRate: o.learning_rate,
-    scheduler: o.lr_scheduler,
-    warmupRatio: o.warmup_ratio,
-    warmupSteps: o.warmup_steps,
-    weightDecay: o.weight_decay,
-    maxGradNorm: o.max_grad_norm,
-    shuffle: o.shuffle,
-    groupByLength: o.group_by_length,
-    seed: o.seed,
-    loggingSteps: o.logging_steps,
-    evalSteps: o.eval_steps,
-    saveSteps: o.save_steps,
-    resume: resumption?.state,
-    saver: new Saver({ engine, model, tokenizer, adapter, report, ...saving }),
-  });
-}
-
 /**
  * `lowrank train`.
  * @param given options that the user named
@@ -128,6 +61,10 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
   }
 }
 
+async function readTexts(o: TrainOptions, reading: Reading): Promise<TrainingTexts> {
+  return readTrainingTexts(o, await openTokenizer(o), reading);
+}
+
 async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal, lock: OutputLock) {
   const merged = `${resolve(o.output_dir)}_merged`;
   const inPlace = o.resume !== undefined && liesIn(o.resume, o.output_dir);
@@ -140,13 +77,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   const model = openModel(o.base_model);
   const adapter = initialAdapter(o, given, model);
   const planner = new Planner(model, adapter.spec, threadCount(o.threads));
-  const settings: Settings = {
-    precision: choosePrecision(o.precision, model),
-    batchSize: o.per_device_train_batch_size,
-    accumulation: o.gradient_accumulation_steps,
-    sequence: o.max_seq_length,
-    rank: adapter.spec.rank,
-  };
+  const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
   const plan = planner.plan(settings);
   const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null);
   if (!o.dry_run) checkMemory();
@@ -156,7 +87,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   const tracking: Tracking = { log, progress, metrics: null };
   const ended = new AbortController();
   try {
-    const reading = readTrainingTexts(o, { progress, log, signal: AbortSignal.any([signal, ended.signal]) });
+    const reading = readTexts(o, { show: tokenising(progress, log), signal: AbortSignal.any([signal, ended.signal]) });
     // Awaited below; until then its failure is nobody's.
     reading.catch(() => {});
     // From here on no other run may change the checkpoints.
@@ -197,7 +128,8 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     progress.stop();
     log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
     if (aborted) return;
-    await reportSamples(o, prepared, work);
+    for await (const sample of trainedSamples(o, prepared, engine, signal))
+      await work.report({ type: "sample", sample });
     if (!signal.aborted && (await wantsMerge(o.merge, merged))) {
       const merge = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, progress, log };
       await mergeInto(merged, { ...merge, overwrite: o.overwrite_output_dir });

@@ -34,9 +34,16 @@ const allNames = [...new Set(commands.flatMap(({ rows }) => Object.keys(rows)))]
 class Problems {
   readonly #lines: string[] = [];
   readonly #command: Command;
+  readonly #isCommandLine: boolean;
 
-  constructor(command: Command) {
+  constructor(command: Command, isCommandLine: boolean) {
     this.#command = command;
+    this.#isCommandLine = isCommandLine;
+  }
+
+  /** How the user would write an option. */
+  spelled(key: string): string {
+    return this.#isCommandLine ? `--${key}` : key;
   }
 
   add(line: string): void {
@@ -47,7 +54,8 @@ class Problems {
   unknown(name: string, written: string, spelled: (near: string) => string): void {
     const later = laterRows[name];
     if (later !== undefined) this.add(`${written}: ${later}`);
-    else if (allNames.includes(name)) this.add(`${written}: not an option of lowrank ${this.#command.name}`);
+    else if (allNames.includes(name))
+      this.add(`${written}: not an option of ${this.#isCommandLine ? "lowrank " : ""}${this.#command.name}`);
     else this.add(`${written}: unknown option${suggestion(name, Object.keys(this.#command.rows), spelled)}`);
   }
 
@@ -55,7 +63,8 @@ class Problems {
     if (this.#lines.length === 0) return;
     const [first] = this.#lines;
     const text = this.#lines.length === 1 ? first! : `${this.#lines.length} problems:\n  ${this.#lines.join("\n  ")}`;
-    throw new LowrankError("E_USAGE", `${text}\nAll options: lowrank ${this.#command.name} --help`);
+    const all = this.#isCommandLine ? `lowrank ${this.#command.name} --help` : "docs/options.md";
+    throw new LowrankError("E_USAGE", `${text}\nAll options: ${all}`);
   }
 }
 
@@ -115,14 +124,32 @@ export async function loadOptions<R extends Rows>(
   environment: NodeJS.ProcessEnv,
 ): Promise<Loaded<R>> {
   const rows: Rows = command.rows;
-  const problems = new Problems(command);
+  const problems = new Problems(command, true);
   const byFlag = fromFlags(flags, rows, problems);
   const byVariable = fromEnvironment(environment, rows, problems);
   const given = new Map<string, Candidate>();
   const file = byFlag.get("config") ?? byVariable.get("config");
   if (typeof file?.value === "string") await fromFile(file.value, rows, given, problems);
   for (const [key, candidate] of [...byVariable, ...byFlag]) given.set(key, candidate);
+  return validated(rows, given, problems);
+}
 
+/**
+ * The options of a command from an object; what is undefined counts as not given.
+ * @throws LowrankError E_USAGE with everything that is wrong with them
+ */
+export function optionsFrom<R extends Rows>(command: Command<R>, object: Record<string, unknown>): Loaded<R> {
+  const problems = new Problems(command, false);
+  const given = new Map<string, Candidate>();
+  for (const [key, value] of Object.entries(object)) {
+    if (value === undefined) continue;
+    if (key in command.rows) given.set(key, { value, written: key });
+    else problems.unknown(key, key, (near) => near);
+  }
+  return validated(command.rows, given, problems);
+}
+
+function validated<R extends Rows>(rows: Rows, given: Map<string, Candidate>, problems: Problems): Loaded<R> {
   const shape: Record<string, z.ZodType> = {};
   const values: Record<string, unknown> = {};
   for (const [key, row] of Object.entries(rows)) {
@@ -139,7 +166,8 @@ export async function loadOptions<R extends Rows>(
   for (const key of new Set(parsed.error?.issues.map(({ path }) => String(path[0])))) {
     const candidate = given.get(key);
     const row = rows[key] as Row;
-    if (candidate === undefined) problems.add(`--${key}: missing; expected ${row.expects} (${row.help})`);
+    if (candidate === undefined)
+      problems.add(`${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);
     else if (candidate.value !== undefined)
       problems.add(`${candidate.written}: expected ${row.expects}, found ${shown(candidate.value)}`);
   }

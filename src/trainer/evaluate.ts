@@ -10,7 +10,9 @@ export interface Evaluation {
 export interface EvaluateOptions {
   batchSize: number;
   signal?: AbortSignal | undefined;
-  onProgress?: (done: number, total: number) => void;
+  /** Ends it with the signal's reason. */
+  abort?: AbortSignal | undefined;
+  onProgress?: (done: number, total: number) => void | Promise<void>;
 }
 
 /**
@@ -18,7 +20,7 @@ export interface EvaluateOptions {
  * @returns null where the signal was raised before the end
  */
 export async function evaluate(engine: Engine, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation | null> {
-  const { batchSize, signal, onProgress } = options;
+  const { batchSize, signal, abort, onProgress } = options;
   const total = Math.ceil(dataset.length / batchSize);
   let loss = 0;
   let count = 0;
@@ -28,7 +30,8 @@ export async function evaluate(engine: Engine, dataset: Dataset, options: Evalua
     const { batch, supervisedTokens } = dataset.batch(part);
     if (batch) loss += await engine.evaluate(batch);
     count += supervisedTokens;
-    onProgress?.(++done, total);
+    abort?.throwIfAborted();
+    await onProgress?.(++done, total);
   }
   if (count === 0) {
     throw new LowrankError("E_ALL_MASKED", "The validation texts have no token to predict: all are shorter than two.");

@@ -34,9 +34,9 @@ export type TrainerEvent =
   | { type: "evaluating"; done: number; total: number }
   | { type: "eval"; metrics: EvalMetrics }
   | { type: "checkpoint"; step: number; folder: string; removed: string[] }
-  | { type: "best"; step: number; eval_loss: number; folder: string }
+  | { type: "best"; step: number; eval_loss: number; folder: string | null }
   | { type: "sample"; sample: Sample }
   | { type: "warning"; message: string };
 
-/** Receives what happens, in order. An exception from it ends the run. */
-export type Reporter = (event: TrainerEvent) => void;
+/** Receives what happens, in order; the run goes on when its promise resolves. An exception from it ends the run. */
+export type Reporter = (event: TrainerEvent) => void | Promise<void>;

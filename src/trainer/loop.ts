@@ -4,7 +4,7 @@ import { checkFinite, magnitude } from "./diverged.js";
 import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import { Interval } from "./interval.js";
-import type { Saver } from "./saver.js";
+import type { Keeper } from "./keeper.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { checkSupervised, type Dataset, type Window, windows } from "./windows.js";
 
@@ -32,7 +32,7 @@ export interface TrainRun {
   loggingSteps: number;
   evalSteps: number;
   saveSteps: number;
-  saver: Saver;
+  saver: Keeper;
   report: Reporter;
   /** Of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
   resume?: RunState | undefined;
@@ -40,6 +40,8 @@ export interface TrainRun {
   begin?: () => void | Promise<void>;
   /** The step in progress is finished and everything is saved. */
   signal?: AbortSignal | undefined;
+  /** The micro-batch in progress is finished, nothing is saved, and the run ends with the signal's reason. */
+  abort?: AbortSignal | undefined;
 }
 
 export interface TrainResult {
@@ -95,7 +97,7 @@ class Loop {
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       await checkSupervised(window, run.where);
       if (done === 0) await this.#begin();
-      this.#countSkipped(window);
+      await this.#countSkipped(window);
       done = window.step;
       const { step, epoch, firstIndex, microBatches } = window;
       const nextMicroBatch = firstIndex + microBatches.length;
@@ -125,7 +127,7 @@ class Loop {
   async #begin(): Promise<void> {
     const { total, perEpoch } = this.#steps;
     await this.#run.begin?.();
-    this.#run.report({ type: "start", steps: total, steps_per_epoch: perEpoch, warmup_steps: this.#warmup });
+    await this.#run.report({ type: "start", steps: total, steps_per_epoch: perEpoch, warmup_steps: this.#warmup });
   }
 
   /** A run that was stopped did not take the time to evaluate; one that goes on does so first. */
@@ -137,13 +139,13 @@ class Loop {
   }
 
   /** Each epoch meets the same texts again, so the first one's count is theirs. */
-  #countSkipped({ step, skipped }: Window): void {
+  async #countSkipped({ step, skipped }: Window): Promise<void> {
     const { perEpoch, total } = this.#steps;
     if (step > perEpoch) return;
     this.#skipped += skipped;
     if (this.#skipped === 0 || step !== Math.min(perEpoch, total)) return;
     const message = `Skipped ${this.#skipped} texts shorter than two tokens: they teach nothing.`;
-    this.#run.report({ type: "warning", message });
+    await this.#run.report({ type: "warning", message });
   }
 
   async #optimize(window: Window, at: Step): Promise<void> {
@@ -153,6 +155,7 @@ class Loop {
     let sum = 0;
     for (const [i, { batch }] of window.microBatches.entries()) {
       if (batch) sum += await engine.forwardBackward(batch, 1 / supervisedTokens, window.firstIndex + i);
+      this.#run.abort?.throwIfAborted();
     }
     const loss = sum / supervisedTokens;
     this.#checkFinite("loss", loss, at);
@@ -169,7 +172,7 @@ class Loop {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
       metrics = this.#interval.line(...about);
     }
-    report({ type: "step", step, loss, metrics });
+    await report({ type: "step", step, loss, metrics });
   }
 
   async #evaluateAndSave(at: Step): Promise<void> {
@@ -187,15 +190,15 @@ class Loop {
   }
 
   async #evaluate(at: Step): Promise<EvalMetrics | null> {
-    const { engine, validation, saver, report, signal, evalBatchSize: batchSize } = this.#run;
+    const { engine, validation, saver, report, signal, abort, evalBatchSize: batchSize } = this.#run;
     if (!validation) return null;
     const onProgress = (done: number, total: number) => report({ type: "evaluating", done, total });
-    const found = await evaluate(engine, validation, { batchSize, signal, onProgress });
+    const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress });
     if (!found) return null;
     this.#checkFinite("evaluation loss", found.eval_loss, at);
     const { step, epoch } = at;
     const metrics = { step, epoch, ...found };
-    report({ type: "eval", metrics });
+    await report({ type: "eval", metrics });
     saver.note(metrics);
     this.#lastEval = metrics;
     return metrics;

@@ -16,6 +16,7 @@ import type { Tokenizer } from "../data/index.js";
 import type { AdapterSpec, Engine, ModelSource } from "../engine.js";
 import type { ResolvedTargets } from "../model/index.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
+import type { Keeper } from "./keeper.js";
 
 export interface SaverOptions {
   engine: Engine;
@@ -45,7 +46,7 @@ export interface Best {
 }
 
 /** Writes checkpoints and the final adapter, and knows which checkpoint is the best. */
-export class Saver {
+export class Saver implements Keeper {
   readonly #o: SaverOptions;
   readonly #history: object[];
   #best: Best | null;
@@ -91,7 +92,7 @@ export class Saver {
     });
     this.#lastFolder = folder;
     const removed = await pruneCheckpoints(output, limit, best ? [best.folder] : []);
-    report({ type: "checkpoint", step, folder, removed });
+    await report({ type: "checkpoint", step, folder, removed });
   }
 
   /** Puts the best checkpoint's adapter back into the engine, if it is not there now. @returns its evaluation, if any */
@@ -100,7 +101,7 @@ export class Saver {
     const { metrics, folder } = this.#best;
     const { engine, model, report } = this.#o;
     if (folder !== this.#lastFolder) await engine.setAdapter(readAdapter(folder, model).tensors);
-    report({ type: "best", step: metrics.step, eval_loss: metrics.eval_loss, folder });
+    await report({ type: "best", step: metrics.step, eval_loss: metrics.eval_loss, folder });
     return metrics;
   }
 

@@ -5,22 +5,20 @@ import {
   fileTexts,
   placeOf,
   splitValidation,
+  type TextSource,
   TokenDataset,
+  type Tokenised,
   Tokenizer,
   type TokenTable,
   tokenTable,
 } from "../data/index.js";
-import type { Log, Progress } from "../tracking/index.js";
 import { threadCount } from "./inputs.js";
-import { tokenising } from "./tokenising.js";
 
 /** Held back where no validation file is named. */
 const VALIDATION_SHARE = 0.1;
 const GIB = 2 ** 30;
 
 export interface TextOptions {
-  base_model: string;
-  tokenizer_name: string | undefined;
   text_column: string;
   max_seq_length: number;
   long_text: "truncate" | "chunk";
@@ -29,10 +27,16 @@ export interface TextOptions {
   threads: number | undefined;
 }
 
-/** Where progress is shown. */
-export interface Shown {
-  progress: Progress;
-  log?: Log | undefined;
+/** Shows how far the reading of some texts is. */
+export interface ReadingDisplay {
+  update(done: Tokenised): void;
+  /** @param table null where reading failed */
+  end(table: TokenTable | null): void;
+}
+
+export interface Reading {
+  /** @param files that are read; none where the texts are in memory */
+  show?: ((files: string[]) => ReadingDisplay) | undefined;
   signal?: AbortSignal | undefined;
 }
 
@@ -43,29 +47,35 @@ export interface Texts {
   where(row: number): Promise<string>;
 }
 
-export function openTokenizer(o: Pick<TextOptions, "base_model" | "tokenizer_name">): Promise<Tokenizer> {
+export function openTokenizer(o: { base_model: string; tokenizer_name: string | undefined }): Promise<Tokenizer> {
   return Tokenizer.open(o.tokenizer_name ?? o.base_model);
 }
 
-/** @param names files, folders and patterns */
-export async function readTokens(names: string[], tokenizer: Tokenizer, o: TextOptions, shown: Shown): Promise<Texts> {
-  const files = dataFiles(names);
-  const display = tokenising(files, shown);
+/** @param from files, folders and patterns, or the texts themselves */
+export async function readTokens(
+  from: string[] | TextSource,
+  tokenizer: Tokenizer,
+  o: TextOptions,
+  { show, signal }: Reading,
+): Promise<Texts> {
+  const source = Array.isArray(from) ? fileTexts(dataFiles(from), o.text_column) : from;
+  const { files } = source;
+  const display = show?.(files);
+  let table: TokenTable | null = null;
   try {
-    const table = await tokenTable(fileTexts(files, o.text_column), {
+    table = await tokenTable(source, {
       tokenizer,
       maxLength: o.max_seq_length,
       longText: o.long_text,
       folder: o.cache_dir ?? defaultCacheFolder(),
       limit: o.cache_limit_gb * GIB,
       threads: threadCount(o.threads),
-      onProgress: display.update,
-      signal: shown.signal,
+      onProgress: display && ((done) => display.update(done)),
+      signal,
     });
-    display.end(table);
     return { table, where: (row) => placeOf(files, o.text_column, row) };
   } finally {
-    shown.progress.stop();
+    display?.end(table);
   }
 }
 
@@ -82,8 +92,9 @@ function examplesOf(table: TokenTable, texts: Int32Array): Int32Array {
 }
 
 export interface TrainTextOptions extends TextOptions {
-  train_file: string[];
-  validation_file: string[] | undefined;
+  /** Files, folders and patterns, or the texts themselves. */
+  train_file: string[] | TextSource;
+  validation_file: string[] | TextSource | undefined;
   packing: boolean;
   pad_to_max_length: boolean;
   seed: number;
@@ -99,9 +110,12 @@ export interface TrainingTexts {
   where: Texts["where"];
 }
 
-export async function readTrainingTexts(o: TrainTextOptions, shown: Shown): Promise<TrainingTexts> {
-  const tokenizer = await openTokenizer(o);
-  const read = (names: string[]) => readTokens(names, tokenizer, o, shown);
+export async function readTrainingTexts(
+  o: TrainTextOptions,
+  tokenizer: Tokenizer,
+  reading: Reading,
+): Promise<TrainingTexts> {
+  const read = (from: string[] | TextSource) => readTokens(from, tokenizer, o, reading);
   const { table, where } = await read(o.train_file);
   const held = o.validation_file === undefined ? null : (await read(o.validation_file)).table;
   const split = held ? null : splitValidation(table.texts, VALIDATION_SHARE, o.seed);

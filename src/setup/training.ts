@@ -1,0 +1,116 @@
+// A training run from its options: what the command and the library have in common.
+import type { RunSettings } from "../checkpoint/index.js";
+import type { TrainOptions } from "../config/index.js";
+import { readEosIds } from "../data/index.js";
+import { cpuInfo, type Engine, type ModelSource } from "../engine.js";
+import {
+  BestInMemory,
+  type Reporter,
+  SAMPLE,
+  type Sample,
+  Saver,
+  samples,
+  type TrainResult,
+  train,
+} from "../trainer/index.js";
+import type { Settings } from "./fitting.js";
+import { type InitialAdapter, type Precision, stopIds } from "./inputs.js";
+import type { Plan } from "./plan.js";
+import { type Resumption, restore } from "./resume.js";
+import type { TrainingTexts } from "./token-texts.js";
+
+/** The command's options without those of its surroundings. */
+export type RunOptions = Omit<TrainOptions, "output_dir" | "train_file" | "validation_file"> & {
+  /** Without it nothing is written. */
+  output_dir: string | undefined;
+};
+
+/** Everything that a run is made of, checked, with nothing written yet. */
+export interface Prepared {
+  model: ModelSource;
+  adapter: InitialAdapter;
+  plan: Plan;
+  texts: TrainingTexts;
+  resumption: Resumption | null;
+  settings: RunSettings;
+}
+
+/** What a prepared run works with. */
+export interface Work {
+  engine: Engine;
+  report: Reporter;
+  /** Finishes the step in progress, saves and ends. */
+  signal: AbortSignal;
+  /** Ends after the micro-batch in progress; nothing is saved. */
+  abort?: AbortSignal | undefined;
+  begin?: () => Promise<void>;
+}
+
+/** The settings that decide how much memory a run needs. */
+export function memorySettings(o: RunOptions, precision: Precision, adapter: InitialAdapter): Settings {
+  return {
+    precision,
+    batchSize: o.per_device_train_batch_size,
+    accumulation: o.gradient_accumulation_steps,
+    sequence: o.max_seq_length,
+    rank: adapter.spec.rank,
+  };
+}
+
+export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
+  const { model, adapter, texts, resumption, settings } = prepared;
+  const { tokenizer, training, validation, where } = texts;
+  const { engine, report } = work;
+  if (resumption) await restore(resumption, engine, model);
+  else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
+  const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
+  const identity = { settings, cpu: cpuInfo().isa };
+  const keeper =
+    o.output_dir === undefined
+      ? new BestInMemory(engine, report)
+      : new Saver({
+          ...{ engine, model, tokenizer, adapter, report, limit, identity },
+          folder: o.output_dir,
+          resume: resumption ?? undefined,
+        });
+  return train({
+    ...work,
+    training,
+    validation,
+    where,
+    batchSize: o.per_device_train_batch_size,
+    evalBatchSize: o.per_device_eval_batch_size,
+    accumulation: o.gradient_accumulation_steps,
+    epochs: o.num_train_epochs,
+    maxSteps: o.max_steps,
+    learningRate: o.learning_rate,
+    scheduler: o.lr_scheduler,
+    warmupRatio: o.warmup_ratio,
+    warmupSteps: o.warmup_steps,
+    weightDecay: o.weight_decay,
+    maxGradNorm: o.max_grad_norm,
+    shuffle: o.shuffle,
+    groupByLength: o.group_by_length,
+    seed: o.seed,
+    loggingSteps: o.logging_steps,
+    evalSteps: o.eval_steps,
+    saveSteps: o.save_steps,
+    resume: resumption?.state,
+    saver: keeper,
+  });
+}
+
+/** What the trained model writes after the beginnings of some validation texts. */
+export function trainedSamples(
+  o: RunOptions,
+  { model, texts, plan }: Prepared,
+  engine: Engine,
+  signal: AbortSignal,
+): AsyncGenerator<Sample> {
+  const { tokenizer, validation } = texts;
+  const items = Array.from({ length: Math.min(SAMPLE.count, validation.length) }, (_, i) => i);
+  const prompts = items.map((item) => validation.beginning(item, SAMPLE.promptTokens));
+  const { maxSequence } = plan.engine;
+  const ends = stopIds(readEosIds(model.folder), tokenizer);
+  return samples(engine, tokenizer, { prompts, seed: o.seed, maxSequence, stopIds: ends, signal });
+}

@@ -1,0 +1,51 @@
+import type { RunState, TrainerProgress } from "../checkpoint/index.js";
+import type { AdapterTensors, Engine } from "../engine.js";
+import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
+
+/** Keeps what a run has reached: on disk (`Saver`) or in memory. */
+export interface Keeper {
+  /** Folder of the last checkpoint, if any. */
+  readonly lastFolder: string | null;
+  /** Remembers a line of metrics. */
+  note(metrics: StepMetrics | EvalMetrics): void;
+  /** @param evaluation of this very step, where there is one */
+  checkpoint(
+    progress: Omit<TrainerProgress, "history" | "best">,
+    state: Omit<RunState, "settings" | "cpu" | "best_eval">,
+    evaluation: EvalMetrics | null,
+  ): Promise<void>;
+  /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
+  restoreBest(): Promise<EvalMetrics | null>;
+  /** The run is over: keeps what the engine has now. */
+  finish(): Promise<void>;
+}
+
+/** For runs that write nothing. */
+export class BestInMemory implements Keeper {
+  readonly lastFolder = null;
+  readonly #engine: Engine;
+  readonly #report: Reporter;
+  #best: { metrics: EvalMetrics; adapter: AdapterTensors } | null = null;
+
+  constructor(engine: Engine, report: Reporter) {
+    this.#engine = engine;
+    this.#report = report;
+  }
+
+  note(): void {}
+
+  async checkpoint(_: unknown, __: unknown, evaluation: EvalMetrics | null): Promise<void> {
+    if (!evaluation || (this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) return;
+    this.#best = { metrics: evaluation, adapter: await this.#engine.adapter() };
+  }
+
+  async restoreBest(): Promise<EvalMetrics | null> {
+    if (!this.#best) return null;
+    const { metrics, adapter } = this.#best;
+    await this.#engine.setAdapter(adapter);
+    await this.#report({ type: "best", step: metrics.step, eval_loss: metrics.eval_loss, folder: null });
+    return metrics;
+  }
+
+  async finish(): Promise<void> {}
+}
