@@ -1,4 +1,4 @@
 export * from "./commands.js";
 export { byGroup, optionsDocument, shownDefault } from "./document.js";
 export { type Flags, type Loaded, loadOptions, optionsFrom } from "./load.js";
-export type { OptionsOf, Row, Rows } from "./row.js";
+export { type OptionsOf, optional, type Row, type Rows } from "./row.js";

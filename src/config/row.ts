@@ -39,6 +39,11 @@ function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: Abou
   };
 }
 
+/** The same row where nobody needs to give a value, and there is no default. */
+export function optional<T>(row: Row<T>): Row<T | undefined> {
+  return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };
+}
+
 export function text(expects: string, group: string, help: string): Built<string> {
   return built(z.string().min(1), "text", expects, { group, help });
 }

@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
-import type { TrainOptions } from "../config/index.js";
 import type { AdapterSpec, ModelSource } from "../engine.js";
 import { readError } from "../system-errors.js";
 import type { Precision } from "./inputs.js";
+import type { RunOptions } from "./options.js";
 import type { TrainingTexts } from "./token-texts.js";
 
 /** Enough of a tensor to know a model that was trained further from the one before. */
@@ -47,7 +47,7 @@ export interface RunParts {
 }
 
 /** By option. What another option overrides is left out, and so is what changes no bit: threads, folders, limits. */
-export function runSettings(o: TrainOptions, { model, spec, precision, texts }: RunParts): RunSettings {
+export function runSettings(o: RunOptions, { model, spec, precision, texts }: RunParts): RunSettings {
   return {
     base_model: modelHash(model),
     tokenizer_name: texts.tokenizer.sha256,

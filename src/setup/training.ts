@@ -1,6 +1,5 @@
 // A training run from its options: what the command and the library have in common.
 import type { RunSettings } from "../checkpoint/index.js";
-import type { TrainOptions } from "../config/index.js";
 import { readEosIds } from "../data/index.js";
 import { cpuInfo, type Engine, type ModelSource } from "../engine.js";
 import {
@@ -15,15 +14,10 @@ import {
 } from "../trainer/index.js";
 import type { Settings } from "./fitting.js";
 import { type InitialAdapter, type Precision, stopIds } from "./inputs.js";
+import type { RunOptions } from "./options.js";
 import type { Plan } from "./plan.js";
 import { type Resumption, restore } from "./resume.js";
 import type { TrainingTexts } from "./token-texts.js";
-
-/** The command's options without those of its surroundings. */
-export type RunOptions = Omit<TrainOptions, "output_dir" | "train_file" | "validation_file"> & {
-  /** Without it nothing is written. */
-  output_dir: string | undefined;
-};
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 export interface Prepared {

@@ -1,0 +1,166 @@
+import { readAdapter } from "../checkpoint/index.js";
+import { TokenDataset, Tokenizer } from "../data/index.js";
+import { type AdapterSpec, type AdapterTensors, Engine, type ModelConfig, type ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { candidateTargets, openModel, type ResolvedTargets } from "../model/index.js";
+import { choosePrecision, type Precision, threadCount } from "../setup/inputs.js";
+import { everyExample, readTokens } from "../setup/token-texts.js";
+import { type Evaluation, evaluate } from "../trainer/index.js";
+import { checkOptions, type Texts } from "./options.js";
+import { continuation, readPrompt, type TextOptions } from "./text.js";
+import type { Trainer } from "./trainer.js";
+
+export interface ModelOptions {
+  /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
+  precision?: "auto" | Precision;
+  /** Worker threads of each of its engines; default all processors. */
+  threads?: number;
+  /** Folder with tokenizer.json, if not the model's. */
+  tokenizer?: string;
+}
+
+/** An adapter (LoRA) that was read for a model. */
+export interface Adapter {
+  folder: string;
+  spec: AdapterSpec;
+  tensors: AdapterTensors;
+  targets: ResolvedTargets;
+}
+
+/** @throws LowrankError where it is no adapter, or one of another model */
+export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+  return { folder, ...readAdapter(folder, model.source) };
+}
+
+export interface ModelEvaluateOptions {
+  adapter?: Adapter;
+  /** Texts of a batch; default 8. */
+  batch_size?: number;
+  /** Longer texts are cut to so many tokens; default 512. */
+  max_seq_length?: number;
+  cache_dir?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * A base model and its tokenizer. Its weights are mapped, once in the process, for whatever is made from it; they are
+ * never changed. Everything else that takes memory is made by each call and each trainer for itself.
+ */
+export class Model {
+  /** The folder as it was read; for `Engine` and the other parts. */
+  readonly source: ModelSource;
+  readonly tokenizer: Tokenizer;
+  readonly precision: Precision;
+  readonly threads: number;
+  readonly #trainers = new Set<Trainer>();
+  #closed = false;
+
+  private constructor(source: ModelSource, tokenizer: Tokenizer, precision: Precision, threads: number) {
+    this.source = source;
+    this.tokenizer = tokenizer;
+    this.precision = precision;
+    this.threads = threads;
+  }
+
+  /**
+   * @param folder of a Hugging Face model: config.json, safetensors, tokenizer.json
+   * @throws LowrankError naming file, key or tensor
+   */
+  static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
+    const { precision = "auto", threads } = options;
+    if (!["auto", "fp32", "bf16"].includes(precision)) {
+      throw new LowrankError("E_ARGUMENT", `precision is ${precision}, expected auto, fp32 or bf16.`, "precision");
+    }
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
+      throw new LowrankError("E_ARGUMENT", `threads is ${threads}, expected a whole number from 1 to 1024.`, "threads");
+    }
+    const source = openModel(folder);
+    const tokenizer = await Tokenizer.open(options.tokenizer ?? folder);
+    return new Model(source, tokenizer, choosePrecision(precision, source), threadCount(threads));
+  }
+
+  get folder(): string {
+    return this.source.folder;
+  }
+
+  get config(): ModelConfig {
+    return this.source.config;
+  }
+
+  /** Names for `target_modules`. */
+  get targetModules(): string[] {
+    return candidateTargets(this.source);
+  }
+
+  /** The text that follows a prompt, piece by piece as it comes. Several may be written at once, each with memory of its own. */
+  async *generate(
+    prompt: string,
+    { adapter, ...options }: TextOptions & { adapter?: Adapter } = {},
+  ): AsyncGenerator<string> {
+    this.#check("generate");
+    const read = await readPrompt(prompt, options, this.tokenizer, this.config.maxPositions);
+    await using engine = await this.#engine(adapter, {
+      maxTokens: read.ids.length,
+      maxSequence: read.ids.length + read.maxNewTokens,
+    });
+    yield* continuation(engine, this.tokenizer, this.folder, read);
+  }
+
+  /** Loss and perplexity on texts. @throws the signal's reason where it is raised */
+  async evaluate(texts: Texts, o: ModelEvaluateOptions = {}): Promise<Evaluation> {
+    this.#check("evaluate");
+    const { options, train } = checkOptions(
+      {
+        train: texts,
+        max_seq_length: o.max_seq_length,
+        cache_dir: o.cache_dir,
+        per_device_eval_batch_size: o.batch_size,
+      },
+      this.folder,
+    );
+    const { table } = await readTokens(
+      train,
+      this.tokenizer,
+      { ...options, threads: this.threads },
+      { signal: o.signal },
+    );
+    const batchSize = Math.max(1, Math.min(options.per_device_eval_batch_size, table.length));
+    const sequence = options.max_seq_length;
+    await using engine = await this.#engine(o.adapter, { maxTokens: batchSize * sequence, maxSequence: sequence });
+    const dataset = new TokenDataset(table, everyExample(table));
+    return (await evaluate(engine, dataset, { batchSize, abort: o.signal }))!;
+  }
+
+  async #engine(adapter: Adapter | undefined, size: { maxTokens: number; maxSequence: number }): Promise<Engine> {
+    const { precision, threads } = this;
+    const engine = await Engine.create(this.source, adapter?.spec ?? null, {
+      precision,
+      threads,
+      training: false,
+      ...size,
+    });
+    if (adapter) await engine.setAdapter(adapter.tensors);
+    return engine;
+  }
+
+  /** Trainers tell when they are made and closed. */
+  register(trainer: Trainer): () => void {
+    this.#check("Trainer.create");
+    this.#trainers.add(trainer);
+    return () => this.#trainers.delete(trainer);
+  }
+
+  #check(method: string): void {
+    if (this.#closed) throw new LowrankError("E_CLOSED", `${method}: the model is closed.`);
+  }
+
+  /** Closes its trainers. What `generate` and `evaluate` are doing goes on to its end. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#trainers].map((trainer) => trainer.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

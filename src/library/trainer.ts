@@ -1,0 +1,234 @@
+import { copyTokenizerFiles, removeLater, writeAdapter } from "../checkpoint/index.js";
+import { Engine, type MemoryPlan } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { initialAdapter } from "../setup/inputs.js";
+import { OutputLock } from "../setup/lock.js";
+import type { RunOptions } from "../setup/options.js";
+import { beginOutput, checkOutput } from "../setup/output.js";
+import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js";
+import { checkAgreement, findCheckpoint, liesIn } from "../setup/resume.js";
+import { runSettings } from "../setup/settings.js";
+import { readTrainingTexts } from "../setup/token-texts.js";
+import { memorySettings, type Prepared, trainPrepared } from "../setup/training.js";
+import { type Evaluation, evaluate, type TrainerEvent, type TrainResult } from "../trainer/index.js";
+import { channel } from "./channel.js";
+import type { Adapter, Model } from "./model.js";
+import { checkOptions, type TrainerOptions } from "./options.js";
+import { Gate, type TrainerState } from "./state.js";
+import { continuation, readPrompt, type TextOptions } from "./text.js";
+
+/** What a run tells, in order; the last event is `end`. */
+export type RunEvent = TrainerEvent | ({ type: "end" } & TrainResult);
+
+/** Fine-tunes an adapter on a model, on a native thread of its own. */
+export class Trainer {
+  readonly #model: Model;
+  readonly #options: RunOptions;
+  readonly #prepared: Prepared;
+  readonly #engine: Engine;
+  readonly #lock: OutputLock | null;
+  readonly #warnings: string[];
+  readonly #unregister: () => void;
+  readonly #gate = new Gate();
+  /** Ends a run: after the step in progress, and after the micro-batch in progress. */
+  readonly #stop = new AbortController();
+  readonly #abort = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    model: Model,
+    parts: { options: RunOptions; prepared: Prepared; engine: Engine; lock: OutputLock | null; warnings: string[] },
+  ) {
+    this.#model = model;
+    this.#options = parts.options;
+    this.#prepared = parts.prepared;
+    this.#engine = parts.engine;
+    this.#lock = parts.lock;
+    this.#warnings = parts.warnings;
+    this.#unregister = model.register(this);
+  }
+
+  /**
+   * Reads and tokenises the texts, plans the memory and takes it. Nothing is written to `output_dir` before the first step.
+   * @throws LowrankError E_USAGE, E_MEMORY, E_OUTPUT_EXISTS and those of reading
+   */
+  static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
+    const checked = checkOptions(given, model.folder);
+    const options: RunOptions = { ...checked.options, threads: model.threads };
+    const { output_dir: output } = options;
+    const lock = output === undefined ? null : new OutputLock(output);
+    lock?.check();
+    const inPlace = output !== undefined && options.resume !== undefined && liesIn(options.resume, output);
+    if (output !== undefined) {
+      const inputs = [model.folder, options.init_adapter, inPlace ? undefined : options.resume];
+      checkOutput(output, options.overwrite_output_dir || inPlace, inputs);
+    }
+    const adapter = initialAdapter(options, checked.given, model.source);
+    const planner = new Planner(model.source, adapter.spec, model.threads);
+    const settings = memorySettings(options, model.precision, adapter);
+    const plan = planner.plan(settings);
+    planner.check(plan, settings, adapter.tensors !== null);
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    const from = { ...options, train_file: checked.train, validation_file: checked.validation };
+    const texts = await readTrainingTexts(from, model.tokenizer, {});
+    const about = { model: model.source, spec: adapter.spec, precision: model.precision, texts };
+    const identity = runSettings(options, about);
+    const resumption =
+      output === undefined || options.resume === undefined ? null : await findCheckpoint(options.resume, output, warn);
+    if (resumption) checkAgreement(resumption, identity, warn);
+    const engine = await Engine.create(model.source, adapter.spec, plan.engine);
+    try {
+      const prepared = { model: model.source, adapter, plan, texts, resumption, settings: identity };
+      if (!resumption && adapter.tensors) await engine.setAdapter(adapter.tensors);
+      return new Trainer(model, { options, prepared, engine, lock, warnings });
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+  }
+
+  get state(): TrainerState {
+    return this.#gate.state;
+  }
+
+  /** What it takes of the memory, item by item. */
+  get memory(): MemoryPlan {
+    return this.#prepared.plan.memory;
+  }
+
+  get parameters(): ParameterCounts {
+    return parameterCounts(this.#prepared.model, this.#prepared.adapter.spec);
+  }
+
+  /**
+   * Trains, once. The run goes on when the next event is asked for: while one is handled, the trainer is free for its other
+   * methods. Leaving the loop ends the run after the micro-batch in progress.
+   * @param signal ends it after the micro-batch in progress, with the signal's reason; nothing is saved
+   * @throws LowrankError E_NAN and others of the run; E_BUSY, E_STATE, E_BROKEN, E_CLOSED
+   */
+  async *run({ signal }: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent, void, undefined> {
+    this.#gate.beginRun();
+    const leave = new AbortController();
+    const abort = AbortSignal.any([this.#abort.signal, leave.signal, ...(signal ? [signal] : [])]);
+    const task = async (put: (event: RunEvent) => Promise<void>) => {
+      abort.throwIfAborted();
+      for (const message of this.#warnings.splice(0)) await put({ type: "warning", message });
+      const work = { engine: this.#engine, report: put, signal: this.#stop.signal, abort, begin: () => this.#begin() };
+      const result = await trainPrepared(this.#options, this.#prepared, work);
+      await put({ type: "end", ...result });
+    };
+    const hooks = {
+      taken: () => this.#gate.pause(),
+      asked: () => this.#gate.resume(),
+      left: () => {
+        this.#gate.resume();
+        leave.abort(new Error("the reader has left"));
+      },
+    };
+    let settle = () => {};
+    this.#running = new Promise<void>((resolve) => {
+      settle = resolve;
+    });
+    let isBroken = false;
+    try {
+      yield* channel(task, hooks);
+    } catch (error) {
+      isBroken = !(abort.aborted && error === abort.reason);
+      throw error;
+    } finally {
+      this.#gate.endRun(isBroken);
+      this.#lock?.release();
+      settle();
+    }
+  }
+
+  /** Makes the output folder this run's. */
+  async #begin(): Promise<void> {
+    const { output_dir: output, overwrite_output_dir: overwrite } = this.#options;
+    if (output === undefined) return;
+    const { resumption } = this.#prepared;
+    this.#lock?.take();
+    if (resumption?.inPlace) {
+      await removeLater(output, resumption.state.step);
+      return;
+    }
+    checkOutput(output, overwrite);
+    beginOutput(output);
+  }
+
+  /** Lets the run finish the step in progress, save and end; its `end` event says `aborted`. */
+  stop(): void {
+    this.#stop.abort();
+  }
+
+  /** The text that follows a prompt, by the model with the adapter as it is now. */
+  async *generate(prompt: string, options: TextOptions = {}): AsyncGenerator<string> {
+    const leave = this.#gate.enter("generate");
+    try {
+      const { maxSequence } = this.#prepared.plan.engine;
+      const read = await readPrompt(prompt, options, this.#model.tokenizer, maxSequence);
+      yield* continuation(this.#engine, this.#model.tokenizer, this.#model.folder, read);
+    } finally {
+      leave();
+    }
+  }
+
+  /** Loss and perplexity on the validation texts, with the adapter as it is now. */
+  evaluate({ signal }: { signal?: AbortSignal } = {}): Promise<Evaluation> {
+    return this.#use("evaluate", async () => {
+      const { validation } = this.#prepared.texts;
+      const batchSize = this.#options.per_device_eval_batch_size;
+      return (await evaluate(this.#engine, validation, { batchSize, abort: signal }))!;
+    });
+  }
+
+  /** A copy of the adapter as it is now. */
+  adapter(): Promise<Adapter> {
+    return this.#use("adapter", async () => {
+      const { spec, targets } = this.#prepared.adapter;
+      return { folder: this.#options.output_dir ?? "", spec, targets, tensors: await this.#engine.adapter() };
+    });
+  }
+
+  /** Writes the adapter as it is now, in PEFT's layout, and the tokenizer beside it. @throws LowrankError E_WRITE */
+  save(folder: string): Promise<void> {
+    return this.#use("save", async () => {
+      const { spec, targets } = this.#prepared.adapter;
+      const tensors = await this.#engine.adapter();
+      await writeAdapter(folder, { tensors, spec, targets, baseModel: this.#model.folder });
+      await copyTokenizerFiles(this.#model.tokenizer, folder);
+    });
+  }
+
+  async #use<T>(method: string, work: () => Promise<T>): Promise<T> {
+    const leave = this.#gate.enter(method);
+    try {
+      return await work();
+    } finally {
+      leave();
+    }
+  }
+
+  /** Ends what is in progress and frees the memory. May be called at any time, also twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const wasPaused = this.#gate.state === "paused";
+    this.#gate.close();
+    this.#abort.abort(new LowrankError("E_CLOSED", "run: the trainer was closed."));
+    // A run whose reader is between two events ends when the reader comes back, which may be never.
+    if (!wasPaused) await this.#running;
+    await this.#engine.close();
+    this.#lock?.release();
+    this.#unregister();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
