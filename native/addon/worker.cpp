@@ -26,6 +26,24 @@ Napi::Value to_js_error(Napi::Env env, const std::exception_ptr& thrown) {
   }
 }
 
+namespace {
+
+void settle(Napi::Env env, const Napi::Promise::Deferred& deferred, const Result& result, const std::exception_ptr& thrown) {
+  Napi::Value value;
+  std::exception_ptr failure = thrown;
+  if (!failure) {
+    try {
+      value = result ? result(env) : env.Undefined();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+  }
+  if (failure) deferred.Reject(to_js_error(env, failure));
+  else deferred.Resolve(value);
+}
+
+}  // namespace
+
 Worker::Worker(Napi::Env env)
     : settle_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "lowrank", 0, 1)) {
   settle_.Unref(env);  // an idle engine does not keep the process alive
@@ -71,15 +89,11 @@ void Worker::run() {
       thrown = std::current_exception();
     }
     settle_.NonBlockingCall([this, deferred = job.deferred, result = std::move(result), thrown](Napi::Env env, Napi::Function) {
-      if (--pending_ == 0) settle_.Unref(env);
-      if (thrown) {
-        deferred.Reject(to_js_error(env, thrown));
-        return;
-      }
       try {
-        deferred.Resolve(result ? result(env) : env.Undefined());
-      } catch (...) {
-        deferred.Reject(to_js_error(env, std::current_exception()));
+        if (--pending_ == 0) settle_.Unref(env);
+        settle(env, deferred, result, thrown);
+      } catch (const Napi::Error&) {
+        // The environment is being torn down and takes no more values: there is nobody to tell.
       }
     });
   }
