@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated.
-//   node scripts/test-native.mjs [--sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
-// --sanitize: a build with ASan and UBSan, and a part of the sweep. --speed: rates instead of tests, with all threads or
+//   node scripts/test-native.mjs [--sanitize] [--thread-sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
+// --sanitize: a build with ASan and UBSan, and a part of the sweep; --thread-sanitize: the same with TSan. --speed: rates instead of tests, with all threads or
 // --threads of them. Ends with "N passed, N failed", which CI counts.
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const { values: options } = parseArgs({
   options: {
     sanitize: { type: "boolean", default: false },
+    "thread-sanitize": { type: "boolean", default: false },
     speed: { type: "boolean", default: false },
     werror: { type: "boolean", default: false },
     isa: { type: "string" },
@@ -37,14 +38,15 @@ function run(command, args, { quiet = false, env = {} } = {}) {
   process.exit(result.status ?? 1);
 }
 
-const build = join(root, "build", options.sanitize ? "native-asan" : "native-tests");
+const sanitizers = options["thread-sanitize"] ? "thread" : options.sanitize ? "address,undefined" : "";
+const build = join(root, "build", { thread: "native-tsan", "": "native-tests" }[sanitizers] ?? "native-asan");
 // LOWRANK_CMAKE_ARGS as for the addon's build (scripts/build-native.cjs).
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
 run(
   "cmake",
   [
     ...["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_TESTS=ON", "-DLOWRANK_ADDON=OFF"],
-    `-DLOWRANK_SANITIZE=${options.sanitize ? "address,undefined" : ""}`,
+    `-DLOWRANK_SANITIZE=${sanitizers}`,
     `-DLOWRANK_WERROR=${options.werror ? "ON" : "OFF"}`,
     ...extra,
   ],
@@ -58,6 +60,10 @@ const modes = options.speed ? ["speed"] : ["unit", "twin", "grad", "bits", "supp
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
   options[name] ? [`--${name}`, options[name]] : [],
 );
-run(join(build, "lowrank_op_cases"), [...modes, ...(options.sanitize ? ["--quick"] : []), ...filters], {
-  env: { ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1", UBSAN_OPTIONS: "print_stacktrace=1" },
+run(join(build, "lowrank_op_cases"), [...modes, ...(sanitizers ? ["--quick"] : []), ...filters], {
+  env: {
+    ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1",
+    UBSAN_OPTIONS: "print_stacktrace=1",
+    TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
+  },
 });

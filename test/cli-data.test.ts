@@ -123,3 +123,28 @@ describe("cache", () => {
     expect(await examples()).toBe(2);
   });
 });
+
+describe("strategies", () => {
+  const train = (output: string, ...more: string[]) => {
+    const args = ["--train_file", trainFile, "--max_steps", "2", "--max_seq_length", "32", "--no-merge"];
+    return command("train", ...base, ...args, ...cacheOf("strategies"), "--output_dir", work.path(output), ...more);
+  };
+
+  test("no checkpoints and no evaluations, but the adapter", async () => {
+    const { code, stderr } = await train("bare", "--save_strategy", "no", "--eval_strategy", "no");
+    expect(code, stderr).toBe(0);
+    const files = readdirSync(work.path("bare"));
+    expect(files).toContain("adapter_model.safetensors");
+    expect(files.filter((name) => name.startsWith("checkpoint"))).toEqual([]);
+    expect(readFileSync(work.path("bare/metrics.jsonl"), "utf8")).not.toContain("eval_loss");
+  });
+
+  test.each([
+    [["--load_best_model_at_end", "--save_strategy", "no"], "load_best_model_at_end needs save_strategy"],
+    [["--load_best_model_at_end", "--eval_strategy", "no"], "load_best_model_at_end needs eval_strategy"],
+    [["--early_stopping_patience", "2", "--eval_strategy", "no"], "early_stopping_patience needs eval_strategy"],
+  ])("%j is refused", async (flags, message) => {
+    const { code, stderr } = await train("refused", ...flags);
+    expect([code, stderr.includes(message)]).toEqual([1, true]);
+  });
+});

@@ -63,6 +63,8 @@ type Options = Partial<Omit<Parameters<typeof train>[0], "report">> & {
   onEvent?: (event: TrainerEvent) => void;
 };
 
+const every = (n: number) => ({ strategy: "steps", every: n }) as const;
+
 /** Trains a fresh adapter. */
 async function run(options: Options) {
   const { limit = 3, onEvent, ...rest } = options;
@@ -81,6 +83,7 @@ async function run(options: Options) {
     folder,
     limit,
     identity: { settings: {}, cpu: "" },
+    metric: "eval_loss",
     report,
   });
   const work_ = {
@@ -101,8 +104,10 @@ async function run(options: Options) {
     groupByLength: false,
     seed: 5,
     loggingSteps: 1,
-    evalSteps: 1000,
-    saveSteps: 1000,
+    evaluating: every(1000),
+    saving: every(1000),
+    metric: "eval_loss",
+    loadBest: true,
     ...rest,
     saver,
     report,
@@ -221,13 +226,66 @@ describe("evaluating and saving", () => {
     };
   }
 
+  test.each([
+    // 8 texts in batches of 4: two steps an epoch, five steps.
+    ["epoch", "epoch", [2, 4, 5], [2, 4, 5]],
+    ["epoch", "no", [2, 4, 5], []],
+    ["no", "epoch", [], [2, 4, 5]],
+    ["no", "no", [], []],
+  ] as const)("eval_strategy %s, save_strategy %s", async (evaluating, saving, evaluated, saved) => {
+    const { evals, checkpoints, value } = await run({
+      validation: dataset(8, 4),
+      maxSteps: 5,
+      evaluating: { strategy: evaluating, every: 1 },
+      saving: { strategy: saving, every: 1 },
+    });
+    expect(evals.map(({ step }) => step)).toEqual(evaluated);
+    expect(checkpoints).toEqual(saved.map((step) => `checkpoint-${step}`));
+    expect(value).toMatchObject({ steps: 5, aborted: false, stoppedEarly: false });
+    expect(value!.bestEval === null).toBe(evaluated.length === 0 || saved.length === 0);
+  });
+
+  test("the last adapter, where the best is not asked for", async () => {
+    const options = { validation: worsening(), maxSteps: 3, evaluating: every(1), saving: every(1) };
+    const best = await run(options);
+    const last = await run({ ...options, validation: worsening(), loadBest: false });
+    const adapterOf = (folder: string) => [...readAdapter(folder, model).tensors.values()].map(({ data }) => [...data]);
+    expect(best.value!.bestEval!.step).toBe(1);
+    expect(last.value!.bestEval).toBeNull();
+    expect(adapterOf(last.folder)).toEqual(adapterOf(`${last.folder}/checkpoint-3`));
+    expect(adapterOf(best.folder)).toEqual(adapterOf(`${best.folder}/checkpoint-1`));
+  });
+
+  test("a run that gets no better ends early, also after it was resumed", async () => {
+    const patient = { evaluating: every(1), saving: every(1), earlyStopping: { patience: 2, threshold: 0 } };
+    const { value, evals, events } = await run({ validation: worsening(), maxSteps: 9, ...patient });
+    expect(value).toMatchObject({ steps: 3, aborted: false, stoppedEarly: true });
+    expect(value!.bestEval!.step).toBe(1);
+    expect(evals).toHaveLength(3);
+    expect(events.flatMap((e) => (e.type === "warning" ? [e.message] : []))).toEqual([
+      "Stopped early: eval_loss has not improved in 2 evaluations.",
+    ]);
+    const over = { best: 1, waited: 2 };
+    const state = {
+      step: 3,
+      total_steps: 9,
+      next_micro_batch: 3,
+      epoch: 1.5,
+      skipped: 0,
+      interval: { losses: 0, steps: 0, tokens: 0, milliseconds: 0 },
+    };
+    const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, settings: {}, cpu: "" };
+    const resumed = await run({ validation: worsening(), maxSteps: 9, ...patient, resume });
+    expect(resumed.value).toMatchObject({ steps: 3, stoppedEarly: true });
+  });
+
   test("at eval_steps, at each save and at the end, never twice", async () => {
     const { evals, checkpoints, value } = await run({
       validation: dataset(40, 6),
       batchSize: 1,
       epochs: 1,
-      evalSteps: 2,
-      saveSteps: 3,
+      evaluating: every(2),
+      saving: every(3),
     });
     expect(evals.map(({ step }) => step)).toEqual([2, 3, 4, 6, 8]);
     expect(checkpoints).toEqual(["checkpoint-3", "checkpoint-6", "checkpoint-8"]);
@@ -248,7 +306,7 @@ describe("evaluating and saving", () => {
     const { folder, checkpoints, value, events, evals } = await run({
       validation: worsening(),
       batchSize: 2,
-      saveSteps: 1,
+      saving: every(1),
       limit: 2,
     });
     expect(evals[0]!.eval_loss).toBeLessThan(evals[1]!.eval_loss);
@@ -301,7 +359,7 @@ describe("ends", () => {
     const controller = new AbortController();
     const { value, evals, checkpoints } = await run({
       batchSize: 1,
-      evalSteps: 2,
+      evaluating: every(2),
       evalBatchSize: 1,
       validation: dataset(40, 6),
       signal: controller.signal,
@@ -320,7 +378,7 @@ describe("ends", () => {
     [1e39, ["checkpoint-1"]],
   ])("learning rate %d: the run stops and names step, rate and last checkpoint", async (learningRate, kept) => {
     await using other = await Engine.create(model, spec, shape);
-    const diverging = { batchSize: 1, learningRate, saveSteps: 1, scheduler: "constant", warmupSteps: 1 } as const;
+    const diverging = { batchSize: 1, learningRate, saving: every(1), scheduler: "constant", warmupSteps: 1 } as const;
     const { error, folder, checkpoints } = await run({ ...diverging, engine: other });
     expect(error?.code).toBe("E_NAN");
     expect(error?.message).toMatch(/Step \d: the .* is (NaN|-?Infinity), at learning rate 1e\+3/);

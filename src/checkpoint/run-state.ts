@@ -27,6 +27,8 @@ const schema = z.object({
   interval: z.object({ losses: z.number(), steps: count, tokens: count, milliseconds: z.number() }),
   last_eval: evaluation.nullable(),
   best_eval: evaluation.nullable(),
+  /** The best metric so far, and evaluations since; null where the run does not stop early. */
+  early_stopping: z.object({ best: z.number().nullable(), waited: count }).nullable(),
   /** What another run may not differ in and go on from here: option names with their values or hashes of the content. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
   /** Instruction set of the kernels, which decides the last bits. */

@@ -13,7 +13,7 @@ import { checkAgreement, findCheckpoint, liesIn, type Resumption } from "../setu
 import { runSettings } from "../setup/settings.js";
 import { count } from "../setup/text.js";
 import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
-import { memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
+import { checkRunOptions, memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { reporter, type Tracking } from "./report.js";
@@ -52,6 +52,7 @@ async function openOutput(tracking: Tracking, folder: string, resumption: Resump
  * @param signal finishes the step in progress, saves and returns
  */
 export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  checkRunOptions(o);
   const lock = new OutputLock(o.output_dir);
   try {
     lock.check();

@@ -98,10 +98,35 @@ export const rows = {
     "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir",
   ),
   logging_steps: integer({ min: 1 }, OUTPUT, "steps between two lines of metrics").or(10),
+  eval_strategy: choice(
+    ["steps", "epoch", "no"],
+    OUTPUT,
+    "evaluate every eval_steps steps, after each epoch, or never; what is saved is evaluated, too",
+  ).or("steps"),
   eval_steps: integer({ min: 1 }, OUTPUT, "steps between two evaluations").or(100),
   per_device_eval_batch_size: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT, "texts of an evaluation batch").or(8),
+  save_strategy: choice(
+    ["steps", "epoch", "no"],
+    OUTPUT,
+    "checkpoint every save_steps steps, after each epoch, or never; a run that is stopped always saves one",
+  ).or("steps"),
   save_steps: integer({ min: 1 }, OUTPUT, "steps between two checkpoints").or(1000),
   save_total_limit: integer({ min: 0 }, OUTPUT, "checkpoints kept, the best always among them; 0 keeps all").or(3),
+  load_best_model_at_end: flag(
+    OUTPUT,
+    "the best checkpoint's adapter is the result, not the last step's; default true where checkpoints are evaluated",
+  ).optional(),
+  metric_for_best_model: choice(
+    ["eval_loss", "eval_perplexity"],
+    OUTPUT,
+    "what the best checkpoint and early stopping are judged by",
+  ).or("eval_loss"),
+  early_stopping_patience: integer(
+    { min: 1 },
+    OUTPUT,
+    "end after so many evaluations without an improvement; default never",
+  ).optional(),
+  early_stopping_threshold: number({ min: 0 }, OUTPUT, "a smaller improvement is none").or(0),
   merge: flag(OUTPUT, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
 
   threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),

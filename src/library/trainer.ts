@@ -9,7 +9,7 @@ import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js
 import { checkAgreement, findCheckpoint, liesIn } from "../setup/resume.js";
 import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts } from "../setup/token-texts.js";
-import { memorySettings, type Prepared, trainPrepared } from "../setup/training.js";
+import { checkRunOptions, memorySettings, type Prepared, trainPrepared } from "../setup/training.js";
 import { type Evaluation, evaluate, type TrainerEvent, type TrainResult } from "../trainer/index.js";
 import { channel } from "./channel.js";
 import type { Adapter, Model } from "./model.js";
@@ -56,6 +56,7 @@ export class Trainer {
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
     const checked = checkOptions(given, model.folder);
     const options: RunOptions = { ...checked.options, threads: model.threads };
+    checkRunOptions(options);
     const { output_dir: output } = options;
     const lock = output === undefined ? null : new OutputLock(output);
     lock?.check();

@@ -77,9 +77,14 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     max_grad_norm: o.max_grad_norm,
     seed: o.seed,
     logging_steps: o.logging_steps,
-    eval_steps: o.eval_steps,
+    eval_strategy: o.eval_strategy,
+    eval_steps: o.eval_strategy === "steps" ? o.eval_steps : null,
+    early_stopping_patience: o.early_stopping_patience ?? null,
+    early_stopping_threshold: o.early_stopping_patience === undefined ? null : o.early_stopping_threshold,
+    metric_for_best_model: o.metric_for_best_model,
     per_device_eval_batch_size: o.per_device_eval_batch_size,
-    save_steps: o.save_steps,
+    save_strategy: o.save_strategy,
+    save_steps: o.save_strategy === "steps" ? o.save_steps : null,
   };
 }
 

@@ -2,6 +2,7 @@
 import type { RunSettings } from "../checkpoint/index.js";
 import { readEosIds } from "../data/index.js";
 import { cpuInfo, type Engine, type ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
 import {
   BestInMemory,
   type Reporter,
@@ -51,6 +52,27 @@ export function memorySettings(o: RunOptions, precision: Precision, adapter: Ini
   };
 }
 
+/** Whether the best checkpoint's adapter is the result. */
+function loadsBest({ load_best_model_at_end: wanted, eval_strategy, save_strategy }: RunOptions): boolean {
+  return wanted ?? (eval_strategy !== "no" && save_strategy !== "no");
+}
+
+/** @throws LowrankError E_USAGE naming options that make no sense together */
+export function checkRunOptions(o: RunOptions): void {
+  const needs: string[] = [];
+  const need = (option: string, holds: boolean, what: string) => {
+    if (!holds) needs.push(`${option} needs ${what}`);
+  };
+  const evaluates = o.eval_strategy !== "no";
+  if (o.load_best_model_at_end === true) {
+    need("load_best_model_at_end", evaluates, "eval_strategy steps or epoch");
+    need("load_best_model_at_end", o.save_strategy !== "no", "save_strategy steps or epoch");
+  }
+  if (o.early_stopping_patience !== undefined)
+    need("early_stopping_patience", evaluates, "eval_strategy steps or epoch");
+  if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
+}
+
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
   const { tokenizer, training, validation, where } = texts;
@@ -65,6 +87,7 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
       : new Saver({
           ...{ engine, model, tokenizer, adapter, report, limit, identity },
           folder: o.output_dir,
+          metric: o.metric_for_best_model,
           resume: resumption ?? undefined,
         });
   return train({
@@ -87,8 +110,14 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     groupByLength: o.group_by_length,
     seed: o.seed,
     loggingSteps: o.logging_steps,
-    evalSteps: o.eval_steps,
-    saveSteps: o.save_steps,
+    evaluating: { strategy: o.eval_strategy, every: o.eval_steps },
+    saving: { strategy: o.save_strategy, every: o.save_steps },
+    metric: o.metric_for_best_model,
+    earlyStopping:
+      o.early_stopping_patience === undefined
+        ? undefined
+        : { patience: o.early_stopping_patience, threshold: o.early_stopping_threshold },
+    loadBest: loadsBest(o),
     resume: resumption?.state,
     saver: keeper,
   });

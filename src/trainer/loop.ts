@@ -1,6 +1,8 @@
 import type { RunState } from "../checkpoint/index.js";
 import type { Engine } from "../engine.js";
+import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
+import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
 import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import { Interval } from "./interval.js";
@@ -28,10 +30,16 @@ export interface TrainRun {
   shuffle: boolean;
   groupByLength: boolean;
   seed: number;
-  /** Steps between two lines of metrics, evaluations and checkpoints. */
+  /** Steps between two lines of metrics. */
   loggingSteps: number;
-  evalSteps: number;
-  saveSteps: number;
+  evaluating: Cadence;
+  /** What is saved is evaluated, too, so that the best is known; not where evaluating is switched off. */
+  saving: Cadence;
+  /** What the best checkpoint and early stopping are judged by. */
+  metric: Metric;
+  earlyStopping?: EarlyStoppingOptions | undefined;
+  /** Whether the best checkpoint's adapter is put back at the end. */
+  loadBest: boolean;
   saver: Keeper;
   report: Reporter;
   /** Of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
@@ -48,6 +56,8 @@ export interface TrainResult {
   steps: number;
   /** Whether the signal ended the run. */
   aborted: boolean;
+  /** Whether it ended early because it got no better. */
+  stoppedEarly: boolean;
   /** The last evaluation, and that of the adapter that was kept. */
   lastEval: EvalMetrics | null;
   bestEval: EvalMetrics | null;
@@ -74,6 +84,7 @@ class Loop {
   readonly #interval: Interval;
   #skipped: number;
   #lastEval: EvalMetrics | null;
+  readonly #earlyStopping: EarlyStopping | null;
 
   constructor(run: TrainRun) {
     this.#run = run;
@@ -82,6 +93,9 @@ class Loop {
     this.#interval = new Interval(run.resume?.interval);
     this.#skipped = run.resume?.skipped ?? 0;
     this.#lastEval = run.resume?.last_eval ?? null;
+    this.#earlyStopping = run.earlyStopping
+      ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
+      : null;
   }
 
   async train(): Promise<TrainResult> {
@@ -93,7 +107,7 @@ class Loop {
       await this.#begin();
       await this.#makeUp(run.resume);
     }
-    const isStopped = done > 0 && this.#aborted();
+    const isStopped = done > 0 && (this.#aborted() || this.#isOver());
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       await checkSupervised(window, run.where);
       if (done === 0) await this.#begin();
@@ -106,12 +120,19 @@ class Loop {
       this.#interval.pause();
       await this.#evaluateAndSave(at);
       this.#interval.resume();
-      if (this.#aborted()) break;
+      if (this.#aborted() || this.#isOver()) break;
     }
+    const stoppedEarly = done < total && this.#isOver();
+    const aborted = done < total && !stoppedEarly;
     // An interrupted run keeps what it has; a whole one its best.
-    const bestEval = done < total ? null : await run.saver.restoreBest();
+    const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish();
-    return { steps: done, aborted: done < total, lastEval: this.#lastEval, bestEval };
+    return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval };
+  }
+
+  /** Whether early stopping ends the run. */
+  #isOver(): boolean {
+    return this.#earlyStopping?.isOver === true;
   }
 
   #aborted(): boolean {
@@ -182,11 +203,13 @@ class Loop {
   }
 
   #saves(step: number): boolean {
-    return step % this.#run.saveSteps === 0 || step === this.#steps.total;
+    return isDue(this.#run.saving, step, this.#steps.perEpoch, this.#steps.total);
   }
 
   #evaluates(step: number): boolean {
-    return this.#saves(step) || step % this.#run.evalSteps === 0;
+    const { evaluating } = this.#run;
+    if (evaluating.strategy === "no") return false;
+    return this.#saves(step) || isDue(evaluating, step, this.#steps.perEpoch, this.#steps.total);
   }
 
   async #evaluate(at: Step): Promise<EvalMetrics | null> {
@@ -201,18 +224,29 @@ class Loop {
     await report({ type: "eval", metrics });
     saver.note(metrics);
     this.#lastEval = metrics;
+    this.#earlyStopping?.note(metrics[this.#run.metric]);
+    if (this.#isOver()) {
+      const { patience } = this.#run.earlyStopping!;
+      const message = `Stopped early: ${this.#run.metric} has not improved in ${patience} evaluations.`;
+      await report({ type: "warning", message });
+    }
     return metrics;
   }
 
   async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
-    const { engine, saver, batchSize, loggingSteps, evalSteps, saveSteps } = this.#run;
+    const { engine, saver, batchSize, loggingSteps, evaluating, saving } = this.#run;
     const { total: maxSteps, perEpoch } = this.#steps;
     const { step, epoch, nextMicroBatch } = at;
     // The last step may have ruined the adapter without a loss having shown it yet.
     this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
-    const intervals = { loggingSteps, evalSteps, saveSteps };
+    const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
-    const state = { skipped: this.#skipped, interval: this.#interval.state, last_eval: this.#lastEval };
+    const state = {
+      skipped: this.#skipped,
+      interval: this.#interval.state,
+      last_eval: this.#lastEval,
+      early_stopping: this.#earlyStopping?.state ?? null,
+    };
     const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
     await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);
   }

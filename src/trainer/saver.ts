@@ -15,6 +15,7 @@ import {
 import type { Tokenizer } from "../data/index.js";
 import type { AdapterSpec, Engine, ModelSource } from "../engine.js";
 import type { ResolvedTargets } from "../model/index.js";
+import type { Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import type { Keeper } from "./keeper.js";
 
@@ -26,6 +27,8 @@ export interface SaverOptions {
   folder: string;
   /** Checkpoints to keep; null keeps all. */
   limit: number | null;
+  /** What trainer_state.json calls the best metric. */
+  metric: Metric;
   /** What a run that goes on must agree with. */
   identity: Pick<RunState, "settings" | "cpu">;
   /** The checkpoint that the run goes on from. */
@@ -81,7 +84,7 @@ export class Saver implements Keeper {
     }
     const best = this.#best && {
       step: this.#best.metrics.step,
-      metric: this.#best.metrics.eval_loss,
+      metric: this.#best.metrics[this.#o.metric],
       folder: this.#best.folder,
     };
     const folder = await saveCheckpoint(output, step, async (within) => {

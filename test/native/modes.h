@@ -41,5 +41,6 @@ void test_thread_pool(Report&);
 void test_arena(Report&);
 void test_rope_table(Report&);
 void test_sampling(Report&);
+void test_engine(Report&);
 
 }  // namespace lowrank::test

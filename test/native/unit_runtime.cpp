@@ -16,6 +16,7 @@ void run_unit(const Options&, Report& report) {
   test_arena(report);
   test_rope_table(report);
   test_sampling(report);
+  test_engine(report);
 }
 
 void test_thread_pool(Report& report) {

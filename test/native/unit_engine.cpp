@@ -1,0 +1,126 @@
+// Whole engines on a made-up model: alone, and two at once in threads of their own over one mapped file.
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "modes.h"
+#include "random.h"
+#include "train/engine.h"
+
+namespace lowrank::test {
+
+namespace {
+
+// A tiny LLaMA in a file of bare tensors, removed at the end.
+class TinyModel {
+ public:
+  TinyModel() {
+    ModelConfig& c = source.config;
+    c.model_type = "llama";
+    c.vocab = 97;
+    c.dim = 32;
+    c.mlp_dim = 80;
+    c.layers = c.kv_heads = 2;
+    c.heads = 4;
+    c.head_dim = 8;
+    c.max_positions = 64;
+    c.tied_head = true;
+    char path[] = "/tmp/lowrank-unit-XXXXXX";
+    const int fd = mkstemp(path);
+    file_ = path;
+    std::FILE* out = fdopen(fd, "wb");
+    Random r(5);
+    int64_t offset = 0;
+    const auto add = [&](const std::string& name, std::vector<int64_t> shape, float around) {
+      int64_t n = 1;
+      for (const int64_t d : shape) n *= d;
+      std::vector<float> values(static_cast<size_t>(n));
+      for (float& v : values) v = around + (float(r.below(2001)) - 1000) / 8000;
+      std::fwrite(values.data(), 4, values.size(), out);
+      source.tensors.push_back({name, file_, DType::f32, std::move(shape), offset, n * 4});
+      offset += n * 4;
+    };
+    const Architecture& a = find_architecture("llama");
+    add(a.embedding, {c.vocab, c.dim}, 0);
+    add(a.final_norm, {c.dim}, 1);
+    for (int64_t l = 0; l < c.layers; l++) {
+      const std::string block = a.block_prefix + std::to_string(l) + ".";
+      add(block + a.attention_norm, {c.dim}, 1);
+      add(block + a.mlp_norm, {c.dim}, 1);
+      for (int s = 0; s < kSites; s++) {
+        const auto [rows, cols] = linear_shape(c, Site(s));
+        targets.push_back(linear_name(a, l, Site(s)));
+        add(targets.back() + ".weight", {rows, cols}, 0);
+      }
+    }
+    std::fclose(out);
+    source.folder = "/tmp";
+  }
+  ~TinyModel() { std::remove(file_.c_str()); }
+
+  ModelSource source;
+  std::vector<std::string> targets;
+
+ private:
+  std::string file_;
+};
+
+Batch batch_of(uint64_t seed, int64_t vocab) {
+  Random r{seed};
+  Batch b;
+  b.offsets.push_back(0);
+  for (const int64_t length : {17, 1, 30, 9}) {
+    for (int64_t i = 0; i < length; i++) b.ids.push_back(int32_t(r.below(uint64_t(vocab))));
+    for (int64_t i = 1; i < length; i++) b.targets.push_back(b.ids[b.ids.size() - size_t(length) + size_t(i)]);
+    b.targets.push_back(kIgnore);
+    b.offsets.push_back(int32_t(b.ids.size()));
+  }
+  return b;
+}
+
+// Losses, norms and adapter of some steps, with dropout, and a little text.
+std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0) {
+  const AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
+  const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .training = true, .checkpointed_blocks = checkpointed};
+  Engine engine(model.source, &spec, options);
+  std::vector<float> found;
+  for (uint64_t step = 0; step < 4; step++) {
+    const Batch b = batch_of(seed * 100 + step, model.source.config.vocab);
+    found.push_back(float(engine.forward_backward(b, 1.f / 53, step)));
+    found.push_back(float(engine.optimizer_step({.learning_rate = 1e-2f, .max_grad_norm = 1})));
+    found.push_back(float(engine.evaluate(b)));
+  }
+  int32_t token = engine.generate_start({1, 2, 3}, {});
+  for (int i = 0; i < 5; i++) found.push_back(float(token = engine.generate_next(token)));
+  found.insert(found.end(), engine.parameters(), engine.parameters() + engine.trainable_parameters());
+  return found;
+}
+
+bool same(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+}  // namespace
+
+void test_engine(Report& report) {
+  const TinyModel model;
+  for (const DType act : {DType::f32, DType::bf16}) {
+    const std::string label = "unit: engine in " + std::string(dtype_name(act));
+    const auto alone = train(model, act, 1, 1), other = train(model, act, 1, 2);
+    report.expect(alone[9] < alone[0], label + " learns", std::to_string(alone[0]) + " to " + std::to_string(alone[9]));
+    report.expect(!same(alone, other), label + " depends on the seed");
+    report.expect(same(alone, train(model, act, 3, 1)), label + " has the same bits with 3 threads");
+    report.expect(same(alone, train(model, act, 2, 1, 2)), label + " has the same bits with checkpointed blocks");
+
+    std::array<std::vector<float>, 2> at_once;
+    std::thread first([&] { at_once[0] = train(model, act, 2, 1); }), second([&] { at_once[1] = train(model, act, 2, 2); });
+    first.join();
+    second.join();
+    report.expect(same(at_once[0], alone) && same(at_once[1], other), label + ": two at once have the bits of one after the other");
+  }
+}
+
+}  // namespace lowrank::test
