@@ -148,3 +148,34 @@ describe("strategies", () => {
     expect([code, stderr.includes(message)]).toEqual([1, true]);
   });
 });
+
+describe("memory", () => {
+  const train = (output: string, ...more: string[]) => {
+    const args = ["--train_file", trainFile, "--max_steps", "2", "--max_seq_length", "64", "--no-merge"];
+    return command("train", ...base, ...args, ...cacheOf("memory"), "--output_dir", work.path(output), ...more);
+  };
+
+  test("a limit that is too small: the plan, and what would fit", async () => {
+    const { code, stderr } = await train(
+      "limited",
+      "--memory_limit",
+      "140MB",
+      "--per_device_train_batch_size",
+      "512",
+      "--precision",
+      "fp32",
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("E_MEMORY");
+    expect(stderr).toContain("within --memory_limit");
+    expect(stderr).toMatch(/ {2}activations +[\d.]+ MiB/);
+  });
+
+  test("gradient checkpointing: less memory, the same bits", async () => {
+    const [kept, again] = [await train("kept"), await train("again", "--gradient_checkpointing")];
+    const activations = (text: string) => Number(/activations +([\d.]+) MiB/.exec(text)![1]);
+    expect(activations(again.stderr + again.stdout)).toBeLessThan(0.55 * activations(kept.stderr + kept.stdout));
+    const bytes = (output: string) => readFileSync(work.path(`${output}/adapter_model.safetensors`));
+    expect(bytes("again").equals(bytes("kept"))).toBe(true);
+  });
+});

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { commands, type Flags, loadOptions, optionsDocument, trainCommand } from "../src/config/index.js";
 import { nearest } from "../src/nearest.js";
+import { errorOf } from "./support/folders.js";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-config-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -68,6 +69,8 @@ const DEFAULTS = {
   group_by_length: false,
   cache_dir: undefined,
   cache_limit_gb: 20,
+  gradient_checkpointing: false,
+  memory_limit: undefined,
   eval_strategy: "steps",
   save_strategy: "steps",
   load_best_model_at_end: undefined,
@@ -81,6 +84,25 @@ const DEFAULTS = {
   config: undefined,
   dry_run: false,
 };
+
+describe("sizes", () => {
+  test.each([
+    ["6GB", 6e9],
+    ["6GiB", 6 * 2 ** 30],
+    ["6g", 6 * 2 ** 30],
+    ["512MiB", 512 * 2 ** 20],
+    ["1.5 kb", 1500],
+    ["1000", 1000],
+  ])("%s", async (text, bytes) => {
+    const { options } = await load(flags({ memory_limit: text }));
+    expect(options.memory_limit).toBe(bytes);
+  });
+
+  test.each(["-1", "0", "GB", "6 parsecs", "1e3"])("%s is none", async (text) => {
+    const error = await errorOf(() => load(flags({ memory_limit: text })));
+    expect(error.message).toContain("--memory_limit: expected a size such as 6GB or 512MiB");
+  });
+});
 
 describe("values", () => {
   test("the defaults are those of the description", async () => {

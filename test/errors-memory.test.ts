@@ -32,24 +32,26 @@ const group = (folder: string, limit: string, used: number, cache = 0) => ({
 
 describe("available memory", () => {
   test("the machine's, without a limit", () => {
-    expect(availableMemory(machine({}))).toEqual({ bytes: 1000 * MIB, of: "in this machine" });
+    expect(availableMemory(undefined, machine({}))).toEqual({ bytes: 1000 * MIB, of: "in this machine" });
     const unlimited = machine({ "proc/self/cgroup": "0::/app\n", ...group("/app", "max", 10) });
-    expect(availableMemory(unlimited).bytes).toBe(1000 * MIB);
+    expect(availableMemory(undefined, unlimited).bytes).toBe(1000 * MIB);
   });
 
   test("a version 2 limit less what is used, page cache not counted as used", () => {
     const root = machine({ "proc/self/cgroup": "0::/app\n", ...group("/app", String(512 * MIB), 200, 150) });
-    expect(availableMemory(root)).toEqual({ bytes: 462 * MIB, of: "within the container's limit" });
+    expect(availableMemory(undefined, root)).toEqual({ bytes: 462 * MIB, of: "within the container's limit" });
   });
 
   test("the tightest of the groups above", () => {
     const files = { ...group("/outer/inner", String(800 * MIB), 0), ...group("/outer", String(300 * MIB), 100) };
-    expect(availableMemory(machine({ "proc/self/cgroup": "0::/outer/inner\n", ...files })).bytes).toBe(200 * MIB);
+    expect(availableMemory(undefined, machine({ "proc/self/cgroup": "0::/outer/inner\n", ...files })).bytes).toBe(
+      200 * MIB,
+    );
   });
 
   test("a container whose path is the host's", () => {
     const root = machine({ "proc/self/cgroup": "0::/docker/abc\n", ...group("", String(256 * MIB), 6) });
-    expect(availableMemory(root).bytes).toBe(250 * MIB);
+    expect(availableMemory(undefined, root).bytes).toBe(250 * MIB);
   });
 
   test("version 1, also one without a limit", () => {
@@ -60,12 +62,22 @@ describe("available memory", () => {
         "sys/fs/cgroup/memory/x/memory.usage_in_bytes": String(100 * MIB),
         "sys/fs/cgroup/memory/x/memory.stat": `cache 1\ntotal_inactive_file ${30 * MIB}\ntotal_active_file ${5 * MIB}\n`,
       });
-    expect(availableMemory(v1(String(400 * MIB))).bytes).toBe(335 * MIB);
-    expect(availableMemory(v1("9223372036854771712")).bytes).toBe(1000 * MIB);
+    expect(availableMemory(undefined, v1(String(400 * MIB))).bytes).toBe(335 * MIB);
+    expect(availableMemory(undefined, v1("9223372036854771712")).bytes).toBe(1000 * MIB);
   });
 
   test("a machine that does not say", () => {
-    expect(availableMemory(work.path("nothing")).bytes).toBe(Number.POSITIVE_INFINITY);
+    expect(availableMemory(undefined, work.path("nothing")).bytes).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test("the user's limit, less what the process holds, where it is the least", () => {
+    const root = machine({});
+    const held = process.memoryUsage.rss();
+    const { bytes, of } = availableMemory(held + 100 * MIB, root);
+    expect(of).toBe("within --memory_limit");
+    expect(Math.abs(bytes - 100 * MIB)).toBeLessThan(50 * MIB);
+    expect(availableMemory(held + 2000 * MIB, root)).toEqual({ bytes: 1000 * MIB, of: "in this machine" });
+    expect(availableMemory(1, root).bytes).toBe(0);
   });
 
   test("this machine", () => {
@@ -80,12 +92,15 @@ describe("what would fit", () => {
     accumulation: 2,
     sequence: 512,
     rank: 16,
+    checkpointing: false,
   };
   /** A made-up need, in the settings' units. */
-  const need = (s: Settings) => (s.precision === "fp32" ? 4 : 2) * (s.batchSize * s.sequence + 64 * s.rank);
+  const need = (s: Settings) =>
+    (s.precision === "fp32" ? 4 : 2) * (s.batchSize * s.sequence * (s.checkpointing ? 0.5 : 1) + 64 * s.rank);
 
   test("each way in which one setting is enough, and no further than it must", () => {
     expect(proposals(settings, false, (s) => need(s) <= 12_500)).toEqual([
+      "--gradient_checkpointing",
       "--per_device_train_batch_size 4 --gradient_accumulation_steps 4",
       "--max_seq_length 256",
       "--precision bf16",
@@ -100,7 +115,7 @@ describe("what would fit", () => {
 
   test("several settings together, where none is enough alone", () => {
     expect(proposals({ ...settings, rank: 1 }, false, (s) => need(s) <= 400)).toEqual([
-      "--precision bf16 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_seq_length 128",
+      "--precision bf16 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_seq_length 256 --gradient_checkpointing",
     ]);
   });
 

@@ -13,17 +13,18 @@ export async function run(o: InspectOptions): Promise<void> {
   const model = openModel(o.base_model);
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
-  const { memory } = new Planner(model, spec, threadCount(o.threads)).plan({
+  const { memory } = new Planner(model, spec, threadCount(o.threads), o.base_model).plan({
     precision,
     batchSize: o.per_device_train_batch_size,
     accumulation: 1,
     sequence: o.max_seq_length,
     rank: spec.rank,
+    checkpointing: o.gradient_checkpointing,
   });
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);
   const targets = candidateTargets(model);
-  const available = availableMemory();
+  const available = availableMemory(o.memory_limit);
   const { isa } = cpuInfo();
   if (o.json) {
     const { config } = model;

@@ -24,7 +24,7 @@ function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, eng
   log.info(`precision ${engine.precision}${why}; ${engine.threads} threads`);
   log.print(trainableLine(parameterCounts(model, adapter)));
   log.print(memoryTable(memory));
-  const warning = mappedWarning(memory, availableMemory());
+  const warning = mappedWarning(memory, availableMemory(o.memory_limit));
   if (warning) log.warn(warning);
   if (o.max_seq_length > model.config.maxPositions) {
     log.warn(
@@ -77,10 +77,10 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
   const model = openModel(o.base_model);
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threadCount(o.threads));
+  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model);
   const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
   const plan = planner.plan(settings);
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null);
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, availableMemory(o.memory_limit));
   if (!o.dry_run) checkMemory();
 
   const progress = await Progress.open(showsBar());

@@ -77,6 +77,8 @@ export const inspectCommand = command({
     target_modules: rows.target_modules,
     max_seq_length: rows.max_seq_length,
     per_device_train_batch_size: rows.per_device_train_batch_size,
+    gradient_checkpointing: rows.gradient_checkpointing,
+    memory_limit: rows.memory_limit,
     json,
     ...run,
   },

@@ -74,6 +74,21 @@ export function textOrBare(bare: string, expects: string, group: string, help: s
   return { ...row, bare, schema: z.preprocess(meaning, row.schema) as z.ZodType<string | undefined> };
 }
 
+const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i;
+
+/** A number of bytes, also as a text with a unit: 6GB is 6 * 10^9, 6GiB (or 6G) is 6 * 2^30. */
+export function size(group: string, help: string): Built<number> {
+  const schema = z.union([z.number(), z.string()]).transform((value, context) => {
+    const [, digits, unit = "", binary] = SIZE.exec(String(value).trim()) ?? [];
+    const isDecimal = binary === "" && /b$/i.test(String(value));
+    const bytes = Math.floor(Number(digits) * (isDecimal ? 1000 : 1024) ** " kmgt".indexOf(unit.toLowerCase() || " "));
+    if (digits !== undefined && bytes > 0) return bytes;
+    context.addIssue({ code: "custom" });
+    return z.NEVER;
+  });
+  return built(schema as unknown as z.ZodType<number>, "text", "a size such as 6GB or 512MiB", { group, help });
+}
+
 export interface Range {
   min?: number;
   max?: number;

@@ -1,5 +1,5 @@
 // The one table of options. Every command takes its options from here (see commands.ts).
-import { choice, flag, integer, number, text, textOrBare, texts } from "./row.js";
+import { choice, flag, integer, number, size, text, textOrBare, texts } from "./row.js";
 
 const MODEL = "Model";
 const LORA = "LoRA";
@@ -85,6 +85,10 @@ export const rows = {
   warmup_steps: integer({ min: 0 }, TRAINING, "number of those steps, instead of warmup_ratio").optional(),
   weight_decay: number({ min: 0 }, TRAINING, "decoupled weight decay of AdamW").or(0),
   max_grad_norm: number({ min: 0 }, TRAINING, "clip the gradient to this norm; 0 does not clip").or(1),
+  gradient_checkpointing: flag(
+    TRAINING,
+    "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits",
+  ).or(false),
   seed: integer({ min: 0, max: LARGEST_SEED }, TRAINING, "of adapters, dropout, order, split and samples").or(42),
 
   output_dir: text("a folder", OUTPUT, "folder for the adapter, checkpoints, metrics.jsonl and train.log").or(
@@ -129,6 +133,7 @@ export const rows = {
   early_stopping_threshold: number({ min: 0 }, OUTPUT, "a smaller improvement is none").or(0),
   merge: flag(OUTPUT, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
 
+  memory_limit: size(RUN, "refuse what the plan says needs more; default what is free").optional(),
   threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),
   config: text("a YAML file", RUN, "file with options, in the names of this list; flags override it").optional(),
   dry_run: flag(RUN, "print the plan and stop").or(false),

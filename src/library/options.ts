@@ -46,7 +46,7 @@ async function* textsOf(texts: Texts, name: string): AsyncGenerator<string> {
   let row = 0;
   for await (const item of texts) {
     row++;
-    const text: unknown = typeof item === "string" ? item : item?.text;
+    const text: unknown = typeof item === "object" && item !== null ? item.text : item;
     if (typeof text !== "string") {
       throw new LowrankError(
         "E_DATA_ROW",

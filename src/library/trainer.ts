@@ -1,6 +1,7 @@
 import { copyTokenizerFiles, removeLater, writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../engine.js";
 import { LowrankError } from "../errors.js";
+import { availableMemory } from "../setup/available-memory.js";
 import { initialAdapter } from "../setup/inputs.js";
 import { OutputLock } from "../setup/lock.js";
 import type { RunOptions } from "../setup/options.js";
@@ -66,10 +67,10 @@ export class Trainer {
       checkOutput(output, options.overwrite_output_dir || inPlace, inputs);
     }
     const adapter = initialAdapter(options, checked.given, model.source);
-    const planner = new Planner(model.source, adapter.spec, model.threads);
+    const planner = new Planner(model.source, adapter.spec, model.threads, null);
     const settings = memorySettings(options, model.precision, adapter);
     const plan = planner.plan(settings);
-    planner.check(plan, settings, adapter.tensors !== null);
+    planner.check(plan, settings, adapter.tensors !== null, availableMemory(options.memory_limit));
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
     const from = { ...options, train_file: checked.train, validation_file: checked.validation };

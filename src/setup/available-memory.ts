@@ -73,9 +73,16 @@ function inGroups(root: string): number | undefined {
 /**
  * Memory that this process can still take: what the machine has, or what its control group allows where that is less.
  * Page cache counts as available, for it is given back; that includes the pages of a mapped base model.
+ * @param limit of the user, which counts where it is less
  * @param root where /proc and /sys are, for tests
  */
-export function availableMemory(root = "/"): AvailableMemory {
+export function availableMemory(limit?: number, root = "/"): AvailableMemory {
+  const found = systemMemory(root);
+  const left = limit === undefined ? Number.POSITIVE_INFINITY : Math.max(0, limit - process.memoryUsage.rss());
+  return left < found.bytes ? { bytes: left, of: "within --memory_limit" } : found;
+}
+
+function systemMemory(root: string): AvailableMemory {
   const machine = field(read(join(root, "proc/meminfo")) ?? "", "MemAvailable") * 1024;
   const group = inGroups(root);
   if (group !== undefined && (machine === 0 || group < machine)) {

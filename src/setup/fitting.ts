@@ -7,6 +7,8 @@ export interface Settings {
   accumulation: number;
   sequence: number;
   rank: number;
+  /** Gradient checkpointing of every block. */
+  checkpointing: boolean;
 }
 
 type Change = Partial<Settings>;
@@ -31,12 +33,13 @@ const FLAGS: Record<keyof Settings, string> = {
   accumulation: "gradient_accumulation_steps",
   sequence: "max_seq_length",
   rank: "lora_r",
+  checkpointing: "gradient_checkpointing",
 };
 
 function asFlags(settings: Settings, change: Change): string {
   return (Object.keys(FLAGS) as (keyof Settings)[])
     .filter((key) => change[key] !== undefined && change[key] !== settings[key])
-    .map((key) => `--${FLAGS[key]} ${change[key]}`)
+    .map((key) => (change[key] === true ? `--${FLAGS[key]}` : `--${FLAGS[key]} ${change[key]}`))
     .join(" ");
 }
 
@@ -50,11 +53,12 @@ export function proposals(settings: Settings, fixedRank: boolean, fits: (changed
   const lengths = halves(sequence, SHORTEST_SEQUENCE).map((n): Change => ({ sequence: n }));
   const formats: Change[] = settings.precision === "fp32" ? [{ precision: "bf16" }] : [];
   const ranks = fixedRank ? [] : halves(rank, 1).map((n): Change => ({ rank: n }));
+  const again: Change[] = settings.checkpointing ? [] : [{ checkpointing: true }];
   const first = (list: Change[]) => list.find((change) => fits({ ...settings, ...change }));
-  const singles = [batches, lengths, formats, ranks].flatMap((list) => first(list) ?? []);
+  const singles = [again, batches, lengths, formats, ranks].flatMap((list) => first(list) ?? []);
   if (singles.length > 0) return singles.map((change) => asFlags(settings, change));
 
-  const small: Change = { ...formats[0], ...batches.at(-1) };
+  const small: Change = { ...again[0], ...formats[0], ...batches.at(-1) };
   const both = [{}, ...ranks].flatMap((r) => [{}, ...lengths].map((length): Change => ({ ...small, ...r, ...length })));
   const together = first(both);
   return together ? [asFlags(settings, together)] : [];

@@ -1,3 +1,5 @@
+import { statSync } from "node:fs";
+import { join } from "node:path";
 import {
   type AdapterSpec,
   type EngineOptions,
@@ -19,6 +21,24 @@ import { bytes, count, table } from "./text.js";
  */
 const MAPPED = "weights (mapped)";
 
+/** What the process holds already: it is no longer free, and needs not be. */
+const PROCESS = "process so far";
+
+/**
+ * What the program comes to hold besides: compiled code, the JavaScript heap, the mapped texts' resident part. Measured over
+ * the table of docs/memory.md.
+ */
+const GROWTH_BYTES = 50 * 2 ** 20;
+
+/** What a tokenizer takes, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
+const TOKENIZER_SIZES = 24;
+
+/**
+ * Copies of the adapter that saving makes: of adapter and both moments, out of the engine and as bytes of a file; the
+ * engine's own are items of their own. Measured over the same table.
+ */
+const SAVING_COPIES = 6;
+
 export interface Plan {
   adapter: AdapterSpec;
   engine: EngineOptions;
@@ -29,15 +49,21 @@ export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
   readonly #threads: number;
+  readonly #tokenizerBytes: number;
+  readonly #processBytes = process.memoryUsage.rss();
 
-  /** @param adapter whose rank the settings decide */
-  constructor(model: ModelSource, adapter: AdapterSpec, threads: number) {
+  /**
+   * @param adapter whose rank the settings decide
+   * @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been
+   */
+  constructor(model: ModelSource, adapter: AdapterSpec, threads: number, tokenizer: string | null) {
+    this.#tokenizerBytes = tokenizer === null ? 0 : TOKENIZER_SIZES * sizeOf(tokenizer);
     this.#model = model;
     this.#adapter = adapter;
     this.#threads = threads;
   }
 
-  plan({ precision, batchSize, sequence, rank }: Settings): Plan {
+  plan({ precision, batchSize, sequence, rank, checkpointing }: Settings): Plan {
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
     const engine: EngineOptions = {
@@ -46,9 +72,19 @@ export class Planner {
       maxTokens: batchSize * sequence,
       maxSequence: Math.max(sequence, sample),
       training: true,
+      checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,
     };
     const adapter = { ...this.#adapter, rank };
-    return { adapter, engine, memory: planMemory(this.#model, adapter, engine) };
+    const { items } = planMemory(this.#model, adapter, engine);
+    const saving = SAVING_COPIES * (items.find(({ name }) => name === "adapters")?.bytes ?? 0);
+    const all = [
+      ...items,
+      { name: "saving", bytes: saving },
+      { name: "tokenizer", bytes: this.#tokenizerBytes },
+      { name: "program", bytes: GROWTH_BYTES },
+      { name: PROCESS, bytes: this.#processBytes },
+    ];
+    return { adapter, engine, memory: { items: all, totalBytes: all.reduce((sum, item) => sum + item.bytes, 0) } };
   }
 
   /**
@@ -70,13 +106,20 @@ export class Planner {
   }
 }
 
+/** Of a tokenizer's file; what is wrong with it is told when it is opened. */
+function sizeOf(path: string): number {
+  const size = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? size(join(path, "tokenizer.json")) : size(path);
+}
+
 function unmapped({ items }: MemoryPlan): number {
-  return items.reduce((sum, { name, bytes }) => sum + (name === MAPPED ? 0 : bytes), 0);
+  return items.reduce((sum, { name, bytes }) => sum + (name === MAPPED || name === PROCESS ? 0 : bytes), 0);
 }
 
 /** A warning where the weights do not fit into memory beside the rest of the plan. */
-export function mappedWarning({ totalBytes }: MemoryPlan, available = availableMemory()): string | undefined {
-  if (totalBytes <= available.bytes) return undefined;
+export function mappedWarning(memory: MemoryPlan, available = availableMemory()): string | undefined {
+  const mapped = memory.items.find(({ name }) => name === MAPPED)?.bytes ?? 0;
+  if (unmapped(memory) + mapped <= available.bytes) return undefined;
   return `The weights do not fit into memory beside the rest (${bytes(available.bytes)} are free ${available.of}): every step will read them from disk.`;
 }
 

@@ -13,7 +13,8 @@ export function bytes(n: number): string {
     value /= 1024;
     unit++;
   }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+  // A tenth of a GiB is too much to leave out.
+  return `${unit === 0 ? value : value.toFixed(unit < 3 ? 1 : 2)} ${UNITS[unit]}`;
 }
 
 /** Lines of two columns, the second one right-aligned. */

@@ -49,6 +49,7 @@ export function memorySettings(o: RunOptions, precision: Precision, adapter: Ini
     accumulation: o.gradient_accumulation_steps,
     sequence: o.max_seq_length,
     rank: adapter.spec.rank,
+    checkpointing: o.gradient_checkpointing,
   };
 }
 
