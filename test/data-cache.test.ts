@@ -137,6 +137,26 @@ describe("when it is used again", () => {
     expect(new Set(hashes).size).toBe(1);
   });
 
+  test("Parquet and Arrow files of the same rows, too", async () => {
+    const [cache, from] = [folder(), folder()];
+    const goldens = new URL("goldens-data/", import.meta.url).pathname;
+    const rows: { text: string }[] = JSON.parse(readFileSync(`${goldens}texts.json`, "utf8"));
+    const lines = writeIn(from, "a.jsonl", jsonLines(rows.map(({ text }) => text)));
+    const kinds = [
+      "none.parquet",
+      "snappy.parquet",
+      "zstd.parquet",
+      "file.arrow",
+      "stream.arrows",
+      "lz4.ipc",
+      "pandas.feather",
+    ];
+    for (const file of [lines, ...kinds.map((name) => goldens + name)]) {
+      await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 20 });
+    }
+    expect(listCache(cache)).toHaveLength(1);
+  });
+
   test("how texts are split over files and blocks makes no difference, their bounds do", async () => {
     const cache = folder();
     const hash = async (texts: string[]) =>

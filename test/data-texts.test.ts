@@ -144,7 +144,7 @@ describe("errors", () => {
     ["a.jsonl", latin1('{"text":"a"}\n{"text":"caf\xe9"}'), "E_UTF8", /a\.jsonl, line 2: not valid UTF-8/],
     ["a.csv", latin1("text\na\nb\ncaf\xe9\n"), "E_UTF8", /a\.csv, line 4: not valid UTF-8/],
     ["a.txt", latin1("caf\xe9"), "E_UTF8", /a\.txt, line 1: not valid UTF-8/],
-    ["a.json", latin1('[{"text":"caf\xe9"}]'), "E_UTF8", /a\.json is not valid UTF-8/],
+    ["a.json", latin1('[{"text":"caf\xe9"}]'), "E_UTF8", /a\.json, row 1: not valid UTF-8/],
     [
       "a.pdf",
       "%PDF",

@@ -44,10 +44,19 @@ export class TextRows {
   }
 }
 
+/** JSON's escapes can write what no text in UTF-8 can hold. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 function textOf({ columns, at }: Row, column: string, file: string, unit: string): string {
   const text = Object.hasOwn(columns, column) ? columns[column] : undefined;
-  if (typeof text === "string") return text;
   const place = `${file}, ${unit} ${at}`;
+  if (typeof text === "string") {
+    const half = LONE_SURROGATE.exec(text);
+    if (half === null) return text;
+    const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;
+    const message = `${place}: column "${column}" holds ${found}. Repair the text or leave the row out.`;
+    throw new LowrankError("E_DATA_ROW", message, file);
+  }
   if (text !== undefined) {
     throw new LowrankError("E_DATA_ROW", `${place}: column "${column}" is ${kindOf(text)}, expected a text.`, file);
   }

@@ -1,6 +1,6 @@
 export { readError, readText, writeError } from "../system-errors.js";
 export { findWeightFiles, modelDtype, openModel, type WeightFiles, weightDtype } from "./folder.js";
-export { isObject, jsonProblem, kindOf, parseJson, readJsonObject } from "./json.js";
+export { isObject, jsonProblem, kindOf, parseJson, placeIn, readJsonObject } from "./json.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";

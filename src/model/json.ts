@@ -9,9 +9,14 @@ export function jsonProblem(error: unknown, text: string): { line: number; colum
   const token = /^Unexpected token '.{1,2}'/su.exec(message);
   const found = position ? Number(position[1]) : token ? unexpectedTokenAt(text) : text.length;
   const at = Math.min(found, text.trimEnd().length);
-  const line = text.slice(0, at).split("\n").length;
   const reason = token?.[0] ?? message.replace(/ (in JSON )?at position .*$/s, "");
-  return { line, column: at - text.lastIndexOf("\n", at - 1), reason };
+  return { ...placeIn(text, at), reason };
+}
+
+/** 1-based line and column of a text's character. */
+export function placeIn(text: string, at: number): { line: number; column: number } {
+  const lines = text.slice(0, at).split("\n");
+  return { line: lines.length, column: lines.at(-1)!.length + 1 };
 }
 
 /**

@@ -1,9 +1,10 @@
 // JSON Lines, and one JSON array of objects.
 import { LowrankError } from "../../errors.js";
-import { isObject, jsonProblem, kindOf, parseJson } from "../../model/index.js";
+import { isObject, jsonProblem, kindOf } from "../../model/index.js";
 import type { Format, Row } from "./format.js";
+import { readElements } from "./json-elements.js";
 import { readLines } from "./lines.js";
-import { readAll, readStart } from "./source.js";
+import { readStart } from "./source.js";
 
 /** An object of the file. `at` names its place in an error. */
 function asColumns(value: unknown, file: string, at: string): Record<string, unknown> {
@@ -50,8 +51,10 @@ export const jsonArray: Format = {
   gzip: true,
   unit: "row",
   async *read(file) {
-    const values = parseJson(await readAll(file), file) as unknown[];
-    yield values.map((value, i) => ({ columns: asColumns(value, file, `row ${i + 1}`), at: i + 1 }));
+    let at = 0;
+    for await (const values of readElements(file)) {
+      yield values.map((value) => ({ columns: asColumns(value, file, `row ${++at}`), at }));
+    }
   },
 };
 

@@ -1,5 +1,4 @@
 // The bytes of a text format's file, through gunzip where its name ends in .gz.
-import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
@@ -53,20 +52,4 @@ export async function* readChunks(file: string): AsyncGenerator<Buffer, void, un
 export async function readStart(file: string): Promise<Buffer> {
   for await (const chunk of readChunks(file)) return chunk;
   return Buffer.alloc(0);
-}
-
-/** All of a UTF-8 file without its byte order mark. @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_UTF8 */
-export async function readAll(file: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of readChunks(file)) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
-  if (!isUtf8(bytes)) throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file);
-  let text: string;
-  try {
-    text = bytes.toString("utf8");
-  } catch (error) {
-    // Longer than the longest string.
-    throw readError(error, file, "Data file");
-  }
-  return text.startsWith("\uFEFF") ? text.slice(1) : text;
 }

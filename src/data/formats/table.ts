@@ -3,13 +3,15 @@ import { statSync } from "node:fs";
 import { extname } from "node:path";
 import { LowrankError } from "../../errors.js";
 import { readError } from "../../system-errors.js";
+import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
 import type { Format } from "./format.js";
 import { jsonArray, jsonLines, looksLikeJsonLines } from "./json.js";
+import { parquet } from "./parquet.js";
 import { plain } from "./plain.js";
 import { isGzip } from "./source.js";
 
-const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain];
+const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain, parquet, arrow];
 
 /** ".jsonl" of train.jsonl, ".jsonl.gz" of train.jsonl.gz; lower case. */
 function extensionOf(file: string): string {

@@ -1,0 +1,45 @@
+// What the binary formats share: one column of texts, read from ranges of the file.
+import { isUtf8 } from "node:buffer";
+import { LowrankError } from "../../errors.js";
+import { damageError } from "./damage.js";
+import type { Format, Row } from "./format.js";
+import { RandomAccess } from "./random-access.js";
+
+export type Texts = (string | null)[];
+
+/** A text of UTF-8 bytes. @throws LowrankError E_UTF8 */
+export type Decode = (bytes: Uint8Array) => string;
+
+const MOST_ROWS_AT_A_TIME = 1024;
+
+/**
+ * @param kind what the files are called in an error: "Parquet"
+ * @param read the texts of a column, some rows at a time; throws Damage where the bytes are broken
+ */
+export function columnar(
+  kind: string,
+  extensions: string[],
+  read: (source: RandomAccess, column: string, decode: Decode) => AsyncIterable<Texts>,
+): Format {
+  async function* rows(file: string, column: string): AsyncGenerator<Row[]> {
+    const source = await RandomAccess.open(file);
+    let at = 0;
+    const decode = (bytes: Uint8Array) => {
+      if (isUtf8(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+      const message = `${file}: a text of column "${column}" after row ${at} is not valid UTF-8. Write it again.`;
+      throw new LowrankError("E_UTF8", message, file);
+    };
+    try {
+      for await (const texts of read(source, column, decode)) {
+        for (let i = 0; i < texts.length; i += MOST_ROWS_AT_A_TIME) {
+          yield texts.slice(i, i + MOST_ROWS_AT_A_TIME).map((one) => ({ columns: { [column]: one }, at: ++at }));
+        }
+      }
+    } catch (error) {
+      throw damageError(error, file, kind);
+    } finally {
+      await source.close();
+    }
+  }
+  return { extensions, gzip: false, unit: "row", read: rows };
+}
