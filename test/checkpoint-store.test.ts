@@ -2,17 +2,15 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
-  copyTokenizerFiles,
   listCheckpoints,
   pruneCheckpoints,
   saveCheckpoint,
   trainerState,
   writeTrainerState,
 } from "../src/checkpoint/index.js";
-import { Tokenizer } from "../src/data/index.js";
 import { LowrankError } from "../src/errors.js";
 import { writeSafetensors } from "../src/model/index.js";
-import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
+import { errorOf, temporaryFolders, writeIn } from "./support/folders.js";
 
 const folder = temporaryFolders();
 const names = (path: string) => readdirSync(path).sort();
@@ -175,14 +173,4 @@ test("trainer_state.json has the Trainer's keys, sorted", async () => {
     best: null,
   });
   expect(none).toMatchObject({ best_global_step: null, best_metric: null, best_model_checkpoint: null });
-});
-
-test("the tokenizer's files are copied", async () => {
-  const path = join(folder(), "adapter");
-  const tokenizer = await Tokenizer.open(tinyBase);
-  await copyTokenizerFiles(tokenizer, path);
-  expect(names(path)).toEqual(["tokenizer.json", "tokenizer_config.json"]);
-  for (const name of names(path)) {
-    expect(readFileSync(join(path, name)).equals(readFileSync(join(tinyBase, name)))).toBe(true);
-  }
 });

@@ -1,7 +1,7 @@
 // Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
-import { rename } from "node:fs/promises";
 import { join } from "node:path";
+import type { Tokenizer } from "../data/index.js";
 import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import {
@@ -13,9 +13,9 @@ import {
   weightDtype,
   writeSafetensors,
 } from "../model/index.js";
-import { readError, writeError } from "../system-errors.js";
+import { readError } from "../system-errors.js";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
-import { makeFolder, sortedJson, writeTextFile } from "./files.js";
+import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
 import { modelCard } from "./model-card.js";
 import { widen } from "./widen.js";
 
@@ -119,15 +119,24 @@ export interface AdapterToWrite {
   targets: ResolvedTargets;
   /** Folder or name of the base, as PEFT will look for it. */
   baseModel: string;
+  /** Whose files to write beside it. */
+  tokenizer?: Tokenizer;
 }
 
 /**
- * Writes an adapter that PEFT loads unchanged; the folder is made where there is none.
+ * Writes an adapter that PEFT loads unchanged; the folder is made where there is none. An adapter that stood there
+ * before stays whole until the new one is.
  * @throws LowrankError E_WRITE
  */
 export async function writeAdapter(folder: string, adapter: AdapterToWrite): Promise<void> {
-  const { tensors, spec, targets, baseModel } = adapter;
-  await makeFolder(folder);
+  await replaceFiles(folder, WEIGHTS, (temporary) => writeAdapterFiles(temporary, adapter));
+}
+
+/** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
+export async function writeAdapterFiles(
+  folder: string,
+  { tensors, spec, targets, baseModel, tokenizer }: AdapterToWrite,
+): Promise<void> {
   const entries = [...tensors].map(([name, { shape, data }]) => ({
     name: PREFIX + name,
     dtype: "F32",
@@ -135,12 +144,8 @@ export async function writeAdapter(folder: string, adapter: AdapterToWrite): Pro
     bytes: data.byteLength,
     data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   }));
-  const file = join(folder, WEIGHTS);
-  // An adapter that stood there before stays whole until the new one is.
-  await writeSafetensors(`${file}.tmp`, entries, { format: "pt" });
-  await rename(`${file}.tmp`, file).catch((error) => {
-    throw writeError(error, file);
-  });
+  await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
   await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, baseModel)));
   await writeTextFile(join(folder, "README.md"), modelCard(spec, targets.peft, baseModel));
+  if (tokenizer) await copyInto(folder, tokenizer.files);
 }

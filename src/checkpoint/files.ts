@@ -3,6 +3,9 @@ import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/p
 import { basename, dirname, join } from "node:path";
 import { writeError } from "../system-errors.js";
 
+/** Where files are written before they take their places in a folder that holds other things too. */
+const STAGED = ".adapter.tmp";
+
 /** Flushes a file, or a folder's list of names. */
 export async function flush(path: string): Promise<void> {
   await using handle = await open(path, "r");
@@ -51,6 +54,15 @@ export function hiddenName(folder: string, suffix: "tmp" | "old"): string {
   return join(dirname(folder), `.${basename(folder)}.${suffix}`);
 }
 
+/** Fills a new temporary folder and flushes all of it. */
+async function fill(temporary: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary, { recursive: true });
+  await write(temporary);
+  for (const entry of await readdir(temporary, { recursive: true })) await flush(join(temporary, entry));
+  await flush(temporary);
+}
+
 /**
  * Makes `folder` of what `write` puts into a temporary folder beside it; a folder of that name is replaced. Where
  * anything fails the temporary folder is removed and `folder` is what it was.
@@ -58,29 +70,64 @@ export function hiddenName(folder: string, suffix: "tmp" | "old"): string {
  */
 export async function writeFolder(folder: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = hiddenName(folder, "tmp");
+  const old = hiddenName(folder, "old");
+  let wasThere = false;
+  let isPlaced = false;
   try {
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
-    await write(temporary);
-    for (const entry of await readdir(temporary, { recursive: true })) await flush(join(temporary, entry));
-    await flush(temporary);
-    await moveAway(folder);
+    await fill(temporary, write);
+    wasThere = await moveAway(folder);
     await rename(temporary, folder);
+    isPlaced = true;
     await flush(dirname(folder));
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    try {
+      if (isPlaced) await rename(folder, temporary);
+      if (wasThere) await rename(old, folder);
+      await rm(temporary, { recursive: true, force: true });
+    } catch {
+      // Both folders stay under their hidden names, from which the old one is recovered.
+    }
     throw writeError(error, folder);
   }
-  await rm(hiddenName(folder, "old"), { recursive: true, force: true });
+  // What cannot be removed now is removed before the name is needed again.
+  await rm(old, { recursive: true, force: true }).catch(() => {});
 }
 
-/** Renames a folder before it is removed: at no time does it stand there incomplete. */
-async function moveAway(folder: string): Promise<void> {
+/**
+ * Puts the files that `write` makes into a folder that holds other things too. They are written whole under another name
+ * first; `last`, without which the others mean nothing, takes its place after them.
+ * @throws LowrankError E_WRITE naming file and cause
+ */
+export async function replaceFiles(
+  folder: string,
+  last: string,
+  write: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await makeFolder(folder);
+  const temporary = join(folder, STAGED);
+  try {
+    await fill(temporary, write);
+    const others = (await readdir(temporary)).filter((name) => name !== last);
+    for (const name of [...others, last]) await rename(join(temporary, name), join(folder, name));
+    await flush(folder);
+  } catch (error) {
+    throw writeError(error, join(folder, last));
+  } finally {
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+  }
+}
+
+/** Renames a folder before it is removed: at no time does it stand there incomplete. @returns whether there was one */
+async function moveAway(folder: string): Promise<boolean> {
   const old = hiddenName(folder, "old");
   await rm(old, { recursive: true, force: true });
-  await rename(folder, old).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
-  });
+  try {
+    await rename(folder, old);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return false;
+  }
 }
 
 /** Removes a folder that is complete until it is gone. @throws LowrankError E_WRITE */

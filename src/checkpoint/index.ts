@@ -1,4 +1,4 @@
-export { type AdapterToWrite, type LoadedAdapter, readAdapter, writeAdapter } from "./adapter.js";
+export { type AdapterToWrite, type LoadedAdapter, readAdapter, writeAdapter, writeAdapterFiles } from "./adapter.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
@@ -6,7 +6,6 @@ export { type RunSettings, type RunState, readRunState, writeRunState } from "./
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";
 export {
   checkpointFolder,
-  copyTokenizerFiles,
   listCheckpoints,
   pruneCheckpoints,
   recoverCheckpoints,

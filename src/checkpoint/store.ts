@@ -2,9 +2,8 @@
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Tokenizer } from "../data/index.js";
 import { writeError } from "../system-errors.js";
-import { copyInto, hiddenName, makeFolder, removeFolder, writeFolder } from "./files.js";
+import { hiddenName, removeFolder, writeFolder } from "./files.js";
 import { writeManifest } from "./manifest.js";
 
 const NAME = /^checkpoint-(\d+)$/;
@@ -91,10 +90,4 @@ export async function removeLater(outputDir: string, step: number): Promise<stri
   const later = (await listCheckpoints(outputDir)).filter((folder) => stepOf(folder) > step);
   for (const folder of later) await removeFolder(folder);
   return later;
-}
-
-/** Copies the tokenizer's files beside an adapter. @throws LowrankError E_WRITE */
-export async function copyTokenizerFiles(tokenizer: Tokenizer, folder: string): Promise<void> {
-  await makeFolder(folder);
-  await copyInto(folder, tokenizer.files);
 }

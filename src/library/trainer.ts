@@ -1,4 +1,4 @@
-import { copyTokenizerFiles, removeLater, writeAdapter } from "../checkpoint/index.js";
+import { removeLater, writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { availableMemory } from "../setup/available-memory.js";
@@ -199,8 +199,8 @@ export class Trainer {
     return this.#use("save", async () => {
       const { spec, targets } = this.#prepared.adapter;
       const tensors = await this.#engine.adapter();
-      await writeAdapter(folder, { tensors, spec, targets, baseModel: this.#model.folder });
-      await copyTokenizerFiles(this.#model.tokenizer, folder);
+      const { folder: baseModel, tokenizer } = this.#model;
+      await writeAdapter(folder, { tensors, spec, targets, baseModel, tokenizer });
     });
   }
 

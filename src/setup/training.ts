@@ -86,7 +86,7 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     o.output_dir === undefined
       ? new BestInMemory(engine, report)
       : new Saver({
-          ...{ engine, model, tokenizer, adapter, report, limit, identity },
+          ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
           folder: o.output_dir,
           metric: o.metric_for_best_model,
           resume: resumption ?? undefined,

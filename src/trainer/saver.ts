@@ -1,6 +1,6 @@
 import {
+  type AdapterToWrite,
   checkpointFolder,
-  copyTokenizerFiles,
   pruneCheckpoints,
   type RunState,
   readAdapter,
@@ -8,12 +8,14 @@ import {
   type TrainerProgress,
   trainerState,
   writeAdapter,
+  writeAdapterFiles,
   writeOptimizerState,
   writeRunState,
   writeTrainerState,
 } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
 import type { AdapterSpec, Engine, ModelSource } from "../engine.js";
+import { LowrankError } from "../errors.js";
 import type { ResolvedTargets } from "../model/index.js";
 import type { Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
@@ -34,6 +36,8 @@ export interface SaverOptions {
   /** The checkpoint that the run goes on from. */
   resume?: Resumed | undefined;
   report: Reporter;
+  /** Once it is raised, the next checkpoint is the last one. */
+  signal?: AbortSignal | undefined;
 }
 
 export interface Resumed {
@@ -54,6 +58,8 @@ export class Saver implements Keeper {
   readonly #history: object[];
   #best: Best | null;
   #lastFolder: string | null;
+  /** Whether the last save did. */
+  #hasFailed = false;
 
   constructor(options: SaverOptions) {
     this.#o = options;
@@ -71,31 +77,57 @@ export class Saver implements Keeper {
     this.#history.push(metrics);
   }
 
-  /** @param evaluation of this very step, where there is one */
+  /**
+   * A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
+   * last one; training goes on. The second one in a row is an error: a run must not go far without being saved.
+   * @param evaluation of this very step, where there is one
+   * @throws LowrankError E_WRITE
+   */
   async checkpoint(
     progress: Omit<TrainerProgress, "history" | "best">,
     state: Omit<RunState, "settings" | "cpu" | "best_eval">,
     evaluation: EvalMetrics | null,
   ): Promise<void> {
     const { step } = progress;
-    const { engine, folder: output, limit, identity, report } = this.#o;
-    if (evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) {
-      this.#best = { metrics: evaluation, folder: checkpointFolder(output, step) };
-    }
-    const best = this.#best && {
-      step: this.#best.metrics.step,
-      metric: this.#best.metrics[this.#o.metric],
-      folder: this.#best.folder,
-    };
-    const folder = await saveCheckpoint(output, step, async (within) => {
-      await this.#writeAdapter(within);
-      await writeTrainerState(within, trainerState({ ...progress, history: this.#history, best }));
+    const { engine, folder: output, identity, report } = this.#o;
+    const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
+    const best = isBest ? { metrics: evaluation, folder: checkpointFolder(output, step) } : this.#best;
+    const named = best && { step: best.metrics.step, metric: best.metrics[this.#o.metric], folder: best.folder };
+    const write = async (within: string) => {
+      await writeAdapterFiles(within, await this.#adapter());
+      await writeTrainerState(within, trainerState({ ...progress, history: this.#history, best: named }));
       await writeOptimizerState(within, await engine.optimizerState());
-      await writeRunState(within, { ...state, best_eval: this.#best?.metrics ?? null, ...identity });
-    });
-    this.#lastFolder = folder;
-    const removed = await pruneCheckpoints(output, limit, best ? [best.folder] : []);
-    await report({ type: "checkpoint", step, folder, removed });
+      await writeRunState(within, { ...state, best_eval: best?.metrics ?? null, ...identity });
+    };
+    try {
+      this.#lastFolder = await saveCheckpoint(output, step, write);
+    } catch (error) {
+      await this.#goOnWithout(error, progress);
+      return;
+    }
+    this.#hasFailed = false;
+    this.#best = best;
+    await report({ type: "checkpoint", step, folder: this.#lastFolder, removed: await this.#prune() });
+  }
+
+  async #goOnWithout(error: unknown, { step, maxSteps }: Pick<TrainerProgress, "step" | "maxSteps">): Promise<void> {
+    const isAllowed = this.#lastFolder !== null && !this.#hasFailed && step < maxSteps && !this.#o.signal?.aborted;
+    if (!(error instanceof LowrankError) || error.code !== "E_WRITE" || !isAllowed) throw error;
+    this.#hasFailed = true;
+    const message = `${error.message} Training goes on without this checkpoint; the last whole one is ${this.#lastFolder}.`;
+    await this.#o.report({ type: "warning", message });
+  }
+
+  /** What cannot be removed takes up space only. @returns the folders removed */
+  async #prune(): Promise<string[]> {
+    const { folder, limit, report } = this.#o;
+    try {
+      return await pruneCheckpoints(folder, limit, this.#best ? [this.#best.folder] : []);
+    } catch (error) {
+      if (!(error instanceof LowrankError)) throw error;
+      await report({ type: "warning", message: `Old checkpoints could not be removed: ${error.message}` });
+      return [];
+    }
   }
 
   /** Puts the best checkpoint's adapter back into the engine, if it is not there now. @returns its evaluation, if any */
@@ -109,13 +141,11 @@ export class Saver implements Keeper {
   }
 
   async finish(): Promise<void> {
-    await this.#writeAdapter(this.#o.folder);
+    await writeAdapter(this.#o.folder, await this.#adapter());
   }
 
-  async #writeAdapter(folder: string): Promise<void> {
+  async #adapter(): Promise<AdapterToWrite> {
     const { engine, model, tokenizer, adapter } = this.#o;
-    const { spec, targets } = adapter;
-    await writeAdapter(folder, { tensors: await engine.adapter(), spec, targets, baseModel: model.folder });
-    await copyTokenizerFiles(tokenizer, folder);
+    return { ...adapter, tensors: await engine.adapter(), baseModel: model.folder, tokenizer };
   }
 }
