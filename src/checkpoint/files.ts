@@ -43,7 +43,11 @@ export async function copyInto(folder: string, files: string[]): Promise<void> {
 /** @throws LowrankError E_WRITE */
 export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+      // Node says so of causes that it does not know; the plain call names them.
+      if (error.code !== "ENOENT") throw error;
+      return mkdir(folder);
+    });
   } catch (error) {
     throw writeError(error, folder);
   }
@@ -57,7 +61,7 @@ export function hiddenName(folder: string, suffix: "tmp" | "old"): string {
 /** Fills a new temporary folder and flushes all of it. */
 async function fill(temporary: string, write: (temporary: string) => Promise<void>): Promise<void> {
   await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary, { recursive: true });
+  await makeFolder(temporary);
   await write(temporary);
   for (const entry of await readdir(temporary, { recursive: true })) await flush(join(temporary, entry));
   await flush(temporary);

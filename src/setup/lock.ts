@@ -52,6 +52,23 @@ function read(file: string): string | null {
   }
 }
 
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    // Node says so of causes that it does not know; the plain call names them.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    mkdirSync(folder);
+  }
+}
+
+/** What stays does no harm: a lock is taken over once its process is gone. */
+function tryRemove(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {}
+}
+
 /** The right to write into an output folder, of one run at a time. That of a process that is no more is taken over. */
 export class OutputLock {
   readonly #folder: string;
@@ -78,7 +95,7 @@ export class OutputLock {
     // Made whole under another name: nobody ever reads half a lock.
     const own = `${this.#file}.${pid}`;
     try {
-      mkdirSync(this.#folder, { recursive: true });
+      makeFolder(this.#folder);
       writeFileSync(own, mine);
       for (let attempt = 0; this.#mine === null; attempt++) {
         try {
@@ -92,12 +109,12 @@ export class OutputLock {
     } catch (error) {
       throw writeError(error, this.#file);
     } finally {
-      rmSync(own, { force: true });
+      tryRemove(own);
     }
   }
 
   release(): void {
-    if (this.#mine !== null && read(this.#file) === this.#mine) rmSync(this.#file, { force: true });
+    if (this.#mine !== null && read(this.#file) === this.#mine) tryRemove(this.#file);
     this.#mine = null;
   }
 
