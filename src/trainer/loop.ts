@@ -199,7 +199,8 @@ class Loop {
   async #evaluateAndSave(at: Step): Promise<void> {
     let evaluation: EvalMetrics | null = null;
     if (!this.#aborted() && this.#evaluates(at.step)) evaluation = await this.#evaluate(at);
-    if (this.#saves(at.step) || this.#aborted()) await this.#save(at, evaluation);
+    const endsEarly = this.#isOver() && this.#run.saving.strategy !== "no";
+    if (this.#saves(at.step) || this.#aborted() || endsEarly) await this.#save(at, evaluation);
   }
 
   #saves(step: number): boolean {
