@@ -16,8 +16,8 @@ const { values } = parseArgs({
   options: { model: { type: "string", multiple: true, default: [] }, write: { type: "boolean", default: false } },
 });
 
-/** Options of each case: sequence, batch, rank, precision, and others. */
-const CASES = [
+/** Training cases: sequence, batch, rank, precision, and other options. */
+const TRAINING = [
   [256, 4, 8, "bf16"],
   [512, 4, 16, "bf16"],
   [512, 4, 16, "bf16", "--gradient_checkpointing"],
@@ -29,67 +29,99 @@ const CASES = [
   [256, 2, 128, "fp32"],
 ];
 
+/** Cases without training, on the adapter that the last training case left: sequence, batch, precision. */
+const EVALUATION = [
+  [512, 8, "bf16"],
+  [512, 8, "fp32"],
+  [2048, 1, "fp32"],
+];
+/** Precision. */
+const GENERATION = ["bf16", "fp32"];
+
 const work = mkdtempSync(join(tmpdir(), "lowrank-bench-memory-"));
 const words = readFileSync(here("../examples/data/train.jsonl"), "utf8")
   .split("\n")
   .filter(Boolean)
   .map((line) => JSON.parse(line).text)
   .join(" ");
-// Texts that fill every sequence.
-const texts = Array.from({ length: 32 }, (_, i) => JSON.stringify({ text: words.slice(i * 500, i * 500 + 24_000) }));
+// Texts that fill every sequence; so few that no threads are started to tokenise them.
+const texts = Array.from({ length: 20 }, (_, i) => JSON.stringify({ text: words.slice(i * 500, i * 500 + 24_000) }));
 writeFileSync(join(work, "texts.jsonl"), texts.join("\n"));
 writeFileSync(join(work, "held.jsonl"), texts.slice(0, 2).join("\n"));
 
-/** Runs a case; the plan's total and the peak, in MiB, and the activations that were planned. */
-function measure(model, [sequence, batch, rank, precision, ...more]) {
-  const output = join(work, "run");
-  for (const name of ["run", "cache"]) rmSync(join(work, name), { recursive: true, force: true });
-  const args = [
-    "--base_model",
-    model,
-    "--train_file",
-    join(work, "texts.jsonl"),
-    "--validation_file",
-    join(work, "held.jsonl"),
-  ];
-  const sizes = [
-    "--max_seq_length",
-    sequence,
-    "--per_device_train_batch_size",
-    batch,
-    "--lora_r",
-    rank,
-    "--precision",
-    precision,
-  ];
-  const rest = ["--max_steps", 2, "--no-merge", "--cache_dir", join(work, "cache"), "--output_dir", output, ...more];
-  const command = [here("bench/peak.mjs"), "train", ...args, ...sizes, ...rest].map(String);
-  const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: "utf8" });
+/** Runs a command; the plan's total and the peak, in MiB. */
+function measure(...command) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [here("bench/peak.mjs"), ...command].map(String), {
+    encoding: "utf8",
+    env: { ...process.env, LOWRANK_DEBUG: "1" },
+  });
   if (status !== 0) throw new Error(stderr);
-  const bytes = (name) => {
-    const [, n, unit] = new RegExp(`^ *${name} +([\\d.]+) (B|KiB|MiB|GiB)$`, "m").exec(stderr + stdout);
-    return Number(n) * { B: 2 ** -20, KiB: 2 ** -10, MiB: 1, GiB: 1024 }[unit];
-  };
-  return { plan: bytes("total"), activations: bytes("activations"), peak: Number(/peak (\d+)/.exec(stdout)[1]) / 1024 };
+  const [, n, unit] = /^ *total +([\d.]+) (B|KiB|MiB|GiB)$/m.exec(stderr + stdout);
+  const plan = Number(n) * { B: 2 ** -20, KiB: 2 ** -10, MiB: 1, GiB: 1024 }[unit];
+  return { plan, peak: Number(/peak (\d+)/.exec(stdout)[1]) / 1024 };
 }
+
+const flags = (options) => Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+const at = (name) => join(work, name);
+const removeAll = (...names) => {
+  for (const name of names) rmSync(at(name), { recursive: true, force: true });
+};
+
+function train(model, [sequence, batch, rank, precision, ...more]) {
+  removeAll("run", "cache");
+  const files = { train_file: at("texts.jsonl"), validation_file: at("held.jsonl"), output_dir: at("run") };
+  const sizes = { max_seq_length: sequence, per_device_train_batch_size: batch, lora_r: rank, precision, max_steps: 2 };
+  return measure(
+    "train",
+    ...flags({ base_model: model, ...files, ...sizes, cache_dir: at("cache") }),
+    "--no-merge",
+    ...more,
+  );
+}
+
+function evaluate(model, [sequence, batch, precision]) {
+  removeAll("cache");
+  const files = { adapter: at("run"), validation_file: at("texts.jsonl"), cache_dir: at("cache") };
+  const sizes = { max_seq_length: sequence, per_device_eval_batch_size: batch, precision };
+  return measure("eval", ...flags({ base_model: model, ...files, ...sizes }));
+}
+
+function generate(model, precision) {
+  const options = { adapter: at("run"), prompt: words.slice(0, 400), max_new_tokens: 100, precision };
+  return measure("generate", ...flags({ base_model: model, ...options }));
+}
+
+/** Every case as its columns of the table and what measures it. */
+const cases = [
+  ...TRAINING.map((options) => {
+    const [sequence, batch, rank, precision, ...more] = options;
+    const columns = ["train", `${sequence} x ${batch}`, rank, precision, more.join(" ").replaceAll("--", "")];
+    return { columns, run: (model) => train(model, options) };
+  }),
+  ...EVALUATION.map((options) => {
+    const [sequence, batch, precision] = options;
+    return { columns: ["eval", `${sequence} x ${batch}`, "", precision, ""], run: (model) => evaluate(model, options) };
+  }),
+  ...GENERATION.map((precision) => {
+    return { columns: ["generate", "", "", precision, ""], run: (model) => generate(model, precision) };
+  }),
+];
 
 const models = values.model.length > 0 ? values.model : [here("../examples/tiny-base")];
 const lines = [
-  "| model | sequence x batch | rank | precision | | plan, MiB | peak, MiB | difference |",
-  "|---|---|---|---|---|---|---|---|",
+  "| model | command | sequence x batch | rank | precision | | plan, MiB | peak, MiB | difference |",
+  "|---|---|---|---|---|---|---|---|---|",
 ];
 let worst = 0;
 for (const model of models) {
-  for (const options of CASES) {
-    const [sequence, batch, rank, precision, ...more] = options;
-    const { plan, peak } = measure(model, options);
+  const name = model.split("/").filter(Boolean).at(-1);
+  for (const { columns, run } of cases) {
+    const { plan, peak } = run(model);
     const difference = plan / peak - 1;
     worst = Math.max(worst, Math.abs(difference));
-    const name = model.split("/").filter(Boolean).at(-1);
-    const extra = more.join(" ").replaceAll("--", "");
-    const line = `| ${name} | ${sequence} x ${batch} | ${rank} | ${precision} | ${extra} | ${plan.toFixed(0)} | ${peak.toFixed(0)} | ${(100 * difference).toFixed(1)} % |`;
-    lines.push(line);
-    console.error(line);
+    const found = [plan.toFixed(0), peak.toFixed(0), `${(100 * difference).toFixed(1)} %`];
+    lines.push(`| ${[name, ...columns, ...found].join(" | ")} |`);
+    console.error(lines.at(-1));
   }
 }
 rmSync(work, { recursive: true, force: true });

@@ -79,6 +79,8 @@ export interface EngineOptions {
   maxTokens: number;
   /** Longest sequence; for generation the most tokens held in the key/value cache. */
   maxSequence: number;
+  /** Most tokens held in the key/value cache, prompt and continuation together; 0 for no generation. Default maxSequence. */
+  cacheTokens?: number;
   /** Whether `forwardBackward` and `optimizerStep` will be called. */
   training: boolean;
   /**
@@ -195,6 +197,11 @@ export function releasePages(buffer: ArrayBuffer): void {
   callSync(() => native().releasePages(buffer));
 }
 
+/** Gives memory that was freed and kept for later, in any thread, back to the system; takes milliseconds. */
+export function trimHeaps(): void {
+  native().trimHeaps();
+}
+
 /** Architectures (`model_type`) that the native code knows. */
 export function supportedArchitectures(): string[] {
   return native().supportedArchitectures();
@@ -288,7 +295,7 @@ export class Engine {
 
   /**
    * Starts a generation: clears the key/value cache, reads the prompt and returns the first sampled token.
-   * The prompt and what follows must fit `maxSequence`.
+   * The prompt and what follows must fit `cacheTokens`.
    */
   async generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number> {
     return call(() => this.#engine.generateStart(prompt, sampling));

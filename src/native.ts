@@ -37,6 +37,7 @@ export interface NativeEngine {
 
 export interface NativeAddon {
   cpuInfo(): CpuInfo;
+  trimHeaps(): void;
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { availableMemory } from "../src/setup/available-memory.js";
+import { heldBesides, memoryLimits } from "../src/setup/available-memory.js";
 import { proposals, type Settings } from "../src/setup/fitting.js";
 import { workFolder } from "./support/tiny.js";
 
@@ -30,28 +30,44 @@ const group = (folder: string, limit: string, used: number, cache = 0) => ({
   [`sys/fs/cgroup${folder}/memory.stat`]: `anon 5\nfile 7\ninactive_file ${cache * MIB}\nactive_file 0\n`,
 });
 
-describe("available memory", () => {
-  test("the machine's, without a limit", () => {
-    expect(availableMemory(undefined, machine({}))).toEqual({ bytes: 1000 * MIB, of: "in this machine" });
+describe("limits of memory", () => {
+  const machineLimit = (mib: number) => ({ bytes: mib * MIB, of: "free in this machine", countsMapped: false });
+  const groupLimit = (mib: number, file: string) => {
+    return { bytes: mib * MIB, of: `free within the container's limit (/sys/fs/cgroup/${file})`, countsMapped: false };
+  };
+
+  test("the machine's, without others", () => {
+    expect(memoryLimits(undefined, machine({}))).toEqual([machineLimit(1000)]);
     const unlimited = machine({ "proc/self/cgroup": "0::/app\n", ...group("/app", "max", 10) });
-    expect(availableMemory(undefined, unlimited).bytes).toBe(1000 * MIB);
+    expect(memoryLimits(undefined, unlimited)).toEqual([machineLimit(1000)]);
   });
 
   test("a version 2 limit less what is used, page cache not counted as used", () => {
     const root = machine({ "proc/self/cgroup": "0::/app\n", ...group("/app", String(512 * MIB), 200, 150) });
-    expect(availableMemory(undefined, root)).toEqual({ bytes: 462 * MIB, of: "within the container's limit" });
+    expect(memoryLimits(undefined, root)).toEqual([machineLimit(1000), groupLimit(462, "app/memory.max")]);
   });
 
-  test("the tightest of the groups above", () => {
+  test("what the process holds already is its own to have", () => {
+    const root = machine({
+      "proc/self/cgroup": "0::/app\n",
+      "proc/self/status": `VmRSS:\t  90000 kB\nRssAnon:\t   ${40 * 1024} kB\nRssFile:\t  50000 kB\n`,
+      ...group("/app", String(512 * MIB), 200),
+    });
+    expect(memoryLimits(undefined, root)).toEqual([machineLimit(1040), groupLimit(352, "app/memory.max")]);
+  });
+
+  test("each group above", () => {
     const files = { ...group("/outer/inner", String(800 * MIB), 0), ...group("/outer", String(300 * MIB), 100) };
-    expect(availableMemory(undefined, machine({ "proc/self/cgroup": "0::/outer/inner\n", ...files })).bytes).toBe(
-      200 * MIB,
-    );
+    const root = machine({ "proc/self/cgroup": "0::/outer/inner\n", ...files });
+    expect(memoryLimits(undefined, root).slice(1)).toEqual([
+      groupLimit(800, "outer/inner/memory.max"),
+      groupLimit(200, "outer/memory.max"),
+    ]);
   });
 
   test("a container whose path is the host's", () => {
     const root = machine({ "proc/self/cgroup": "0::/docker/abc\n", ...group("", String(256 * MIB), 6) });
-    expect(availableMemory(undefined, root).bytes).toBe(250 * MIB);
+    expect(memoryLimits(undefined, root).slice(1)).toEqual([groupLimit(250, "memory.max")]);
   });
 
   test("version 1, also one without a limit", () => {
@@ -62,26 +78,34 @@ describe("available memory", () => {
         "sys/fs/cgroup/memory/x/memory.usage_in_bytes": String(100 * MIB),
         "sys/fs/cgroup/memory/x/memory.stat": `cache 1\ntotal_inactive_file ${30 * MIB}\ntotal_active_file ${5 * MIB}\n`,
       });
-    expect(availableMemory(undefined, v1(String(400 * MIB))).bytes).toBe(335 * MIB);
-    expect(availableMemory(undefined, v1("9223372036854771712")).bytes).toBe(1000 * MIB);
+    const [, limited] = memoryLimits(undefined, v1(String(400 * MIB)));
+    expect(limited).toEqual(groupLimit(335, "memory/x/memory.limit_in_bytes"));
+    const [, unlimited] = memoryLimits(undefined, v1("9223372036854771712"));
+    expect(unlimited!.bytes).toBeGreaterThan(2 ** 60);
+  });
+
+  test("the user's own counts everything, mapped files too", () => {
+    const own = { bytes: 77, of: "allowed by --memory_limit", countsMapped: true };
+    expect(memoryLimits(77, machine({}))).toEqual([machineLimit(1000), own]);
+  });
+
+  test("what is held besides some mapped files", () => {
+    const mapping = (rss: number, file = "") =>
+      `7f00-7f01 r--p 00000000 fe:00 12  ${file}\nSize: 9 kB\nRss: ${rss} kB\nPss: 1 kB\n`;
+    const smaps =
+      mapping(100, "/bin/node") + mapping(40) + mapping(5000, "/models/a b/model.safetensors") + mapping(7, "[heap]");
+    const root = machine({ "proc/self/smaps": smaps });
+    expect(heldBesides(new Set(["/models/a b/model.safetensors"]), root)).toBe(147 * 1024);
+    expect(heldBesides(new Set(), root)).toBe(5147 * 1024);
+    expect(heldBesides(new Set())).toBeGreaterThan(MIB);
   });
 
   test("a machine that does not say", () => {
-    expect(availableMemory(undefined, work.path("nothing")).bytes).toBe(Number.POSITIVE_INFINITY);
-  });
-
-  test("the user's limit, less what the process holds, where it is the least", () => {
-    const root = machine({});
-    const held = process.memoryUsage.rss();
-    const { bytes, of } = availableMemory(held + 100 * MIB, root);
-    expect(of).toBe("within --memory_limit");
-    expect(Math.abs(bytes - 100 * MIB)).toBeLessThan(50 * MIB);
-    expect(availableMemory(held + 2000 * MIB, root)).toEqual({ bytes: 1000 * MIB, of: "in this machine" });
-    expect(availableMemory(1, root).bytes).toBe(0);
+    expect(memoryLimits(undefined, work.path("nothing"))).toMatchObject([{ bytes: Number.POSITIVE_INFINITY }]);
   });
 
   test("this machine", () => {
-    expect(availableMemory().bytes).toBeGreaterThan(MIB);
+    for (const { bytes } of memoryLimits()) expect(bytes).toBeGreaterThan(MIB);
   });
 });
 

@@ -1,4 +1,5 @@
 // The Node-API surface: convert arguments, check the state, enqueue. No maths here.
+#include <malloc.h>
 #include <napi.h>
 
 #include <memory>
@@ -44,6 +45,14 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
     o.Set("available", strings(env, cpu_instruction_sets()));
     return o;
   });
+}
+
+// Threads that have ended, or that pass what they allocate on to others, leave heaps that are empty and still resident.
+Napi::Value trim_heaps(const Napi::CallbackInfo& info) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+  return info.Env().Undefined();
 }
 
 Napi::Value architectures(const Napi::CallbackInfo& info) { return strings(info.Env(), supported_architectures()); }
@@ -168,7 +177,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return [v](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, v); };
   }
   static Result tensors(TensorMap t) {
-    return [t = std::move(t)](Napi::Env env) { return from_tensors(env, t); };
+    // Results are copied on their way to the JavaScript thread; tensors are too large for that.
+    return [t = std::make_shared<TensorMap>(std::move(t))](Napi::Env env) { return from_tensors(env, std::move(*t)); };
   }
 
   Napi::Value open(const Napi::CallbackInfo& info) {
@@ -249,12 +259,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value optimizer_state(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
-      return [step = e.optimizer_steps(), m = unflatten(e.adapters(), e.adam_m()),
-              v = unflatten(e.adapters(), e.adam_v())](Napi::Env env) -> Napi::Value {
+      return [step = e.optimizer_steps(), m = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_m())),
+              v = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_v()))](Napi::Env env) -> Napi::Value {
         Napi::Object o = Napi::Object::New(env);
         o.Set("step", double(step));
-        o.Set("m", from_tensors(env, m));
-        o.Set("v", from_tensors(env, v));
+        o.Set("m", from_tensors(env, std::move(*m)));
+        o.Set("v", from_tensors(env, std::move(*v)));
         return o;
       };
     });
@@ -318,6 +328,7 @@ namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
+  exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
   exports.Set("listLinears", Napi::Function::New(env, list_linears));
   exports.Set("planMemory", Napi::Function::New(env, plan));

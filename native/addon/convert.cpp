@@ -144,6 +144,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.threads = integer(o, "threads");
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
+  e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);
   e.training = boolean(o, "training");
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
@@ -268,16 +269,17 @@ void flatten(const AdapterLayout& layout, const TensorMap& tensors, float* flat)
   for (const auto& [tensor, offset] : copies) std::memcpy(flat + offset, tensor->data.data(), tensor->data.size() * 4);
 }
 
-Napi::Value from_tensors(Napi::Env env, const TensorMap& tensors) {
+Napi::Value from_tensors(Napi::Env env, TensorMap&& tensors) {
   const Napi::Object map = env.Global().Get("Map").As<Napi::Function>().New({});
   const Napi::Function set = map.Get("set").As<Napi::Function>();
-  for (const auto& [name, t] : tensors) {
+  for (auto& [name, t] : tensors) {
     const Napi::HandleScope scope(env);
     Napi::Array shape = Napi::Array::New(env, 2);
     shape.Set(0u, double(t.rows));
     shape.Set(1u, double(t.cols));
     Napi::Float32Array data = Napi::Float32Array::New(env, t.data.size());
     std::memcpy(data.Data(), t.data.data(), t.data.size() * 4);
+    t.data = {};
     Napi::Object tensor = Napi::Object::New(env);
     tensor.Set("shape", shape);
     tensor.Set("data", data);

@@ -30,6 +30,6 @@ std::string to_string(const Napi::Value&, const char* what);
 TensorMap unflatten(const AdapterLayout&, const float* flat);
 void flatten(const AdapterLayout&, const TensorMap&, float* flat);  // Error E_ADAPTER: missing, unknown, wrong shape
 
-Napi::Value from_tensors(Napi::Env, const TensorMap&);  // a Map
+Napi::Value from_tensors(Napi::Env, TensorMap&&);  // a Map; what is converted is freed at once
 
 }  // namespace lowrank::addon

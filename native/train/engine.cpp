@@ -14,6 +14,9 @@ void check_options(const EngineOptions& o) {
   if (o.threads < 1 || o.max_tokens < 1 || o.max_sequence < 1) {
     throw Error("E_OPTIONS", "threads, maxTokens and maxSequence must be at least 1.");
   }
+  if (o.cache_tokens < 0 || o.cache_tokens > o.max_sequence) {
+    throw Error("E_OPTIONS", "cacheTokens must be from 0 to maxSequence.");
+  }
 }
 
 void check_adapter_spec(const AdapterSpec& s) {

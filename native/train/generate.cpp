@@ -23,9 +23,9 @@ int32_t Engine::generate_next(int32_t token) {
 }
 
 int32_t Engine::next_token(const int32_t* ids, int64_t n) {
-  if (cached_ + n > options_.max_sequence) {
+  if (cached_ + n > options_.cache_tokens) {
     throw Error("E_CONTEXT", "The text has grown to " + std::to_string(cached_ + n) + " tokens, but the engine was opened for " +
-                                 std::to_string(options_.max_sequence) + " (maxSequence).");
+                                 std::to_string(options_.cache_tokens) + " (cacheTokens, else maxSequence).");
   }
   for (int64_t i = 0; i < n; i++) {
     if (ids[i] < 0 || ids[i] >= config_.vocab) {

@@ -33,8 +33,8 @@ Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters
     adam_m = arena.reserve("optimizer", adapters.elements() * f32);
     adam_v = arena.reserve("optimizer", adapters.elements() * f32);
   }
-  cache_k = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
-  cache_v = arena.reserve("key/value cache", c.layers * o.max_sequence * kv_dim * act);
+  cache_k = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);
+  cache_v = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);
   workspace = arena.reserve("workspace", backend.workspace_bytes(op_limits(c, adapters, spec, o)));
 
   shared_layers = o.training ? std::min(o.checkpointed_blocks, c.layers) : c.layers;

@@ -17,6 +17,8 @@ constexpr int64_t kPieceTokens = 1024;
 struct EngineOptions {
   DType act = DType::f32;
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
+  // Tokens that the key/value cache holds; 0 where nothing is generated.
+  int64_t cache_tokens = 0;
   bool training = false;
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.

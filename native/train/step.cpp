@@ -132,7 +132,7 @@ void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
   // Keys and values go straight into the cache when generating.
   Mat k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), keys = k, values = v;
   if (mode == Mode::generate) {
-    const int64_t past = t.kv_offsets[1] - m, layer_offset = layer * options_.max_sequence * kv_dim * dtype_bytes(options_.act);
+    const int64_t past = t.kv_offsets[1] - m, layer_offset = layer * options_.cache_tokens * kv_dim * dtype_bytes(options_.act);
     keys = act(layout_->cache_k + layer_offset, t.kv_offsets[1], kv_dim);
     values = act(layout_->cache_v + layer_offset, t.kv_offsets[1], kv_dim);
     k = keys.slice(past, m);

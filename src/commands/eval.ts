@@ -1,8 +1,9 @@
 import { readAdapter } from "../checkpoint/index.js";
 import type { EvalOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
-import { Engine } from "../engine.js";
+import { Engine, type EngineOptions } from "../engine.js";
 import { openModel } from "../model/index.js";
+import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
@@ -16,13 +17,18 @@ export async function run(o: EvalOptions): Promise<void> {
   const progress = await Progress.open(showsBar());
   const { table } = await readTokens(o.validation_file, await openTokenizer(o), o, { show: tokenising(progress) });
   const batchSize = Math.min(o.per_device_eval_batch_size, table.length);
-  await using engine = await Engine.create(model, adapter?.spec ?? null, {
+  const spec = adapter?.spec ?? null;
+  const options: EngineOptions = {
     precision: choosePrecision(o.precision, model),
     threads: threadCount(o.threads),
     maxTokens: batchSize * o.max_seq_length,
     maxSequence: o.max_seq_length,
+    cacheTokens: 0,
     training: false,
-  });
+  };
+  const advice = "Use a smaller --per_device_eval_batch_size or --max_seq_length.";
+  planInference({ model, adapter: spec, engine: options }, { what: "Evaluating", advice });
+  await using engine = await Engine.create(model, spec, options);
   if (adapter) await engine.setAdapter(adapter.tensors);
   const dataset = new TokenDataset(table, everyExample(table));
   progress.start("evaluating", Math.ceil(table.length / batchSize));

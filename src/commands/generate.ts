@@ -1,9 +1,10 @@
 import { readAdapter } from "../checkpoint/index.js";
 import type { GenerateOptions } from "../config/index.js";
 import { readEosIds, Tokenizer } from "../data/index.js";
-import { Engine } from "../engine.js";
+import { Engine, type EngineOptions } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { openModel } from "../model/index.js";
+import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { generate } from "../trainer/index.js";
 
@@ -44,13 +45,17 @@ export async function run(o: GenerateOptions): Promise<void> {
   }
   const reader = new AbortController();
   process.stdout.once("error", () => reader.abort());
-  await using engine = await Engine.create(model, adapter?.spec ?? null, {
+  const spec = adapter?.spec ?? null;
+  const options: EngineOptions = {
     precision: choosePrecision(o.precision, model),
     threads: threadCount(o.threads),
     maxTokens: prompt.length,
     maxSequence: prompt.length + maxNewTokens,
     training: false,
-  });
+  };
+  const advice = "Use a smaller --max_new_tokens or a shorter prompt.";
+  planInference({ model, adapter: spec, engine: options }, { what: "Generating", advice });
+  await using engine = await Engine.create(model, spec, options);
   if (adapter) await engine.setAdapter(adapter.tensors);
   const pieces = generate(engine, tokenizer, prompt, {
     temperature: o.temperature,

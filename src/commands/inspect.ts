@@ -1,9 +1,10 @@
 import type { InspectOptions } from "../config/index.js";
 import { cpuInfo } from "../engine.js";
 import { candidateTargets, modelDtype, openModel } from "../model/index.js";
-import { availableMemory } from "../setup/available-memory.js";
+import { memoryLimits } from "../setup/available-memory.js";
 import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
-import { memoryTable, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { memoryTable, tightest } from "../setup/room.js";
 import { bytes, table } from "../setup/text.js";
 
 const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
@@ -13,7 +14,7 @@ export async function run(o: InspectOptions): Promise<void> {
   const model = openModel(o.base_model);
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
-  const { memory } = new Planner(model, spec, threadCount(o.threads), o.base_model).plan({
+  const { memory } = new Planner(model, spec, threadCount(o.threads), o.base_model, true).plan({
     precision,
     batchSize: o.per_device_train_batch_size,
     accumulation: 1,
@@ -24,7 +25,7 @@ export async function run(o: InspectOptions): Promise<void> {
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);
   const targets = candidateTargets(model);
-  const available = availableMemory(o.memory_limit);
+  const available = tightest(memory, memoryLimits(o.memory_limit));
   const { isa } = cpuInfo();
   if (o.json) {
     const { config } = model;
@@ -41,7 +42,7 @@ export async function run(o: InspectOptions): Promise<void> {
     ]);
   const training =
     `Training with --precision ${precision} --lora_r ${o.lora_r} --max_seq_length ${o.max_seq_length} ` +
-    `--per_device_train_batch_size ${o.per_device_train_batch_size}`;
+    `--per_device_train_batch_size ${o.per_device_train_batch_size}${o.gradient_checkpointing ? " --gradient_checkpointing" : ""}`;
   const text = [
     `Model: ${model.folder}`,
     table([...architecture, ["dtype", dtype], ["tensors", String(model.tensors.length)]]),
@@ -50,7 +51,7 @@ export async function run(o: InspectOptions): Promise<void> {
     training,
     trainableLine(counts),
     memoryTable(memory),
-    `${bytes(available.bytes)} are free ${available.of}; instruction set ${isa}`,
+    `${bytes(available.bytes)} are ${available.of}; instruction set ${isa}`,
   ];
   process.stdout.write(`${text.join("\n")}\n`);
 }

@@ -4,12 +4,13 @@ import { removeLater } from "../checkpoint/index.js";
 import type { TrainOptions } from "../config/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { modelDtype, openModel } from "../model/index.js";
-import { availableMemory } from "../setup/available-memory.js";
+import { memoryLimits } from "../setup/available-memory.js";
 import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
 import { OutputLock } from "../setup/lock.js";
 import { beginOutput, checkOutput } from "../setup/output.js";
-import { mappedWarning, memoryTable, type Plan, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { type Plan, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
 import { checkAgreement, findCheckpoint, liesIn, type Resumption } from "../setup/resume.js";
+import { mappedWarning, memoryTable } from "../setup/room.js";
 import { runSettings } from "../setup/settings.js";
 import { count } from "../setup/text.js";
 import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
@@ -24,7 +25,7 @@ function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, eng
   log.info(`precision ${engine.precision}${why}; ${engine.threads} threads`);
   log.print(trainableLine(parameterCounts(model, adapter)));
   log.print(memoryTable(memory));
-  const warning = mappedWarning(memory, availableMemory(o.memory_limit));
+  const warning = mappedWarning(memory, memoryLimits(o.memory_limit));
   if (warning) log.warn(warning);
   if (o.max_seq_length > model.config.maxPositions) {
     log.warn(
@@ -77,10 +78,10 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
   const model = openModel(o.base_model);
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model);
+  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
   const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
   const plan = planner.plan(settings);
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, availableMemory(o.memory_limit));
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
   if (!o.dry_run) checkMemory();
 
   const progress = await Progress.open(showsBar());

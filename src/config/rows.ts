@@ -133,7 +133,10 @@ export const rows = {
   early_stopping_threshold: number({ min: 0 }, OUTPUT, "a smaller improvement is none").or(0),
   merge: flag(OUTPUT, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
 
-  memory_limit: size(RUN, "refuse what the plan says needs more; default what is free").optional(),
+  memory_limit: size(
+    RUN,
+    "refuse a plan whose total, mapped weights included, is more; what is free is a limit without it, too",
+  ).optional(),
   threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),
   config: text("a YAML file", RUN, "file with options, in the names of this list; flags override it").optional(),
   dry_run: flag(RUN, "print the plan and stop").or(false),

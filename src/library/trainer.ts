@@ -1,7 +1,7 @@
 import { removeLater, writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { availableMemory } from "../setup/available-memory.js";
+import { memoryLimits } from "../setup/available-memory.js";
 import { initialAdapter } from "../setup/inputs.js";
 import { OutputLock } from "../setup/lock.js";
 import type { RunOptions } from "../setup/options.js";
@@ -70,7 +70,7 @@ export class Trainer {
     const planner = new Planner(model.source, adapter.spec, model.threads, null);
     const settings = memorySettings(options, model.precision, adapter);
     const plan = planner.plan(settings);
-    planner.check(plan, settings, adapter.tensors !== null, availableMemory(options.memory_limit));
+    planner.check(plan, settings, adapter.tensors !== null, memoryLimits(options.memory_limit));
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
     const from = { ...options, train_file: checked.train, validation_file: checked.validation };

@@ -1,10 +1,17 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-export interface AvailableMemory {
+/** One of the things that bound the memory of this process. */
+export interface MemoryLimit {
+  /** That this process may hold in all; what it holds already is part of it. */
   bytes: number;
-  /** What sets the limit. */
+  /** What says so; goes on from "3.0 GiB are". */
   of: string;
+  /**
+   * Whether pages of mapped files count. Those are page cache, which is given back to the system when something else
+   * needs it; but a limit that the user names is of all that the process shows as resident.
+   */
+  countsMapped: boolean;
 }
 
 /** Files of one control group version, in its folder. */
@@ -52,9 +59,9 @@ function inGroup(folder: string, files: GroupFiles): number | undefined {
   return Math.max(0, Number(limit) - Number(used) + cache);
 }
 
-/** The tightest limit of this process's control group and those above it. */
-function inGroups(root: string): number | undefined {
-  const limits: number[] = [];
+/** What this process's control group and those above it still allow. */
+function inGroups(root: string): Pick<MemoryLimit, "bytes" | "of">[] {
+  const limits: Pick<MemoryLimit, "bytes" | "of">[] = [];
   for (const line of (read(join(root, "proc/self/cgroup")) ?? "").split("\n")) {
     const [id, controllers, path] = line.split(":");
     if (path === undefined) continue;
@@ -63,30 +70,43 @@ function inGroups(root: string): number | undefined {
     // Inside a container the path may be the host's; the mount's own folder is then the container's.
     for (let at = path; ; at = dirname(at)) {
       const left = inGroup(join(root, files.mount, at), files);
-      if (left !== undefined) limits.push(left);
+      const file = join("/", files.mount, at, files.limit);
+      if (left !== undefined) limits.push({ bytes: left, of: `free within the container's limit (${file})` });
       if (at === "/" || at === ".") break;
     }
   }
-  return limits.length ? Math.min(...limits) : undefined;
+  return limits;
 }
 
 /**
- * Memory that this process can still take: what the machine has, or what its control group allows where that is less.
- * Page cache counts as available, for it is given back; that includes the pages of a mapped base model.
- * @param limit of the user, which counts where it is less
+ * Everything that bounds the memory of this process: the machine, its control groups and `--memory_limit`. Page cache
+ * counts as free, for it is given back; that includes the pages of a mapped base model.
+ * @param own `--memory_limit` in bytes
  * @param root where /proc and /sys are, for tests
+ * @returns at least one; the machine's is infinite where it does not say
  */
-export function availableMemory(limit?: number, root = "/"): AvailableMemory {
-  const found = systemMemory(root);
-  const left = limit === undefined ? Number.POSITIVE_INFINITY : Math.max(0, limit - process.memoryUsage.rss());
-  return left < found.bytes ? { bytes: left, of: "within --memory_limit" } : found;
+export function memoryLimits(own?: number, root = "/"): MemoryLimit[] {
+  const held = field(read(join(root, "proc/self/status")) ?? "", "RssAnon") * 1024;
+  const machine = field(read(join(root, "proc/meminfo")) ?? "", "MemAvailable") * 1024;
+  const free = { bytes: machine > 0 ? machine : Number.POSITIVE_INFINITY, of: "free in this machine" };
+  const limits: MemoryLimit[] = [free, ...inGroups(root)].map(({ bytes, of }) => {
+    return { bytes: bytes + held, of, countsMapped: false };
+  });
+  if (own !== undefined) limits.push({ bytes: own, of: "allowed by --memory_limit", countsMapped: true });
+  return limits;
 }
 
-function systemMemory(root: string): AvailableMemory {
-  const machine = field(read(join(root, "proc/meminfo")) ?? "", "MemAvailable") * 1024;
-  const group = inGroups(root);
-  if (group !== undefined && (machine === 0 || group < machine)) {
-    return { bytes: group, of: "within the container's limit" };
+/**
+ * Bytes that this process holds, without the pages of some mapped files.
+ * @param root where /proc is, for tests
+ */
+export function heldBesides(files: ReadonlySet<string>, root = "/"): number {
+  let held = 0;
+  let isCounted = true;
+  for (const line of (read(join(root, "proc/self/smaps")) ?? "").split("\n")) {
+    const mapping = /^[\da-f]+-[\da-f]+ \S+ \S+ \S+ \d+\s*(.*)$/.exec(line);
+    if (mapping) isCounted = !files.has(mapping[1]!);
+    else if (isCounted && line.startsWith("Rss:")) held += field(line, "Rss") * 1024;
   }
-  return { bytes: machine > 0 ? machine : Number.POSITIVE_INFINITY, of: "in this machine" };
+  return held || process.memoryUsage.rss();
 }

@@ -1,43 +1,27 @@
-import { statSync } from "node:fs";
-import { join } from "node:path";
 import {
   type AdapterSpec,
   type EngineOptions,
   listLinears,
+  type MemoryItem,
   type MemoryPlan,
   type ModelSource,
   planMemory,
 } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import { SAMPLE } from "../trainer/index.js";
-import { type AvailableMemory, availableMemory } from "./available-memory.js";
+import { type MemoryLimit, memoryLimits } from "./available-memory.js";
 import { proposals, type Settings } from "./fitting.js";
-import { bytes, count, table } from "./text.js";
+import { processItems } from "./process-items.js";
+import { fitsAll, planOf, refusal } from "./room.js";
+import { count } from "./text.js";
 
 /**
- * The plan's item that is mapped from files. It is page cache: given back to the system when something else needs the
- * memory, and read again from disk when the next step needs the weights. So the rest of the plan must fit, and weights
- * that do not fit beside it are slow, not impossible.
+ * What saving makes of an adapter of so many bytes: copies of it and of both moments, which are garbage once they are
+ * written. Few bytes of garbage are left lying; of many, no more are kept than are in use, and some. Measured over the
+ * table of docs/memory.md.
  */
-const MAPPED = "weights (mapped)";
-
-/** What the process holds already: it is no longer free, and needs not be. */
-const PROCESS = "process so far";
-
-/**
- * What the program comes to hold besides: compiled code, the JavaScript heap, the mapped texts' resident part. Measured over
- * the table of docs/memory.md.
- */
-const GROWTH_BYTES = 50 * 2 ** 20;
-
-/** What a tokenizer takes, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
-const TOKENIZER_SIZES = 24;
-
-/**
- * Copies of the adapter that saving makes: of adapter and both moments, out of the engine and as bytes of a file; the
- * engine's own are items of their own. Measured over the same table.
- */
-const SAVING_COPIES = 6;
+function savingBytes(adapter: number): number {
+  return Math.min(9 * adapter, 4 * adapter + 12 * 2 ** 20);
+}
 
 export interface Plan {
   adapter: AdapterSpec;
@@ -49,15 +33,23 @@ export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
   readonly #threads: number;
-  readonly #tokenizerBytes: number;
-  readonly #processBytes = process.memoryUsage.rss();
+  readonly #process: MemoryItem[];
+  readonly #writesSamplesOnly: boolean;
 
   /**
    * @param adapter whose rank the settings decide
    * @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been
+   * @param writesSamplesOnly whether the engine generates nothing longer than samples
    */
-  constructor(model: ModelSource, adapter: AdapterSpec, threads: number, tokenizer: string | null) {
-    this.#tokenizerBytes = tokenizer === null ? 0 : TOKENIZER_SIZES * sizeOf(tokenizer);
+  constructor(
+    model: ModelSource,
+    adapter: AdapterSpec,
+    threads: number,
+    tokenizer: string | null,
+    writesSamplesOnly = false,
+  ) {
+    this.#writesSamplesOnly = writesSamplesOnly;
+    this.#process = processItems("training", model, tokenizer);
     this.#model = model;
     this.#adapter = adapter;
     this.#threads = threads;
@@ -66,66 +58,36 @@ export class Planner {
   plan({ precision, batchSize, sequence, rank, checkpointing }: Settings): Plan {
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
+    const maxSequence = Math.max(sequence, sample);
     const engine: EngineOptions = {
       precision,
       threads: this.#threads,
       maxTokens: batchSize * sequence,
-      maxSequence: Math.max(sequence, sample),
+      maxSequence,
+      cacheTokens: this.#writesSamplesOnly ? sample : maxSequence,
       training: true,
       checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,
     };
     const adapter = { ...this.#adapter, rank };
     const { items } = planMemory(this.#model, adapter, engine);
-    const saving = SAVING_COPIES * (items.find(({ name }) => name === "adapters")?.bytes ?? 0);
-    const all = [
-      ...items,
-      { name: "saving", bytes: saving },
-      { name: "tokenizer", bytes: this.#tokenizerBytes },
-      { name: "program", bytes: GROWTH_BYTES },
-      { name: PROCESS, bytes: this.#processBytes },
-    ];
-    return { adapter, engine, memory: { items: all, totalBytes: all.reduce((sum, item) => sum + item.bytes, 0) } };
+    const saving = savingBytes(items.find(({ name }) => name === "adapters")?.bytes ?? 0);
+    const memory = planOf([...items, { name: "saving", bytes: saving }, ...this.#process]);
+    return { adapter, engine, memory };
   }
 
   /**
    * @param fixedRank whether another rank is no way out
    * @throws LowrankError E_MEMORY with the plan and what would fit
    */
-  check(plan: Plan, settings: Settings, fixedRank: boolean, available: AvailableMemory = availableMemory()): void {
-    const needed = unmapped(plan.memory);
-    if (needed <= available.bytes) return;
-    const ways = proposals(settings, fixedRank, (s) => unmapped(this.plan(s).memory) <= available.bytes);
-    throw new LowrankError(
-      "E_MEMORY",
-      `Training with these settings needs ${bytes(needed)} besides the mapped weights, but ${bytes(available.bytes)} are ` +
-        `free ${available.of}.\n${memoryTable(plan.memory)}\n` +
-        (ways.length > 0
-          ? `What would fit:\n${ways.map((line) => `  ${line}`).join("\n")}`
-          : "No smaller setting would fit: use a smaller model."),
-    );
+  check(plan: Plan, settings: Settings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
+    if (fitsAll(plan.memory, limits)) return;
+    const ways = proposals(settings, fixedRank, (s) => fitsAll(this.plan(s).memory, limits));
+    const advice =
+      ways.length > 0
+        ? `What would fit:\n${ways.map((line) => `  ${line}`).join("\n")}`
+        : "No smaller setting would fit: use a smaller model.";
+    throw refusal("Training with these settings", plan.memory, limits, advice);
   }
-}
-
-/** Of a tokenizer's file; what is wrong with it is told when it is opened. */
-function sizeOf(path: string): number {
-  const size = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? size(join(path, "tokenizer.json")) : size(path);
-}
-
-function unmapped({ items }: MemoryPlan): number {
-  return items.reduce((sum, { name, bytes }) => sum + (name === MAPPED || name === PROCESS ? 0 : bytes), 0);
-}
-
-/** A warning where the weights do not fit into memory beside the rest of the plan. */
-export function mappedWarning(memory: MemoryPlan, available = availableMemory()): string | undefined {
-  const mapped = memory.items.find(({ name }) => name === MAPPED)?.bytes ?? 0;
-  if (unmapped(memory) + mapped <= available.bytes) return undefined;
-  return `The weights do not fit into memory beside the rest (${bytes(available.bytes)} are free ${available.of}): every step will read them from disk.`;
-}
-
-export function memoryTable({ items, totalBytes }: MemoryPlan): string {
-  const rows = items.map(({ name, bytes: n }): [string, string] => [name, bytes(n)]);
-  return `Memory plan:\n${table([...rows, ["total", bytes(totalBytes)]])}`;
 }
 
 export interface ParameterCounts {

@@ -12,6 +12,7 @@ import {
   type TokenTable,
   tokenTable,
 } from "../data/index.js";
+import { trimHeaps } from "../engine.js";
 import { threadCount } from "./inputs.js";
 
 /** Held back where no validation file is named. */
@@ -73,6 +74,8 @@ export async function readTokens(
       onProgress: display && ((done) => display.update(done)),
       signal,
     });
+    // Tokenising needs the most outside of an engine, and needs it no more.
+    trimHeaps();
     return { table, where: (row) => placeOf(files, o.text_column, row) };
   } finally {
     display?.end(table);

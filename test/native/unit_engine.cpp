@@ -84,7 +84,7 @@ Batch batch_of(uint64_t seed, int64_t vocab) {
 // Losses, norms and adapter of some steps, with dropout, and a little text.
 std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0) {
   const AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
-  const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .training = true, .checkpointed_blocks = checkpointed};
+  const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .cache_tokens = 48, .training = true, .checkpointed_blocks = checkpointed};
   Engine engine(model.source, &spec, options);
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {

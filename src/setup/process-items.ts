@@ -1,0 +1,41 @@
+// What a process holds besides an engine, as items of a memory plan.
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { MemoryItem, ModelSource } from "../engine.js";
+import { heldBesides } from "./available-memory.js";
+
+/**
+ * What the program comes to hold besides: compiled code and the JavaScript heap, from the plan to the peak. Measured over
+ * the table of docs/memory.md.
+ */
+const GROWTH_BYTES = { training: 31 * 2 ** 20, inference: 1 * 2 ** 20 };
+
+/** What a tokenizer takes, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
+const TOKENIZER_SIZES = 15;
+
+const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
+/** Size of a tokenizer's file; what is wrong with it is told when it is opened. */
+function tokenizerBytes(path: string): number {
+  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  return isFolder ? sizeOf(join(path, "tokenizer.json")) : sizeOf(path);
+}
+
+/** What the process holds now, without the weights' pages: they are an item of their own. */
+function heldNow(model: ModelSource): number {
+  const files = new Set(model.tensors.map(({ file }) => file));
+  return heldBesides(new Set([...files].map((file) => (existsSync(file) ? realpathSync(file) : file))));
+}
+
+/** @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been */
+export function processItems(
+  work: keyof typeof GROWTH_BYTES,
+  model: ModelSource,
+  tokenizer: string | null,
+): MemoryItem[] {
+  return [
+    { name: "tokenizer", bytes: tokenizer === null ? 0 : TOKENIZER_SIZES * tokenizerBytes(tokenizer) },
+    { name: "program", bytes: GROWTH_BYTES[work] },
+    { name: "process so far", bytes: heldNow(model) },
+  ];
+}

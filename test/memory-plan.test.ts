@@ -1,0 +1,152 @@
+// The printed plan against what an engine really maps, and against limits.
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { type AdapterSpec, Engine, type EngineOptions, listLinears, planMemory } from "../src/engine.js";
+import { openModel } from "../src/model/index.js";
+import type { MemoryLimit } from "../src/setup/available-memory.js";
+import type { Settings } from "../src/setup/fitting.js";
+import { planInference } from "../src/setup/inference-memory.js";
+import { Planner } from "../src/setup/plan.js";
+import { fitsAll, mappedWarning, planOf, tightest } from "../src/setup/room.js";
+import { errorOf } from "./support/folders.js";
+import { tinyBase } from "./support/tiny.js";
+
+const MIB = 2 ** 20;
+const HUGE_PAGE = 2 * MIB;
+const model = openModel(tinyBase);
+const targets = listLinears(model).map(({ name }) => name);
+const adapter = (rank: number, dropout = 0): AdapterSpec => {
+  return { rank, alpha: 8, dropout, useRslora: false, targets, seed: 0 };
+};
+const training: EngineOptions = { precision: "fp32", threads: 1, maxTokens: 1024, maxSequence: 256, training: true };
+
+/** Sizes of the memory mapped by this process, each as often as there is a mapping of it. */
+function mappings(): Map<number, number> {
+  const sizes = new Map<number, number>();
+  for (const [, begin, end] of readFileSync("/proc/self/maps", "utf8").matchAll(
+    /^([\da-f]+)-([\da-f]+) rw-p .* 0 *$/gm,
+  )) {
+    const size = Number.parseInt(end!, 16) - Number.parseInt(begin!, 16);
+    sizes.set(size, (sizes.get(size) ?? 0) + 1);
+  }
+  return sizes;
+}
+
+const item = (items: { name: string; bytes: number }[], name: string) => items.find((i) => i.name === name)?.bytes ?? 0;
+
+describe("an engine maps what the plan says, to the byte", () => {
+  test.each<[string, AdapterSpec | null, Partial<EngineOptions>]>([
+    ["training", adapter(8), {}],
+    ["bf16", adapter(8), { precision: "bf16" }],
+    ["a higher rank", adapter(64), {}],
+    ["dropout", adapter(8, 0.1), {}],
+    ["checkpointing of every block", adapter(8), { checkpointedBlocks: 4 }],
+    ["checkpointing of some blocks", adapter(8), { checkpointedBlocks: 2, precision: "bf16" }],
+    ["a long sequence", adapter(8), { maxTokens: 2048, maxSequence: 2048 }],
+    ["a large batch", adapter(8), { maxTokens: 64 * 256 }],
+    ["a small key/value cache", adapter(8), { maxSequence: 1024, cacheTokens: 150 }],
+    ["no key/value cache", adapter(8), { training: false, cacheTokens: 0 }],
+    ["more threads", adapter(8), { threads: 3 }],
+    ["evaluation with an adapter", adapter(8), { training: false }],
+    ["the base alone", null, { training: false, maxTokens: 40, maxSequence: 400 }],
+  ])("%s", async (_, spec, changes) => {
+    const options = { ...training, ...changes };
+    const { items, totalBytes } = planMemory(model, spec, options);
+    const arena = Math.ceil((totalBytes - item(items, "weights (mapped)")) / HUGE_PAGE) * HUGE_PAGE;
+    const before = mappings().get(arena) ?? 0;
+    await using engine = await Engine.create(model, spec, options);
+    expect(mappings().get(arena) ?? 0).toBe(before + 1);
+    expect(engine).toBeDefined();
+  });
+});
+
+test("the key/value cache is as long as it is asked for, and no text grows beyond it", async () => {
+  const cache = (changes: Partial<EngineOptions>) =>
+    item(planMemory(model, null, { ...training, training: false, ...changes }).items, "key/value cache");
+  expect(cache({ cacheTokens: 64 })).toBe(cache({}) / 4);
+  expect(cache({ cacheTokens: 0 })).toBe(0);
+  await using engine = await Engine.create(model, null, { ...training, training: false, cacheTokens: 4 });
+  const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0 };
+  const token = await engine.generateStart(Int32Array.of(5, 6, 7), greedy);
+  const next = await engine.generateNext(token);
+  expect((await errorOf(() => engine.generateNext(next))).code).toBe("E_CONTEXT");
+  for (const cacheTokens of [-1, 257]) {
+    const error = await errorOf(() => planMemory(model, null, { ...training, training: false, cacheTokens }));
+    expect(error.code).toBe("E_OPTIONS");
+  }
+});
+
+describe("checkpointing", () => {
+  test.each(
+    (["fp32", "bf16"] as const).flatMap((precision) =>
+      [128, 512, 2048].flatMap((sequence) => [8, 64].map((rank) => [precision, sequence, rank] as const)),
+    ),
+  )("%s, %i tokens, rank %i: activations are at most 0.55 of those without", (precision, sequence, rank) => {
+    const options = { ...training, precision, maxTokens: 4 * sequence, maxSequence: sequence };
+    const kept = item(planMemory(model, adapter(rank), options).items, "activations");
+    const again = planMemory(model, adapter(rank), { ...options, checkpointedBlocks: model.config.layers }).items;
+    expect(item(again, "activations") / kept).toBeLessThanOrEqual(0.55);
+  });
+});
+
+describe("a plan and its limits", () => {
+  const plan = planOf([
+    { name: "weights (mapped)", bytes: 500 },
+    { name: "activations", bytes: 300 },
+  ]);
+  const machine = (bytes: number): MemoryLimit => ({ bytes, of: "free in this machine", countsMapped: false });
+  const own = (bytes: number): MemoryLimit => ({ bytes, of: "allowed by --memory_limit", countsMapped: true });
+
+  test("mapped weights count against the user's limit alone", () => {
+    expect(fitsAll(plan, [machine(300)])).toBe(true);
+    expect(fitsAll(plan, [machine(299)])).toBe(false);
+    expect(fitsAll(plan, [machine(1000), own(800)])).toBe(true);
+    expect(fitsAll(plan, [machine(1000), own(799)])).toBe(false);
+  });
+
+  test("the limit that leaves the least room is named", () => {
+    expect(tightest(plan, [machine(350), own(900)])).toMatchObject({ of: "free in this machine" });
+    expect(tightest(plan, [machine(500), own(900)])).toMatchObject({ of: "allowed by --memory_limit" });
+  });
+
+  test("weights that do not fit beside the rest are a warning, but not for the user's limit", () => {
+    expect(mappedWarning(plan, [machine(799), own(1000)])).toMatch(/799 B are free in this machine/);
+    expect(mappedWarning(plan, [machine(800), own(100)])).toBeUndefined();
+  });
+});
+
+describe("refusals", () => {
+  const settings: Settings = {
+    precision: "fp32",
+    batchSize: 4,
+    accumulation: 1,
+    sequence: 512,
+    rank: 8,
+    checkpointing: false,
+  };
+  const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
+
+  test("training: the proposals fit, and the first leaves the results as they are", async () => {
+    const planner = new Planner(model, adapter(8), 1, tinyBase);
+    const plan = planner.plan(settings);
+    const least = planner.plan({ ...settings, checkpointing: true }).memory.totalBytes;
+    expect(() => planner.check(plan, settings, false, limit(plan.memory.totalBytes))).not.toThrow();
+    const error = await errorOf(() => planner.check(plan, settings, false, limit(least)));
+    expect(error.code).toBe("E_MEMORY");
+    expect(error.message).toMatch(
+      /^Training with these settings needs [\d.]+ MiB, but [\d.]+ MiB are allowed by --memory_limit\./,
+    );
+    expect(error.message).toMatch(/What would fit:\n {2}--gradient_checkpointing\n/);
+    const hopeless = await errorOf(() => planner.check(plan, settings, false, limit(MIB)));
+    expect(hopeless.message).toContain("use a smaller model");
+  });
+
+  test("generating and evaluating: the plan and what to do", async () => {
+    const engine = { ...training, training: false, maxTokens: 100, maxSequence: 100_000 };
+    const about = { what: "Generating", advice: "Use a smaller --max_new_tokens.", limits: limit(64 * MIB) };
+    const error = await errorOf(() => planInference({ model, adapter: null, engine }, about));
+    expect(error.code).toBe("E_MEMORY");
+    expect(error.message).toMatch(/^Generating with these settings needs [\d.]+ [MG]iB, but 64\.0 MiB are allowed/);
+    expect(error.message).toMatch(/key\/value cache +[\d.]+ MiB\n.*Use a smaller --max_new_tokens\.$/s);
+  });
+});
