@@ -13,6 +13,7 @@ const {
   // Of a command line:
   config: _____,
   dry_run: ______,
+  json: ________,
   merge: _______,
   // Optional here:
   train_file,
@@ -85,6 +86,6 @@ export function checkOptions({ train, validation, ...object }: TrainerOptions, f
     wrong.push("resume: expected output_dir beside it");
   if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.join("; "));
   const model = { base_model: folder, tokenizer_name: undefined, precision: "auto", threads: undefined } as const;
-  const surroundings = { config: undefined, dry_run: false, merge: undefined };
+  const surroundings = { config: undefined, dry_run: false, json: false, merge: undefined };
   return { options: { ...options, ...model, ...surroundings }, given, train: from!, validation: held };
 }
