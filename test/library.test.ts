@@ -73,6 +73,14 @@ describe("a run", () => {
     expect((await bytesOf(other)).equals(await bytesOf(trainer))).toBe(true);
   });
 
+  test("samples at its end, where they are asked for", async () => {
+    await using model = await open();
+    await using trainer = await make(model, { samples: true });
+    const events = await all(trainer.run());
+    expect(types(events).slice(-4)).toEqual(["sample", "sample", "sample", "end"]);
+    for (const event of events) if (event.type === "sample") expect(event.sample.prompt.length).toBeGreaterThan(0);
+  });
+
   test("writes nothing without output_dir", async () => {
     const before = readdirSync(process.cwd());
     await using model = await open();
