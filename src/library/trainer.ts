@@ -16,7 +16,7 @@ import { channel } from "./channel.js";
 import type { Adapter, Model } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
-import { continuation, readPrompt, type TextOptions } from "./text.js";
+import { continuation, readRequest, type TextOptions } from "./text.js";
 
 /** What a run tells, in order; the last event is `end`. */
 export type RunEvent = TrainerEvent | ({ type: "end" } & TrainResult);
@@ -186,7 +186,13 @@ export class Trainer {
     const leave = this.#gate.enter("generate");
     try {
       const { maxSequence } = this.#prepared.plan.engine;
-      const read = await readPrompt(prompt, options, this.#model.tokenizer, maxSequence);
+      const read = await readRequest(
+        prompt,
+        options,
+        this.#model.tokenizer,
+        maxSequence,
+        "the trainer's longest sequence",
+      );
       yield* continuation(this.#engine, this.#model.tokenizer, this.#model.folder, read);
     } finally {
       leave();
