@@ -100,7 +100,7 @@ describe("a run", () => {
     await all(whole.run());
     const output = work.path("halves");
     const half = await make(model, { max_steps: 4, save_steps: 2, output_dir: output });
-    for await (const event of half.run()) if (event.type === "checkpoint" && event.step === 2) break;
+    for await (const event of half.run()) if (event.type === "step" && event.step === 2) half.stop();
     await half.close();
     const rest = await make(model, { max_steps: 4, save_steps: 2, output_dir: output, resume: "latest" });
     const events = await all(rest.run());
