@@ -7,5 +7,6 @@ export default defineConfig({
     globalSetup: "./test/support/cache-folder.ts",
     pool: "forks",
     testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

@@ -70,7 +70,14 @@ const removeAll = (...names) => {
 function train(model, [sequence, batch, rank, precision, ...more]) {
   removeAll("run", "cache");
   const files = { train_file: at("texts.jsonl"), validation_file: at("held.jsonl"), output_dir: at("run") };
-  const sizes = { max_seq_length: sequence, per_device_train_batch_size: batch, lora_r: rank, precision, max_steps: 2 };
+  const sizes = {
+    max_seq_length: sequence,
+    per_device_train_batch_size: batch,
+    lora_r: rank,
+    precision,
+    max_steps: 2,
+    save_steps: 1,
+  };
   return measure(
     "train",
     ...flags({ base_model: model, ...files, ...sizes, cache_dir: at("cache") }),

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
-// Writes docs/options.md from the table of options. Needs the build; a test holds the page against the table.
+// Writes docs/options.md and docs/lowrank.schema.json from the table of options. Needs the build; a test holds them to it.
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { optionsDocument } from "../dist/config/index.js";
+import { jsonSchema, optionsDocument } from "../dist/config/index.js";
 
-writeFileSync(fileURLToPath(new URL("../docs/options.md", import.meta.url)), optionsDocument());
+const docs = (name) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
+writeFileSync(docs("options.md"), optionsDocument());
+writeFileSync(docs("lowrank.schema.json"), `${JSON.stringify(jsonSchema(), null, 2)}\n`);

@@ -53,7 +53,9 @@ export function native(): NativeAddon {
   if (addon) return addon;
   const require = createRequire(import.meta.url);
   const tried: string[] = [];
-  for (const config of ["Release", "Debug"]) {
+  // LOWRANK_BUILD is for builds beside the usual ones, such as one with sanitizers.
+  const other = process.env.LOWRANK_BUILD;
+  for (const config of other ? [other] : ["Release", "Debug"]) {
     const path = fileURLToPath(new URL(`../build/${config}/lowrank.node`, import.meta.url));
     if (!existsSync(path)) {
       tried.push(`${path}: not there`);

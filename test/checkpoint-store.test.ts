@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   listCheckpoints,
   pruneCheckpoints,
+  removeLater,
   saveCheckpoint,
   trainerState,
   writeTrainerState,
@@ -124,6 +125,15 @@ describe("pruning", () => {
     expect(await pruneCheckpoints(path, 1, [])).toEqual(at(path, 1, 2));
     expect(names(path)).toEqual(["checkpoint-3", "checkpoint-best", "metrics.jsonl"]);
   });
+});
+
+test("a run that goes on removes later checkpoints, and what killed ones left", async () => {
+  const output = folder();
+  for (const step of [2, 4, 10]) await save(output, step);
+  for (const name of [".checkpoint-1.old", ".checkpoint-6.tmp"])
+    mkdirSync(join(output, name, "inner"), { recursive: true });
+  expect(await removeLater(output, 4)).toEqual([join(output, "checkpoint-10")]);
+  expect(names(output)).toEqual(["checkpoint-2", "checkpoint-4"]);
 });
 
 test("trainer_state.json has the Trainer's keys, sorted", async () => {

@@ -83,6 +83,7 @@ const DEFAULTS = {
   merge: undefined,
   config: undefined,
   dry_run: false,
+  json: false,
 };
 
 describe("sizes", () => {

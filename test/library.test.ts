@@ -73,6 +73,14 @@ describe("a run", () => {
     expect((await bytesOf(other)).equals(await bytesOf(trainer))).toBe(true);
   });
 
+  test("samples at its end, where they are asked for", async () => {
+    await using model = await open();
+    await using trainer = await make(model, { samples: true });
+    const events = await all(trainer.run());
+    expect(types(events).slice(-4)).toEqual(["sample", "sample", "sample", "end"]);
+    for (const event of events) if (event.type === "sample") expect(event.sample.prompt.length).toBeGreaterThan(0);
+  });
+
   test("writes nothing without output_dir", async () => {
     const before = readdirSync(process.cwd());
     await using model = await open();
@@ -92,7 +100,7 @@ describe("a run", () => {
     await all(whole.run());
     const output = work.path("halves");
     const half = await make(model, { max_steps: 4, save_steps: 2, output_dir: output });
-    for await (const event of half.run()) if (event.type === "checkpoint" && event.step === 2) break;
+    for await (const event of half.run()) if (event.type === "step" && event.step === 2) half.stop();
     await half.close();
     const rest = await make(model, { max_steps: 4, save_steps: 2, output_dir: output, resume: "latest" });
     const events = await all(rest.run());

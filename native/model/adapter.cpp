@@ -10,13 +10,16 @@
 namespace lowrank {
 
 namespace {
+constexpr int64_t kMostRank = 1 << 24;  // far above any use, and sizes do not overflow
 constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout streams, which count up from 0
 }
 
 float AdapterSpec::scale() const { return float(rslora ? alpha / std::sqrt(double(rank)) : alpha / double(rank)); }
 
 AdapterLayout::AdapterLayout(const ModelConfig& c, const AdapterSpec& spec) : rank_(spec.rank) {
-  if (spec.rank < 1) throw Error("E_RANK", "The LoRA rank is " + std::to_string(spec.rank) + ", expected at least 1.", "lora_r");
+  if (spec.rank < 1 || spec.rank > kMostRank) {
+    throw Error("E_RANK", "The LoRA rank is " + std::to_string(spec.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
+  }
   std::set<std::string> wanted(spec.targets.begin(), spec.targets.end());
   const Architecture& a = find_architecture(c.model_type);
   lookup_.assign(size_t(c.layers * kSites), -1);

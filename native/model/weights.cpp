@@ -75,11 +75,13 @@ void check_source(const ModelSource& source) {
                       shape_text(need.shape) + " from config.json.",
                   t.name);
     }
-    int64_t n = 1;
-    for (int64_t d : t.shape) n *= d;
-    if (t.bytes != n * dtype_bytes(t.dtype) || t.offset < 0) {
+    // No file is as large as what overflows.
+    int64_t expected = dtype_bytes(t.dtype);
+    bool overflows = false;
+    for (int64_t d : t.shape) overflows = overflows || __builtin_mul_overflow(expected, d, &expected);
+    if (overflows || t.bytes != expected || t.offset < 0) {
       throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " occupies " + std::to_string(t.bytes) + " bytes, expected " +
-                      std::to_string(n * dtype_bytes(t.dtype)) + ".",
+                      (overflows ? "more than 2^63" : std::to_string(expected)) + ".",
                   t.name);
     }
   }
@@ -91,8 +93,8 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   const TensorEntry& t = *it->second;
   auto& file = files_[t.file];
   if (!file) file = MappedFile::shared(t.file);
-  if (t.offset + t.bytes > file->bytes()) {
-    throw Error("E_FILE", t.file + ": tensor " + name + " ends at byte " + std::to_string(t.offset + t.bytes) +
+  if (t.offset > file->bytes() - t.bytes) {
+    throw Error("E_FILE", t.file + ": tensor " + name + " of " + std::to_string(t.bytes) + " bytes begins at byte " + std::to_string(t.offset) +
                     " of a file of " + std::to_string(file->bytes()) + " bytes: the file is cut short. Download it again.",
                 t.file);
   }

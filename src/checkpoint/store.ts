@@ -46,6 +46,13 @@ export async function listCheckpoints(outputDir: string): Promise<string[]> {
     .map((name) => join(outputDir, name));
 }
 
+/** What interrupted runs left half-written or half-removed. */
+async function removeLeftovers(outputDir: string): Promise<void> {
+  for (const name of await readdir(outputDir)) {
+    if (/^\.checkpoint-\d+\.(tmp|old)$/.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
+  }
+}
+
 /**
  * Removes the oldest checkpoints beyond `limit`, and what interrupted runs left half-written or half-removed. The newest
  * and those in `keep` (folders or their names) stay even where they are more than `limit`.
@@ -55,9 +62,7 @@ export async function listCheckpoints(outputDir: string): Promise<string[]> {
  */
 export async function pruneCheckpoints(outputDir: string, limit: number | null, keep: string[]): Promise<string[]> {
   try {
-    for (const name of await readdir(outputDir)) {
-      if (/^\.checkpoint-\d+\.(tmp|old)$/.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
-    }
+    await removeLeftovers(outputDir);
     const all = await listCheckpoints(outputDir);
     const kept = new Set([...keep, ...all.slice(-1)].map((folder) => basename(folder)));
     const excess = limit === null ? 0 : Math.max(0, all.length - limit);
@@ -85,8 +90,16 @@ export async function recoverCheckpoints(outputDir: string): Promise<void> {
   }
 }
 
-/** Removes the checkpoints after `step`, which a run that goes on from there makes again. @returns their folders */
+/**
+ * Removes the checkpoints after `step`, which a run that goes on from there makes again, and what interrupted runs left.
+ * @returns the checkpoints' folders
+ */
 export async function removeLater(outputDir: string, step: number): Promise<string[]> {
+  try {
+    await removeLeftovers(outputDir);
+  } catch (error) {
+    throw writeError(error, outputDir);
+  }
   const later = (await listCheckpoints(outputDir)).filter((folder) => stepOf(folder) > step);
   for (const folder of later) await removeFolder(folder);
   return later;

@@ -28,6 +28,10 @@ const runners: Record<string, Runner> = {
   inspect: runner(config.inspectCommand, () => import("../commands/inspect.js")),
   preview: runner(config.previewCommand, () => import("../commands/preview.js")),
   cache: runner(config.cacheCommand, () => import("../commands/cache.js")),
+  init: runner(config.initCommand, () => import("../commands/init.js")),
+  schema: runner(config.schemaCommand, () => import("../commands/schema.js")),
+  doctor: runner(config.doctorCommand, () => import("../commands/doctor.js")),
+  completion: runner(config.completionCommand, () => import("../commands/completion.js")),
 };
 
 /** One message for a person; the stack where LOWRANK_DEBUG asks for it. */
@@ -46,6 +50,13 @@ function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE") throw error;
 }
 
+/** For programs: one object on a line. */
+function asJson(error: unknown): string {
+  const { code, message, where } =
+    error instanceof LowrankError ? error : { code: "E_INTERNAL", message: String(error), where: undefined };
+  return JSON.stringify({ code, message, where });
+}
+
 /** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
 export async function main(argv: readonly string[]): Promise<number> {
   // A reader that has gone away, as in `lowrank ... | head`, must not end a training run.
@@ -57,7 +68,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${request.text}\n`);
     return 0;
   } catch (error) {
-    process.stderr.write(`${describe(error)}\n`);
+    const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
+    process.stderr.write(`${wantsJson ? asJson(error) : describe(error)}\n`);
     return 1;
   }
 }

@@ -2,13 +2,13 @@ import { readAdapter } from "../checkpoint/index.js";
 import type { GenerateOptions } from "../config/index.js";
 import { readEosIds, Tokenizer } from "../data/index.js";
 import { Engine, type EngineOptions } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import { openModel } from "../model/index.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
+import { readPrompt } from "../setup/prompt.js";
 import { generate } from "../trainer/index.js";
 
-async function readPrompt(prompt: string): Promise<string> {
+async function given(prompt: string): Promise<string> {
   if (prompt !== "-") return prompt;
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part);
@@ -22,22 +22,10 @@ export async function run(o: GenerateOptions): Promise<void> {
   const model = openModel(o.base_model);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const tokenizer = await opening;
-  const text = await readPrompt(o.prompt);
+  const text = await given(o.prompt);
   const context = model.config.maxPositions;
-  // One token more than fits tells a prompt that fills the context from one that was cut.
-  const [prompt] = await tokenizer.encode([text], { maxLength: context + 1 });
-  if (prompt === undefined || prompt.length === 0) {
-    throw new LowrankError("E_PROMPT", "The prompt is empty, expected at least one token.", "prompt");
-  }
-  if (prompt.length >= context) {
-    throw new LowrankError(
-      "E_CONTEXT",
-      `The prompt has ${prompt.length > context ? "more than" : ""} ${context} tokens, as many as the model's context holds ` +
-        `(max_position_embeddings of ${o.base_model} is ${context}): there is no room for a continuation. Shorten the prompt.`,
-      "prompt",
-    );
-  }
-  const maxNewTokens = Math.min(o.max_new_tokens, context - prompt.length);
+  const limit = `max_position_embeddings of ${o.base_model}`;
+  const { ids: prompt, maxNewTokens } = await readPrompt(text, o.max_new_tokens, tokenizer, context, limit);
   if (maxNewTokens < o.max_new_tokens) {
     process.stderr.write(
       `warning: the model's context of ${context} tokens leaves room for ${maxNewTokens} new tokens, not ${o.max_new_tokens}\n`,

@@ -16,6 +16,7 @@ import { count } from "../setup/text.js";
 import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
+import type { TrainerEvent } from "../trainer/index.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
@@ -85,7 +86,12 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   if (!o.dry_run) checkMemory();
 
   const progress = await Progress.open(showsBar());
-  const log = new Log({ level: progress.shown ? "info" : "verbose", beforeLine: () => progress.clearLine() });
+  const results = o.json ? process.stderr : process.stdout;
+  const beforeLine = () => progress.clearLine();
+  const log = new Log({ level: progress.shown ? "info" : "verbose", results, beforeLine });
+  const tell = (event: object) => {
+    if (o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+  };
   const tracking: Tracking = { log, progress, metrics: null };
   const ended = new AbortController();
   try {
@@ -97,6 +103,8 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     const warn = (message: string) => log.warn(message);
     const resumption = o.resume === undefined ? null : await findCheckpoint(o.resume, o.output_dir, warn);
     printPlan(log, o, model, plan);
+    const { precision, threads } = plan.engine;
+    tell({ type: "plan", precision, threads, memory: plan.memory, parameters: parameterCounts(model, plan.adapter) });
     const agreed = (texts: TrainingTexts) => {
       const found = runSettings(o, { model, spec: adapter.spec, precision: settings.precision, texts });
       if (resumption) checkAgreement(resumption, found, warn);
@@ -125,17 +133,24 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
       if (!inPlace) check();
       await openOutput(tracking, o.output_dir, resumption);
     };
-    const work = { engine, report: reporter(tracking), signal, begin };
-    const { aborted } = await trainPrepared(o, prepared, work);
+    const show = reporter(tracking);
+    const report = async (event: TrainerEvent) => {
+      await show(event);
+      if (event.type !== "evaluating") tell(event);
+    };
+    const work = { engine, report, signal, begin };
+    const result = await trainPrepared(o, prepared, work);
+    const { aborted } = result;
     progress.stop();
     log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
-    if (aborted) return;
-    for await (const sample of trainedSamples(o, prepared, engine, signal))
-      await work.report({ type: "sample", sample });
+    if (!aborted) {
+      for await (const sample of trainedSamples(o, prepared, engine, signal)) await report({ type: "sample", sample });
+    }
     if (!signal.aborted && (await wantsMerge(o.merge, merged))) {
       const merge = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, progress, log };
       await mergeInto(merged, { ...merge, overwrite: o.overwrite_output_dir });
     }
+    tell({ type: "end", ...result, output_dir: o.output_dir });
   } catch (error) {
     log.note(error instanceof Error ? error.message : String(error));
     throw error;

@@ -16,8 +16,7 @@ const command = <R extends Rows>(command: Command<R>): Command<R> => command;
 const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
 const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
-const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, ...training } = rows;
-const { json: _, ...trainRows } = training;
+const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
 const { long_text, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, cache_dir, cache_limit_gb };
 
@@ -25,7 +24,7 @@ export const trainCommand = command({
   name: "train",
   summary: "Fine-tune a base model on texts and write a LoRA adapter",
   example: "lowrank train --base_model ./SmolLM2-135M --train_file texts.jsonl --output_dir ./lora_model",
-  rows: trainRows,
+  rows: { ...training, json: { ...json, help: "print every event as a line of JSON on standard output" } },
 });
 
 export const generateCommand = command({
@@ -109,6 +108,36 @@ export const cacheCommand = command({
   rows: { action, cache_dir, json },
 });
 
+export const initCommand = command({
+  name: "init",
+  summary: "Write a commented YAML file with every option of a training run",
+  example: "lowrank init run.yaml",
+  positional: "file",
+  rows: { file },
+});
+
+export const schemaCommand = command({
+  name: "schema",
+  summary: "Print the JSON Schema of that file, for editors and checks",
+  example: "lowrank schema > lowrank.schema.json",
+  rows: {},
+});
+
+export const doctorCommand = command({
+  name: "doctor",
+  summary: "Whether everything is there that a run needs, and what this machine has",
+  example: "lowrank doctor",
+  rows: { cache_dir, json },
+});
+
+export const completionCommand = command({
+  name: "completion",
+  summary: "Print a script that completes the command line in a shell",
+  example: 'eval "$(lowrank completion bash)"',
+  positional: "shell",
+  rows: { shell },
+});
+
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
   trainCommand,
@@ -118,6 +147,10 @@ export const commands: readonly Command[] = [
   inspectCommand,
   previewCommand,
   cacheCommand,
+  initCommand,
+  schemaCommand,
+  doctorCommand,
+  completionCommand,
 ];
 
 export type TrainOptions = OptionsOf<typeof trainCommand.rows>;
@@ -127,3 +160,6 @@ export type MergeOptions = OptionsOf<typeof mergeCommand.rows>;
 export type InspectOptions = OptionsOf<typeof inspectCommand.rows>;
 export type PreviewOptions = OptionsOf<typeof previewCommand.rows>;
 export type CacheOptions = OptionsOf<typeof cacheCommand.rows>;
+export type InitOptions = OptionsOf<typeof initCommand.rows>;
+export type DoctorOptions = OptionsOf<typeof doctorCommand.rows>;
+export type CompletionOptions = OptionsOf<typeof completionCommand.rows>;

@@ -26,7 +26,7 @@ interface Candidate {
 
 const ENVIRONMENT = "LOWRANK_";
 /** Environment variables that are not options. */
-const OTHER_VARIABLES = ["CPU", "DEBUG"];
+const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
 
 const allNames = [...new Set(commands.flatMap(({ rows }) => Object.keys(rows)))];
 

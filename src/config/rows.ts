@@ -142,6 +142,8 @@ export const rows = {
   dry_run: flag(RUN, "print the plan and stop").or(false),
   json: flag(RUN, "print the result as one JSON object").or(false),
 
+  shell: choice(["bash", "zsh", "fish"], RUN, "the shell to complete in").required(),
+  file: text("a file's name", RUN, "the file to write").or("lowrank.yaml"),
   num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN, "texts to show").or(3),
   action: choice(["ls", "clear"], RUN, "list the cache's files, or remove them").or("ls"),
 

@@ -7,7 +7,7 @@ import { choosePrecision, type Precision, threadCount } from "../setup/inputs.js
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
 import { checkOptions, type Texts } from "./options.js";
-import { continuation, readPrompt, type TextOptions } from "./text.js";
+import { continuation, readRequest, type TextOptions } from "./text.js";
 import type { Trainer } from "./trainer.js";
 
 export interface ModelOptions {
@@ -98,7 +98,13 @@ export class Model {
     { adapter, ...options }: TextOptions & { adapter?: Adapter } = {},
   ): AsyncGenerator<string> {
     this.#check("generate");
-    const read = await readPrompt(prompt, options, this.tokenizer, this.config.maxPositions);
+    const read = await readRequest(
+      prompt,
+      options,
+      this.tokenizer,
+      this.config.maxPositions,
+      "max_position_embeddings",
+    );
     await using engine = await this.#engine(adapter, {
       maxTokens: read.ids.length,
       maxSequence: read.ids.length + read.maxNewTokens,

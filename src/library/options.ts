@@ -13,6 +13,7 @@ const {
   // Of a command line:
   config: _____,
   dry_run: ______,
+  json: ________,
   merge: _______,
   // Optional here:
   train_file,
@@ -38,6 +39,8 @@ export type TrainerOptions = { [K in keyof Rows]?: Rows[K] | undefined } & {
   train?: Texts;
   /** Texts to evaluate on, instead of `validation_file`; without either, a tenth of the training texts. */
   validation?: Texts;
+  /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
+  samples?: boolean;
   /** Without it nothing is written, and `resume` is no option. */
   output_dir?: string | undefined;
 };
@@ -65,10 +68,14 @@ export interface CheckedOptions {
   given: ReadonlySet<string>;
   train: string[] | TextSource;
   validation: string[] | TextSource | undefined;
+  samples: boolean;
 }
 
 /** @param folder of the base model. @throws LowrankError E_USAGE naming everything that is wrong */
-export function checkOptions({ train, validation, ...object }: TrainerOptions, folder: string): CheckedOptions {
+export function checkOptions(
+  { train, validation, samples = false, ...object }: TrainerOptions,
+  folder: string,
+): CheckedOptions {
   const { options, given } = optionsFrom(command, object);
   const wrong: string[] = [];
   const one = (texts: Texts | undefined, files: string[] | undefined, name: string) => {
@@ -85,6 +92,12 @@ export function checkOptions({ train, validation, ...object }: TrainerOptions, f
     wrong.push("resume: expected output_dir beside it");
   if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.join("; "));
   const model = { base_model: folder, tokenizer_name: undefined, precision: "auto", threads: undefined } as const;
-  const surroundings = { config: undefined, dry_run: false, merge: undefined };
-  return { options: { ...options, ...model, ...surroundings }, given, train: from!, validation: held };
+  const surroundings = { config: undefined, dry_run: false, json: false, merge: undefined };
+  return {
+    options: { ...options, ...model, ...surroundings },
+    given,
+    train: from!,
+    validation: held,
+    samples: samples === true,
+  };
 }

@@ -3,6 +3,7 @@ import { readEosIds, type Tokenizer } from "../data/index.js";
 import type { Engine } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { stopIds } from "../setup/inputs.js";
+import { type Prompt, readPrompt } from "../setup/prompt.js";
 import { generate } from "../trainer/index.js";
 
 /** As the options of `lowrank generate` of the same names. */
@@ -23,22 +24,24 @@ export interface TextOptions {
 
 const DEFAULTS = { max_new_tokens: 100, temperature: 0.7, top_k: 0, top_p: 1, seed: 42 };
 
-export interface Prompt {
-  ids: Int32Array;
-  maxNewTokens: number;
+export interface TextRequest extends Prompt {
   options: typeof DEFAULTS & { signal?: AbortSignal };
 }
 
-/** @param context most tokens of prompt and text. @throws LowrankError E_PROMPT, E_CONTEXT, E_ARGUMENT */
-export async function readPrompt(
+/**
+ * @param context most tokens of prompt and text. @param limit what sets it
+ * @throws LowrankError E_PROMPT, E_CONTEXT, E_ARGUMENT
+ */
+export async function readRequest(
   text: string,
   options: TextOptions,
   tokenizer: Tokenizer,
   context: number,
-): Promise<Prompt> {
+  limit: string,
+): Promise<TextRequest> {
   if (typeof text !== "string") throw new LowrankError("E_PROMPT", `The prompt is ${typeof text}, expected a string.`);
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const o = { ...DEFAULTS, ...given } as Prompt["options"];
+  const o = { ...DEFAULTS, ...given } as TextRequest["options"];
   const check = (name: keyof typeof DEFAULTS, least: number, whole: boolean) => {
     const value = o[name];
     if (value >= least && (!whole || Number.isInteger(value))) return;
@@ -52,17 +55,7 @@ export async function readPrompt(
   if (!(o.top_p > 0 && o.top_p <= 1)) {
     throw new LowrankError("E_ARGUMENT", `top_p is ${o.top_p}, expected a number above 0 and at most 1.`, "top_p");
   }
-  const [ids] = await tokenizer.encode([text], { maxLength: context + 1 });
-  if (!ids || ids.length === 0) throw new LowrankError("E_PROMPT", "The prompt is empty, expected at least one token.");
-  if (ids.length >= context) {
-    throw new LowrankError(
-      "E_CONTEXT",
-      `The prompt has ${ids.length > context ? "more than " : ""}${Math.min(ids.length, context)} tokens, and there is room for ${context}, ` +
-        "the text that follows included. Shorten it.",
-      "prompt",
-    );
-  }
-  return { ids, maxNewTokens: Math.min(o.max_new_tokens, context - ids.length), options: o };
+  return { ...(await readPrompt(text, o.max_new_tokens, tokenizer, context, limit)), options: o };
 }
 
 /** The text that follows, piece by piece as it comes. */
@@ -70,7 +63,7 @@ export function continuation(
   engine: Engine,
   tokenizer: Tokenizer,
   folder: string,
-  { ids, maxNewTokens, options: o }: Prompt,
+  { ids, maxNewTokens, options: o }: TextRequest,
 ): AsyncGenerator<string> {
   return generate(engine, tokenizer, ids, {
     temperature: o.temperature,

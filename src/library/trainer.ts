@@ -10,13 +10,13 @@ import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js
 import { checkAgreement, findCheckpoint, liesIn } from "../setup/resume.js";
 import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts } from "../setup/token-texts.js";
-import { checkRunOptions, memorySettings, type Prepared, trainPrepared } from "../setup/training.js";
+import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { type Evaluation, evaluate, type TrainerEvent, type TrainResult } from "../trainer/index.js";
 import { channel } from "./channel.js";
 import type { Adapter, Model } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
-import { continuation, readPrompt, type TextOptions } from "./text.js";
+import { continuation, readRequest, type TextOptions } from "./text.js";
 
 /** What a run tells, in order; the last event is `end`. */
 export type RunEvent = TrainerEvent | ({ type: "end" } & TrainResult);
@@ -29,6 +29,7 @@ export class Trainer {
   readonly #engine: Engine;
   readonly #lock: OutputLock | null;
   readonly #warnings: string[];
+  readonly #samples: boolean;
   readonly #unregister: () => void;
   readonly #gate = new Gate();
   /** Ends a run: after the step in progress, and after the micro-batch in progress. */
@@ -39,7 +40,14 @@ export class Trainer {
 
   private constructor(
     model: Model,
-    parts: { options: RunOptions; prepared: Prepared; engine: Engine; lock: OutputLock | null; warnings: string[] },
+    parts: {
+      options: RunOptions;
+      prepared: Prepared;
+      engine: Engine;
+      lock: OutputLock | null;
+      warnings: string[];
+      samples: boolean;
+    },
   ) {
     this.#model = model;
     this.#options = parts.options;
@@ -47,6 +55,7 @@ export class Trainer {
     this.#engine = parts.engine;
     this.#lock = parts.lock;
     this.#warnings = parts.warnings;
+    this.#samples = parts.samples;
     this.#unregister = model.register(this);
   }
 
@@ -84,7 +93,7 @@ export class Trainer {
     try {
       const prepared = { model: model.source, adapter, plan, texts, resumption, settings: identity };
       if (!resumption && adapter.tensors) await engine.setAdapter(adapter.tensors);
-      return new Trainer(model, { options, prepared, engine, lock, warnings });
+      return new Trainer(model, { options, prepared, engine, lock, warnings, samples: checked.samples });
     } catch (error) {
       await engine.close();
       throw error;
@@ -119,6 +128,13 @@ export class Trainer {
       for (const message of this.#warnings.splice(0)) await put({ type: "warning", message });
       const work = { engine: this.#engine, report: put, signal: this.#stop.signal, abort, begin: () => this.#begin() };
       const result = await trainPrepared(this.#options, this.#prepared, work);
+      if (this.#samples && !result.aborted) {
+        const written = trainedSamples(this.#options, this.#prepared, this.#engine, this.#stop.signal);
+        for await (const sample of written) {
+          abort.throwIfAborted();
+          await put({ type: "sample", sample });
+        }
+      }
       await put({ type: "end", ...result });
     };
     const hooks = {
@@ -170,7 +186,13 @@ export class Trainer {
     const leave = this.#gate.enter("generate");
     try {
       const { maxSequence } = this.#prepared.plan.engine;
-      const read = await readPrompt(prompt, options, this.#model.tokenizer, maxSequence);
+      const read = await readRequest(
+        prompt,
+        options,
+        this.#model.tokenizer,
+        maxSequence,
+        "the trainer's longest sequence",
+      );
       yield* continuation(this.#engine, this.#model.tokenizer, this.#model.folder, read);
     } finally {
       leave();

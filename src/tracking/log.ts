@@ -27,6 +27,8 @@ const inFile = combine(
 export interface LogOptions {
   /** Least important level on the terminal. */
   level: "info" | "verbose";
+  /** Where results are printed; default standard output. */
+  results?: NodeJS.WriteStream;
   /** Called before a line goes to the terminal. */
   beforeLine?: () => void;
 }
@@ -41,7 +43,7 @@ export class Log {
   /** Of writing, kept for whoever logs next. */
   #failure: unknown;
 
-  constructor({ level, beforeLine }: LogOptions) {
+  constructor({ level, results = process.stdout, beforeLine }: LogOptions) {
     const colours = process.stderr.isTTY === true && !process.env.NO_COLOR;
     const terminal = (stream: NodeJS.WriteStream) => (text: string) => {
       beforeLine?.();
@@ -56,7 +58,7 @@ export class Log {
           only((l) => l === "print"),
           onTerminal(false),
         ),
-        terminal(process.stdout),
+        terminal(results),
       ),
       transport(
         level,

@@ -14,6 +14,10 @@ export interface Keeper {
     state: Omit<RunState, "settings" | "cpu" | "best_eval">,
     evaluation: EvalMetrics | null,
   ): Promise<void>;
+  /** Tells of a checkpoint that has been written meanwhile. @throws LowrankError E_WRITE where it could not be */
+  collect(): Promise<void>;
+  /** Waits for a checkpoint that is being written. @throws LowrankError E_WRITE */
+  settle(): Promise<void>;
   /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
   restoreBest(): Promise<EvalMetrics | null>;
   /** The run is over: keeps what the engine has now. */
@@ -38,6 +42,10 @@ export class BestInMemory implements Keeper {
     if (!evaluation || (this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) return;
     this.#best = { metrics: evaluation, adapter: await this.#engine.adapter() };
   }
+
+  async collect(): Promise<void> {}
+
+  async settle(): Promise<void> {}
 
   async restoreBest(): Promise<EvalMetrics | null> {
     if (!this.#best) return null;

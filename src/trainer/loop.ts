@@ -99,6 +99,16 @@ class Loop {
   }
 
   async train(): Promise<TrainResult> {
+    try {
+      return await this.#train();
+    } catch (error) {
+      // Nothing is written any more once a run has ended; the error that ended it is the one to tell.
+      await this.#run.saver.settle().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #train(): Promise<TrainResult> {
     const run = this.#run;
     const { total } = this.#steps;
     let done = 0;
@@ -119,11 +129,13 @@ class Loop {
       await this.#optimize(window, at);
       this.#interval.pause();
       await this.#evaluateAndSave(at);
+      await run.saver.collect();
       this.#interval.resume();
       if (this.#aborted() || this.#isOver()) break;
     }
     const stoppedEarly = done < total && this.#isOver();
     const aborted = done < total && !stoppedEarly;
+    await run.saver.settle();
     // An interrupted run keeps what it has; a whole one its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish();
@@ -179,9 +191,9 @@ class Loop {
       this.#run.abort?.throwIfAborted();
     }
     const loss = sum / supervisedTokens;
-    this.#checkFinite("loss", loss, at);
+    await this.#checkFinite("loss", loss, at);
     const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm });
-    this.#checkFinite("gradient norm", gradNorm, at);
+    await this.#checkFinite("gradient norm", gradNorm, at);
 
     this.#interval.add(loss, window.tokens);
     const about = [step, epoch, gradNorm, learningRate] as const;
@@ -219,7 +231,7 @@ class Loop {
     const onProgress = (done: number, total: number) => report({ type: "evaluating", done, total });
     const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress });
     if (!found) return null;
-    this.#checkFinite("evaluation loss", found.eval_loss, at);
+    await this.#checkFinite("evaluation loss", found.eval_loss, at);
     const { step, epoch } = at;
     const metrics = { step, epoch, ...found };
     await report({ type: "eval", metrics });
@@ -239,7 +251,7 @@ class Loop {
     const { total: maxSteps, perEpoch } = this.#steps;
     const { step, epoch, nextMicroBatch } = at;
     // The last step may have ruined the adapter without a loss having shown it yet.
-    this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
+    await this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
     const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {
@@ -252,7 +264,10 @@ class Loop {
     await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);
   }
 
-  #checkFinite(what: string, value: number, { step, learningRate }: Step): void {
-    checkFinite(what, value, { step, learningRate, lastCheckpoint: this.#run.saver.lastFolder });
+  async #checkFinite(what: string, value: number, { step, learningRate }: Step): Promise<void> {
+    const { saver } = this.#run;
+    // The error names the last checkpoint: it may be being written.
+    if (!Number.isFinite(value)) await saver.settle();
+    checkFinite(what, value, { step, learningRate, lastCheckpoint: saver.lastFolder });
   }
 }

@@ -52,6 +52,14 @@ export interface Best {
   folder: string;
 }
 
+/** A checkpoint that is being written while training goes on. */
+interface Pending {
+  progress: Pick<TrainerProgress, "step" | "maxSteps">;
+  best: Best | null;
+  outcome: Promise<{ folder: string } | { error: unknown }>;
+  isDone: boolean;
+}
+
 /** Writes checkpoints and the final adapter, and knows which checkpoint is the best. */
 export class Saver implements Keeper {
   readonly #o: SaverOptions;
@@ -60,6 +68,7 @@ export class Saver implements Keeper {
   #lastFolder: string | null;
   /** Whether the last save did. */
   #hasFailed = false;
+  #pending: Pending | null = null;
 
   constructor(options: SaverOptions) {
     this.#o = options;
@@ -78,7 +87,8 @@ export class Saver implements Keeper {
   }
 
   /**
-   * A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
+   * Copies what is to be saved and writes it while training goes on; one is written at a time, and the last one of a run is
+   * waited for. A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
    * last one; training goes on. The second one in a row is an error: a run must not go far without being saved.
    * @param evaluation of this very step, where there is one
    * @throws LowrankError E_WRITE
@@ -88,26 +98,48 @@ export class Saver implements Keeper {
     state: Omit<RunState, "settings" | "cpu" | "best_eval">,
     evaluation: EvalMetrics | null,
   ): Promise<void> {
-    const { step } = progress;
-    const { engine, folder: output, identity, report } = this.#o;
+    await this.settle();
+    const { step, maxSteps } = progress;
+    const { engine, folder: output, identity, signal } = this.#o;
     const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
     const best = isBest ? { metrics: evaluation, folder: checkpointFolder(output, step) } : this.#best;
     const named = best && { step: best.metrics.step, metric: best.metrics[this.#o.metric], folder: best.folder };
+    // As they are now: what follows changes them.
+    const [adapter, optimizer] = [await this.#adapter(), await engine.optimizerState()];
+    const trainer = trainerState({ ...progress, history: [...this.#history], best: named });
     const write = async (within: string) => {
-      await writeAdapterFiles(within, await this.#adapter());
-      await writeTrainerState(within, trainerState({ ...progress, history: this.#history, best: named }));
-      await writeOptimizerState(within, await engine.optimizerState());
+      await writeAdapterFiles(within, adapter);
+      await writeTrainerState(within, trainer);
+      await writeOptimizerState(within, optimizer);
       await writeRunState(within, { ...state, best_eval: best?.metrics ?? null, ...identity });
     };
-    try {
-      this.#lastFolder = await saveCheckpoint(output, step, write);
-    } catch (error) {
-      await this.#goOnWithout(error, progress);
-      return;
-    }
+    const outcome = saveCheckpoint(output, step, write).then(
+      (folder) => ({ folder }),
+      (error: unknown) => ({ error }),
+    );
+    const pending: Pending = { progress, best, outcome, isDone: false };
+    void outcome.then(() => {
+      pending.isDone = true;
+    });
+    this.#pending = pending;
+    if (step === maxSteps || signal?.aborted) await this.settle();
+  }
+
+  async collect(): Promise<void> {
+    if (this.#pending?.isDone) await this.settle();
+  }
+
+  async settle(): Promise<void> {
+    const pending = this.#pending;
+    if (!pending) return;
+    this.#pending = null;
+    const result = await pending.outcome;
+    if ("error" in result) return this.#goOnWithout(result.error, pending.progress);
+    this.#lastFolder = result.folder;
     this.#hasFailed = false;
-    this.#best = best;
-    await report({ type: "checkpoint", step, folder: this.#lastFolder, removed: await this.#prune() });
+    this.#best = pending.best;
+    const { step } = pending.progress;
+    await this.#o.report({ type: "checkpoint", step, folder: result.folder, removed: await this.#prune() });
   }
 
   async #goOnWithout(error: unknown, { step, maxSteps }: Pick<TrainerProgress, "step" | "maxSteps">): Promise<void> {

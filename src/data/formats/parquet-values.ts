@@ -1,6 +1,7 @@
 // How Parquet writes numbers and byte arrays within a page.
 import type { Decode } from "./columnar.js";
-import { check, Damage } from "./damage.js";
+import { check } from "./damage.js";
+import { readVarint, unzigzag } from "./varint.js";
 
 /** A part of a page, read from its beginning on. */
 export class PageBytes {
@@ -26,18 +27,11 @@ export class PageBytes {
   }
 
   varint(): number {
-    let value = 0;
-    for (let i = 0; i < 10; i++) {
-      const byte = this.byte();
-      value += (byte & 127) * 2 ** (7 * i);
-      if (byte < 128) return value;
-    }
-    throw new Damage("a number in a page does not end");
+    return readVarint(() => this.byte(), "a page");
   }
 
   zigzag(): number {
-    const value = this.varint();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    return unzigzag(this.varint());
   }
 }
 

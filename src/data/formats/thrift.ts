@@ -1,5 +1,6 @@
 // Thrift's compact protocol, which Parquet's footer and page headers are written in.
 import { check, Damage } from "./damage.js";
+import { readVarint, unzigzag } from "./varint.js";
 
 /** Fields by their number. */
 export type Struct = Map<number, Value>;
@@ -19,20 +20,12 @@ class Reader {
     return this.bytes[this.at++]!;
   }
 
-  /** Beyond 2^53 rounded, which no count, size or offset of a file can be. */
   varint(): number {
-    let value = 0;
-    for (let i = 0; i < 10; i++) {
-      const byte = this.byte();
-      value += (byte & 127) * 2 ** (7 * i);
-      if (byte < 128) return value;
-    }
-    throw new Damage("a number in its metadata does not end");
+    return readVarint(() => this.byte(), "its metadata");
   }
 
   zigzag(): number {
-    const value = this.varint();
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+    return unzigzag(this.varint());
   }
 
   take(length: number): Uint8Array {

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// libFuzzer on the addon's own checks of a model's description, with AddressSanitizer and UndefinedBehaviorSanitizer. Needs
+// clang. Goes on until Ctrl-C, or for --seconds.
+//
+//   npm run fuzz:native -- [--seconds 60]
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const { values } = parseArgs({ options: { seconds: { type: "string", default: "0" } } });
+if (spawnSync("clang++", ["--version"]).status !== 0) {
+  console.log("fuzz-native is skipped: clang++ is not installed (on Debian: apt-get install clang)");
+  process.exit(0);
+}
+const build = join(root, "build/fuzz");
+mkdirSync(join(build, "corpus"), { recursive: true });
+const sources = ["base", "io", "model"].flatMap((folder) =>
+  readdirSync(join(root, "native", folder))
+    .filter((name) => name.endsWith(".cpp"))
+    .map((name) => join(root, "native", folder, name)),
+);
+const program = join(build, "native_readers");
+const flags = [
+  "-std=c++20",
+  "-O1",
+  "-g",
+  "-fsanitize=fuzzer,address,undefined",
+  "-fno-sanitize-recover=all",
+  `-I${root}/native`,
+];
+execFileSync("clang++", [...flags, join(root, "test/fuzz/native_readers.cpp"), ...sources, "-o", program], {
+  stdio: "inherit",
+});
+const limits = [
+  `-max_total_time=${values.seconds}`,
+  "-rss_limit_mb=2048",
+  "-timeout=10",
+  "-print_final_stats=1",
+  `-artifact_prefix=${build}/`,
+];
+const { status } = spawnSync(program, [join(build, "corpus"), ...limits], { stdio: "inherit" });
+process.exit(status ?? 1);

@@ -1,0 +1,6 @@
+import { jsonSchema } from "../config/index.js";
+
+/** `lowrank schema`: JSON Schema of the YAML configuration, on standard output. */
+export async function run(): Promise<void> {
+  process.stdout.write(`${JSON.stringify(jsonSchema(), null, 2)}\n`);
+}
