@@ -167,7 +167,7 @@ describe("memory", () => {
     );
     expect(code).toBe(1);
     expect(stderr).toContain("E_MEMORY");
-    expect(stderr).toContain("within --memory_limit");
+    expect(stderr).toContain("allowed by --memory_limit");
     expect(stderr).toMatch(/ {2}activations +[\d.]+ MiB/);
   });
 

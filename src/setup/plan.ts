@@ -20,7 +20,7 @@ import { count } from "./text.js";
  * table of docs/memory.md.
  */
 function savingBytes(adapter: number): number {
-  return Math.min(9 * adapter, 4 * adapter + 12 * 2 ** 20);
+  return Math.min(11 * adapter, 5.5 * adapter + 14 * 2 ** 20);
 }
 
 export interface Plan {
