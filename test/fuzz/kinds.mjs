@@ -14,6 +14,9 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const GOLDEN = here("../goldens/gqa-untied");
 const DATA = here("../goldens-data");
 const TINY = here("../../examples/tiny-base");
+/** What scripts/fuzz-corpus.mjs trained. */
+const ADAPTER = here("seeds/adapter");
+const CHECKPOINT = here("seeds/checkpoint-1");
 /** Engines beyond this are planned, not made. */
 const MOST_BYTES = 256 * 2 ** 20;
 
@@ -45,11 +48,11 @@ function write(file, bytes) {
 /** A folder of which one file is damaged. */
 const inFolder = (source, name, kind, read) => ({
   kind,
-  seed: () => readFileSync(join(source(), name)),
+  seed: () => readFileSync(join(source, name)),
   place(folder, bytes) {
     const copy = join(folder, "folder");
     rmSync(copy, { recursive: true, force: true });
-    cpSync(source(), copy, { recursive: true });
+    cpSync(source, copy, { recursive: true });
     write(join(copy, name), bytes);
     return copy;
   },
@@ -104,11 +107,7 @@ async function readCheckpoint(folder) {
   await using_(await Engine.create(tiny, spec, options), (engine) => restore(resumption, engine, tiny));
 }
 
-/** @param made folders that the run makes first: `adapter` and `checkpoint` */
-export function kinds(made) {
-  const golden = () => GOLDEN;
-  const adapter = () => made.adapter;
-  const checkpoint = () => made.checkpoint;
+export function kinds() {
   const binary = readdirSync(DATA).filter((name) => /\.(parquet|arrows?|ipc|feather)$/.test(name));
   return {
     "texts.jsonl": data("texts.jsonl", lines, "text"),
@@ -117,10 +116,10 @@ export function kinds(made) {
     "texts.tsv": data("texts.tsv", csv.replaceAll(",", "\t"), "text"),
     "texts.jsonl.gz": data("texts.jsonl.gz", gzipSync(lines), "bytes"),
     ...Object.fromEntries(binary.map((name) => [name, data(name, readFileSync(join(DATA, name)), "bytes")])),
-    "model.safetensors": inFolder(golden, "model.safetensors", "safetensors", readModel),
-    "config.json": inFolder(golden, "config.json", "json", readModel),
-    "tokenizer.json": inFolder(() => TINY, "tokenizer.json", "json", readTokenizer),
-    "tokenizer_config.json": inFolder(() => TINY, "tokenizer_config.json", "json", readTokenizer),
+    "model.safetensors": inFolder(GOLDEN, "model.safetensors", "safetensors", readModel),
+    "config.json": inFolder(GOLDEN, "config.json", "json", readModel),
+    "tokenizer.json": inFolder(TINY, "tokenizer.json", "json", readTokenizer),
+    "tokenizer_config.json": inFolder(TINY, "tokenizer_config.json", "json", readTokenizer),
     "run.yaml": {
       ...data(
         "run.yaml",
@@ -129,18 +128,18 @@ export function kinds(made) {
       ),
       read: readYaml,
     },
-    "adapter_model.safetensors": inFolder(adapter, "adapter_model.safetensors", "safetensors", readAdapterFolder),
-    "adapter_config.json": inFolder(adapter, "adapter_config.json", "json", readAdapterFolder),
+    "adapter_model.safetensors": inFolder(ADAPTER, "adapter_model.safetensors", "safetensors", readAdapterFolder),
+    "adapter_config.json": inFolder(ADAPTER, "adapter_config.json", "json", readAdapterFolder),
     ...Object.fromEntries(
       ["adapter_model.safetensors", "optimizer.safetensors"].map((name) => [
         `checkpoint/${name}`,
-        inFolder(checkpoint, name, "safetensors", readCheckpoint),
+        inFolder(CHECKPOINT, name, "safetensors", readCheckpoint),
       ]),
     ),
     ...Object.fromEntries(
       ["manifest.json", "lowrank_state.json", "trainer_state.json", "adapter_config.json"].map((name) => [
         `checkpoint/${name}`,
-        inFolder(checkpoint, name, "json", readCheckpoint),
+        inFolder(CHECKPOINT, name, "json", readCheckpoint),
       ]),
     ),
   };
