@@ -197,6 +197,11 @@ export function releasePages(buffer: ArrayBuffer): void {
   callSync(() => native().releasePages(buffer));
 }
 
+/** Frees the tensors' memory now rather than when it is collected; they are empty from then on. */
+export function freeTensors(...groups: AdapterTensors[]): void {
+  for (const tensors of groups) for (const { data } of tensors.values()) native().detach(data.buffer);
+}
+
 /** Gives memory that was freed and kept for later, in any thread, back to the system; takes milliseconds. */
 export function trimHeaps(): void {
   native().trimHeaps();

@@ -37,6 +37,7 @@ export interface NativeEngine {
 
 export interface NativeAddon {
   cpuInfo(): CpuInfo;
+  detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];

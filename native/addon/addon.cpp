@@ -55,6 +55,13 @@ Napi::Value trim_heaps(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// Frees an ArrayBuffer's memory now, not when the collector comes to it; its views are empty from then on.
+Napi::Value detach(const Napi::CallbackInfo& info) {
+  if (info.Length() < 1 || !info[0].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "detach: expected an ArrayBuffer");
+  info[0].As<Napi::ArrayBuffer>().Detach();
+  return info.Env().Undefined();
+}
+
 Napi::Value architectures(const Napi::CallbackInfo& info) { return strings(info.Env(), supported_architectures()); }
 
 Napi::Value list_linears(const Napi::CallbackInfo& info) {
@@ -328,6 +335,7 @@ namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
+  exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
   exports.Set("listLinears", Napi::Function::New(env, list_linears));

@@ -15,12 +15,11 @@ import { fitsAll, planOf, refusal } from "./room.js";
 import { count } from "./text.js";
 
 /**
- * What saving makes of an adapter of so many bytes: copies of it and of both moments, which are garbage once they are
- * written. Few bytes of garbage are left lying; of many, no more are kept than are in use, and some. Measured over the
- * table of docs/memory.md.
+ * What saving makes of an adapter of so many bytes: copies of it and of both moments on both sides of the addon, and what
+ * the allocator keeps of them. Measured over the table of docs/memory.md.
  */
 function savingBytes(adapter: number): number {
-  return Math.min(11 * adapter, 5.5 * adapter + 14 * 2 ** 20);
+  return Math.min(8.5 * adapter, 5 * adapter + 14 * 2 ** 20);
 }
 
 export interface Plan {

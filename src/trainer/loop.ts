@@ -1,5 +1,5 @@
 import type { RunState } from "../checkpoint/index.js";
-import type { Engine } from "../engine.js";
+import { type Engine, freeTensors } from "../engine.js";
 import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
@@ -251,7 +251,10 @@ class Loop {
     const { total: maxSteps, perEpoch } = this.#steps;
     const { step, epoch, nextMicroBatch } = at;
     // The last step may have ruined the adapter without a loss having shown it yet.
-    await this.#checkFinite("adapter's magnitude", magnitude(await engine.adapter()), at);
+    const adapter = await engine.adapter();
+    const size = magnitude(adapter);
+    freeTensors(adapter);
+    await this.#checkFinite("adapter's magnitude", size, at);
     const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {

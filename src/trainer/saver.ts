@@ -14,7 +14,7 @@ import {
   writeTrainerState,
 } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import type { AdapterSpec, Engine, ModelSource } from "../engine.js";
+import { type AdapterSpec, type Engine, freeTensors, type ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import type { ResolvedTargets } from "../model/index.js";
 import type { Metric } from "./early-stopping.js";
@@ -113,10 +113,12 @@ export class Saver implements Keeper {
       await writeOptimizerState(within, optimizer);
       await writeRunState(within, { ...state, best_eval: best?.metrics ?? null, ...identity });
     };
-    const outcome = saveCheckpoint(output, step, write).then(
-      (folder) => ({ folder }),
-      (error: unknown) => ({ error }),
-    );
+    const outcome = saveCheckpoint(output, step, write)
+      .then(
+        (folder) => ({ folder }),
+        (error: unknown) => ({ error }),
+      )
+      .finally(() => freeTensors(adapter.tensors, optimizer.m, optimizer.v));
     const pending: Pending = { progress, best, outcome, isDone: false };
     void outcome.then(() => {
       pending.isDone = true;
@@ -173,7 +175,9 @@ export class Saver implements Keeper {
   }
 
   async finish(): Promise<void> {
-    await writeAdapter(this.#o.folder, await this.#adapter());
+    const adapter = await this.#adapter();
+    await writeAdapter(this.#o.folder, adapter);
+    freeTensors(adapter.tensors);
   }
 
   async #adapter(): Promise<AdapterToWrite> {
