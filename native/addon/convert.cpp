@@ -46,11 +46,17 @@ bool boolean(const Napi::Object& o, const char* key) {
   return v.As<Napi::Boolean>().Value();
 }
 
-DType to_dtype(const std::string& name) {
-  for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
-    if (name == dtype_name(t)) return t;
+Format to_format(const std::string& name) {
+  for (const FormatInfo& f : kFormats) {
+    if (name == f.name) return f.format;
   }
-  fail("dtype", "\"f32\", \"bf16\" or \"f16\"");
+  fail("dtype", "a format of weights");
+}
+
+FileRange to_range(const Napi::Value& v) {
+  if (v.IsUndefined()) return {};
+  const Napi::Object o = to_object(v, "tensor statistics");
+  return {to_string(o.Get("file"), "statistics.file"), integer(o, "offset"), integer(o, "bytes")};
 }
 
 RopeScaling to_rope_scaling(const Napi::Value& v, int64_t max_positions) {
@@ -108,7 +114,13 @@ ModelSource to_source(const Napi::Value& v) {
     TensorEntry e;
     e.name = to_string(t.Get("name"), "tensor.name");
     e.file = to_string(t.Get("file"), "tensor.file");
-    e.dtype = to_dtype(to_string(t.Get("dtype"), "tensor.dtype"));
+    e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
+    e.interleaved = integer_or(t, "interleaved", 0);
+    e.block_size = integer_or(t, "blockSize", 64);
+    e.absmax = to_range(t.Get("absmax"));
+    e.absmax_codes = to_range(t.Get("absmaxCodes"));
+    e.absmax_map = to_range(t.Get("absmaxMap"));
+    e.absmax_offset = number_or(t, "absmaxOffset", 0);
     e.offset = integer(t, "offset");
     e.bytes = integer(t, "bytes");
     const Napi::Value shape = t.Get("shape");

@@ -21,24 +21,4 @@ struct Mat {
   void set(int64_t r, int64_t c, float v) const { store_f32(data, dtype, r * ld + c, v); }
 };
 
-// Frozen weight (O, I), row-major and contiguous, usually a view into a mapped file. `data` may be misaligned.
-struct Weight {
-  const void* data = nullptr;
-  DType dtype = DType::f32;
-  int64_t rows = 0, cols = 0;
-  float get(int64_t r, int64_t c) const;
-};
-
-inline float Weight::get(int64_t r, int64_t c) const {
-  const char* p = static_cast<const char*>(data) + (r * cols + c) * dtype_bytes(dtype);
-  if (dtype == DType::f32) {
-    float f;
-    std::memcpy(&f, p, 4);
-    return f;
-  }
-  uint16_t h;
-  std::memcpy(&h, p, 2);
-  return dtype == DType::bf16 ? bf16_to_f32(h) : f16_to_f32(h);
-}
-
 }  // namespace lowrank

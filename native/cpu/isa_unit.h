@@ -4,6 +4,7 @@
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "cpu/instruction_sets.h"
 #include "cpu/kernels.h"
 #include "cpu/row_kernels.h"
+#include "quant/blocks.h"
 
 #ifndef LOWRANK_EMULATE
 #define LOWRANK_EMULATE 0

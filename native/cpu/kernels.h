@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/dtype.h"
+#include "quant/weight.h"
 
 namespace lowrank::cpu {
 
@@ -37,6 +38,10 @@ struct Kernels {
   void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panel);
   void (*pack_fwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
   void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
+
+  // dst (rows, cols) of dtype `out` (f32 or bf16), row stride ld elements: rows [row, row + rows) and columns [col, col + cols)
+  // of a weight in any format, decoded and rounded once.
+  void (*decode)(const Weight& w, int64_t row, int64_t rows, int64_t col, int64_t cols, DType out, void* dst, int64_t ld);
 
   // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t.
   void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,

@@ -8,6 +8,7 @@ constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"
+#include "cpu/decode.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
 #include "cpu/kernel_table.inc"

@@ -31,11 +31,13 @@ Parts parts(const OpLimits& l, int threads) {
   return p;
 }
 
-Term along_columns(const Mat& x, const Weight& w) { return {x, w.data, w.dtype, w.cols, Along::columns}; }
-Term along_rows(const Mat& x, const Weight& w) { return {x, w.data, w.dtype, w.cols, Along::rows}; }
-Weight weight(const float* p, int64_t rows, int64_t cols) { return {p, DType::f32, rows, cols}; }
+Term along_columns(const Mat& x, const Weight& w) { return {x, w, Along::columns}; }
+Term along_rows(const Mat& x, const Weight& w) { return {x, w, Along::rows}; }
+Weight weight(const float* p, int64_t rows, int64_t cols) { return {.data = p, .rows = rows, .cols = cols}; }
 // A gradient or activation as the right operand of a contraction over tokens.
-Term over_tokens(const Mat& x, const Mat& right) { return {x, right.data, right.dtype, right.ld, Along::rows}; }
+Term over_tokens(const Mat& x, const Mat& right) {
+  return {x, {.data = right.data, .format = format_of(right.dtype), .rows = right.rows, .cols = right.ld}, Along::rows};
+}
 
 // dst (R, M padded) = x (M, R) transposed
 void transpose_thin(const Mat& x, const Mat& dst) {

@@ -58,9 +58,29 @@ void Matmul::operator()(const Product& p) const {
   else blocked(p);
 }
 
+// One panel: columns [n0, n0 + columns) of the right operand over [k0, k0 + k) of the contraction, k at most kMaxChunk. What
+// is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols * 4 bytes).
+void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, void* panel, void* scratch) const {
+  const bool forward = t.along == Along::columns;
+  const int64_t row = forward ? n0 : k0, rows = forward ? columns : k, col = forward ? k0 : n0, cols = forward ? k : columns;
+  DType type = dtype_of(t.w.format);
+  int64_t ld = t.w.cols;
+  const void* src = element(t.w.data, type, row * ld + col);
+  if (!t.w.plain()) {
+    type = dots ? DType::bf16 : DType::f32;
+    ld = cols;
+    src = scratch;
+    k_.decode(t.w, row, rows, col, cols, type, scratch, ld);
+  }
+  if (forward && dots) k_.pack_fwd_bf16(src, type, ld, k, columns, static_cast<bf16_t*>(panel));
+  else if (forward) k_.pack_fwd_f32(src, type, ld, k, columns, static_cast<float*>(panel));
+  else if (dots) k_.pack_bwd_bf16(src, type, ld, k, columns, static_cast<bf16_t*>(panel));
+  else k_.pack_bwd_f32(src, type, ld, k, columns, static_cast<float*>(panel));
+}
+
 // y = dot products straight from the rows of W: memory-bound, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
-  constexpr int64_t kOutputs = 64;
+  constexpr int64_t kOutputs = 64, kDecodedRows = 4;
   const int64_t m = p.out.rows;
   // Each thread widens x for itself into its own scratch.
   pool_.run((p.n + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
@@ -71,11 +91,21 @@ void Matmul::few_rows(const Product& p) const {
       // The contraction goes through a small buffer in fixed pieces.
       constexpr int64_t kPiece = 2048;
       float x[kFewRows][kPiece];
+      float decoded[kDecodedRows][kPiece];
       for (int64_t k0 = 0; k0 < t.x.cols; k0 += kPiece) {
         const int64_t k = std::min(kPiece, t.x.cols - k0);
         for (int64_t r = 0; r < m; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
         const bool first = i == 0 && k0 == 0;
-        k_.gemv(x[0], kPiece, m, element(t.w, t.w_dtype, n0 * t.w_ld + k0), t.w_dtype, t.w_ld, k, n, first ? sums[0] : part[0], kOutputs);
+        float* const out = first ? sums[0] : part[0];
+        if (t.w.plain()) {
+          const DType type = dtype_of(t.w.format);
+          k_.gemv(x[0], kPiece, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kOutputs);
+        }
+        for (int64_t j = 0; j < n && !t.w.plain(); j += kDecodedRows) {
+          const int64_t rows = std::min(kDecodedRows, n - j);
+          k_.decode(t.w, n0 + j, rows, k0, k, DType::f32, decoded, kPiece);
+          k_.gemv(x[0], kPiece, m, decoded, DType::f32, kPiece, k, rows, out + j, kOutputs);
+        }
         if (first) continue;
         for (int64_t r = 0; r < m; r++) {
           for (int64_t j = 0; j < n; j++) sums[r][j] += part[r][j];
@@ -125,20 +155,11 @@ void Matmul::blocked(const Product& p) const {
 
     for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
       const int64_t panels = std::min(piece, all_panels - panel0);
-      pool_.run(panels * count, [&](int64_t task, int) {
+      pool_.run(panels * count, [&](int64_t task, int thread) {
         const Stretch& s = stretches[task % count];
         const int64_t panel = task / count, n0 = (panel0 + panel) * kPanelCols, columns = std::min(kPanelCols, p.n - n0);
-        const Term& t = *s.term;
-        void* out = packed + panel * panel_bytes + s.panel_offset;
-        if (t.along == Along::columns) {
-          const void* src = element(t.w, t.w_dtype, n0 * t.w_ld + s.k0);
-          if (dots) k_.pack_fwd_bf16(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<bf16_t*>(out));
-          else k_.pack_fwd_f32(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<float*>(out));
-        } else {
-          const void* src = element(t.w, t.w_dtype, s.k0 * t.w_ld + n0);
-          if (dots) k_.pack_bwd_bf16(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<bf16_t*>(out));
-          else k_.pack_bwd_f32(src, t.w_dtype, t.w_ld, s.k, columns, static_cast<float*>(out));
-        }
+        char* const scratch = thread_area + thread * per_thread + per_thread_sums;
+        pack(*s.term, s.k0, s.k, n0, columns, dots, packed + panel * panel_bytes + s.panel_offset, scratch);
       });
 
       const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + kBlockPanels - 1) / kBlockPanels;

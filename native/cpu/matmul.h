@@ -11,10 +11,8 @@ namespace lowrank::cpu {
 enum class Along { columns, rows };
 
 struct Term {
-  Mat x;              // (M, K) act
-  const void* w;      // along columns: (N, K); along rows: (K, N)
-  DType w_dtype;
-  int64_t w_ld;
+  Mat x;        // (M, K) act
+  Weight w;     // along columns: (N, K); along rows: (K, N)
   Along along;
 };
 
@@ -40,6 +38,7 @@ class Matmul {
   void operator()(const Product&) const;
 
  private:
+  void pack(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, void* panel, void* scratch) const;
   void few_rows(const Product&) const;
   void blocked(const Product&) const;
 

@@ -23,8 +23,7 @@ void CpuBackend::for_rows(int64_t rows, int64_t cols, F&& f) {
 void CpuBackend::embedding_fwd(const EmbeddingArgs& a) {
   const int64_t c = a.table.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
-    const char* row = static_cast<const char*>(a.table.data) + int64_t(a.ids[m]) * c * dtype_bytes(a.table.dtype);
-    rk_.widen(row, a.table.dtype, c, reinterpret_cast<float*>(a.x.row(m)));
+    k_.decode(a.table, a.ids[m], 1, 0, c, DType::f32, a.x.row(m), c);
   });
 }
 

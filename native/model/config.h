@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/dtype.h"
+#include "quant/weight.h"
 
 namespace lowrank {
 
@@ -22,11 +22,21 @@ struct ModelConfig {
   bool tied_head = false, attention_bias = false, mlp_bias = false;
 };
 
+struct FileRange {
+  std::string file;
+  int64_t offset = 0, bytes = 0;
+};
+
 struct TensorEntry {
   std::string name, file;
-  DType dtype = DType::f32;
+  Format format = Format::f32;
   std::vector<int64_t> shape;
   int64_t offset = 0, bytes = 0;
+  int64_t interleaved = 0;  // as Weight's
+  // Statistics of nf4 and i8, as Weight's.
+  int64_t block_size = 64;
+  FileRange absmax, absmax_codes, absmax_map;
+  double absmax_offset = 0;
 };
 
 struct ModelSource {

@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include <cstring>
+
 #include "base/error.h"
 
 namespace lowrank {
@@ -56,6 +58,51 @@ void check_config(const ModelSource& source) {
   }
 }
 
+[[noreturn]] void wrong_bytes(const TensorEntry& t, const std::string& what, int64_t found, const std::string& expected) {
+  throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + what + " occupies " + std::to_string(found) + " bytes, expected " + expected + ".",
+              t.name);
+}
+
+void check_range(const TensorEntry& t, const char* what, const FileRange& r, int64_t expected) {
+  if (r.file.empty()) throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + what + " is missing: the weight cannot be decoded.", t.name);
+  if (r.bytes != expected || r.offset < 0) wrong_bytes(t, what, r.bytes, std::to_string(expected));
+}
+
+void check_sizes(const TensorEntry& t) {
+  // No file is as large as what overflows.
+  int64_t elements = 1;
+  bool overflows = t.shape.empty();
+  for (int64_t d : t.shape) overflows = overflows || d < 1 || __builtin_mul_overflow(elements, d, &elements);
+  overflows = overflows || elements > (int64_t(1) << 58);
+  if (overflows) wrong_bytes(t, "", t.bytes, "fewer than 2^63");
+  const FormatInfo& info = format_info(t.format);
+  if (t.shape.back() % info.block != 0 && t.format != Format::nf4) {
+    throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " has rows of " + std::to_string(t.shape.back()) + " elements, but " +
+                    info.name + " is stored in blocks of " + std::to_string(info.block) + ".",
+                t.name);
+  }
+  const int64_t expected = format_bytes(t.format, elements);
+  if (t.bytes != expected || t.offset < 0) wrong_bytes(t, "", t.bytes, std::to_string(expected));
+  if (t.interleaved != 0 && (t.interleaved < 2 || t.interleaved % 2 != 0 || t.shape[0] % t.interleaved != 0)) {
+    throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " of " + std::to_string(t.shape[0]) + " rows has heads of " +
+                    std::to_string(t.interleaved) + " interleaved rows.",
+                t.name);
+  }
+  if (t.format == Format::i8) check_range(t, ".SCB", t.absmax, t.shape[0] * 4);
+  if (t.format != Format::nf4) return;
+  if (t.block_size < 1 || t.block_size > 65536) {
+    throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + " has blocks of " + std::to_string(t.block_size) + " elements, expected 1 to 65536.", t.name);
+  }
+  const int64_t blocks = (elements + t.block_size - 1) / t.block_size;
+  if (t.absmax_codes.file.empty()) {
+    check_range(t, ".absmax", t.absmax, blocks * 4);
+    return;
+  }
+  check_range(t, ".absmax", t.absmax_codes, blocks);
+  check_range(t, ".nested_absmax", t.absmax, (blocks + 255) / 256 * 4);
+  check_range(t, ".nested_quant_map", t.absmax_map, 256 * 4);
+}
+
 }  // namespace
 
 void check_source(const ModelSource& source) {
@@ -75,15 +122,7 @@ void check_source(const ModelSource& source) {
                       shape_text(need.shape) + " from config.json.",
                   t.name);
     }
-    // No file is as large as what overflows.
-    int64_t expected = dtype_bytes(t.dtype);
-    bool overflows = false;
-    for (int64_t d : t.shape) overflows = overflows || __builtin_mul_overflow(expected, d, &expected);
-    if (overflows || t.bytes != expected || t.offset < 0) {
-      throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " occupies " + std::to_string(t.bytes) + " bytes, expected " +
-                      (overflows ? "more than 2^63" : std::to_string(expected)) + ".",
-                  t.name);
-    }
+    check_sizes(t);
   }
 }
 
@@ -91,16 +130,32 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   const auto it = index_.find(name);
   if (it == index_.end()) throw Error("E_TENSOR_MISSING", source.folder + ": tensor " + name + " is missing.", name);
   const TensorEntry& t = *it->second;
-  auto& file = files_[t.file];
-  if (!file) file = MappedFile::shared(t.file);
-  if (t.offset > file->bytes() - t.bytes) {
-    throw Error("E_FILE", t.file + ": tensor " + name + " of " + std::to_string(t.bytes) + " bytes begins at byte " + std::to_string(t.offset) +
-                    " of a file of " + std::to_string(file->bytes()) + " bytes: the file is cut short. Download it again.",
-                t.file);
-  }
   parameters += rows * cols;
-  mapped_bytes += t.bytes;
-  return {file->data() + t.offset, t.dtype, rows, cols};
+  Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
+  w.interleaved = t.interleaved;
+  w.block_size = t.block_size;
+  if (!t.absmax.file.empty()) w.absmax = mapped(t.absmax, name);
+  if (!t.absmax_codes.file.empty()) {
+    w.absmax_codes = static_cast<const uint8_t*>(mapped(t.absmax_codes, name));
+    auto& map = vectors_.emplace_back(size_t(256));
+    std::memcpy(map.data(), mapped(t.absmax_map, name), 256 * 4);
+    w.absmax_map = map.data();
+    w.absmax_offset = float(t.absmax_offset);
+  }
+  return w;
+}
+
+const void* ModelWeights::mapped(const FileRange& range, const std::string& name) {
+  auto& file = files_[range.file];
+  if (!file) file = MappedFile::shared(range.file);
+  if (range.offset > file->bytes() - range.bytes) {
+    throw Error("E_FILE", range.file + ": tensor " + name + " of " + std::to_string(range.bytes) + " bytes begins at byte " +
+                    std::to_string(range.offset) + " of a file of " + std::to_string(file->bytes()) +
+                    " bytes: the file is cut short. Download it again.",
+                range.file);
+  }
+  mapped_bytes += range.bytes;
+  return file->data() + range.offset;
 }
 
 const float* ModelWeights::vector_f32(const ModelSource& source, const std::string& name, int64_t n) {

@@ -39,6 +39,7 @@ class ModelWeights {
   int64_t mapped_bytes = 0;  // of the tensors in use
 
  private:
+  const void* mapped(const FileRange&, const std::string& tensor);
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);
 

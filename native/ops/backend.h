@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/rng.h"
 #include "base/tensor.h"
+#include "quant/weight.h"
 
 namespace lowrank {
 

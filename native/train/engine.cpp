@@ -71,7 +71,8 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
     const float* a = arena_.at<float>(layout_->parameters) + s.a_offset;
     const float* b = arena_.at<float>(layout_->parameters) + s.b_offset;
     const float scale = spec_.scale();
-    std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(w.dtype)));
+    const DType type = is_plain(w.format) ? dtype_of(w.format) : DType::bf16;
+    std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     std::vector<float> delta(static_cast<size_t>(s.in));
     for (int64_t o = 0; o < s.out; o++) {
       std::fill(delta.begin(), delta.end(), 0.f);
@@ -80,7 +81,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
         for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[r * s.in + i];
       }
       for (int64_t i = 0; i < s.in; i++) {
-        store_f32(bytes.data(), w.dtype, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);
+        store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);
       }
     }
     return bytes;

@@ -20,7 +20,9 @@ std::string Case::name() const {
     if (!keys.empty()) add("keys", lengths(keys));
   }
   add("act", dtype_name(act));
-  add("w", dtype_name(weight));
+  add("w", is_plain(stored.format) ? dtype_name(weight) : format_name(stored.format));
+  if (stored.interleaved) number("interleaved", stored.interleaved);
+  if (stored.nested) s += " nested";
   add("out", dtype_name(out));
   if (rank) number("r", rank);
   if (heads > 1 || head_dim > 2)

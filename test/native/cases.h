@@ -5,6 +5,7 @@
 
 #include "base/rng.h"
 #include "ops/backend.h"
+#include "stored.h"
 
 namespace lowrank::test {
 
@@ -14,6 +15,7 @@ enum class Alias { none, dg_is_da, dg_is_g_and_du_is_u };
 struct Case {
   std::string op;  // a name of operations.h
   DType act = DType::f32, weight = DType::f32;
+  StoredAs stored;                         // of the weight where it is not plain; `weight` does not count then
   DType out = DType::f32;                  // of y or dx, and a cast's destination
   int64_t rows = 1, in = 1, features = 1;  // M or N; I or C or F; O or V
   int64_t rank = 0;                        // 0: no adapter

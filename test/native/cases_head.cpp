@@ -48,6 +48,13 @@ void add_head_cases(std::vector<Case>& cases) {
     chunks.roomy = false;
     cases.push_back(chunks);
   }
+  for (const DType act : {DType::f32, DType::bf16}) {
+    for (const Format f : kQuantized) {
+      Case c = head(act, DType::f32, r.pick({3, 5, 33}), std::max<int64_t>(64, format_info(f).block), r.pick({7, 40, 97}), r);
+      c.stored.format = f;
+      cases.push_back(c);
+    }
+  }
   for (const int64_t vocab : {2, 9, 40}) {
     Case c = head(DType::f32, DType::f32, 3, 5, vocab, r);
     c.optional = c.gradient = true;

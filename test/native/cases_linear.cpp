@@ -158,6 +158,39 @@ void sweep_rounded_weights(Sweep& sweep) {
   }
 }
 
+// Codes in blocks: packed from a decoded tile, forward and backward, and few rows without packing; beyond a chunk of the
+// contraction, and rows that are interleaved.
+void sweep_stored(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const Format f : kQuantized) {
+      const int64_t block = std::max<int64_t>(32, format_info(f).block);
+      for (const int64_t rows : {1, 4, 5, 33, 97}) {
+        for (const int64_t in : {block, 3 * block, (704 / block + 2) * block}) {
+          Case c = sweep.drawn(act, DType::f32);
+          c.stored = {f, sweep.random().pick({0, 0, 8}), 64, f == Format::nf4 && sweep.random().coin()};
+          c.rows = rows;
+          c.in = in;
+          c.features = sweep.random().pick({8, 40, 64, 232});
+          sweep.add(c);
+        }
+      }
+      if (f != Format::nf4 && f != Format::i8) continue;
+      for (const int64_t in : {1, 33, 583}) {  // rows of any length
+        Case c = sweep.drawn(act, DType::f32);
+        c.stored = {f, 0, sweep.random().pick({64, 32, 256}), f == Format::nf4};
+        c.in = in;
+        sweep.add(c);
+      }
+    }
+    for (const Format f : {Format::f32, Format::bf16, Format::f16}) {  // interleaved rows of plain ones
+      Case c = sweep.drawn(act, dtype_of(f));
+      c.stored.interleaved = 8;
+      c.features = 40;
+      sweep.add(c);
+    }
+  }
+}
+
 void sweep_gradients(Sweep& sweep) {
   for (const int64_t rank : {0, 1, 3}) {
     for (const float p : {0.f, 0.3f}) {
@@ -188,12 +221,14 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_few_rows(forward);
   sweep_long(forward, false);
   sweep_rounded_weights(forward);
+  sweep_stored(forward);
   Sweep backward("linear_bwd", cases);
   sweep_tails(backward);
   sweep_adapters(backward);
   sweep_blocks(backward);
   sweep_long(backward, true);
   sweep_rounded_weights(backward);
+  sweep_stored(backward);
   sweep_gradients(backward);
 }
 

@@ -22,7 +22,7 @@ float element(const Source& s, const Guarded& memory, int64_t p, int64_t column)
   const int64_t at = s.backward ? p * s.ld + column : column * s.ld + p;
   Weight w;
   w.data = memory.data();
-  w.dtype = s.dtype;
+  w.format = format_of(s.dtype);
   w.rows = 1;
   w.cols = at + 1;
   return w.get(0, at);

@@ -78,6 +78,7 @@ void run_twin(const Options& o, Report& report) {
   if (!o.op.empty() || !o.filter.empty()) return;
   for (const auto* sets : {&real, &emulated}) {
     for (const auto* set : *sets) {
+      test_decoding(*set, report);
       test_packing(*set, report);
       test_products(*set, o, report);
       test_row_kernels(*set, report);

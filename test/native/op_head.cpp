@@ -14,8 +14,7 @@ constexpr float kLossScale = 0.75f;
 void define(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
-  s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, c.exact ? DType::bf16 : DType::f32)).offset =
-      c.misalign;
+  define_weight(c, s, "w", r);
   std::vector<int32_t> labels;
   for (int64_t n = 0; n < c.rows; n++)
     labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
@@ -37,7 +36,7 @@ void call(const Case&, Backend& b, Memory& m) {
 void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const Mat x = twin.mat("x");
   const Weight w = twin.weight("w");
-  const double weight_error = arithmetic.bf16_dots && !c.exact && c.weight != DType::bf16 ? kBf16 : 0;
+  const double w_error = weight_error(c, arithmetic);
   const size_t vocab = static_cast<size_t>(c.features);
   std::vector<double> logits(vocab), off(vocab);
   for (int64_t n = 0; n < c.rows; n++) {
@@ -50,7 +49,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
         terms += std::fabs(t);
       }
       logits[v] = sum;
-      off[v] = terms * (sum_error(c.in) + weight_error);
+      off[v] = terms * (sum_error(c.in) + w_error);
       off[v] += unit(c.act) * (std::fabs(sum) + off[v]);
       top = std::max(top, sum);
     }
@@ -76,7 +75,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       double error = 0;
       for (size_t v = 0; v < vocab; v++) {
         const double weight = std::fabs(double(w.get(int64_t(v), i)));
-        error += weight * (g_off[v] + g[v] * (sum_error(c.features) + weight_error));
+        error += weight * (g_off[v] + g[v] * (sum_error(c.features) + w_error));
       }
       b.of["dx"].push_back(error);
     }

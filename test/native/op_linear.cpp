@@ -14,14 +14,11 @@ using Values = std::vector<double>;
 
 DType weight_grid(const Case& c) { return c.exact ? DType::bf16 : DType::f32; }
 
-// The relative error that rounding a weight of this dtype to bf16 for dot products makes.
-double weight_error(const Case& c, const Arithmetic& a, DType t) {
-  return a.bf16_dots && !c.exact && t != DType::bf16 ? kBf16 : 0;
-}
+// The relative error that rounding A and B to bf16 for dot products makes.
+double adapter_error(const Case& c, const Arithmetic& a) { return a.bf16_dots && !c.exact ? kBf16 : 0; }
 
 void define_common(const Case& c, Slots& s, Random& r) {
-  Slot& w = s.input("w", c.weight, c.features, c.in, r.values(c.features * c.in, weight_grid(c)));
-  w.offset = c.misalign;
+  define_weight(c, s, "w", r);
   if (!c.rank) return;
   s.input("a", DType::f32, c.rank, c.in, r.values(c.rank * c.in, weight_grid(c)));
   s.input("b", DType::f32, c.features, c.rank, r.values(c.features * c.rank, weight_grid(c)));
@@ -67,7 +64,7 @@ void call_fwd(const Case& c, Backend& b, Memory& m) {
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
-  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight),
+  const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
                scale = 1.5;
   Values &y_bound = bounds.of["y"], &u_bound = bounds.of["u"];
   for (int64_t m = 0; m < c.rows; m++) {
@@ -122,7 +119,7 @@ void call_bwd(const Case& c, Backend& b, Memory& m) {
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat dy = twin.mat("dy"), x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
-  const double lora_error = weight_error(c, arithmetic, DType::f32), w_error = weight_error(c, arithmetic, c.weight),
+  const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
                scale = 1.5;
   const double drop_scale = c.dropout.active() ? 1 / (1 - double(c.dropout.p)) : 1;
   Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart

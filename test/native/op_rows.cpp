@@ -33,7 +33,7 @@ std::vector<int32_t> indices(Random& r, int64_t n, int64_t below) {
 // x = table[ids]: a conversion to f32, exact from any dtype
 void define_embedding(const Case& c, Slots& s) {
   Random r(c.seed);
-  s.input("table", c.weight, c.features, c.in, r.values(c.features * c.in, c.weight)).offset = c.misalign;
+  define_weight(c, s, "table", r);
   s.ints("ids", indices(r, c.rows, c.features));
   s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
 }

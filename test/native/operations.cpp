@@ -1,5 +1,7 @@
 #include "operations.h"
 
+#include "bounds.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -22,6 +24,27 @@ const Operation& operation(const std::string& name) {
     if (name == o.name) return o;
   }
   throw Error("E_INTERNAL", "No operation is called " + name + ".");
+}
+
+void define_weight(const Case& c, Slots& s, const char* name, Random& r) {
+  const DType grid = c.exact ? DType::bf16 : DType::f32;
+  if (is_plain(c.stored.format)) {
+    Slot& w = s.input(name, c.weight, c.features, c.in, r.values(c.features * c.in, grid));
+    w.offset = c.misalign;
+    w.stored.interleaved = c.stored.interleaved;
+    return;
+  }
+  auto stored = std::make_shared<Stored>();
+  make_stored(*stored, c.stored, c.features, c.in, r);
+  Slot& w = s.input(name, DType::f32, c.features, c.in, {});
+  w.offset = c.misalign;
+  w.stored = c.stored;
+  w.codes = std::move(stored);
+}
+
+double weight_error(const Case& c, const Arithmetic& a) {
+  const bool rounds = !is_plain(c.stored.format) || (!c.exact && c.weight != DType::bf16);
+  return a.bf16_dots && rounds ? kBf16 : 0;
 }
 
 OpLimits limits_of(const Case& c) {

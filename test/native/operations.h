@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cases.h"
+#include "random.h"
 #include "slots.h"
 
 namespace lowrank::test {
@@ -30,6 +31,11 @@ struct Operation {
   double (*work)(const Case&);  // multiply-adds or, for passes over memory, bytes
   bool counts_bytes;
 };
+
+// The weight of a case, in memory as it is stored: rows, cols = features, in.
+void define_weight(const Case&, Slots&, const char* name, Random&);
+// The relative error that rounding it to bf16 for dot products makes.
+double weight_error(const Case&, const Arithmetic&);
 
 const std::vector<Operation>& operations();
 const Operation& operation(const std::string& name);

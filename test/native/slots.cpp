@@ -53,7 +53,8 @@ Memory::Memory(const Slots& slots, Kind kind) : slots_(&slots) {
       continue;
     }
     Entry e;
-    e.memory = Guarded(dtype_bytes(t), s.rows, s.cols, s.ld, t == s.dtype ? s.offset : 0);
+    const int64_t bytes = s.codes ? int64_t(s.codes->bytes.size()) : 0;
+    e.memory = s.codes ? Guarded(1, 1, bytes, bytes, s.offset) : Guarded(dtype_bytes(t), s.rows, s.cols, s.ld, t == s.dtype ? s.offset : 0);
     e.mat = Mat(e.memory.data(), t, s.rows, s.cols, s.ld);
     fill(s, e.mat);
     entries_[s.name] = std::move(e);
@@ -62,6 +63,7 @@ Memory::Memory(const Slots& slots, Kind kind) : slots_(&slots) {
 
 void Memory::fill(const Slot& s, const Mat& m) const {
   if (!s.ints.empty()) std::memcpy(m.data, s.ints.data(), s.ints.size() * 4);
+  if (s.codes) std::memcpy(m.data, s.codes->bytes.data(), s.codes->bytes.size());
   if (s.values.empty()) return;
   // Weights may be misaligned: element by element through memcpy.
   for (int64_t r = 0; r < s.rows; r++) {
@@ -97,9 +99,12 @@ Mat Memory::mat(const std::string& name) const {
 
 Weight Memory::weight(const std::string& name) const {
   const Mat m = mat(name);
+  const Slot& s = *slots_->find(name);
   Weight w;
+  if (s.codes) w = s.codes->weight;
+  else w.format = format_of(m.dtype);
+  w.interleaved = s.stored.interleaved;
   w.data = m.data;
-  w.dtype = m.dtype;
   w.rows = m.rows;
   w.cols = m.cols;
   return w;

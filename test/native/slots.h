@@ -1,11 +1,13 @@
 // The operands of one operation: a description with initial values (Slots), from which each run gets fresh memory (Memory).
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/tensor.h"
 #include "guarded.h"
+#include "stored.h"
 
 namespace lowrank::test {
 
@@ -20,6 +22,8 @@ struct Slot {
   std::vector<float> values{};  // initial ones, row-major; none for an output, which starts as NaN
   std::vector<int32_t> ints{};  // instead of values: ids, labels, positions, offsets
   bool rounded = false;         // the twin keeps this output's dtype; others it holds in f32, so as to round them less
+  StoredAs stored{};            // of a weight
+  std::shared_ptr<const Stored> codes{};  // instead of values, of a weight that is not plain
   std::string alias{};          // shares the memory of this slot (the twin has memory of its own)
 };
 

@@ -40,7 +40,13 @@ class TinyModel {
       std::vector<float> values(static_cast<size_t>(n));
       for (float& v : values) v = around + (float(r.below(2001)) - 1000) / 8000;
       std::fwrite(values.data(), 4, values.size(), out);
-      source.tensors.push_back({name, file_, DType::f32, std::move(shape), offset, n * 4});
+      TensorEntry t;
+      t.name = name;
+      t.file = file_;
+      t.shape = std::move(shape);
+      t.offset = offset;
+      t.bytes = n * 4;
+      source.tensors.push_back(std::move(t));
       offset += n * 4;
     };
     const Architecture& a = find_architecture("llama");

@@ -1,0 +1,41 @@
+// A frozen weight of a linear, an embedding or a head, in any format.
+#pragma once
+#include "quant/format.h"
+
+namespace lowrank {
+
+// NormalFloat's 16 values (Dettmers et al., 2023, as in bitsandbytes).
+extern const float kNf4Values[16];
+
+// (O, I), row-major and contiguous, usually a view into a mapped file. `data` and the statistics may be misaligned.
+struct Weight {
+  const void* data = nullptr;
+  Format format = Format::f32;
+  int64_t rows = 0, cols = 0;
+
+  // Rows of a head whose rotary pairs lie side by side in the source (GGUF files of the llama family); 0: in order. Row i
+  // of a head of D is the source's 2i in the first half, 2(i - D/2) + 1 in the second.
+  int64_t interleaved = 0;
+
+  // nf4: block_size elements of the flattened weight share an absolute maximum. i8: absmax (rows); w = code absmax / 127.
+  int64_t block_size = 64;
+  const void* absmax = nullptr;  // f32; with double quantisation of 256 maxima each
+  // Double quantisation: maximum b is map[codes[b]] * absmax[b / 256] + offset.
+  const uint8_t* absmax_codes = nullptr;
+  const float* absmax_map = nullptr;  // (256)
+  float absmax_offset = 0;
+
+  bool plain() const { return is_plain(format) && interleaved == 0; }
+  int64_t source_row(int64_t r) const {
+    if (interleaved == 0) return r;
+    const int64_t head = r / interleaved * interleaved, i = r - head, half = interleaved / 2;
+    return head + (i < half ? 2 * i : 2 * (i - half) + 1);
+  }
+  // Where a row's elements begin; not of nf4, whose rows may begin within a byte.
+  const char* row(int64_t source) const { return static_cast<const char*>(data) + format_bytes(format, source * cols); }
+  float maximum(int64_t block) const;  // of nf4
+  float scale(int64_t source) const;   // of a row of i8
+  float get(int64_t r, int64_t c) const;
+};
+
+}  // namespace lowrank

@@ -1,0 +1,85 @@
+// Decoding, against Weight::get: the same f32, and that rounded once to bf16.
+#include <bit>
+
+#include "guarded.h"
+#include "modes.h"
+#include "stored.h"
+
+namespace lowrank::test {
+
+namespace {
+
+// The weight of an address `offset` bytes behind a multiple of 64, between guards.
+std::string check(const cpu::Kernels& k, const Stored& stored, int64_t offset, int64_t row, int64_t rows, int64_t col, int64_t cols, DType out,
+                  int64_t ld) {
+  Guarded memory(1, 1, int64_t(stored.bytes.size()), int64_t(stored.bytes.size()), offset);
+  std::memcpy(memory.data(), stored.bytes.data(), stored.bytes.size());
+  Weight w = stored.weight;
+  w.data = memory.data();
+  Guarded result(dtype_bytes(out), rows, cols, ld, 0);
+  k.decode(w, row, rows, col, cols, out, result.data(), ld);
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) {
+      const float value = w.get(row + r, col + c), expected = out == DType::f32 ? value : bf16_to_f32(f32_to_bf16(value));
+      const float found = load_f32(result.data(), out, r * ld + c);
+      if (std::bit_cast<uint32_t>(expected) == std::bit_cast<uint32_t>(found)) continue;
+      return "element " + std::to_string(r) + ", " + std::to_string(c) + ": expected " + std::to_string(expected) + ", found " + std::to_string(found);
+    }
+  }
+  return result.damage();
+}
+
+}  // namespace
+
+void test_decoding(const cpu::InstructionSet& isa, Report& report) {
+  Random r(17);
+  const auto expect = [&](const Stored& s, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+    for (const DType out : {DType::f32, DType::bf16}) {
+      const int64_t offset = r.pick({0, 1, 2, 7, 32});
+      const std::string wrong = check(*isa.kernels, s, offset, row, rows, col, cols, out, cols + r.pick({0, 1, 16}));
+      report.expect(wrong.empty(),
+                    "twin [" + std::string(isa.name) + "] decode " + format_name(s.weight.format) + " " + std::to_string(s.weight.rows) + " x " +
+                        std::to_string(s.weight.cols) + (s.weight.interleaved ? " interleaved" : "") + ", from " + std::to_string(row) + ", " +
+                        std::to_string(col) + ": " + std::to_string(rows) + " x " + std::to_string(cols) + " to " + dtype_name(out),
+                    wrong);
+    }
+  };
+  std::vector<Format> formats = kQuantized;
+  for (const Format f : {Format::f32, Format::bf16, Format::f16}) formats.push_back(f);
+  for (const Format f : formats) {
+    const int64_t block = std::max<int64_t>(32, format_info(f).block);
+    for (const int64_t interleaved : {0, 8}) {
+      for (const bool nested : {false, true}) {
+        if (nested && f != Format::nf4) continue;
+        Stored s;
+        make_stored(s, {f, interleaved, r.pick({64, 64, 32, 128}), nested}, 24, 3 * block, r);
+        if (is_plain(f)) {  // random bits are not always numbers
+          for (int64_t i = 0; i < 24 * 3 * block; i++) store_f32(s.bytes.data(), dtype_of(f), i, r.symmetric());
+        }
+        expect(s, 0, 24, 0, 3 * block);
+        expect(s, 3, 8, block, block);
+        expect(s, 7, 17, 32, 32);
+        expect(s, 23, 1, 2 * block, 32);
+        for (const int64_t cols : {1, 5, 31, 33}) expect(s, 5, 3, 0, std::min(cols, 3 * block));
+        expect(s, 2, 2, 3, 29);
+        expect(s, 2, 2, 5, 60);
+      }
+    }
+  }
+  // Rows of nf4 that begin anywhere in a byte and a block; blocks of all sizes.
+  for (const int64_t cols : {1, 7, 33, 63, 96}) {
+    for (const int64_t block_size : {64, 32, 128, 20, 7}) {
+      Stored s;
+      make_stored(s, {Format::nf4, 0, block_size, r.coin()}, 9, cols, r);
+      expect(s, 0, 9, 0, cols);
+      if (cols > 8) expect(s, 2, 5, 3, cols - 5);
+    }
+  }
+  for (const int64_t cols : {1, 7, 33, 63}) {
+    Stored s;
+    make_stored(s, {Format::i8}, 5, cols, r);
+    expect(s, 0, 5, 0, cols);
+  }
+}
+
+}  // namespace lowrank::test
