@@ -31,7 +31,25 @@ export interface RopeScaling {
   originalMaxPositions?: number;
 }
 
-export type WeightDtype = "f32" | "bf16" | "f16";
+/** Formats of weights: plain, quantised as bitsandbytes does (nf4, i8), and the block types of GGUF files. */
+export type WeightDtype = PlainDtype | "nf4" | "i8" | "q4_0" | "q4_1" | "q5_0" | "q8_0" | "q4_k" | "q5_k" | "q6_k";
+export type PlainDtype = "f32" | "bf16" | "f16";
+
+/** Bytes of a file. */
+export interface FileRange {
+  file: string;
+  offset: number;
+  bytes: number;
+}
+
+/** How a plain weight is stored while it is loaded. */
+export interface QuantizeSpec {
+  format: "nf4" | "i8";
+  /** Of nf4: its maxima are quantised, too. */
+  doubleQuant: boolean;
+  /** Of nf4: elements that share a maximum; default 64. */
+  blockSize?: number;
+}
 
 /** One tensor of a safetensors file: `bytes` bytes from `offset` of `file`, row-major. */
 export interface TensorEntry {
@@ -41,6 +59,16 @@ export interface TensorEntry {
   file: string;
   offset: number;
   bytes: number;
+  /** Of nf4: elements that share a maximum. */
+  blockSize?: number;
+  /** Maxima, f32: of nf4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
+  absmax?: FileRange;
+  /** Of nf4 with double quantisation: a byte for each block's maximum, what it stands for (256 f32), and what is added. */
+  absmaxCodes?: FileRange;
+  absmaxMap?: FileRange;
+  absmaxOffset?: number;
+  /** What the engine makes of a plain weight while it loads it. */
+  quantize?: QuantizeSpec;
 }
 
 /** A base model on disk. The tensors are mapped, not copied. */
@@ -205,6 +233,24 @@ export function freeTensors(...groups: AdapterTensors[]): void {
 /** Gives memory that was freed and kept for later, in any thread, back to the system; takes milliseconds. */
 export function trimHeaps(): void {
   native().trimHeaps();
+}
+
+export interface QuantizedTensor {
+  codes: ArrayBuffer;
+  /** f32 */
+  absmax: ArrayBuffer;
+  absmaxCodes?: ArrayBuffer;
+  absmaxOffset?: number;
+}
+
+/** A matrix as `tensor.quantize` says, with so many threads. @throws LowrankError E_FILE, E_QUANTIZED, E_TENSOR_SHAPE */
+export function quantizeTensor(tensor: TensorEntry, threads: number): QuantizedTensor {
+  return callSync(() => native().quantize(tensor, threads));
+}
+
+/** What the codes of nf4 (16) and of its maxima (256) stand for. */
+export function quantizationMaps(): { nf4: Float32Array; dynamic: Float32Array } {
+  return native().quantizationMaps();
 }
 
 /** Architectures (`model_type`) that the native code knows. */

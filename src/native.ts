@@ -12,7 +12,9 @@ import type {
   ModelSource,
   OptimizerOptions,
   OptimizerState,
+  QuantizedTensor,
   SamplingOptions,
+  TensorEntry,
 } from "./engine.js";
 import { LowrankError } from "./errors.js";
 
@@ -39,6 +41,8 @@ export interface NativeAddon {
   cpuInfo(): CpuInfo;
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
+  quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
+  quantizationMaps(): { nf4: Float32Array; dynamic: Float32Array };
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];

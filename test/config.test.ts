@@ -77,6 +77,10 @@ const DEFAULTS = {
   metric_for_best_model: "eval_loss",
   early_stopping_patience: undefined,
   early_stopping_threshold: 0,
+  use_4bit: false,
+  use_8bit: false,
+  double_quant: true,
+  quantize_skip: undefined,
   use_rslora: false,
   init_adapter: undefined,
   overwrite_output_dir: false,
@@ -210,28 +214,22 @@ describe("refusals", () => {
     expect(message).toMatch(/^9 problems/);
   });
 
-  test.each([
-    "dataset_name",
-    "dataset_config_name",
-    "push_to_hub",
-    "hub_model_id",
-    "use_8bit",
-    "use_4bit",
-    "use_wandb",
-    "wandb_project",
-  ])("%s is known and not there yet, however it is given", async (name) => {
-    const ways = [
-      flags({}, [`--${name}`]),
-      flags({}, [`--${name.replaceAll("_", "-")}=x`]),
-      flags({ config: yaml(`${name}: x\n`) }),
-    ];
-    for (const way of ways) {
-      const message = await refusal(way);
-      expect(message).toContain("not in this version yet");
-      expect(message).not.toContain("did you mean");
-    }
-    expect(await refusal(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "x" })).toContain("not in this version yet");
-  });
+  test.each(["dataset_name", "dataset_config_name", "push_to_hub", "hub_model_id", "use_wandb", "wandb_project"])(
+    "%s is known and not there yet, however it is given",
+    async (name) => {
+      const ways = [
+        flags({}, [`--${name}`]),
+        flags({}, [`--${name.replaceAll("_", "-")}=x`]),
+        flags({ config: yaml(`${name}: x\n`) }),
+      ];
+      for (const way of ways) {
+        const message = await refusal(way);
+        expect(message).toContain("not in this version yet");
+        expect(message).not.toContain("did you mean");
+      }
+      expect(await refusal(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "x" })).toContain("not in this version yet");
+    },
+  );
 
   test("an option of another command is said to be one", async () => {
     expect(await refusal(flags({}, ["--prompt", "hello"]))).toContain("--prompt: not an option of lowrank train");

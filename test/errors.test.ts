@@ -81,7 +81,9 @@ describe("options", () => {
   });
 
   test("what is not in this version yet says so", async () => {
-    expect(await refusedBefore({}, ["--use-4bit"])).toContain("--use-4bit: A 4-bit base is not in this version yet");
+    expect(await refusedBefore({}, ["--use-wandb"])).toContain(
+      "--use-wandb: Reporting to Weights & Biases is not in this version yet",
+    );
   });
 
   test("an unknown command names the nearest", async () => {

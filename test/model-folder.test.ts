@@ -150,7 +150,12 @@ describe("configuration", () => {
       /"gpt_neox" is not supported. Supported architectures: llama/,
     ],
     ["no architecture", { model_type: undefined }, "E_ARCHITECTURE", /model_type is nothing/],
-    ["quantised weights", { quantization_config: { quant_method: "gptq" } }, "E_QUANTIZED", /gptq.*later version/],
+    [
+      "quantised weights",
+      { quantization_config: { quant_method: "gptq" } },
+      "E_QUANTIZED",
+      /quantised by gptq, expected bitsandbytes/,
+    ],
     [
       "another activation",
       { hidden_act: "gelu" },
@@ -322,11 +327,11 @@ describe("weights", () => {
 
     const used = "model.layers.1.mlp.up_proj.weight";
     await rewrite(model, ({ name, bytes, shape }) =>
-      name === used ? { dtype: "I8", bytes: bytes / 4, data: new Uint8Array(shape[0]! * shape[1]!) } : {},
+      name === used ? { dtype: "F8_E4M3", bytes: bytes / 4, data: new Uint8Array(shape[0]! * shape[1]!) } : {},
     );
     const error = await errorOf(() => openModel(model));
     expect(error).toMatchObject({ code: "E_TENSOR_DTYPE", where: used });
-    expect(error.message).toMatch(/up_proj.weight is stored as I8, expected F32, BF16, F16/);
+    expect(error.message).toMatch(/up_proj.weight is stored as F8_E4M3, expected F32, BF16, F16/);
   });
 
   test("a missing tensor and one of the wrong shape", async () => {

@@ -64,6 +64,47 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
 
 Napi::Value architectures(const Napi::CallbackInfo& info) { return strings(info.Env(), supported_architectures()); }
 
+// One tensor as it is quantised, for files: { codes, absmax, absmaxCodes?, absmaxOffset? }.
+Napi::Value quantize(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  return guard(env, [&]() -> Napi::Value {
+    const TensorEntry t = to_tensor(info[0]);
+    if (t.shape.size() != 2 || t.quantize.format == Format::f32) throw Error("E_INTERNAL", "quantize: expected a matrix and how to store it.", t.name);
+    check_tensor(t);
+    const auto file = MappedFile::shared(t.file);
+    if (t.offset > file->bytes() - t.bytes) throw Error("E_FILE", t.file + ": the file is cut short. Download it again.", t.file);
+    ThreadPool pool(int(to_number(info[1], "threads")));
+    const Weight w{.data = file->data() + t.offset, .format = t.format, .rows = t.shape[0], .cols = t.shape[1]};
+    const QuantizedWeight q(w, t.quantize, pool);
+    file->release_pages(t.offset, t.bytes);
+    const auto bytes = [&](const void* p, size_t n) {
+      Napi::ArrayBuffer b = Napi::ArrayBuffer::New(env, n);
+      std::memcpy(b.Data(), p, n);
+      return b;
+    };
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("codes", bytes(q.codes().data(), q.codes().size()));
+    o.Set("absmax", bytes(q.absmax().data(), q.absmax().size() * 4));
+    if (q.absmax_codes().empty()) return o;
+    o.Set("absmaxCodes", bytes(q.absmax_codes().data(), q.absmax_codes().size()));
+    o.Set("absmaxOffset", double(q.view().absmax_offset));
+    return o;
+  });
+}
+
+// What nf4's codes and those of its maxima stand for.
+Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
+  const auto array = [&](const float* p, size_t n) {
+    Napi::Float32Array a = Napi::Float32Array::New(info.Env(), n);
+    std::copy(p, p + n, a.Data());
+    return a;
+  };
+  Napi::Object o = Napi::Object::New(info.Env());
+  o.Set("nf4", array(kNf4Values, 16));
+  o.Set("dynamic", array(dynamic_map(), 256));
+  return o;
+}
+
 Napi::Value list_linears(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&] {
@@ -338,6 +379,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
+  exports.Set("quantize", Napi::Function::New(env, quantize));
+  exports.Set("quantizationMaps", Napi::Function::New(env, quantization_maps));
   exports.Set("listLinears", Napi::Function::New(env, list_linears));
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));

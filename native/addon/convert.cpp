@@ -87,6 +87,39 @@ std::string to_string(const Napi::Value& v, const char* what) {
   return v.As<Napi::String>().Utf8Value();
 }
 
+QuantizeSpec to_quantize_spec(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "quantize");
+  QuantizeSpec s;
+  s.format = to_format(to_string(o.Get("format"), "quantize.format"));
+  if (s.format != Format::nf4 && s.format != Format::i8) fail("quantize.format", "\"nf4\" or \"i8\"");
+  s.double_quant = boolean(o, "doubleQuant");
+  s.block_size = integer_or(o, "blockSize", 64);
+  return s;
+}
+
+TensorEntry to_tensor(const Napi::Value& v) {
+  const Napi::Object t = to_object(v, "tensor");
+  TensorEntry e;
+  e.name = to_string(t.Get("name"), "tensor.name");
+  e.file = to_string(t.Get("file"), "tensor.file");
+  e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
+  e.interleaved = integer_or(t, "interleaved", 0);
+  e.block_size = integer_or(t, "blockSize", 64);
+  e.absmax = to_range(t.Get("absmax"));
+  e.absmax_codes = to_range(t.Get("absmaxCodes"));
+  e.absmax_map = to_range(t.Get("absmaxMap"));
+  e.absmax_offset = number_or(t, "absmaxOffset", 0);
+  const Napi::Value quantize = t.Get("quantize");
+  if (!quantize.IsUndefined()) e.quantize = to_quantize_spec(quantize);
+  e.offset = integer(t, "offset");
+  e.bytes = integer(t, "bytes");
+  const Napi::Value shape = t.Get("shape");
+  if (!shape.IsArray()) fail("tensor.shape", "an array");
+  const Napi::Array dims = shape.As<Napi::Array>();
+  for (uint32_t d = 0; d < dims.Length(); d++) e.shape.push_back(int64_t(to_number(dims.Get(d), "tensor.shape[]")));
+  return e;
+}
+
 ModelSource to_source(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "source"), c = to_object(o.Get("config"), "source.config");
   ModelSource s;
@@ -110,24 +143,7 @@ ModelSource to_source(const Napi::Value& v) {
   if (!tensors.IsArray()) fail("source.tensors", "an array");
   const Napi::Array list = tensors.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) {
-    const Napi::Object t = to_object(list.Get(i), "source.tensors[]");
-    TensorEntry e;
-    e.name = to_string(t.Get("name"), "tensor.name");
-    e.file = to_string(t.Get("file"), "tensor.file");
-    e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
-    e.interleaved = integer_or(t, "interleaved", 0);
-    e.block_size = integer_or(t, "blockSize", 64);
-    e.absmax = to_range(t.Get("absmax"));
-    e.absmax_codes = to_range(t.Get("absmaxCodes"));
-    e.absmax_map = to_range(t.Get("absmaxMap"));
-    e.absmax_offset = number_or(t, "absmaxOffset", 0);
-    e.offset = integer(t, "offset");
-    e.bytes = integer(t, "bytes");
-    const Napi::Value shape = t.Get("shape");
-    if (!shape.IsArray()) fail("tensor.shape", "an array");
-    const Napi::Array dims = shape.As<Napi::Array>();
-    for (uint32_t d = 0; d < dims.Length(); d++) e.shape.push_back(int64_t(to_number(dims.Get(d), "tensor.shape[]")));
-    s.tensors.push_back(std::move(e));
+    s.tensors.push_back(to_tensor(list.Get(i)));
   }
   return s;
 }

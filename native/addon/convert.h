@@ -15,6 +15,7 @@ struct TensorF32 {
 };
 using TensorMap = std::map<std::string, TensorF32>;
 
+TensorEntry to_tensor(const Napi::Value&);
 ModelSource to_source(const Napi::Value&);
 AdapterSpec to_adapter_spec(const Napi::Value&);
 EngineOptions to_options(const Napi::Value&);

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -40,12 +39,12 @@ MappedFile::MappedFile(const std::string& path, Access access) {
 
 std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
   static std::mutex mutex;
-  static std::map<std::array<int64_t, 5>, std::weak_ptr<const MappedFile>> files;
-  struct stat st {};
-  if (stat(path.c_str(), &st) != 0) return std::make_shared<const MappedFile>(path);  // fails, with the reason
+  static std::map<Identity, std::weak_ptr<const MappedFile>> files;
+  const Identity who = identity(path);
+  if (who == Identity()) return std::make_shared<const MappedFile>(path);  // fails, with the reason
   const std::lock_guard lock(mutex);
   std::erase_if(files, [](const auto& entry) { return entry.second.expired(); });
-  auto& known = files[{int64_t(st.st_dev), int64_t(st.st_ino), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec}];
+  auto& known = files[who];
   auto file = known.lock();
   if (!file) {
     file = std::make_shared<const MappedFile>(path);
@@ -58,8 +57,16 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<char*>(data_), size_t(bytes_));
 }
 
-void MappedFile::release_pages() {
-  if (data_) madvise(const_cast<char*>(data_), size_t(bytes_), MADV_DONTNEED);
+void MappedFile::release_pages(int64_t offset, int64_t bytes) const {
+  const int64_t page = sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page;
+  const int64_t end = offset + bytes == bytes_ ? bytes_ : (offset + bytes) / page * page;
+  if (data_ && begin < end) madvise(const_cast<char*>(data_) + begin, size_t(end - begin), MADV_DONTNEED);
+}
+
+MappedFile::Identity MappedFile::identity(const std::string& path) {
+  struct stat st {};
+  if (stat(path.c_str(), &st) != 0) return {};
+  return {int64_t(st.st_dev), int64_t(st.st_ino), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
 }
 
 }  // namespace lowrank

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/weight.h"
+#include "quant/quantize.h"
 
 namespace lowrank {
 
@@ -37,6 +37,7 @@ struct TensorEntry {
   int64_t block_size = 64;
   FileRange absmax, absmax_codes, absmax_map;
   double absmax_offset = 0;
+  QuantizeSpec quantize;  // while it is loaded
 };
 
 struct ModelSource {

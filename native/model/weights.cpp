@@ -1,6 +1,8 @@
 #include "model/weights.h"
 
+#include <compare>
 #include <cstring>
+#include <mutex>
 
 #include "base/error.h"
 
@@ -68,7 +70,9 @@ void check_range(const TensorEntry& t, const char* what, const FileRange& r, int
   if (r.bytes != expected || r.offset < 0) wrong_bytes(t, what, r.bytes, std::to_string(expected));
 }
 
-void check_sizes(const TensorEntry& t) {
+}  // namespace
+
+void check_tensor(const TensorEntry& t) {
   // No file is as large as what overflows.
   int64_t elements = 1;
   bool overflows = t.shape.empty();
@@ -88,6 +92,12 @@ void check_sizes(const TensorEntry& t) {
                     std::to_string(t.interleaved) + " interleaved rows.",
                 t.name);
   }
+  if (t.quantize.format != Format::f32 && !(is_plain(t.format) && t.interleaved == 0)) {
+    throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + " is stored as " + info.name + ": only what is stored plainly can be quantised.", t.name);
+  }
+  if (t.quantize.block_size < 2 || t.quantize.block_size % 2 != 0 || t.quantize.block_size > 4096) {
+    throw Error("E_QUANTIZED", "Blocks of " + std::to_string(t.quantize.block_size) + " elements, expected an even number up to 4096.", t.name);
+  }
   if (t.format == Format::i8) check_range(t, ".SCB", t.absmax, t.shape[0] * 4);
   if (t.format != Format::nf4) return;
   if (t.block_size < 1 || t.block_size > 65536) {
@@ -102,8 +112,6 @@ void check_sizes(const TensorEntry& t) {
   check_range(t, ".nested_absmax", t.absmax, (blocks + 255) / 256 * 4);
   check_range(t, ".nested_quant_map", t.absmax_map, 256 * 4);
 }
-
-}  // namespace
 
 void check_source(const ModelSource& source) {
   check_config(source);
@@ -122,14 +130,18 @@ void check_source(const ModelSource& source) {
                       shape_text(need.shape) + " from config.json.",
                   t.name);
     }
-    check_sizes(t);
+    check_tensor(t);
   }
 }
 
-Weight ModelWeights::view(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
+const TensorEntry& ModelWeights::entry(const ModelSource& source, const std::string& name) const {
   const auto it = index_.find(name);
   if (it == index_.end()) throw Error("E_TENSOR_MISSING", source.folder + ": tensor " + name + " is missing.", name);
-  const TensorEntry& t = *it->second;
+  return *it->second;
+}
+
+Weight ModelWeights::view(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
+  const TensorEntry& t = entry(source, name);
   parameters += rows * cols;
   Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
   w.interleaved = t.interleaved;
@@ -154,7 +166,6 @@ const void* ModelWeights::mapped(const FileRange& range, const std::string& name
                     " bytes: the file is cut short. Download it again.",
                 range.file);
   }
-  mapped_bytes += range.bytes;
   return file->data() + range.offset;
 }
 
@@ -165,8 +176,31 @@ const float* ModelWeights::vector_f32(const ModelSource& source, const std::stri
   return v.data();
 }
 
-ModelWeights::ModelWeights(const ModelSource& source) {
+Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
+  struct Key {
+    MappedFile::Identity file;
+    int64_t offset, block_size;
+    Format format;
+    bool double_quant;
+    auto operator<=>(const Key&) const = default;
+  };
+  static std::mutex mutex;
+  static std::map<Key, std::weak_ptr<const QuantizedWeight>> known;
+  const std::lock_guard lock(mutex);
+  std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
+  auto& entry = known[{MappedFile::identity(t.file), t.offset, t.quantize.block_size, t.quantize.format, t.quantize.double_quant}];
+  auto found = entry.lock();
+  if (!found) {
+    entry = found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
+    files_[t.file]->release_pages(t.offset, t.bytes);
+  }
+  return quantized_.emplace_back(std::move(found))->view();
+}
+
+ModelWeights::ModelWeights(const ModelSource& source, int threads) {
   check_source(source);
+  ThreadPool pool(threads);
+  pool_ = &pool;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelConfig& c = source.config;
   const Architecture& a = find_architecture(c.model_type);
@@ -182,10 +216,14 @@ ModelWeights::ModelWeights(const ModelSource& source) {
     for (int s = 0; s < kSites; s++) {
       const auto [out, in] = linear_shape(c, Site(s));
       const std::string name = linear_name(a, l, Site(s));
-      b.linears[s].w = view(source, name + ".weight", out, in);
-      if (a.has_bias(c, Site(s))) b.linears[s].bias = vector_f32(source, name + ".bias", out);
+      LinearWeights& linear = b.linears[s];
+      linear.w = linear.stored = view(source, name + ".weight", out, in);
+      const TensorEntry& t = entry(source, name + ".weight");
+      if (t.quantize.format != Format::f32) linear.w = quantized(t, linear.stored);
+      if (a.has_bias(c, Site(s))) linear.bias = vector_f32(source, name + ".bias", out);
     }
   }
+  pool_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this
 }
 

@@ -14,6 +14,7 @@ namespace lowrank {
 
 struct LinearWeights {
   Weight w;                     // (O, I)
+  Weight stored;                // as its file has it, where it was quantised since
   const float* bias = nullptr;  // (O)
 };
 
@@ -26,26 +27,33 @@ struct BlockWeights {
 // Every tensor the model needs is there, with the right shape and inside its file's declared size; files are not opened.
 // Error E_TENSOR_MISSING, E_TENSOR_SHAPE, E_CONFIG_VALUE.
 void check_source(const ModelSource&);
+// Of one tensor: its bytes and those of its statistics fit its shape. Error E_TENSOR_SHAPE, E_QUANTIZED.
+void check_tensor(const TensorEntry&);
 
 class ModelWeights {
  public:
-  explicit ModelWeights(const ModelSource&);  // checks and maps; Error also E_FILE
+  // Checks and maps, and quantises tensor by tensor what is to be quantised; what another model of this process has quantised
+  // alike is shared. Error also E_FILE.
+  ModelWeights(const ModelSource&, int threads);
 
   Weight embedding, head;             // (V, C) both; the same memory when tied
   const float* final_norm = nullptr;  // (C)
   std::vector<BlockWeights> blocks;
 
   int64_t parameters = 0;    // the tied head counts once
-  int64_t mapped_bytes = 0;  // of the tensors in use
 
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
+  Weight quantized(const TensorEntry&, const Weight& w);
+  const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);
 
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;
   std::deque<std::vector<float>> vectors_;
+  std::vector<std::shared_ptr<const QuantizedWeight>> quantized_;
+  ThreadPool* pool_ = nullptr;  // while the weights are loaded
 };
 
 }  // namespace lowrank

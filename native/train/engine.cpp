@@ -35,9 +35,13 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   Arena arena;
   Layout layout(arena, source.config, adapters, spec, options, *backend);
   std::vector<MemoryItem> items;
-  int64_t weights = 0;
-  for (const auto& t : source.tensors) weights += t.bytes;
-  items.push_back({"weights (mapped)", weights});
+  int64_t mapped = 0, quantized = 0;
+  for (const auto& t : source.tensors) {
+    if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
+    else quantized += quantized_bytes(t.quantize, t.shape[0], t.shape[1]);
+  }
+  items.push_back({"weights (mapped)", mapped});
+  if (quantized > 0) items.push_back({"weights (quantised)", quantized});
   items.insert(items.end(), arena.items().begin(), arena.items().end());
   return items;
 }
@@ -47,7 +51,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
       options_(options),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
-      weights_(source),
+      weights_(source, int(std::max<int64_t>(1, options.threads))),
       rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
   check_options(options);
   if (spec) check_adapter_spec(*spec);
@@ -67,11 +71,12 @@ float* Engine::training_buffer(int64_t offset) {
 std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
   for (const AdapterSite& s : adapters_.sites()) {
     if (s.name != module) continue;
-    const Weight w = weights_.blocks[size_t(s.layer)].linears[int(s.site)].w;
+    const Weight w = weights_.blocks[size_t(s.layer)].linears[int(s.site)].stored;
     const float* a = arena_.at<float>(layout_->parameters) + s.a_offset;
     const float* b = arena_.at<float>(layout_->parameters) + s.b_offset;
     const float scale = spec_.scale();
-    const DType type = is_plain(w.format) ? dtype_of(w.format) : DType::bf16;
+    if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
+    const DType type = dtype_of(w.format);
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     std::vector<float> delta(static_cast<size_t>(s.in));
     for (int64_t o = 0; o < s.out; o++) {

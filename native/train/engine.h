@@ -44,7 +44,8 @@ class Engine {
   int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&);
   int32_t generate_next(int32_t token);
 
-  // Row-major bytes of W + scale * B A in the weight's dtype, of a quantised one in bf16; rounded once. Error E_TARGET for an unknown module.
+  // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. What was quantised while it was loaded is merged
+  // as its file has it. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module) const;
 
   const AdapterLayout& adapters() const { return adapters_; }

@@ -1,7 +1,13 @@
 // Folders that are complete or absent: written under another name, flushed, renamed.
+
+import { existsSync, readdirSync } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { isTokenizerFile } from "../data/index.js";
+import { LowrankError } from "../errors.js";
 import { writeError } from "../system-errors.js";
+
+export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 
 /** Where files are written before they take their places in a folder that holds other things too. */
 const STAGED = ".adapter.tmp";
@@ -142,4 +148,19 @@ export async function removeFolder(folder: string): Promise<void> {
   } catch (error) {
     throw writeError(error, folder);
   }
+}
+
+/** A folder for a whole model: new, empty or, to be overwritten, one that holds nothing else. @throws LowrankError E_OUTPUT_EXISTS */
+export function checkModelOutput(output: string, overwrite: boolean): void {
+  if (!existsSync(output)) return;
+  const isOurs = (name: string) =>
+    MODEL_CONFIGS.includes(name) || isTokenizerFile(name) || /^model.*\.safetensors(\.index\.json)?$/.test(name);
+  const found = readdirSync(output);
+  if (found.length === 0 || (overwrite && found.every(isOurs))) return;
+  const named = found.filter((name) => !overwrite || !isOurs(name)).slice(0, 3);
+  throw new LowrankError(
+    "E_OUTPUT_EXISTS",
+    `Output folder ${output} is not empty: it holds ${named.join(", ")}. Remove it or choose another.`,
+    output,
+  );
 }

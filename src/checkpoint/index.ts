@@ -2,6 +2,7 @@ export { type AdapterToWrite, type LoadedAdapter, readAdapter, writeAdapter, wri
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
+export { isPlain, writeQuantized } from "./quantize.js";
 export { type RunSettings, type RunState, readRunState, writeRunState } from "./run-state.js";
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";
 export {

@@ -1,16 +1,16 @@
 // The base model with an adapter merged into its weights, file by file as the base has them.
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { findTokenizerFiles, isTokenizerFile, type Tokenizer } from "../data/index.js";
+import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
 import type { Engine, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
 import { writeError } from "../system-errors.js";
-import { copyInto, writeFolder } from "./files.js";
+import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
+import { isPlain } from "./quantize.js";
 
 const CHUNK_BYTES = 8 << 20;
-const CONFIGS = ["config.json", "generation_config.json"];
 
 export interface MergeOptions {
   engine: Engine;
@@ -33,12 +33,16 @@ export interface MergeOptions {
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
   const { model, modules, output, tokenizer, onProgress } = options;
-  checkOutput(output, options.overwrite ?? false);
+  checkModelOutput(output, options.overwrite ?? false);
+  if (!isPlain(model)) {
+    const message = `${model.folder} is quantised: an adapter is merged into the f32, bf16 or f16 weights that it was quantised from. Give their folder as --base_model.`;
+    throw new LowrankError("E_QUANTIZED", message, model.folder);
+  }
   const { files, index } = findWeightFiles(model.folder);
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
   const merged = new Map(modules.map((module) => [`${module}.weight`, module]));
-  const others = [...CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
+  const others = [...MODEL_CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
   await writeFolder(output, async (folder) => {
     await copyInto(
       folder,
@@ -51,20 +55,6 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
       );
     }
   });
-}
-
-function checkOutput(output: string, overwrite: boolean): void {
-  if (!existsSync(output)) return;
-  const isOurs = (name: string) =>
-    CONFIGS.includes(name) || isTokenizerFile(name) || /^model.*\.safetensors(\.index\.json)?$/.test(name);
-  const found = readdirSync(output);
-  if (found.length === 0 || (overwrite && found.every(isOurs))) return;
-  const named = found.filter((name) => !overwrite || !isOurs(name)).slice(0, 3);
-  throw new LowrankError(
-    "E_OUTPUT_EXISTS",
-    `Output folder ${output} is not empty: it holds ${named.join(", ")}. Remove it or choose another.`,
-    output,
-  );
 }
 
 /** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */

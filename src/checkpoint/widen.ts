@@ -1,4 +1,4 @@
-import type { WeightDtype } from "../engine.js";
+import type { PlainDtype } from "../engine.js";
 
 /** f16 (1 sign, 5 exponent, 10 fraction bits) as a number; exact. */
 function halfToNumber(half: number): number {
@@ -11,7 +11,7 @@ function halfToNumber(half: number): number {
 }
 
 /** Little-endian bytes of f32, bf16 or f16 numbers as f32; every conversion is exact. The bytes may be taken over. */
-export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: WeightDtype): Float32Array {
+export function widen(bytes: Uint8Array<ArrayBuffer>, dtype: PlainDtype): Float32Array {
   if (dtype === "f32") return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   const narrow = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2);
   if (dtype === "f16") return Float32Array.from(narrow, halfToNumber);

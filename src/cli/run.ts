@@ -25,6 +25,7 @@ const runners: Record<string, Runner> = {
   generate: runner(config.generateCommand, () => import("../commands/generate.js")),
   eval: runner(config.evalCommand, () => import("../commands/eval.js")),
   merge: runner(config.mergeCommand, () => import("../commands/merge.js")),
+  quantize: runner(config.quantizeCommand, () => import("../commands/quantize.js")),
   inspect: runner(config.inspectCommand, () => import("../commands/inspect.js")),
   preview: runner(config.previewCommand, () => import("../commands/preview.js")),
   cache: runner(config.cacheCommand, () => import("../commands/cache.js")),

@@ -2,7 +2,7 @@ import { readAdapter } from "../checkpoint/index.js";
 import type { EvalOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import { Engine, type EngineOptions } from "../engine.js";
-import { openModel } from "../model/index.js";
+import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
@@ -12,7 +12,7 @@ import { tokenising } from "./tokenising.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
 export async function run(o: EvalOptions): Promise<void> {
-  const model = openModel(o.base_model);
+  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const progress = await Progress.open(showsBar());
   const { table } = await readTokens(o.validation_file, await openTokenizer(o), o, { show: tokenising(progress) });

@@ -2,7 +2,7 @@ import { readAdapter } from "../checkpoint/index.js";
 import type { GenerateOptions } from "../config/index.js";
 import { readEosIds, Tokenizer } from "../data/index.js";
 import { Engine, type EngineOptions } from "../engine.js";
-import { openModel } from "../model/index.js";
+import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { readPrompt } from "../setup/prompt.js";
@@ -19,7 +19,7 @@ async function given(prompt: string): Promise<string> {
 export async function run(o: GenerateOptions): Promise<void> {
   const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model);
   opening.catch(() => {});
-  const model = openModel(o.base_model);
+  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const tokenizer = await opening;
   const text = await given(o.prompt);

@@ -1,7 +1,8 @@
 import type { InspectOptions } from "../config/index.js";
 import { cpuInfo } from "../engine.js";
-import { candidateTargets, modelDtype, openModel } from "../model/index.js";
+import { candidateTargets, modelDtype } from "../model/index.js";
 import { memoryLimits } from "../setup/available-memory.js";
+import { openBase } from "../setup/base.js";
 import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
 import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
 import { memoryTable, tightest } from "../setup/room.js";
@@ -11,7 +12,7 @@ const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapte
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
 export async function run(o: InspectOptions): Promise<void> {
-  const model = openModel(o.base_model);
+  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
   const { memory } = new Planner(model, spec, threadCount(o.threads), o.base_model, true).plan({

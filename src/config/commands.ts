@@ -14,6 +14,8 @@ export interface Command<R extends Rows = Rows> {
 const command = <R extends Rows>(command: Command<R>): Command<R> => command;
 
 const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
+const { use_4bit, use_8bit, double_quant, quantize_skip } = rows;
+const quantized = { use_4bit, use_8bit, double_quant, quantize_skip };
 const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
@@ -31,7 +33,7 @@ export const generateCommand = command({
   name: "generate",
   summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
   example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
-  rows: { ...model, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+  rows: { ...model, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
 });
 
 export const evalCommand = command({
@@ -40,6 +42,7 @@ export const evalCommand = command({
   example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
   rows: {
     ...model,
+    ...quantized,
     adapter,
     validation_file: needed.validation_file,
     text_column: rows.text_column,
@@ -65,6 +68,21 @@ export const mergeCommand = command({
   },
 });
 
+export const quantizeCommand = command({
+  name: "quantize",
+  summary: "Write the base model with its linears in 4 or 8 bits, as bitsandbytes and transformers save it",
+  example: "lowrank quantize --base_model ./SmolLM2-135M --output_dir ./SmolLM2-135M-nf4",
+  rows: {
+    ...model,
+    ...quantized,
+    use_4bit: { ...rows.use_4bit, help: "store the linears in 4 bits (nf4), the default" },
+    output_dir: needed.output_dir,
+    overwrite_output_dir: rows.overwrite_output_dir,
+    threads,
+    config,
+  },
+});
+
 export const inspectCommand = command({
   name: "inspect",
   summary: "Architecture, parameters, target modules and the memory that training would need",
@@ -72,6 +90,7 @@ export const inspectCommand = command({
   positional: "base_model",
   rows: {
     base_model,
+    ...quantized,
     lora_r: rows.lora_r,
     target_modules: rows.target_modules,
     max_seq_length: rows.max_seq_length,
@@ -144,6 +163,7 @@ export const commands: readonly Command[] = [
   generateCommand,
   evalCommand,
   mergeCommand,
+  quantizeCommand,
   inspectCommand,
   previewCommand,
   cacheCommand,
@@ -157,6 +177,7 @@ export type TrainOptions = OptionsOf<typeof trainCommand.rows>;
 export type GenerateOptions = OptionsOf<typeof generateCommand.rows>;
 export type EvalOptions = OptionsOf<typeof evalCommand.rows>;
 export type MergeOptions = OptionsOf<typeof mergeCommand.rows>;
+export type QuantizeOptions = OptionsOf<typeof quantizeCommand.rows>;
 export type InspectOptions = OptionsOf<typeof inspectCommand.rows>;
 export type PreviewOptions = OptionsOf<typeof previewCommand.rows>;
 export type CacheOptions = OptionsOf<typeof cacheCommand.rows>;

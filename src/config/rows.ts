@@ -31,8 +31,16 @@ export const rows = {
   precision: choice(
     ["auto", "fp32", "bf16"],
     MODEL,
-    "number format of products and activations; auto is bf16 for a base stored in 16 bits, else fp32",
+    "number format of products and activations; auto is fp32 for a base stored in f32, else bf16",
   ).or("auto"),
+  use_4bit: flag(MODEL, "store the base's linears in 4 bits (nf4), quantised while they are loaded (QLoRA)").or(false),
+  use_8bit: flag(MODEL, "store the base's linears in 8 bits (int8, a scale for each row)").or(false),
+  double_quant: flag(MODEL, "with use_4bit: quantise the scales of the blocks, too").or(true),
+  quantize_skip: texts(
+    "names of modules",
+    MODEL,
+    "modules that are not quantised: comma list, such as down_proj",
+  ).optional(),
   adapter: adapter.optional(),
 
   lora_r: integer({ min: 1, max: 65536 }, LORA, "rank").or(8),
@@ -161,8 +169,6 @@ export const laterRows: Record<string, string> = {
   dataset_config_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
   push_to_hub: notYet("Uploading to a hub", "Upload the output folder after training."),
   hub_model_id: notYet("Uploading to a hub", "Upload the output folder after training."),
-  use_8bit: notYet("An 8-bit base", "Train on the base as it is, with --precision bf16."),
-  use_4bit: notYet("A 4-bit base", "Train on the base as it is, with --precision bf16."),
   use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
   wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
 };

@@ -2,7 +2,8 @@ import { readAdapter } from "../checkpoint/index.js";
 import { TokenDataset, Tokenizer } from "../data/index.js";
 import { type AdapterSpec, type AdapterTensors, Engine, type ModelConfig, type ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { candidateTargets, openModel, type ResolvedTargets } from "../model/index.js";
+import { candidateTargets, type ResolvedTargets } from "../model/index.js";
+import { openBase } from "../setup/base.js";
 import { choosePrecision, type Precision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
@@ -17,6 +18,12 @@ export interface ModelOptions {
   threads?: number;
   /** Folder with tokenizer.json, if not the model's. */
   tokenizer?: string;
+  /** Stores the base's linears in 4 bits (nf4) or 8 bits (int8), quantised while they are loaded; options of `lowrank train`. */
+  use_4bit?: boolean;
+  use_8bit?: boolean;
+  double_quant?: boolean;
+  /** Modules that are not quantised, such as "down_proj". */
+  quantize_skip?: string[];
 }
 
 /** An adapter (LoRA) that was read for a model. */
@@ -74,7 +81,9 @@ export class Model {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
       throw new LowrankError("E_ARGUMENT", `threads is ${threads}, expected a whole number from 1 to 1024.`, "threads");
     }
-    const source = openModel(folder);
+    const { use_4bit = false, use_8bit = false, double_quant = true, quantize_skip } = options;
+    const wanted = { base_model: folder, use_4bit, use_8bit, double_quant, quantize_skip };
+    const source = openBase(wanted, (message) => process.emitWarning(message));
     const tokenizer = await Tokenizer.open(options.tokenizer ?? folder);
     return new Model(source, tokenizer, choosePrecision(precision, source), threadCount(threads));
   }

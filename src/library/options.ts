@@ -8,6 +8,10 @@ const {
   // Of the model:
   base_model: _,
   tokenizer_name: __,
+  use_4bit: _________,
+  use_8bit: __________,
+  double_quant: ___________,
+  quantize_skip: ____________,
   precision: ___,
   threads: ____,
   // Of a command line:

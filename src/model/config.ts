@@ -18,12 +18,14 @@ export function readConfig(file: string): ModelConfig {
   const keys = new ConfigKeys(json, file);
   if (keys.given("quantization_config")) {
     const method = isObject(json.quantization_config) ? json.quantization_config.quant_method : undefined;
-    throw new LowrankError(
-      "E_QUANTIZED",
-      `${file}: the weights are quantised (quantization_config${method ? `, ${String(method)}` : ""}). ` +
-        "Quantised bases come with a later version; use the folder with f32, bf16 or f16 weights.",
-      "quantization_config",
-    );
+    if (method !== "bitsandbytes") {
+      throw new LowrankError(
+        "E_QUANTIZED",
+        `${file}: the weights are quantised by ${method ? String(method) : "a method that quantization_config does not name"}, ` +
+          "expected bitsandbytes. Use such a folder, a GGUF file, or the folder with f32, bf16 or f16 weights.",
+        "quantization_config",
+      );
+    }
   }
   keys.only("hidden_act", ["silu", "swish"], "silu");
   keys.only("pretraining_tp", [1], 1);

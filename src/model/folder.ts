@@ -1,20 +1,24 @@
 // A Hugging Face model folder: config.json and safetensors, in one file or in shards with an index.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { listLinears, type ModelSource, type TensorEntry, type WeightDtype } from "../engine.js";
+import { listLinears, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
+import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
 import { readConfig } from "./config.js";
 import { isObject, kindOf, readJsonObject } from "./json.js";
-import { readSafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
+import { readSafetensorsHeader } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-const DTYPES: Record<string, WeightDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
+const DTYPES: Record<string, PlainDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
+
+/** Formats that are not quantised. */
+export const PLAIN: readonly WeightDtype[] = ["f32", "bf16", "f16"];
 
 /** The engine's dtype for a safetensors one, undefined where the engine cannot read it. */
-export function weightDtype(dtype: string): WeightDtype | undefined {
+export function weightDtype(dtype: string): PlainDtype | undefined {
   return Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
 }
 
@@ -72,7 +76,7 @@ function readIndex(folder: string): WeightFiles {
 }
 
 /** Tensors of every file; those of a shard that the index places elsewhere are left out. */
-function readTensors(folder: string, { files, weightMap }: WeightFiles): (SafetensorsTensor & { file: string })[] {
+function readTensors(folder: string, { files, weightMap }: WeightFiles): FileTensor[] {
   const tensors = files.flatMap((name) =>
     readSafetensorsHeader(join(folder, name))
       .tensors.filter((tensor) => weightMap === null || weightMap.get(tensor.name) === name)
@@ -99,12 +103,20 @@ export function openModel(folder: string): ModelSource {
   checkFolder(folder);
   const config = readConfig(join(folder, "config.json"));
   const tensors: TensorEntry[] = [];
-  const unreadable = new Map<string, SafetensorsTensor & { file: string }>();
-  for (const tensor of readTensors(folder, findWeightFiles(folder))) {
+  const unreadable = new Map<string, unknown>();
+  const found = readTensors(folder, findWeightFiles(folder));
+  const quantized = new QuantizedTensors(found);
+  for (const tensor of found) {
     const { name, shape, file, begin, end } = tensor;
     const dtype = weightDtype(tensor.dtype);
-    if (dtype) tensors.push({ name, dtype, shape, file, offset: begin, bytes: end - begin });
-    else unreadable.set(name, tensor);
+    try {
+      const plain = dtype && { name, dtype, shape, file, offset: begin, bytes: end - begin };
+      const entry = plain ?? quantized.entry(tensor);
+      if (entry) tensors.push(entry);
+      else unreadable.set(name, unreadableDtype(tensor));
+    } catch (error) {
+      unreadable.set(name, error);
+    }
   }
   const model = { folder, config, tensors };
   checkTensors(model, unreadable);
@@ -123,26 +135,35 @@ function checkFolder(folder: string): void {
   throw new LowrankError("E_FILE", `${folder} is a file, ${expected}.`, folder);
 }
 
-/** The native list of needed tensors decides; a tensor may be of any type as long as the model does not use it. */
-function checkTensors(model: ModelSource, unreadable: Map<string, { file: string; dtype: string }>): void {
+function unreadableDtype({ file, name, dtype }: FileTensor): LowrankError {
+  return new LowrankError(
+    "E_TENSOR_DTYPE",
+    `${file}: tensor ${name} is stored as ${dtype}, expected ${Object.keys(DTYPES).join(", ")}. ` +
+      "Use the folder with the unquantised weights, or one that bitsandbytes quantised.",
+    name,
+  );
+}
+
+/**
+ * The native list of needed tensors decides; what is wrong with a tensor does not matter as long as the model does not use
+ * it.
+ * @param unreadable the errors of tensors that cannot be read
+ */
+function checkTensors(model: ModelSource, unreadable: Map<string, unknown>): void {
   try {
     listLinears(model);
   } catch (error) {
     const name = error instanceof LowrankError && error.code === "E_TENSOR_MISSING" ? error.where : undefined;
-    const tensor = name === undefined ? undefined : unreadable.get(name);
-    if (tensor === undefined) throw error;
-    throw new LowrankError(
-      "E_TENSOR_DTYPE",
-      `${tensor.file}: tensor ${name} is stored as ${tensor.dtype}, expected ${Object.keys(DTYPES).join(", ")}. ` +
-        "Use the folder with the unquantised weights.",
-      name,
-    );
+    throw (name !== undefined && unreadable.get(name)) || error;
   }
 }
 
-/** The dtype that holds most of the model's bytes. */
+/** The dtype that most of the model's elements have once it is loaded. */
 export function modelDtype(model: ModelSource): WeightDtype {
-  const bytes = new Map<WeightDtype, number>();
-  for (const tensor of model.tensors) bytes.set(tensor.dtype, (bytes.get(tensor.dtype) ?? 0) + tensor.bytes);
-  return [...bytes].reduce((most, entry) => (entry[1] > most[1] ? entry : most))[0];
+  const elements = new Map<WeightDtype, number>();
+  for (const { dtype, shape, quantize } of model.tensors) {
+    const loaded = quantize?.format ?? dtype;
+    elements.set(loaded, (elements.get(loaded) ?? 0) + shape.reduce((product, n) => product * n, 1));
+  }
+  return [...elements].reduce((most, entry) => (entry[1] > most[1] ? entry : most))[0];
 }

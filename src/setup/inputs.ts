@@ -3,7 +3,7 @@ import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
 import type { AdapterSpec, AdapterTensors, EngineOptions, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { modelDtype, type ResolvedTargets, resolveTargets } from "../model/index.js";
+import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets } from "../model/index.js";
 
 export type Precision = EngineOptions["precision"];
 
@@ -11,10 +11,11 @@ export function threadCount(threads: number | undefined): number {
   return threads ?? availableParallelism();
 }
 
-/** `auto` is bf16 where the base is stored in 16 bits: more precise activations would not make its weights better. */
+/** `auto` is bf16 where the base has 16 bits or fewer: more precise activations would not make its weights better. */
 export function choosePrecision(wanted: Precision | "auto", model: ModelSource): Precision {
   if (wanted !== "auto") return wanted;
-  return modelDtype(model) === "f32" ? "fp32" : "bf16";
+  const isQuantized = model.tensors.some(({ dtype, quantize }) => quantize !== undefined || !PLAIN.includes(dtype));
+  return modelDtype(model) === "f32" && !isQuantized ? "fp32" : "bf16";
 }
 
 /** Where generated text ends: what the model's configuration names, and the tokenizer's end of text. */

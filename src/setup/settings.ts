@@ -39,6 +39,21 @@ function modelHash({ config, tensors }: ModelSource): string {
   return hash.digest("hex");
 }
 
+/** As what the linears were quantised while they were loaded; nothing where they were not. */
+function quantization({ tensors }: ModelSource): RunSettings {
+  const quantized = tensors.filter(({ quantize }) => quantize !== undefined);
+  const [first] = quantized;
+  if (!first) return {};
+  const { format, doubleQuant } = first.quantize!;
+  // Of all linears, so that those that were left out count.
+  const names = quantized
+    .map(({ name }) => name)
+    .sort()
+    .join();
+  const modules = createHash("sha256").update(names).digest("hex").slice(0, 12);
+  return { [format === "nf4" ? "use_4bit" : "use_8bit"]: true, double_quant: doubleQuant, quantize_skip: modules };
+}
+
 export interface RunParts {
   model: ModelSource;
   spec: AdapterSpec;
@@ -50,6 +65,7 @@ export interface RunParts {
 export function runSettings(o: RunOptions, { model, spec, precision, texts }: RunParts): RunSettings {
   return {
     base_model: modelHash(model),
+    ...quantization(model),
     tokenizer_name: texts.tokenizer.sha256,
     train_file: texts.hashes.training,
     validation_file: texts.hashes.validation,

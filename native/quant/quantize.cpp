@@ -1,0 +1,182 @@
+// Compiled without fused multiply-adds, for every rounding counts.
+#include "quant/quantize.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "quant/dynamic_map.h"
+
+namespace lowrank {
+
+namespace {
+
+// What bitsandbytes takes for the maximum of a block of zeros, so as not to divide by it.
+constexpr float kLeastMaximum = 1e-38f;
+constexpr int64_t kNestedBlock = 256;
+
+float largest(const float* x, int64_t n) {
+  float m = 0;
+  for (int64_t i = 0; i < n; i++) m = std::max(m, std::fabs(x[i]));
+  return m;
+}
+
+// Halfway between neighbouring values; a value on it belongs to the lower one.
+const std::array<float, 15>& nf4_bounds() {
+  static const auto bounds = [] {
+    std::array<float, 15> b;
+    for (size_t i = 0; i < b.size(); i++) b[i] = (kNf4Values[i] + kNf4Values[i + 1]) / 2;
+    return b;
+  }();
+  return bounds;
+}
+
+void nf4_codes(const float* scaled, int64_t n, uint8_t* codes) {
+  const auto& bounds = nf4_bounds();
+  uint8_t q[2];
+  for (int64_t i = 0; i < n; i += 2) {
+    for (int64_t j = 0; j < 2; j++) {
+      int code = 0;
+      const float v = i + j < n ? scaled[i + j] : 0.f;
+      for (const float b : bounds) code += v > b;
+      q[j] = uint8_t(code);
+    }
+    codes[i / 2] = uint8_t(q[0] << 4 | q[1]);
+  }
+}
+
+// The nearest of the map's values for each of 65,536 values from -1 to 1: bitsandbytes looks its codes up, too, and so
+// rounds some values to the next but one.
+const std::vector<uint8_t>& dynamic_table() {
+  static const std::vector<uint8_t> table = [] {
+    std::vector<uint8_t> t(65536);
+    const float* const map = dynamic_map();
+    int code = 0;
+    for (int64_t i = 0; i < 65536; i++) {
+      const float v = float(i) / 65535.f * 2.f - 1.f;
+      while (code < 255 && (map[code] + map[code + 1]) / 2.f < v) code++;
+      t[size_t(i)] = uint8_t(code);
+    }
+    return t;
+  }();
+  return table;
+}
+
+// Elements [first, first + n) of a plain weight as f32.
+void widen(const Weight& w, int64_t first, int64_t n, float* out) {
+  const DType t = dtype_of(w.format);
+  const char* const p = static_cast<const char*>(w.data) + first * dtype_bytes(t);
+  if (t == DType::f32) {
+    std::memcpy(out, p, size_t(n * 4));
+    return;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    uint16_t h;
+    std::memcpy(&h, p + i * 2, 2);
+    out[i] = t == DType::bf16 ? bf16_to_f32(h) : f16_to_f32(h);
+  }
+}
+
+int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
+
+}  // namespace
+
+const float* dynamic_map() {
+  static const std::vector<float> map = [] {
+    std::vector<float> m = {0};
+    for (const float v : kDynamicValues) m.push_back(v);
+    for (int i = 0; i < 127; i++) m.push_back(-kDynamicValues[i]);  // the largest, 1, has no counterpart
+    std::sort(m.begin(), m.end());
+    return m;
+  }();
+  return map.data();
+}
+
+void quantize_nf4(const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax) {
+  std::vector<float> scaled(static_cast<size_t>(block_size));
+  for (int64_t at = 0, b = 0; at < n; at += block_size, b++) {
+    const int64_t m = std::min(block_size, n - at);
+    const float top = largest(x + at, m), safe = std::max(top, kLeastMaximum), inverse = 1.f / safe;
+    const bool whole = m == block_size;
+    absmax[b] = whole ? top : safe;
+    for (int64_t i = 0; i < m; i++) {
+      // The remainder is divided, the whole blocks are multiplied.
+      const float v = whole ? x[at + i] * inverse : x[at + i] / safe;
+      scaled[size_t(i)] = std::clamp(v, -1.f, 1.f);
+    }
+    nf4_codes(scaled.data(), m, codes + at / 2);
+  }
+}
+
+void quantize_dynamic(const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax) {
+  const std::vector<uint8_t>& table = dynamic_table();
+  for (int64_t at = 0, b = 0; at < n; at += block_size, b++) {
+    const int64_t m = std::min(block_size, n - at);
+    absmax[b] = largest(x + at, m);
+    if (absmax[b] == 0) {
+      std::memset(codes + at, 0, size_t(m));
+      continue;
+    }
+    const float inverse = 1.f / absmax[b];
+    for (int64_t i = 0; i < m; i++) {
+      const float v = std::clamp(x[at + i] * inverse, -1.f, 1.f);
+      codes[at + i] = table[size_t((v + 1.f) * 0.5f * 65535.f + 0.5f)];
+    }
+  }
+}
+
+void quantize_rows(const float* x, int64_t rows, int64_t cols, int8_t* codes, float* absmax) {
+  std::vector<float> half(static_cast<size_t>(cols));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) half[size_t(c)] = f16_to_f32(f32_to_f16(x[r * cols + c]));
+    const float top = largest(half.data(), cols), factor = top > 0 ? 1.f / top * 127.f : 0.f;  // as PyTorch divides a number by a tensor
+    absmax[r] = top;
+    for (int64_t c = 0; c < cols; c++) codes[r * cols + c] = int8_t(std::nearbyint(half[size_t(c)] * factor));
+  }
+}
+
+int64_t quantized_bytes(const QuantizeSpec& s, int64_t rows, int64_t cols) {
+  const int64_t n = rows * cols;
+  if (s.format == Format::i8) return n + rows * 4;
+  const int64_t blocks = blocks_of(n, s.block_size);
+  return format_bytes(Format::nf4, n) + (s.double_quant ? blocks + blocks_of(blocks, kNestedBlock) * 4 : blocks * 4);
+}
+
+QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadPool& pool) {
+  const int64_t n = w.rows * w.cols;
+  codes_.resize(size_t(format_bytes(s.format, n)));
+  view_ = {.data = codes_.data(), .format = s.format, .rows = w.rows, .cols = w.cols, .block_size = s.block_size};
+  if (s.format == Format::i8) {
+    absmax_.resize(size_t(w.rows));
+    pool.run(w.rows, [&](int64_t r, int) {
+      std::vector<float> row(static_cast<size_t>(w.cols));
+      widen(w, r * w.cols, w.cols, row.data());
+      quantize_rows(row.data(), 1, w.cols, reinterpret_cast<int8_t*>(codes_.data()) + r * w.cols, absmax_.data() + r);
+    });
+  } else {
+    const int64_t blocks = blocks_of(n, s.block_size), step = std::max<int64_t>(1, 8192 / s.block_size);
+    absmax_.resize(size_t(blocks));
+    pool.run(blocks_of(blocks, step), [&](int64_t task, int) {
+      const int64_t b = task * step, at = b * s.block_size, m = std::min(step * s.block_size, n - at);
+      std::vector<float> x(static_cast<size_t>(m));
+      widen(w, at, m, x.data());
+      quantize_nf4(x.data(), m, s.block_size, codes_.data() + at / 2, absmax_.data() + b);
+    });
+    if (s.double_quant) {
+      double sum = 0;
+      for (const float a : absmax_) sum += double(a);
+      view_.absmax_offset = float(sum / double(blocks));
+      for (float& a : absmax_) a -= view_.absmax_offset;
+      absmax_codes_.resize(size_t(blocks));
+      std::vector<float> nested(size_t(blocks_of(blocks, kNestedBlock)));
+      quantize_dynamic(absmax_.data(), blocks, kNestedBlock, absmax_codes_.data(), nested.data());
+      absmax_ = std::move(nested);
+      view_.absmax_codes = absmax_codes_.data();
+      view_.absmax_map = dynamic_map();
+    }
+  }
+  view_.absmax = absmax_.data();
+}
+
+}  // namespace lowrank

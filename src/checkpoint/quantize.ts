@@ -1,0 +1,166 @@
+// A model folder with quantised linears, as transformers and bitsandbytes save it: transformers loads it, and so does this
+// program.
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import type { Tokenizer } from "../data/index.js";
+import { type ModelSource, type PlainDtype, quantizationMaps, quantizeTensor, type TensorEntry } from "../engine.js";
+import {
+  NF4,
+  PLAIN,
+  ROW_MAXIMA,
+  readError,
+  readJsonObject,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../model/index.js";
+import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
+
+const DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
+const TORCH: Record<PlainDtype, string> = { f32: "float32", bf16: "bfloat16", f16: "float16" };
+const BLOCK = 64;
+/** Of the maxima that are quantised, too. */
+const NESTED_BLOCK = 256;
+
+export interface QuantizeOptions {
+  /** With `quantize` at the weights to be quantised. */
+  model: ModelSource;
+  output: string;
+  tokenizer: Tokenizer;
+  threads: number;
+  overwrite?: boolean;
+  /** Tensors written so far, and all of them. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+function readTensor({ file, offset, bytes }: TensorEntry): Bytes {
+  const content = new Uint8Array(bytes);
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, "r");
+    readSync(descriptor, content, 0, bytes, offset);
+    return content;
+  } catch (error) {
+    throw readError(error, file, "Weights");
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+const whole = (name: string, dtype: string, data: Bytes, shape: number[]): TensorToWrite => {
+  return { name, dtype, shape, bytes: data.byteLength, data };
+};
+
+/** JSON with spaces after commas and colons, as Python writes it. */
+function asPython(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(asPython).join(", ")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${JSON.stringify(key)}: ${asPython(item)}`)
+    .join(", ")}}`;
+}
+
+/**
+ * The tensors that a weight becomes. Its statistics are made at once and held; its codes, which are large, are made anew when
+ * their turn to be written comes.
+ */
+function quantized(tensor: TensorEntry, threads: number, onWritten: () => void): TensorToWrite[] {
+  const { name, shape } = tensor;
+  const { format, doubleQuant } = tensor.quantize!;
+  const { codes, absmax, absmaxCodes, absmaxOffset } = quantizeTensor(tensor, threads);
+  const maxima = new Uint8Array(absmax);
+  const content = async () => {
+    onWritten();
+    return new Uint8Array(quantizeTensor(tensor, threads).codes);
+  };
+  if (format === "i8") {
+    const module = name.replace(/\.weight$/, "");
+    return [
+      { name, dtype: "I8", shape, bytes: codes.byteLength, data: content },
+      whole(module + ROW_MAXIMA, "F32", maxima, [shape[0]!]),
+      // Row by row; other layouts are of older versions.
+      whole(`${module}.weight_format`, "U8", new Uint8Array(1), []),
+    ];
+  }
+  const maps = quantizationMaps();
+  const bytesOf = (map: Float32Array) => new Uint8Array(map.slice().buffer);
+  const nested = { nested_blocksize: NESTED_BLOCK, nested_dtype: "float32", nested_offset: absmaxOffset };
+  const dtype = TORCH[tensor.dtype as PlainDtype];
+  const state = { quant_type: "nf4", blocksize: BLOCK, dtype, shape, ...(doubleQuant ? nested : {}) };
+  const description = new Uint8Array(Buffer.from(asPython(state)));
+  const written: TensorToWrite[] = [
+    { name, dtype: "U8", shape: [codes.byteLength, 1], bytes: codes.byteLength, data: content },
+    whole(name + NF4.map, "F32", bytesOf(maps.nf4), [16]),
+    whole(name + NF4.state, "U8", description, [description.byteLength]),
+  ];
+  if (!absmaxCodes) return [...written, whole(name + NF4.absmax, "F32", maxima, [maxima.byteLength / 4])];
+  return [
+    ...written,
+    whole(name + NF4.absmax, "U8", new Uint8Array(absmaxCodes), [absmaxCodes.byteLength]),
+    whole(name + NF4.nestedAbsmax, "F32", maxima, [maxima.byteLength / 4]),
+    whole(name + NF4.nestedMap, "F32", bytesOf(maps.dynamic), [256]),
+  ];
+}
+
+/** As transformers writes it. */
+function quantizationConfig({ tensors }: ModelSource): Record<string, unknown> {
+  const { format, doubleQuant } = tensors.find(({ quantize }) => quantize)!.quantize!;
+  const isFour = format === "nf4";
+  return {
+    quant_method: "bitsandbytes",
+    _load_in_4bit: isFour,
+    _load_in_8bit: !isFour,
+    load_in_4bit: isFour,
+    load_in_8bit: !isFour,
+    bnb_4bit_quant_type: isFour ? "nf4" : "fp4",
+    bnb_4bit_use_double_quant: doubleQuant,
+    bnb_4bit_compute_dtype: "bfloat16",
+    bnb_4bit_quant_storage: "uint8",
+    llm_int8_threshold: 6.0,
+    llm_int8_skip_modules: skipped(tensors),
+    llm_int8_enable_fp32_cpu_offload: false,
+    llm_int8_has_fp16_weight: false,
+  };
+}
+
+/** Modules that transformers must not expect quantised: the head, and linears that were left out. */
+function skipped(tensors: TensorEntry[]): string[] {
+  const plain = tensors.filter(
+    ({ name, shape, quantize }) => shape.length === 2 && !quantize && name.endsWith("_proj.weight"),
+  );
+  return ["lm_head", ...plain.map(({ name }) => name.replace(/\.weight$/, ""))];
+}
+
+/**
+ * Writes the folder; it is complete or absent, and one tensor at most is in memory.
+ * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE
+ */
+export async function writeQuantized({ model, output, tokenizer, threads, ...o }: QuantizeOptions): Promise<void> {
+  checkModelOutput(output, o.overwrite ?? false);
+  const total = model.tensors.length;
+  let done = 0;
+  const count = () => o.onProgress?.(++done, total);
+  await writeFolder(output, async (folder) => {
+    const config = readJsonObject(join(model.folder, "config.json"));
+    const text = sortedJson({ ...config, quantization_config: quantizationConfig(model) });
+    await writeTextFile(join(folder, "config.json"), text);
+    const generation = join(model.folder, "generation_config.json");
+    await copyInto(folder, [...(existsSync(generation) ? [generation] : []), ...tokenizer.files]);
+    const tensors = model.tensors.flatMap((tensor): TensorToWrite[] => {
+      if (tensor.quantize) return quantized(tensor, threads, count);
+      const { name, dtype, shape, bytes } = tensor;
+      const data = async () => {
+        count();
+        return readTensor(tensor);
+      };
+      return [{ name, dtype: DTYPES[dtype as PlainDtype], shape, bytes, data }];
+    });
+    await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+  });
+}
+
+/** Whether every tensor of a model is stored plainly. */
+export function isPlain({ tensors }: ModelSource): boolean {
+  return tensors.every(({ dtype }) => PLAIN.includes(dtype));
+}

@@ -1,0 +1,40 @@
+import { isPlain, writeQuantized } from "../checkpoint/index.js";
+import type { QuantizeOptions } from "../config/index.js";
+import { Tokenizer } from "../data/index.js";
+import { LowrankError } from "../errors.js";
+import { openBase } from "../setup/base.js";
+import { threadCount } from "../setup/inputs.js";
+import { checkOutput } from "../setup/output.js";
+import { bytes } from "../setup/text.js";
+import { Log, Progress, showsBar } from "../tracking/index.js";
+
+/** `lowrank quantize`. */
+export async function run(o: QuantizeOptions): Promise<void> {
+  checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
+  const progress = await Progress.open(showsBar());
+  const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
+  try {
+    const four = { use_4bit: !o.use_8bit || o.use_4bit };
+    const model = openBase({ ...o, ...four }, (message) => log.warn(message));
+    if (!isPlain(model)) {
+      const message = `${o.base_model} is quantised already: name the folder with the f32, bf16 or f16 weights.`;
+      throw new LowrankError("E_QUANTIZED", message, o.base_model);
+    }
+    const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
+    progress.start("quantising", model.tensors.length);
+    await writeQuantized({
+      model,
+      output: o.output_dir,
+      tokenizer,
+      threads: threadCount(o.threads),
+      overwrite: o.overwrite_output_dir,
+      onProgress: (done) => progress.update(done),
+    });
+    progress.stop();
+    const before = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    log.info(`saved the quantised model in ${o.output_dir}; the weights were ${bytes(before)} before`);
+  } finally {
+    progress.stop();
+    await log.close();
+  }
+}

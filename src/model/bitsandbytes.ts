@@ -1,0 +1,123 @@
+// Folders that were saved quantised, in bitsandbytes' layout: a weight's codes under its own name, its statistics beside it.
+import { closeSync, openSync, readSync } from "node:fs";
+import { type FileRange, quantizationMaps, type TensorEntry } from "../engine.js";
+import { LowrankError } from "../errors.js";
+import { readError } from "../system-errors.js";
+import { isObject, parseJson } from "./json.js";
+import type { SafetensorsTensor } from "./safetensors.js";
+
+export type FileTensor = SafetensorsTensor & { file: string };
+
+/** After a weight's name. */
+export const NF4 = {
+  state: ".quant_state.bitsandbytes__nf4",
+  map: ".quant_map",
+  absmax: ".absmax",
+  nestedAbsmax: ".nested_absmax",
+  nestedMap: ".nested_quant_map",
+};
+/** After a module's name. */
+export const ROW_MAXIMA = ".SCB";
+const FP4 = ".quant_state.bitsandbytes__fp4";
+const NESTED_BLOCK = 256;
+/** Of a JSON text that describes a tensor. */
+const LONGEST_STATE = 1 << 16;
+
+function readBytes({ file, begin, end }: FileTensor): Buffer {
+  const bytes = Buffer.alloc(end - begin);
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(file, "r");
+    readSync(descriptor, bytes, 0, bytes.length, begin);
+    return bytes;
+  } catch (error) {
+    throw readError(error, file, "Weights");
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+  }
+}
+
+const rangeOf = ({ file, begin, end }: FileTensor): FileRange => ({ file, offset: begin, bytes: end - begin });
+
+/** Finds the statistics of a folder's quantised weights. */
+export class QuantizedTensors {
+  readonly #byName: Map<string, FileTensor>;
+
+  constructor(tensors: FileTensor[]) {
+    this.#byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  }
+
+  /**
+   * The entry of a quantised weight, undefined where the tensor is none.
+   * @throws LowrankError E_QUANTIZED naming the tensor whose statistics are missing or do not fit it
+   */
+  entry(tensor: FileTensor): TensorEntry | undefined {
+    const { name, dtype } = tensor;
+    if (this.#byName.has(name + FP4)) throw this.#wrong(tensor, "is stored as fp4, expected nf4 or int8");
+    if (dtype === "U8" && name.endsWith(".weight")) return this.#nf4(tensor);
+    if (dtype === "I8" && name.endsWith(".weight")) return this.#int8(tensor);
+    return undefined;
+  }
+
+  #wrong({ file, name }: FileTensor, what: string): LowrankError {
+    return new LowrankError(
+      "E_QUANTIZED",
+      `${file}: tensor ${name} ${what}. Quantise or download the model again.`,
+      name,
+    );
+  }
+
+  #statistics(tensor: FileTensor, name: string, dtype: string): FileTensor {
+    const found = this.#byName.get(name);
+    if (!found) throw this.#wrong(tensor, `is quantised, but ${name} is missing`);
+    if (found.dtype !== dtype)
+      throw this.#wrong(tensor, `is quantised, but ${name} is ${found.dtype}, expected ${dtype}`);
+    return found;
+  }
+
+  #int8(tensor: FileTensor): TensorEntry {
+    const maxima = this.#statistics(tensor, tensor.name.replace(/\.weight$/, ROW_MAXIMA), "F32");
+    const { name, shape } = tensor;
+    return { name, dtype: "i8", shape, ...rangeOf(tensor), absmax: rangeOf(maxima) };
+  }
+
+  #nf4(tensor: FileTensor): TensorEntry {
+    const { name } = tensor;
+    const description = this.#statistics(tensor, name + NF4.state, "U8");
+    if (description.end - description.begin > LONGEST_STATE)
+      throw this.#wrong(tensor, `has a ${NF4.state} that is too long`);
+    const state = parseJson(readBytes(description).toString("utf8"), `${description.file}, ${description.name}`);
+    if (!isObject(state)) throw this.#wrong(tensor, `has a ${NF4.state} that is no object`);
+    const { shape, blocksize } = state;
+    const isSize = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n > 0;
+    if (!Array.isArray(shape) || !shape.every(isSize)) throw this.#wrong(tensor, `has no shape in its ${NF4.state}`);
+    if (!isSize(blocksize)) throw this.#wrong(tensor, `has no blocksize in its ${NF4.state}`);
+    this.#checkMap(tensor, this.#statistics(tensor, name + NF4.map, "F32"));
+    const entry = { name, dtype: "nf4" as const, shape, ...rangeOf(tensor), blockSize: blocksize };
+    if (state.nested_offset === undefined) {
+      return { ...entry, absmax: rangeOf(this.#statistics(tensor, name + NF4.absmax, "F32")) };
+    }
+    if (typeof state.nested_offset !== "number" || state.nested_blocksize !== NESTED_BLOCK) {
+      const found = `${state.nested_offset} and ${state.nested_blocksize}`;
+      const expected = `a number and ${NESTED_BLOCK}`;
+      throw this.#wrong(
+        tensor,
+        `has nested_offset and nested_blocksize ${found} in its ${NF4.state}, expected ${expected}`,
+      );
+    }
+    return {
+      ...entry,
+      absmax: rangeOf(this.#statistics(tensor, name + NF4.nestedAbsmax, "F32")),
+      absmaxCodes: rangeOf(this.#statistics(tensor, name + NF4.absmax, "U8")),
+      absmaxMap: rangeOf(this.#statistics(tensor, name + NF4.nestedMap, "F32")),
+      absmaxOffset: state.nested_offset,
+    };
+  }
+
+  /** The codes mean nf4's values, and nothing else, natively. */
+  #checkMap(tensor: FileTensor, map: FileTensor): void {
+    const { nf4 } = quantizationMaps();
+    if (readBytes(map).equals(Buffer.from(nf4.buffer, nf4.byteOffset, nf4.byteLength))) return;
+    throw this.#wrong(tensor, `has other values in ${map.name} than nf4's`);
+  }
+}

@@ -1,0 +1,343 @@
+// Quantised bases against bitsandbytes and transformers: what scripts/goldens/quantize.py wrote with the live libraries.
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { writeQuantized } from "../src/checkpoint/index.js";
+import { Tokenizer } from "../src/data/index.js";
+import {
+  Engine,
+  type ModelSource,
+  planMemory,
+  quantizationMaps,
+  quantizeTensor,
+  type TensorEntry,
+} from "../src/engine.js";
+import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
+import { openBase, quantizedSource } from "../src/setup/base.js";
+import { copyGolden, errorOf, temporaryFolders, tinyBase } from "./support/folders.js";
+import { goldensFolder, largestDifference, readReference, readTensors, toBatch } from "./support/golden.js";
+
+const folder = temporaryFolders();
+const golden = join(goldensFolder, "quantized");
+const silent = () => {};
+
+/** The bytes of every tensor of a file, as they lie there. */
+function rawTensors(file: string): Map<string, { dtype: string; shape: number[]; bytes: Buffer; offset: number }> {
+  const content = readFileSync(file);
+  const { tensors } = readSafetensorsHeader(file);
+  return new Map(
+    tensors.map(({ name, dtype, shape, begin, end }) => [
+      name,
+      { dtype, shape, bytes: content.subarray(begin, end), offset: begin },
+    ]),
+  );
+}
+
+const floats = (bytes: Uint8Array) => new Float32Array(Uint8Array.from(bytes).buffer);
+
+describe("the codes of bitsandbytes, bit for bit", () => {
+  const file = join(golden, "tensors.safetensors");
+  const reference = rawTensors(file);
+  const cases = [...reference.keys()].filter((key) => key.endsWith(".x")).map((key) => key.slice(0, -2));
+  const tensor = (name: string): TensorEntry => {
+    const { shape, bytes, offset } = reference.get(`${name}.x`)!;
+    return { name, dtype: "f32", shape, file, offset, bytes: bytes.length };
+  };
+  const bytes = (name: string) => reference.get(name)!.bytes;
+
+  test.each(cases)("nf4: %s", (name) => {
+    const quantize = { format: "nf4", doubleQuant: false } as const;
+    for (const threads of [1, 3]) {
+      const { codes, absmax } = quantizeTensor({ ...tensor(name), quantize }, threads);
+      expect(Buffer.from(codes).equals(bytes(`${name}.nf4`)), "codes").toBe(true);
+      expect(Buffer.from(absmax).equals(bytes(`${name}.absmax`)), "absmax").toBe(true);
+    }
+  });
+
+  test.each(cases)("nf4 with double quantisation: %s", (name) => {
+    const quantize = { format: "nf4", doubleQuant: true } as const;
+    const { absmax, absmaxCodes, absmaxOffset } = quantizeTensor({ ...tensor(name), quantize }, 2);
+    // The mean of the maxima: PyTorch's depends on how many it adds at a time, this one is rounded once.
+    const offset = floats(bytes(`${name}.nested_offset`))[0]!;
+    expect(Math.abs(absmaxOffset! - offset)).toBeLessThanOrEqual(2 ** -22 * Math.abs(offset));
+    if (Math.fround(absmaxOffset!) !== offset) return;
+    expect(Buffer.from(absmaxCodes!).equals(bytes(`${name}.nested`)), "codes of the maxima").toBe(true);
+    expect(Buffer.from(absmax).equals(bytes(`${name}.nested_absmax`)), "their own maxima").toBe(true);
+  });
+
+  test("the mean of the maxima is the very same in most cases", () => {
+    const quantize = { format: "nf4", doubleQuant: true } as const;
+    const same = cases.filter((name) => {
+      const { absmaxOffset } = quantizeTensor({ ...tensor(name), quantize }, 1);
+      return Math.fround(absmaxOffset!) === floats(bytes(`${name}.nested_offset`))[0];
+    });
+    expect(same.length).toBeGreaterThanOrEqual(cases.length - 3);
+  });
+
+  test.each(cases)("int8: %s", (name) => {
+    const quantize = { format: "i8", doubleQuant: false } as const;
+    const { codes, absmax } = quantizeTensor({ ...tensor(name), quantize }, 2);
+    const maxima = floats(bytes(`${name}.SCB`));
+    // What overflows f16 is infinite there, and its codes are no numbers.
+    const finite = (row: number) => Number.isFinite(maxima[row]);
+    const [rows, columns] = reference.get(`${name}.x`)!.shape as [number, number];
+    for (let row = 0; row < rows; row++) {
+      if (!finite(row)) continue;
+      const of = (all: Uint8Array) => Buffer.from(all.subarray(row * columns, (row + 1) * columns)).toString("hex");
+      expect(of(new Uint8Array(codes)), `row ${row}`).toBe(of(bytes(`${name}.int8`)));
+      expect(new Float32Array(absmax)[row]).toBe(maxima[row]);
+    }
+  });
+
+  test("the maps", () => {
+    const { nf4, dynamic } = quantizationMaps();
+    const stored = rawTensors(join(golden, "nf4-double/model.safetensors"));
+    const of = (end: string) => floats([...stored].find(([name]) => name.endsWith(end))![1].bytes);
+    expect(nf4).toEqual(of(".quant_map"));
+    expect(dynamic).toEqual(of(".nested_quant_map"));
+  });
+});
+
+const ENGINE = { precision: "fp32", threads: 2, maxTokens: 64, maxSequence: 32 } as const;
+
+async function logitsOf(model: ModelSource): Promise<Float32Array> {
+  await using engine = await Engine.create(model, null, { ...ENGINE, training: false });
+  return await engine.logits(toBatch(readReference("gqa-untied").batch));
+}
+
+describe.each(["nf4", "nf4-double", "int8"])("a folder as transformers saves it: %s", (name) => {
+  const saved = join(golden, name);
+  const reference = () => readTensors(join(saved, "logits.safetensors")).get("logits")!.data;
+
+  test("has the logits of the dequantised weights", async () => {
+    const { difference, scale } = largestDifference(await logitsOf(openModel(saved)), reference());
+    expect(difference / scale).toBeLessThan(2e-5);
+  });
+
+  test("is what quantising while loading gives", async () => {
+    const options = { use_4bit: name !== "int8", use_8bit: name === "int8", double_quant: name === "nf4-double" };
+    const base = openModel(join(goldensFolder, "gqa-untied"));
+    const model = quantizedSource(base, { ...options, quantize_skip: undefined }, silent);
+    const [ours, theirs] = [await logitsOf(model), await logitsOf(openModel(saved))];
+    const { difference, scale } = largestDifference(ours, theirs);
+    // The mean of the maxima may differ in its last bit, see above.
+    expect(difference / scale).toBeLessThanOrEqual(name === "nf4-double" ? 5e-6 : 0);
+    expect(await logitsOf(model)).not.toEqual(await logitsOf(base));
+  });
+
+  test("is what lowrank quantize writes, tensor for tensor", async () => {
+    const options = { use_4bit: name !== "int8", use_8bit: name === "int8", double_quant: name === "nf4-double" };
+    const base = openModel(join(goldensFolder, "gqa-untied"));
+    const model = quantizedSource(base, { ...options, quantize_skip: undefined }, silent);
+    const output = join(folder(), "quantized");
+    const tokenizer = await Tokenizer.open(tinyBase);
+    await writeQuantized({ model, output, tokenizer, threads: 2 });
+    const [ours, theirs] = [output, saved].map((each) => rawTensors(join(each, "model.safetensors")));
+    expect([...ours!.keys()].sort()).toEqual([...theirs!.keys()].sort());
+    for (const [key, { dtype, shape, bytes }] of theirs!) {
+      const found = ours!.get(key)!;
+      if (key.includes("quant_state")) {
+        const [found_, expected] = [found.bytes, bytes].map((each) => JSON.parse(String(each)));
+        const offsets = [found_, expected].map((each) => each.nested_offset ?? 0);
+        expect(Math.abs(offsets[0]! - offsets[1]!)).toBeLessThan(1e-6);
+        expect({ ...found_, nested_offset: 0 }).toEqual({ ...expected, nested_offset: 0 });
+        continue;
+      }
+      expect([key, found.dtype, found.shape]).toEqual([key, dtype, shape]);
+      if (key.endsWith("nested_absmax")) {
+        expect(largestDifference(floats(found.bytes), floats(bytes)).difference).toBeLessThan(1e-6);
+      } else {
+        expect(found.bytes.equals(bytes), key).toBe(true);
+      }
+    }
+    const { difference, scale } = largestDifference(
+      await logitsOf(openModel(output)),
+      await logitsOf(openModel(saved)),
+    );
+    expect(difference / scale).toBeLessThanOrEqual(name === "nf4-double" ? 5e-6 : 0);
+  });
+
+  test("trains: the gradients are those of the dequantised weights, the base stays as it is", async () => {
+    const before = readFileSync(join(saved, "model.safetensors"));
+    const model = openModel(saved);
+    const targets = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"];
+    const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 5 };
+    await using engine = await Engine.create(model, spec, { ...ENGINE, training: true });
+    const batch = toBatch(readReference("gqa-untied").batch);
+    const losses: number[] = [];
+    for (let step = 0; step < 8; step++) {
+      losses.push(await engine.forwardBackward(batch, 1 / 32, step));
+      await engine.optimizerStep({ learningRate: 1e-2, weightDecay: 0, maxGradNorm: 1 });
+    }
+    expect(losses.at(-1)!).toBeLessThan(losses[0]! * 0.95);
+    expect(readFileSync(join(saved, "model.safetensors")).equals(before)).toBe(true);
+  });
+});
+
+describe("the plan", () => {
+  test("counts the quantised weights, and of the file only what stays mapped", () => {
+    const base = openModel(tinyBase);
+    const bytes = (model: ModelSource, name: string) =>
+      planMemory(model, null, { ...ENGINE, training: false }).items.find((item) => item.name === name)?.bytes ?? 0;
+    const options = { use_4bit: true, use_8bit: false, double_quant: false, quantize_skip: undefined };
+    const four = quantizedSource(base, options, silent);
+    const linears = four.tensors.filter(({ quantize }) => quantize);
+    const elements = linears.reduce((sum, { shape }) => sum + shape[0]! * shape[1]!, 0);
+    expect(bytes(four, "weights (quantised)")).toBe(elements / 2 + (elements / 64) * 4);
+    const others =
+      base.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0) - linears.reduce((sum, t) => sum + t.bytes, 0);
+    expect(bytes(four, "weights (mapped)")).toBe(others);
+    expect(bytes(base, "weights (quantised)")).toBe(0);
+  });
+});
+
+describe("what is refused", () => {
+  /** A quantised golden with some tensors changed. */
+  async function changed(
+    name: string,
+    edit: (tensors: Map<string, Buffer>, dtypes: Map<string, string>) => void,
+  ): Promise<string> {
+    const copy = join(folder(), name);
+    cpSync(join(golden, name), copy, { recursive: true });
+    const file = join(copy, "model.safetensors");
+    const raw = rawTensors(file);
+    const bytes = new Map([...raw].map(([key, tensor]) => [key, Buffer.from(tensor.bytes)]));
+    const dtypes = new Map([...raw].map(([key, tensor]) => [key, tensor.dtype]));
+    edit(bytes, dtypes);
+    const tensors = [...bytes].map(([key, data]) => {
+      const dtype = dtypes.get(key)!;
+      const same = raw.get(key)?.bytes.length === data.length && dtype === raw.get(key)?.dtype;
+      const size = { F32: 4, U8: 1, I8: 1 }[dtype]!;
+      return { name: key, dtype, shape: same ? raw.get(key)!.shape : [data.length / size], bytes: data.length, data };
+    });
+    await writeSafetensors(file, tensors, { format: "pt" });
+    return copy;
+  }
+  const Q = "model.layers.0.self_attn.q_proj";
+  const state = (text: string) => Buffer.from(text);
+
+  test.each<[string, string, (tensors: Map<string, Buffer>, dtypes: Map<string, string>) => void, RegExp]>([
+    [
+      "no maxima",
+      "nf4",
+      (t) => t.delete(`${Q}.weight.absmax`),
+      /q_proj\.weight is quantised, but .*\.absmax is missing/,
+    ],
+    [
+      "no description",
+      "nf4",
+      (t) => t.delete(`${Q}.weight.quant_state.bitsandbytes__nf4`),
+      /quant_state\.bitsandbytes__nf4 is missing/,
+    ],
+    ["no map", "nf4", (t) => t.delete(`${Q}.weight.quant_map`), /quant_map is missing/],
+    [
+      "another map",
+      "nf4",
+      (t) => t.get(`${Q}.weight.quant_map`)!.writeFloatLE(0.25, 8),
+      /other values in .*quant_map than nf4's/,
+    ],
+    [
+      "too few maxima",
+      "nf4",
+      (t) => t.set(`${Q}.weight.absmax`, Buffer.alloc(12)),
+      /absmax occupies 12 bytes, expected 64/,
+    ],
+    [
+      "too few codes",
+      "nf4",
+      (t) => t.set(`${Q}.weight`, Buffer.alloc(100)),
+      /q_proj\.weight occupies 100 bytes, expected 512/,
+    ],
+    ["no JSON", "nf4", (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__nf4`, state("{")), /not valid JSON/],
+    [
+      "no shape",
+      "nf4",
+      (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__nf4`, state('{"blocksize":64}')),
+      /no shape/,
+    ],
+    [
+      "another shape",
+      "nf4",
+      (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__nf4`, state('{"shape":[16,64],"blocksize":64}')),
+      /shape \[16, 64\], expected \[32, 32\]/,
+    ],
+    [
+      "blocks of nothing",
+      "nf4",
+      (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__nf4`, state('{"shape":[32,32],"blocksize":0}')),
+      /no blocksize/,
+    ],
+    [
+      "huge blocks",
+      "nf4",
+      (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__nf4`, state('{"shape":[32,32],"blocksize":1e15}')),
+      /blocks of \d+ elements/,
+    ],
+    ["no nested maxima", "nf4-double", (t) => t.delete(`${Q}.weight.nested_absmax`), /nested_absmax is missing/],
+    ["no nested map", "nf4-double", (t) => t.delete(`${Q}.weight.nested_quant_map`), /nested_quant_map is missing/],
+    [
+      "maxima of another kind",
+      "nf4-double",
+      (t, d) => {
+        t.set(`${Q}.weight.absmax`, Buffer.alloc(64));
+        d.set(`${Q}.weight.absmax`, "F32");
+      },
+      /absmax is F32, expected U8/,
+    ],
+    ["no row maxima", "int8", (t) => t.delete(`${Q}.SCB`), /q_proj\.weight is quantised, but .*\.SCB is missing/],
+    ["too few row maxima", "int8", (t) => t.set(`${Q}.SCB`, Buffer.alloc(8)), /SCB occupies 8 bytes, expected 128/],
+    [
+      "fp4",
+      "nf4",
+      (t, d) => {
+        t.set(`${Q}.weight.quant_state.bitsandbytes__fp4`, state("{}"));
+        d.set(`${Q}.weight.quant_state.bitsandbytes__fp4`, "U8");
+      },
+      /stored as fp4, expected nf4 or int8/,
+    ],
+  ])("%s (%s)", async (_, name, edit, message) => {
+    const broken = await changed(name, edit);
+    const error = await errorOf(() => openModel(broken));
+    expect(["E_QUANTIZED", "E_TENSOR_SHAPE", "E_JSON"]).toContain(error.code);
+    expect(error.message).toMatch(message);
+  });
+
+  const OPTIONS = { base_model: "", use_4bit: true, use_8bit: false, double_quant: true, quantize_skip: undefined };
+
+  test("quantising what is quantised; the same way is no error", async () => {
+    const error = await errorOf(() => openBase({ ...OPTIONS, base_model: join(golden, "int8") }, silent));
+    expect([error.code, error.message]).toEqual(["E_QUANTIZED", expect.stringContaining("is quantised already (i8)")]);
+    expect(
+      openBase({ ...OPTIONS, base_model: join(golden, "nf4") }, silent).tensors.some(({ quantize }) => quantize),
+    ).toBe(false);
+  });
+
+  test("both widths: 4 bits, with a warning", () => {
+    const warnings: string[] = [];
+    const model = openBase({ ...OPTIONS, base_model: tinyBase, use_8bit: true }, (message) => warnings.push(message));
+    expect(new Set(model.tensors.map(({ quantize }) => quantize?.format))).toEqual(new Set([undefined, "nf4"]));
+    expect(warnings).toEqual(["--use_4bit and --use_8bit are both given: the base is quantised to 4 bits"]);
+  });
+
+  test("modules to be left out: by their last parts; unknown ones are named", async () => {
+    const left = openBase({ ...OPTIONS, base_model: tinyBase, quantize_skip: ["down_proj", "lm_head"] }, silent);
+    const quantized = left.tensors.filter(({ quantize }) => quantize).map(({ name }) => name);
+    expect(quantized.some((name) => name.includes("down_proj"))).toBe(false);
+    expect(quantized.some((name) => name.includes("up_proj"))).toBe(true);
+    const error = await errorOf(() => openBase({ ...OPTIONS, base_model: tinyBase, quantize_skip: ["down"] }, silent));
+    expect(error.message).toContain("the model has no module down. It has q_proj, k_proj");
+    const alone = await errorOf(() =>
+      openBase({ ...OPTIONS, base_model: tinyBase, use_4bit: false, quantize_skip: ["q_proj"] }, silent),
+    );
+    expect(alone.message).toBe("quantize_skip needs use_4bit or use_8bit.");
+  });
+
+  test("another method of quantising", async () => {
+    const copy = copyGolden("gqa-untied", folder());
+    const file = join(copy, "config.json");
+    const config = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...config, quantization_config: { quant_method: "gptq" } }));
+    expect((await errorOf(() => openModel(copy))).message).toContain("quantised by gptq, expected bitsandbytes");
+    expect(existsSync(copy)).toBe(true);
+  });
+});
