@@ -59,6 +59,11 @@ export interface TensorEntry {
   file: string;
   offset: number;
   bytes: number;
+  /**
+   * Rows of a head where its rotary pairs lie side by side: Hugging Face's row i of a head is the stored row 2i in its first
+   * half, 2 (i - interleaved / 2) + 1 in its second.
+   */
+  interleaved?: number;
   /** Of nf4: elements that share a maximum. */
   blockSize?: number;
   /** Maxima, f32: of nf4 one a block, or of 256 blocks where they have codes; of i8 one a row. */

@@ -19,6 +19,25 @@ constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * t
 constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
 constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
 
+// A stretch of a product's contraction: rows of a beside panels of the right operand. k is a multiple of 32.
+struct Bf16Stretch {
+  const bf16_t* a;
+  int64_t lda;
+  const bf16_t* panel;
+  int64_t k;
+};
+
+// Where a product goes: out (rows, columns) (=|+=) alpha * sum + bias.
+struct ProductOut {
+  void* data;
+  int64_t ld;  // elements
+  DType dtype;
+  float alpha;
+  const float* bias;  // (columns) or null
+  bool accumulate;
+  int64_t columns;
+};
+
 struct Kernels {
   const char* isa;  // "scalar", "avx2", "avx512", "avx512bf16", "amx"
 
@@ -30,6 +49,10 @@ struct Kernels {
   // Null: products of bf16 activations are computed by gemm_f32 on widened operands.
   void (*gemm_bf16)(const bf16_t* a, int64_t lda, const bf16_t* panel, int64_t panel_stride, int64_t panels, int64_t k,
                     int64_t rows, bool accumulate, float* acc, int64_t ldacc);
+
+  // The whole of a product for `panels` panels side by side (columns > 32 (panels - 1)), summed over the stretches in order and
+  // stored. The panels of each stretch lie panel_stride elements apart. Null: gemm_bf16 and the rows' epilogue instead.
+  void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out);
 
   // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements.
   // "fwd": panel column c is source row c (columns = up to 32 rows present), contraction along the source's columns 0..k

@@ -9,12 +9,13 @@ constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"
 #include "cpu/gemm_bf16_amx.inc"
+#include "cpu/product_bf16_amx.inc"
 #include "cpu/decode.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
 #include "cpu/kernel_table.inc"
 
-constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end);
+constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end, product_bf16);
 
 }  // namespace LOWRANK_UNIT(amx)
 

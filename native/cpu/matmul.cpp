@@ -10,8 +10,10 @@ namespace {
 
 // Rows of a task: a multiple of every micro-kernel's rows (4, 6, 12, 32); with a chunk of K it fits L2.
 constexpr int64_t kBlockRows = 96;
-// Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands.
+// Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands. Whole products keep sums in registers instead: as
+// many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
+constexpr int64_t kSlabBytes = 768 << 10;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = 704;
@@ -120,6 +122,7 @@ void Matmul::few_rows(const Product& p) const {
 
 void Matmul::blocked(const Product& p) const {
   const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;  // else widened to f32
+  const bool fused = dots && k_.product_bf16;
   const int64_t m = p.out.rows, all_panels = (p.n + kPanelCols - 1) / kPanelCols;
   // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
   int64_t round_k = kMaxPackedK;
@@ -151,7 +154,8 @@ void Matmul::blocked(const Product& p) const {
     panel_bytes = round_up(panel_bytes, 64);
     const int64_t fit = pack_bytes / panel_bytes;
     check(fit >= 1, "the workspace is too small", "matmul");
-    const int64_t piece = std::min(all_panels, fit >= kBlockPanels ? fit / kBlockPanels * kBlockPanels : fit);
+    const int64_t group = fused ? std::max<int64_t>(1, kSlabBytes / panel_bytes) : kBlockPanels;
+    const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
 
     for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
       const int64_t panels = std::min(piece, all_panels - panel0);
@@ -162,12 +166,17 @@ void Matmul::blocked(const Product& p) const {
         pack(*s.term, s.k0, s.k, n0, columns, dots, packed + panel * panel_bytes + s.panel_offset, scratch);
       });
 
-      const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + kBlockPanels - 1) / kBlockPanels;
+      const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
       pool_.run(row_blocks * groups, [&](int64_t task, int thread) {
-        const int64_t m0 = task / groups * kBlockRows, rows = std::min(kBlockRows, m - m0);
-        const int64_t g0 = task % groups * kBlockPanels, g = std::min(kBlockPanels, panels - g0), ld = g * kPanelCols;
+        // Rows first: what follows one another shares the panels.
+        const int64_t m0 = task % row_blocks * kBlockRows, rows = std::min(kBlockRows, m - m0);
+        const int64_t g0 = task / row_blocks * group, g = std::min(group, panels - g0), ld = g * kPanelCols;
+        const int64_t n0 = (panel0 + g0) * kPanelCols, n = std::min(ld, p.n - n0);
+        const bool add = p.accumulate || k_begin > 0;
+        const float* bias = p.bias && k_begin == 0 ? p.bias + n0 : nullptr;
         float* const sums = reinterpret_cast<float*>(thread_area + thread * per_thread);
-        char* const copy = thread_area + thread * per_thread + per_thread_sums;
+        char* copy = thread_area + thread * per_thread + per_thread_sums;
+        Bf16Stretch whole[64];
         if (dots && k_.begin) k_.begin();
         for (int c = 0; c < count; c++) {
           const Stretch& s = stretches[c];
@@ -188,8 +197,13 @@ void Matmul::blocked(const Product& p) const {
             }
             a = copy;
             lda = k_padded;
+            if (fused) copy += rows * k_padded * 2;  // of both terms' ends at once
           }
           const char* const first = packed + g0 * panel_bytes + s.panel_offset;
+          if (fused) {
+            whole[c] = {static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), k_padded};
+            continue;
+          }
           if (dots) {
             k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), panel_bytes / 2, g, k_padded, rows,
                          c > 0, sums, ld);
@@ -200,10 +214,12 @@ void Matmul::blocked(const Product& p) const {
                         sums + j * kPanelCols, ld);
           }
         }
+        if (fused) {
+          k_.product_bf16(whole, count, panel_bytes / 2, g, rows,
+                          {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n});
+        }
         if (dots && k_.end) k_.end();
-        const int64_t n0 = (panel0 + g0) * kPanelCols, n = std::min(ld, p.n - n0);
-        const bool add = p.accumulate || k_begin > 0;
-        const float* bias = p.bias && k_begin == 0 ? p.bias + n0 : nullptr;
+        if (fused) return;
         for (int64_t r = 0; r < rows; r++) {
           r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
         }

@@ -160,7 +160,7 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
   });
 }
 
-/** Whether every tensor of a model is stored plainly. */
+/** Whether every tensor of a model is stored plainly, as Hugging Face has it. */
 export function isPlain({ tensors }: ModelSource): boolean {
-  return tensors.every(({ dtype }) => PLAIN.includes(dtype));
+  return tensors.every(({ dtype, interleaved }) => PLAIN.includes(dtype) && !interleaved);
 }

@@ -26,8 +26,12 @@ export const needed = {
 };
 
 export const rows = {
-  base_model: text("a model folder", MODEL, "folder of the base model: config.json and safetensors").required(),
-  tokenizer_name: text("a folder or file", MODEL, "folder with tokenizer.json, if not the base model's").optional(),
+  base_model: text(
+    "a model folder or file",
+    MODEL,
+    "the base model: a folder with config.json and safetensors, or a .gguf file",
+  ).required(),
+  tokenizer_name: text("a folder or file", MODEL, "folder with tokenizer.json, if not the base model's own").optional(),
   precision: choice(
     ["auto", "fp32", "bf16"],
     MODEL,

@@ -19,4 +19,4 @@ export { readEosIds } from "./special-tokens.js";
 export { placeOf, readTexts, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export { Tokenizer } from "./tokenizer.js";
-export { findTokenizerFiles, isTokenizerFile } from "./tokenizer-files.js";
+export { findMainFile, findTokenizerFiles, isTokenizerFile } from "./tokenizer-files.js";

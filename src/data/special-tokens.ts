@@ -1,7 +1,8 @@
 // What the files beside tokenizer.json and a model folder say about special tokens.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isObject, readJsonObject } from "../model/index.js";
+import { findGguf, isObject, readJsonObject } from "../model/index.js";
+import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
 
 export interface TokenizerSettings {
   /** Texts of the tokens, undefined where no file names one. */
@@ -36,7 +37,9 @@ export function readTokenizerSettings(folder: string): TokenizerSettings {
 }
 
 /** Tokens that end a text of the model: of generation_config.json, else of config.json; empty where neither says. */
-export function readEosIds(modelFolder: string): number[] {
+export function readEosIds(model: string): number[] {
+  const gguf = existsSync(join(model, "config.json")) ? undefined : findGguf(model);
+  const modelFolder = gguf === undefined ? model : ggufTokenizerFolder(gguf);
   for (const name of ["generation_config.json", "config.json"]) {
     const { eos_token_id: ids } = readIfThere(join(modelFolder, name));
     const list = (Array.isArray(ids) ? ids : [ids]).filter((id): id is number => Number.isInteger(id));

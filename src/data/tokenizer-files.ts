@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
+import { findGguf } from "../model/index.js";
 import { readError } from "../system-errors.js";
+import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
 
 const MAIN = "tokenizer.json";
 
@@ -45,7 +47,7 @@ export function findTokenizerFiles(folder: string): string[] {
   return FILES.map((name) => join(folder, name)).filter((path) => existsSync(path));
 }
 
-/** @param path tokenizer.json or its folder. @throws LowrankError E_FILE_MISSING, E_FILE */
+/** @param path tokenizer.json or its folder, or a GGUF file. @throws LowrankError E_FILE_MISSING, E_FILE */
 export function findMainFile(path: string): string {
   let isFolder: boolean;
   try {
@@ -53,9 +55,10 @@ export function findMainFile(path: string): string {
   } catch (error) {
     throw readError(error, path, "Tokenizer");
   }
-  if (!isFolder) return path;
-  const file = join(path, MAIN);
-  if (existsSync(file)) return file;
+  const file = isFolder ? join(path, MAIN) : path;
+  const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);
+  if (gguf !== undefined) return join(ggufTokenizerFolder(gguf), MAIN);
+  if (!isFolder || existsSync(file)) return file;
   const old = findTokenizerFiles(path).map((name) => basename(name));
   throw new LowrankError(
     "E_FILE_MISSING",

@@ -6,6 +6,7 @@ import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
 import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
 import { readConfig } from "./config.js";
+import { findGgufBase, openGguf } from "./gguf/index.js";
 import { isObject, kindOf, readJsonObject } from "./json.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
@@ -96,10 +97,12 @@ function readTensors(folder: string, { files, weightMap }: WeightFiles): FileTen
 }
 
 /**
- * Reads a model folder; the weights themselves stay on the disk.
+ * Reads a model folder or GGUF file; the weights themselves stay on the disk.
  * @throws LowrankError whose message names the file, key or tensor that is wrong
  */
 export function openModel(folder: string): ModelSource {
+  const gguf = findGgufBase(folder);
+  if (gguf !== undefined) return openChecked(openGguf(gguf));
   checkFolder(folder);
   const config = readConfig(join(folder, "config.json"));
   const tensors: TensorEntry[] = [];
@@ -131,8 +134,13 @@ function checkFolder(folder: string): void {
     throw readError(error, folder, "Model folder");
   }
   if (isFolder) return;
-  const expected = `expected a model folder with config.json and ${SINGLE}`;
+  const expected = `expected a model folder with config.json and ${SINGLE}, or a .gguf file`;
   throw new LowrankError("E_FILE", `${folder} is a file, ${expected}.`, folder);
+}
+
+function openChecked(model: ModelSource): ModelSource {
+  checkTensors(model, new Map());
+  return model;
 }
 
 function unreadableDtype({ file, name, dtype }: FileTensor): LowrankError {

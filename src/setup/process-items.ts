@@ -1,6 +1,6 @@
 // What a process holds besides an engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { findMainFile } from "../data/index.js";
 import type { MemoryItem, ModelSource } from "../engine.js";
 import { heldBesides } from "./available-memory.js";
 
@@ -17,8 +17,11 @@ const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size
 
 /** Size of a tokenizer's file; what is wrong with it is told when it is opened. */
 function tokenizerBytes(path: string): number {
-  const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory();
-  return isFolder ? sizeOf(join(path, "tokenizer.json")) : sizeOf(path);
+  try {
+    return sizeOf(findMainFile(path));
+  } catch {
+    return 0;
+  }
 }
 
 /** What the process holds now, without the weights' pages: they are an item of their own. */

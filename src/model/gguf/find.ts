@@ -1,0 +1,27 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { LowrankError } from "../../errors.js";
+
+const isGguf = (name: string) => name.toLowerCase().endsWith(".gguf");
+
+/**
+ * The GGUF file that a path means: the file itself, or the only one of a folder; undefined where it means none.
+ * @throws LowrankError E_GGUF where a folder has several
+ */
+export function findGguf(path: string): string | undefined {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (!status) return undefined;
+  if (!status.isDirectory()) return isGguf(path) ? path : undefined;
+  const files = readdirSync(path).filter(isGguf);
+  if (files.length > 1) {
+    const message = `${path} has several GGUF files: ${files.sort().join(", ")}. Name one of them.`;
+    throw new LowrankError("E_GGUF", message, path);
+  }
+  return files[0] === undefined ? undefined : join(path, files[0]);
+}
+
+/** The same for a base model: weights of another format in the folder come first. */
+export function findGgufBase(path: string): string | undefined {
+  const others = ["model.safetensors", "model.safetensors.index.json"];
+  return others.some((name) => existsSync(join(path, name))) ? undefined : findGguf(path);
+}
