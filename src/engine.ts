@@ -121,6 +121,17 @@ export interface EngineOptions {
    * the backward pass. Default 0.
    */
   checkpointedBlocks?: number;
+  /** Whether operations are timed, for `profile`. Default false. */
+  profile?: boolean;
+}
+
+/** What was timed since the last call. */
+export interface EngineProfile {
+  /** FLOP/s of a product at its best, with these threads, in this precision. */
+  matmulPeak: number;
+  names: string[];
+  /** Four numbers a call: the name's number, seconds from the engine's start to the call, seconds it took, FLOP of its products. */
+  events: Float64Array;
 }
 
 export interface MemoryItem {
@@ -339,6 +350,11 @@ export class Engine {
   /** Replaces every adapter tensor. @throws LowrankError where one is missing, unknown or of the wrong shape. */
   async setAdapter(tensors: AdapterTensors): Promise<void> {
     return call(() => this.#engine.setAdapter(tensors));
+  }
+
+  /** Of an engine with `profile`. @throws LowrankError E_STATE */
+  async profile(): Promise<EngineProfile> {
+    return call(() => this.#engine.profile());
   }
 
   async optimizerState(): Promise<OptimizerState> {

@@ -7,6 +7,7 @@ import type {
   Batch,
   CpuInfo,
   EngineOptions,
+  EngineProfile,
   LinearModule,
   MemoryItem,
   ModelSource,
@@ -33,6 +34,7 @@ export interface NativeEngine {
   setOptimizerState(state: OptimizerState): Promise<void>;
   generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number>;
   generateNext(token: number): Promise<number>;
+  profile(): Promise<EngineProfile>;
   mergedWeight(module: string): Promise<Uint8Array>;
   close(): Promise<void>;
 }

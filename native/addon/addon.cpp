@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <napi.h>
 
+#include <map>
 #include <memory>
 
 #include "addon/convert.h"
@@ -164,6 +165,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::generate_start>("generateStart"),
                         InstanceMethod<&EngineWrap::generate_next>("generateNext"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
+                        InstanceMethod<&EngineWrap::profile>("profile"),
                         InstanceMethod<&EngineWrap::close>("close")});
   }
 
@@ -302,6 +304,30 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         flatten(e.adapters(), t, e.parameters());
         return nullptr;
       });
+    });
+  }
+
+  // { matmulPeak, names, events: f64 of (name's number, begin, seconds, flop) }
+  Napi::Value profile(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      return [peak = e.matmul_peak(), events = e.take_profile()](Napi::Env env) -> Napi::Value {
+        std::map<std::string, double> numbers;
+        Napi::Array names = Napi::Array::New(env);
+        Napi::Float64Array rows = Napi::Float64Array::New(env, events.size() * 4);
+        for (size_t i = 0; i < events.size(); i++) {
+          const auto [it, is_new] = numbers.emplace(events[i].name, double(numbers.size()));
+          if (is_new) names.Set(uint32_t(it->second), events[i].name);
+          rows[i * 4] = it->second;
+          rows[i * 4 + 1] = events[i].begin;
+          rows[i * 4 + 2] = events[i].seconds;
+          rows[i * 4 + 3] = events[i].flop;
+        }
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("matmulPeak", peak);
+        o.Set("names", names);
+        o.Set("events", rows);
+        return o;
+      };
     });
   }
 

@@ -174,6 +174,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);
   e.training = boolean(o, "training");
+  e.profile = o.Get("profile").ToBoolean();
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
 }

@@ -11,6 +11,7 @@ namespace lowrank {
 // The linears of a decoder block, in the order in which they are used.
 enum class Site { q, k, v, o, gate, up, down };
 constexpr int kSites = 7;
+constexpr const char* kSiteNames[kSites] = {"q", "k", "v", "o", "gate", "up", "down"};
 
 struct Architecture {
   const char* model_type;

@@ -57,10 +57,24 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
   if (spec) check_adapter_spec(*spec);
   if (options.training && !spec) throw Error("E_OPTIONS", "Training needs an adapter.");
   backend_ = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
+  if (options.profile) {
+    auto profile = std::make_unique<ProfilingBackend>(std::move(backend_));
+    profile_ = profile.get();
+    backend_ = std::move(profile);
+  }
   layout_ = std::make_unique<Layout>(arena_, config_, adapters_, spec, options_, *backend_);
   arena_.commit();
   backend_->set_workspace(op_limits(config_, adapters_, spec, options_), arena_.at(layout_->workspace));
+  if (profile_) {
+    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, spec, options_));
+    profile_->take();
+  }
   if (spec) init_adapter(adapters_, spec->seed, parameters());
+}
+
+std::vector<ProfileEvent> Engine::take_profile() {
+  if (!profile_) throw Error("E_STATE", "This engine was opened without profile.");
+  return profile_->take();
 }
 
 float* Engine::training_buffer(int64_t offset) {

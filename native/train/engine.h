@@ -10,6 +10,7 @@
 #include "model/weights.h"
 #include "ops/backend.h"
 #include "train/layout.h"
+#include "train/profile.h"
 #include "train/sampling.h"
 
 namespace lowrank {
@@ -47,6 +48,10 @@ class Engine {
   // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. What was quantised while it was loaded is merged
   // as its file has it. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module) const;
+
+  // Of an engine with options.profile: events since the last call, and the backend's best FLOP/s of a product. Error E_STATE.
+  std::vector<ProfileEvent> take_profile();
+  double matmul_peak() const { return matmul_peak_; }
 
   const AdapterLayout& adapters() const { return adapters_; }
   // Flat buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).
@@ -100,6 +105,8 @@ class Engine {
   ModelWeights weights_;
   RopeTable rope_;
   std::unique_ptr<Backend> backend_;
+  ProfilingBackend* profile_ = nullptr;  // the backend, where operations are timed
+  double matmul_peak_ = 0;
   Arena arena_;
   std::unique_ptr<Layout> layout_;
 

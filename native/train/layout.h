@@ -20,6 +20,7 @@ struct EngineOptions {
   // Tokens that the key/value cache holds; 0 where nothing is generated.
   int64_t cache_tokens = 0;
   bool training = false;
+  bool profile = false;  // operations are timed
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.
   int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }

@@ -95,6 +95,7 @@ void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bo
     args.lora = &l;
     args.u = act(saved(layer).lora_u[int(site)], x.rows, l.rank);
   }
+  if (profile_) profile_->set_module(kSiteNames[int(site)]);
   backend_->linear_fwd(args);
 }
 
@@ -107,6 +108,7 @@ void Engine::linear_bwd(int64_t layer, Site site, const Mat& dy, const Mat& x, c
     args.lora = &l;
     args.u = act(saved(layer).lora_u[int(site)], dy.rows, l.rank);
   }
+  if (profile_) profile_->set_module(kSiteNames[int(site)]);
   if (dx || args.lora) backend_->linear_bwd(args);
 }
 
