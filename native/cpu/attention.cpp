@@ -21,7 +21,7 @@ constexpr int64_t kFewQueries = 4;  // as in generation: packing the keys would 
 
 // Parts of one thread's scratch and of the packed panels, in bytes.
 struct Parts {
-  int64_t q, d_o, q_t, do_t, strip, d_strip, left, panels, acc, dk_t, dv_t, scores, thread_end;
+  int64_t q, d_o, q_t, do_t, strip, d_strip, left, panels, panels_bytes, acc, dk_t, dv_t, scores, thread_end;
   int64_t along_dim, along_keys;  // bytes of packed keys or values for 32 keys: contraction along D; along the keys
   int64_t key_capacity, packed_end;
 };
@@ -45,7 +45,8 @@ Parts parts(const OpLimits& l, const PanelOps& ops) {
     p.q_t = take(l.head_dim * ops.depth(queries) * ops.bytes());
     p.do_t = take(l.head_dim * ops.depth(queries) * ops.bytes());
     p.d_strip = take(queries * kStripLd * 4);
-    p.panels = take(ops.panel_bytes(queries));
+    p.panels_bytes = kKeys / kPanelCols * ops.panel_bytes(queries);
+    p.panels = take(2 * p.panels_bytes);
     p.dk_t = take(l.head_dim * round_up(l.max_sequence, kPanelCols) * 4);
     p.dv_t = take(l.head_dim * round_up(l.max_sequence, kPanelCols) * 4);
   }
@@ -76,6 +77,8 @@ void for_rounds(const AttentionShape& s, int64_t key_capacity, F&& f) {
     first = last;
   }
 }
+
+int64_t panels_for(int64_t keys) { return (keys + kPanelCols - 1) / kPanelCols; }
 
 Mat head_of(const Mat& x, int64_t first_row, int64_t rows, int64_t head, int64_t dim) {
   return Mat(x.row(first_row) + head * dim * dtype_bytes(x.dtype), x.dtype, rows, dim, x.ld);
@@ -122,28 +125,31 @@ void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {
     char* const q = scratch + p.q;
     float* const strip = reinterpret_cast<float*>(scratch + p.strip);
     float* const acc = reinterpret_cast<float*>(scratch + p.acc);
+    bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
     ops.left(head_of(a.q, row0, rows, head, dim), q);
     float top[kQueriesFwd], sum[kQueriesFwd];
     std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(sum, rows, 0.f);
     for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
-      for (int64_t j = 0; j < n; j += kPanelCols) {
-        ops.gemm(q, ops.depth(dim), panels.along_dim_k + (k0 + j) / kPanelCols * p.along_dim, dim, rows, false, strip + j, kStripLd);
-      }
+      ops.gemm_panels(q, ops.depth(dim), panels.along_dim_k + k0 / kPanelCols * p.along_dim, panels_for(n), dim, rows, false, strip, kStripLd);
       for (int64_t r = 0; r < rows; r++) {
         float* const scores = strip + r * kStripLd;
         const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n);
         if (seen > 0) {
           const float new_top = std::max(top[r], rk_.max(scores, seen) * s.scale);
           const float factor = k0 > 0 ? std::exp(top[r] - new_top) : 0.f;
-          sum[r] = sum[r] * factor + rk_.exp_sum(scores, seen, s.scale, new_top);
+          const float part = ops.dots() ? rk_.exp_sum_bf16(scores, seen, round_up(n, kPanelStep), s.scale, new_top, left + r * kLeftLd)
+                                        : rk_.exp_sum(scores, seen, s.scale, new_top);
+          sum[r] = sum[r] * factor + part;
           top[r] = new_top;
           if (k0 > 0 && factor != 1.f) rk_.scale(acc + r * columns, columns, factor);
         }
-        std::fill(scores + seen, scores + round_up(n, kPanelStep), 0.f);
+        if (!ops.dots()) std::fill(scores + seen, scores + n, 0.f);
+        else if (seen == 0) std::fill_n(left + r * kLeftLd, round_up(n, kPanelStep), bf16_t(0));
       }
-      const auto [weights, ld] = ops.left_strip(strip, kStripLd, rows, n, scratch + p.left, kLeftLd);
+      const void* const weights = ops.dots() ? static_cast<const void*>(left) : strip;
+      const int64_t ld = ops.dots() ? kLeftLd : kStripLd;
       for (int64_t c = 0; c < columns; c += kPanelCols) {
         const char* panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(keys(sequence)) + ops.panel_bytes(k0);
         ops.gemm(weights, ld, panel, n, rows, k0 > 0, acc + c, columns);
@@ -220,29 +226,47 @@ void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
     for (int64_t r = 0; r < rows; r++) delta[r] = rk_.dot(d_o.row(r), o.row(r), dim, o.dtype);
     for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
-      for (int64_t j = 0; j < n; j += kPanelCols) {
-        const int64_t at = (k0 + j) / kPanelCols * p.along_dim;
-        ops.gemm(q_left, ops.depth(dim), panels.along_dim_k + at, dim, rows, false, strip + j, kStripLd);
-        ops.gemm(do_left, ops.depth(dim), panels.along_dim_v + at, dim, rows, false, d_strip + j, kStripLd);
+      const int64_t at = k0 / kPanelCols * p.along_dim, columns32 = round_up(n, kPanelCols);
+      ops.gemm_panels(q_left, ops.depth(dim), panels.along_dim_k + at, panels_for(n), dim, rows, false, strip, kStripLd);
+      ops.gemm_panels(do_left, ops.depth(dim), panels.along_dim_v + at, panels_for(n), dim, rows, false, d_strip, kStripLd);
+      char *const p_panels = scratch + p.panels, *const ds_panels = p_panels + p.panels_bytes;
+      bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
+      const void* ds_left = d_strip;
+      int64_t ds_ld = kStripLd;
+      if (ops.dots()) {
+        const int64_t panel_elements = ops.panel_bytes(rows) / 2;
+        // Pairs of rows as the panels want them; what is missing of the last step of k is zero.
+        for (int64_t r = 0; r < ops.depth(rows); r += 2) {
+          SoftmaxRow pair[2];
+          for (int64_t i = 0; i < 2; i++) {
+            const int64_t row = std::min(r + i, rows - 1), seen = r + i < rows ? std::clamp<int64_t>(first + row + 1 - k0, 0, n) : 0;
+            // A row that is not there is computed from the last one, and is all zero.
+            pair[i] = {strip + row * kStripLd, d_strip + row * kStripLd, seen, a.lse[(row0 + row) * s.heads + head], delta[row],
+                       left + (r + i) * kLeftLd};
+          }
+          const int64_t place = r / kPanelStep * kPanelStep * kPanelCols + r % kPanelStep / 2 * 32;
+          rk_.softmax_bwd_pair(pair, columns32, s.scale, reinterpret_cast<bf16_t*>(p_panels) + place, reinterpret_cast<bf16_t*>(ds_panels) + place,
+                               panel_elements);
+        }
+        ds_left = left;
+        ds_ld = kLeftLd;
       }
-      for (int64_t r = 0; r < rows; r++) {
+      for (int64_t r = 0; r < rows && !ops.dots(); r++) {
         const int64_t seen = std::clamp<int64_t>(first + r + 1 - k0, 0, n), end = round_up(n, kPanelStep);
         float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd;
         rk_.softmax_bwd(pr, ds, seen, s.scale, a.lse[(row0 + r) * s.heads + head], delta[r]);
         std::fill(pr + seen, pr + end, 0.f);
         std::fill(ds + seen, ds + end, 0.f);
       }
-      char* const panel = scratch + p.panels;
-      for (int64_t j = 0; j < n; j += kPanelCols) {
-        ops.pack_rows_f32(strip + j, kStripLd, rows, panel);
-        ops.gemm(do_t, ops.depth(rows), panel, rows, dim, true, dv_t + k0 + j, ld_t);
-        ops.pack_rows_f32(d_strip + j, kStripLd, rows, panel);
-        ops.gemm(q_t, ops.depth(rows), panel, rows, dim, true, dk_t + k0 + j, ld_t);
+      for (int64_t j = 0; j < n && !ops.dots(); j += kPanelCols) {
+        ops.pack_rows_f32(strip + j, kStripLd, rows, p_panels + j / kPanelCols * ops.panel_bytes(rows));
+        ops.pack_rows_f32(d_strip + j, kStripLd, rows, ds_panels + j / kPanelCols * ops.panel_bytes(rows));
       }
-      const auto [ds, ld] = ops.left_strip(d_strip, kStripLd, rows, n, scratch + p.left, kLeftLd);
+      ops.gemm_panels(do_t, ops.depth(rows), p_panels, panels_for(n), rows, dim, true, dv_t + k0, ld_t);
+      ops.gemm_panels(q_t, ops.depth(rows), ds_panels, panels_for(n), rows, dim, true, dk_t + k0, ld_t);
       for (int64_t c = 0; c < columns; c += kPanelCols) {
         const char* k_panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(n_all) + ops.panel_bytes(k0);
-        ops.gemm(ds, ld, k_panel, n, rows, k0 > 0, acc + c, columns);
+        ops.gemm(ds_left, ds_ld, k_panel, n, rows, k0 > 0, acc + c, columns);
       }
     }
     for (int64_t r = 0; r < rows; r++) {
@@ -251,11 +275,12 @@ void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
     }
   };
 
-  // (D, keys) f32 -> rows of dst
-  const auto write_transposed = [&](const float* t, int64_t ld_t, const Mat& dst, float* row) {
-    for (int64_t i = 0; i < dst.rows; i++) {
-      for (int64_t d = 0; d < dim; d++) row[d] = t[d * ld_t + i];
-      rk_.narrow(row, dim, dst.dtype, dst.row(i));
+  // (D, keys) f32 -> rows of dst, some at a time
+  const auto write_transposed = [&](const float* t, int64_t ld_t, const Mat& dst, float* some) {
+    for (int64_t i = 0; i < dst.rows; i += kPanelCols) {
+      const int64_t n = std::min(kPanelCols, dst.rows - i);
+      k_.transpose_32(reinterpret_cast<const uint32_t*>(t + i), ld_t, dim, n, reinterpret_cast<uint32_t*>(some), dim);
+      for (int64_t r = 0; r < n; r++) rk_.narrow(some + r * dim, dim, dst.dtype, dst.row(i + r));
     }
   };
 

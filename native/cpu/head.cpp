@@ -11,11 +11,11 @@ namespace lowrank::cpu {
 namespace {
 
 // Logits of a chunk: large enough that packing the head's weight once per chunk does not show.
-constexpr int64_t kLogitBytes = 48 << 20;
+constexpr int64_t kLogitBytes = 50 << 20;
 constexpr int64_t kMinRows = 32;
 
 int64_t chunk_rows(int64_t vocab, DType act, int64_t tokens) {
-  return std::min(tokens, std::max(kMinRows, kLogitBytes / (std::max<int64_t>(vocab, 1) * dtype_bytes(act)) / 96 * 96));
+  return std::min(tokens, std::max(kMinRows, kLogitBytes / (std::max<int64_t>(vocab, 1) * dtype_bytes(act)) / 32 * 32));
 }
 
 }  // namespace
@@ -35,8 +35,10 @@ void CpuBackend::head(const HeadArgs& a) {
   char* const rest = work_ + logit_bytes + loss_bytes;
   const Matmul matmul(pool_, isa_, rest, head_workspace(limits_) - logit_bytes - loss_bytes);
 
-  for (int64_t n0 = 0; n0 < n; n0 += step) {
-    const int64_t rows = std::min(step, n - n0);
+  // Chunks of the same size, as far as 32 rows at a time allow: a small last one would pack the weight for little.
+  const int64_t chunks = (n + step - 1) / step, even = chunks > 0 ? std::min(step, round_up((n + chunks - 1) / chunks, 32)) : step;
+  for (int64_t n0 = 0; n0 < n; n0 += even) {
+    const int64_t rows = std::min(even, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab);
     matmul({.terms = {{x, a.w, Along::columns}, {}}, .n = vocab, .out = logits});
     pool_.run(rows, [&](int64_t i, int) {

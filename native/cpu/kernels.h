@@ -66,6 +66,10 @@ struct Kernels {
   // of a weight in any format, decoded and rounded once.
   void (*decode)(const Weight& w, int64_t row, int64_t rows, int64_t col, int64_t cols, DType out, void* dst, int64_t ld);
 
+  // dst (cols, rows) = src (rows, cols) transposed, of elements of 2 or 4 bytes; strides in elements.
+  void (*transpose_16)(const uint16_t* src, int64_t ld, int64_t rows, int64_t cols, uint16_t* dst, int64_t ld_dst);
+  void (*transpose_32)(const uint32_t* src, int64_t ld, int64_t rows, int64_t cols, uint32_t* dst, int64_t ld_dst);
+
   // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t.
   void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,
                int64_t outputs, float* y, int64_t ldy);

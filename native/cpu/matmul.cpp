@@ -14,6 +14,9 @@ constexpr int64_t kBlockRows = 96;
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 768 << 10;
+// Long contractions into f32, such as the head's backward pass: so much of it at a time that all panels stay in L2 while the
+// rows pass, and sums are added up in the output.
+constexpr int64_t kFusedRound = 1152, kFusedPackBytes = 1536 << 10;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = 704;
@@ -125,8 +128,8 @@ void Matmul::blocked(const Product& p) const {
   const bool fused = dots && k_.product_bf16;
   const int64_t m = p.out.rows, all_panels = (p.n + kPanelCols - 1) / kPanelCols;
   // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
-  int64_t round_k = kMaxPackedK;
-  if (p.term_count > 1 || p.out.dtype != DType::f32) {
+  int64_t round_k = fused ? kFusedRound : kMaxPackedK;
+  if (p.term_count > 1 || p.out.dtype != DType::f32 || p.terms[0].x.cols <= 4 * kFusedRound) {
     for (int i = 0; i < p.term_count; i++) round_k = std::max(round_k, p.terms[i].x.cols);
   }
 
@@ -152,9 +155,10 @@ void Matmul::blocked(const Product& p) const {
       }
     }
     panel_bytes = round_up(panel_bytes, 64);
-    const int64_t fit = pack_bytes / panel_bytes;
-    check(fit >= 1, "the workspace is too small", "matmul");
     const int64_t group = fused ? std::max<int64_t>(1, kSlabBytes / panel_bytes) : kBlockPanels;
+    check(pack_bytes >= panel_bytes, "the workspace is too small", "matmul");
+    // What is packed is read at once: for whole products it need not leave L2.
+    const int64_t fit = std::max<int64_t>(1, (fused ? std::min(pack_bytes, std::max(kFusedPackBytes, group * panel_bytes)) : pack_bytes) / panel_bytes);
     const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
 
     for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {

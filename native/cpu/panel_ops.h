@@ -3,7 +3,6 @@
 #pragma once
 #include <algorithm>
 #include <cstring>
-#include <utility>
 
 #include "base/tensor.h"
 #include "cpu/instruction_sets.h"
@@ -31,6 +30,20 @@ class PanelOps {
     else k_.gemm_f32(static_cast<const float*>(a), lda, static_cast<const float*>(panel), k, rows, accumulate, acc, ldacc);
   }
 
+  bool dots() const { return dots_; }
+
+  // The same for `panels` panels of the same contraction side by side, which follow one another: acc (rows, 32 panels).
+  void gemm_panels(const void* a, int64_t lda, const void* first, int64_t panels, int64_t k, int64_t rows, bool accumulate, float* acc,
+                   int64_t ldacc) const {
+    if (dots_) {
+      k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(first), panel_bytes(k) / 2, panels, depth(k), rows, accumulate,
+                   acc, ldacc);
+      return;
+    }
+    for (int64_t j = 0; j < panels; j++)
+      gemm(a, lda, static_cast<const char*>(first) + j * panel_bytes(k), k, rows, accumulate, acc + j * kPanelCols, ldacc);
+  }
+
   // dst (rows, depth(cols)) = x (rows, cols) act
   void left(const Mat& x, void* dst) const {
     const int64_t ld = depth(x.cols);
@@ -48,19 +61,17 @@ class PanelOps {
   // dst (cols, depth(rows)) = x (rows, cols) act, transposed
   void left_transposed(const Mat& x, void* dst) const {
     const int64_t ld = depth(x.rows);
+    if (dots_) {
+      uint16_t* const to = static_cast<uint16_t*>(dst);
+      k_.transpose_16(reinterpret_cast<const uint16_t*>(x.row(0)), x.ld, x.rows, x.cols, to, ld);
+      for (int64_t c = 0; c < x.cols && x.rows < ld; c++) std::memset(to + c * ld + x.rows, 0, size_t((ld - x.rows) * 2));
+      return;
+    }
     for (int64_t c = 0; c < x.cols; c++) {
       for (int64_t r = 0; r < ld; r++) {
-        if (dots_) static_cast<bf16_t*>(dst)[c * ld + r] = r < x.rows ? reinterpret_cast<const bf16_t*>(x.row(r))[c] : bf16_t(0);
-        else static_cast<float*>(dst)[c * ld + r] = x.get(r, c);
+        static_cast<float*>(dst)[c * ld + r] = x.get(r, c);
       }
     }
-  }
-
-  // A strip (rows, n) f32 as a left operand; it is zero from n to the end of the panel step. Returns it and its stride.
-  std::pair<const void*, int64_t> left_strip(const float* strip, int64_t strip_ld, int64_t rows, int64_t n, void* dst, int64_t dst_ld) const {
-    if (!dots_) return {strip, strip_ld};
-    for (int64_t r = 0; r < rows; r++) r_.narrow(strip + r * strip_ld, depth(n), DType::bf16, static_cast<bf16_t*>(dst) + r * dst_ld);
-    return {dst, dst_ld};
   }
 
   // Panels of 32 rows of x each, contraction along its columns.

@@ -8,6 +8,13 @@
 
 namespace lowrank::cpu {
 
+struct SoftmaxRow {
+  const float *scores, *d_weights;  // q k^T, and do v^T
+  int64_t seen;
+  float lse, delta;
+  bf16_t* ds;
+};
+
 struct RowKernels {
   void (*widen)(const void* src, DType t, int64_t n, float* dst);    // dst = src, from any dtype
   void (*narrow)(const float* src, int64_t n, DType act, void* dst);  // dst = src rounded
@@ -29,11 +36,17 @@ struct RowKernels {
 
   float (*max)(const float* x, int64_t n);
   float (*exp_sum)(float* x, int64_t n, float scale, float shift);  // x = exp(scale * x - shift); returns the sum
+  // The same in bf16, x staying: out = exp(scale * x - shift) rounded, 0 from n to padded; returns the sum before rounding
+  float (*exp_sum_bf16)(const float* x, int64_t n, int64_t padded, float scale, float shift, bf16_t* out);
   void (*scale)(float* x, int64_t n, float factor);
   float (*dot)(const void* a, const void* b, int64_t n, DType act);
   void (*add_scaled)(const void* x, int64_t n, DType act, float factor, float* out);  // out += factor * x
   // p = exp(scale * p - lse); ds = scale * p * (ds - delta), ds holding do v^T
   void (*softmax_bwd)(float* p, float* ds, int64_t n, float scale, float lse, float delta);
+
+  // The same for two rows of bf16 attention, rounded, 0 from `seen` on. ds goes to its row, and p and ds go as a pair of k to
+  // panels of 32 columns, panel_elements apart. columns is a multiple of 32.
+  void (*softmax_bwd_pair)(const SoftmaxRow rows[2], int64_t columns, float scale, bf16_t* p_panel, bf16_t* ds_panel, int64_t panel_elements);
 
   double (*log_sum_exp)(const void* x, int64_t n, DType act);
   void (*softmax_grad)(void* x, int64_t n, DType act, float lse, float factor);  // x = factor * exp(x - lse)
