@@ -48,6 +48,7 @@ class CpuBackend final : public Backend {
   int64_t head_workspace(const OpLimits&) const;       // head.cpp
   int64_t attention_workspace(const OpLimits&) const;  // attention.cpp
 
+  void transpose_thin(const Mat& x, const Mat& dst);
   void apply_dropout(const Mat& x, const Dropout&, const Mat& y);
   template <class F>
   void for_rows(int64_t rows, int64_t cols, F&& f);

@@ -39,22 +39,25 @@ Term over_tokens(const Mat& x, const Mat& right) {
   return {x, {.data = right.data, .format = format_of(right.dtype), .rows = right.rows, .cols = right.ld}, Along::rows};
 }
 
-// dst (R, M padded) = x (M, R) transposed
-void transpose_thin(const Mat& x, const Mat& dst) {
-  for (int64_t r = 0; r < x.cols; r++) {
-    for (int64_t m = 0; m < x.rows; m++) {
-      if (x.dtype == DType::f32) reinterpret_cast<float*>(dst.row(r))[m] = reinterpret_cast<const float*>(x.row(m))[r];
-      else reinterpret_cast<bf16_t*>(dst.row(r))[m] = reinterpret_cast<const bf16_t*>(x.row(m))[r];
-    }
-  }
-}
-
 }  // namespace
 
 int64_t CpuBackend::linear_workspace(const OpLimits& l) const { return parts(l, pool_.threads()).end; }
 
 void CpuBackend::apply_dropout(const Mat& x, const Dropout& d, const Mat& y) {
   pool_.run(x.rows, [&](int64_t m, int) { rk_.dropout(x.row(m), x.cols, x.dtype, d, uint64_t(m * x.cols), y.row(m)); });
+}
+
+// dst (R, M padded) = x (M, R) transposed
+void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
+  constexpr int64_t kRows = 256;
+  pool_.run((x.rows + kRows - 1) / kRows, [&](int64_t task, int) {
+    const int64_t m = task * kRows, n = std::min(kRows, x.rows - m);
+    if (x.dtype == DType::f32) {
+      k_.transpose_32(reinterpret_cast<const uint32_t*>(x.row(m)), x.ld, n, x.cols, static_cast<uint32_t*>(dst.data) + m, dst.ld);
+    } else {
+      k_.transpose_16(reinterpret_cast<const uint16_t*>(x.row(m)), x.ld, n, x.cols, static_cast<uint16_t*>(dst.data) + m, dst.ld);
+    }
+  });
 }
 
 void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
@@ -100,9 +103,12 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
   // db += dy^T u, computed as its transpose: the thin operand stands left
   transpose_thin(a.u, thin);
   matmul({.terms = {over_tokens(thin, a.dy), {}}, .n = out, .out = db});
-  for (int64_t o = 0; o < out; o++) {
-    for (int64_t i = 0; i < r; i++) l.db[o * r + i] += static_cast<const float*>(db.data)[i * out + o];
-  }
+  constexpr int64_t kOutputs = 128;
+  pool_.run((out + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
+    for (int64_t o = task * kOutputs; o < std::min(out, (task + 1) * kOutputs); o++) {
+      for (int64_t i = 0; i < r; i++) l.db[o * r + i] += static_cast<const float*>(db.data)[i * out + o];
+    }
+  });
 
   // da += du^T dropout(x)
   const Mat scratch(work_ + p.dropped, act, m, in);

@@ -26,7 +26,8 @@ struct RowKernels {
   // h = x * rstd * w; saved = x (null: not wanted)
   void (*norm_fwd)(const float* x, const float* w, float rstd, int64_t n, DType act, void* h, void* saved);
   void (*norm_apply)(const void* x, const float* w, float rstd, int64_t n, DType act, void* h);
-  void (*norm_bwd)(const float* dh, const void* x, const float* w, float rstd, int64_t n, DType act, float* dx);
+  // rounded: dx in act, too; null: not wanted
+  void (*norm_bwd)(const float* dh, const void* x, const float* w, float rstd, int64_t n, DType act, float* dx, void* rounded);
 
   // One token: `heads` heads of head_dim; cos and sin (head_dim / 2); sign -1 turns backwards
   void (*rope)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, float sign, DType act);

@@ -44,7 +44,7 @@ void CpuBackend::norm_apply(const NormApplyArgs& a) {
 void CpuBackend::norm_bwd(const NormBwdArgs& a) {
   for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
     rk_.norm_bwd(reinterpret_cast<const float*>(a.dh.row(m)), a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype,
-                 reinterpret_cast<float*>(a.dx.row(m)));
+                 reinterpret_cast<float*>(a.dx.row(m)), a.rounded ? a.rounded.row(m) : nullptr);
   });
 }
 

@@ -44,7 +44,8 @@ struct NormBwdArgs {
   Mat x;   // (M, C) act, as saved
   const float* w;
   const float* rstd;
-  Mat dx;  // (M, C) f32 +=
+  Mat dx;       // (M, C) f32 +=
+  Mat rounded;  // (M, C) act = the new dx; data may be null
 };
 
 // Low-rank adapter of one linear (Hu et al., 2021). a, b, da, db are f32 and contiguous.

@@ -42,6 +42,7 @@ void RefBackend::norm_bwd(const NormBwdArgs& a) {
     for (int64_t c = 0; c < n; c++) {
       const double g = double(a.dh.get(m, c)) * double(a.w[c]) - double(a.x.get(m, c)) * s * s * mean;
       a.dx.set(m, c, float(double(a.dx.get(m, c)) + s * g));
+      if (a.rounded) a.rounded.set(m, c, a.dx.get(m, c));
     }
   }
 }

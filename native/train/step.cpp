@@ -168,17 +168,13 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
                 kv_dim = config_.kv_heads * config_.head_dim, f = config_.mlp_dim;
   const Mat dx = f32(layout_->d_residual, m, c), dh = f32(layout_->dh, m, c), h = act(layout_->h, m, c);
-  // In f32 the products read the gradient where it is.
-  const Mat dy = options_.act == DType::f32 ? dx : act(layout_->dy, m, c);
-  const auto round_dy = [&] {
-    if (dy.data != dx.data) backend_->cast(dx, dy);
-  };
+  // Rounded for the products by whoever changed dx last; in f32 they read it where it is.
+  const Mat dy = options_.act == DType::f32 ? dx : act(layout_->dy, m, c), rounded = options_.act == DType::f32 ? Mat() : dy;
 
   // MLP: SwiGLU's output is recomputed where down_proj has an adapter, the norm's output where gate or up has one.
   const Mat g = act(b.g, m, f), u = act(b.u, m, f), a = act(layout_->a, m, f), da = act(layout_->da, m, f);
   const Mat x_mid = act(b.x_mid, m, c);
   const float* mlp_rstd = arena_.at<float>(b.mlp_rstd);
-  round_dy();
   if (has_adapter(layer, Site::down)) backend_->swiglu_fwd({g, u, a});
   linear_bwd(layer, Site::down, dy, a, da, false);
   const Mat dg = g, du = u;  // not needed any more
@@ -186,7 +182,7 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   if (has_adapter(layer, Site::gate) || has_adapter(layer, Site::up)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
   linear_bwd(layer, Site::gate, dg, h, dh, false);
   linear_bwd(layer, Site::up, du, h, dh, true);
-  backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx});
+  backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx, rounded});
 
   // Attention
   const Mat q = act(b.q, m, q_dim), k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), o = act(b.o, m, q_dim);
@@ -195,7 +191,6 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const float* attention_rstd = arena_.at<float>(b.attention_rstd);
   const bool below = needs_gradient_below(layer);
   const bool qkv = has_adapter(layer, Site::q) || has_adapter(layer, Site::k) || has_adapter(layer, Site::v);
-  round_dy();
   linear_bwd(layer, Site::o, dy, o, below || qkv ? d_o : Mat(), false);
   if (!below && !qkv) return;
   backend_->attention_bwd({attention_shape(t), q, k, v, o, d_o, arena_.at<float>(b.lse), dq, dk, dv});
@@ -205,7 +200,7 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   linear_bwd(layer, Site::q, dq, h, below ? dh : Mat(), false);
   linear_bwd(layer, Site::k, dk, h, below ? dh : Mat(), true);
   linear_bwd(layer, Site::v, dv, h, below ? dh : Mat(), true);
-  if (below) backend_->norm_bwd({dh, x, w.attention_norm, attention_rstd, dx});
+  if (below) backend_->norm_bwd({dh, x, w.attention_norm, attention_rstd, dx, rounded});
 }
 
 void Engine::forward(const Tokens& t, Mode mode) {
@@ -241,7 +236,7 @@ double Engine::head(const Tokens& t, float loss_scale) {
   backend_->head({h, weights_.head, labels_.data(), loss_scale, dh, &loss});
   if (train) {
     backend_->zero(x);  // becomes the gradient of the gathered rows
-    backend_->norm_bwd({dh, kept, weights_.final_norm, rstd, x});
+    backend_->norm_bwd({dh, kept, weights_.final_norm, rstd, x, {}});
     backend_->scatter_rows(x, supervised_.data(), f32(layout_->d_residual, m, c));
   }
   return loss;
@@ -265,6 +260,7 @@ double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t r
 }
 
 void Engine::backward(const Tokens& t) {
+  if (options_.act != DType::f32) backend_->cast(f32(layout_->d_residual, t.count, config_.dim), act(layout_->dy, t.count, config_.dim));
   for (int64_t l = config_.layers - 1; l >= 0; l--) {
     bool adapters_here = false;
     for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));

@@ -91,9 +91,10 @@ void define_norm_bwd(const Case& c, Slots& s) {
   for (float& v : rstd) v = 1.5f + v;  // as of rows whose mean square is between 0.2 and 4
   s.vector("rstd", rstd);
   s.in_place("dx", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
+  if (c.optional) s.output("rounded", c.act, c.rows, c.in, c.ld_pad);
 }
 void call_norm_bwd(const Case&, Backend& b, Memory& m) {
-  b.norm_bwd({.dh = m.mat("dh"), .x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .dx = m.mat("dx")});
+  b.norm_bwd({.dh = m.mat("dh"), .x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .dx = m.mat("dx"), .rounded = m.mat("rounded")});
 }
 void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
   const Mat dh = twin.mat("dh"), x = twin.mat("x"), w = twin.mat("w"), rstd = twin.mat("rstd");
@@ -106,6 +107,7 @@ void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const 
                    through_rstd = s * s * s * magnitude(x, m, i) * mean;
       const double before = std::fabs(double(slots.find("dx")->values[size_t(m * c.in + i)]));
       b.of["dx"].push_back(4 * kF32 * direct + (sum_error(c.in) + 6 * kF32) * through_rstd + 2 * kF32 * before);
+      if (c.optional) b.of["rounded"].push_back(b.of["dx"].back());
     }
   }
 }
