@@ -5,6 +5,7 @@ namespace lowrank::cpu {
 namespace LOWRANK_UNIT(amx) {
 
 constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
+constexpr bool kFlushesBf16 = true;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"

@@ -5,6 +5,7 @@ namespace lowrank::cpu {
 namespace LOWRANK_UNIT(avx2) {
 
 constexpr int kLanes = 8, kTileRows = 6, kTileVectors = 2;
+constexpr bool kFlushesBf16 = false;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"

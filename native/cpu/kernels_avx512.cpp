@@ -5,6 +5,7 @@ namespace lowrank::cpu {
 namespace LOWRANK_UNIT(avx512) {
 
 constexpr int kLanes = 16, kTileRows = 12, kTileVectors = 2;
+constexpr bool kFlushesBf16 = false;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"

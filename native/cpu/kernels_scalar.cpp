@@ -5,6 +5,7 @@ namespace lowrank::cpu {
 namespace LOWRANK_UNIT(scalar) {
 
 constexpr int kLanes = 4, kTileRows = 4, kTileVectors = 2;
+constexpr bool kFlushesBf16 = false;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"

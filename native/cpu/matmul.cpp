@@ -16,7 +16,7 @@ constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 768 << 10;
 // Long contractions into f32, such as the head's backward pass: so much of it at a time that all panels stay in L2 while the
 // rows pass, and sums are added up in the output.
-constexpr int64_t kFusedRound = 1152, kFusedPackBytes = 1536 << 10;
+constexpr int64_t kFusedRound = 1152;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = 704;
@@ -37,6 +37,11 @@ char* element(const void* p, DType t, int64_t index) {
   return const_cast<char*>(static_cast<const char*>(p)) + index * dtype_bytes(t);
 }
 
+// A thread's scratch: sums of a block, and a copy of its rows.
+constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4, kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
+static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0);
+constexpr int kMostStretches = 64;
+
 // A term's stretch [k0, k0 + k) of its contraction.
 struct Stretch {
   const Term* term;
@@ -47,9 +52,8 @@ struct Stretch {
 
 int64_t Matmul::workspace_bytes(int64_t k, int threads) {
   const int64_t longest = std::min(round_up(k, kPanelStep) + kPanelStep, kMaxPackedK);
-  const int64_t panels = std::max(kPackBytes, kMinPanels * panel_bytes_f32(longest));
-  const int64_t per_thread = kBlockRows * kBlockPanels * kPanelCols * 4 + kBlockRows * kMaxChunk * 4;
-  return round_up(panels, 64) + threads * round_up(per_thread, 64);
+  const int64_t panels = std::max({kPackBytes, kMinPanels * panel_bytes_f32(longest), threads * kSlabBytes});
+  return round_up(panels, 64) + threads * kThreadBytes;
 }
 
 void Matmul::operator()(const Product& p) const {
@@ -123,112 +127,151 @@ void Matmul::few_rows(const Product& p) const {
   });
 }
 
-void Matmul::blocked(const Product& p) const {
-  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;  // else widened to f32
-  const bool fused = dots && k_.product_bf16;
-  const int64_t m = p.out.rows, all_panels = (p.n + kPanelCols - 1) / kPanelCols;
-  // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
-  int64_t round_k = fused ? kFusedRound : kMaxPackedK;
-  if (p.term_count > 1 || p.out.dtype != DType::f32 || p.terms[0].x.cols <= 4 * kFusedRound) {
-    for (int i = 0; i < p.term_count; i++) round_k = std::max(round_k, p.terms[i].x.cols);
+// A part of a product: some of the contraction of its terms, cut in stretches.
+struct Matmul::Round {
+  const Product& p;
+  bool dots, fused;  // bf16 dot products, else widened to f32; sums that stay in registers until they are stored
+  Stretch stretches[kMostStretches] = {};
+  int count = 0;
+  int64_t panel_bytes = 0;
+  bool first = true;  // what comes later is added to the output
+
+  Round(const Product& product, bool use_dots, bool is_fused) : p(product), dots(use_dots), fused(is_fused) {}
+
+  void add(const Term& t, int64_t begin, int64_t end) {
+    const int64_t chunk = chunk_length(end - begin);
+    for (int64_t k0 = begin; k0 < end; k0 += chunk) {
+      const int64_t k = std::min(chunk, end - k0);
+      check(count < kMostStretches, "too many chunks", "matmul");
+      stretches[count++] = {&t, k0, k, panel_bytes};
+      panel_bytes += dots ? panel_bytes_bf16(k) : panel_bytes_f32(k);
+    }
   }
+};
 
-  const int64_t per_thread_sums = kBlockRows * kBlockPanels * kPanelCols * 4;
-  const int64_t per_thread = round_up(per_thread_sums + kBlockRows * kMaxChunk * 4, 64);
-  char* const thread_area = work_;
-  char* const packed = work_ + pool_.threads() * per_thread;
-  const int64_t pack_bytes = bytes_ - pool_.threads() * per_thread;
+// One stretch of one panel of the whole product.
+void Matmul::pack(const Round& round, int stretch, int64_t panel, char* packed, char* scratch) const {
+  const Stretch& s = round.stretches[stretch];
+  const int64_t n0 = panel * kPanelCols;
+  pack(*s.term, s.k0, s.k, n0, std::min(kPanelCols, round.p.n - n0), round.dots, packed + s.panel_offset, scratch);
+}
 
-  for (int64_t k_begin = 0; k_begin < p.terms[0].x.cols; k_begin += round_k) {
-    // The stretches of this round, in order: chunks of the first term, then of the second.
-    Stretch stretches[64];
-    int count = 0;
-    int64_t panel_bytes = 0;
-    for (int i = 0; i < p.term_count; i++) {
-      const Term& t = p.terms[i];
-      const int64_t first = i == 0 ? k_begin : 0, end = std::min(t.x.cols, first + round_k), chunk = chunk_length(end - first);
-      for (int64_t k0 = first; k0 < end; k0 += chunk) {
-        const int64_t k = std::min(chunk, end - k0);
-        check(count < 64, "too many chunks", "matmul");
-        stretches[count++] = {&t, k0, k, panel_bytes};
-        panel_bytes += dots ? panel_bytes_bf16(k) : panel_bytes_f32(k);
+// Rows [m0, m0 + rows), at most kBlockRows, and `panels` panels from `panel` on, which lie at `packed`.
+void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
+  const Product& p = round.p;
+  const int64_t ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(ld, p.n - n0);
+  const bool add = p.accumulate || !round.first;
+  const float* const bias = p.bias && round.first ? p.bias + n0 : nullptr;
+  float* const sums = reinterpret_cast<float*>(area);
+  char* copy = area + kSumBytes;
+  Bf16Stretch whole[kMostStretches];
+  if (round.dots && k_.begin) k_.begin();
+  for (int c = 0; c < round.count; c++) {
+    const Stretch& s = round.stretches[c];
+    const Mat& x = s.term->x;
+    const int64_t k_padded = round_up(s.k, kPanelStep);
+    // x in place, or a copy: widened for f32 products, padded with zeros for dot products over a ragged end.
+    const void* a = element(x.row(m0), x.dtype, s.k0);
+    int64_t lda = x.ld;
+    if (!round.dots && x.dtype == DType::bf16) {
+      for (int64_t r = 0; r < rows; r++) r_.widen(element(x.row(m0 + r), x.dtype, s.k0), x.dtype, s.k, reinterpret_cast<float*>(copy) + r * s.k);
+      a = copy;
+      lda = s.k;
+    } else if (round.dots && s.k != k_padded) {
+      for (int64_t r = 0; r < rows; r++) {
+        char* to = copy + r * k_padded * 2;
+        std::memcpy(to, element(x.row(m0 + r), x.dtype, s.k0), size_t(s.k * 2));
+        std::memset(to + s.k * 2, 0, size_t((k_padded - s.k) * 2));
+      }
+      a = copy;
+      lda = k_padded;
+      if (round.fused) copy += rows * k_padded * 2;  // of both terms' ends at once
+    }
+    const char* const first = packed + s.panel_offset;
+    if (round.fused) {
+      whole[c] = {static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), k_padded};
+    } else if (round.dots) {
+      k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), round.panel_bytes / 2, panels, k_padded, rows,
+                   c > 0, sums, ld);
+    } else {
+      for (int64_t j = 0; j < panels; j++) {
+        k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * round.panel_bytes), s.k, rows, c > 0,
+                    sums + j * kPanelCols, ld);
       }
     }
-    panel_bytes = round_up(panel_bytes, 64);
-    const int64_t group = fused ? std::max<int64_t>(1, kSlabBytes / panel_bytes) : kBlockPanels;
-    check(pack_bytes >= panel_bytes, "the workspace is too small", "matmul");
-    // What is packed is read at once: for whole products it need not leave L2.
-    const int64_t fit = std::max<int64_t>(1, (fused ? std::min(pack_bytes, std::max(kFusedPackBytes, group * panel_bytes)) : pack_bytes) / panel_bytes);
-    const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
+  }
+  if (round.fused) {
+    k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows,
+                    {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n});
+  }
+  if (round.dots && k_.end) k_.end();
+  if (round.fused) return;
+  for (int64_t r = 0; r < rows; r++) {
+    r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
+  }
+}
 
-    for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
-      const int64_t panels = std::min(piece, all_panels - panel0);
-      pool_.run(panels * count, [&](int64_t task, int thread) {
-        const Stretch& s = stretches[task % count];
-        const int64_t panel = task / count, n0 = (panel0 + panel) * kPanelCols, columns = std::min(kPanelCols, p.n - n0);
-        char* const scratch = thread_area + thread * per_thread + per_thread_sums;
-        pack(*s.term, s.k0, s.k, n0, columns, dots, packed + panel * panel_bytes + s.panel_offset, scratch);
-      });
+void Matmul::blocked(const Product& p) const {
+  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16, fused = dots && k_.product_bf16;
+  // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
+  const int64_t length = p.terms[0].x.cols;
+  int64_t round_k = fused ? (length > 4 * kFusedRound ? kFusedRound : length) : kMaxPackedK;
+  if (p.term_count > 1 || p.out.dtype != DType::f32) round_k = length;
+  for (int64_t begin = 0; begin < length; begin += round_k) {
+    Round round(p, dots, fused);
+    round.first = begin == 0;
+    round.add(p.terms[0], begin, std::min(length, begin + round_k));
+    if (p.term_count > 1) round.add(p.terms[1], 0, p.terms[1].x.cols);
+    round.panel_bytes = round_up(round.panel_bytes, 64);
+    if (fused && by_columns(round)) continue;
+    by_rows(round);
+  }
+}
 
-      const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
-      pool_.run(row_blocks * groups, [&](int64_t task, int thread) {
-        // Rows first: what follows one another shares the panels.
-        const int64_t m0 = task % row_blocks * kBlockRows, rows = std::min(kBlockRows, m - m0);
-        const int64_t g0 = task / row_blocks * group, g = std::min(group, panels - g0), ld = g * kPanelCols;
-        const int64_t n0 = (panel0 + g0) * kPanelCols, n = std::min(ld, p.n - n0);
-        const bool add = p.accumulate || k_begin > 0;
-        const float* bias = p.bias && k_begin == 0 ? p.bias + n0 : nullptr;
-        float* const sums = reinterpret_cast<float*>(thread_area + thread * per_thread);
-        char* copy = thread_area + thread * per_thread + per_thread_sums;
-        Bf16Stretch whole[64];
-        if (dots && k_.begin) k_.begin();
-        for (int c = 0; c < count; c++) {
-          const Stretch& s = stretches[c];
-          const Mat& x = s.term->x;
-          const int64_t k_padded = round_up(s.k, kPanelStep);
-          // x in place, or a copy: widened for f32 products, padded with zeros for dot products over a ragged end.
-          const void* a = element(x.row(m0), x.dtype, s.k0);
-          int64_t lda = x.ld;
-          if (!dots && x.dtype == DType::bf16) {
-            for (int64_t r = 0; r < rows; r++) r_.widen(element(x.row(m0 + r), x.dtype, s.k0), x.dtype, s.k, reinterpret_cast<float*>(copy) + r * s.k);
-            a = copy;
-            lda = s.k;
-          } else if (dots && s.k != k_padded) {
-            for (int64_t r = 0; r < rows; r++) {
-              char* to = copy + r * k_padded * 2;
-              std::memcpy(to, element(x.row(m0 + r), x.dtype, s.k0), size_t(s.k * 2));
-              std::memset(to + s.k * 2, 0, size_t((k_padded - s.k) * 2));
-            }
-            a = copy;
-            lda = k_padded;
-            if (fused) copy += rows * k_padded * 2;  // of both terms' ends at once
-          }
-          const char* const first = packed + g0 * panel_bytes + s.panel_offset;
-          if (fused) {
-            whole[c] = {static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), k_padded};
-            continue;
-          }
-          if (dots) {
-            k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), panel_bytes / 2, g, k_padded, rows,
-                         c > 0, sums, ld);
-            continue;
-          }
-          for (int64_t j = 0; j < g; j++) {
-            k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * panel_bytes), s.k, rows, c > 0,
-                        sums + j * kPanelCols, ld);
-          }
-        }
-        if (fused) {
-          k_.product_bf16(whole, count, panel_bytes / 2, g, rows,
-                          {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n});
-        }
-        if (dots && k_.end) k_.end();
-        if (fused) return;
-        for (int64_t r = 0; r < rows; r++) {
-          r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
-        }
-      });
+// Each task packs some panels into memory of its own, which stay in its L2 while all rows pass. Returns false where there are too
+// few panels for that.
+bool Matmul::by_columns(const Round& round) const {
+  const int64_t threads = pool_.threads(), panels = (round.p.n + kPanelCols - 1) / kPanelCols, m = round.p.out.rows;
+  char* const packed = work_ + threads * kThreadBytes;
+  const int64_t bytes = (bytes_ - threads * kThreadBytes) / threads / 64 * 64;
+  int64_t group = std::min(bytes, kSlabBytes) / round.panel_bytes;
+  if (panels < threads || group < 1) return false;
+  // The same number of tasks for every thread, as far as possible.
+  const int64_t tasks = round_up((panels + group - 1) / group, threads);
+  group = (panels + tasks - 1) / tasks;
+  pool_.run((panels + group - 1) / group, [&](int64_t task, int thread) {
+    char* const mine = packed + thread * bytes;
+    char* const area = work_ + thread * kThreadBytes;
+    const int64_t panel = task * group, n = std::min(group, panels - panel);
+    for (int64_t j = 0; j < n; j++) {
+      for (int c = 0; c < round.count; c++) pack(round, c, panel + j, mine + j * round.panel_bytes, area + kSumBytes);
     }
+    for (int64_t m0 = 0; m0 < m; m0 += kBlockRows) multiply(round, m0, std::min(kBlockRows, m - m0), panel, n, mine, area);
+  });
+  return true;
+}
+
+// All threads pack, then share the panels.
+void Matmul::by_rows(const Round& round) const {
+  const int64_t all_panels = (round.p.n + kPanelCols - 1) / kPanelCols, m = round.p.out.rows;
+  char* const packed = work_ + pool_.threads() * kThreadBytes;
+  const int64_t bytes = bytes_ - pool_.threads() * kThreadBytes, fit = bytes / round.panel_bytes;
+  check(fit >= 1, "the workspace is too small", "matmul");
+  const int64_t group = round.fused ? std::max<int64_t>(1, kSlabBytes / round.panel_bytes) : kBlockPanels;
+  const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
+  for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
+    const int64_t panels = std::min(piece, all_panels - panel0);
+    pool_.run(panels * round.count, [&](int64_t task, int thread) {
+      const int64_t panel = task / round.count;
+      pack(round, int(task % round.count), panel0 + panel, packed + panel * round.panel_bytes, work_ + thread * kThreadBytes + kSumBytes);
+    });
+    const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
+    pool_.run(row_blocks * groups, [&](int64_t task, int thread) {
+      // Rows first: what follows one another shares the panels.
+      const int64_t m0 = task % row_blocks * kBlockRows, panel = task / row_blocks * group;
+      multiply(round, m0, std::min(kBlockRows, m - m0), panel0 + panel, std::min(group, panels - panel), packed + panel * round.panel_bytes,
+               work_ + thread * kThreadBytes);
+    });
   }
 }
 

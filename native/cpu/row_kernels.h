@@ -16,6 +16,8 @@ struct SoftmaxRow {
 };
 
 struct RowKernels {
+  bool flushes_bf16;  // rounding to bf16 takes subnormal numbers for zero
+
   void (*widen)(const void* src, DType t, int64_t n, float* dst);    // dst = src, from any dtype
   void (*narrow)(const float* src, int64_t n, DType act, void* dst);  // dst = src rounded
 

@@ -45,8 +45,6 @@ float Weight::maximum(int64_t b) const {
   return part + absmax_offset;
 }
 
-float Weight::scale(int64_t source) const { return f32_at(absmax, source) / 127.f; }
-
 float Weight::get(int64_t r, int64_t c) const {
   const int64_t source = source_row(r);
   const char* const p = row(source);
@@ -59,7 +57,7 @@ float Weight::get(int64_t r, int64_t c) const {
       const uint8_t pair = static_cast<const uint8_t*>(data)[i / 2];
       return kNf4Values[i % 2 ? pair & 15 : pair >> 4] * maximum(i / block_size);
     }
-    case Format::i8: return float(reinterpret_cast<const int8_t*>(p)[c]) * scale(source);
+    case Format::i8: return float(reinterpret_cast<const int8_t*>(p)[c]) * row_maximum(source) * kInt8Step;
     case Format::q4_0: return block_element<Q4_0, 32>(p, c);
     case Format::q4_1: return block_element<Q4_1, 32>(p, c);
     case Format::q5_0: return block_element<Q5_0, 32>(p, c);

@@ -1,8 +1,13 @@
 // A frozen weight of a linear, an embedding or a head, in any format.
 #pragma once
+#include <cstring>
+
 #include "quant/format.h"
 
 namespace lowrank {
+
+// 1 / 127, as bitsandbytes has it.
+constexpr float kInt8Step = 7.874015718698502e-3f;
 
 // NormalFloat's 16 values (Dettmers et al., 2023, as in bitsandbytes).
 extern const float kNf4Values[16];
@@ -17,7 +22,7 @@ struct Weight {
   // of a head of D is the source's 2i in the first half, 2(i - D/2) + 1 in the second.
   int64_t interleaved = 0;
 
-  // nf4: block_size elements of the flattened weight share an absolute maximum. i8: absmax (rows); w = code absmax / 127.
+  // nf4: block_size elements of the flattened weight share an absolute maximum. i8: absmax (rows); w = code absmax kInt8Step.
   int64_t block_size = 64;
   const void* absmax = nullptr;  // f32; with double quantisation of 256 maxima each
   // Double quantisation: maximum b is map[codes[b]] * absmax[b / 256] + offset.
@@ -34,7 +39,11 @@ struct Weight {
   // Where a row's elements begin; not of nf4, whose rows may begin within a byte.
   const char* row(int64_t source) const { return static_cast<const char*>(data) + format_bytes(format, source * cols); }
   float maximum(int64_t block) const;  // of nf4
-  float scale(int64_t source) const;   // of a row of i8
+  float row_maximum(int64_t source) const {  // of i8
+    float f;
+    std::memcpy(&f, static_cast<const char*>(absmax) + source * 4, 4);
+    return f;
+  }
   float get(int64_t r, int64_t c) const;
 };
 
