@@ -7,6 +7,7 @@
 
 #include "base/thread_pool.h"
 #include "cpu/instruction_sets.h"
+#include "cpu/matmul.h"
 #include "ops/backend.h"
 
 namespace lowrank::cpu {
@@ -48,6 +49,7 @@ class CpuBackend final : public Backend {
   int64_t head_workspace(const OpLimits&) const;       // head.cpp
   int64_t attention_workspace(const OpLimits&) const;  // attention.cpp
 
+  void adapter_bwd(const LinearBwdArgs&, const Matmul&, const Mat& du);
   void transpose_thin(const Mat& x, const Mat& dst);
   void apply_dropout(const Mat& x, const Dropout&, const Mat& y);
   template <class F>

@@ -40,7 +40,7 @@ void CpuBackend::head(const HeadArgs& a) {
   for (int64_t n0 = 0; n0 < n; n0 += even) {
     const int64_t rows = std::min(even, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab);
-    matmul({.terms = {{x, a.w, Along::columns}, {}}, .n = vocab, .out = logits});
+    matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .out = logits});
     pool_.run(rows, [&](int64_t i, int) {
       const int32_t label = a.labels[n0 + i];
       const double lse = rk_.log_sum_exp(logits.row(i), vocab, act), logit = double(logits.get(i, label));
@@ -51,7 +51,7 @@ void CpuBackend::head(const HeadArgs& a) {
       logits.set(i, label, float(std::expm1(logit - lse)) * a.loss_scale);
     });
     for (int64_t i = 0; i < rows; i++) *a.loss_sum += losses[i];
-    if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}, {}}, .n = dim, .out = a.dx.slice(n0, rows)});
+    if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)});
   }
 }
 

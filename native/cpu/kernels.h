@@ -51,8 +51,10 @@ struct Kernels {
                     int64_t rows, bool accumulate, float* acc, int64_t ldacc);
 
   // The whole of a product for `panels` panels side by side (columns > 32 (panels - 1)), summed over the stretches in order and
-  // stored. The panels of each stretch lie panel_stride elements apart. Null: gemm_bf16 and the rows' epilogue instead.
-  void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out);
+  // stored. The panels of each stretch lie panel_stride elements apart. sums: scratch for 32 rows of the panels, 4 KB each.
+  // Null: gemm_bf16 and the rows' epilogue instead.
+  void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
+                       float* sums);
 
   // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements.
   // "fwd": panel column c is source row c (columns = up to 32 rows present), contraction along the source's columns 0..k

@@ -8,15 +8,20 @@ namespace lowrank::cpu {
 
 namespace {
 
+// Linears of one input: q, k and v.
+constexpr int kMostAdapters = 3;
+
 // The parts of the workspace; offsets in bytes.
 struct Parts {
-  int64_t dropped, du, thin, db, matmul, end;
+  int64_t dropped, du, du_bytes, thin, db, matmul, end;
 };
 
 Parts parts(const OpLimits& l, int threads) {
   const int64_t act = dtype_bytes(l.act), r = l.rank;
-  // Terms of a product: features and the adapter's rank; the adapters' gradients contract over tokens.
-  const int64_t contraction = std::max(l.features, l.training ? l.tokens : 0) + round_up(r, kPanelStep);
+  // Terms of a product: features and the adapter's rank, when training of several linears; the adapters' gradients contract over
+  // tokens.
+  const int64_t features = (l.training ? kMostAdapters : 1) * (round_up(l.features, kPanelStep) + round_up(r, kPanelStep));
+  const int64_t contraction = std::max(features, l.training ? l.tokens : 0);
   Parts p{};
   const auto take = [&](int64_t bytes) {
     const int64_t at = p.end;
@@ -24,7 +29,8 @@ Parts parts(const OpLimits& l, int threads) {
     return at;
   };
   p.dropped = take(l.dropout && l.training ? l.tokens * l.features * act : 0);
-  p.du = take(l.training ? l.tokens * r * act : 0);
+  p.du_bytes = round_up(l.training ? l.tokens * r * act : 0, 64);
+  p.du = take(kMostAdapters * p.du_bytes);
   p.thin = take(l.training ? round_up(l.tokens, kPanelStep) * r * act : 0);
   p.db = take(l.training ? r * l.features * 4 : 0);
   p.matmul = take(Matmul::workspace_bytes(contraction, threads));
@@ -64,7 +70,7 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
   check(a.x.cols == a.w.cols && a.y.cols == a.w.rows && a.x.rows == a.y.rows, "shapes", "linear_fwd");
   const Parts p = parts(limits_, pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
-  Product y{.terms = {along_columns(a.x, a.w), {}}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate};
+  Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate};
   if (a.lora) {
     const Lora& l = *a.lora;
     check(a.u.rows == a.x.rows && a.u.cols == l.rank && a.u.dtype == a.x.dtype, "u", "linear_fwd");
@@ -74,7 +80,7 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
       x = Mat(work_ + p.dropped, a.x.dtype, a.x.rows, a.x.cols);
       apply_dropout(a.x, l.dropout, x);
     }
-    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols)), {}}, .n = l.rank, .alpha = l.scale, .out = a.u});
+    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols))}, .n = l.rank, .alpha = l.scale, .out = a.u});
     y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
     y.term_count = 2;
   }
@@ -82,27 +88,62 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
 }
 
 void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
-  check(a.dy.cols == a.w.rows, "shapes", "linear_bwd");
   const Parts p = parts(limits_, pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
-  Product dx{.terms = {along_rows(a.dy, a.w), {}}, .term_count = 1, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
-  if (!a.lora) {
-    if (a.dx) matmul(dx);
-    return;
+  Product dx{.terms = {}, .term_count = 0, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
+  const auto add = [&](const Term& term) {
+    dx.terms[dx.term_count++] = term;
+    if (dx.term_count < Product::kMostTerms) return;
+    matmul(dx);
+    dx.term_count = 0;
+    dx.accumulate = true;
+  };
+  int number = 0;
+  for (const LinearBwdArgs* l = &a; l; l = l->also) {
+    check(l->dy.cols == l->w.rows && l->w.cols == a.w.cols && l->dy.rows == a.dy.rows, "shapes", "linear_bwd");
+    Mat du;
+    if (l->lora) {
+      check(number < kMostAdapters, "too many adapters of one input", "linear_bwd");
+      du = Mat(work_ + p.du + number++ * p.du_bytes, l->dy.dtype, l->dy.rows, l->lora->rank);
+      adapter_bwd(*l, matmul, du);
+    }
+    if (!a.dx) continue;
+    add(along_rows(l->dy, l->w));
+    if (!l->lora) continue;
+    const Term through_a = along_rows(du, weight(l->lora->a, l->lora->rank, a.w.cols));
+    if (!l->lora->dropout.active()) {
+      add(through_a);
+      continue;
+    }
+    // The mask stands between the two terms.
+    if (dx.term_count > 0) matmul(dx);
+    dx.term_count = 0;
+    dx.accumulate = true;
+    const Mat scratch(work_ + p.dropped, l->dy.dtype, l->dy.rows, a.w.cols);
+    matmul({.terms = {through_a}, .n = a.w.cols, .out = scratch});
+    pool_.run(a.dx.rows, [&](int64_t i, int) {
+      rk_.add_dropout(scratch.row(i), a.w.cols, scratch.dtype, l->lora->dropout, uint64_t(i * a.w.cols), a.dx.dtype, a.dx.row(i));
+    });
   }
+  if (a.dx && dx.term_count > 0) matmul(dx);
+}
+
+// da, db and du of one linear.
+void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const Mat& du) {
+  const Parts p = parts(limits_, pool_.threads());
   const Lora& l = *a.lora;
   check(limits_.training && (limits_.dropout || !l.dropout.active()) && a.dy.rows <= limits_.tokens, "beyond the limits", "linear_bwd");
   const int64_t m = a.dy.rows, out = a.w.rows, in = a.w.cols, r = l.rank;
   const DType act = a.dy.dtype;
   check(a.x.rows == m && a.x.cols == in && a.x.dtype == act && a.u.cols == r && a.u.dtype == act, "x or u", "linear_bwd");
-  const Mat du(work_ + p.du, act, m, r), thin(work_ + p.thin, act, r, m, round_up(m, kPanelStep)), db(work_ + p.db, DType::f32, r, out);
+  const Mat thin(work_ + p.thin, act, r, m, round_up(m, kPanelStep)), db(work_ + p.db, DType::f32, r, out);
 
   // du = scale * dy B
-  matmul({.terms = {along_rows(a.dy, weight(l.b, out, r)), {}}, .n = r, .alpha = l.scale, .out = du});
+  matmul({.terms = {along_rows(a.dy, weight(l.b, out, r))}, .n = r, .alpha = l.scale, .out = du});
 
   // db += dy^T u, computed as its transpose: the thin operand stands left
   transpose_thin(a.u, thin);
-  matmul({.terms = {over_tokens(thin, a.dy), {}}, .n = out, .out = db});
+  matmul({.terms = {over_tokens(thin, a.dy)}, .n = out, .out = db});
   constexpr int64_t kOutputs = 128;
   pool_.run((out + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
     for (int64_t o = task * kOutputs; o < std::min(out, (task + 1) * kOutputs); o++) {
@@ -111,29 +152,13 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
   });
 
   // da += du^T dropout(x)
-  const Mat scratch(work_ + p.dropped, act, m, in);
   Mat x = a.x;
   if (l.dropout.active()) {
-    apply_dropout(a.x, l.dropout, scratch);
-    x = scratch;
+    x = Mat(work_ + p.dropped, act, m, in);
+    apply_dropout(a.x, l.dropout, x);
   }
   transpose_thin(du, thin);
-  matmul({.terms = {over_tokens(thin, x), {}}, .n = in, .out = Mat(l.da, DType::f32, r, in), .accumulate = true});
-
-  if (!a.dx) return;
-  const Term through_a = along_rows(du, weight(l.a, r, in));
-  if (!l.dropout.active()) {
-    dx.terms[1] = through_a;
-    dx.term_count = 2;
-    matmul(dx);
-    return;
-  }
-  // The mask stands between the two terms.
-  matmul(dx);
-  matmul({.terms = {through_a, {}}, .n = in, .out = scratch});
-  pool_.run(m, [&](int64_t i, int) {
-    rk_.add_dropout(scratch.row(i), in, act, l.dropout, uint64_t(i * in), a.dx.dtype, a.dx.row(i));
-  });
+  matmul({.terms = {over_tokens(thin, x)}, .n = in, .out = Mat(l.da, DType::f32, r, in), .accumulate = true});
 }
 
 }  // namespace lowrank::cpu

@@ -37,8 +37,9 @@ char* element(const void* p, DType t, int64_t index) {
   return const_cast<char*>(static_cast<const char*>(p)) + index * dtype_bytes(t);
 }
 
-// A thread's scratch: sums of a block, and a copy of its rows.
-constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4, kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
+// A thread's scratch: sums of a block, and a copy of its rows: one chunk in f32, or the ragged end of every term in bf16.
+constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4;
+constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * std::max(4, Product::kMostTerms * 2);
 static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0);
 constexpr int kMostStretches = 64;
 
@@ -58,11 +59,13 @@ int64_t Matmul::workspace_bytes(int64_t k, int threads) {
 
 void Matmul::operator()(const Product& p) const {
   const Term& t = p.terms[0];
-  check(p.term_count >= 1 && p.term_count <= 2 && t.x.rows == p.out.rows && p.n == p.out.cols, "shapes", "matmul");
-  check(t.x.dtype != DType::f16 && (p.term_count == 1 || (p.terms[1].x.dtype == t.x.dtype && p.terms[1].x.rows == t.x.rows)),
-        "operands", "matmul");
+  check(p.term_count >= 1 && p.term_count <= Product::kMostTerms && t.x.rows == p.out.rows && p.n == p.out.cols, "shapes", "matmul");
   bool along_columns = true;
-  for (int i = 0; i < p.term_count; i++) along_columns = along_columns && p.terms[i].along == Along::columns;
+  for (int i = 0; i < p.term_count; i++) {
+    const Mat& x = p.terms[i].x;
+    check(x.dtype != DType::f16 && x.dtype == t.x.dtype && x.rows == t.x.rows, "operands", "matmul");
+    along_columns = along_columns && p.terms[i].along == Along::columns;
+  }
   if (t.x.rows <= kFewRows && along_columns) few_rows(p);
   else blocked(p);
 }
@@ -202,7 +205,7 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
   }
   if (round.fused) {
     k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows,
-                    {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n});
+                    {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n}, sums);
   }
   if (round.dots && k_.end) k_.end();
   if (round.fused) return;
@@ -221,7 +224,7 @@ void Matmul::blocked(const Product& p) const {
     Round round(p, dots, fused);
     round.first = begin == 0;
     round.add(p.terms[0], begin, std::min(length, begin + round_k));
-    if (p.term_count > 1) round.add(p.terms[1], 0, p.terms[1].x.cols);
+    for (int i = 1; i < p.term_count; i++) round.add(p.terms[i], 0, p.terms[i].x.cols);
     round.panel_bytes = round_up(round.panel_bytes, 64);
     if (fused && by_columns(round)) continue;
     by_rows(round);

@@ -16,9 +16,11 @@ struct Term {
   Along along;
 };
 
-// out (=|+=) alpha * (sum over the terms of x w) + bias.  Two terms make a linear with its adapter one product.
+// out (=|+=) alpha * (sum over the terms of x w) + bias.  Two terms make a linear with its adapter one product; those of several
+// linears make their input's gradient one.
 struct Product {
-  Term terms[2];
+  static constexpr int kMostTerms = 6;
+  Term terms[kMostTerms];
   int term_count = 1;
   int64_t n = 0;
   float alpha = 1;

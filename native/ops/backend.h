@@ -77,6 +77,8 @@ struct LinearBwdArgs {
   Mat u;                     // (M, R) act, from the forward pass
   Mat dx;                    // (M, I) act or f32; data null = not wanted
   bool accumulate = false;   // dx += instead of dx =
+  // Another linear of the same input: what it adds to dx is part of the same product. Its own dx and accumulate do not count.
+  const LinearBwdArgs* also = nullptr;
 };
 
 // Rotary position embedding in place (Su et al., 2021; half-split pairs as in Hugging Face llama): for i < D/2

@@ -39,6 +39,15 @@ void RefBackend::linear_fwd(const LinearFwdArgs& a) {
 // y = x W^T + u B^T with u = s dropout(x) A^T, L a function of y and dy = dL/dy:
 //   dL/du = dy B; through u: dL/d(x A^T) = s dy B = du, so that da = du^T dropout(x), dropout(x)' = du A;  db = dy^T u.
 void RefBackend::linear_bwd(const LinearBwdArgs& a) {
+  if (a.also) {  // one after the other
+    LinearBwdArgs first = a, rest = *a.also;
+    first.also = nullptr;
+    linear_bwd(first);
+    rest.dx = a.dx;
+    rest.accumulate = true;
+    linear_bwd(rest);
+    return;
+  }
   const int64_t tokens = a.dy.rows, in = a.w.cols, out = a.w.rows, rank = a.lora ? a.lora->rank : 0;
   std::vector<double> du(static_cast<size_t>(tokens * rank));
   for (int64_t m = 0; m < tokens; m++) {

@@ -53,8 +53,9 @@ void ProfilingBackend::linear_fwd(const LinearFwdArgs& a) {
   timed(std::string("linear_fwd ") + module_, products(a.x, a.w) + adapter(a.x, a.w, a.lora, 1), [&] { backend_->linear_fwd(a); });
 }
 void ProfilingBackend::linear_bwd(const LinearBwdArgs& a) {
+  double flop = 0;
   // du and dx, db and da
-  const double flop = (a.dx ? products(a.dy, a.w) : 0) + adapter(a.dy, a.w, a.lora, 2);
+  for (const LinearBwdArgs* l = &a; l; l = l->also) flop += (a.dx ? products(l->dy, l->w) : 0) + adapter(l->dy, l->w, l->lora, 2);
   timed(std::string("linear_bwd ") + module_, flop, [&] { backend_->linear_bwd(a); });
 }
 void ProfilingBackend::rope(const RopeArgs& a) { timed("rope", 0, [&] { backend_->rope(a); }); }

@@ -99,17 +99,25 @@ void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bo
   backend_->linear_fwd(args);
 }
 
-void Engine::linear_bwd(int64_t layer, Site site, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) {
-  const LinearWeights& w = weights_.blocks[size_t(layer)].linears[int(site)];
-  LinearBwdArgs args{.dy = dy, .x = x, .w = w.w, .lora = nullptr, .u = {}, .dx = dx, .accumulate = accumulate};
-  Lora l;
-  if (has_adapter(layer, site)) {
-    l = lora(layer, site, rng_stream_, dropout_on_);
-    args.lora = &l;
-    args.u = act(saved(layer).lora_u[int(site)], dy.rows, l.rank);
+void Engine::linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>> linears, const Mat& x, const Mat& dx) {
+  LinearBwdArgs args[kSites];
+  Lora loras[kSites];
+  int n = 0;
+  for (const auto& [site, dy] : linears) {
+    const bool adapted = has_adapter(layer, site);
+    if (!dx && !adapted) continue;
+    LinearBwdArgs& a = args[n];
+    a = {.dy = dy, .x = x, .w = weights_.blocks[size_t(layer)].linears[int(site)].w, .u = {}, .dx = dx};
+    if (adapted) {
+      loras[n] = lora(layer, site, rng_stream_, dropout_on_);
+      a.lora = &loras[n];
+      a.u = act(saved(layer).lora_u[int(site)], dy.rows, loras[n].rank);
+    }
+    if (n > 0) args[n - 1].also = &a;
+    n++;
   }
-  if (profile_) profile_->set_module(kSiteNames[int(site)]);
-  if (dx || args.lora) backend_->linear_bwd(args);
+  if (profile_) profile_->set_module(linears.size() == 1 ? kSiteNames[int(linears.begin()->first)] : linears.size() == 2 ? "gate, up" : "q, k, v");
+  if (n > 0) backend_->linear_bwd(args[0]);
 }
 
 // Whether anything below this layer's input has parameters to train.
@@ -176,12 +184,11 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const Mat x_mid = act(b.x_mid, m, c);
   const float* mlp_rstd = arena_.at<float>(b.mlp_rstd);
   if (has_adapter(layer, Site::down)) backend_->swiglu_fwd({g, u, a});
-  linear_bwd(layer, Site::down, dy, a, da, false);
+  linears_bwd(layer, {{Site::down, dy}}, a, da);
   const Mat dg = g, du = u;  // not needed any more
   backend_->swiglu_bwd({da, g, u, dg, du});
   if (has_adapter(layer, Site::gate) || has_adapter(layer, Site::up)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
-  linear_bwd(layer, Site::gate, dg, h, dh, false);
-  linear_bwd(layer, Site::up, du, h, dh, true);
+  linears_bwd(layer, {{Site::gate, dg}, {Site::up, du}}, h, dh);
   backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx, rounded});
 
   // Attention
@@ -191,15 +198,13 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const float* attention_rstd = arena_.at<float>(b.attention_rstd);
   const bool below = needs_gradient_below(layer);
   const bool qkv = has_adapter(layer, Site::q) || has_adapter(layer, Site::k) || has_adapter(layer, Site::v);
-  linear_bwd(layer, Site::o, dy, o, below || qkv ? d_o : Mat(), false);
+  linears_bwd(layer, {{Site::o, dy}}, o, below || qkv ? d_o : Mat());
   if (!below && !qkv) return;
   backend_->attention_bwd({attention_shape(t), q, k, v, o, d_o, arena_.at<float>(b.lse), dq, dk, dv});
   backend_->rope({dq, t.positions, rope_.cos(), rope_.sin(), config_.heads, config_.head_dim, true});
   backend_->rope({dk, t.positions, rope_.cos(), rope_.sin(), config_.kv_heads, config_.head_dim, true});
   if (qkv) backend_->norm_apply({x, w.attention_norm, attention_rstd, h});
-  linear_bwd(layer, Site::q, dq, h, below ? dh : Mat(), false);
-  linear_bwd(layer, Site::k, dk, h, below ? dh : Mat(), true);
-  linear_bwd(layer, Site::v, dv, h, below ? dh : Mat(), true);
+  linears_bwd(layer, {{Site::q, dq}, {Site::k, dk}, {Site::v, dv}}, h, below ? dh : Mat());
   if (below) backend_->norm_bwd({dh, x, w.attention_norm, attention_rstd, dx, rounded});
 }
 

@@ -36,6 +36,7 @@ std::string Case::name() const {
   if (accumulate) s += " accumulate";
   if (!optional) s += " without-optional";
   if (!exact) s += " rounded-weights";
+  if (also) number("also", also);
   if (inverse) s += " inverse";
   if (alias == Alias::dg_is_da) s += " dg=da";
   if (alias == Alias::dg_is_g_and_du_is_u) s += " dg=g,du=u";

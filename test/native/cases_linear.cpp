@@ -191,6 +191,29 @@ void sweep_stored(Sweep& sweep) {
   }
 }
 
+// Several linears of one input, as q, k and v are, and gate and up.
+void sweep_also(Sweep& sweep) {
+  for (const DType act : kActs) {
+    for (const int also : {1, 2}) {
+      for (const int64_t rank : {0, 5, 16}) {
+        for (const int64_t rows : {2, 33, 97}) {
+          for (const float p : {0.f, 0.3f}) {
+            if (!rank && p > 0) continue;
+            Case c = sweep.drawn(act, sweep.random().pick({DType::f32, DType::bf16, DType::f16}));
+            c.also = also;
+            c.rank = rank;
+            c.rows = rows;
+            c.optional = true;
+            if (p > 0) sweep.dropout(c, p);
+            if (rows == 97) c.features = sweep.random().pick({583, 705});
+            sweep.add(c);
+          }
+        }
+      }
+    }
+  }
+}
+
 void sweep_gradients(Sweep& sweep) {
   for (const int64_t rank : {0, 1, 3}) {
     for (const float p : {0.f, 0.3f}) {
@@ -229,6 +252,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_long(backward, true);
   sweep_rounded_weights(backward);
   sweep_stored(backward);
+  sweep_also(backward);
   sweep_gradients(backward);
 }
 

@@ -17,19 +17,22 @@ DType weight_grid(const Case& c) { return c.exact ? DType::bf16 : DType::f32; }
 // The relative error that rounding A and B to bf16 for dot products makes.
 double adapter_error(const Case& c, const Arithmetic& a) { return a.bf16_dots && !c.exact ? kBf16 : 0; }
 
-void define_common(const Case& c, Slots& s, Random& r) {
-  define_weight(c, s, "w", r);
+// The operands of further linears of one input have a number behind their names.
+std::string numbered(const char* name, int linear) { return linear == 0 ? name : name + std::to_string(linear); }
+
+void define_common(const Case& c, Slots& s, Random& r, int linear = 0) {
+  define_weight(c, s, numbered("w", linear).c_str(), r);
   if (!c.rank) return;
-  s.input("a", DType::f32, c.rank, c.in, r.values(c.rank * c.in, weight_grid(c)));
-  s.input("b", DType::f32, c.features, c.rank, r.values(c.features * c.rank, weight_grid(c)));
+  s.input(numbered("a", linear), DType::f32, c.rank, c.in, r.values(c.rank * c.in, weight_grid(c)));
+  s.input(numbered("b", linear), DType::f32, c.features, c.rank, r.values(c.features * c.rank, weight_grid(c)));
 }
 
-Lora lora_of(const Case& c, const Memory& m) {
+Lora lora_of(const Case& c, const Memory& m, int linear = 0) {
   Lora l;
-  l.a = m.f32("a");
-  l.b = m.f32("b");
-  l.da = m.f32("da");
-  l.db = m.f32("db");
+  l.a = m.f32(numbered("a", linear));
+  l.b = m.f32(numbered("b", linear));
+  l.da = m.f32(numbered("da", linear));
+  l.db = m.f32(numbered("db", linear));
   l.rank = c.rank;
   l.scale = 1.5f;
   l.dropout = c.dropout;
@@ -92,13 +95,14 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
 
 void define_bwd(const Case& c, Slots& s) {
   Random r(c.seed);
-  s.input("dy", c.act, c.rows, c.features, r.values(c.rows * c.features, c.act), c.ld_pad);
-  define_common(c, s, r);
-  if (c.rank) {
-    s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
-    s.input("u", c.act, c.rows, c.rank, r.values(c.rows * c.rank, c.act));
-    s.in_place("da", DType::f32, c.rank, c.in, r.values(c.rank * c.in, DType::f32));
-    s.in_place("db", DType::f32, c.features, c.rank, r.values(c.features * c.rank, DType::f32));
+  if (c.rank) s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  for (int l = 0; l <= c.also; l++) {
+    s.input(numbered("dy", l), c.act, c.rows, c.features, r.values(c.rows * c.features, c.act), c.ld_pad);
+    define_common(c, s, r, l);
+    if (!c.rank) continue;
+    s.input(numbered("u", l), c.act, c.rows, c.rank, r.values(c.rows * c.rank, c.act));
+    s.in_place(numbered("da", l), DType::f32, c.rank, c.in, r.values(c.rank * c.in, DType::f32));
+    s.in_place(numbered("db", l), DType::f32, c.features, c.rank, r.values(c.features * c.rank, DType::f32));
   }
   if (!c.optional) return;
   if (c.accumulate) s.in_place("dx", c.out, c.rows, c.in, r.values(c.rows * c.in, c.out), c.ld_pad);
@@ -106,77 +110,90 @@ void define_bwd(const Case& c, Slots& s) {
 }
 
 void call_bwd(const Case& c, Backend& b, Memory& m) {
-  const Lora l = lora_of(c, m);
-  b.linear_bwd({.dy = m.mat("dy"),
-                .x = m.mat("x"),
-                .w = m.weight("w"),
-                .lora = c.rank ? &l : nullptr,
-                .u = m.mat("u"),
-                .dx = m.mat("dx"),
-                .accumulate = c.accumulate});
+  std::vector<Lora> loras;
+  for (int l = 0; l <= c.also; l++) loras.push_back(lora_of(c, m, l));
+  std::vector<LinearBwdArgs> linears;
+  for (int l = 0; l <= c.also; l++) {
+    linears.push_back({.dy = m.mat(numbered("dy", l)),
+                       .x = m.mat("x"),
+                       .w = m.weight(numbered("w", l)),
+                       .lora = c.rank ? &loras[size_t(l)] : nullptr,
+                       .u = m.mat(numbered("u", l)),
+                       .dx = m.mat("dx"),
+                       .accumulate = c.accumulate});
+  }
+  for (int l = 0; l < c.also; l++) linears[size_t(l)].also = &linears[size_t(l) + 1];
+  b.linear_bwd(linears[0]);
 }
 
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
-  const Mat dy = twin.mat("dy"), x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
-  const Weight w = twin.weight("w");
-  const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
-               scale = 1.5;
+  const Mat x = twin.mat("x");
+  const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic), scale = 1.5;
   const double drop_scale = c.dropout.active() ? 1 / (1 - double(c.dropout.p)) : 1;
-  Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart
-  for (int64_t m = 0; m < c.rows; m++) {
-    for (int64_t r = 0; r < c.rank; r++) {
-      double sum = 0, terms = 0;
-      for (int64_t o = 0; o < c.features; o++) {
-        const double t = scale * double(dy.get(m, o)) * double(b.get(o, r));
-        sum += t;
-        terms += std::fabs(t);
-      }
-      const double error = terms * (sum_error(c.features) + lora_error);
-      du.push_back(sum);
-      du_apart.push_back(error + unit(c.act) * (2 * std::fabs(sum) + error));
-    }
-  }
-  Values& dx_bound = bounds.of["dx"];
-  for (int64_t m = 0; c.optional && m < c.rows; m++) {
-    for (int64_t i = 0; i < c.in; i++) {
-      const double before = c.accumulate ? std::fabs(double(slots.find("dx")->values[size_t(m * c.in + i)])) : 0;
-      double products = 0, through_a = 0, du_error = 0;
-      for (int64_t o = 0; o < c.features; o++) products += std::fabs(double(dy.get(m, o)) * double(w.get(o, i)));
+  const int64_t linears = c.also + 1;
+  Values dx_bound(c.optional ? size_t(c.rows * c.in) : 0), dx_sum = dx_bound;  // the sum: of magnitudes, over the linears
+  for (int64_t m = 0; c.optional && c.accumulate && m < c.rows * c.in; m++) dx_sum[size_t(m)] = std::fabs(double(slots.find("dx")->values[size_t(m)]));
+  for (int l = 0; l < linears; l++) {
+    const Mat dy = twin.mat(numbered("dy", l)), a = twin.mat(numbered("a", l)), b = twin.mat(numbered("b", l)), u = twin.mat(numbered("u", l));
+    const Weight w = twin.weight(numbered("w", l));
+    Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart
+    for (int64_t m = 0; m < c.rows; m++) {
       for (int64_t r = 0; r < c.rank; r++) {
-        const size_t at = size_t(m * c.rank + r);
-        through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));
-        du_error += drop_scale * du_apart[at] * std::fabs(double(a.get(r, i)));
+        double sum = 0, terms = 0;
+        for (int64_t o = 0; o < c.features; o++) {
+          const double t = scale * double(dy.get(m, o)) * double(b.get(o, r));
+          sum += t;
+          terms += std::fabs(t);
+        }
+        const double error = terms * (sum_error(c.features) + lora_error);
+        du.push_back(sum);
+        du_apart.push_back(error + unit(c.act) * (2 * std::fabs(sum) + error));
       }
-      double error = sum_error(c.features + c.rank) * (products + through_a + before) + w_error * products +
-                     lora_error * through_a + du_error;
-      // With a mask between them, the two terms are stored (as dx and as act) before they are added.
-      if (c.rank && c.dropout.active()) error += unit(c.out) * (products + before) + unit(c.act) * (through_a + du_error);
-      dx_bound.push_back(error);
     }
-  }
-  for (int64_t o = 0; o < c.features; o++) {
+    for (int64_t m = 0; c.optional && m < c.rows; m++) {
+      for (int64_t i = 0; i < c.in; i++) {
+        const size_t place = size_t(m * c.in + i);
+        double products = 0, through_a = 0, du_error = 0;
+        for (int64_t o = 0; o < c.features; o++) products += std::fabs(double(dy.get(m, o)) * double(w.get(o, i)));
+        for (int64_t r = 0; r < c.rank; r++) {
+          const size_t at = size_t(m * c.rank + r);
+          through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));
+          du_error += drop_scale * du_apart[at] * std::fabs(double(a.get(r, i)));
+        }
+        dx_sum[place] += products + through_a;
+        dx_bound[place] += w_error * products + lora_error * through_a + du_error;
+        // With a mask between them, the two terms are stored (as dx and as act) before they are added.
+        if (c.rank && c.dropout.active()) dx_bound[place] += 2 * unit(c.out) * dx_sum[place] + unit(c.act) * (through_a + du_error);
+      }
+    }
+    for (int64_t o = 0; o < c.features; o++) {
+      for (int64_t r = 0; r < c.rank; r++) {
+        double terms = std::fabs(double(slots.find(numbered("db", l))->values[size_t(o * c.rank + r)]));
+        for (int64_t m = 0; m < c.rows; m++) terms += std::fabs(double(dy.get(m, o)) * double(u.get(m, r)));
+        bounds.of[numbered("db", l)].push_back(sum_error(c.rows) * terms);
+      }
+    }
     for (int64_t r = 0; r < c.rank; r++) {
-      double terms = std::fabs(double(slots.find("db")->values[size_t(o * c.rank + r)]));
-      for (int64_t m = 0; m < c.rows; m++) terms += std::fabs(double(dy.get(m, o)) * double(u.get(m, r)));
-      bounds.of["db"].push_back(sum_error(c.rows) * terms);
-    }
-  }
-  for (int64_t r = 0; r < c.rank; r++) {
-    for (int64_t i = 0; i < c.in; i++) {
-      double terms = std::fabs(double(slots.find("da")->values[size_t(r * c.in + i)])), du_error = 0;
-      for (int64_t m = 0; m < c.rows; m++) {
-        const double xd = std::fabs(dropped(c, x, m, i));
-        terms += xd * std::fabs(du[size_t(m * c.rank + r)]);
-        du_error += xd * du_apart[size_t(m * c.rank + r)];
+      for (int64_t i = 0; i < c.in; i++) {
+        double terms = std::fabs(double(slots.find(numbered("da", l))->values[size_t(r * c.in + i)])), du_error = 0;
+        for (int64_t m = 0; m < c.rows; m++) {
+          const double xd = std::fabs(dropped(c, x, m, i));
+          terms += xd * std::fabs(du[size_t(m * c.rank + r)]);
+          du_error += xd * du_apart[size_t(m * c.rank + r)];
+        }
+        bounds.of[numbered("da", l)].push_back(sum_error(c.rows) * terms + du_error);
       }
-      bounds.of["da"].push_back(sum_error(c.rows) * terms + du_error);
     }
   }
+  // Sums may also be rounded as dx where they go on after so many terms.
+  const double rounding = linears > 2 ? 2 * unit(c.out) : 0;
+  for (size_t i = 0; i < dx_bound.size(); i++) dx_bound[i] += (sum_error(linears * (c.features + c.rank)) + rounding) * dx_sum[i];
+  if (c.optional) bounds.of["dx"] = dx_bound;
 }
 
 double work_fwd(const Case& c) { return double(c.rows) * double(c.in * c.features + c.rank * (c.in + c.features)); }
 double work_bwd(const Case& c) {
-  return double(c.rows) * double((c.optional ? c.in * c.features : 0) + 3 * c.rank * (c.in + c.features));
+  return double(c.rows) * double((c.optional ? c.in * c.features : 0) + 3 * c.rank * (c.in + c.features)) * (c.also + 1);
 }
 
 }  // namespace
