@@ -86,6 +86,7 @@ const DEFAULTS = {
   overwrite_output_dir: false,
   merge: undefined,
   config: undefined,
+  profile: false,
   dry_run: false,
   json: false,
 };

@@ -361,7 +361,7 @@ describe("folders", () => {
       "E_FILE_MISSING",
       /Model folder .*nope cannot be read: there is no such/,
     ],
-    ["a file", (f: string) => writeIn(f, "model.gguf", ""), "E_FILE", /is a file, expected a model folder/],
+    ["a file", (f: string) => writeIn(f, "model.bin", ""), "E_FILE", /is a file, expected a model folder/],
     ["an empty folder", (f: string) => f, "E_FILE_MISSING", /Model configuration .*config.json cannot be read/],
   ])("%s", async (_, make, code, message) => {
     const error = await errorOf(() => openModel(make(folder())));

@@ -19,6 +19,7 @@ import { checkRunOptions, memorySettings, trainedSamples, trainPrepared } from "
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import type { TrainerEvent } from "../trainer/index.js";
 import { mergeInto, wantsMerge } from "./merge.js";
+import { profileTable, writeTrace } from "./profile.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
 
@@ -116,7 +117,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
       checkMemory();
       return;
     }
-    const creating = Engine.create(model, adapter.spec, plan.engine);
+    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: o.profile });
     creating.catch(() => {});
     const texts = await reading;
     await using engine = await creating;
@@ -143,6 +144,13 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     const result = await trainPrepared(o, prepared, work);
     const { aborted } = result;
     progress.stop();
+    if (o.profile) {
+      const profile = await engine.profile();
+      const trace = join(o.output_dir, "profile.json");
+      writeTrace(trace, profile);
+      log.print(profileTable(profile));
+      log.info(`wrote ${trace}`);
+    }
     log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
     if (!aborted) {
       for await (const sample of trainedSamples(o, prepared, engine, signal)) await report({ type: "sample", sample });

@@ -151,6 +151,10 @@ export const rows = {
   ).optional(),
   threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),
   config: text("a YAML file", RUN, "file with options, in the names of this list; flags override it").optional(),
+  profile: flag(
+    RUN,
+    "time every operation, print where the time went and write OUTPUT/profile.json, a Chrome trace",
+  ).or(false),
   dry_run: flag(RUN, "print the plan and stop").or(false),
   json: flag(RUN, "print the result as one JSON object").or(false),
 

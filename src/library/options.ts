@@ -19,6 +19,7 @@ const {
   dry_run: ______,
   json: ________,
   merge: _______,
+  profile: _____________,
   // Optional here:
   train_file,
   output_dir,

@@ -6,7 +6,7 @@ import { LOCK } from "./lock.js";
 
 /** What a training run writes into its folder, besides tokenizer files. */
 const OURS =
-  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl|train\.log|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl|train\.log|profile\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
 
 function isInside(path: string, folder: string): boolean {
   const way = relative(resolve(folder), resolve(path));
