@@ -2,15 +2,18 @@
 // so that its peak of resident memory is the engine's and nobody else's.
 import { cpuInfo, Engine, listLinears } from "../../dist/engine.js";
 import { openModel } from "../../dist/model/index.js";
+import { quantizedSource } from "../../dist/setup/base.js";
 
-const { folder, precision, batch, seq, rank, steps, warmup, threads, checkpointing } = JSON.parse(process.argv[2]);
+const { folder, quantize, ...options } = JSON.parse(process.argv[2]);
+const { precision, batch, seq, rank, steps, warmup, threads, checkpointing } = options;
 
 function randomBatch(vocab) {
   const token = () => Math.floor(Math.random() * vocab);
   return { sequences: Array.from({ length: batch }, () => ({ inputIds: Int32Array.from({ length: seq }, token) })) };
 }
 
-const model = openModel(folder);
+const asIs = { use_4bit: false, use_8bit: false, double_quant: false };
+const model = quantizedSource(openModel(folder), { ...asIs, ...quantize }, console.error);
 const targets = listLinears(model)
   .map(({ name }) => name)
   .filter((name) => /\.(q|k|v|o)_proj$/.test(name));

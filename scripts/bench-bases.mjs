@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+// Training speed and memory on quantised bases beside the same in bf16, one after the other, round by round.
+//
+//   npm run bench:bases -- [--rounds 5] [--shape smollm2-135m] [--gguf FILE]
+import { execFileSync } from "node:child_process";
+import { availableParallelism, cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { randomModel } from "./bench/random-model.mjs";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    shape: { type: "string", default: "smollm2-135m" },
+    gguf: { type: "string" },
+  },
+});
+const folder = randomModel(values.shape, "bf16", 0);
+const bases = [
+  { name: "bf16", folder },
+  { name: "nf4, double quantisation", folder, quantize: { use_4bit: true, double_quant: true } },
+  { name: "int8", folder, quantize: { use_8bit: true } },
+  ...(values.gguf ? [{ name: values.gguf.split("/").at(-1), folder: values.gguf }] : []),
+].map((base) => ({ ...base, runs: [] }));
+const work = { precision: "bf16", batch: 4, seq: 512, rank: 16, steps: 4, warmup: 1, checkpointing: false };
+const child = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
+const threads = availableParallelism();
+for (let round = 0; round < Number(values.rounds); round++) {
+  // Who comes first changes from round to round.
+  for (const base of round % 2 ? [...bases].reverse() : bases) {
+    const { folder: model, quantize } = base;
+    const options = JSON.stringify({ ...work, threads, folder: model, quantize });
+    const out = execFileSync(process.execPath, [child, options], { encoding: "utf8" });
+    base.runs.push(JSON.parse(out.trim().split("\n").at(-1)));
+  }
+  const line = bases.map(({ name, runs }) => `${name} ${runs.at(-1).tokens_per_s.toFixed(0)}`);
+  console.error(`round ${round + 1} of ${values.rounds}: ${line.join(", ")} tokens/s`);
+}
+const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
+console.log(`${values.shape}, ${work.batch} x ${work.seq}, rank ${work.rank}, bf16; ${cpus()[0]?.model.trim()}, ${threads} processors\n`);
+console.log("| base | tokens/s, median | ratio to bf16, median of rounds | peak resident MiB |\n|---|---|---|---|");
+for (const { name, runs } of bases) {
+  const ratio = median(runs.map((run, i) => run.tokens_per_s / bases[0].runs[i].tokens_per_s));
+  const speed = median(runs.map((run) => run.tokens_per_s)).toFixed(0);
+  console.log(`| ${name} | ${speed} | ${ratio.toFixed(2)}x | ${median(runs.map((run) => run.peak_rss_mib))} |`);
+}
