@@ -14,9 +14,11 @@ constexpr int64_t kBlockRows = 96;
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 768 << 10;
+// So many panels a thread that it is worth while without that, too: the head's.
+constexpr int64_t kManyPanels = 64;
 // Long contractions into f32, such as the head's backward pass: so much of it at a time that all panels stay in L2 while the
 // rows pass, and sums are added up in the output.
-constexpr int64_t kFusedRound = 1152;
+constexpr int64_t kRound = 1152;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = 704;
@@ -218,7 +220,7 @@ void Matmul::blocked(const Product& p) const {
   const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16, fused = dots && k_.product_bf16;
   // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
   const int64_t length = p.terms[0].x.cols;
-  int64_t round_k = fused ? (length > 4 * kFusedRound ? kFusedRound : length) : kMaxPackedK;
+  int64_t round_k = length > 4 * kRound ? kRound : length;
   if (p.term_count > 1 || p.out.dtype != DType::f32) round_k = length;
   for (int64_t begin = 0; begin < length; begin += round_k) {
     Round round(p, dots, fused);
@@ -226,8 +228,7 @@ void Matmul::blocked(const Product& p) const {
     round.add(p.terms[0], begin, std::min(length, begin + round_k));
     for (int i = 1; i < p.term_count; i++) round.add(p.terms[i], 0, p.terms[i].x.cols);
     round.panel_bytes = round_up(round.panel_bytes, 64);
-    if (fused && by_columns(round)) continue;
-    by_rows(round);
+    if (!by_columns(round)) by_rows(round);
   }
 }
 
@@ -237,11 +238,15 @@ bool Matmul::by_columns(const Round& round) const {
   const int64_t threads = pool_.threads(), panels = (round.p.n + kPanelCols - 1) / kPanelCols, m = round.p.out.rows;
   char* const packed = work_ + threads * kThreadBytes;
   const int64_t bytes = (bytes_ - threads * kThreadBytes) / threads / 64 * 64;
-  int64_t group = std::min(bytes, kSlabBytes) / round.panel_bytes;
-  if (panels < threads || group < 1) return false;
-  // The same number of tasks for every thread, as far as possible.
-  const int64_t tasks = round_up((panels + group - 1) / group, threads);
-  group = (panels + tasks - 1) / tasks;
+  int64_t most = std::min(std::min(bytes, kSlabBytes) / round.panel_bytes, (panels + threads - 1) / threads);
+  if (!round.fused) most = std::min(most, kBlockPanels);
+  if (panels < (round.fused ? 1 : kManyPanels) * threads || most < 1) return false;
+  // As large as may be, where no thread then has more panels to do than with smaller ones.
+  const auto longest = [&](int64_t group) { return ((panels + group - 1) / group + threads - 1) / threads * group; };
+  int64_t group = most;
+  for (int64_t g = most - 1; g > most / 3; g--) {
+    if (longest(g) < longest(group)) group = g;
+  }
   pool_.run((panels + group - 1) / group, [&](int64_t task, int thread) {
     char* const mine = packed + thread * bytes;
     char* const area = work_ + thread * kThreadBytes;
