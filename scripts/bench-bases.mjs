@@ -37,7 +37,9 @@ for (let round = 0; round < Number(values.rounds); round++) {
   console.error(`round ${round + 1} of ${values.rounds}: ${line.join(", ")} tokens/s`);
 }
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
-console.log(`${values.shape}, ${work.batch} x ${work.seq}, rank ${work.rank}, bf16; ${cpus()[0]?.model.trim()}, ${threads} processors\n`);
+console.log(
+  `${values.shape}, ${work.batch} x ${work.seq}, rank ${work.rank}, bf16; ${cpus()[0]?.model.trim()}, ${threads} processors\n`,
+);
 console.log("| base | tokens/s, median | ratio to bf16, median of rounds | peak resident MiB |\n|---|---|---|---|");
 for (const { name, runs } of bases) {
   const ratio = median(runs.map((run, i) => run.tokens_per_s / bases[0].runs[i].tokens_per_s));

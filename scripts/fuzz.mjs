@@ -39,6 +39,8 @@ async function main() {
   const text = { type: "string" };
   const { values } = parseArgs({ options: { cases: text, seconds: text, seed: text, kind: text, keep: text } });
   const folder = mkdtempSync(join(tmpdir(), "lowrank-fuzz-"));
+  // Tokenizers of GGUF files are made in the cache.
+  process.env.XDG_CACHE_HOME = join(folder, "cache");
   const all = kinds();
   if (values.kind !== undefined && !all[values.kind])
     throw new Error(`there is no kind ${values.kind}: ${Object.keys(all).join(", ")}`);

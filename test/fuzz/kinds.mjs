@@ -93,6 +93,12 @@ async function readYaml(file) {
   await loadOptions(trainCommand, { values: new Map([["config", [file]]]), strays: [] }, {});
 }
 
+/** A base that is one file, and its tokenizer. */
+async function readGguf(file) {
+  await readModel(file);
+  await readTokenizer(file);
+}
+
 let tiny;
 async function readAdapterFolder(folder) {
   tiny ??= openModel(TINY);
@@ -120,6 +126,12 @@ export function kinds() {
     "config.json": inFolder(GOLDEN, "config.json", "json", readModel),
     "tokenizer.json": inFolder(TINY, "tokenizer.json", "json", readTokenizer),
     "tokenizer_config.json": inFolder(TINY, "tokenizer_config.json", "json", readTokenizer),
+    "base.gguf": {
+      kind: "bytes",
+      seed: () => readFileSync(here("seeds/base.gguf")),
+      place: (folder, bytes) => write(join(folder, "base.gguf"), bytes),
+      read: readGguf,
+    },
     "run.yaml": {
       ...data(
         "run.yaml",
