@@ -178,6 +178,8 @@ export class Saver implements Keeper {
     const adapter = await this.#adapter();
     await writeAdapter(this.#o.folder, adapter);
     freeTensors(adapter.tensors);
+    // A run that was killed right after its last checkpoint, and goes on with nothing left to do, has not removed old ones.
+    await this.#prune();
   }
 
   async #adapter(): Promise<AdapterToWrite> {
