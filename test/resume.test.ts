@@ -137,6 +137,17 @@ describe("going on", () => {
   });
 });
 
+test("killed after its last checkpoint, before older ones were removed: they are removed", async () => {
+  const output = work.path("unpruned");
+  cpSync(whole, output, { recursive: true });
+  const checkpoints = () => readdirSync(output).filter((name) => name.startsWith("checkpoint-"));
+  expect(checkpoints().length).toBeGreaterThan(OPTIONS.save_total_limit);
+  await resumes(output);
+  expect(checkpoints().length).toBe(OPTIONS.save_total_limit);
+  expect(checkpoints()).toContain("checkpoint-10");
+  expectSame(output);
+});
+
 test("the line of metrics that Ctrl-C brings is not of the run that goes on", async () => {
   const output = work.path("early-line");
   let sent = false;
