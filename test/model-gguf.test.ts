@@ -642,7 +642,7 @@ describe.skipIf(!hasReal)("the real file", () => {
         .slice(0, 1500)
         .map((line) => String(JSON.parse(line).text)),
     );
-    // Every character of the planes in which scripts lie, and each special token within a text.
+    // Every character below U+2FF00, and each special token within a text.
     for (let code = 0; code < 0x2ff00; code += 48) {
       const row = Array.from({ length: 48 }, (_, i) => code + i).filter((c) => c < 0xd800 || c > 0xdfff);
       texts.push(row.map((c) => `a${String.fromCodePoint(c)}1`).join(" "));
@@ -651,7 +651,7 @@ describe.skipIf(!hasReal)("the real file", () => {
     for (const { content } of added) texts.push(`one${content} two ${content}\n`);
     const options = { maxLength: undefined };
     const [a, b] = [await ours.encode(texts, options), await theirs.encode(texts, options)];
-    expect(texts.length).toBeGreaterThan(2000);
+    expect(texts.length).toBeGreaterThan(1800 + 4000);
     for (const [i, text] of texts.entries()) {
       if (Buffer.compare(Buffer.from(a[i]!.buffer), Buffer.from(b[i]!.buffer)) !== 0)
         expect([...a[i]!], JSON.stringify(text)).toEqual([...b[i]!]);
