@@ -1,8 +1,9 @@
 // Quantised bases and GGUF files from the command line, as a user would.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { temporaryFolders, tinyBase } from "./support/folders.js";
+import { ggufTokenizer } from "../src/model/index.js";
+import { temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { lowrank } from "./support/tiny.js";
 
 const folder = temporaryFolders();
@@ -110,6 +111,49 @@ describe("quantize, train, evaluate, generate", () => {
     ]);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised or a GGUF file")]);
     expect(existsSync(join(work, "no"))).toBe(false);
+  });
+});
+
+describe("a GGUF file as the base", () => {
+  const base = new URL("./fuzz/seeds/base.gguf", import.meta.url).pathname;
+  const words = () => writeIn(folder(), "words.txt", "abcd bca\ndcba abab\ncdab dd\n");
+  // Its tokenizer is made in the cache.
+  const env = { XDG_CACHE_HOME: folder() };
+  const common = ["--base_model", base, "--max_seq_length", "16"];
+  const run = (output: string, ...more: string[]) => {
+    const steps = ["--max_steps", "2", "--save_steps", "1", "--per_device_train_batch_size", "1", "--seed", "7"];
+    const data = ["--train_file", words(), "--output_dir", output];
+    return lowrank(["train", ...common, ...data, ...steps, ...more], { env });
+  };
+
+  test("adapter and checkpoints hold its tokenizer; a run goes on; eval and generate read both", async () => {
+    const output = join(folder(), "run");
+    const first = await run(output);
+    expect(first.code, first.stderr).toBe(0);
+    const made = new Map(Object.entries(ggufTokenizer(base)));
+    for (const where of [output, join(output, "checkpoint-1")]) {
+      for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
+        const written = JSON.parse(readFileSync(join(where, name), "utf8"));
+        expect(written, name).toEqual(JSON.parse(JSON.stringify(made.get(name))));
+      }
+    }
+    const weights = () => readFileSync(join(output, "adapter_model.safetensors"));
+    const whole = weights();
+    rmSync(join(output, "checkpoint-2"), { recursive: true });
+    // As on another machine: the cache is empty.
+    rmSync(env.XDG_CACHE_HOME, { recursive: true });
+    const again = await run(output, "--resume");
+    expect([again.code, again.stderr], again.stderr).toEqual([0, expect.stringContaining("checkpoint-1")]);
+    expect(weights().equals(whole)).toBe(true);
+
+    const evaluated = await lowrank(["eval", ...common, "--adapter", output, "--validation_file", words()], { env });
+    expect([evaluated.code, evaluated.stdout], evaluated.stderr).toEqual([0, expect.stringMatching(/loss/)]);
+    const prompt = ["--prompt", "ab", "--max_new_tokens", "3", "--temperature", "0"];
+    const generated = await lowrank(["generate", "--base_model", base, "--adapter", output, ...prompt], { env });
+    expect(generated.code, generated.stderr).toBe(0);
+    const merged = ["merge", "--base_model", base, "--adapter", output, "--output_dir", join(folder(), "merged")];
+    const refused = await lowrank(merged, { env });
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised or a GGUF file")]);
   });
 });
 

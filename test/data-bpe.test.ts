@@ -6,6 +6,7 @@ import { BpeEncoder, planBpe } from "../src/data/bpe/index.js";
 import { translate } from "../src/data/bpe/splitters.js";
 import { QuickEncoder, quickPlan } from "../src/data/cache/encode.js";
 import { Tokenizer } from "../src/data/index.js";
+import { PRETOKENIZERS } from "../src/model/gguf/pretokenizers.js";
 import { temporaryFolders, tinyBase } from "./support/folders.js";
 
 const folder = temporaryFolders();
@@ -52,6 +53,7 @@ const VARIANTS: Record<string, object> = {
     model: { ...base.model, ignore_merges: true },
   },
   Qwen: { pre_tokenizer: sequence(split(GPT4.replace("{1,3}", "")), cut), normalizer: { type: "NFC" } },
+  "GGUF's default": { pre_tokenizer: PRETOKENIZERS.get("default")!.pre_tokenizer, post_processor: null },
   "both ends": { pre_tokenizer: bytes, post_processor: template(special(first), A, special(second)) },
 };
 

@@ -232,7 +232,7 @@ describe("what is refused", () => {
       "another architecture",
       () => write({ "general.architecture": "mamba" }),
       "E_ARCHITECTURE",
-      /general\.architecture is mamba\. Supported in GGUF files: llama/,
+      /general\.architecture is "mamba"\. Supported in GGUF files: llama/,
     ],
     [
       "experts",
@@ -240,7 +240,12 @@ describe("what is refused", () => {
       "E_CONFIG_VALUE",
       /llama\.expert_count is 8, expected 0/,
     ],
-    ["a part of a split file", () => write({ "split.count": { u32: 3 } }), "E_CONFIG_VALUE", /split\.count is 3/],
+    [
+      "a part of a split file",
+      () => write({ "split.count": { u32: 3 } }),
+      "E_GGUF",
+      /one part of a split model: split\.count is 3, expected 1\. Join the parts/,
+    ],
     [
       "no layers",
       () => writeGguf(join(folder(), "m.gguf"), without("llama.block_count"), tensorsOf("q4_0", false)),
@@ -287,7 +292,7 @@ describe("what is refused", () => {
           tensorsOf("q4_0", false).filter(({ name }) => !name.includes("ffn_up")),
         ),
       "E_TENSOR_MISSING",
-      /up_proj/,
+      /tensor blk\.0\.ffn_up\.weight \(model\.layers\.0\.mlp\.up_proj\.weight\) is missing/,
     ],
     [
       "rows of half a block",
@@ -368,11 +373,11 @@ describe("what is refused", () => {
   test("tokenizers of another kind: --tokenizer_name is the way out", async () => {
     const sentencePiece = write({ "tokenizer.ggml.model": "llama" });
     expect((await errorOf(() => Tokenizer.open(sentencePiece))).message).toMatch(
-      /tokenizer\.ggml\.model is llama.*--tokenizer_name FOLDER/,
+      /tokenizer\.ggml\.model is "llama".*--tokenizer_name FOLDER/,
     );
     const other = write({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "strange" });
     expect((await errorOf(() => Tokenizer.open(other))).message).toMatch(
-      /tokenizer\.ggml\.pre is strange; supported in GGUF files: gpt-2, smollm/,
+      /tokenizer\.ggml\.pre is "strange"; supported in GGUF files: gpt-2, smollm/,
     );
     const none = write({});
     expect((await errorOf(() => Tokenizer.open(none))).message).toContain("tokenizer.ggml.model is missing");

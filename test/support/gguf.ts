@@ -52,15 +52,14 @@ function valueBytes(value: MetaValue): Buffer {
   return Buffer.concat([u32(6), bytes]);
 }
 
-const ALIGNMENT = 32;
-const padded = (bytes: Uint8Array) =>
-  Buffer.concat([bytes, Buffer.alloc((ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT)]);
-
+/** @param alignment where it is not 32, `metadata` has to say so in general.alignment */
 export function ggufBytes(
   metadata: Record<string, MetaValue>,
   tensors: TensorToWrite[],
-  { magic = "GGUF", version = 3 } = {},
+  { version = 3, alignment = 32 } = {},
 ): Buffer {
+  const padded = (bytes: Uint8Array) =>
+    Buffer.concat([bytes, Buffer.alloc((alignment - (bytes.length % alignment)) % alignment)]);
   let offset = 0;
   const infos = tensors.map(({ name, shape, type, data }) => {
     const info = Buffer.concat([
@@ -75,7 +74,7 @@ export function ggufBytes(
   });
   const values = Object.entries(metadata).map(([key, value]) => Buffer.concat([text(key), valueBytes(value)]));
   const header = Buffer.concat([
-    Buffer.from(magic),
+    Buffer.from("GGUF"),
     u32(version),
     u64(tensors.length),
     u64(values.length),

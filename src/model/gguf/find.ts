@@ -1,23 +1,41 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../../errors.js";
+import { readError } from "../../system-errors.js";
 
 const isGguf = (name: string) => name.toLowerCase().endsWith(".gguf");
 
 /**
  * The GGUF file that a path means: the file itself, or the only one of a folder; undefined where it means none.
- * @throws LowrankError E_GGUF where a folder has several
+ * @throws LowrankError E_GGUF where a folder has several, E_FILE where it cannot be listed
  */
 export function findGguf(path: string): string | undefined {
-  const status = statSync(path, { throwIfNoEntry: false });
+  const status = statusOf(path);
   if (!status) return undefined;
   if (!status.isDirectory()) return isGguf(path) ? path : undefined;
-  const files = readdirSync(path).filter(isGguf);
+  const files = namesIn(path).filter(isGguf);
   if (files.length > 1) {
     const message = `${path} has several GGUF files: ${files.sort().join(", ")}. Name one of them.`;
     throw new LowrankError("E_GGUF", message, path);
   }
   return files[0] === undefined ? undefined : join(path, files[0]);
+}
+
+/** Undefined for a path that leads nowhere, which is for those to report who know what it was to be. */
+function statusOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    throw readError(error, folder, "Model folder");
+  }
 }
 
 /** The same for a base model: weights of another format in the folder come first. */

@@ -3,6 +3,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { LowrankError } from "../../errors.js";
 import { readError } from "../../system-errors.js";
+import { tensorType } from "./types.js";
 
 /** What a metadata value can be. Whole numbers of 64 bits are numbers here: nothing that counts is beyond 2^53. */
 export type GgufValue = number | boolean | string | GgufValue[];
@@ -15,6 +16,8 @@ export interface GgufTensor {
   type: number;
   /** Absolute, in bytes. */
   offset: number;
+  /** undefined where the type cannot be read; else it lies within the file from `offset` on. */
+  bytes: number | undefined;
 }
 
 export interface GgufHeader {
@@ -27,15 +30,44 @@ export interface GgufHeader {
 const MAGIC = 0x46554747;
 const CHUNK = 1 << 20;
 const LONGEST_TEXT = 1 << 24;
+/** Of keys and tensors, in bytes. */
+const LONGEST_NAME = (1 << 16) - 1;
 /** Of metadata, tensors, and dimensions. */
 const LARGEST_COUNT = 1 << 20;
 const MOST_DIMENSIONS = 4;
 const DEEPEST = 2;
 
-/** Bytes of the scalar types by their number; 8 is a text, 9 an array. */
-const SCALAR_BYTES: Record<number, number> = { 0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8 };
+interface Scalar {
+  bytes: number;
+  read(from: Buffer): number | boolean;
+}
+
+/** The scalar types by their number. */
+const SCALARS: readonly (Scalar | undefined)[] = [
+  { bytes: 1, read: (from) => from.readUInt8() },
+  { bytes: 1, read: (from) => from.readInt8() },
+  { bytes: 2, read: (from) => from.readUInt16LE() },
+  { bytes: 2, read: (from) => from.readInt16LE() },
+  { bytes: 4, read: (from) => from.readUInt32LE() },
+  { bytes: 4, read: (from) => from.readInt32LE() },
+  { bytes: 4, read: (from) => from.readFloatLE() },
+  { bytes: 1, read: (from) => from.readUInt8() !== 0 },
+  undefined,
+  undefined,
+  { bytes: 8, read: (from) => Number(from.readBigUInt64LE()) },
+  { bytes: 8, read: (from) => Number(from.readBigInt64LE()) },
+  { bytes: 8, read: (from) => from.readDoubleLE() },
+];
 const TEXT = 8;
 const ARRAY = 9;
+
+/** The least that an element of an array takes. */
+function leastBytes(type: number): number {
+  if (type === TEXT) return 8;
+  return type === ARRAY ? 12 : (SCALARS[type]?.bytes ?? 1);
+}
+
+type Fail = (what: string, advice?: string) => LowrankError;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
@@ -43,12 +75,12 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 class Cursor {
   readonly #descriptor: number;
   readonly #size: number;
-  readonly #fail: (what: string) => LowrankError;
+  readonly #fail: Fail;
   #chunk = Buffer.alloc(0);
   #chunkAt = 0;
   at = 0;
 
-  constructor(descriptor: number, size: number, fail: (what: string) => LowrankError) {
+  constructor(descriptor: number, size: number, fail: Fail) {
     this.#descriptor = descriptor;
     this.#size = size;
     this.#fail = fail;
@@ -63,7 +95,7 @@ class Cursor {
     if (this.at + bytes > this.#chunkAt + this.#chunk.length) {
       this.#chunk = Buffer.alloc(Math.min(Math.max(CHUNK, bytes), this.left));
       this.#chunkAt = this.at;
-      readSync(this.#descriptor, this.#chunk, 0, this.#chunk.length, this.at);
+      fill(this.#descriptor, this.#chunk, this.at, this.#fail);
     }
     const begin = this.at - this.#chunkAt;
     this.at += bytes;
@@ -87,9 +119,9 @@ class Cursor {
     return n;
   }
 
-  text(what: string): string {
+  text(what: string, longest = LONGEST_TEXT): string {
     const length = this.u64(`the length of ${what}`);
-    if (length > LONGEST_TEXT) throw this.#fail(`has a text of ${length} bytes for ${what}`);
+    if (length > longest) throw this.#fail(`has a text of ${length} bytes for ${what}, expected ${longest} at most`);
     try {
       return utf8.decode(this.take(length, what));
     } catch (error) {
@@ -98,46 +130,49 @@ class Cursor {
     }
   }
 
-  scalar(type: number, what: string): GgufValue {
-    const bytes = this.take(SCALAR_BYTES[type]!, what);
-    const readers: Record<number, () => number | bigint> = {
-      0: () => bytes.readUInt8(),
-      1: () => bytes.readInt8(),
-      2: () => bytes.readUInt16LE(),
-      3: () => bytes.readInt16LE(),
-      4: () => bytes.readUInt32LE(),
-      5: () => bytes.readInt32LE(),
-      6: () => bytes.readFloatLE(),
-      7: () => bytes.readUInt8(),
-      10: () => bytes.readBigUInt64LE(),
-      11: () => bytes.readBigInt64LE(),
-      12: () => bytes.readDoubleLE(),
-    };
-    const value = Number(readers[type]!());
-    return type === 7 ? value !== 0 : value;
-  }
-
   value(type: number, what: string, depth = 0): GgufValue {
     if (type === TEXT) return this.text(what);
-    if (type !== ARRAY) {
-      if (!Object.hasOwn(SCALAR_BYTES, type)) throw this.#fail(`has a value of the unknown type ${type} for ${what}`);
-      return this.scalar(type, what);
-    }
+    if (type === ARRAY) return this.#array(what, depth);
+    const scalar = SCALARS[type];
+    if (!scalar) throw this.#fail(`has a value of the unknown type ${type} for ${what}`);
+    return scalar.read(this.take(scalar.bytes, what));
+  }
+
+  #array(what: string, depth: number): GgufValue[] {
     if (depth === DEEPEST) throw this.#fail(`has lists within lists within lists for ${what}`);
     const of = this.u32(what);
-    const n = this.count(`the length of ${what}`, of === TEXT ? 8 : of === ARRAY ? 12 : (SCALAR_BYTES[of] ?? 1));
+    const n = this.count(`the length of ${what}`, leastBytes(of));
     return Array.from({ length: n }, () => this.value(of, what, depth + 1));
   }
 }
 
-/** @throws LowrankError E_FILE_MISSING, E_FILE, E_GGUF */
+/** Reads all of `into` from byte `at` on: a file can become shorter while it is read. */
+export function fill(descriptor: number, into: Uint8Array, at: number, fail: Fail): void {
+  for (let done = 0; done < into.length; ) {
+    const read = readSync(descriptor, into, done, into.length - done, at + done);
+    if (read === 0) throw fail(`ends at byte ${at + done}: it is cut short`);
+    done += read;
+  }
+}
+
+/**
+ * Versions 2 and 3, little-endian. The weights are not read.
+ * @throws LowrankError E_FILE_MISSING, E_FILE, E_GGUF naming file, key or tensor
+ */
 export function readGgufHeader(file: string): GgufHeader {
-  const fail = (what: string) => new LowrankError("E_GGUF", `${file} ${what}. Download it again.`, file);
+  const fail: Fail = (what, advice = "Download it again.") =>
+    new LowrankError("E_GGUF", `${file} ${what}. ${advice}`, file);
   let descriptor: number | undefined;
   try {
     descriptor = openSync(file, "r");
     const fileBytes = fstatSync(descriptor).size;
-    return { file, fileBytes, ...readParts(new Cursor(descriptor, fileBytes, fail), fail) };
+    const cursor = new Cursor(descriptor, fileBytes, fail);
+    const counts = readCounts(cursor, fail);
+    const metadata = readMetadata(cursor, counts.metadata, fail);
+    const tensors = readTensors(cursor, counts.tensors, fail);
+    const header = { file, fileBytes, metadata, tensors };
+    placeTensors(header, cursor.at, fail);
+    return header;
   } catch (error) {
     throw error instanceof LowrankError ? error : readError(error, file, "Model");
   } finally {
@@ -145,25 +180,32 @@ export function readGgufHeader(file: string): GgufHeader {
   }
 }
 
-function readParts(cursor: Cursor, fail: (what: string) => LowrankError): Pick<GgufHeader, "metadata" | "tensors"> {
-  if (cursor.u32("the magic number") !== MAGIC) throw fail("is no GGUF file: it does not begin with GGUF");
+function readCounts(cursor: Cursor, fail: Fail): { tensors: number; metadata: number } {
+  if (cursor.u32("the magic number") !== MAGIC)
+    throw fail("is no GGUF file: it does not begin with GGUF", "Name a model's .gguf file.");
   const version = cursor.u32("the version");
-  if (version !== 2 && version !== 3) {
-    const isBig = version === 0x03000000 || version === 0x02000000;
-    throw fail(isBig ? "is big-endian, expected little-endian" : `is of GGUF version ${version}, expected 2 or 3`);
-  }
-  const tensorCount = cursor.count("the number of tensors", 24);
-  const valueCount = cursor.count("the number of metadata", 13);
+  if (version === 0x03000000 || version === 0x02000000)
+    throw fail("is big-endian, expected little-endian", "Use the little-endian file of the model.");
+  if (version !== 2 && version !== 3)
+    throw fail(`is of GGUF version ${version}, expected 2 or 3`, "Use a file of one of these versions.");
+  return { tensors: cursor.count("the number of tensors", 24), metadata: cursor.count("the number of metadata", 13) };
+}
+
+function readMetadata(cursor: Cursor, count: number, fail: Fail): Map<string, GgufValue> {
   const metadata = new Map<string, GgufValue>();
-  for (let i = 0; i < valueCount; i++) {
-    const key = cursor.text("a key");
+  for (let i = 0; i < count; i++) {
+    const key = cursor.text("a key", LONGEST_NAME);
     if (metadata.has(key)) throw fail(`has the key ${key} twice`);
     metadata.set(key, cursor.value(cursor.u32(key), key));
   }
-  const tensors: GgufTensor[] = [];
+  return metadata;
+}
+
+/** Offsets as the file has them, from the data's begin on. */
+function readTensors(cursor: Cursor, count: number, fail: Fail): GgufTensor[] {
   const names = new Set<string>();
-  for (let i = 0; i < tensorCount; i++) {
-    const name = cursor.text("a tensor's name");
+  return Array.from({ length: count }, () => {
+    const name = cursor.text("a tensor's name", LONGEST_NAME);
     if (names.has(name)) throw fail(`has the tensor ${name} twice`);
     names.add(name);
     const dimensions = cursor.u32(name);
@@ -171,16 +213,30 @@ function readParts(cursor: Cursor, fail: (what: string) => LowrankError): Pick<G
       throw fail(`has ${dimensions} dimensions for tensor ${name}, expected 1 to ${MOST_DIMENSIONS}`);
     const shape = Array.from({ length: dimensions }, () => cursor.u64(name)).reverse();
     if (shape.some((n) => n < 1)) throw fail(`has an empty dimension for tensor ${name}`);
-    tensors.push({ name, shape, type: cursor.u32(name), offset: cursor.u64(name) });
-  }
+    return { name, shape, type: cursor.u32(name), offset: cursor.u64(name), bytes: undefined };
+  });
+}
+
+/** Makes the offsets absolute, and holds every tensor against the file's size. */
+function placeTensors({ file, fileBytes, metadata, tensors }: GgufHeader, headerBytes: number, fail: Fail): void {
   const alignment = metadata.get("general.alignment") ?? 32;
   if (typeof alignment !== "number" || alignment < 1 || alignment > CHUNK || !Number.isInteger(alignment))
-    throw fail(`has general.alignment ${alignment}, expected a whole number`);
-  const begin = Math.ceil(cursor.at / alignment) * alignment;
+    throw fail(`has general.alignment ${JSON.stringify(alignment).slice(0, 80)}, expected a whole number`);
+  const begin = Math.ceil(headerBytes / alignment) * alignment;
   for (const tensor of tensors) {
+    const { name, shape } = tensor;
+    const wrong = (what: string) =>
+      new LowrankError("E_GGUF", `${file}: tensor ${name} ${what}. Download the file again.`, name);
     if (tensor.offset % alignment !== 0)
-      throw fail(`has tensor ${tensor.name} at byte ${tensor.offset} of its data, which is not aligned`);
+      throw wrong(`lies at byte ${tensor.offset} of the data, expected a multiple of ${alignment}`);
     tensor.offset += begin;
+    const { name: type, stored } = tensorType(tensor.type);
+    if (stored) {
+      if (shape.at(-1)! % stored.elements !== 0)
+        throw wrong(`has rows of ${shape.at(-1)} elements, but ${type} is stored in blocks of ${stored.elements}`);
+      tensor.bytes = (shape.reduce((product, n) => product * n, 1) / stored.elements) * stored.bytes;
+    }
+    const end = tensor.offset + (tensor.bytes ?? 0);
+    if (end > fileBytes) throw wrong(`ends at byte ${end} of a file of ${fileBytes}: the file is cut short`);
   }
-  return { metadata, tensors };
 }

@@ -5,19 +5,34 @@ import type { GgufHeader, GgufValue } from "./header.js";
 /** Products of two stay exact integers. */
 const LARGEST = 2 ** 26;
 
-export class Metadata {
-  readonly #file: string;
-  readonly #values: Map<string, GgufValue>;
+interface CountLimits {
+  otherwise?: number;
+  /** 2^26 where it is not given. */
+  most?: number;
+}
 
-  constructor({ file, metadata }: Pick<GgufHeader, "file" | "metadata">) {
-    this.#file = file;
+/** A value for a message, cut where it is long. */
+export function shown(value: GgufValue | undefined): string {
+  if (value === undefined) return "missing";
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  const text = JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}
+
+/** What reads a value throws a LowrankError that names file and key, says what was expected and ends with the advice. */
+export class Metadata {
+  readonly #values: Map<string, GgufValue>;
+  /** @param what follows the key: "is 3, expected 4" */
+  readonly error: (key: string, what: string) => LowrankError;
+
+  /** @param code of the errors, E_CONFIG_VALUE or E_TOKENIZER */
+  constructor({ file, metadata }: Pick<GgufHeader, "file" | "metadata">, code: string, advice: string) {
     this.#values = metadata;
+    this.error = (key, what) => new LowrankError(code, `${file}: ${key} ${what}. ${advice}`, key);
   }
 
   #wrong(key: string, expected: string): LowrankError {
-    const value = this.#values.get(key);
-    const found = value === undefined ? "is missing" : `is ${Array.isArray(value) ? "a list" : JSON.stringify(value)}`;
-    return new LowrankError("E_CONFIG_VALUE", `${this.#file}: ${key} ${found}, expected ${expected}.`, key);
+    return this.error(key, `is ${shown(this.#values.get(key))}, expected ${expected}`);
   }
 
   get(key: string): GgufValue | undefined {
@@ -36,19 +51,20 @@ export class Metadata {
     return value;
   }
 
-  /** A whole number of at least 1. */
-  count(key: string, otherwise?: number): number {
+  /** A whole number from 1 to `most`. */
+  count(key: string, { otherwise, most = LARGEST }: CountLimits = {}): number {
     const value = this.#values.get(key) ?? otherwise;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > LARGEST * 32)
-      throw this.#wrong(key, "a whole number of at least 1");
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most)
+      throw this.#wrong(key, `a whole number from 1 to ${most}`);
     return value;
   }
 
-  /** Undefined where there is none. */
-  id(key: string): number | undefined {
+  /** A number from 0 to below `count`, undefined where there is none. */
+  index(key: string, count: number): number | undefined {
     const value = this.#values.get(key);
     if (value === undefined) return undefined;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 0) throw this.#wrong(key, "a token's number");
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value >= count)
+      throw this.#wrong(key, `the number of one of ${count} tokens`);
     return value;
   }
 

@@ -1,8 +1,8 @@
 // Llama 3's scaling of rotary frequencies: GGUF files hold its result, one factor for each frequency.
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import type { RopeScaling } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
-import type { GgufHeader, GgufTensor } from "./header.js";
+import { fill, type GgufHeader, type GgufTensor } from "./header.js";
 
 /** Of Llama 3.1, and of 3.2. */
 const KNOWN = [8, 32].map((factor) => ({ factor, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 }));
@@ -25,20 +25,14 @@ function factorsOf(
 }
 
 /** @throws LowrankError E_GGUF where the factors are not Llama 3's */
-export function llama3Scaling(
-  { file, fileBytes }: GgufHeader,
-  tensor: GgufTensor,
-  headDim: number,
-  theta: number,
-): RopeScaling {
+export function llama3Scaling({ file }: GgufHeader, tensor: GgufTensor, headDim: number, theta: number): RopeScaling {
   const fail = (what: string) => new LowrankError("E_GGUF", `${file}: tensor ${tensor.name} ${what}.`, tensor.name);
   const n = headDim / 2;
-  if (tensor.type !== 0 || tensor.shape.length !== 1 || tensor.shape[0] !== n || tensor.offset + n * 4 > fileBytes)
-    throw fail(`is not ${n} numbers in f32`);
+  if (tensor.type !== 0 || tensor.shape.length !== 1 || tensor.shape[0] !== n) throw fail(`is not ${n} numbers in f32`);
   const stored = new Float32Array(n);
   const descriptor = openSync(file, "r");
   try {
-    readSync(descriptor, new Uint8Array(stored.buffer), 0, n * 4, tensor.offset);
+    fill(descriptor, new Uint8Array(stored.buffer), tensor.offset, fail);
   } finally {
     closeSync(descriptor);
   }

@@ -1,81 +1,43 @@
 // The tokenizer of a GGUF file as the files of a Hugging Face one.
-import { LowrankError } from "../../errors.js";
 import { readGgufHeader } from "./header.js";
-import { Metadata } from "./metadata.js";
+import { Metadata, shown } from "./metadata.js";
+import { PRETOKENIZERS, type Pretokenizer } from "./pretokenizers.js";
 
 /** Kinds of tokens (tokenizer.ggml.token_type). */
 const CONTROL = 3;
 const USER_DEFINED = 4;
 
-const byteLevel = (use_regex: boolean) => ({
-  type: "ByteLevel",
-  add_prefix_space: false,
-  trim_offsets: true,
-  use_regex,
-});
-const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
-const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokenizers });
-
-/** How a text is cut before it is merged, by tokenizer.ggml.pre: as the models' own tokenizer.json say it. */
-const WORDS = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
-const REST = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
-const PRETOKENIZERS: Record<string, { pre_tokenizer: object; normalizer?: object; ignore_merges?: boolean }> = {
-  "gpt-2": { pre_tokenizer: byteLevel(true) },
-  smollm: { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)) },
-  "llama-bpe": {
-    pre_tokenizer: sequence(split(String.raw`${WORDS}\p{N}{1,3}${REST}`), byteLevel(false)),
-    ignore_merges: true,
-  },
-  qwen2: {
-    pre_tokenizer: sequence(split(String.raw`${WORDS}\p{N}${REST}`), byteLevel(false)),
-    normalizer: { type: "NFC" },
-  },
-};
+const ADVICE = "Give the model's Hugging Face tokenizer with --tokenizer_name FOLDER.";
 
 /** Contents of tokenizer.json, tokenizer_config.json and generation_config.json. */
 export type TokenizerFiles = Record<"tokenizer.json" | "tokenizer_config.json" | "generation_config.json", object>;
 
-/** @throws LowrankError E_TOKENIZER naming the key, and --tokenizer_name as the way out */
+interface Special {
+  id: number;
+  content: string;
+}
+
+/** @throws LowrankError E_GGUF; E_TOKENIZER naming the key, and --tokenizer_name as the way out */
 export function ggufTokenizer(file: string): TokenizerFiles {
-  const metadata = new Metadata(readGgufHeader(file));
-  const unsupported = (key: string, found: string, known: string) =>
-    new LowrankError(
-      "E_TOKENIZER",
-      `${file}: ${key} is ${found}; supported in GGUF files: ${known}. Give the model's Hugging Face tokenizer with --tokenizer_name FOLDER.`,
-      key,
-    );
-  const model = metadata.get("tokenizer.ggml.model");
-  if (model !== "gpt2") throw unsupported("tokenizer.ggml.model", String(model ?? "missing"), "gpt2 (byte-level BPE)");
-  const pre = String(metadata.get("tokenizer.ggml.pre") ?? "missing");
-  const cut = Object.hasOwn(PRETOKENIZERS, pre) ? PRETOKENIZERS[pre]! : undefined;
-  if (!cut) throw unsupported("tokenizer.ggml.pre", pre, Object.keys(PRETOKENIZERS).join(", "));
+  const metadata = new Metadata(readGgufHeader(file), "E_TOKENIZER", ADVICE);
+  const cut = readPretokenizer(metadata);
   const tokens = metadata.texts("tokenizer.ggml.tokens");
-  const kinds =
-    metadata.get("tokenizer.ggml.token_type") === undefined ? [] : metadata.numbers("tokenizer.ggml.token_type");
-  const token = (key: string) => {
-    const id = metadata.id(key);
-    return id === undefined ? undefined : tokens[id];
+  const vocab = readVocab(metadata, tokens);
+  const special = (name: string): Special | undefined => {
+    const id = metadata.index(`tokenizer.ggml.${name}_token_id`, tokens.length);
+    return id === undefined ? undefined : { id, content: tokens[id]! };
   };
-  const bos = token("tokenizer.ggml.bos_token_id");
-  const eos = token("tokenizer.ggml.eos_token_id");
-  const addsBos = bos !== undefined && metadata.flag("tokenizer.ggml.add_bos_token", pre === "llama-bpe");
-  const added = tokens.flatMap((content, id) => {
-    if (kinds[id] !== CONTROL && kinds[id] !== USER_DEFINED) return [];
-    const special = kinds[id] === CONTROL;
-    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
-  });
-  const ends = ["eos_token_id", "eot_token_id", "eom_token_id"].flatMap(
-    (name) => metadata.id(`tokenizer.ggml.${name}`) ?? [],
-  );
+  const [bos, eos] = [special("bos"), special("eos")];
+  const ends = [eos, special("eot"), special("eom")].flatMap((token) => token?.id ?? []);
   return {
     "tokenizer.json": {
       version: "1.0",
       truncation: null,
       padding: null,
-      added_tokens: added,
+      added_tokens: readAdded(metadata, tokens),
       normalizer: cut.normalizer ?? null,
       pre_tokenizer: cut.pre_tokenizer,
-      post_processor: addsBos ? withBos(bos, metadata.id("tokenizer.ggml.bos_token_id")!) : null,
+      post_processor: template(around(metadata, "bos", bos, cut.addsBos ?? false), around(metadata, "eos", eos, false)),
       decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
       model: {
         type: "BPE",
@@ -86,32 +48,90 @@ export function ggufTokenizer(file: string): TokenizerFiles {
         fuse_unk: false,
         byte_fallback: false,
         ignore_merges: cut.ignore_merges ?? false,
-        vocab: Object.fromEntries(tokens.map((text, id) => [text, id])),
-        merges: metadata.texts("tokenizer.ggml.merges").map((merge) => splitMerge(merge)),
+        vocab: Object.fromEntries(vocab),
+        merges: readMerges(metadata, vocab),
       },
     },
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
-      bos_token: bos,
-      eos_token: eos,
-      pad_token: token("tokenizer.ggml.padding_token_id"),
-      unk_token: token("tokenizer.ggml.unknown_token_id"),
-      chat_template: metadata.get("tokenizer.chat_template"),
+      bos_token: bos?.content,
+      eos_token: eos?.content,
+      pad_token: special("padding")?.content,
+      unk_token: special("unknown")?.content,
+      chat_template:
+        metadata.get("tokenizer.chat_template") === undefined ? undefined : metadata.text("tokenizer.chat_template"),
     },
     "generation_config.json": { eos_token_id: [...new Set(ends)] },
   };
 }
 
-/** "a b"; neither half has a space, for bytes are spelled as letters. */
-function splitMerge(merge: string): [string, string] {
-  const space = merge.indexOf(" ", 1);
-  return [merge.slice(0, space), merge.slice(space + 1)];
+function readPretokenizer(metadata: Metadata): Pretokenizer {
+  const unsupported = (key: string, known: string) =>
+    metadata.error(key, `is ${shown(metadata.get(key))}; supported in GGUF files: ${known}`);
+  if (metadata.get("tokenizer.ggml.model") !== "gpt2")
+    throw unsupported("tokenizer.ggml.model", "gpt2 (byte-level BPE)");
+  const pre = metadata.get("tokenizer.ggml.pre");
+  const found = typeof pre === "string" ? PRETOKENIZERS.get(pre) : undefined;
+  if (!found) throw unsupported("tokenizer.ggml.pre", [...PRETOKENIZERS.keys()].join(", "));
+  return found;
 }
 
-function withBos(bos: string, id: number): object {
-  const first = { SpecialToken: { id: bos, type_id: 0 } };
-  const a = { Sequence: { id: "A", type_id: 0 } };
-  const b = { Sequence: { id: "B", type_id: 1 } };
-  const special_tokens = { [bos]: { id: bos, ids: [id], tokens: [bos] } };
-  return { type: "TemplateProcessing", single: [first, a], pair: [first, a, first, b], special_tokens };
+function readVocab(metadata: Metadata, tokens: string[]): Map<string, number> {
+  const vocab = new Map<string, number>();
+  for (const [id, token] of tokens.entries()) {
+    const other = vocab.get(token);
+    if (other !== undefined)
+      throw metadata.error("tokenizer.ggml.tokens", `has ${shown(token)} twice, as ${other} and ${id}`);
+    vocab.set(token, id);
+  }
+  return vocab;
+}
+
+/** Tokens that stand for a text as it is, whatever the merges say. */
+function readAdded(metadata: Metadata, tokens: string[]): object[] {
+  const key = "tokenizer.ggml.token_type";
+  if (metadata.get(key) === undefined) return [];
+  const kinds = metadata.numbers(key);
+  if (kinds.length !== tokens.length)
+    throw metadata.error(key, `is a list of ${kinds.length}, expected one number for each of ${tokens.length} tokens`);
+  return tokens.flatMap((content, id) => {
+    if (kinds[id] !== CONTROL && kinds[id] !== USER_DEFINED) return [];
+    const special = kinds[id] === CONTROL;
+    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special }];
+  });
+}
+
+/** "a b"; neither half has a space, for bytes are spelled as letters. */
+function readMerges(metadata: Metadata, vocab: Map<string, number>): [string, string][] {
+  return metadata.texts("tokenizer.ggml.merges").map((merge) => {
+    const [left = "", right = "", ...more] = merge.split(" ");
+    if (left === "" || right === "" || more.length > 0 || ![left, right, left + right].every((each) => vocab.has(each)))
+      throw metadata.error("tokenizer.ggml.merges", `has ${shown(merge)}, expected two tokens that make a third`);
+    return [left, right];
+  });
+}
+
+/** The token that every text begins (bos) or ends (eos) with, undefined where there is none. */
+function around(
+  metadata: Metadata,
+  name: "bos" | "eos",
+  token: Special | undefined,
+  otherwise: boolean,
+): Special | undefined {
+  const key = `tokenizer.ggml.add_${name}_token`;
+  const given = metadata.get(key) !== undefined;
+  if (!metadata.flag(key, otherwise)) return undefined;
+  if (!token && given) throw metadata.error(key, `is true, but tokenizer.ggml.${name}_token_id is missing`);
+  return token;
+}
+
+function template(bos: Special | undefined, eos: Special | undefined): object | null {
+  const tokens = [bos, eos].filter((token) => token !== undefined);
+  if (tokens.length === 0) return null;
+  const piece = (token: Special | undefined) => (token ? [{ SpecialToken: { id: token.content, type_id: 0 } }] : []);
+  const text = (id: "A" | "B") => [...piece(bos), { Sequence: { id, type_id: id === "A" ? 0 : 1 } }, ...piece(eos)];
+  const special_tokens = Object.fromEntries(
+    tokens.map(({ id, content }) => [content, { id: content, ids: [id], tokens: [content] }]),
+  );
+  return { type: "TemplateProcessing", single: text("A"), pair: [...text("A"), ...text("B")], special_tokens };
 }
