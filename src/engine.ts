@@ -101,8 +101,12 @@ export interface AdapterSpec {
   seed: number;
 }
 
+export const PRECISIONS = ["fp32", "bf16", "fp16"] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 export interface EngineOptions {
-  precision: "fp32" | "bf16";
+  /** Of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss scale. */
+  precision: Precision;
   /** Worker threads, at least 1. */
   threads: number;
   /**
@@ -165,6 +169,8 @@ export interface OptimizerOptions {
   weightDecay: number;
   /** Clip the global L2 norm of the gradients to this; 0 or Infinity switches clipping off. */
   maxGradNorm: number;
+  /** Factor that the gradients carry, as fp16's loss scale; it is divided out. Default 1. */
+  lossScale?: number;
   beta1?: number;
   beta2?: number;
   epsilon?: number;

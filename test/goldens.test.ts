@@ -26,6 +26,13 @@ const LIMITS = { logits: 2e-5, loss: 1e-5, gradient: 5e-5, gradNorm: 1e-4, adapt
 /** bf16 carries 8 bits: these are steps of a model that is all noise, on which rounding weighs more than on a real one. */
 const LIMITS_BF16 = { loss: 2e-2, gradientCosine: 0.99, traceLoss: 3e-2, gradNorm: 0.1 };
 
+/** fp16 has three more bits than bf16. */
+const LIMITS_FP16 = { loss: 3e-3, gradientCosine: 0.9995, traceLoss: 5e-3, gradNorm: 2e-2 };
+const SIXTEEN_BITS = [
+  { precision: "bf16", limits: LIMITS_BF16, lossScale: 1 },
+  { precision: "fp16", limits: LIMITS_FP16, lossScale: 1024 },
+] as const;
+
 /** The golden model with one of its two adapters. */
 async function openGolden(
   name: string,
@@ -57,7 +64,7 @@ function worstTensor(ours: AdapterTensors, reference: Map<string, { data: Float3
 }
 
 /** The reference's ten steps, its learning rates taken from the trace. */
-async function train(engine: Engine, training: ReturnType<typeof readReference>["training"]) {
+async function train(engine: Engine, training: ReturnType<typeof readReference>["training"], lossScale = 1) {
   const batches = training.micro_batches.map(toBatch);
   const rows: { loss: number; gradNorm: number }[] = [];
   for (const { step, learning_rate } of training.trace) {
@@ -66,7 +73,7 @@ async function train(engine: Engine, training: ReturnType<typeof readReference>[
     const tokens = window.reduce((sum, batch) => sum + supervisedTokens(batch), 0);
     let loss = 0;
     for (const [i, batch] of window.entries()) {
-      loss += (await engine.forwardBackward(batch, 1 / tokens, (step - 1) * perStep + i)) / tokens;
+      loss += (await engine.forwardBackward(batch, lossScale / tokens, (step - 1) * perStep + i)) / tokens;
     }
     const gradNorm = await engine.optimizerStep({
       learningRate: learning_rate,
@@ -75,6 +82,7 @@ async function train(engine: Engine, training: ReturnType<typeof readReference>[
       beta1: training.beta1,
       beta2: training.beta2,
       epsilon: training.epsilon,
+      lossScale,
     });
     rows.push({ loss, gradNorm });
   }
@@ -131,23 +139,22 @@ describe.each(goldenNames())("golden %s", (name) => {
     expect(found).toEqual(tokens);
   });
 
-  test("bf16: loss and gradients near the fp32 reference", async () => {
-    await using engine = await openGolden(name, { precision: "bf16" });
-    const loss = await engine.forwardBackward(batch, 1 / reference.supervised_tokens, 0);
-    expect(Math.abs(loss / reference.supervised_tokens - reference.loss)).toBeLessThan(LIMITS_BF16.loss);
+  test.each(SIXTEEN_BITS)("$precision: loss and gradients near the fp32 reference", async (bits) => {
+    const { precision, limits, lossScale } = bits;
+    await using engine = await openGolden(name, { precision });
+    const loss = await engine.forwardBackward(batch, lossScale / reference.supervised_tokens, 0);
+    expect(Math.abs(loss / reference.supervised_tokens - reference.loss)).toBeLessThan(limits.loss);
     for (const [n, { data }] of await engine.gradients()) {
-      expect(cosine(data, tensors.get(n)!.data), `gradient of ${n}`).toBeGreaterThan(LIMITS_BF16.gradientCosine);
+      expect(cosine(data, tensors.get(n)!.data), `gradient of ${n}`).toBeGreaterThan(limits.gradientCosine);
     }
   });
 
-  test("bf16: ten steps near the fp32 reference", async () => {
-    await using engine = await openGolden(name, { precision: "bf16" });
-    const rows = await train(engine, reference.training);
+  test.each(SIXTEEN_BITS)("$precision: ten steps near the fp32 reference", async ({ precision, limits, lossScale }) => {
+    await using engine = await openGolden(name, { precision });
+    const rows = await train(engine, reference.training, lossScale);
     for (const [i, { loss, grad_norm }] of trace.entries()) {
-      expect(Math.abs(rows[i]!.loss - loss), `loss of step ${i + 1}`).toBeLessThan(LIMITS_BF16.traceLoss);
-      expect(Math.abs(rows[i]!.gradNorm / grad_norm - 1), `grad_norm of step ${i + 1}`).toBeLessThan(
-        LIMITS_BF16.gradNorm,
-      );
+      expect(Math.abs(rows[i]!.loss - loss), `loss of step ${i + 1}`).toBeLessThan(limits.traceLoss);
+      expect(Math.abs(rows[i]!.gradNorm / grad_norm - 1), `grad_norm of step ${i + 1}`).toBeLessThan(limits.gradNorm);
     }
   });
 });

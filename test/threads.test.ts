@@ -1,6 +1,6 @@
 // Same seed, same bits: the number of threads changes when the work is done and nothing else.
 import { beforeAll, describe, expect, test } from "vitest";
-import { type AdapterTensors, type Batch, Engine, listLinears } from "../src/engine.js";
+import { type AdapterTensors, type Batch, Engine, listLinears, PRECISIONS, type Precision } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
 
 const model = openModel(new URL("../examples/tiny-base", import.meta.url).pathname);
@@ -18,7 +18,7 @@ function batch(seed: number): Batch {
 }
 
 interface Run {
-  precision: "fp32" | "bf16";
+  precision: Precision;
   threads: number;
   seed?: number;
   checkpointedBlocks?: number;
@@ -53,7 +53,7 @@ function bytes(adapter: AdapterTensors): Record<string, string> {
   );
 }
 
-describe.each(["fp32", "bf16"] as const)("%s", (precision) => {
+describe.each(PRECISIONS)("%s", (precision) => {
   let expected: Awaited<ReturnType<typeof train>>;
   beforeAll(async () => {
     expected = await train({ precision, threads: 1 });

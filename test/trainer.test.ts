@@ -274,8 +274,11 @@ describe("evaluating and saving", () => {
       skipped: 0,
       interval: { losses: 0, steps: 0, tokens: 0, milliseconds: 0 },
     };
-    const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, settings: {}, cpu: "" };
-    const resumed = await run({ validation: worsening(), maxSteps: 9, ...patient, resume });
+    const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, loss_scale: null };
+    const resumed = await run({
+      ...{ validation: worsening(), maxSteps: 9, ...patient },
+      resume: { ...resume, settings: {}, cpu: "" },
+    });
     expect(resumed.value).toMatchObject({ steps: 3, stoppedEarly: true });
   });
 

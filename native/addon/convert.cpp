@@ -167,8 +167,8 @@ EngineOptions to_options(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "options");
   EngineOptions e;
   const std::string precision = to_string(o.Get("precision"), "options.precision");
-  if (precision != "fp32" && precision != "bf16") fail("options.precision", "\"fp32\" or \"bf16\"");
-  e.act = precision == "fp32" ? DType::f32 : DType::bf16;
+  if (precision != "fp32" && precision != "bf16" && precision != "fp16") fail("options.precision", "\"fp32\", \"bf16\" or \"fp16\"");
+  e.act = precision == "fp32" ? DType::f32 : precision == "bf16" ? DType::bf16 : DType::f16;
   e.threads = integer(o, "threads");
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
@@ -225,6 +225,7 @@ OptimizerOptions to_optimizer(const Napi::Value& v) {
   r.learning_rate = float(number(o, "learningRate"));
   r.weight_decay = float(number(o, "weightDecay"));
   r.max_grad_norm = float(number(o, "maxGradNorm"));
+  r.loss_scale = number_or(o, "lossScale", 1);
   r.beta1 = float(number_or(o, "beta1", 0.9));
   r.beta2 = float(number_or(o, "beta2", 0.999));
   r.epsilon = float(number_or(o, "epsilon", 1e-8));

@@ -40,7 +40,7 @@ inline float f16_to_f32(f16_t h) {
 
 inline f16_t f32_to_f16(float f) {
   const uint32_t u = std::bit_cast<uint32_t>(f), sign = (u >> 16) & 0x8000u, mag = u & 0x7fffffffu;
-  if (mag > 0x7f800000u) return f16_t(sign | 0x7e00u);
+  if (mag > 0x7f800000u) return f16_t(sign | 0x7e00u | ((mag >> 13) & 0x3ffu));  // NaN, quieted
   if (mag >= 0x477ff000u) return f16_t(sign | 0x7c00u);  // rounds past 65504: infinity
   if (mag < 0x38800000u) {                               // below 2^-14: the sum below rounds at 2^-24
     const float shifted = std::bit_cast<float>(mag) + 0.5f;

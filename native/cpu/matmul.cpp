@@ -65,7 +65,7 @@ void Matmul::operator()(const Product& p) const {
   bool along_columns = true;
   for (int i = 0; i < p.term_count; i++) {
     const Mat& x = p.terms[i].x;
-    check(x.dtype != DType::f16 && x.dtype == t.x.dtype && x.rows == t.x.rows, "operands", "matmul");
+    check(x.dtype == t.x.dtype && x.rows == t.x.rows, "operands", "matmul");
     along_columns = along_columns && p.terms[i].along == Along::columns;
   }
   if (t.x.rows <= kFewRows && along_columns) few_rows(p);
@@ -178,7 +178,7 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
     // x in place, or a copy: widened for f32 products, padded with zeros for dot products over a ragged end.
     const void* a = element(x.row(m0), x.dtype, s.k0);
     int64_t lda = x.ld;
-    if (!round.dots && x.dtype == DType::bf16) {
+    if (!round.dots && x.dtype != DType::f32) {
       for (int64_t r = 0; r < rows; r++) r_.widen(element(x.row(m0 + r), x.dtype, s.k0), x.dtype, s.k, reinterpret_cast<float*>(copy) + r * s.k);
       a = copy;
       lda = s.k;

@@ -1,5 +1,5 @@
 // Row kernels of one instruction set: everything between the products. One source (row_kernels.inc), compiled per set.
-// n counts elements; act is f32 or bf16; sums run in an order that depends on n only.
+// n counts elements; act is any dtype; sums run in an order that depends on n only.
 #pragma once
 #include <cstdint>
 

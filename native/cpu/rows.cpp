@@ -67,6 +67,7 @@ void CpuBackend::swiglu_bwd(const SwigluBwdArgs& a) {
 }
 
 void CpuBackend::cast(const Mat& src, const Mat& dst) {
+  check(src.dtype == dst.dtype || src.dtype == DType::f32 || dst.dtype == DType::f32, "dtypes", "cast");
   for_rows(src.rows, src.cols, [&](int64_t m) {
     if (src.dtype == dst.dtype) std::memcpy(dst.row(m), src.row(m), size_t(src.cols * dtype_bytes(src.dtype)));
     else if (src.dtype == DType::f32) rk_.narrow(reinterpret_cast<const float*>(src.row(m)), src.cols, dst.dtype, dst.row(m));

@@ -3,7 +3,7 @@
 //
 // Shape letters: M tokens of the micro-batch (all sequences one after the other, no padding between them), C model
 // dim, H query heads, G kv heads, D head dim, F mlp dim, V vocab, R rank, I/O in/out features.
-// "act" is the activation dtype (f32 or bf16): products read act operands, accumulate in f32 and round once on output.
+// "act" is the activation dtype (f32, bf16 or f16): products read act operands, accumulate in f32 and round once on output.
 #pragma once
 #include <memory>
 #include <string>
@@ -187,7 +187,7 @@ class Backend {
   virtual void zero(const Mat& x) {                                                     // x = 0
     for (int64_t r = 0; r < x.rows; r++) std::memset(x.row(r), 0, size_t(x.cols * dtype_bytes(x.dtype)));
   }
-  virtual void cast(const Mat& src, const Mat& dst) = 0;                                // dst = src
+  virtual void cast(const Mat& src, const Mat& dst) = 0;                                // dst = src; one is f32, or both alike
   virtual void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;   // dst[i] = src[rows[i]], same dtype
   virtual void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;  // dst[rows[i]] = src[i], same dtype
   virtual void adamw(const AdamWArgs&) = 0;

@@ -23,6 +23,7 @@ constexpr int32_t kIgnore = -100;
 
 struct OptimizerOptions {
   float learning_rate = 0, weight_decay = 0, max_grad_norm = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  double loss_scale = 1;  // a factor that the gradients carry; it is divided out
 };
 
 // What an engine with these options will hold, item by item; nothing is allocated or opened.
@@ -37,7 +38,7 @@ class Engine {
 
   // gradients += loss_scale * d(sum of token losses); returns that sum. Error E_BATCH.
   double forward_backward(const Batch&, float loss_scale, uint64_t rng_stream);
-  // Clips to the global norm, AdamW, gradients = 0; returns the norm before clipping. Not finite: nothing is applied.
+  // Clips to the global norm, AdamW, gradients = 0; returns the norm before clipping. Not finite: nothing is applied. Error E_OPTIONS.
   double optimizer_step(const OptimizerOptions&);
   double evaluate(const Batch&);
   std::vector<float> logits(const Batch&);  // (M, V)

@@ -289,15 +289,16 @@ double Engine::evaluate(const Batch& batch) {
 }
 
 double Engine::optimizer_step(const OptimizerOptions& o) {
+  if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) throw Error("E_OPTIONS", "lossScale must be a positive number.");
   const int64_t n = adapters_.elements();
   float* g = gradients();
-  const double norm = std::sqrt(backend_->sum_squares(g, n));
+  const double norm = std::sqrt(backend_->sum_squares(g, n)) / o.loss_scale;
   if (std::isfinite(norm)) {
     // As torch.nn.utils.clip_grad_norm_.
     const bool clips = o.max_grad_norm > 0 && std::isfinite(o.max_grad_norm);
-    const float factor = clips ? float(std::min(1.0, double(o.max_grad_norm) / (norm + 1e-6))) : 1.f;
+    const double factor = (clips ? std::min(1.0, double(o.max_grad_norm) / (norm + 1e-6)) : 1.0) / o.loss_scale;
     backend_->adamw({parameters(), adam_m(), adam_v(), g, n, o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay,
-                     factor, ++steps_});
+                     float(factor), ++steps_});
   }
   backend_->zero(Mat(g, DType::f32, 1, n));
   return norm;

@@ -29,6 +29,8 @@ const schema = z.object({
   best_eval: evaluation.nullable(),
   /** The best metric so far, and evaluations since; null where the run does not stop early. */
   early_stopping: z.object({ best: z.number().nullable(), waited: count }).nullable(),
+  /** Of fp16: the scale, steps since it changed, and steps skipped so far; else null. */
+  loss_scale: z.object({ scale: z.number().positive(), good_steps: count, skipped: count }).nullable().default(null),
   /** What another run may not differ in and go on from here: option names with their values or hashes of the content. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
   /** Instruction set of the kernels, which decides the last bits. */

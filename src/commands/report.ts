@@ -10,6 +10,7 @@ function stepLine(m: StepMetrics, steps: number): string {
     `grad_norm ${m.grad_norm.toPrecision(3)}`,
     `learning_rate ${m.learning_rate.toExponential(2)}`,
     `${count(Math.round(m.tokens_per_s))} tokens/s`,
+    ...(m.loss_scale === undefined ? [] : [`loss_scale ${m.loss_scale}`, `skipped ${m.skipped_steps}`]),
   ].join("  ");
 }
 
@@ -42,6 +43,11 @@ export function reporter(tracking: Tracking): Reporter {
           tracking.metrics?.write(event.metrics);
           log.verbose(stepLine(event.metrics, steps));
         }
+        break;
+      case "skipped":
+        log.info(
+          `step ${event.step}: the gradients overflowed fp16; the step is skipped, the loss scale is now ${event.loss_scale}`,
+        );
         break;
       case "evaluating":
         progress.update(step, `${loss}, evaluating ${event.done}/${event.total}`);

@@ -33,7 +33,7 @@ export const rows = {
   ).required(),
   tokenizer_name: text("a folder or file", MODEL, "folder with tokenizer.json, if not the base model's own").optional(),
   precision: choice(
-    ["auto", "fp32", "bf16"],
+    ["auto", "fp32", "bf16", "fp16"],
     MODEL,
     "number format of products and activations; auto is fp32 for a base stored in f32, else bf16",
   ).or("auto"),
@@ -97,6 +97,12 @@ export const rows = {
   warmup_steps: integer({ min: 0 }, TRAINING, "number of those steps, instead of warmup_ratio").optional(),
   weight_decay: number({ min: 0 }, TRAINING, "decoupled weight decay of AdamW").or(0),
   max_grad_norm: number({ min: 0 }, TRAINING, "clip the gradient to this norm; 0 does not clip").or(1),
+  loss_scale: number({ above: 0, max: 2 ** 100 }, TRAINING, "with fp16: the loss scale to begin with").or(65536),
+  loss_scale_window: integer(
+    { min: 1 },
+    TRAINING,
+    "with fp16: steps without an overflow after which the loss scale is doubled; an overflow halves it",
+  ).or(2000),
   gradient_checkpointing: flag(
     TRAINING,
     "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits",

@@ -1,10 +1,18 @@
 import { readAdapter } from "../checkpoint/index.js";
 import { TokenDataset, Tokenizer } from "../data/index.js";
-import { type AdapterSpec, type AdapterTensors, Engine, type ModelConfig, type ModelSource } from "../engine.js";
+import {
+  type AdapterSpec,
+  type AdapterTensors,
+  Engine,
+  type ModelConfig,
+  type ModelSource,
+  PRECISIONS,
+  type Precision,
+} from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { candidateTargets, type ResolvedTargets } from "../model/index.js";
 import { openBase } from "../setup/base.js";
-import { choosePrecision, type Precision, threadCount } from "../setup/inputs.js";
+import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
 import { checkOptions, type Texts } from "./options.js";
@@ -75,8 +83,9 @@ export class Model {
    */
   static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
     const { precision = "auto", threads } = options;
-    if (!["auto", "fp32", "bf16"].includes(precision)) {
-      throw new LowrankError("E_ARGUMENT", `precision is ${precision}, expected auto, fp32 or bf16.`, "precision");
+    if (precision !== "auto" && !PRECISIONS.includes(precision)) {
+      const message = `precision is ${precision}, expected auto, ${PRECISIONS.join(", ")}.`;
+      throw new LowrankError("E_ARGUMENT", message, "precision");
     }
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
       throw new LowrankError("E_ARGUMENT", `threads is ${threads}, expected a whole number from 1 to 1024.`, "threads");

@@ -1,8 +1,8 @@
-import type { EngineOptions } from "../engine.js";
+import type { Precision } from "../engine.js";
 
 /** Settings that decide how much memory a training run needs. */
 export interface Settings {
-  precision: EngineOptions["precision"];
+  precision: Precision;
   batchSize: number;
   accumulation: number;
   sequence: number;

@@ -1,11 +1,9 @@
 import { availableParallelism } from "node:os";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import type { AdapterSpec, AdapterTensors, EngineOptions, ModelSource } from "../engine.js";
+import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets } from "../model/index.js";
-
-export type Precision = EngineOptions["precision"];
 
 export function threadCount(threads: number | undefined): number {
   return threads ?? availableParallelism();

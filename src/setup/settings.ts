@@ -2,9 +2,8 @@
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
-import type { AdapterSpec, ModelSource } from "../engine.js";
+import type { AdapterSpec, ModelSource, Precision } from "../engine.js";
 import { readError } from "../system-errors.js";
-import type { Precision } from "./inputs.js";
 import type { RunOptions } from "./options.js";
 import type { TrainingTexts } from "./token-texts.js";
 
@@ -70,6 +69,8 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     train_file: texts.hashes.training,
     validation_file: texts.hashes.validation,
     precision,
+    loss_scale: precision === "fp16" ? o.loss_scale : null,
+    loss_scale_window: precision === "fp16" ? o.loss_scale_window : null,
     lora_r: spec.rank,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,

@@ -1,7 +1,7 @@
 // A training run from its options: what the command and the library have in common.
 import type { RunSettings } from "../checkpoint/index.js";
 import { readEosIds } from "../data/index.js";
-import { cpuInfo, type Engine, type ModelSource } from "../engine.js";
+import { cpuInfo, type Engine, type ModelSource, type Precision } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import {
   BestInMemory,
@@ -14,7 +14,7 @@ import {
   train,
 } from "../trainer/index.js";
 import type { Settings } from "./fitting.js";
-import { type InitialAdapter, type Precision, stopIds } from "./inputs.js";
+import { type InitialAdapter, stopIds } from "./inputs.js";
 import type { RunOptions } from "./options.js";
 import type { Plan } from "./plan.js";
 import { type Resumption, restore } from "./resume.js";
@@ -107,6 +107,7 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     warmupSteps: o.warmup_steps,
     weightDecay: o.weight_decay,
     maxGradNorm: o.max_grad_norm,
+    lossScaling: settings.precision === "fp16" ? { initial: o.loss_scale, window: o.loss_scale_window } : undefined,
     shuffle: o.shuffle,
     groupByLength: o.group_by_length,
     seed: o.seed,

@@ -5,12 +5,15 @@ export interface StepMetrics {
   epoch: number;
   /** Mean of the steps' losses since the last line. */
   loss: number;
-  /** Of this step, before clipping. */
+  /** Of this step, before clipping. Not a number or infinite where fp16 overflowed. */
   grad_norm: number;
   /** That this step used. */
   learning_rate: number;
   /** Since the last line, without evaluating and saving. */
   tokens_per_s: number;
+  /** Of fp16: the loss scale after this step, and steps of the run so far that an overflow made void. */
+  loss_scale?: number;
+  skipped_steps?: number;
 }
 
 export interface EvalMetrics {
@@ -30,6 +33,8 @@ export type TrainerEvent =
   | { type: "start"; steps: number; steps_per_epoch: number; warmup_steps: number }
   /** After every step; `metrics` where one is due. */
   | { type: "step"; step: number; loss: number; metrics: StepMetrics | null }
+  /** An overflow of fp16 made the step void; the next ones use this scale. */
+  | { type: "skipped"; step: number; loss_scale: number; skipped_steps: number }
   /** While evaluating. */
   | { type: "evaluating"; done: number; total: number }
   | { type: "eval"; metrics: EvalMetrics }

@@ -29,9 +29,12 @@ export class Interval {
     return { losses: this.#losses, steps: this.#steps, tokens: this.#tokens, milliseconds: this.#milliseconds };
   }
 
+  /** A loss that is no number, of a step that fp16 skips, is not part of the mean. */
   add(loss: number, tokens: number): void {
-    this.#losses += loss;
-    this.#steps++;
+    if (Number.isFinite(loss)) {
+      this.#losses += loss;
+      this.#steps++;
+    }
     this.#tokens += tokens;
   }
 
@@ -45,16 +48,15 @@ export class Interval {
   }
 
   /** The line for this step; the interval goes on. */
-  line(step: number, epoch: number, gradNorm: number, learningRate: number): StepMetrics {
+  line(about: Omit<StepMetrics, "loss" | "tokens_per_s">): StepMetrics {
     const seconds = (this.#milliseconds + performance.now() - this.#since) / 1000;
-    const loss = this.#losses / this.#steps;
-    const tokens_per_s = this.#tokens / seconds;
-    return { step, epoch, loss, grad_norm: gradNorm, learning_rate: learningRate, tokens_per_s };
+    const { step, epoch, ...rest } = about;
+    return { step, epoch, loss: this.#losses / this.#steps, ...rest, tokens_per_s: this.#tokens / seconds };
   }
 
   /** The line for this step; a new interval begins. */
-  metrics(...about: Parameters<Interval["line"]>): StepMetrics {
-    const line = this.line(...about);
+  metrics(about: Parameters<Interval["line"]>[0]): StepMetrics {
+    const line = this.line(about);
     this.#losses = this.#steps = this.#tokens = this.#milliseconds = 0;
     this.#since = performance.now();
     return line;

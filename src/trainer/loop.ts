@@ -7,6 +7,7 @@ import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Keeper } from "./keeper.js";
+import { LossScaler, type LossScaling } from "./loss-scaler.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { checkSupervised, type Dataset, type Window, windows } from "./windows.js";
 
@@ -27,6 +28,8 @@ export interface TrainRun {
   warmupSteps?: number | undefined;
   weightDecay: number;
   maxGradNorm: number;
+  /** Of fp16, and of that alone. */
+  lossScaling?: LossScaling | undefined;
   shuffle: boolean;
   groupByLength: boolean;
   seed: number;
@@ -85,6 +88,7 @@ class Loop {
   #skipped: number;
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
+  readonly #scaler: LossScaler | null;
 
   constructor(run: TrainRun) {
     this.#run = run;
@@ -96,6 +100,7 @@ class Loop {
     this.#earlyStopping = run.earlyStopping
       ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
       : null;
+    this.#scaler = run.lossScaling ? new LossScaler(run.lossScaling, run.resume?.loss_scale) : null;
   }
 
   async train(): Promise<TrainResult> {
@@ -151,10 +156,11 @@ class Loop {
     return this.#run.signal?.aborted === true;
   }
 
-  /** That a step uses. */
+  /** That a step uses; the schedule stands still in steps that are skipped. */
   #learningRate(step: number): number {
     const { scheduler, learningRate } = this.#run;
-    return learningRate * learningRateFactor(scheduler, step - 1, this.#warmup, this.#steps.total);
+    const done = step - 1 - (this.#scaler?.state.skipped ?? 0);
+    return learningRate * learningRateFactor(scheduler, done, this.#warmup, this.#steps.total);
   }
 
   async #begin(): Promise<void> {
@@ -185,27 +191,43 @@ class Loop {
     const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
     const { step, epoch, learningRate } = at;
     const { supervisedTokens } = window;
+    const lossScale = this.#scaler?.state.scale ?? 1;
     let sum = 0;
     for (const [i, { batch }] of window.microBatches.entries()) {
-      if (batch) sum += await engine.forwardBackward(batch, 1 / supervisedTokens, window.firstIndex + i);
+      if (batch) sum += await engine.forwardBackward(batch, lossScale / supervisedTokens, window.firstIndex + i);
       this.#run.abort?.throwIfAborted();
     }
     const loss = sum / supervisedTokens;
-    await this.#checkFinite("loss", loss, at);
-    const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm });
-    await this.#checkFinite("gradient norm", gradNorm, at);
+    if (!this.#scaler) await this.#checkFinite("loss", loss, at);
+    const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, lossScale });
+    if (this.#scaler) await this.#rescale(this.#scaler, gradNorm, step);
+    else await this.#checkFinite("gradient norm", gradNorm, at);
 
     this.#interval.add(loss, window.tokens);
-    const about = [step, epoch, gradNorm, learningRate] as const;
+    const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
     let metrics: StepMetrics | null = null;
     if (step % loggingSteps === 0 || step === this.#steps.total) {
-      metrics = this.#interval.metrics(...about);
+      metrics = this.#interval.metrics(about);
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
-      metrics = this.#interval.line(...about);
+      metrics = this.#interval.line(about);
     }
     await report({ type: "step", step, loss, metrics });
+  }
+
+  async #rescale(scaler: LossScaler, gradNorm: number, step: number): Promise<void> {
+    const overflowed = !Number.isFinite(gradNorm);
+    scaler.update(overflowed, step);
+    const { scale: loss_scale, skipped: skipped_steps } = scaler.state;
+    if (overflowed) await this.#run.report({ type: "skipped", step, loss_scale, skipped_steps });
+  }
+
+  /** For a line of metrics. */
+  #scaling(): Pick<StepMetrics, "loss_scale" | "skipped_steps"> {
+    if (!this.#scaler) return {};
+    const { scale, skipped } = this.#scaler.state;
+    return { loss_scale: scale, skipped_steps: skipped };
   }
 
   async #evaluateAndSave(at: Step): Promise<void> {
@@ -262,6 +284,7 @@ class Loop {
       interval: this.#interval.state,
       last_eval: this.#lastEval,
       early_stopping: this.#earlyStopping?.state ?? null,
+      loss_scale: this.#scaler ? { ...this.#scaler.state } : null,
     };
     const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
     await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);

@@ -25,4 +25,7 @@ constexpr double kExp = 4 * kF32;
 // Below this, results may be flushed to zero (AMX and bf16 dot products flush subnormals; e^x has none).
 constexpr double kTiny = 1e-37;
 
+// What rounding to t may add to a relative error: f16 has subnormal numbers, and half their step is large.
+constexpr double smallest(DType t) { return t == DType::f16 ? 0x1p-25 : kTiny; }
+
 }  // namespace lowrank::test

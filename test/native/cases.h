@@ -50,6 +50,9 @@ void add_attention_cases(std::vector<Case>&);
 void add_head_cases(std::vector<Case>&);
 void add_optimizer_cases(std::vector<Case>&);
 
+// Of activations.
+inline constexpr DType kActs[] = {DType::f32, DType::bf16, DType::f16};
+
 // Sizes around every vector, tile, panel and block of the kernels.
 inline const std::vector<int64_t> kTails = {1, 2, 3, 7, 8, 15, 16, 17, 31, 32, 33, 63, 65, 95, 97};
 

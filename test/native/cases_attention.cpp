@@ -6,8 +6,6 @@ namespace lowrank::test {
 
 namespace {
 
-constexpr DType kActs[] = {DType::f32, DType::bf16};
-
 struct Heads {
   int64_t heads, kv_heads;
 };

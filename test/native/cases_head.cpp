@@ -27,7 +27,7 @@ Case head(DType act, DType weight, int64_t rows, int64_t dim, int64_t vocab, Ran
 
 void add_head_cases(std::vector<Case>& cases) {
   Random r(5);
-  for (const DType act : {DType::f32, DType::bf16}) {
+  for (const DType act : kActs) {
     for (const DType weight : {DType::f32, DType::bf16, DType::f16}) {
       for (const int64_t rows : {1, 2, 3, 5, 31, 33, 97}) {
         cases.push_back(head(act, weight, rows, r.pick({8, 33, 64}), r.pick({7, 40, 97}), r));
@@ -48,7 +48,7 @@ void add_head_cases(std::vector<Case>& cases) {
     chunks.roomy = false;
     cases.push_back(chunks);
   }
-  for (const DType act : {DType::f32, DType::bf16}) {
+  for (const DType act : kActs) {
     for (const Format f : kQuantized) {
       Case c = head(act, DType::f32, r.pick({3, 5, 33}), std::max<int64_t>(64, format_info(f).block), r.pick({7, 40, 97}), r);
       c.stored.format = f;

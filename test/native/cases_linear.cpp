@@ -8,7 +8,6 @@ namespace lowrank::test {
 
 namespace {
 
-constexpr DType kActs[] = {DType::f32, DType::bf16};
 constexpr DType kWeights[] = {DType::f32, DType::bf16, DType::f16};
 
 class Sweep {

@@ -68,7 +68,7 @@ void run_twin(const Options& o, Report& report) {
       if (wrong.empty()) report.pass();
       else report.fail(label, wrong);
       if (o.worst) {
-        double& w = worst[c.op + (c.act == DType::f32 ? " f32" : " bf16")];
+        double& w = worst[c.op + " " + dtype_name(c.act)];
         w = std::max(w, worst_ratio(slots, twin, tested, bounds));
       }
     }

@@ -50,7 +50,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       }
       logits[v] = sum;
       off[v] = terms * (sum_error(c.in) + w_error);
-      off[v] += unit(c.act) * (std::fabs(sum) + off[v]);
+      off[v] += unit(c.act) * (std::fabs(sum) + off[v]) + smallest(c.act);
       top = std::max(top, sum);
     }
     for (size_t v = 0; v < vocab; v++) {
@@ -69,7 +69,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       const double p = std::exp(logits[v] - lse);
       g[v] = double(kLossScale) * (v == label ? 1 - p : p);
       g_off[v] = double(kLossScale) * p * (std::expm1(off[v] + lse_off) + kExp);
-      g_off[v] += unit(c.act) * (g[v] + g_off[v]);
+      g_off[v] += unit(c.act) * (g[v] + g_off[v]) + smallest(c.act);
     }
     for (int64_t i = 0; i < c.in; i++) {
       double error = 0;

@@ -76,7 +76,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       double terms = 0;
       for (int64_t i = 0; i < c.in; i++) terms += std::fabs(scale * dropped(c, x, m, i) * double(a.get(r, i)));
       u_bound.push_back(terms * (sum_error(c.in) + lora_error));
-      u_apart.push_back(u_bound.back() + unit(c.act) * (2 * std::fabs(double(u.get(m, r))) + u_bound.back()));
+      u_apart.push_back(u_bound.back() + unit(c.act) * (2 * std::fabs(double(u.get(m, r))) + u_bound.back()) + 2 * smallest(c.act));
     }
     for (int64_t o = 0; o < c.features; o++) {
       double products = 0, through_u = 0, rest = 0, u_error = 0;
@@ -147,7 +147,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         }
         const double error = terms * (sum_error(c.features) + lora_error);
         du.push_back(sum);
-        du_apart.push_back(error + unit(c.act) * (2 * std::fabs(sum) + error));
+        du_apart.push_back(error + unit(c.act) * (2 * std::fabs(sum) + error) + 2 * smallest(c.act));
       }
     }
     for (int64_t m = 0; c.optional && m < c.rows; m++) {
@@ -163,7 +163,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         dx_sum[place] += products + through_a;
         dx_bound[place] += w_error * products + lora_error * through_a + du_error;
         // With a mask between them, the two terms are stored (as dx and as act) before they are added.
-        if (c.rank && c.dropout.active()) dx_bound[place] += 2 * unit(c.out) * dx_sum[place] + unit(c.act) * (through_a + du_error);
+        if (c.rank && c.dropout.active()) dx_bound[place] += 2 * unit(c.out) * dx_sum[place] + unit(c.act) * (through_a + du_error) + 2 * smallest(c.act);
       }
     }
     for (int64_t o = 0; o < c.features; o++) {

@@ -23,7 +23,7 @@ std::string text(double x) {
 
 // bound, and one rounding of each side to the dtype it is stored in
 double allowance(double bound, double expected, DType tested, DType twin) {
-  return bound + unit(tested) * (std::fabs(expected) + bound) + unit(twin) * std::fabs(expected) + kTiny;
+  return bound + unit(tested) * (std::fabs(expected) + bound) + unit(twin) * std::fabs(expected) + smallest(tested);
 }
 
 // f(name, row, col, expected, found, allowed) for every element of every output; allowed is negative for "exactly".

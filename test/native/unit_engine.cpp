@@ -113,7 +113,7 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 
 void test_engine(Report& report) {
   const TinyModel model;
-  for (const DType act : {DType::f32, DType::bf16}) {
+  for (const DType act : {DType::f32, DType::bf16, DType::f16}) {
     const std::string label = "unit: engine in " + std::string(dtype_name(act));
     const auto alone = train(model, act, 1, 1), other = train(model, act, 1, 2);
     report.expect(alone[9] < alone[0], label + " learns", std::to_string(alone[0]) + " to " + std::to_string(alone[9]));
