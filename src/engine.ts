@@ -125,6 +125,8 @@ export interface EngineOptions {
    * the backward pass. Default 0.
    */
   checkpointedBlocks?: number;
+  /** Default adamw, with moments in f32; adamw_8bit keeps those of tensors of at least 4,096 elements in 8 bits. */
+  optimizer?: Optimizer;
   /** Whether operations are timed, for `profile`. Default false. */
   profile?: boolean;
 }
@@ -189,13 +191,19 @@ export interface SamplingOptions {
 /** Adapter tensors by name, `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R), f32 row-major. */
 export type AdapterTensors = Map<string, { shape: [number, number]; data: Float32Array }>;
 
-export interface OptimizerState {
-  /** Number of optimizer steps made. */
-  step: number;
-  /** First moment (`m`) and second moment (`v`), by the adapter tensors' names. */
-  m: AdapterTensors;
-  v: AdapterTensors;
-}
+export const OPTIMIZERS = ["adamw", "adamw_8bit"] as const;
+export type Optimizer = (typeof OPTIMIZERS)[number];
+
+/** A tensor's moments: f32 of small ones, else codes (bitsandbytes' dynamic maps) with a maximum for each block of 256. */
+export type Moments =
+  | { m: Float32Array; v: Float32Array }
+  | { m: Uint8Array; v: Uint8Array; mMax: Float32Array; vMax: Float32Array };
+
+/** Of `adamw`, or of `adamw_8bit`, by the adapter tensors' names; `m` is the first moment, `v` the second. */
+export type OptimizerState = { /** Number of optimizer steps made. */ step: number } & (
+  | { m: AdapterTensors; v: AdapterTensors }
+  | { moments: Map<string, Moments> }
+);
 
 /** What the native code found out about this machine. */
 export interface CpuInfo {

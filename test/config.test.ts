@@ -49,6 +49,7 @@ const DEFAULTS = {
   per_device_train_batch_size: 8,
   per_device_eval_batch_size: 8,
   gradient_accumulation_steps: 1,
+  optim: "adamw",
   learning_rate: 3e-4,
   weight_decay: 0,
   warmup_ratio: 0.03,

@@ -117,6 +117,7 @@ describe("what would fit", () => {
     sequence: 512,
     rank: 16,
     checkpointing: false,
+    optimizer: "adamw",
   };
   /** A made-up need, in the settings' units. */
   const need = (s: Settings) =>

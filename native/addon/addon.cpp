@@ -333,7 +333,16 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value optimizer_state(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
-      return [step = e.optimizer_steps(), m = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_m())),
+      const auto step = e.optimizer_steps();
+      if (e.has_8bit_moments()) {
+        return [step, moments = std::make_shared<MomentMap>(read_moments(e))](Napi::Env env) -> Napi::Value {
+          Napi::Object o = Napi::Object::New(env);
+          o.Set("step", double(step));
+          o.Set("moments", from_moments(env, *moments));
+          return o;
+        };
+      }
+      return [step, m = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_m())),
               v = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_v()))](Napi::Env env) -> Napi::Value {
         Napi::Object o = Napi::Object::New(env);
         o.Set("step", double(step));
@@ -349,6 +358,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       if (!info[0].IsObject()) throw Error("E_ARGUMENT", "Argument state: expected an object.", "state");
       const Napi::Object o = info[0].As<Napi::Object>();
       const auto step = int64_t(to_number(o.Get("step"), "state.step"));
+      if (!o.Get("moments").IsUndefined()) {
+        return enqueue(info, [step, moments = to_moments(o.Get("moments"))](Engine& e) -> Result {
+          write_moments(e, moments);
+          e.set_optimizer_steps(step);
+          return nullptr;
+        });
+      }
       return enqueue(info, [step, m = to_tensors(o.Get("m"), "state.m"), v = to_tensors(o.Get("v"), "state.v")](Engine& e) -> Result {
         flatten(e.adapters(), m, e.adam_m());
         flatten(e.adapters(), v, e.adam_v());

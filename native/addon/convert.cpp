@@ -174,6 +174,10 @@ EngineOptions to_options(const Napi::Value& v) {
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);
   e.training = boolean(o, "training");
+  const Napi::Value optimizer = o.Get("optimizer");
+  const std::string name = optimizer.IsUndefined() ? "adamw" : to_string(optimizer, "options.optimizer");
+  if (name != "adamw" && name != "adamw_8bit") fail("options.optimizer", "\"adamw\" or \"adamw_8bit\"");
+  e.adamw_8bit = name == "adamw_8bit";
   e.profile = o.Get("profile").ToBoolean();
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
@@ -226,8 +230,8 @@ OptimizerOptions to_optimizer(const Napi::Value& v) {
   r.weight_decay = float(number(o, "weightDecay"));
   r.max_grad_norm = float(number(o, "maxGradNorm"));
   r.loss_scale = number_or(o, "lossScale", 1);
-  r.beta1 = float(number_or(o, "beta1", 0.9));
-  r.beta2 = float(number_or(o, "beta2", 0.999));
+  r.beta1 = number_or(o, "beta1", 0.9);
+  r.beta2 = number_or(o, "beta2", 0.999);
   r.epsilon = float(number_or(o, "epsilon", 1e-8));
   return r;
 }

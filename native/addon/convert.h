@@ -31,6 +31,17 @@ std::string to_string(const Napi::Value&, const char* what);
 TensorMap unflatten(const AdapterLayout&, const float* flat);
 void flatten(const AdapterLayout&, const TensorMap&, float* flat);  // Error E_ADAPTER: missing, unknown, wrong shape
 
+// The moments of an 8-bit AdamW (native/train/moment_layout.h): a Map from each tensor's name to an object of m and v, Float32Arrays
+// of small tensors, else Uint8Arrays of codes with Float32Arrays mMax and vMax.
+struct MomentBytes {
+  std::vector<uint8_t> m, v, m_max, v_max;
+};
+using MomentMap = std::map<std::string, MomentBytes>;
+MomentMap read_moments(Engine&);
+void write_moments(Engine&, const MomentMap&);  // Error E_ADAPTER: missing, unknown, wrong size
+MomentMap to_moments(const Napi::Value&);
+Napi::Value from_moments(Napi::Env, const MomentMap&);
+
 Napi::Value from_tensors(Napi::Env, TensorMap&&);  // a Map; what is converted is freed at once
 
 }  // namespace lowrank::addon

@@ -3,20 +3,49 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "quant/moments.h"
 
 namespace lowrank::cpu {
 
 namespace {
 constexpr int64_t kBlock = 64 * 1024;  // elements of a task; sums are added block by block, in order
+
+AdamWFactors factors_of(const AdamWArgs& a) {
+  const double c1 = 1 - std::pow(a.beta1, double(a.step)), c2 = 1 - std::pow(a.beta2, double(a.step));
+  return {.grad_scale = a.grad_scale,
+          .decay = float(1 - double(a.lr) * double(a.weight_decay)),
+          .rest1 = float(1 - a.beta1),
+          .beta2 = float(a.beta2),
+          .rest2 = float(1 - a.beta2),
+          .step_size = float(double(a.lr) / c1),
+          .root_correction = float(std::sqrt(c2)),
+          .eps = a.eps};
 }
+}  // namespace
 
 void CpuBackend::adamw(const AdamWArgs& a) {
-  const double c1 = 1 - std::pow(double(a.beta1), double(a.step)), c2 = 1 - std::pow(double(a.beta2), double(a.step));
-  const float decay = float(1 - double(a.lr) * double(a.weight_decay)), step_size = float(double(a.lr) / c1);
-  const float root_correction = float(std::sqrt(c2));
+  const AdamWFactors factors = factors_of(a);
   pool_.run((a.n + kBlock - 1) / kBlock, [&](int64_t task, int) {
     const int64_t i = task * kBlock, n = std::min(kBlock, a.n - i);
-    rk_.adamw(a.p + i, a.m + i, a.v + i, a.g + i, n, a.grad_scale, decay, a.beta1, a.beta2, step_size, root_correction, a.eps);
+    rk_.adamw(a.p + i, a.m + i, a.v + i, a.g + i, n, factors);
+  });
+}
+
+void CpuBackend::adamw_8bit(const AdamW8bitArgs& args) {
+  const AdamWArgs& a = args.step;
+  const AdamWFactors factors = factors_of(a);
+  constexpr int64_t kBlocks = 16;  // of a task
+  const int64_t blocks = (a.n + kMomentBlock - 1) / kMomentBlock;
+  pool_.run((blocks + kBlocks - 1) / kBlocks, [&](int64_t task, int) {
+    alignas(64) float m[kMomentBlock], v[kMomentBlock];
+    for (int64_t b = task * kBlocks; b < std::min(blocks, (task + 1) * kBlocks); b++) {
+      const int64_t i = b * kMomentBlock, n = std::min(kMomentBlock, a.n - i);
+      dequantize_moment(Moment::first, args.m + i, args.m_max[b], n, m);
+      dequantize_moment(Moment::second, args.v + i, args.v_max[b], n, v);
+      rk_.adamw(a.p + i, m, v, a.g + i, n, factors);
+      quantize_moment(Moment::first, m, n, args.m + i, args.m_max + b);
+      quantize_moment(Moment::second, v, n, args.v + i, args.v_max + b);
+    }
   });
 }
 

@@ -15,6 +15,11 @@ struct SoftmaxRow {
   bf16_t* ds;
 };
 
+// A step of AdamW: what the options and the step's number come to. rest = 1 - beta.
+struct AdamWFactors {
+  float grad_scale, decay, rest1, beta2, rest2, step_size, root_correction, eps;
+};
+
 struct RowKernels {
   bool flushes_bf16;  // rounding to bf16 takes subnormal numbers for zero
 
@@ -59,8 +64,7 @@ struct RowKernels {
   // out += x / (1 - p) where kept
   void (*add_dropout)(const void* x, int64_t n, DType act, const Dropout& d, uint64_t index, DType out_type, void* out);
 
-  void (*adamw)(float* p, float* m, float* v, const float* g, int64_t n, float grad_scale, float decay, float beta1, float beta2,
-                float step_size, float root_correction, float eps);
+  void (*adamw)(float* p, float* m, float* v, const float* g, int64_t n, const AdamWFactors&);
 };
 
 }  // namespace lowrank::cpu

@@ -146,8 +146,17 @@ struct AdamWArgs {
   float *p, *m, *v;
   const float* g;
   int64_t n;
-  float lr, beta1, beta2, eps, weight_decay, grad_scale;
+  double beta1, beta2;  // 1 - beta loses digits in f32
+  float lr, eps, weight_decay, grad_scale;
   int64_t step;  // t, from 1
+};
+
+// The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
+// and they are rounded again. n elements of one tensor, in blocks of kMomentBlock.
+struct AdamW8bitArgs {
+  AdamWArgs step;  // its m and v do not count
+  uint8_t *m, *v;        // (n) codes, in place
+  float *m_max, *v_max;  // of each block, in place
 };
 
 // Upper bounds that size a backend's workspace.
@@ -191,6 +200,7 @@ class Backend {
   virtual void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;   // dst[i] = src[rows[i]], same dtype
   virtual void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;  // dst[rows[i]] = src[i], same dtype
   virtual void adamw(const AdamWArgs&) = 0;
+  virtual void adamw_8bit(const AdamW8bitArgs&) = 0;
   virtual double sum_squares(const float* x, int64_t n) = 0;  // in f64; the order does not depend on threads
 };
 

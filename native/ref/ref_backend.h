@@ -35,6 +35,7 @@ class RefBackend final : public Backend {
   void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
   void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
   void adamw(const AdamWArgs&) override;
+  void adamw_8bit(const AdamW8bitArgs&) override;
   double sum_squares(const float* x, int64_t n) override;
 };
 

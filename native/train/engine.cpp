@@ -82,6 +82,16 @@ float* Engine::training_buffer(int64_t offset) {
   return arena_.at<float>(offset);
 }
 
+float* Engine::f32_moments(int64_t offset) {
+  if (options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in 8 bits.");
+  return training_buffer(offset);
+}
+
+uint8_t* Engine::moment_bytes() {
+  if (!options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in f32.");
+  return reinterpret_cast<uint8_t*>(training_buffer(layout_->moments));
+}
+
 std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
   for (const AdapterSite& s : adapters_.sites()) {
     if (s.name != module) continue;

@@ -22,7 +22,8 @@ struct Batch {
 constexpr int32_t kIgnore = -100;
 
 struct OptimizerOptions {
-  float learning_rate = 0, weight_decay = 0, max_grad_norm = 0, beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+  float learning_rate = 0, weight_decay = 0, max_grad_norm = 0, epsilon = 1e-8f;
+  double beta1 = 0.9, beta2 = 0.999;
   double loss_scale = 1;  // a factor that the gradients carry; it is divided out
 };
 
@@ -58,8 +59,12 @@ class Engine {
   // Flat buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).
   float* parameters() { return arena_.at<float>(layout_->parameters); }
   float* gradients() { return training_buffer(layout_->gradients); }
-  float* adam_m() { return training_buffer(layout_->adam_m); }
-  float* adam_v() { return training_buffer(layout_->adam_v); }
+  // Of 8-bit AdamW the moments lie as moments() says instead, at moment_bytes() (Error E_STATE).
+  float* adam_m() { return f32_moments(layout_->adam_m); }
+  float* adam_v() { return f32_moments(layout_->adam_v); }
+  bool has_8bit_moments() const { return options_.training && options_.adamw_8bit; }
+  const std::vector<MomentPart>& moments() const { return layout_->adam_8bit.parts(); }
+  uint8_t* moment_bytes();
   int64_t optimizer_steps() const { return steps_; }
   void set_optimizer_steps(int64_t steps) { steps_ = steps; }
 
@@ -73,6 +78,8 @@ class Engine {
   enum class Mode { train, evaluate, generate };
 
   float* training_buffer(int64_t offset);
+  float* f32_moments(int64_t offset);
+  void update(const AdamWArgs&);  // of all parameters; its p, m, v, g and n do not count
   Mat mat(int64_t offset, DType dtype, int64_t rows, int64_t cols) const {
     return Mat(arena_.at(offset), dtype, rows, cols);
   }

@@ -30,8 +30,13 @@ Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters
   parameters = arena.reserve("adapters", adapters.elements() * f32);
   if (o.training) {
     gradients = arena.reserve("gradients", adapters.elements() * f32);
-    adam_m = arena.reserve("optimizer", adapters.elements() * f32);
-    adam_v = arena.reserve("optimizer", adapters.elements() * f32);
+    if (o.adamw_8bit) {
+      adam_8bit = MomentLayout(adapters);
+      moments = arena.reserve("optimizer", adam_8bit.bytes());
+    } else {
+      adam_m = arena.reserve("optimizer", adapters.elements() * f32);
+      adam_v = arena.reserve("optimizer", adapters.elements() * f32);
+    }
   }
   cache_k = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);
   cache_v = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "model/adapter.h"
 #include "ops/backend.h"
+#include "train/moment_layout.h"
 
 namespace lowrank {
 
@@ -20,7 +21,8 @@ struct EngineOptions {
   // Tokens that the key/value cache holds; 0 where nothing is generated.
   int64_t cache_tokens = 0;
   bool training = false;
-  bool profile = false;  // operations are timed
+  bool adamw_8bit = false;  // the optimizer's moments
+  bool profile = false;     // operations are timed
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.
   int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }
@@ -43,6 +45,9 @@ struct BlockOffsets {
 struct Layout {
   // adapters: flat buffers of AdapterLayout
   int64_t parameters = 0, gradients = 0, adam_m = 0, adam_v = 0;
+  // 8-bit AdamW: what adam_8bit says lies here instead of adam_m and adam_v
+  MomentLayout adam_8bit;
+  int64_t moments = 0;
   // generation
   int64_t cache_k = 0, cache_v = 0;  // (L, S, G*D) act
   // operations' scratch

@@ -78,6 +78,7 @@ void ProfilingBackend::gather_rows(const Mat& src, const int32_t* rows, const Ma
 void ProfilingBackend::scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
   timed("scatter_rows", 0, [&] { backend_->scatter_rows(src, rows, dst); });
 }
+void ProfilingBackend::adamw_8bit(const AdamW8bitArgs& a) { timed("adamw_8bit", 0, [&] { backend_->adamw_8bit(a); }); }
 void ProfilingBackend::adamw(const AdamWArgs& a) { timed("adamw", 0, [&] { backend_->adamw(a); }); }
 double ProfilingBackend::sum_squares(const float* x, int64_t n) {
   return timed("sum_squares", 0, [&] { return backend_->sum_squares(x, n); });

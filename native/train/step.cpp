@@ -288,6 +288,34 @@ double Engine::evaluate(const Batch& batch) {
   return loss;
 }
 
+void Engine::update(const AdamWArgs& step) {
+  AdamWArgs a = step;
+  a.p = parameters();
+  a.g = gradients();
+  a.n = adapters_.elements();
+  if (!options_.adamw_8bit) {
+    a.m = adam_m();
+    a.v = adam_v();
+    backend_->adamw(a);
+    return;
+  }
+  uint8_t* const bytes = moment_bytes();
+  const auto floats = [&](int64_t offset) { return reinterpret_cast<float*>(bytes + offset); };
+  for (const MomentPart& part : moments()) {
+    AdamWArgs one = a;
+    one.p += part.begin;
+    one.g += part.begin;
+    one.n = part.elements;
+    if (part.is_8bit) {
+      backend_->adamw_8bit({one, bytes + part.m, bytes + part.v, floats(part.m_max), floats(part.v_max)});
+    } else {
+      one.m = floats(part.m);
+      one.v = floats(part.v);
+      backend_->adamw(one);
+    }
+  }
+}
+
 double Engine::optimizer_step(const OptimizerOptions& o) {
   if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) throw Error("E_OPTIONS", "lossScale must be a positive number.");
   const int64_t n = adapters_.elements();
@@ -297,8 +325,15 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
     // As torch.nn.utils.clip_grad_norm_.
     const bool clips = o.max_grad_norm > 0 && std::isfinite(o.max_grad_norm);
     const double factor = (clips ? std::min(1.0, double(o.max_grad_norm) / (norm + 1e-6)) : 1.0) / o.loss_scale;
-    backend_->adamw({parameters(), adam_m(), adam_v(), g, n, o.learning_rate, o.beta1, o.beta2, o.epsilon, o.weight_decay,
-                     float(factor), ++steps_});
+    AdamWArgs step{};
+    step.lr = o.learning_rate;
+    step.beta1 = o.beta1;
+    step.beta2 = o.beta2;
+    step.eps = o.epsilon;
+    step.weight_decay = o.weight_decay;
+    step.grad_scale = float(factor);
+    step.step = ++steps_;
+    update(step);
   }
   backend_->zero(Mat(g, DType::f32, 1, n));
   return norm;

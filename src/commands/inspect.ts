@@ -22,6 +22,7 @@ export async function run(o: InspectOptions): Promise<void> {
     sequence: o.max_seq_length,
     rank: spec.rank,
     checkpointing: o.gradient_checkpointing,
+    optimizer: o.optim,
   });
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);

@@ -96,6 +96,7 @@ export const inspectCommand = command({
     max_seq_length: rows.max_seq_length,
     per_device_train_batch_size: rows.per_device_train_batch_size,
     gradient_checkpointing: rows.gradient_checkpointing,
+    optim: rows.optim,
     memory_limit: rows.memory_limit,
     json,
     ...run,

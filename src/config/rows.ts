@@ -89,6 +89,11 @@ export const rows = {
   max_steps: integer({ min: 1 }, TRAINING, "optimizer steps, instead of num_train_epochs").optional(),
   per_device_train_batch_size: integer({ min: 1, max: LARGEST_COUNT }, TRAINING, "texts of a micro-batch").or(8),
   gradient_accumulation_steps: integer({ min: 1, max: LARGEST_COUNT }, TRAINING, "micro-batches of a step").or(1),
+  optim: choice(
+    ["adamw", "adamw_8bit"],
+    TRAINING,
+    "optimizer; adamw_8bit keeps the moments of tensors with at least 4,096 elements in 8 bits, as bitsandbytes does",
+  ).or("adamw"),
   learning_rate: number({ min: 0 }, TRAINING, "peak learning rate of AdamW").or(3e-4),
   lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING, "course of the learning rate after warmup").or(
     "linear",

@@ -1,4 +1,4 @@
-import type { Precision } from "../engine.js";
+import type { Optimizer, Precision } from "../engine.js";
 
 /** Settings that decide how much memory a training run needs. */
 export interface Settings {
@@ -9,6 +9,7 @@ export interface Settings {
   rank: number;
   /** Gradient checkpointing of every block. */
   checkpointing: boolean;
+  optimizer: Optimizer;
 }
 
 type Change = Partial<Settings>;
@@ -34,6 +35,7 @@ const FLAGS: Record<keyof Settings, string> = {
   sequence: "max_seq_length",
   rank: "lora_r",
   checkpointing: "gradient_checkpointing",
+  optimizer: "optim",
 };
 
 function asFlags(settings: Settings, change: Change): string {

@@ -50,6 +50,7 @@ export function memorySettings(o: RunOptions, precision: Precision, adapter: Ini
     sequence: o.max_seq_length,
     rank: adapter.spec.rank,
     checkpointing: o.gradient_checkpointing,
+    optimizer: o.optim,
   };
 }
 

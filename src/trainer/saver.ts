@@ -118,7 +118,7 @@ export class Saver implements Keeper {
         (folder) => ({ folder }),
         (error: unknown) => ({ error }),
       )
-      .finally(() => freeTensors(adapter.tensors, optimizer.m, optimizer.v));
+      .finally(() => freeTensors(adapter.tensors, ...("m" in optimizer ? [optimizer.m, optimizer.v] : [])));
     const pending: Pending = { progress, best, outcome, isDone: false };
     void outcome.then(() => {
       pending.isDone = true;

@@ -26,9 +26,9 @@ AdamWArgs arguments(const Case& c, const Memory& m) {
           .v = m.f32("v"),
           .g = m.f32("g"),
           .n = c.in,
+          .beta1 = 0.9,
+          .beta2 = 0.999,
           .lr = 3e-3f,
-          .beta1 = 0.9f,
-          .beta2 = 0.999f,
           .eps = 1e-8f,
           .weight_decay = 0.1f,
           .grad_scale = 0.5f,
@@ -40,7 +40,7 @@ void call_adamw(const Case& c, Backend& b, Memory& m) { b.adamw(arguments(c, m))
 // factor's rounding; the quotient's operands, each with a few roundings; the sum.
 void bound_adamw(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
   const AdamWArgs a = arguments(c, twin);
-  const double c1 = 1 - std::pow(double(a.beta1), double(a.step)), c2 = 1 - std::pow(double(a.beta2), double(a.step));
+  const double c1 = 1 - std::pow(a.beta1, double(a.step)), c2 = 1 - std::pow(a.beta2, double(a.step));
   for (int64_t i = 0; i < c.in; i++) {
     const double p0 = std::fabs(double(slots.find("p")->values[size_t(i)])),
                  m0 = std::fabs(double(slots.find("m")->values[size_t(i)]));
