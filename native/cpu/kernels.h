@@ -76,6 +76,11 @@ struct Kernels {
   void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,
                int64_t outputs, float* y, int64_t ldy);
 
+  // The same with a weight in any format, decoded on the way: rows [row, row + outputs), columns [col, col + k). The same bits as
+  // gemv of the decoded weight.
+  void (*gemv_coded)(const float* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
+                     int64_t ldy);
+
   // Called by each thread before and after a run of gemm_bf16 calls (AMX tile configuration); may be null.
   void (*begin)();
   void (*end)();

@@ -94,7 +94,7 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
 
 // y = dot products straight from the rows of W: memory-bound, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
-  constexpr int64_t kOutputs = 64, kDecodedRows = 4;
+  constexpr int64_t kOutputs = 64;
   const int64_t m = p.out.rows;
   // Each thread widens x for itself into its own scratch.
   pool_.run((p.n + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
@@ -105,7 +105,6 @@ void Matmul::few_rows(const Product& p) const {
       // The contraction goes through a small buffer in fixed pieces.
       constexpr int64_t kPiece = 2048;
       float x[kFewRows][kPiece];
-      float decoded[kDecodedRows][kPiece];
       for (int64_t k0 = 0; k0 < t.x.cols; k0 += kPiece) {
         const int64_t k = std::min(kPiece, t.x.cols - k0);
         for (int64_t r = 0; r < m; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
@@ -114,11 +113,8 @@ void Matmul::few_rows(const Product& p) const {
         if (t.w.plain()) {
           const DType type = dtype_of(t.w.format);
           k_.gemv(x[0], kPiece, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kOutputs);
-        }
-        for (int64_t j = 0; j < n && !t.w.plain(); j += kDecodedRows) {
-          const int64_t rows = std::min(kDecodedRows, n - j);
-          k_.decode(t.w, n0 + j, rows, k0, k, DType::f32, decoded, kPiece);
-          k_.gemv(x[0], kPiece, m, decoded, DType::f32, kPiece, k, rows, out + j, kOutputs);
+        } else {
+          k_.gemv_coded(x[0], kPiece, m, t.w, n0, n, k0, k, out, kOutputs);
         }
         if (first) continue;
         for (int64_t r = 0; r < m; r++) {
