@@ -93,7 +93,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
   });
 }
 
-// What nf4's codes and those of its maxima stand for.
+// What the codes of four bits and those of their maxima stand for.
 Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   const auto array = [&](const float* p, size_t n) {
     Napi::Float32Array a = Napi::Float32Array::New(info.Env(), n);
@@ -102,6 +102,7 @@ Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   };
   Napi::Object o = Napi::Object::New(info.Env());
   o.Set("nf4", array(kNf4Values, 16));
+  o.Set("fp4", array(kFp4Values, 16));
   o.Set("dynamic", array(dynamic_map(), 256));
   return o;
 }

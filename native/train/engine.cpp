@@ -33,7 +33,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const AdapterLayout adapters = spec ? AdapterLayout(source.config, *spec) : AdapterLayout();
   const auto backend = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
   Arena arena;
-  Layout layout(arena, source.config, adapters, spec, options, *backend);
+  Layout layout(arena, source.config, adapters, spec, options_for(source, options), *backend);
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
@@ -48,7 +48,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
 
 Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options)
     : config_(source.config),
-      options_(options),
+      options_(options_for(source, options)),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
       weights_(source, int(std::max<int64_t>(1, options.threads))),
