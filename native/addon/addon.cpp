@@ -155,6 +155,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Engine",
                        {InstanceMethod<&EngineWrap::open>("open"),
+                        InstanceMethod<&EngineWrap::quantized_weights>("quantizedWeights"),
                         InstanceMethod<&EngineWrap::parameter_counts>("parameterCounts"),
                         InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
@@ -240,11 +241,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       const auto options = to_options(info[2]);
       return post(info, [this, source = std::move(source), spec = std::move(spec), adapted, options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
-        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options);
+        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options, &quantized_);
         return nullptr;
       });
     });
   }
+
+  Napi::Value quantized_weights(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), double(quantized_.load())); }
 
   Napi::Value parameter_counts(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
@@ -396,6 +399,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   std::unique_ptr<Engine> engine_;  // worker thread only
   bool closed_ = false;             // worker thread only
+  std::atomic<int64_t> quantized_ = 0;  // weights; the worker's thread counts, the JavaScript thread looks
   std::unique_ptr<Worker> worker_;  // last, so that its thread ends before the engine goes
 };
 

@@ -205,15 +205,24 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   return view;
 }
 
-ModelWeights::ModelWeights(const ModelSource& source, int threads) {
+Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, const Weight& stored) {
+  const TensorEntry& t = entry(source, name);
+  if (t.quantize.format == Format::f32) return stored;
+  const Weight w = quantized(t, stored);
+  if (counter_) ++*counter_;
+  return w;
+}
+
+ModelWeights::ModelWeights(const ModelSource& source, int threads, std::atomic<int64_t>* quantized) {
   check_source(source);
   ThreadPool pool(threads);
   pool_ = &pool;
+  counter_ = quantized;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelConfig& c = source.config;
   const Architecture& a = find_architecture(c.model_type);
   embedding = view(source, a.embedding, c.vocab, c.dim);
-  head = c.tied_head ? embedding : view(source, a.head, c.vocab, c.dim);
+  head = c.tied_head ? embedding : loaded(source, a.head, view(source, a.head, c.vocab, c.dim));
   final_norm = vector_f32(source, a.final_norm, c.dim);
   blocks.resize(size_t(c.layers));
   for (int64_t l = 0; l < c.layers; l++) {
@@ -225,13 +234,13 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads) {
       const auto [out, in] = linear_shape(c, Site(s));
       const std::string name = linear_name(a, l, Site(s));
       LinearWeights& linear = b.linears[s];
-      linear.w = linear.stored = view(source, name + ".weight", out, in);
-      const TensorEntry& t = entry(source, name + ".weight");
-      if (t.quantize.format != Format::f32) linear.w = quantized(t, linear.stored);
+      linear.stored = view(source, name + ".weight", out, in);
+      linear.w = loaded(source, name + ".weight", linear.stored);
       if (a.has_bias(c, Site(s))) linear.bias = vector_f32(source, name + ".bias", out);
     }
   }
   pool_ = nullptr;
+  counter_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this
 }
 
