@@ -31,8 +31,19 @@ export interface RopeScaling {
   originalMaxPositions?: number;
 }
 
-/** Formats of weights: plain, quantised as bitsandbytes does (nf4, i8), and the block types of GGUF files. */
-export type WeightDtype = PlainDtype | "nf4" | "i8" | "q4_0" | "q4_1" | "q5_0" | "q8_0" | "q4_k" | "q5_k" | "q6_k";
+/** Formats of weights: plain, quantised as bitsandbytes does (nf4, fp4, i8), and the block types of GGUF files. */
+export type WeightDtype =
+  | PlainDtype
+  | "nf4"
+  | "fp4"
+  | "i8"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q8_0"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k";
 export type PlainDtype = "f32" | "bf16" | "f16";
 
 /** Bytes of a file. */
@@ -44,10 +55,10 @@ export interface FileRange {
 
 /** How a plain weight is stored while it is loaded. */
 export interface QuantizeSpec {
-  format: "nf4" | "i8";
-  /** Of nf4: its maxima are quantised, too. */
+  format: "nf4" | "fp4" | "i8";
+  /** Of nf4 and fp4: its maxima are quantised, too. */
   doubleQuant: boolean;
-  /** Of nf4: elements that share a maximum; default 64. */
+  /** Of nf4 and fp4: elements that share a maximum; default 64. */
   blockSize?: number;
 }
 
@@ -64,14 +75,19 @@ export interface TensorEntry {
    * half, 2 (i - interleaved / 2) + 1 in its second.
    */
   interleaved?: number;
-  /** Of nf4: elements that share a maximum. */
+  /** Of nf4 and fp4: elements that share a maximum. */
   blockSize?: number;
-  /** Maxima, f32: of nf4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
+  /** Maxima, f32: of nf4 and fp4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
   absmax?: FileRange;
-  /** Of nf4 with double quantisation: a byte for each block's maximum, what it stands for (256 f32), and what is added. */
+  /** Of nf4 and fp4 with double quantisation: a byte for each block's maximum, what it stands for (256 f32), and what is added. */
   absmaxCodes?: FileRange;
   absmaxMap?: FileRange;
   absmaxOffset?: number;
+  /**
+   * Of i8, stored or made while it is loaded: activations are rounded to 8 bits in the forward pass, but for columns with a
+   * magnitude of at least this (LLM.int8). 0, the default: they stay as they are.
+   */
+  outlierThreshold?: number;
   /** What the engine makes of a plain weight while it loads it. */
   quantize?: QuantizeSpec;
 }
@@ -212,6 +228,9 @@ export interface CpuInfo {
   available: string[];
 }
 
+/** Between two looks at how far an engine is that is being created. */
+const PROGRESS_MS = 100;
+
 /** Errors of the native code as `LowrankError`. */
 function rethrow(error: unknown): never {
   const e = error as { code?: string; message?: string; where?: string };
@@ -278,8 +297,8 @@ export function quantizeTensor(tensor: TensorEntry, threads: number): QuantizedT
   return callSync(() => native().quantize(tensor, threads));
 }
 
-/** What the codes of nf4 (16) and of its maxima (256) stand for. */
-export function quantizationMaps(): { nf4: Float32Array; dynamic: Float32Array } {
+/** What the codes of nf4 and fp4 (16 each) and of their maxima (256) stand for. */
+export function quantizationMaps(): Record<"nf4" | "fp4" | "dynamic", Float32Array> {
   return native().quantizationMaps();
 }
 
@@ -313,11 +332,27 @@ export class Engine {
     this.#engine = engine;
   }
 
-  /** Maps the weights, allocates what `planMemory` says and initialises the adapter. */
-  static async create(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<Engine> {
+  /**
+   * Maps the weights, quantises those that are to be, allocates what `planMemory` says and initialises the adapter.
+   * @param onQuantized told now and then, and at the end, how many weights are quantised, of how many
+   */
+  static async create(
+    source: ModelSource,
+    adapter: AdapterSpec | null,
+    options: EngineOptions,
+    onQuantized?: (done: number, total: number) => void,
+  ): Promise<Engine> {
     return call(async () => {
       const engine = new (native().Engine)();
-      await engine.open(source, adapter, options);
+      const total = source.tensors.filter(({ quantize }) => quantize).length;
+      const tell = total > 0 ? onQuantized : undefined;
+      const timer = tell && setInterval(() => tell(engine.quantizedWeights(), total), PROGRESS_MS);
+      try {
+        await engine.open(source, adapter, options);
+      } finally {
+        clearInterval(timer);
+      }
+      tell?.(total, total);
       return new Engine(engine);
     });
   }

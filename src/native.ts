@@ -22,6 +22,8 @@ import { LowrankError } from "./errors.js";
 /** The addon's engine class; `Engine` in engine.ts is its public face. */
 export interface NativeEngine {
   open(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<void>;
+  /** By `open`, so far. */
+  quantizedWeights(): number;
   parameterCounts(): Promise<{ trainable: number; total: number }>;
   forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number>;
   optimizerStep(options: OptimizerOptions): Promise<number>;
@@ -44,7 +46,7 @@ export interface NativeAddon {
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
-  quantizationMaps(): { nf4: Float32Array; dynamic: Float32Array };
+  quantizationMaps(): Record<"nf4" | "fp4" | "dynamic", Float32Array>;
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];

@@ -1,8 +1,9 @@
 // Quantised bases against bitsandbytes and transformers: what scripts/goldens/quantize.py wrote with the live libraries.
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { writeQuantized } from "../src/checkpoint/index.js";
+import { quantising } from "../src/commands/quantising.js";
 import { Tokenizer } from "../src/data/index.js";
 import {
   Engine,
@@ -13,7 +14,7 @@ import {
   type TensorEntry,
 } from "../src/engine.js";
 import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
-import { openBase, quantizedSource } from "../src/setup/base.js";
+import { type BaseOptions, openBase, quantizedSource } from "../src/setup/base.js";
 import { copyGolden, errorOf, temporaryFolders, tinyBase } from "./support/folders.js";
 import { goldensFolder, largestDifference, readReference, readTensors, toBatch } from "./support/golden.js";
 
@@ -54,6 +55,15 @@ describe("the codes of bitsandbytes, bit for bit", () => {
     }
   });
 
+  test.each(cases)("fp4: %s", (name) => {
+    const { codes, absmax } = quantizeTensor({ ...tensor(name), quantize: { format: "fp4", doubleQuant: false } }, 2);
+    expect(Buffer.from(codes).equals(bytes(`${name}.fp4`)), "codes").toBe(true);
+    expect(Buffer.from(absmax).equals(bytes(`${name}.absmax`)), "absmax").toBe(true);
+    const nested = (format: "nf4" | "fp4") =>
+      quantizeTensor({ ...tensor(name), quantize: { format, doubleQuant: true } }, 2);
+    expect(nested("fp4")).toEqual({ ...nested("nf4"), codes });
+  });
+
   test.each(cases)("nf4 with double quantisation: %s", (name) => {
     const quantize = { format: "nf4", doubleQuant: true } as const;
     const { absmax, absmaxCodes, absmaxOffset } = quantizeTensor({ ...tensor(name), quantize }, 2);
@@ -90,11 +100,14 @@ describe("the codes of bitsandbytes, bit for bit", () => {
   });
 
   test("the maps", () => {
-    const { nf4, dynamic } = quantizationMaps();
-    const stored = rawTensors(join(golden, "nf4-double/model.safetensors"));
-    const of = (end: string) => floats([...stored].find(([name]) => name.endsWith(end))![1].bytes);
-    expect(nf4).toEqual(of(".quant_map"));
-    expect(dynamic).toEqual(of(".nested_quant_map"));
+    const { nf4, fp4, dynamic } = quantizationMaps();
+    const stored = (name: string) => {
+      const tensors = [...rawTensors(join(golden, name, "model.safetensors"))];
+      return (end: string) => floats(tensors.find(([key]) => key.endsWith(end))![1].bytes);
+    };
+    expect(nf4).toEqual(stored("nf4-double")(".quant_map"));
+    expect(fp4).toEqual(stored("fp4-double")(".quant_map"));
+    expect(dynamic).toEqual(stored("nf4-double")(".nested_quant_map"));
   });
 });
 
@@ -105,72 +118,237 @@ async function logitsOf(model: ModelSource): Promise<Float32Array> {
   return await engine.logits(toBatch(readReference("gqa-untied").batch));
 }
 
-describe.each(["nf4", "nf4-double", "int8"])("a folder as transformers saves it: %s", (name) => {
-  const saved = join(golden, name);
-  const reference = () => readTensors(join(saved, "logits.safetensors")).get("logits")!.data;
+/** The options that make a golden folder. */
+function optionsOf(name: string) {
+  const [type] = name.split("-") as ["nf4" | "fp4" | "int8"];
+  return {
+    use_4bit: type !== "int8",
+    use_8bit: type === "int8",
+    quant_type: type,
+    double_quant: name.endsWith("-double"),
+    quantize_skip: undefined,
+    quantize_head: name.endsWith("-head"),
+  };
+}
 
-  test("has the logits of the dequantised weights", async () => {
-    const { difference, scale } = largestDifference(await logitsOf(openModel(saved)), reference());
-    expect(difference / scale).toBeLessThan(2e-5);
-  });
+describe.each(["nf4", "nf4-double", "fp4", "fp4-double", "fp4-head", "int8"])(
+  "a folder as transformers saves it: %s",
+  (name) => {
+    const saved = join(golden, name);
+    const reference = () => readTensors(join(saved, "logits.safetensors")).get("logits")!.data;
 
-  test("is what quantising while loading gives", async () => {
-    const options = { use_4bit: name !== "int8", use_8bit: name === "int8", double_quant: name === "nf4-double" };
-    const base = openModel(join(goldensFolder, "gqa-untied"));
-    const model = quantizedSource(base, { ...options, quantize_skip: undefined }, silent);
-    const [ours, theirs] = [await logitsOf(model), await logitsOf(openModel(saved))];
+    test("has the logits of the dequantised weights", async () => {
+      const { difference, scale } = largestDifference(await logitsOf(openModel(saved)), reference());
+      expect(difference / scale).toBeLessThan(2e-5);
+    });
+
+    test("is what quantising while loading gives", async () => {
+      const base = openModel(join(goldensFolder, "gqa-untied"));
+      const model = quantizedSource(base, optionsOf(name), silent);
+      const [ours, theirs] = [await logitsOf(model), await logitsOf(openModel(saved))];
+      const { difference, scale } = largestDifference(ours, theirs);
+      // The mean of the maxima may differ in its last bit, see above.
+      expect(difference / scale).toBeLessThanOrEqual(name.endsWith("-double") ? 5e-6 : 0);
+      expect(await logitsOf(model)).not.toEqual(await logitsOf(base));
+    });
+
+    test("is what lowrank quantize writes, tensor for tensor", async () => {
+      const base = openModel(join(goldensFolder, "gqa-untied"));
+      const model = quantizedSource(base, optionsOf(name), silent);
+      const output = join(folder(), "quantized");
+      const tokenizer = await Tokenizer.open(tinyBase);
+      await writeQuantized({ model, output, tokenizer, threads: 2 });
+      const [ours, theirs] = [output, saved].map((each) => rawTensors(join(each, "model.safetensors")));
+      expect([...ours!.keys()].sort()).toEqual([...theirs!.keys()].sort());
+      for (const [key, { dtype, shape, bytes }] of theirs!) {
+        const found = ours!.get(key)!;
+        if (key.includes("quant_state")) {
+          const [found_, expected] = [found.bytes, bytes].map((each) => JSON.parse(String(each)));
+          const offsets = [found_, expected].map((each) => each.nested_offset ?? 0);
+          expect(Math.abs(offsets[0]! - offsets[1]!)).toBeLessThan(1e-6);
+          expect({ ...found_, nested_offset: 0 }).toEqual({ ...expected, nested_offset: 0 });
+          continue;
+        }
+        expect([key, found.dtype, found.shape]).toEqual([key, dtype, shape]);
+        if (key.endsWith("nested_absmax")) {
+          expect(largestDifference(floats(found.bytes), floats(bytes)).difference).toBeLessThan(1e-6);
+        } else {
+          expect(found.bytes.equals(bytes), key).toBe(true);
+        }
+      }
+      const { difference, scale } = largestDifference(
+        await logitsOf(openModel(output)),
+        await logitsOf(openModel(saved)),
+      );
+      expect(difference / scale).toBeLessThanOrEqual(name.endsWith("-double") ? 5e-6 : 0);
+    });
+
+    test("trains: the gradients are those of the dequantised weights, the base stays as it is", async () => {
+      const before = readFileSync(join(saved, "model.safetensors"));
+      const model = openModel(saved);
+      const targets = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"];
+      const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 5 };
+      await using engine = await Engine.create(model, spec, { ...ENGINE, training: true });
+      const batch = toBatch(readReference("gqa-untied").batch);
+      const losses: number[] = [];
+      for (let step = 0; step < 8; step++) {
+        losses.push(await engine.forwardBackward(batch, 1 / 32, step));
+        await engine.optimizerStep({ learningRate: 1e-2, weightDecay: 0, maxGradNorm: 1 });
+      }
+      expect(losses.at(-1)!).toBeLessThan(losses[0]! * 0.95);
+      expect(readFileSync(join(saved, "model.safetensors")).equals(before)).toBe(true);
+    });
+  },
+);
+
+describe("LLM.int8", () => {
+  const saved = join(golden, "int8");
+  const asStored = { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined };
+  const rounding = { ...asStored, quant_type: "llm_int8" as const };
+  const { sequences } = readReference("gqa-untied").batch;
+  const alone = sequences.map((ids) => ({ sequences: [{ inputIds: Int32Array.from(ids) }] }));
+
+  /** One sequence a call, as the reference has it: outliers are found in what goes through the model together. */
+  async function logitsAlone(model: ModelSource, threads = 2): Promise<Float32Array> {
+    await using engine = await Engine.create(model, null, { ...ENGINE, threads, training: false });
+    const parts: number[] = [];
+    for (const batch of alone) parts.push(...(await engine.logits(batch)));
+    return Float32Array.from(parts);
+  }
+
+  test("has the logits of the model as bitsandbytes computes it, outliers among its activations", async () => {
+    const theirs = readTensors(join(saved, "logits.safetensors")).get("rounded")!.data;
+    const ours = await logitsAlone(quantizedSource(openModel(saved), rounding, silent));
     const { difference, scale } = largestDifference(ours, theirs);
-    // The mean of the maxima may differ in its last bit, see above.
-    expect(difference / scale).toBeLessThanOrEqual(name === "nf4-double" ? 5e-6 : 0);
-    expect(await logitsOf(model)).not.toEqual(await logitsOf(base));
+    expect(difference / scale).toBeLessThan(2e-5);
+    expect(await logitsAlone(quantizedSource(openModel(saved), rounding, silent), 1)).toEqual(ours);
+    // Without rounding they are far away.
+    const apart = largestDifference(await logitsAlone(openModel(saved)), theirs);
+    expect(apart.difference / apart.scale).toBeGreaterThan(5e-3);
   });
 
-  test("is what lowrank quantize writes, tensor for tensor", async () => {
-    const options = { use_4bit: name !== "int8", use_8bit: name === "int8", double_quant: name === "nf4-double" };
+  test("while loading, and for a folder in int8 with use_8bit or without: the same", async () => {
     const base = openModel(join(goldensFolder, "gqa-untied"));
-    const model = quantizedSource(base, { ...options, quantize_skip: undefined }, silent);
-    const output = join(folder(), "quantized");
-    const tokenizer = await Tokenizer.open(tinyBase);
-    await writeQuantized({ model, output, tokenizer, threads: 2 });
-    const [ours, theirs] = [output, saved].map((each) => rawTensors(join(each, "model.safetensors")));
-    expect([...ours!.keys()].sort()).toEqual([...theirs!.keys()].sort());
-    for (const [key, { dtype, shape, bytes }] of theirs!) {
-      const found = ours!.get(key)!;
-      if (key.includes("quant_state")) {
-        const [found_, expected] = [found.bytes, bytes].map((each) => JSON.parse(String(each)));
-        const offsets = [found_, expected].map((each) => each.nested_offset ?? 0);
-        expect(Math.abs(offsets[0]! - offsets[1]!)).toBeLessThan(1e-6);
-        expect({ ...found_, nested_offset: 0 }).toEqual({ ...expected, nested_offset: 0 });
-        continue;
-      }
-      expect([key, found.dtype, found.shape]).toEqual([key, dtype, shape]);
-      if (key.endsWith("nested_absmax")) {
-        expect(largestDifference(floats(found.bytes), floats(bytes)).difference).toBeLessThan(1e-6);
-      } else {
-        expect(found.bytes.equals(bytes), key).toBe(true);
-      }
-    }
-    const { difference, scale } = largestDifference(
-      await logitsOf(openModel(output)),
-      await logitsOf(openModel(saved)),
-    );
-    expect(difference / scale).toBeLessThanOrEqual(name === "nf4-double" ? 5e-6 : 0);
+    const made = quantizedSource(base, { ...rounding, use_8bit: true }, silent);
+    const stored = quantizedSource(openModel(saved), rounding, silent);
+    const again = quantizedSource(openModel(saved), { ...rounding, use_8bit: true }, silent);
+    expect(again).toEqual(stored);
+    expect(await logitsAlone(made)).toEqual(await logitsAlone(stored));
+    // The embedding and, if it is there, the head are none of it.
+    const rounds = stored.tensors.filter(({ outlierThreshold }) => outlierThreshold === 6).map(({ name }) => name);
+    expect(rounds.length).toBe(stored.tensors.filter(({ dtype }) => dtype === "i8").length);
+    expect(quantizedSource(openModel(saved), { ...asStored, quant_type: "int8" }, silent)).toEqual(openModel(saved));
   });
 
-  test("trains: the gradients are those of the dequantised weights, the base stays as it is", async () => {
-    const before = readFileSync(join(saved, "model.safetensors"));
-    const model = openModel(saved);
+  test("llm_int8_threshold of the folder counts; 0 takes no column out", async () => {
+    const copy = join(folder(), "int8");
+    cpSync(saved, copy, { recursive: true });
+    const file = join(copy, "config.json");
+    const config = JSON.parse(readFileSync(file, "utf8"));
+    const threshold = (value: unknown) => {
+      const quantization_config = { ...config.quantization_config, llm_int8_threshold: value };
+      writeFileSync(file, JSON.stringify({ ...config, quantization_config }));
+      const source = quantizedSource(openModel(copy), rounding, silent);
+      return source.tensors.find(({ dtype }) => dtype === "i8")!.outlierThreshold;
+    };
+    expect([threshold(4.5), threshold(0), threshold(undefined)]).toEqual([4.5, Number.POSITIVE_INFINITY, 6]);
+    const error = await errorOf(() => threshold("six"));
+    expect([error.code, error.message]).toEqual([
+      "E_CONFIG_VALUE",
+      `${file}: llm_int8_threshold is "six", expected a number of at least 0.`,
+    ]);
+    threshold(0);
+    const none = await logitsAlone(quantizedSource(openModel(copy), rounding, silent));
+    expect(none).not.toEqual(await logitsAlone(quantizedSource(openModel(saved), rounding, silent)));
+  });
+
+  test("trains, evaluates and generates with activations rounded alike; the plan has room for it", async () => {
+    const source = quantizedSource(openModel(saved), rounding, silent);
     const targets = ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"];
     const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 5 };
-    await using engine = await Engine.create(model, spec, { ...ENGINE, training: true });
-    const batch = toBatch(readReference("gqa-untied").batch);
-    const losses: number[] = [];
+    const options = { ...ENGINE, training: true };
+    const workspace = (model: ModelSource) =>
+      planMemory(model, spec, options).items.find(({ name }) => name === "workspace")!.bytes;
+    expect(workspace(source)).toBeGreaterThan(workspace(openModel(saved)));
+    await using engine = await Engine.create(source, spec, options);
+    const [batch] = alone;
+    const evaluated = await engine.evaluate(batch!);
+    expect(await engine.forwardBackward(batch!, 1 / 16, 0)).toBe(evaluated);
+    const logits = await engine.logits(batch!);
+    const vocab = logits.length / batch!.sequences[0]!.inputIds.length;
+    const last = logits.subarray(-vocab);
+    const likeliest = last.indexOf(Math.max(...last));
+    const greedy = { temperature: 0, topK: 0, topP: 1, seed: 1 };
+    expect(await engine.generateStart(batch!.sequences[0]!.inputIds, greedy)).toBe(likeliest);
     for (let step = 0; step < 8; step++) {
-      losses.push(await engine.forwardBackward(batch, 1 / 32, step));
+      await engine.forwardBackward(batch!, 1 / 16, step);
       await engine.optimizerStep({ learningRate: 1e-2, weightDecay: 0, maxGradNorm: 1 });
     }
-    expect(losses.at(-1)!).toBeLessThan(losses[0]! * 0.95);
-    expect(readFileSync(join(saved, "model.safetensors")).equals(before)).toBe(true);
+    expect(await engine.evaluate(batch!)).toBeLessThan(evaluated * 0.95);
+  });
+});
+
+describe("progress", () => {
+  test("counts every weight that is quantised, and nothing where none is", async () => {
+    const base = openModel(tinyBase);
+    const source = quantizedSource(base, { ...optionsOf("nf4") }, silent);
+    const total = source.tensors.filter(({ quantize }) => quantize).length;
+    const seen: [number, number][] = [];
+    await using engine = await Engine.create(source, null, { ...ENGINE, training: false }, (...now) => seen.push(now));
+    expect(seen.at(-1)).toEqual([total, total]);
+    expect(seen.every(([done, all], i) => all === total && done >= (seen[i - 1]?.[0] ?? 0))).toBe(true);
+    seen.length = 0;
+    await using plain = await Engine.create(base, null, { ...ENGINE, training: false }, (...now) => seen.push(now));
+    expect([seen, await plain.parameterCounts()]).toEqual([[], await engine.parameterCounts()]);
+  });
+
+  test("writing a folder tells of each step", async () => {
+    const model = quantizedSource(openModel(tinyBase), optionsOf("fp4"), silent);
+    const tokenizer = await Tokenizer.open(tinyBase);
+    const seen: number[] = [];
+    const output = join(folder(), "fp4");
+    await writeQuantized({ model, output, tokenizer, threads: 2, onProgress: (done) => seen.push(done) });
+    const steps = model.tensors.length + model.tensors.filter(({ quantize }) => quantize).length;
+    expect(seen).toEqual(Array.from({ length: steps }, (_, i) => i + 1));
+  });
+
+  test("is a bar where there is one and it is free, else lines every ten seconds", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const lines: string[] = [];
+      const log = { info: (line: string) => lines.push(line) };
+      const drawn: unknown[] = [];
+      const bar = (shown: boolean) => ({
+        shown,
+        start: (...all: unknown[]) => drawn.push(["start", ...all]),
+        update: (done: number) => drawn.push(done),
+        stop: () => drawn.push("stop"),
+      });
+      let isFree = false;
+      const show = quantising(bar(true), log, () => isFree);
+      show(3, 8);
+      isFree = true;
+      for (const done of [4, 6, 8]) show(done, 8);
+      expect([drawn, lines]).toEqual([[["start", "quantising", 8], 4, 6, "stop"], []]);
+      drawn.length = 0;
+      const quick = quantising(bar(false), log);
+      quick(4, 8);
+      quick(8, 8);
+      expect(lines).toEqual([]);
+      const slow = quantising(bar(false), log);
+      for (const [seconds, done] of [
+        [9, 1],
+        [1, 3],
+        [5, 4],
+        [6, 8],
+      ] as const) {
+        vi.advanceTimersByTime(seconds * 1000);
+        slow(done, 8);
+      }
+      expect([drawn, lines]).toEqual([[], ["quantising: 37 %", "quantised the weights in 21 s"]]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
 
@@ -287,13 +465,16 @@ describe("what is refused", () => {
     ["no row maxima", "int8", (t) => t.delete(`${Q}.SCB`), /q_proj\.weight is quantised, but .*\.SCB is missing/],
     ["too few row maxima", "int8", (t) => t.set(`${Q}.SCB`, Buffer.alloc(8)), /SCB occupies 8 bytes, expected 128/],
     [
+      "fp4 with nf4's map",
       "fp4",
-      "nf4",
-      (t, d) => {
-        t.set(`${Q}.weight.quant_state.bitsandbytes__fp4`, state("{}"));
-        d.set(`${Q}.weight.quant_state.bitsandbytes__fp4`, "U8");
-      },
-      /stored as fp4, expected nf4 or int8/,
+      (t) => t.set(`${Q}.weight.quant_map`, Buffer.from(quantizationMaps().nf4.buffer)),
+      /other values in .*quant_map than fp4's/,
+    ],
+    [
+      "fp4 without a shape",
+      "fp4",
+      (t) => t.set(`${Q}.weight.quant_state.bitsandbytes__fp4`, state("{}")),
+      /no shape in its \.quant_state\.bitsandbytes__fp4/,
     ],
   ])("%s (%s)", async (_, name, edit, message) => {
     const broken = await changed(name, edit);
@@ -310,6 +491,49 @@ describe("what is refused", () => {
     expect(
       openBase({ ...OPTIONS, base_model: join(golden, "nf4") }, silent).tensors.some(({ quantize }) => quantize),
     ).toBe(false);
+  });
+
+  test.each<[string, Partial<BaseOptions>, string]>([
+    [
+      "fp4",
+      { use_4bit: false, use_8bit: true, quant_type: "fp4" },
+      "quant_type is fp4, with use_8bit it is int8 or llm_int8.",
+    ],
+    ["int8", { quant_type: "int8" }, "quant_type is int8, with use_4bit it is nf4 or fp4."],
+    [
+      "llm_int8 of both",
+      { use_8bit: true, quant_type: "llm_int8" },
+      "quant_type is llm_int8, with use_4bit it is nf4 or fp4.",
+    ],
+    [
+      "a type alone",
+      { use_4bit: false, quant_type: "llm_int8" },
+      "quant_type needs use_4bit or use_8bit; without them it may be int8 or llm_int8, for a base that is stored in int8.",
+    ],
+    ["a head alone", { use_4bit: false, quantize_head: true }, "quantize_head needs use_4bit or use_8bit."],
+    [
+      "a head that is skipped",
+      { quantize_head: true, quantize_skip: ["lm_head"] },
+      "quantize_head is given, but quantize_skip names the head.",
+    ],
+  ])("a type or a head that does not fit: %s", async (_, options, message) => {
+    const untied = join(goldensFolder, "gqa-untied");
+    const error = await errorOf(() => openBase({ ...OPTIONS, base_model: untied, ...options }, silent));
+    expect([error.code, error.message]).toEqual(["E_USAGE", message]);
+  });
+
+  test("a type of 4 bits for a base that is stored in int8", async () => {
+    const int8 = { ...OPTIONS, use_4bit: false, quant_type: "nf4" as const, base_model: join(golden, "int8") };
+    expect((await errorOf(() => openBase(int8, silent))).message).toMatch(/^quant_type needs use_4bit or use_8bit;/);
+  });
+
+  test("a head that is the embedding", async () => {
+    const tied = join(goldensFolder, "mha-tied");
+    const error = await errorOf(() => openBase({ ...OPTIONS, base_model: tied, quantize_head: true }, silent));
+    expect([error.code, error.message]).toEqual([
+      "E_USAGE",
+      `quantize_head is given, but the head of ${tied} is its embedding (tie_word_embeddings), which stays as it is: leave quantize_head out.`,
+    ]);
   });
 
   test("both widths: 4 bits, with a warning", () => {

@@ -93,7 +93,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
   });
 }
 
-// What nf4's codes and those of its maxima stand for.
+// What the codes of four bits and those of their maxima stand for.
 Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   const auto array = [&](const float* p, size_t n) {
     Napi::Float32Array a = Napi::Float32Array::New(info.Env(), n);
@@ -102,6 +102,7 @@ Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   };
   Napi::Object o = Napi::Object::New(info.Env());
   o.Set("nf4", array(kNf4Values, 16));
+  o.Set("fp4", array(kFp4Values, 16));
   o.Set("dynamic", array(dynamic_map(), 256));
   return o;
 }
@@ -154,6 +155,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Engine",
                        {InstanceMethod<&EngineWrap::open>("open"),
+                        InstanceMethod<&EngineWrap::quantized_weights>("quantizedWeights"),
                         InstanceMethod<&EngineWrap::parameter_counts>("parameterCounts"),
                         InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
@@ -239,11 +241,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       const auto options = to_options(info[2]);
       return post(info, [this, source = std::move(source), spec = std::move(spec), adapted, options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
-        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options);
+        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options, &quantized_);
         return nullptr;
       });
     });
   }
+
+  Napi::Value quantized_weights(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), double(quantized_.load())); }
 
   Napi::Value parameter_counts(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
@@ -411,6 +415,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   std::unique_ptr<Engine> engine_;  // worker thread only
   bool closed_ = false;             // worker thread only
+  std::atomic<int64_t> quantized_ = 0;  // weights; the worker's thread counts, the JavaScript thread looks
   std::unique_ptr<Worker> worker_;  // last, so that its thread ends before the engine goes
 };
 

@@ -91,7 +91,7 @@ QuantizeSpec to_quantize_spec(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "quantize");
   QuantizeSpec s;
   s.format = to_format(to_string(o.Get("format"), "quantize.format"));
-  if (s.format != Format::nf4 && s.format != Format::i8) fail("quantize.format", "\"nf4\" or \"i8\"");
+  if (!is_four_bit(s.format) && s.format != Format::i8) fail("quantize.format", "\"nf4\", \"fp4\" or \"i8\"");
   s.double_quant = boolean(o, "doubleQuant");
   s.block_size = integer_or(o, "blockSize", 64);
   return s;
@@ -109,6 +109,7 @@ TensorEntry to_tensor(const Napi::Value& v) {
   e.absmax_codes = to_range(t.Get("absmaxCodes"));
   e.absmax_map = to_range(t.Get("absmaxMap"));
   e.absmax_offset = number_or(t, "absmaxOffset", 0);
+  e.outlier_threshold = number_or(t, "outlierThreshold", 0);
   const Napi::Value quantize = t.Get("quantize");
   if (!quantize.IsUndefined()) e.quantize = to_quantize_spec(quantize);
   e.offset = integer(t, "offset");

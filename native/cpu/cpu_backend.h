@@ -50,6 +50,8 @@ class CpuBackend final : public Backend {
   int64_t head_workspace(const OpLimits&) const;       // head.cpp
   int64_t attention_workspace(const OpLimits&) const;  // attention.cpp
 
+  int64_t int8_workspace(const OpLimits&) const;  // linear_int8.cpp
+  void int8_fwd(const LinearFwdArgs&, const Matmul&, char* work);
   void adapter_bwd(const LinearBwdArgs&, const Matmul&, const Mat& du);
   void transpose_thin(const Mat& x, const Mat& dst);
   void apply_dropout(const Mat& x, const Dropout&, const Mat& y);

@@ -13,10 +13,10 @@ constexpr int kMostAdapters = 3;
 
 // The parts of the workspace; offsets in bytes.
 struct Parts {
-  int64_t dropped, du, du_bytes, thin, db, matmul, end;
+  int64_t dropped, du, du_bytes, thin, db, int8, matmul, end;
 };
 
-Parts parts(const OpLimits& l, int threads) {
+Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
   const int64_t act = dtype_bytes(l.act), r = l.rank;
   // Terms of a product: features and the adapter's rank, when training of several linears; the adapters' gradients contract over
   // tokens.
@@ -33,6 +33,7 @@ Parts parts(const OpLimits& l, int threads) {
   p.du = take(kMostAdapters * p.du_bytes);
   p.thin = take(l.training ? round_up(l.tokens, kPanelStep) * r * act : 0);
   p.db = take(l.training ? r * l.features * 4 : 0);
+  p.int8 = take(int8_bytes);
   p.matmul = take(Matmul::workspace_bytes(contraction, threads));
   return p;
 }
@@ -47,7 +48,7 @@ Term over_tokens(const Mat& x, const Mat& right) {
 
 }  // namespace
 
-int64_t CpuBackend::linear_workspace(const OpLimits& l) const { return parts(l, pool_.threads()).end; }
+int64_t CpuBackend::linear_workspace(const OpLimits& l) const { return parts(l, int8_workspace(l), pool_.threads()).end; }
 
 void CpuBackend::apply_dropout(const Mat& x, const Dropout& d, const Mat& y) {
   pool_.run(x.rows, [&](int64_t m, int) { rk_.dropout(x.row(m), x.cols, x.dtype, d, uint64_t(m * x.cols), y.row(m)); });
@@ -68,7 +69,7 @@ void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
 
 void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
   check(a.x.cols == a.w.cols && a.y.cols == a.w.rows && a.x.rows == a.y.rows, "shapes", "linear_fwd");
-  const Parts p = parts(limits_, pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate};
   if (a.lora) {
@@ -84,11 +85,12 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
     y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
     y.term_count = 2;
   }
-  matmul(y);
+  if (a.w.outlier_threshold > 0) int8_fwd(a, matmul, work_ + p.int8);
+  else matmul(y);
 }
 
 void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
-  const Parts p = parts(limits_, pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product dx{.terms = {}, .term_count = 0, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
   const auto add = [&](const Term& term) {
@@ -130,7 +132,7 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
 
 // da, db and du of one linear.
 void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const Mat& du) {
-  const Parts p = parts(limits_, pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const Lora& l = *a.lora;
   check(limits_.training && (limits_.dropout || !l.dropout.active()) && a.dy.rows <= limits_.tokens, "beyond the limits", "linear_bwd");
   const int64_t m = a.dy.rows, out = a.w.rows, in = a.w.cols, r = l.rank;

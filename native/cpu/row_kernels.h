@@ -64,6 +64,12 @@ struct RowKernels {
   // out += x / (1 - p) where kept
   void (*add_dropout)(const void* x, int64_t n, DType act, const Dropout& d, uint64_t index, DType out_type, void* out);
 
+  // LLM.int8, of x rounded to f16: the largest magnitude below the threshold; outliers[i] = 1 where one is not below it, else
+  // as it was (several threads may write). codes = round(x * factor). sums *= factor * maxima, which may be misaligned.
+  float (*int8_maximum)(const void* x, int64_t n, DType act, float threshold, uint8_t* outliers);
+  void (*int8_codes)(const void* x, int64_t n, DType act, float factor, void* codes);
+  void (*int8_scale)(float* sums, int64_t n, float factor, const void* maxima);
+
   void (*adamw)(float* p, float* m, float* v, const float* g, int64_t n, const AdamWFactors&);
 };
 

@@ -33,10 +33,11 @@ struct TensorEntry {
   std::vector<int64_t> shape;
   int64_t offset = 0, bytes = 0;
   int64_t interleaved = 0;  // as Weight's
-  // Statistics of nf4 and i8, as Weight's.
+  // Statistics of nf4, fp4 and i8, as Weight's.
   int64_t block_size = 64;
   FileRange absmax, absmax_codes, absmax_map;
   double absmax_offset = 0;
+  double outlier_threshold = 0;  // of i8, stored or made while it is loaded
   QuantizeSpec quantize;  // while it is loaded
 };
 

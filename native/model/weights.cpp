@@ -80,7 +80,7 @@ void check_tensor(const TensorEntry& t) {
   overflows = overflows || elements > (int64_t(1) << 58);
   if (overflows) wrong_bytes(t, "", t.bytes, "fewer than 2^63");
   const FormatInfo& info = format_info(t.format);
-  if (t.shape.back() % info.block != 0 && t.format != Format::nf4) {
+  if (t.shape.back() % info.block != 0 && !is_four_bit(t.format)) {
     throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " has rows of " + std::to_string(t.shape.back()) + " elements, but " +
                     info.name + " is stored in blocks of " + std::to_string(info.block) + ".",
                 t.name);
@@ -98,8 +98,13 @@ void check_tensor(const TensorEntry& t) {
   if (t.quantize.block_size < 2 || t.quantize.block_size % 2 != 0 || t.quantize.block_size > 4096) {
     throw Error("E_QUANTIZED", "Blocks of " + std::to_string(t.quantize.block_size) + " elements, expected an even number up to 4096.", t.name);
   }
+  if (!(t.outlier_threshold >= 0)) {
+    throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + " has an outlier threshold of " + std::to_string(t.outlier_threshold) +
+                    ", expected 0 (activations are not rounded) or a positive number.",
+                t.name);
+  }
   if (t.format == Format::i8) check_range(t, ".SCB", t.absmax, t.shape[0] * 4);
-  if (t.format != Format::nf4) return;
+  if (!is_four_bit(t.format)) return;
   if (t.block_size < 1 || t.block_size > 65536) {
     throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + " has blocks of " + std::to_string(t.block_size) + " elements, expected 1 to 65536.", t.name);
   }
@@ -146,6 +151,7 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
   w.interleaved = t.interleaved;
   w.block_size = t.block_size;
+  if (t.format == Format::i8) w.outlier_threshold = float(t.outlier_threshold);
   if (!t.absmax.file.empty()) w.absmax = mapped(t.absmax, name);
   if (!t.absmax_codes.file.empty()) {
     w.absmax_codes = static_cast<const uint8_t*>(mapped(t.absmax_codes, name));
@@ -194,18 +200,29 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
     entry = found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
     files_[t.file]->release_pages(t.offset, t.bytes);
   }
-  return quantized_.emplace_back(std::move(found))->view();
+  Weight view = quantized_.emplace_back(std::move(found))->view();
+  if (view.format == Format::i8) view.outlier_threshold = float(t.outlier_threshold);
+  return view;
 }
 
-ModelWeights::ModelWeights(const ModelSource& source, int threads) {
+Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, const Weight& stored) {
+  const TensorEntry& t = entry(source, name);
+  if (t.quantize.format == Format::f32) return stored;
+  const Weight w = quantized(t, stored);
+  if (counter_) ++*counter_;
+  return w;
+}
+
+ModelWeights::ModelWeights(const ModelSource& source, int threads, std::atomic<int64_t>* quantized) {
   check_source(source);
   ThreadPool pool(threads);
   pool_ = &pool;
+  counter_ = quantized;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelConfig& c = source.config;
   const Architecture& a = find_architecture(c.model_type);
   embedding = view(source, a.embedding, c.vocab, c.dim);
-  head = c.tied_head ? embedding : view(source, a.head, c.vocab, c.dim);
+  head = c.tied_head ? embedding : loaded(source, a.head, view(source, a.head, c.vocab, c.dim));
   final_norm = vector_f32(source, a.final_norm, c.dim);
   blocks.resize(size_t(c.layers));
   for (int64_t l = 0; l < c.layers; l++) {
@@ -217,13 +234,13 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads) {
       const auto [out, in] = linear_shape(c, Site(s));
       const std::string name = linear_name(a, l, Site(s));
       LinearWeights& linear = b.linears[s];
-      linear.w = linear.stored = view(source, name + ".weight", out, in);
-      const TensorEntry& t = entry(source, name + ".weight");
-      if (t.quantize.format != Format::f32) linear.w = quantized(t, linear.stored);
+      linear.stored = view(source, name + ".weight", out, in);
+      linear.w = loaded(source, name + ".weight", linear.stored);
       if (a.has_bias(c, Site(s))) linear.bias = vector_f32(source, name + ".bias", out);
     }
   }
   pool_ = nullptr;
+  counter_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this
 }
 

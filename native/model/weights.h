@@ -1,5 +1,6 @@
 // The frozen base model: views into mapped files, plus f32 copies of the small vectors (norms, biases).
 #pragma once
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -33,8 +34,8 @@ void check_tensor(const TensorEntry&);
 class ModelWeights {
  public:
   // Checks and maps, and quantises tensor by tensor what is to be quantised; what another model of this process has quantised
-  // alike is shared. Error also E_FILE.
-  ModelWeights(const ModelSource&, int threads);
+  // alike is shared. `quantized`, for another thread to look at, counts those weights. Error also E_FILE.
+  ModelWeights(const ModelSource&, int threads, std::atomic<int64_t>* quantized = nullptr);
 
   Weight embedding, head;             // (V, C) both; the same memory when tied
   const float* final_norm = nullptr;  // (C)
@@ -44,6 +45,8 @@ class ModelWeights {
 
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
+  // As it is stored, or what is to be made of it.
+  Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
   Weight quantized(const TensorEntry&, const Weight& w);
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
@@ -53,7 +56,9 @@ class ModelWeights {
   std::map<std::string, const TensorEntry*> index_;
   std::deque<std::vector<float>> vectors_;
   std::vector<std::shared_ptr<const QuantizedWeight>> quantized_;
-  ThreadPool* pool_ = nullptr;  // while the weights are loaded
+  // While the weights are loaded:
+  ThreadPool* pool_ = nullptr;
+  std::atomic<int64_t>* counter_ = nullptr;
 };
 
 }  // namespace lowrank

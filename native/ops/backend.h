@@ -59,6 +59,10 @@ struct Lora {
   Dropout dropout;           // on x, element index m*I + i; p = 0 in evaluation
 };
 // u = scale * dropout(x) A^T (rounded to act);  y = x W^T + bias + u B^T
+// With w.outlier_threshold (LLM.int8, Dettmers et al., 2022): a column of x is an outlier where one of its elements, rounded to
+// f16, is not below the threshold in magnitude. Row m has codes round(x[m,i] 127 / max[m]) in the other columns, max[m] over its
+// f16 values below the threshold, and x W^T is codes codes^T max[m] w.absmax[o] / 127^2 + x W^T over the outliers' columns.
+// The backward pass goes through x W^T as if nothing had been rounded.
 struct LinearFwdArgs {
   Mat x;                       // (M, I) act
   Weight w;                    // (O, I)
@@ -168,6 +172,7 @@ struct OpLimits {
   int64_t model_dim = 0, vocab = 0, rank = 0, heads = 0, kv_heads = 0, head_dim = 0;
   DType act = DType::f32;
   bool training = false, dropout = false;
+  bool rounds_activations = false;  // linears with an outlier_threshold
 };
 
 class Backend {

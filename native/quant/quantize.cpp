@@ -22,25 +22,32 @@ float largest(const float* x, int64_t n) {
   return m;
 }
 
-// Halfway between neighbouring values; a value on it belongs to the lower one.
-const std::array<float, 15>& nf4_bounds() {
-  static const auto bounds = [] {
-    std::array<float, 15> b;
-    for (size_t i = 0; i < b.size(); i++) b[i] = (kNf4Values[i] + kNf4Values[i + 1]) / 2;
-    return b;
-  }();
-  return bounds;
+// Codes of four bits by their values, and the middles between neighbouring ones; a value on a middle belongs to the lower
+// one. Of fp4's two codes for zero the first comes first.
+struct Steps {
+  std::array<uint8_t, 16> codes;
+  std::array<float, 15> bounds;
+
+  explicit Steps(const float* values) {
+    for (size_t i = 0; i < codes.size(); i++) codes[i] = uint8_t(i);
+    std::stable_sort(codes.begin(), codes.end(), [&](uint8_t a, uint8_t b) { return values[a] < values[b]; });
+    for (size_t i = 0; i < bounds.size(); i++) bounds[i] = (values[codes[i]] + values[codes[i + 1]]) / 2;
+  }
+};
+
+const Steps& steps_of(Format f) {
+  static const Steps nf4(kNf4Values), fp4(kFp4Values);
+  return f == Format::fp4 ? fp4 : nf4;
 }
 
-void nf4_codes(const float* scaled, int64_t n, uint8_t* codes) {
-  const auto& bounds = nf4_bounds();
+void four_bit_codes(const Steps& steps, const float* scaled, int64_t n, uint8_t* codes) {
   uint8_t q[2];
   for (int64_t i = 0; i < n; i += 2) {
     for (int64_t j = 0; j < 2; j++) {
-      int code = 0;
+      size_t step = 0;
       const float v = i + j < n ? scaled[i + j] : 0.f;
-      for (const float b : bounds) code += v > b;
-      q[j] = uint8_t(code);
+      for (const float b : steps.bounds) step += v > b;
+      q[j] = steps.codes[step];
     }
     codes[i / 2] = uint8_t(q[0] << 4 | q[1]);
   }
@@ -93,7 +100,8 @@ const float* dynamic_map() {
   return map.data();
 }
 
-void quantize_nf4(const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax) {
+void quantize_four_bit(Format format, const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax) {
+  const Steps& steps = steps_of(format);
   std::vector<float> scaled(static_cast<size_t>(block_size));
   for (int64_t at = 0, b = 0; at < n; at += block_size, b++) {
     const int64_t m = std::min(block_size, n - at);
@@ -105,7 +113,7 @@ void quantize_nf4(const float* x, int64_t n, int64_t block_size, uint8_t* codes,
       const float v = whole ? x[at + i] * inverse : x[at + i] / safe;
       scaled[size_t(i)] = std::clamp(v, -1.f, 1.f);
     }
-    nf4_codes(scaled.data(), m, codes + at / 2);
+    four_bit_codes(steps, scaled.data(), m, codes + at / 2);
   }
 }
 
@@ -130,7 +138,7 @@ void quantize_rows(const float* x, int64_t rows, int64_t cols, int8_t* codes, fl
   std::vector<float> half(static_cast<size_t>(cols));
   for (int64_t r = 0; r < rows; r++) {
     for (int64_t c = 0; c < cols; c++) half[size_t(c)] = f16_to_f32(f32_to_f16(x[r * cols + c]));
-    const float top = largest(half.data(), cols), factor = top > 0 ? 1.f / top * 127.f : 0.f;  // as PyTorch divides a number by a tensor
+    const float top = largest(half.data(), cols), factor = int8_factor(top);
     absmax[r] = top;
     for (int64_t c = 0; c < cols; c++) codes[r * cols + c] = int8_t(std::nearbyint(half[size_t(c)] * factor));
   }
@@ -140,7 +148,7 @@ int64_t quantized_bytes(const QuantizeSpec& s, int64_t rows, int64_t cols) {
   const int64_t n = rows * cols;
   if (s.format == Format::i8) return n + rows * 4;
   const int64_t blocks = blocks_of(n, s.block_size);
-  return format_bytes(Format::nf4, n) + (s.double_quant ? blocks + blocks_of(blocks, kNestedBlock) * 4 : blocks * 4);
+  return format_bytes(s.format, n) + (s.double_quant ? blocks + blocks_of(blocks, kNestedBlock) * 4 : blocks * 4);
 }
 
 QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadPool& pool) {
@@ -161,7 +169,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
       const int64_t b = task * step, at = b * s.block_size, m = std::min(step * s.block_size, n - at);
       std::vector<float> x(static_cast<size_t>(m));
       widen(w, at, m, x.data());
-      quantize_nf4(x.data(), m, s.block_size, codes_.data() + at / 2, absmax_.data() + b);
+      quantize_four_bit(s.format, x.data(), m, s.block_size, codes_.data() + at / 2, absmax_.data() + b);
     });
     if (s.double_quant) {
       double sum = 0;

@@ -9,9 +9,9 @@
 namespace lowrank {
 
 struct QuantizeSpec {
-  Format format = Format::f32;  // nf4 or i8; f32: nothing is quantised
-  bool double_quant = false;    // of nf4: the maxima are quantised, too
-  int64_t block_size = 64;      // of nf4
+  Format format = Format::f32;  // nf4, fp4 or i8; f32: nothing is quantised
+  bool double_quant = false;    // of nf4 and fp4: the maxima are quantised, too
+  int64_t block_size = 64;      // of nf4 and fp4
 };
 
 // Its codes and statistics, and the view of them.
@@ -39,7 +39,7 @@ int64_t quantized_bytes(const QuantizeSpec&, int64_t rows, int64_t cols);
 
 // Blocks of a flattened weight: codes (n / 2 rounded up), the first of a pair in the high nibble; absmax, one a block.
 // Only whole blocks but for the last one of the weight; block_size is even.
-void quantize_nf4(const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax);
+void quantize_four_bit(Format, const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax);
 
 // Blocks of n values by the dynamic map (Dettmers, 2015): codes (n), absmax one a block.
 void quantize_dynamic(const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax);

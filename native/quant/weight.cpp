@@ -24,6 +24,9 @@ const float kNf4Values[16] = {-1.0f,
                               0.7229568362236023f,
                               1.0f};
 
+const float kFp4Values[16] = {0.0f, 0.0625f / 12, 8.0f / 12,  1.0f,  4.0f / 12,  0.5f,  2.0f / 12,  0.25f,
+                              0.0f, -0.0625f / 12, -8.0f / 12, -1.0f, -4.0f / 12, -0.5f, -2.0f / 12, -0.25f};
+
 namespace {
 
 float f32_at(const void* p, int64_t i) {
@@ -52,12 +55,16 @@ float Weight::get(int64_t r, int64_t c) const {
     case Format::f32: return f32_at(p, c);
     case Format::bf16: return bf16_to_f32(u16_at(p, c));
     case Format::f16: return f16_to_f32(u16_at(p, c));
-    case Format::nf4: {
+    case Format::nf4:
+    case Format::fp4: {
       const int64_t i = source * cols + c;
       const uint8_t pair = static_cast<const uint8_t*>(data)[i / 2];
-      return kNf4Values[i % 2 ? pair & 15 : pair >> 4] * maximum(i / block_size);
+      return code_values(format)[i % 2 ? pair & 15 : pair >> 4] * maximum(i / block_size);
     }
-    case Format::i8: return float(reinterpret_cast<const int8_t*>(p)[c]) * row_maximum(source) * kInt8Step;
+    case Format::i8: {
+      const float code = reinterpret_cast<const int8_t*>(p)[c];
+      return absmax ? code * row_maximum(source) * kInt8Step : code;
+    }
     case Format::q4_0: return block_element<Q4_0, 32>(p, c);
     case Format::q4_1: return block_element<Q4_1, 32>(p, c);
     case Format::q5_0: return block_element<Q5_0, 32>(p, c);

@@ -8,6 +8,8 @@
 //   logits and their gradient in the head are stored as act
 // What the twin does round: dropout(x), u and du, which backend.h calls act.
 #pragma once
+#include <vector>
+
 #include "ops/backend.h"
 
 namespace lowrank {
@@ -41,6 +43,16 @@ class RefBackend final : public Backend {
 
 // v as an element of dtype t holds it.
 double ref_round(double v, DType t);
+
+// LLM.int8's codes of activations, see LinearFwdArgs.
+struct RefInt8 {
+  std::vector<double> codes;   // (M, I), 0 in columns with outliers
+  std::vector<double> maxima;  // (M)
+  std::vector<bool> outliers;  // (I)
+};
+RefInt8 ref_int8(const Mat& x, float threshold);
+// The code of a weight in i8.
+double ref_int8_code(const Weight& w, int64_t r, int64_t c);
 
 // Element i of dropout(x) as a product reads it: x / (1 - p) in f32, rounded to x's dtype.
 double ref_dropout(double x, const Dropout&, uint64_t i, DType t);

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "ref/ref_backend.h"
@@ -15,8 +17,32 @@ double ref_dropout(double x, const Dropout& d, uint64_t i, DType t) {
   return d.keep(i) ? ref_round(double(float(x) * (1.f / (1.f - d.p))), t) : 0.0;
 }
 
+RefInt8 ref_int8(const Mat& x, float threshold) {
+  RefInt8 r{std::vector<double>(size_t(x.rows * x.cols)), std::vector<double>(size_t(x.rows)), std::vector<bool>(size_t(x.cols))};
+  const auto half = [&](int64_t m, int64_t i) { return f16_to_f32(f32_to_f16(x.get(m, i))); };
+  for (int64_t m = 0; m < x.rows; m++) {
+    for (int64_t i = 0; i < x.cols; i++) {
+      const float magnitude = std::fabs(half(m, i));
+      if (magnitude < threshold) r.maxima[size_t(m)] = std::max(r.maxima[size_t(m)], double(magnitude));
+      else r.outliers[size_t(i)] = true;
+    }
+  }
+  // Codes are those of f32, for every tie counts.
+  for (int64_t m = 0; m < x.rows; m++) {
+    const float factor = int8_factor(float(r.maxima[size_t(m)]));
+    for (int64_t i = 0; i < x.cols; i++) {
+      if (!r.outliers[size_t(i)]) r.codes[size_t(m * x.cols + i)] = double(std::nearbyint(half(m, i) * factor));
+    }
+  }
+  return r;
+}
+
+double ref_int8_code(const Weight& w, int64_t r, int64_t c) { return reinterpret_cast<const int8_t*>(w.row(r))[c]; }
+
 void RefBackend::linear_fwd(const LinearFwdArgs& a) {
   const int64_t in = a.w.cols, out = a.w.rows;
+  const bool rounds = a.w.outlier_threshold > 0;
+  const RefInt8 rounded = rounds ? ref_int8(a.x, a.w.outlier_threshold) : RefInt8();
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t r = 0; a.lora && r < a.lora->rank; r++) {
       double sum = 0;
@@ -27,7 +53,12 @@ void RefBackend::linear_fwd(const LinearFwdArgs& a) {
     }
     for (int64_t o = 0; o < out; o++) {
       double sum = a.accumulate ? double(a.y.get(m, o)) : 0.0;
-      for (int64_t i = 0; i < in; i++) sum += double(a.x.get(m, i)) * double(a.w.get(o, i));
+      double codes = 0;
+      for (int64_t i = 0; i < in; i++) {
+        if (rounds && !rounded.outliers[size_t(i)]) codes += rounded.codes[size_t(m * in + i)] * ref_int8_code(a.w, o, i);
+        else sum += double(a.x.get(m, i)) * double(a.w.get(o, i));
+      }
+      if (rounds) sum += codes * rounded.maxima[size_t(m)] * double(a.w.row_maximum(o)) * double(kInt8ProductStep);
       if (a.bias) sum += double(a.bias[o]);
       for (int64_t r = 0; a.lora && r < a.lora->rank; r++)
         sum += double(a.u.get(m, r)) * double(a.lora->b[o * a.lora->rank + r]);

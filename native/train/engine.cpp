@@ -33,7 +33,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const AdapterLayout adapters = spec ? AdapterLayout(source.config, *spec) : AdapterLayout();
   const auto backend = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
   Arena arena;
-  Layout layout(arena, source.config, adapters, spec, options, *backend);
+  Layout layout(arena, source.config, adapters, spec, options_for(source, options), *backend);
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
@@ -46,12 +46,12 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   return items;
 }
 
-Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options)
+Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, std::atomic<int64_t>* quantized)
     : config_(source.config),
-      options_(options),
+      options_(options_for(source, options)),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
-      weights_(source, int(std::max<int64_t>(1, options.threads))),
+      weights_(source, int(std::max<int64_t>(1, options.threads)), quantized),
       rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
   check_options(options);
   if (spec) check_adapter_spec(*spec);

@@ -1,5 +1,6 @@
 // One model with at most one adapter: training step, evaluation and generation. Not thread-safe: one thread owns it.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,7 +33,8 @@ std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpec*, cons
 
 class Engine {
  public:
-  Engine(const ModelSource&, const AdapterSpec*, const EngineOptions&);
+  // quantized: as ModelWeights'.
+  Engine(const ModelSource&, const AdapterSpec*, const EngineOptions&, std::atomic<int64_t>* quantized = nullptr);
 
   int64_t trainable_parameters() const { return adapters_.elements(); }
   int64_t base_parameters() const { return weights_.parameters; }

@@ -5,6 +5,11 @@
 
 namespace lowrank {
 
+EngineOptions options_for(const ModelSource& source, EngineOptions o) {
+  for (const TensorEntry& t : source.tensors) o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
+  return o;
+}
+
 OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec, const EngineOptions& o) {
   OpLimits limits;
   limits.tokens = std::max(o.piece_tokens(), o.evaluation_tokens());
@@ -20,6 +25,7 @@ OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const Ad
   limits.act = o.act;
   limits.training = o.training;
   limits.dropout = spec && spec->dropout > 0;
+  limits.rounds_activations = o.rounds_activations;
   return limits;
 }
 

@@ -21,8 +21,9 @@ struct EngineOptions {
   // Tokens that the key/value cache holds; 0 where nothing is generated.
   int64_t cache_tokens = 0;
   bool training = false;
-  bool adamw_8bit = false;  // the optimizer's moments
-  bool profile = false;     // operations are timed
+  bool adamw_8bit = false;          // the optimizer's moments
+  bool profile = false;             // operations are timed
+  bool rounds_activations = false;  // as the model's linears want it, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.
   int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }
@@ -93,6 +94,9 @@ struct Layout {
     return shared_layers == 0 ? size_t(layer) : size_t(std::max<int64_t>(layer - shared_layers + 1, 0));
   }
 };
+
+// With what follows from the model.
+EngineOptions options_for(const ModelSource&, EngineOptions);
 
 OpLimits op_limits(const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&);
 

@@ -3,9 +3,11 @@
 
   python scripts/goldens/quantize.py [--output_dir test/goldens/quantized]
 
-`tensors.safetensors`: for each case the matrix `x` and its nf4 codes and maxima (plain, and quantised once more), and its
-int8 codes and row maxima. `nf4/`, `nf4-double/`, `int8/`: test/goldens/gqa-untied, quantised and saved by transformers;
-`logits.safetensors` in each: those of its first batch with the dequantised weights, in fp32.
+`tensors.safetensors`: for each case the matrix `x` and its nf4 codes and maxima (plain, and quantised once more), its fp4
+codes, and its int8 codes and row maxima; the maxima of fp4 are those of nf4. `nf4/`, `nf4-double/`, `fp4/`, `fp4-double/`,
+`int8/`: test/goldens/gqa-untied, quantised and saved by transformers; `fp4-head/`: the head, too;
+`logits.safetensors` in each: those of its first batch with the dequantised weights, in fp32, and of int8 with activations
+rounded as well (`rounded`: LLM.int8, as the quantised model computes it).
 """
 import argparse
 import json
@@ -37,12 +39,13 @@ def matrices():
     yield "subnormal", normal(4, 64) * 1e-40
     yield "tiny-and-huge", normal(8, 64) * torch.logspace(-30, 30, 8)[:, None]
     # Values on the borders between codes, and next to them.
-    nf4 = torch.tensor(F.get_4bit_type("nf4", device="cpu").tolist())
-    middles = (nf4[:-1] + nf4[1:]) / 2
-    ties = torch.cat([middles, torch.nextafter(middles, torch.tensor(2.0)), torch.nextafter(middles, torch.tensor(-2.0))])
-    ties = torch.cat([ties, torch.ones(64 - len(ties))]).repeat(2, 1)
-    ties[1] *= 0.37
-    yield "ties", ties
+    for name, quant_type in ("ties", "nf4"), ("fp4-ties", "fp4"):
+        values = torch.tensor(F.get_4bit_type(quant_type, device="cpu").tolist()).sort().values
+        middles = (values[:-1] + values[1:]) / 2
+        ties = torch.cat([middles, torch.nextafter(middles, torch.tensor(2.0)), torch.nextafter(middles, torch.tensor(-2.0))])
+        ties = torch.cat([ties, torch.ones(64 - len(ties))]).repeat(2, 1)
+        ties[1] *= 0.37
+        yield name, ties
     half = torch.arange(64).float() - 31.5
     half[0] = 127
     yield "int8-ties", torch.stack([half, -half * 2])
@@ -56,6 +59,9 @@ def tensors():
         q, s = F.quantize_4bit(x.clone(), blocksize=64, quant_type="nf4", compress_statistics=False)
         put("nf4", q.flatten())
         put("absmax", s.absmax)
+        q, fp4 = F.quantize_4bit(x.clone(), blocksize=64, quant_type="fp4", compress_statistics=False)
+        assert torch.equal(fp4.absmax, s.absmax)
+        put("fp4", q.flatten())
         q, s = F.quantize_4bit(x.clone(), blocksize=64, quant_type="nf4", compress_statistics=True)
         put("nested", s.absmax.flatten())
         put("nested_absmax", s.state2.absmax)
@@ -87,8 +93,10 @@ def folder(path, config):
         elif isinstance(module, bnb.nn.Linear8bitLt):
             target.weight.data = F.int8_vectorwise_dequant(module.weight.data, module.weight.SCB).float()
     reference = json.loads((BASE / "reference.json").read_text())
-    logits = [plain(torch.tensor([s])).logits[0] for s in reference["batch"]["sequences"]]
-    save_file({"logits": torch.cat(logits).detach().contiguous()}, path / "logits.safetensors")
+    sequences = [torch.tensor([s]) for s in reference["batch"]["sequences"]]
+    of = lambda m: torch.cat([m(s).logits[0] for s in sequences]).detach().contiguous()
+    rounded = {"rounded": of(model.eval())} if config.load_in_8bit else {}
+    save_file({"logits": of(plain), **rounded}, path / "logits.safetensors")
 
 
 def main():
@@ -100,6 +108,10 @@ def main():
     four = dict(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     folder(out / "nf4", BitsAndBytesConfig(**four))
     folder(out / "nf4-double", BitsAndBytesConfig(**four, bnb_4bit_use_double_quant=True))
+    fp4 = dict(four, bnb_4bit_quant_type="fp4")
+    folder(out / "fp4", BitsAndBytesConfig(**fp4))
+    folder(out / "fp4-double", BitsAndBytesConfig(**fp4, bnb_4bit_use_double_quant=True))
+    folder(out / "fp4-head", BitsAndBytesConfig(**fp4, llm_int8_skip_modules=["model.embed_tokens"]))
     folder(out / "int8", BitsAndBytesConfig(load_in_8bit=True))
 
 

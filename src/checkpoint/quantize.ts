@@ -2,14 +2,17 @@
 // program.
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Tokenizer } from "../data/index.js";
 import { type ModelSource, type PlainDtype, quantizationMaps, quantizeTensor, type TensorEntry } from "../engine.js";
 import {
-  NF4,
+  FOUR_BIT,
+  HEAD,
   PLAIN,
   ROW_MAXIMA,
   readError,
   readJsonObject,
+  stateOf,
   type TensorToWrite,
   writeSafetensors,
 } from "../model/index.js";
@@ -28,7 +31,7 @@ export interface QuantizeOptions {
   tokenizer: Tokenizer;
   threads: number;
   overwrite?: boolean;
-  /** Tensors written so far, and all of them. */
+  /** Steps done so far, and all of them: a tensor that is written is one, and so are the statistics of one that is quantised. */
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -87,33 +90,33 @@ function quantized(tensor: TensorEntry, threads: number, onWritten: () => void):
   const bytesOf = (map: Float32Array) => new Uint8Array(map.slice().buffer);
   const nested = { nested_blocksize: NESTED_BLOCK, nested_dtype: "float32", nested_offset: absmaxOffset };
   const dtype = TORCH[tensor.dtype as PlainDtype];
-  const state = { quant_type: "nf4", blocksize: BLOCK, dtype, shape, ...(doubleQuant ? nested : {}) };
+  const state = { quant_type: format, blocksize: BLOCK, dtype, shape, ...(doubleQuant ? nested : {}) };
   const description = new Uint8Array(Buffer.from(asPython(state)));
   const written: TensorToWrite[] = [
     { name, dtype: "U8", shape: [codes.byteLength, 1], bytes: codes.byteLength, data: content },
-    whole(name + NF4.map, "F32", bytesOf(maps.nf4), [16]),
-    whole(name + NF4.state, "U8", description, [description.byteLength]),
+    whole(name + FOUR_BIT.map, "F32", bytesOf(maps[format]), [16]),
+    whole(name + stateOf(format), "U8", description, [description.byteLength]),
   ];
-  if (!absmaxCodes) return [...written, whole(name + NF4.absmax, "F32", maxima, [maxima.byteLength / 4])];
+  if (!absmaxCodes) return [...written, whole(name + FOUR_BIT.absmax, "F32", maxima, [maxima.byteLength / 4])];
   return [
     ...written,
-    whole(name + NF4.absmax, "U8", new Uint8Array(absmaxCodes), [absmaxCodes.byteLength]),
-    whole(name + NF4.nestedAbsmax, "F32", maxima, [maxima.byteLength / 4]),
-    whole(name + NF4.nestedMap, "F32", bytesOf(maps.dynamic), [256]),
+    whole(name + FOUR_BIT.absmax, "U8", new Uint8Array(absmaxCodes), [absmaxCodes.byteLength]),
+    whole(name + FOUR_BIT.nestedAbsmax, "F32", maxima, [maxima.byteLength / 4]),
+    whole(name + FOUR_BIT.nestedMap, "F32", bytesOf(maps.dynamic), [256]),
   ];
 }
 
 /** As transformers writes it. */
 function quantizationConfig({ tensors }: ModelSource): Record<string, unknown> {
   const { format, doubleQuant } = tensors.find(({ quantize }) => quantize)!.quantize!;
-  const isFour = format === "nf4";
+  const isFour = format !== "i8";
   return {
     quant_method: "bitsandbytes",
     _load_in_4bit: isFour,
     _load_in_8bit: !isFour,
     load_in_4bit: isFour,
     load_in_8bit: !isFour,
-    bnb_4bit_quant_type: isFour ? "nf4" : "fp4",
+    bnb_4bit_quant_type: isFour ? format : "fp4",
     bnb_4bit_use_double_quant: doubleQuant,
     bnb_4bit_compute_dtype: "bfloat16",
     bnb_4bit_quant_storage: "uint8",
@@ -124,12 +127,13 @@ function quantizationConfig({ tensors }: ModelSource): Record<string, unknown> {
   };
 }
 
-/** Modules that transformers must not expect quantised: the head, and linears that were left out. */
+/** Modules that transformers must not expect quantised: the head, where it was not, and linears that were left out. */
 function skipped(tensors: TensorEntry[]): string[] {
   const plain = tensors.filter(
     ({ name, shape, quantize }) => shape.length === 2 && !quantize && name.endsWith("_proj.weight"),
   );
-  return ["lm_head", ...plain.map(({ name }) => name.replace(/\.weight$/, ""))];
+  const head = tensors.some(({ name, quantize }) => name === HEAD && quantize) ? [] : ["lm_head"];
+  return [...head, ...plain.map(({ name }) => name.replace(/\.weight$/, ""))];
 }
 
 /**
@@ -138,7 +142,7 @@ function skipped(tensors: TensorEntry[]): string[] {
  */
 export async function writeQuantized({ model, output, tokenizer, threads, ...o }: QuantizeOptions): Promise<void> {
   checkModelOutput(output, o.overwrite ?? false);
-  const total = model.tensors.length;
+  const total = model.tensors.length + model.tensors.filter(({ quantize }) => quantize).length;
   let done = 0;
   const count = () => o.onProgress?.(++done, total);
   await writeFolder(output, async (folder) => {
@@ -147,15 +151,22 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
     await writeTextFile(join(folder, "config.json"), text);
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, [...(existsSync(generation) ? [generation] : []), ...tokenizer.files]);
-    const tensors = model.tensors.flatMap((tensor): TensorToWrite[] => {
-      if (tensor.quantize) return quantized(tensor, threads, count);
+    const tensors: TensorToWrite[] = [];
+    for (const tensor of model.tensors) {
+      if (tensor.quantize) {
+        tensors.push(...quantized(tensor, threads, count));
+        count();
+        // For what is shown meanwhile.
+        await setImmediate();
+        continue;
+      }
       const { name, dtype, shape, bytes } = tensor;
       const data = async () => {
         count();
         return readTensor(tensor);
       };
-      return [{ name, dtype: DTYPES[dtype as PlainDtype], shape, bytes, data }];
-    });
+      tensors.push({ name, dtype: DTYPES[dtype as PlainDtype], shape, bytes, data });
+    }
     await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
   });
 }

@@ -8,6 +8,7 @@ import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluate } from "../trainer/index.js";
+import { quantising, STDERR } from "./quantising.js";
 import { tokenising } from "./tokenising.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
@@ -28,7 +29,8 @@ export async function run(o: EvalOptions): Promise<void> {
   };
   const advice = "Use a smaller --per_device_eval_batch_size or --max_seq_length.";
   planInference({ model, adapter: spec, engine: options }, { what: "Evaluating", advice });
-  await using engine = await Engine.create(model, spec, options);
+  const creating = Engine.create(model, spec, options, quantising(progress, STDERR));
+  await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const dataset = new TokenDataset(table, everyExample(table));
   progress.start("evaluating", Math.ceil(table.length / batchSize));

@@ -6,7 +6,9 @@ import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { readPrompt } from "../setup/prompt.js";
+import { Progress, showsBar } from "../tracking/index.js";
 import { generate } from "../trainer/index.js";
+import { quantising, STDERR } from "./quantising.js";
 
 async function given(prompt: string): Promise<string> {
   if (prompt !== "-") return prompt;
@@ -43,7 +45,9 @@ export async function run(o: GenerateOptions): Promise<void> {
   };
   const advice = "Use a smaller --max_new_tokens or a shorter prompt.";
   planInference({ model, adapter: spec, engine: options }, { what: "Generating", advice });
-  await using engine = await Engine.create(model, spec, options);
+  const progress = await Progress.open(showsBar());
+  const creating = Engine.create(model, spec, options, quantising(progress, STDERR));
+  await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const pieces = generate(engine, tokenizer, prompt, {
     temperature: o.temperature,

@@ -6,7 +6,7 @@ import type { ReadingDisplay } from "../setup/token-texts.js";
 import type { Log, Progress } from "../tracking/index.js";
 
 /** Seconds between two lines where there is no bar. */
-const LINE_S = 10;
+export const LINE_S = 10;
 
 /** @returns shows the reading of files as a bar, or as lines where there is none */
 export function tokenising(progress: Progress, log?: Log): (files: string[]) => ReadingDisplay {

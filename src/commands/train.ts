@@ -20,6 +20,7 @@ import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import type { TrainerEvent } from "../trainer/index.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
+import { quantising } from "./quantising.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
 
@@ -117,9 +118,13 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
       checkMemory();
       return;
     }
-    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: o.profile });
+    // While texts are read, the bar is theirs.
+    let isRead = false;
+    const shown = quantising(progress, log, () => isRead);
+    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: o.profile }, shown);
     creating.catch(() => {});
     const texts = await reading;
+    isRead = true;
     await using engine = await creating;
     const runs = agreed(texts);
     const { training, validation } = texts;

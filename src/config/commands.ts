@@ -14,8 +14,8 @@ export interface Command<R extends Rows = Rows> {
 const command = <R extends Rows>(command: Command<R>): Command<R> => command;
 
 const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
-const { use_4bit, use_8bit, double_quant, quantize_skip } = rows;
-const quantized = { use_4bit, use_8bit, double_quant, quantize_skip };
+const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
+const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
 const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
@@ -75,7 +75,7 @@ export const quantizeCommand = command({
   rows: {
     ...model,
     ...quantized,
-    use_4bit: { ...rows.use_4bit, help: "store the linears in 4 bits (nf4), the default" },
+    use_4bit: { ...rows.use_4bit, help: "store the linears in 4 bits (nf4 or fp4), the default" },
     output_dir: needed.output_dir,
     overwrite_output_dir: rows.overwrite_output_dir,
     threads,

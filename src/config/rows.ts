@@ -37,14 +37,25 @@ export const rows = {
     MODEL,
     "number format of products and activations; auto is fp32 for a base stored in f32, else bf16",
   ).or("auto"),
-  use_4bit: flag(MODEL, "store the base's linears in 4 bits (nf4), quantised while they are loaded (QLoRA)").or(false),
+  use_4bit: flag(MODEL, "store the base's linears in 4 bits (nf4 or fp4), quantised while they are loaded (QLoRA)").or(
+    false,
+  ),
   use_8bit: flag(MODEL, "store the base's linears in 8 bits (int8, a scale for each row)").or(false),
+  quant_type: choice(
+    ["nf4", "fp4", "int8", "llm_int8"],
+    MODEL,
+    "with use_4bit nf4 (the default) or fp4; with use_8bit int8 (the default) or llm_int8, which rounds activations to 8 bits, too, but for columns with outliers (LLM.int8)",
+  ).optional(),
   double_quant: flag(MODEL, "with use_4bit: quantise the scales of the blocks, too").or(true),
   quantize_skip: texts(
     "names of modules",
     MODEL,
     "modules that are not quantised: comma list, such as down_proj",
   ).optional(),
+  quantize_head: flag(
+    MODEL,
+    "with use_4bit or use_8bit: quantise the head (lm_head), too; not where it is the embedding",
+  ).or(false),
   adapter: adapter.optional(),
 
   lora_r: integer({ min: 1, max: 65536 }, LORA, "rank").or(8),

@@ -11,7 +11,7 @@ import {
 } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { candidateTargets, type ResolvedTargets } from "../model/index.js";
-import { openBase } from "../setup/base.js";
+import { openBase, type QuantType } from "../setup/base.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
@@ -26,12 +26,16 @@ export interface ModelOptions {
   threads?: number;
   /** Folder with tokenizer.json, if not the model's. */
   tokenizer?: string;
-  /** Stores the base's linears in 4 bits (nf4) or 8 bits (int8), quantised while they are loaded; options of `lowrank train`. */
+  /** Stores the base's linears in 4 or 8 bits, quantised while they are loaded; options of `lowrank train`. */
   use_4bit?: boolean;
   use_8bit?: boolean;
+  /** Of 4 bits nf4 or fp4, of 8 bits int8 or llm_int8; the latter two also for a base that is stored in int8. */
+  quant_type?: QuantType;
   double_quant?: boolean;
   /** Modules that are not quantised, such as "down_proj". */
   quantize_skip?: string[];
+  /** The head is quantised, too. */
+  quantize_head?: boolean;
 }
 
 /** An adapter (LoRA) that was read for a model. */
@@ -90,8 +94,9 @@ export class Model {
     if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
       throw new LowrankError("E_ARGUMENT", `threads is ${threads}, expected a whole number from 1 to 1024.`, "threads");
     }
-    const { use_4bit = false, use_8bit = false, double_quant = true, quantize_skip } = options;
-    const wanted = { base_model: folder, use_4bit, use_8bit, double_quant, quantize_skip };
+    const { use_4bit = false, use_8bit = false, double_quant = true, quantize_head = false } = options;
+    const { quant_type, quantize_skip } = options;
+    const wanted = { base_model: folder, use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
     const source = openBase(wanted, (message) => process.emitWarning(message));
     const tokenizer = await Tokenizer.open(options.tokenizer ?? folder);
     return new Model(source, tokenizer, choosePrecision(precision, source), threadCount(threads));

@@ -12,6 +12,8 @@ const {
   use_8bit: __________,
   double_quant: ___________,
   quantize_skip: ____________,
+  quant_type: ______________,
+  quantize_head: _______________,
   precision: ___,
   threads: ____,
   // Of a command line:

@@ -8,9 +8,10 @@ import type { SafetensorsTensor } from "./safetensors.js";
 
 export type FileTensor = SafetensorsTensor & { file: string };
 
+export type FourBit = "nf4" | "fp4";
 /** After a weight's name. */
-export const NF4 = {
-  state: ".quant_state.bitsandbytes__nf4",
+export const stateOf = (type: FourBit) => `.quant_state.bitsandbytes__${type}`;
+export const FOUR_BIT = {
   map: ".quant_map",
   absmax: ".absmax",
   nestedAbsmax: ".nested_absmax",
@@ -18,7 +19,6 @@ export const NF4 = {
 };
 /** After a module's name. */
 export const ROW_MAXIMA = ".SCB";
-const FP4 = ".quant_state.bitsandbytes__fp4";
 const NESTED_BLOCK = 256;
 /** Of a JSON text that describes a tensor. */
 const LONGEST_STATE = 1 << 16;
@@ -53,8 +53,9 @@ export class QuantizedTensors {
    */
   entry(tensor: FileTensor): TensorEntry | undefined {
     const { name, dtype } = tensor;
-    if (this.#byName.has(name + FP4)) throw this.#wrong(tensor, "is stored as fp4, expected nf4 or int8");
-    if (dtype === "U8" && name.endsWith(".weight")) return this.#nf4(tensor);
+    if (dtype === "U8" && name.endsWith(".weight")) {
+      return this.#fourBit(tensor, this.#byName.has(name + stateOf("fp4")) ? "fp4" : "nf4");
+    }
     if (dtype === "I8" && name.endsWith(".weight")) return this.#int8(tensor);
     return undefined;
   }
@@ -81,43 +82,44 @@ export class QuantizedTensors {
     return { name, dtype: "i8", shape, ...rangeOf(tensor), absmax: rangeOf(maxima) };
   }
 
-  #nf4(tensor: FileTensor): TensorEntry {
+  #fourBit(tensor: FileTensor, type: FourBit): TensorEntry {
     const { name } = tensor;
-    const description = this.#statistics(tensor, name + NF4.state, "U8");
+    const suffix = stateOf(type);
+    const description = this.#statistics(tensor, name + suffix, "U8");
     if (description.end - description.begin > LONGEST_STATE)
-      throw this.#wrong(tensor, `has a ${NF4.state} that is too long`);
+      throw this.#wrong(tensor, `has a ${suffix} that is too long`);
     const state = parseJson(readBytes(description).toString("utf8"), `${description.file}, ${description.name}`);
-    if (!isObject(state)) throw this.#wrong(tensor, `has a ${NF4.state} that is no object`);
+    if (!isObject(state)) throw this.#wrong(tensor, `has a ${suffix} that is no object`);
     const { shape, blocksize } = state;
     const isSize = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n > 0;
-    if (!Array.isArray(shape) || !shape.every(isSize)) throw this.#wrong(tensor, `has no shape in its ${NF4.state}`);
-    if (!isSize(blocksize)) throw this.#wrong(tensor, `has no blocksize in its ${NF4.state}`);
-    this.#checkMap(tensor, this.#statistics(tensor, name + NF4.map, "F32"));
-    const entry = { name, dtype: "nf4" as const, shape, ...rangeOf(tensor), blockSize: blocksize };
+    if (!Array.isArray(shape) || !shape.every(isSize)) throw this.#wrong(tensor, `has no shape in its ${suffix}`);
+    if (!isSize(blocksize)) throw this.#wrong(tensor, `has no blocksize in its ${suffix}`);
+    this.#checkMap(tensor, type, this.#statistics(tensor, name + FOUR_BIT.map, "F32"));
+    const entry = { name, dtype: type, shape, ...rangeOf(tensor), blockSize: blocksize };
     if (state.nested_offset === undefined) {
-      return { ...entry, absmax: rangeOf(this.#statistics(tensor, name + NF4.absmax, "F32")) };
+      return { ...entry, absmax: rangeOf(this.#statistics(tensor, name + FOUR_BIT.absmax, "F32")) };
     }
     if (typeof state.nested_offset !== "number" || state.nested_blocksize !== NESTED_BLOCK) {
       const found = `${state.nested_offset} and ${state.nested_blocksize}`;
       const expected = `a number and ${NESTED_BLOCK}`;
       throw this.#wrong(
         tensor,
-        `has nested_offset and nested_blocksize ${found} in its ${NF4.state}, expected ${expected}`,
+        `has nested_offset and nested_blocksize ${found} in its ${suffix}, expected ${expected}`,
       );
     }
     return {
       ...entry,
-      absmax: rangeOf(this.#statistics(tensor, name + NF4.nestedAbsmax, "F32")),
-      absmaxCodes: rangeOf(this.#statistics(tensor, name + NF4.absmax, "U8")),
-      absmaxMap: rangeOf(this.#statistics(tensor, name + NF4.nestedMap, "F32")),
+      absmax: rangeOf(this.#statistics(tensor, name + FOUR_BIT.nestedAbsmax, "F32")),
+      absmaxCodes: rangeOf(this.#statistics(tensor, name + FOUR_BIT.absmax, "U8")),
+      absmaxMap: rangeOf(this.#statistics(tensor, name + FOUR_BIT.nestedMap, "F32")),
       absmaxOffset: state.nested_offset,
     };
   }
 
-  /** The codes mean nf4's values, and nothing else, natively. */
-  #checkMap(tensor: FileTensor, map: FileTensor): void {
-    const { nf4 } = quantizationMaps();
-    if (readBytes(map).equals(Buffer.from(nf4.buffer, nf4.byteOffset, nf4.byteLength))) return;
-    throw this.#wrong(tensor, `has other values in ${map.name} than nf4's`);
+  /** The codes mean the type's values, and nothing else, natively. */
+  #checkMap(tensor: FileTensor, type: FourBit, map: FileTensor): void {
+    const values = quantizationMaps()[type];
+    if (readBytes(map).equals(Buffer.from(values.buffer, values.byteOffset, values.byteLength))) return;
+    throw this.#wrong(tensor, `has other values in ${map.name} than ${type}'s`);
   }
 }

@@ -5,6 +5,11 @@ import { isObject, kindOf, readJsonObject } from "./json.js";
 import { ConfigKeys } from "./keys.js";
 import { readRope } from "./rope.js";
 
+/** The weight of a head that is not the embedding. */
+export const HEAD = "lm_head.weight";
+/** LLM.int8's, where nothing else is said. */
+export const OUTLIER_THRESHOLD = 6;
+
 /** Largest size that a plausible model has; products of two stay exact integers. */
 const LARGEST = 2 ** 26;
 
@@ -43,6 +48,18 @@ export function readConfig(file: string): ModelConfig {
     attentionBias: keys.flag("attention_bias", false),
     mlpBias: keys.flag("mlp_bias", false),
   };
+}
+
+/**
+ * Magnitude from which on activations of a folder with int8 weights are outliers in LLM.int8; Infinity where none are.
+ * @throws LowrankError E_CONFIG_VALUE
+ */
+export function readOutlierThreshold(file: string): number {
+  const { quantization_config: quantization } = readJsonObject(file, "Model configuration");
+  const found = isObject(quantization) ? (quantization.llm_int8_threshold ?? OUTLIER_THRESHOLD) : OUTLIER_THRESHOLD;
+  if (typeof found === "number" && found >= 0) return found === 0 ? Number.POSITIVE_INFINITY : found;
+  const message = `${file}: llm_int8_threshold is ${JSON.stringify(found)}, expected a number of at least 0.`;
+  throw new LowrankError("E_CONFIG_VALUE", message, "llm_int8_threshold");
 }
 
 function readHeads(keys: ConfigKeys): Pick<ModelConfig, "hiddenSize" | "heads" | "kvHeads" | "headDim"> {

@@ -1,5 +1,6 @@
 export { readError, readText, writeError } from "../system-errors.js";
-export { NF4, ROW_MAXIMA } from "./bitsandbytes.js";
+export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
+export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { findWeightFiles, modelDtype, openModel, PLAIN, type WeightFiles, weightDtype } from "./folder.js";
 export { findGguf, ggufTokenizer } from "./gguf/index.js";
 export { isObject, jsonProblem, kindOf, parseJson, placeIn, readJsonObject } from "./json.js";

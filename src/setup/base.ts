@@ -1,61 +1,126 @@
 // The base model as the options want it: as it is stored, or quantised while it is loaded.
-import { listLinears, type ModelSource, type QuantizeSpec } from "../engine.js";
+import { join } from "node:path";
+import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { openModel, PLAIN } from "../model/index.js";
+import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold } from "../model/index.js";
+
+export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
+
+/** The first is what is meant where none is named. */
+const TYPES = { use_4bit: ["nf4", "fp4"], use_8bit: ["int8", "llm_int8"] } as const satisfies Record<
+  string,
+  QuantType[]
+>;
 
 export interface BaseOptions {
   base_model: string;
   use_4bit: boolean;
   use_8bit: boolean;
+  quant_type?: QuantType | undefined;
   double_quant: boolean;
   quantize_skip: string[] | undefined;
+  quantize_head?: boolean | undefined;
 }
 
+type Options = Omit<BaseOptions, "base_model">;
 export type Warn = (message: string) => void;
 
+const usage = (option: string, what: string) => new LowrankError("E_USAGE", `${option} ${what}.`, option);
+
 /** How the linears of the blocks are stored; undefined: as they are. */
-function wantedSpec(o: Omit<BaseOptions, "base_model">, warn: Warn): QuantizeSpec | undefined {
+function wantedSpec(o: Options, warn: Warn): QuantizeSpec | undefined {
   if (o.use_4bit && o.use_8bit) warn("--use_4bit and --use_8bit are both given: the base is quantised to 4 bits");
-  if (o.use_4bit) return { format: "nf4", doubleQuant: o.double_quant };
-  return o.use_8bit ? { format: "i8", doubleQuant: false } : undefined;
+  if (!o.use_4bit && !o.use_8bit) return undefined;
+  const width = o.use_4bit ? "use_4bit" : "use_8bit";
+  const types: readonly QuantType[] = TYPES[width];
+  const type = o.quant_type ?? types[0]!;
+  if (!types.includes(type)) throw usage("quant_type", `is ${type}, with ${width} it is ${types.join(" or ")}`);
+  if (type === "nf4" || type === "fp4") return { format: type, doubleQuant: o.double_quant };
+  return { format: "i8", doubleQuant: false };
 }
 
 /**
- * Whether a module is one of those named, by its whole name or the last parts of it. The head and the embedding are no
- * linears of a block: they stay as they are.
+ * Whether a module is one of those named, by its whole name or the last parts of it. The embedding is no linear of a block: it
+ * stays as it is.
  */
 function isNamed(module: string, names: string[]): boolean {
   return names.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
-/** @throws LowrankError E_QUANTIZED, E_USAGE */
-export function quantizedSource(model: ModelSource, o: Omit<BaseOptions, "base_model">, warn: Warn): ModelSource {
-  const spec = wantedSpec(o, warn);
-  const skip = o.quantize_skip ?? [];
-  if (!spec) {
-    if (skip.length > 0)
-      throw new LowrankError("E_USAGE", "quantize_skip needs use_4bit or use_8bit.", "quantize_skip");
-    return model;
+/** Those weights with activations that are rounded (LLM.int8). */
+function rounding(model: ModelSource, weights: ReadonlySet<string>, outlierThreshold: number): ModelSource {
+  const tensors = model.tensors.map((tensor) => (weights.has(tensor.name) ? { ...tensor, outlierThreshold } : tensor));
+  return { ...model, tensors };
+}
+
+/** A base that is not quantised here. Where its linears are stored in int8, activations may be rounded. */
+function asStored(model: ModelSource, o: Options): ModelSource {
+  const needs = "needs use_4bit or use_8bit";
+  if (o.quantize_skip !== undefined && o.quantize_skip.length > 0) throw usage("quantize_skip", needs);
+  if (o.quantize_head) throw usage("quantize_head", needs);
+  if (o.quant_type === undefined) return model;
+  const eight: readonly QuantType[] = TYPES.use_8bit;
+  const linears = new Set(listLinears(model).map(({ name }) => `${name}.weight`));
+  const stored = model.tensors.filter(({ name, dtype }) => linears.has(name) && dtype === "i8");
+  if (!eight.includes(o.quant_type) || stored.length === 0) {
+    throw usage(
+      "quant_type",
+      `${needs}; without them it may be ${eight.join(" or ")}, for a base that is stored in int8`,
+    );
   }
+  if (o.quant_type === "int8") return model;
+  const threshold = readOutlierThreshold(join(model.folder, "config.json"));
+  return rounding(model, new Set(stored.map(({ name }) => name)), threshold);
+}
+
+/** The head's weight, where it is to be quantised. */
+function wantedHead(model: ModelSource, o: Options, skip: string[]): string[] {
+  if (!o.quantize_head) return [];
+  if (model.config.tieWordEmbeddings) {
+    const what = `is given, but the head of ${model.folder} is its embedding (tie_word_embeddings), which stays as it is: leave quantize_head out`;
+    throw usage("quantize_head", what);
+  }
+  if (skip.some((name) => HEADS.includes(name)))
+    throw usage("quantize_head", "is given, but quantize_skip names the head");
+  return [HEAD];
+}
+
+/** Names of the head in quantize_skip. */
+const HEADS = ["lm_head", "head"];
+
+/** The weights that are to be quantised. @throws LowrankError E_USAGE */
+function wantedWeights(model: ModelSource, o: Options): { linears: Set<string>; head: string[] } {
+  const skip = o.quantize_skip ?? [];
   const linears = listLinears(model).map(({ name }) => name);
-  const unknown = skip.filter(
-    (name) => !["lm_head", "head"].includes(name) && !linears.some((each) => isNamed(each, [name])),
-  );
+  const unknown = skip.filter((name) => !HEADS.includes(name) && !linears.some((each) => isNamed(each, [name])));
   if (unknown.length > 0) {
     const known = [...new Set(linears.map((name) => name.slice(name.lastIndexOf(".") + 1)))].join(", ");
     const message = `quantize_skip: the model has no module ${unknown.join(", ")}. It has ${known}.`;
     throw new LowrankError("E_USAGE", message, "quantize_skip");
   }
-  const weights = new Set(linears.filter((name) => !isNamed(name, skip)).map((name) => `${name}.weight`));
+  const kept = linears.filter((name) => !isNamed(name, skip)).map((name) => `${name}.weight`);
+  return { linears: new Set(kept), head: wantedHead(model, o, skip) };
+}
+
+/** @throws LowrankError E_QUANTIZED, E_USAGE */
+export function quantizedSource(model: ModelSource, o: Options, warn: Warn): ModelSource {
+  const spec = wantedSpec(o, warn);
+  if (!spec) return asStored(model, o);
+  const { linears, head } = wantedWeights(model, o);
+  const weights = new Set([...linears, ...head]);
   const stored = model.tensors.filter(({ name }) => weights.has(name)).map(({ dtype }) => dtype);
   const other = stored.find((dtype) => !PLAIN.includes(dtype));
-  if (other !== undefined && stored.every((dtype) => dtype === spec.format)) return model;
+  const rounds = spec.format === "i8" && o.quant_type === "llm_int8";
+  if (other !== undefined && stored.every((dtype) => dtype === spec.format)) {
+    return rounds ? rounding(model, linears, readOutlierThreshold(join(model.folder, "config.json"))) : model;
+  }
   if (other !== undefined) {
     const message = `${model.folder} is quantised already (${other}): leave ${o.use_4bit ? "--use_4bit" : "--use_8bit"} out, or name the folder with the f32, bf16 or f16 weights.`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
-  const tensors = model.tensors.map((tensor) => (weights.has(tensor.name) ? { ...tensor, quantize: spec } : tensor));
-  return { ...model, tensors };
+  const quantize = (tensor: TensorEntry) => (weights.has(tensor.name) ? { ...tensor, quantize: spec } : tensor);
+  const source = { ...model, tensors: model.tensors.map(quantize) };
+  return rounds ? rounding(source, linears, OUTLIER_THRESHOLD) : source;
 }
 
 /** Reads the base model's folder. @throws LowrankError */

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../engine.js";
+import { HEAD, OUTLIER_THRESHOLD } from "../model/index.js";
 import { readError } from "../system-errors.js";
 import type { RunOptions } from "./options.js";
 import type { TrainingTexts } from "./token-texts.js";
@@ -38,19 +39,29 @@ function modelHash({ config, tensors }: ModelSource): string {
   return hash.digest("hex");
 }
 
-/** As what the linears were quantised while they were loaded; nothing where they were not. */
+/** As what the linears were quantised while they were loaded, and how they are computed; nothing where there is nothing to say. */
 function quantization({ tensors }: ModelSource): RunSettings {
+  const threshold = tensors.find(({ outlierThreshold }) => outlierThreshold)?.outlierThreshold;
+  const rounds = threshold === OUTLIER_THRESHOLD ? "llm_int8" : `llm_int8 with a threshold of ${threshold}`;
+  const eight: RunSettings = threshold === undefined ? {} : { quant_type: rounds };
   const quantized = tensors.filter(({ quantize }) => quantize !== undefined);
   const [first] = quantized;
-  if (!first) return {};
+  if (!first) return eight;
   const { format, doubleQuant } = first.quantize!;
   // Of all linears, so that those that were left out count.
   const names = quantized
     .map(({ name }) => name)
+    .filter((name) => name !== HEAD)
     .sort()
     .join();
   const modules = createHash("sha256").update(names).digest("hex").slice(0, 12);
-  return { [format === "nf4" ? "use_4bit" : "use_8bit"]: true, double_quant: doubleQuant, quantize_skip: modules };
+  return {
+    [format === "i8" ? "use_8bit" : "use_4bit"]: true,
+    double_quant: doubleQuant,
+    quantize_skip: modules,
+    ...(format === "fp4" ? { quant_type: format } : eight),
+    ...(quantized.some(({ name }) => name === HEAD) ? { quantize_head: true } : {}),
+  };
 }
 
 export interface RunParts {

@@ -166,17 +166,17 @@ void sweep_stored(Sweep& sweep) {
       for (const int64_t rows : {1, 4, 5, 33, 97}) {
         for (const int64_t in : {block, 3 * block, (704 / block + 2) * block}) {
           Case c = sweep.drawn(act, DType::f32);
-          c.stored = {f, sweep.random().pick({0, 0, 8}), 64, f == Format::nf4 && sweep.random().coin()};
+          c.stored = {f, sweep.random().pick({0, 0, 8}), 64, is_four_bit(f) && sweep.random().coin()};
           c.rows = rows;
           c.in = in;
           c.features = sweep.random().pick({8, 40, 64, 232});
           sweep.add(c);
         }
       }
-      if (f != Format::nf4 && f != Format::i8) continue;
+      if (!is_four_bit(f) && f != Format::i8) continue;
       for (const int64_t in : {1, 33, 583}) {  // rows of any length
         Case c = sweep.drawn(act, DType::f32);
-        c.stored = {f, 0, sweep.random().pick({64, 32, 256}), f == Format::nf4};
+        c.stored = {f, 0, sweep.random().pick({64, 32, 256}), is_four_bit(f)};
         c.in = in;
         sweep.add(c);
       }
@@ -186,6 +186,28 @@ void sweep_stored(Sweep& sweep) {
       c.stored.interleaved = 8;
       c.features = 40;
       sweep.add(c);
+    }
+  }
+}
+
+// LLM.int8: no outliers, outliers in some columns and, where the threshold is low, in all; more of them than go into a product at
+// a time, more outputs than have their sums at a time, contractions beyond a chunk, few rows.
+void sweep_int8(Sweep& sweep) {
+  const auto add = [&](DType act, float threshold, int64_t rows, int64_t in, int64_t features) {
+    Case c = sweep.drawn(act, DType::f32);
+    c.stored = {.format = Format::i8, .threshold = threshold};
+    c.rows = rows;
+    c.in = in;
+    c.features = features;
+    if (c.rank && sweep.random().coin()) sweep.dropout(c, 0.3f);
+    sweep.add(c);
+  };
+  for (const DType act : kActs) {
+    for (const float threshold : {2.f, 0.97f, 0.01f}) {
+      for (const int64_t rows : {1, 2, 4, 5, 33, 97}) {
+        for (const int64_t in : {1, 31, 64, 583, 1409}) add(act, threshold, rows, in, sweep.random().pick({1, 33, 64}));
+      }
+      for (const int64_t rows : {3, 34}) add(act, threshold, rows, 40, 1031);
     }
   }
 }
@@ -244,6 +266,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_long(forward, false);
   sweep_rounded_weights(forward);
   sweep_stored(forward);
+  sweep_int8(forward);
   Sweep backward("linear_bwd", cases);
   sweep_tails(backward);
   sweep_adapters(backward);

@@ -82,7 +82,7 @@ void test_decoding(const cpu::InstructionSet& isa, Report& report) {
     const int64_t block = std::max<int64_t>(32, format_info(f).block);
     for (const int64_t interleaved : {0, 8}) {
       for (const bool nested : {false, true}) {
-        if (nested && f != Format::nf4) continue;
+        if (nested && !is_four_bit(f)) continue;
         Stored s;
         make_stored(s, {f, interleaved, r.pick({64, 64, 32, 128}), nested}, 24, 3 * block, r);
         if (is_plain(f)) {  // random bits are not always numbers
@@ -98,18 +98,22 @@ void test_decoding(const cpu::InstructionSet& isa, Report& report) {
       }
     }
   }
-  // Rows of nf4 that begin anywhere in a byte and a block; blocks of all sizes.
+  // Rows of four bits that begin anywhere in a byte and a block; blocks of all sizes.
   for (const int64_t cols : {1, 7, 33, 63, 96}) {
     for (const int64_t block_size : {64, 32, 128, 20, 7}) {
-      Stored s;
-      make_stored(s, {Format::nf4, 0, block_size, r.coin()}, 9, cols, r);
-      expect(s, 0, 9, 0, cols);
-      if (cols > 8) expect(s, 2, 5, 3, cols - 5);
+      for (const Format f : {Format::nf4, Format::fp4}) {
+        Stored s;
+        make_stored(s, {f, 0, block_size, r.coin()}, 9, cols, r);
+        expect(s, 0, 9, 0, cols);
+        if (cols > 8) expect(s, 2, 5, 3, cols - 5);
+      }
     }
   }
   for (const int64_t cols : {1, 7, 33, 63}) {
     Stored s;
     make_stored(s, {Format::i8}, 5, cols, r);
+    expect(s, 0, 5, 0, cols);
+    s.weight.absmax = nullptr;  // the codes alone
     expect(s, 0, 5, 0, cols);
   }
 }

@@ -75,7 +75,13 @@ void run_twin(const Options& o, Report& report) {
   }
   for (const auto& [what, ratio] : worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);
 
-  if (!o.op.empty() || !o.filter.empty()) return;
+  if (!o.filter.empty()) return;
+  for (const auto* sets : {&real, &emulated}) {
+    for (const auto* set : *sets) {
+      if (std::string("linear_fwd").find(o.op) != std::string::npos) test_int8_goldens(*set, report);
+    }
+  }
+  if (!o.op.empty()) return;
   for (const auto* sets : {&real, &emulated}) {
     for (const auto* set : *sets) {
       test_decoding(*set, report);

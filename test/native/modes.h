@@ -29,6 +29,7 @@ void run_support(const Options&, Report&);
 void run_unit(const Options&, Report&);
 
 // Parts of twin and bits: the tables of kernels themselves.
+void test_int8_goldens(const cpu::InstructionSet&, Report&);
 void test_decoding(const cpu::InstructionSet&, Report&);
 void test_packing(const cpu::InstructionSet&, Report&);
 void test_products(const cpu::InstructionSet&, const Options&, Report&);

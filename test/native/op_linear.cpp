@@ -67,6 +67,8 @@ void call_fwd(const Case& c, Backend& b, Memory& m) {
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
+  const bool rounds = w.outlier_threshold > 0;
+  const RefInt8 rounded = rounds ? ref_int8(x, w.outlier_threshold) : RefInt8();
   const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
                scale = 1.5;
   Values &y_bound = bounds.of["y"], &u_bound = bounds.of["u"];
@@ -80,7 +82,11 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     }
     for (int64_t o = 0; o < c.features; o++) {
       double products = 0, through_u = 0, rest = 0, u_error = 0;
-      for (int64_t i = 0; i < c.in; i++) products += std::fabs(double(x.get(m, i)) * double(w.get(o, i)));
+      for (int64_t i = 0; i < c.in; i++) {
+        // Codes are exact in every dtype.
+        if (!rounds || rounded.outliers[size_t(i)]) products += std::fabs(double(x.get(m, i)) * double(w.get(o, i)));
+        else rest += std::fabs(rounded.codes[size_t(m * c.in + i)] * ref_int8_code(w, o, i) * rounded.maxima[size_t(m)] * double(w.row_maximum(o)) * double(kInt8ProductStep));
+      }
       for (int64_t r = 0; r < c.rank; r++) {
         through_u += std::fabs(double(u.get(m, r)) * double(b.get(o, r)));
         u_error += u_apart[size_t(r)] * std::fabs(double(b.get(o, r)));

@@ -62,6 +62,7 @@ OpLimits limits_of(const Case& c) {
   l.kv_heads = c.kv_heads;
   l.head_dim = c.head_dim;
   l.act = c.act;
+  l.rounds_activations = c.stored.threshold > 0;
   l.dropout = c.dropout.active();
   l.training = l.dropout || c.op.ends_with("_bwd");
   if (c.roomy) {

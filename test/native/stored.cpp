@@ -41,10 +41,11 @@ void make_stored(Stored& out, const StoredAs& as, int64_t rows, int64_t cols, Ra
   Weight w{.data = out.bytes.data(), .format = as.format, .rows = rows, .cols = cols};
   w.interleaved = as.interleaved;
   w.block_size = as.block_size;
+  w.outlier_threshold = as.threshold;
   if (as.format == Format::i8) {
     for (int64_t i = 0; i < rows; i++) out.absmax.push_back(float(0.5 + r.uniform()));
   }
-  if (as.format == Format::nf4) {
+  if (is_four_bit(as.format)) {
     const int64_t blocks = (rows * cols + as.block_size - 1) / as.block_size;
     for (int64_t i = 0; i < (as.nested ? (blocks + 255) / 256 : blocks); i++) out.absmax.push_back(float(0.5 + r.uniform()));
     if (as.nested) {

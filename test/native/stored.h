@@ -18,14 +18,15 @@ struct Stored {
 struct StoredAs {
   Format format = Format::f32;
   int64_t interleaved = 0, block_size = 64;
-  bool nested = false;  // of nf4: maxima quantised once more
+  bool nested = false;  // of nf4 and fp4: maxima quantised once more
+  float threshold = 0;  // of i8: Weight::outlier_threshold
 };
 
 // Elements lie in about [-1, 1].
 void make_stored(Stored& out, const StoredAs&, int64_t rows, int64_t cols, Random&);
 
 // Every format other than plain ones.
-inline const std::vector<Format> kQuantized = {Format::nf4,  Format::i8,   Format::q4_0, Format::q4_1, Format::q5_0,
-                                               Format::q8_0, Format::q4_k, Format::q5_k, Format::q6_k};
+inline const std::vector<Format> kQuantized = {Format::nf4,  Format::fp4,  Format::i8,   Format::q4_0, Format::q4_1,
+                                               Format::q5_0, Format::q8_0, Format::q4_k, Format::q5_k, Format::q6_k};
 
 }  // namespace lowrank::test

@@ -1,0 +1,87 @@
+// LLM.int8's linears against bitsandbytes' own, forward and backward.
+#include <cmath>
+#include <vector>
+
+#include "bounds.h"
+#include "modes.h"
+#include "ref/ref_backend.h"
+#include "runners.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr float kThreshold = 6;
+
+struct Golden {
+  const char* name;
+  DType act;
+  int64_t rows, in, out;
+  std::vector<float> x;
+  std::vector<int8_t> codes;
+  std::vector<float> maxima, y, dy, dx;
+};
+
+const std::vector<Golden> kGoldens = {
+#include "golden_int8.inc"
+};
+
+std::vector<char> stored(const std::vector<float>& values, DType t) {
+  std::vector<char> bytes(values.size() * size_t(dtype_bytes(t)));
+  for (size_t i = 0; i < values.size(); i++) store_f32(bytes.data(), t, int64_t(i), values[i]);
+  return bytes;
+}
+
+// What a sum of so many products may be off by; the library stores results in its input's dtype, the product of codes and that of
+// the outliers one after the other.
+double bound(const Golden& g, int64_t n, double terms, bool dots) {
+  const double rounding = g.act == DType::f32 ? 0 : 3 * unit(g.act), weights = dots ? kBf16 : 0;
+  return terms * (sum_error(n) + rounding + weights);
+}
+
+std::string check(Backend& b, const Golden& g, bool dots) {
+  std::vector<char> x = stored(g.x, g.act), dy = stored(g.dy, g.act);
+  std::vector<float> y(size_t(g.rows * g.out)), dx(size_t(g.rows * g.in));
+  Weight w{.data = g.codes.data(), .format = Format::i8, .rows = g.out, .cols = g.in, .absmax = g.maxima.data(), .outlier_threshold = kThreshold};
+  b.linear_fwd({.x = Mat(x.data(), g.act, g.rows, g.in), .w = w, .u = {}, .y = Mat(y.data(), DType::f32, g.rows, g.out)});
+  b.linear_bwd({.dy = Mat(dy.data(), g.act, g.rows, g.out), .x = {}, .w = w, .u = {}, .dx = Mat(dx.data(), DType::f32, g.rows, g.in)});
+  const auto wrong = [](const char* what, int64_t r, int64_t c, double found, double expected, double allowed) {
+    return std::string(what) + "[" + std::to_string(r) + "," + std::to_string(c) + "]: expected " + std::to_string(expected) + ", found " +
+           std::to_string(found) + ", bound " + std::to_string(allowed);
+  };
+  for (int64_t m = 0; m < g.rows; m++) {
+    for (int64_t o = 0; o < g.out; o++) {
+      double terms = 0;
+      for (int64_t i = 0; i < g.in; i++) terms += std::fabs(double(g.x[size_t(m * g.in + i)]) * double(w.get(o, i)));
+      const double found = double(y[size_t(m * g.out + o)]), expected = double(g.y[size_t(m * g.out + o)]), allowed = bound(g, g.in, terms, dots);
+      if (!(std::fabs(found - expected) <= allowed)) return wrong("y", m, o, found, expected, allowed);
+    }
+    for (int64_t i = 0; i < g.in; i++) {
+      double terms = 0;
+      for (int64_t o = 0; o < g.out; o++) terms += std::fabs(double(g.dy[size_t(m * g.out + o)]) * double(w.get(o, i)));
+      const double found = double(dx[size_t(m * g.in + i)]), expected = double(g.dx[size_t(m * g.in + i)]), allowed = bound(g, g.out, terms, dots);
+      if (!(std::fabs(found - expected) <= allowed)) return wrong("dx", m, i, found, expected, allowed);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+void test_int8_goldens(const cpu::InstructionSet& isa, Report& report) {
+  RefBackend twin;
+  for (const Golden& g : kGoldens) {
+    Runner runner(isa, 2);
+    OpLimits limits;
+    limits.tokens = g.rows;
+    limits.features = std::max(g.in, g.out);
+    limits.act = g.act;
+    limits.training = limits.rounds_activations = true;
+    for (Backend* b : {&runner.prepare(limits, true), static_cast<Backend*>(&twin)}) {
+      const std::string wrong = check(*b, g, b != &twin && runner.bf16_dots(g.act));
+      report.expect(wrong.empty(), "twin [" + (b == &twin ? b->name() : runner.label()) + "] LLM.int8 as bitsandbytes has it: " + g.name, wrong);
+    }
+  }
+}
+
+}  // namespace lowrank::test
