@@ -2,8 +2,11 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { Engine } from "../src/engine.js";
 import { ggufTokenizer } from "../src/model/index.js";
+import { type BaseOptions, openBase, type QuantType } from "../src/setup/base.js";
 import { temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
+import { goldensFolder } from "./support/golden.js";
 import { lowrank } from "./support/tiny.js";
 
 const folder = temporaryFolders();
@@ -67,6 +70,68 @@ describe("quantize, train, evaluate, generate", () => {
       "0",
     ]);
     expect([generated.code, generated.stdout.length > 0]).toEqual([0, true]);
+  });
+
+  test.each([
+    ["fp4 and the head", ["--use_4bit", "--quant_type", "fp4", "--quantize_head"], []],
+    ["int8 as LLM.int8", ["--use_8bit", "--quant_type", "llm_int8"], ["--quant_type", "llm_int8"]],
+  ])("the same, of %s", async (_, wanted, onTop) => {
+    const work = folder();
+    const base = join(goldensFolder, "gqa-untied");
+    const saved = join(work, "saved");
+    const tokenizer = ["--tokenizer_name", tinyBase];
+    const written = await lowrank(["quantize", "--base_model", base, "--output_dir", saved, ...tokenizer, ...wanted]);
+    expect(written.code, written.stderr).toBe(0);
+    // A vocabulary of its own, too small for the tokenizer: what is compared are the folders' logits.
+    const prompt = Int32Array.from({ length: 9 }, (_, i) => (i * 29) % 110);
+    const logits = async (model: string, options: Partial<BaseOptions>) => {
+      const asIs = { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined };
+      const source = openBase({ ...asIs, ...options, base_model: model }, () => {});
+      const engine = { precision: "fp32", threads: 2, maxTokens: 16, maxSequence: 16, training: false } as const;
+      await using open = await Engine.create(source, null, engine);
+      return open.logits({ sequences: [{ inputIds: prompt }] });
+    };
+    const type = (options: string[]) => ({ quant_type: options[options.indexOf("--quant_type") + 1] as QuantType });
+    const while_ = {
+      ...type(wanted),
+      use_4bit: wanted.includes("--use_4bit"),
+      use_8bit: wanted.includes("--use_8bit"),
+      quantize_head: wanted.includes("--quantize_head"),
+    };
+    const ours = await logits(saved, onTop.length > 0 ? type(onTop) : {});
+    expect(ours).toEqual(await logits(base, while_));
+    expect(ours).not.toEqual(await logits(base, { ...while_, quant_type: undefined }));
+  });
+
+  test("fp4 and LLM.int8 train and generate; another type is another run", async () => {
+    const base = ["--base_model", tinyBase, "--save_steps", "1"];
+    for (const type of [
+      ["--use_4bit", "--quant_type", "fp4"],
+      ["--use_8bit", "--quant_type", "llm_int8"],
+    ]) {
+      const output = join(folder(), "run");
+      const first = await train(output, ...base, ...type);
+      expect(first.code, first.stderr).toBe(0);
+      const other = await train(output, ...base, type[0]!, "--resume");
+      expect([other.code, other.stderr]).toEqual([
+        1,
+        expect.stringContaining(`--quant_type is not given, in the checkpoint ${type[2]}`),
+      ]);
+      const prompt = ["--prompt", "Mix the", "--max_new_tokens", "4", "--temperature", "0"];
+      const generated = await lowrank(["generate", "--base_model", tinyBase, "--adapter", output, ...type, ...prompt]);
+      expect([generated.code, generated.stderr, generated.stdout.length > 0]).toEqual([0, "", true]);
+    }
+  });
+
+  test("a type that does not fit, and one that is none", async () => {
+    const run = (...options: string[]) => train(join(folder(), "run"), "--base_model", tinyBase, ...options);
+    const wrong = await run("--use_8bit", "--quant_type", "fp4");
+    expect([wrong.code, wrong.stderr]).toEqual([
+      1,
+      expect.stringContaining("quant_type is fp4, with use_8bit it is int8 or llm_int8."),
+    ]);
+    const none = await run("--use_4bit", "--quant_type", "nf5");
+    expect([none.code, none.stderr]).toEqual([2, expect.stringContaining("expected nf4 or fp4 or int8 or llm_int8")]);
   });
 
   test("a run is resumed on the same quantised base only", async () => {

@@ -48,7 +48,7 @@ describe("an engine maps what the plan says, to the byte", () => {
     ["no key/value cache", adapter(8), { training: false, cacheTokens: 0 }],
     ["more threads", adapter(8), { threads: 3 }],
     ["evaluation with an adapter", adapter(8), { training: false }],
-    ["the base alone", null, { training: false, maxTokens: 40, maxSequence: 400 }],
+    ["the base alone", null, { training: false, maxTokens: 1000, maxSequence: 1900 }],
   ])("%s", async (_, spec, changes) => {
     const options = { ...training, ...changes };
     const { items, totalBytes } = planMemory(model, spec, options);

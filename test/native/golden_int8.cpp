@@ -1,5 +1,7 @@
 // LLM.int8's linears against bitsandbytes' own, forward and backward.
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "bounds.h"
@@ -66,10 +68,31 @@ std::string check(Backend& b, const Golden& g, bool dots) {
   return "";
 }
 
+// What is no number is one in its own row only, and what is infinite, too: a step that overflowed must show.
+std::string check_not_finite(Backend& b) {
+  constexpr int64_t kRows = 5, kIn = 40, kOut = 3;
+  std::vector<float> x(size_t(kRows * kIn), 0.5f), y(size_t(kRows * kOut)), maxima(size_t(kOut), 0.25f);
+  const std::vector<int8_t> codes(size_t(kOut * kIn), 3);
+  x[size_t(1 * kIn + 7)] = std::nanf("");
+  x[size_t(3 * kIn + 35)] = -std::numeric_limits<float>::infinity();
+  const Weight w{.data = codes.data(), .format = Format::i8, .rows = kOut, .cols = kIn, .absmax = maxima.data(), .outlier_threshold = kThreshold};
+  b.linear_fwd({.x = Mat(x.data(), DType::f32, kRows, kIn), .w = w, .u = {}, .y = Mat(y.data(), DType::f32, kRows, kOut)});
+  for (int64_t i = 0; i < kRows * kOut; i++) {
+    if (std::isfinite(y[size_t(i)]) == (i / kOut == 1 || i / kOut == 3)) return "row " + std::to_string(i / kOut) + ": " + std::to_string(y[size_t(i)]);
+  }
+  return "";
+}
+
 }  // namespace
 
 void test_int8_goldens(const cpu::InstructionSet& isa, Report& report) {
   RefBackend twin;
+  Runner other(isa, 1);
+  OpLimits small;
+  small.tokens = small.features = 40;
+  small.rounds_activations = true;
+  const std::string not_finite = check_not_finite(other.prepare(small, true));
+  report.expect(not_finite.empty(), "twin [" + other.label() + "] LLM.int8 of what is not finite", not_finite);
   for (const Golden& g : kGoldens) {
     Runner runner(isa, 2);
     OpLimits limits;
