@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { checkFiles } from "./parity/files.mjs";
-import { node } from "./parity/processes.mjs";
+import { lowrank, node, run } from "./parity/processes.mjs";
 import { compareTraces } from "./parity/traces.mjs";
 
 const shared = fileURLToPath(new URL("../../shared/", import.meta.url));
@@ -36,6 +36,9 @@ const CASES = {
   rslora: { use_rslora: true, lora_r: 16 },
   "all-linear": { target_modules: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", learning_rate: 1e-3 },
   "other-texts": { train_file: "sotu-valid.jsonl", max_seq_length: 200, per_device_train_batch_size: 3, lora_r: 5 },
+  // On a quantised base: the peer trains on the dequantised weights, or as bitsandbytes does it itself.
+  nf4: { quantize: "use_4bit", peer: "dequantized" },
+  int8: { quantize: "use_8bit", peer: "bitsandbytes" },
 };
 
 const HELP = `usage: parity --python PATH [options]
@@ -101,19 +104,47 @@ async function attempt(name, part) {
   }
 }
 
+/** The base quantised by our command, and what the peer is to train on. */
+async function quantizedBases(how, peer) {
+  const folder = join(work, how);
+  if (!existsSync(folder)) await lowrank(["quantize", "--base_model", base, "--output_dir", folder, `--${how}`]);
+  if (peer === "bitsandbytes") return { ours: folder, peer: folder };
+  const dequantized = join(work, `${how}-dequantized`);
+  const script = fileURLToPath(new URL("./parity/dequantize.py", import.meta.url));
+  if (!existsSync(dequantized)) await run(o.python, [script, folder, dequantized]);
+  return { ours: folder, peer: dequantized };
+}
+
 const failures = [];
 const chosen = Object.keys(CASES).filter((name) => !o.only || o.only === name);
 for (const name of chosen) {
   for (const precision of o.precision === "both" ? ["fp32", "bf16"] : [o.precision]) {
-    const { train_file = "sotu-train.jsonl", ...rest } = { ...PLAIN, ...CASES[name], max_steps: Number(o.steps) };
+    const {
+      train_file = "sotu-train.jsonl",
+      quantize,
+      peer,
+      ...rest
+    } = { ...PLAIN, ...CASES[name], max_steps: Number(o.steps) };
+    if (quantize && precision !== "fp32") continue;
+    const bases = quantize ? await quantizedBases(quantize, peer) : { ours: base, peer: base };
     const options = {
-      base_model: base,
+      base_model: bases.ours,
       train_file: o.train_file ? resolve(o.train_file) : join(o.data, train_file),
       ...rest,
     };
     const folder = join(work, `${name}-${precision}`);
-    const run = { name: `${name} ${precision}`, python: o.python, peerScript, precision, folder, options, validation };
-    failures.push(...(await attempt(run.name, () => compareTraces(run))));
+    const job = {
+      name: `${name} ${precision}`,
+      python: o.python,
+      peerScript,
+      precision,
+      folder,
+      options,
+      validation,
+      peerBase: bases.peer,
+      quantize,
+    };
+    failures.push(...(await attempt(job.name, () => compareTraces(job))));
   }
 }
 if (!o.only || o.only === "files") {

@@ -160,6 +160,11 @@ describe.each(["nf4", "nf4-double", "fp4", "fp4-double", "fp4-head", "int8"])(
       await writeQuantized({ model, output, tokenizer, threads: 2 });
       const [ours, theirs] = [output, saved].map((each) => rawTensors(join(each, "model.safetensors")));
       expect([...ours!.keys()].sort()).toEqual([...theirs!.keys()].sort());
+      // transformers takes a number with a point there, and nothing else.
+      const threshold = [output, saved].map(
+        (each) => /"llm_int8_threshold": .*/.exec(readFileSync(join(each, "config.json"), "utf8"))![0],
+      );
+      expect(threshold[0]).toBe(threshold[1]);
       for (const [key, { dtype, shape, bytes }] of theirs!) {
         const found = ours!.get(key)!;
         if (key.includes("quant_state")) {

@@ -5,7 +5,7 @@ import { openModel } from "../../dist/model/index.js";
 import { quantizedSource } from "../../dist/setup/base.js";
 
 const { folder, quantize, ...options } = JSON.parse(process.argv[2]);
-const { precision, batch, seq, rank, steps, warmup, threads, checkpointing } = options;
+const { precision, batch, seq, rank, steps, warmup, threads, checkpointing, profile = false } = options;
 
 function randomBatch(vocab) {
   const token = () => Math.floor(Math.random() * vocab);
@@ -26,6 +26,7 @@ const engine = await Engine.create(
     maxTokens: batch * seq,
     maxSequence: seq,
     training: true,
+    profile,
     checkpointedBlocks: checkpointing ? model.config.layers : 0,
   },
 );
@@ -37,8 +38,17 @@ for (let step = 0; step < warmup + steps; step++) {
   const start = performance.now();
   loss = (await engine.forwardBackward(data, 1 / supervised, step)) / supervised;
   await engine.optimizerStep({ learningRate: 2e-4, weightDecay: 0, maxGradNorm: 1 });
+  if (profile && step < warmup) await engine.profile();
   times.push((performance.now() - start) / 1000);
 }
+/** Microseconds that attention took for each token of the timed steps. */
+async function attention() {
+  const { names, events } = await engine.profile();
+  let seconds = 0;
+  for (let i = 0; i < events.length; i += 4) if (names[events[i]].startsWith("attention")) seconds += events[i + 2];
+  return (1e6 * seconds) / (steps * batch * seq);
+}
+const attentionTime = profile ? { attention_us_per_token: await attention() } : {};
 await engine.close();
 const timed = times.slice(warmup).sort((a, b) => a - b);
 const middle = timed.length >> 1;
@@ -47,6 +57,7 @@ const result = {
   tokens_per_s: (batch * seq) / seconds,
   step_s: seconds,
   peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
+  ...attentionTime,
   loss,
   isa: cpuInfo().isa,
 };

@@ -4,10 +4,21 @@ import { join } from "node:path";
 import { flags, jsonLines, lowrank, run } from "./processes.mjs";
 
 /** Largest allowed differences: of the loss absolute, of the gradient norm relative. bf16 norms are shown, not judged. */
-const BOUNDS = { fp32: { loss: 1e-4, norm: 1e-3 }, bf16: { loss: 2e-2, norm: Number.POSITIVE_INFINITY } };
+const BOUNDS = {
+  use_4bit: { loss: 1e-3, norm: Number.POSITIVE_INFINITY },
+  use_8bit: { loss: 2e-2, norm: Number.POSITIVE_INFINITY },
+  fp32: { loss: 1e-4, norm: 1e-3 },
+  bf16: { loss: 2e-2, norm: Number.POSITIVE_INFINITY },
+};
 
-async function runPeer({ python, peerScript, precision, folder, options, validation }) {
-  const args = flags({ ...options, dtype: precision, output_dir: join(folder, "peer"), validation_file: validation });
+async function runPeer({ python, peerScript, precision, folder, options, validation, peerBase }) {
+  const args = flags({
+    ...options,
+    base_model: peerBase,
+    dtype: precision,
+    output_dir: join(folder, "peer"),
+    validation_file: validation,
+  });
   const lines = jsonLines(await run(python, [peerScript, ...args]));
   return {
     trace: lines.filter((row) => row.step),
@@ -44,7 +55,7 @@ async function runOurs({ precision, folder, options, validation }) {
 export async function compareTraces(work) {
   const peer = await runPeer(work);
   const ours = await runOurs(work);
-  const bounds = BOUNDS[work.precision];
+  const bounds = BOUNDS[work.quantize ?? work.precision];
   const worst = { loss: 0, norm: 0, rate: 0 };
   console.log(`\n== ${work.name}`);
   console.log("step   loss peer    ours        difference | norm peer    ours        relative");

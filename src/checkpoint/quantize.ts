@@ -148,7 +148,8 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
   await writeFolder(output, async (folder) => {
     const config = readJsonObject(join(model.folder, "config.json"));
     const text = sortedJson({ ...config, quantization_config: quantizationConfig(model) });
-    await writeTextFile(join(folder, "config.json"), text);
+    // transformers refuses a threshold without a point.
+    await writeTextFile(join(folder, "config.json"), text.replace(/("llm_int8_threshold": \d+)(?=,|\n)/, "$1.0"));
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, [...(existsSync(generation) ? [generation] : []), ...tokenizer.files]);
     const tensors: TensorToWrite[] = [];
