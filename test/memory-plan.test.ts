@@ -32,6 +32,9 @@ function mappings(): Map<number, number> {
   return sizes;
 }
 
+/** glibc's, as most systems have it. */
+const THREAD_STACK = 8 << 20;
+
 const item = (items: { name: string; bytes: number }[], name: string) => items.find((i) => i.name === name)?.bytes ?? 0;
 
 describe("an engine maps what the plan says, to the byte", () => {
@@ -48,11 +51,13 @@ describe("an engine maps what the plan says, to the byte", () => {
     ["no key/value cache", adapter(8), { training: false, cacheTokens: 0 }],
     ["more threads", adapter(8), { threads: 3 }],
     ["evaluation with an adapter", adapter(8), { training: false }],
-    ["the base alone", null, { training: false, maxTokens: 1000, maxSequence: 1900 }],
+    ["the base alone", null, { training: false, maxTokens: 400, maxSequence: 800 }],
   ])("%s", async (_, spec, changes) => {
     const options = { ...training, ...changes };
     const { items, totalBytes } = planMemory(model, spec, options);
     const arena = Math.ceil((totalBytes - item(items, "weights (mapped)")) / HUGE_PAGE) * HUGE_PAGE;
+    // The stacks of earlier engines' threads go whenever those are collected.
+    expect(arena).not.toBe(THREAD_STACK);
     const before = mappings().get(arena) ?? 0;
     await using engine = await Engine.create(model, spec, options);
     expect(mappings().get(arena) ?? 0).toBe(before + 1);
@@ -123,7 +128,6 @@ describe("refusals", () => {
     sequence: 512,
     rank: 8,
     checkpointing: false,
-    optimizer: "adamw",
   };
   const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
 
