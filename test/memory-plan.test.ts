@@ -128,6 +128,7 @@ describe("refusals", () => {
     sequence: 512,
     rank: 8,
     checkpointing: false,
+    optimizer: "adamw",
   };
   const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
 
