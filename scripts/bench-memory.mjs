@@ -26,6 +26,10 @@ const TRAINING = [
   [512, 4, 16, "fp32", "--gradient_checkpointing"],
   [2048, 1, 16, "bf16"],
   [2048, 1, 16, "bf16", "--gradient_checkpointing"],
+  [512, 4, 16, "fp16"],
+  [512, 4, 16, "bf16", "--use_4bit"],
+  [512, 4, 16, "bf16", "--use_8bit", "--quant_type", "llm_int8"],
+  [512, 4, 64, "bf16", "--target_modules", "all-linear", "--optim", "adamw_8bit"],
   [256, 2, 128, "fp32"],
 ];
 

@@ -297,8 +297,10 @@ export function quantizeTensor(tensor: TensorEntry, threads: number): QuantizedT
   return callSync(() => native().quantize(tensor, threads));
 }
 
-/** What the codes of nf4 and fp4 (16 each) and of their maxima (256) stand for. */
-export function quantizationMaps(): Record<"nf4" | "fp4" | "dynamic", Float32Array> {
+/** What codes stand for: those of nf4 and fp4 (16 each), of their maxima and of 8-bit AdamW's m (dynamic), of its v (256 each). */
+export type QuantizationMaps = Record<"nf4" | "fp4" | "dynamic" | "dynamicUnsigned", Float32Array>;
+
+export function quantizationMaps(): QuantizationMaps {
   return native().quantizationMaps();
 }
 

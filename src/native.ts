@@ -13,6 +13,7 @@ import type {
   ModelSource,
   OptimizerOptions,
   OptimizerState,
+  QuantizationMaps,
   QuantizedTensor,
   SamplingOptions,
   TensorEntry,
@@ -46,7 +47,7 @@ export interface NativeAddon {
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
-  quantizationMaps(): Record<"nf4" | "fp4" | "dynamic", Float32Array>;
+  quantizationMaps(): QuantizationMaps;
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];

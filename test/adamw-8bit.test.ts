@@ -8,6 +8,7 @@ import {
   type Moments,
   type OptimizerState,
   planMemory,
+  quantizationMaps,
 } from "../src/engine.js";
 import { openModel, readSafetensorsHeader } from "../src/model/index.js";
 import { jsonLines, lowrank, someTexts, tinyBase, workFolder } from "./support/tiny.js";
@@ -22,6 +23,12 @@ function goldenTensor(name: string): Float32Array | Uint8Array {
   return dtype === "U8" ? bytes : new Float32Array(bytes.buffer);
 }
 const maps = { m: goldenTensor("signed") as Float32Array, v: goldenTensor("unsigned") as Float32Array };
+
+test("the maps are bitsandbytes', bit for bit", () => {
+  const { dynamic, dynamicUnsigned } = quantizationMaps();
+  expect(dynamic).toEqual(maps.m);
+  expect(dynamicUnsigned).toEqual(maps.v);
+});
 
 interface State {
   p: Float32Array;

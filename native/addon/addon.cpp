@@ -8,6 +8,7 @@
 #include "addon/convert.h"
 #include "addon/mapped.h"
 #include "addon/worker.h"
+#include "quant/dynamic_map.h"
 #include "cpu/cpu.h"
 
 namespace lowrank::addon {
@@ -93,7 +94,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
   });
 }
 
-// What the codes of four bits and those of their maxima stand for.
+// What the codes of four bits, those of their maxima and those of an 8-bit optimizer's moments stand for.
 Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   const auto array = [&](const float* p, size_t n) {
     Napi::Float32Array a = Napi::Float32Array::New(info.Env(), n);
@@ -104,6 +105,7 @@ Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   o.Set("nf4", array(kNf4Values, 16));
   o.Set("fp4", array(kFp4Values, 16));
   o.Set("dynamic", array(dynamic_map(), 256));
+  o.Set("dynamicUnsigned", array(dynamic_map_unsigned(), 256));
   return o;
 }
 

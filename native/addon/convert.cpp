@@ -242,14 +242,20 @@ Sampling to_sampling(const Napi::Value& v) {
   return {float(number(o, "temperature")), integer(o, "topK"), float(number(o, "topP")), uint64_t(integer(o, "seed"))};
 }
 
+std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value& v, const char* what) {
+  const Napi::Object array = v.Env().Global().Get("Array").As<Napi::Object>();
+  const Napi::Array list = array.Get("from").As<Napi::Function>().Call(array, {to_object(v, what)}).As<Napi::Array>();
+  std::vector<std::pair<std::string, Napi::Object>> entries;
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Object entry = to_object(list.Get(i), what);
+    entries.emplace_back(to_string(entry.Get(0u), what), to_object(entry.Get(1u), what));
+  }
+  return entries;
+}
+
 TensorMap to_tensors(const Napi::Value& v, const char* what) {
-  const Napi::Object map = to_object(v, what);
-  const Napi::Env env = v.Env();
-  const Napi::Function from = env.Global().Get("Array").As<Napi::Object>().Get("from").As<Napi::Function>();
-  const Napi::Array entries = from.Call(env.Global().Get("Array"), {map}).As<Napi::Array>();
   TensorMap tensors;
-  for (uint32_t i = 0; i < entries.Length(); i++) {
-    const Napi::Object entry = to_object(entries.Get(i), what), t = to_object(entry.Get(1u), what);
+  for (const auto& [name, t] : map_entries(v, what)) {
     const Napi::Value shape = t.Get("shape"), data = t.Get("data");
     if (!shape.IsArray() || shape.As<Napi::Array>().Length() != 2) fail(what, "tensors with two dimensions");
     if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
@@ -260,7 +266,7 @@ TensorMap to_tensors(const Napi::Value& v, const char* what) {
                      int64_t(to_number(shape.As<Napi::Array>().Get(1u), what)),
                      {values.Data(), values.Data() + values.ElementLength()}};
     if (tensor.rows * tensor.cols != int64_t(tensor.data.size())) fail(what, "data of the size that the shape says");
-    tensors[to_string(entry.Get(0u), what)] = std::move(tensor);
+    tensors[name] = std::move(tensor);
   }
   return tensors;
 }

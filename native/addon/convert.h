@@ -3,6 +3,8 @@
 #include <napi.h>
 
 #include <map>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "train/engine.h"
@@ -23,6 +25,8 @@ Batch to_batch(const Napi::Value&);
 OptimizerOptions to_optimizer(const Napi::Value&);
 Sampling to_sampling(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
+// Of a Map whose values are objects. Error E_ARGUMENT.
+std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
 double to_number(const Napi::Value&, const char* what);
 std::string to_string(const Napi::Value&, const char* what);

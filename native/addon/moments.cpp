@@ -64,15 +64,8 @@ void write_moments(Engine& e, const MomentMap& map) {
 }
 
 MomentMap to_moments(const Napi::Value& v) {
-  if (!v.IsObject()) throw Error("E_ARGUMENT", "Argument state.moments: expected a Map.", "state.moments");
-  const Napi::Env env = v.Env();
-  const Napi::Object array = env.Global().Get("Array").As<Napi::Object>();
-  const Napi::Array entries = array.Get("from").As<Napi::Function>().Call(array, {v}).As<Napi::Array>();
   MomentMap map;
-  for (uint32_t i = 0; i < entries.Length(); i++) {
-    const Napi::Object entry = entries.Get(i).As<Napi::Object>();
-    const std::string name = to_string(entry.Get(0u), "state.moments");
-    const Napi::Object o = entry.Get(1u).As<Napi::Object>();
+  for (const auto& [name, o] : map_entries(v, "state.moments")) {
     map[name] = {bytes_of(o.Get("m"), name), bytes_of(o.Get("v"), name), bytes_of(o.Get("mMax"), name), bytes_of(o.Get("vMax"), name)};
   }
   return map;

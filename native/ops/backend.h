@@ -158,7 +158,7 @@ struct AdamWArgs {
 // The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
 // and they are rounded again. n elements of one tensor, in blocks of kMomentBlock.
 struct AdamW8bitArgs {
-  AdamWArgs step;  // its m and v do not count
+  AdamWArgs step;        // its m and v do not count
   uint8_t *m, *v;        // (n) codes, in place
   float *m_max, *v_max;  // of each block, in place
 };

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "quant/dynamic_map.h"
-#include "quant/quantize.h"
 
 namespace lowrank {
 
@@ -42,7 +41,7 @@ const Nearest& nearest(Moment moment) {
 
 }  // namespace
 
-const float* moment_map(Moment moment) { return moment == Moment::first ? dynamic_map() : kDynamicUnsigned; }
+const float* moment_map(Moment moment) { return moment == Moment::first ? dynamic_map() : dynamic_map_unsigned(); }
 
 void dequantize_moment(Moment moment, const uint8_t* codes, float maximum, int64_t n, float* x) {
   const float* const map = moment_map(moment);

@@ -89,17 +89,6 @@ int64_t blocks_of(int64_t n, int64_t block) { return (n + block - 1) / block; }
 
 }  // namespace
 
-const float* dynamic_map() {
-  static const std::vector<float> map = [] {
-    std::vector<float> m = {0};
-    for (const float v : kDynamicValues) m.push_back(v);
-    for (int i = 0; i < 127; i++) m.push_back(-kDynamicValues[i]);  // the largest, 1, has no counterpart
-    std::sort(m.begin(), m.end());
-    return m;
-  }();
-  return map.data();
-}
-
 void quantize_four_bit(Format format, const float* x, int64_t n, int64_t block_size, uint8_t* codes, float* absmax) {
   const Steps& steps = steps_of(format);
   std::vector<float> scaled(static_cast<size_t>(block_size));

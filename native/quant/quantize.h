@@ -47,7 +47,4 @@ void quantize_dynamic(const float* x, int64_t n, int64_t block_size, uint8_t* co
 // Rows (LLM.int8, Dettmers et al., 2022): codes (rows, cols), absmax (rows) of the values rounded to f16.
 void quantize_rows(const float* x, int64_t rows, int64_t cols, int8_t* codes, float* absmax);
 
-// The signed dynamic map of 8 bits, in rising order.
-const float* dynamic_map();
-
 }  // namespace lowrank

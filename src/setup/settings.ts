@@ -97,7 +97,7 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     max_steps: o.max_steps ?? null,
     per_device_train_batch_size: o.per_device_train_batch_size,
     gradient_accumulation_steps: o.gradient_accumulation_steps,
-    ...(o.optim === "adamw" ? {} : { optim: o.optim }),
+    optim: o.optim === "adamw" ? null : o.optim,
     learning_rate: o.learning_rate,
     lr_scheduler: o.lr_scheduler,
     warmup_ratio: o.warmup_steps === undefined ? o.warmup_ratio : null,
