@@ -113,7 +113,7 @@ export const rows = {
   warmup_steps: integer({ min: 0 }, TRAINING, "number of those steps, instead of warmup_ratio").optional(),
   weight_decay: number({ min: 0 }, TRAINING, "decoupled weight decay of AdamW").or(0),
   max_grad_norm: number({ min: 0 }, TRAINING, "clip the gradient to this norm; 0 does not clip").or(1),
-  loss_scale: number({ above: 0, max: 2 ** 100 }, TRAINING, "with fp16: the loss scale to begin with").or(65536),
+  loss_scale: number({ above: 0, max: 1e30 }, TRAINING, "with fp16: the loss scale to begin with").or(65536),
   loss_scale_window: integer(
     { min: 1 },
     TRAINING,
