@@ -258,9 +258,9 @@ void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
         std::fill(pr + seen, pr + end, 0.f);
         std::fill(ds + seen, ds + end, 0.f);
       }
-      for (int64_t j = 0; j < n && !ops.dots(); j += kPanelCols) {
-        ops.pack_rows_f32(strip + j, kStripLd, rows, p_panels + j / kPanelCols * ops.panel_bytes(rows));
-        ops.pack_rows_f32(d_strip + j, kStripLd, rows, ds_panels + j / kPanelCols * ops.panel_bytes(rows));
+      if (!ops.dots()) {
+        ops.pack_along_rows(Mat(strip, DType::f32, rows, columns32, kStripLd), p_panels);
+        ops.pack_along_rows(Mat(d_strip, DType::f32, rows, columns32, kStripLd), ds_panels);
       }
       ops.gemm_panels(do_t, ops.depth(rows), p_panels, panels_for(n), rows, dim, true, dv_t + k0, ld_t);
       ops.gemm_panels(q_t, ops.depth(rows), ds_panels, panels_for(n), rows, dim, true, dk_t + k0, ld_t);

@@ -56,13 +56,14 @@ struct Kernels {
   void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
                        float* sums);
 
-  // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements.
-  // "fwd": panel column c is source row c (columns = up to 32 rows present), contraction along the source's columns 0..k
-  // "bwd": panel column c is source column c, contraction along the source's rows 0..k
+  // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements: panel column c is source row c
+  // (columns = up to 32 rows present), contraction along the source's columns 0..k.
   void (*pack_fwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panel);
-  void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panel);
   void (*pack_fwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
-  void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panel);
+  // Panels of 32 source columns each (as many as `columns` fill), panel_stride elements apart; contraction along the source's rows
+  // 0..k.
+  void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panels, int64_t panel_stride);
+  void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panels, int64_t panel_stride);
 
   // dst (rows, cols) of dtype `out` (f32 or bf16), row stride ld elements: rows [row, row + rows) and columns [col, col + cols)
   // of a weight in any format, decoded and rounded once.

@@ -13,18 +13,19 @@ constexpr int64_t kBlockRows = 96;
 // Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands. Whole products keep sums in registers instead: as
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
-constexpr int64_t kSlabBytes = 768 << 10;
+constexpr int64_t kSlabBytes = 1280 << 10;
 // So many panels a thread that it is worth while without that, too: the head's.
 constexpr int64_t kManyPanels = 64;
-// Long contractions into f32, such as the head's backward pass: so much of it at a time that all panels stay in L2 while the
-// rows pass, and sums are added up in the output.
-constexpr int64_t kRound = 1152;
+// Long contractions into f32, such as gate's and up's backward pass or the head's: so much of it at a time that many panels stay in
+// L2 while the rows pass, and sums are added up in the output. An adapter's rank still goes with an MLP of 1536.
+constexpr int64_t kRound = 1664;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = 704;
 // Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
+constexpr int64_t kPackedTogether = 4;  // of panels that all threads share: so many to a task
 // Longest contraction packed in one go where the output is f32 and holds the sums between two goes.
 constexpr int64_t kMaxPackedK = 16 * 1024;
 // At most so many rows go without packing: packing W costs as much as that many dot products.
@@ -72,24 +73,29 @@ void Matmul::operator()(const Product& p) const {
   else blocked(p);
 }
 
-// One panel: columns [n0, n0 + columns) of the right operand over [k0, k0 + k) of the contraction, k at most kMaxChunk. What
-// is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols * 4 bytes).
-void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, void* panel, void* scratch) const {
+// Columns [n0, n0 + columns) of the right operand over [k0, k0 + k) of the contraction, k at most kMaxChunk, in panels panel_bytes
+// apart. What is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols * 4 bytes).
+void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes,
+                  void* scratch) const {
   const bool forward = t.along == Along::columns;
-  const int64_t row = forward ? n0 : k0, rows = forward ? columns : k, col = forward ? k0 : n0, cols = forward ? k : columns;
-  DType type = dtype_of(t.w.format);
-  int64_t ld = t.w.cols;
-  const void* src = element(t.w.data, type, row * ld + col);
-  if (!t.w.plain()) {
-    type = dots ? DType::bf16 : DType::f32;
-    ld = cols;
-    src = scratch;
-    k_.decode(t.w, row, rows, col, cols, type, scratch, ld);
+  const bool wide = t.w.plain() && !forward;  // all panels in one go
+  for (int64_t end = n0 + columns, n = wide ? columns : kPanelCols; n0 < end; n0 += n, panels += panel_bytes) {
+    n = std::min(n, end - n0);
+    const int64_t row = forward ? n0 : k0, rows = forward ? n : k, col = forward ? k0 : n0, cols = forward ? k : n;
+    DType type = dtype_of(t.w.format);
+    int64_t ld = t.w.cols;
+    const void* src = element(t.w.data, type, row * ld + col);
+    if (!t.w.plain()) {
+      type = dots ? DType::bf16 : DType::f32;
+      ld = cols;
+      src = scratch;
+      k_.decode(t.w, row, rows, col, cols, type, scratch, ld);
+    }
+    if (forward && dots) k_.pack_fwd_bf16(src, type, ld, k, n, reinterpret_cast<bf16_t*>(panels));
+    else if (forward) k_.pack_fwd_f32(src, type, ld, k, n, reinterpret_cast<float*>(panels));
+    else if (dots) k_.pack_bwd_bf16(src, type, ld, k, n, reinterpret_cast<bf16_t*>(panels), panel_bytes / 2);
+    else k_.pack_bwd_f32(src, type, ld, k, n, reinterpret_cast<float*>(panels), panel_bytes / 4);
   }
-  if (forward && dots) k_.pack_fwd_bf16(src, type, ld, k, columns, static_cast<bf16_t*>(panel));
-  else if (forward) k_.pack_fwd_f32(src, type, ld, k, columns, static_cast<float*>(panel));
-  else if (dots) k_.pack_bwd_bf16(src, type, ld, k, columns, static_cast<bf16_t*>(panel));
-  else k_.pack_bwd_f32(src, type, ld, k, columns, static_cast<float*>(panel));
 }
 
 // y = dot products straight from the rows of W: memory-bound, nothing is packed.
@@ -134,12 +140,19 @@ struct Matmul::Round {
   bool dots, fused;  // bf16 dot products, else widened to f32; sums that stay in registers until they are stored
   Stretch stretches[kMostStretches] = {};
   int count = 0;
-  int64_t panel_bytes = 0;
+  int64_t length = 0, panel_bytes = 0;
   bool first = true;  // what comes later is added to the output
 
   Round(const Product& product, bool use_dots, bool is_fused) : p(product), dots(use_dots), fused(is_fused) {}
 
+  void next() {
+    count = 0;
+    length = panel_bytes = 0;
+    first = false;
+  }
+
   void add(const Term& t, int64_t begin, int64_t end) {
+    length += end - begin;
     const int64_t chunk = chunk_length(end - begin);
     for (int64_t k0 = begin; k0 < end; k0 += chunk) {
       const int64_t k = std::min(chunk, end - k0);
@@ -150,11 +163,11 @@ struct Matmul::Round {
   }
 };
 
-// One stretch of one panel of the whole product.
-void Matmul::pack(const Round& round, int stretch, int64_t panel, char* packed, char* scratch) const {
+// One stretch of some panels of the whole product.
+void Matmul::pack(const Round& round, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const {
   const Stretch& s = round.stretches[stretch];
-  const int64_t n0 = panel * kPanelCols;
-  pack(*s.term, s.k0, s.k, n0, std::min(kPanelCols, round.p.n - n0), round.dots, packed + s.panel_offset, scratch);
+  const int64_t n0 = panel * kPanelCols, columns = std::min(panels * kPanelCols, round.p.n - n0);
+  pack(*s.term, s.k0, s.k, n0, columns, round.dots, packed + s.panel_offset, round.panel_bytes, scratch);
 }
 
 // Rows [m0, m0 + rows), at most kBlockRows, and `panels` panels from `panel` on, which lie at `packed`.
@@ -214,18 +227,27 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
 
 void Matmul::blocked(const Product& p) const {
   const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16, fused = dots && k_.product_bf16;
-  // Long contractions go in rounds where the output can hold the sums between them (the head's backward pass), else whole.
-  const int64_t length = p.terms[0].x.cols;
-  int64_t round_k = length > 4 * kRound ? kRound : length;
-  if (p.term_count > 1 || p.out.dtype != DType::f32) round_k = length;
-  for (int64_t begin = 0; begin < length; begin += round_k) {
-    Round round(p, dots, fused);
-    round.first = begin == 0;
-    round.add(p.terms[0], begin, std::min(length, begin + round_k));
-    for (int i = 1; i < p.term_count; i++) round.add(p.terms[i], 0, p.terms[i].x.cols);
+  // Where the output can hold the sums in between, a long contraction goes in rounds.
+  int64_t length = 0;
+  for (int i = 0; i < p.term_count; i++) length += p.terms[i].x.cols;
+  const int64_t most = p.out.dtype == DType::f32 && length > kRound ? kRound : length;
+  Round round(p, dots, fused);
+  const auto finish = [&] {
+    if (round.count == 0) return;
     round.panel_bytes = round_up(round.panel_bytes, 64);
     if (!by_columns(round)) by_rows(round);
+    round.next();
+  };
+  for (int i = 0; i < p.term_count; i++) {
+    const Term& t = p.terms[i];
+    const int64_t parts = (t.x.cols + most - 1) / most, part = round_up((t.x.cols + parts - 1) / parts, kPanelStep);
+    for (int64_t begin = 0, end; begin < t.x.cols; begin = end) {
+      end = std::min(t.x.cols, begin + part);
+      if (round.length + (end - begin) > most) finish();
+      round.add(t, begin, end);
+    }
   }
+  finish();
 }
 
 // Each task packs some panels into memory of its own, which stay in its L2 while all rows pass. Returns false where there are too
@@ -247,9 +269,7 @@ bool Matmul::by_columns(const Round& round) const {
     char* const mine = packed + thread * bytes;
     char* const area = work_ + thread * kThreadBytes;
     const int64_t panel = task * group, n = std::min(group, panels - panel);
-    for (int64_t j = 0; j < n; j++) {
-      for (int c = 0; c < round.count; c++) pack(round, c, panel + j, mine + j * round.panel_bytes, area + kSumBytes);
-    }
+    for (int c = 0; c < round.count; c++) pack(round, c, panel, n, mine, area + kSumBytes);
     for (int64_t m0 = 0; m0 < m; m0 += kBlockRows) multiply(round, m0, std::min(kBlockRows, m - m0), panel, n, mine, area);
   });
   return true;
@@ -265,9 +285,10 @@ void Matmul::by_rows(const Round& round) const {
   const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
   for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
     const int64_t panels = std::min(piece, all_panels - panel0);
-    pool_.run(panels * round.count, [&](int64_t task, int thread) {
-      const int64_t panel = task / round.count;
-      pack(round, int(task % round.count), panel0 + panel, packed + panel * round.panel_bytes, work_ + thread * kThreadBytes + kSumBytes);
+    const int64_t packs = (panels + kPackedTogether - 1) / kPackedTogether;
+    pool_.run(packs * round.count, [&](int64_t task, int thread) {
+      const int64_t panel = task / round.count * kPackedTogether, n = std::min(kPackedTogether, panels - panel);
+      pack(round, int(task % round.count), panel0 + panel, n, packed + panel * round.panel_bytes, work_ + thread * kThreadBytes + kSumBytes);
     });
     const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
     pool_.run(row_blocks * groups, [&](int64_t task, int thread) {

@@ -40,10 +40,10 @@ class Matmul {
   void operator()(const Product&) const;
 
  private:
-  void pack(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, void* panel, void* scratch) const;
+  void pack(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes, void* scratch) const;
   void few_rows(const Product&) const;
   struct Round;
-  void pack(const Round&, int stretch, int64_t panel, char* packed, char* scratch) const;
+  void pack(const Round&, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const;
   void multiply(const Round&, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const;
   void blocked(const Product&) const;
   bool by_columns(const Round&) const;

@@ -86,23 +86,12 @@ class PanelOps {
 
   // Panels of 32 columns of x each, contraction along its rows.
   void pack_along_rows(const Mat& x, void* panels) const {
-    for (int64_t c = 0; c < x.cols; c += kPanelCols) {
-      pack_rows(x.row(0) + c * dtype_bytes(x.dtype), x.dtype, x.ld, x.rows, std::min(kPanelCols, x.cols - c),
-                static_cast<char*>(panels) + c / kPanelCols * panel_bytes(x.rows));
-    }
-  }
-
-  // One panel of 32 columns of an f32 strip, contraction along its rows.
-  void pack_rows_f32(const float* src, int64_t ld, int64_t rows, void* panel) const {
-    pack_rows(src, DType::f32, ld, rows, kPanelCols, panel);
+    const int64_t stride = panel_bytes(x.rows) / bytes();
+    if (dots_) k_.pack_bwd_bf16(x.data, x.dtype, x.ld, x.rows, x.cols, static_cast<bf16_t*>(panels), stride);
+    else k_.pack_bwd_f32(x.data, x.dtype, x.ld, x.rows, x.cols, static_cast<float*>(panels), stride);
   }
 
  private:
-  void pack_rows(const void* src, DType t, int64_t ld, int64_t rows, int64_t columns, void* panel) const {
-    if (dots_) k_.pack_bwd_bf16(src, t, ld, rows, columns, static_cast<bf16_t*>(panel));
-    else k_.pack_bwd_f32(src, t, ld, rows, columns, static_cast<float*>(panel));
-  }
-
   const Kernels& k_;
   const RowKernels& r_;
   bool dots_;
