@@ -84,6 +84,17 @@ Mat head_of(const Mat& x, int64_t first_row, int64_t rows, int64_t head, int64_t
   return Mat(x.row(first_row) + head * dim * dtype_bytes(x.dtype), x.dtype, rows, dim, x.ld);
 }
 
+// A head's rows lie apart, which no core foresees: they are asked for a block ahead, and those to be written at a block's beginning.
+void fetch(const Mat& x, bool to_write = false) {
+  const int64_t bytes = x.cols * dtype_bytes(x.dtype);
+  for (int64_t r = 0; r < x.rows; r++) {
+    for (int64_t at = 0; at < bytes; at += 64) {
+      if (to_write) __builtin_prefetch(x.row(r) + at, 1, 2);
+      else __builtin_prefetch(x.row(r) + at, 0, 2);
+    }
+  }
+}
+
 }  // namespace
 
 int64_t CpuBackend::attention_workspace(const OpLimits& l) const {
@@ -122,17 +133,18 @@ void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {
     const int64_t rows = std::min(kQueriesFwd, queries(sequence) - first), row0 = s.q_offsets[sequence] + first;
     // Query r of the block sees the keys below visible + r.
     const int64_t visible = keys(sequence) - queries(sequence) + first + 1, extent = visible + rows - 1;
-    char* const q = scratch + p.q;
     float* const strip = reinterpret_cast<float*>(scratch + p.strip);
     float* const acc = reinterpret_cast<float*>(scratch + p.acc);
     bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
-    ops.left(head_of(a.q, row0, rows, head, dim), q);
+    const LeftOperand q = ops.left(head_of(a.q, row0, rows, head, dim), scratch + p.q);
+    if (head + pool_.threads() < s.heads) fetch(head_of(a.q, row0, rows, head + pool_.threads(), dim));
+    fetch(head_of(a.o, row0, rows, head, dim), true);
     float top[kQueriesFwd], sum[kQueriesFwd];
     std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(sum, rows, 0.f);
     for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
-      ops.gemm_panels(q, ops.depth(dim), panels.along_dim_k + k0 / kPanelCols * p.along_dim, panels_for(n), dim, rows, false, strip, kStripLd);
+      ops.gemm_panels(q.data, q.ld, panels.along_dim_k + k0 / kPanelCols * p.along_dim, panels_for(n), dim, rows, false, strip, kStripLd);
       for (int64_t r = 0; r < rows; r++) {
         float* const scores = strip + r * kStripLd;
         const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n);
@@ -214,12 +226,17 @@ void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
     const int64_t n_all = s.q_offsets[sequence + 1] - s.q_offsets[sequence], ld_t = round_up(n_all, kPanelCols);
     const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first, extent = first + rows;
     const Mat q = head_of(a.q, row0, rows, head, dim), d_o = head_of(a.d_o, row0, rows, head, dim), o = head_of(a.o, row0, rows, head, dim);
-    char *const q_left = scratch + p.q, *const do_left = scratch + p.d_o, *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
+    char *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
     float *const strip = reinterpret_cast<float*>(scratch + p.strip), *const d_strip = reinterpret_cast<float*>(scratch + p.d_strip);
     float *const acc = reinterpret_cast<float*>(scratch + p.acc);
     float *const dk_t = reinterpret_cast<float*>(scratch + p.dk_t), *const dv_t = reinterpret_cast<float*>(scratch + p.dv_t);
-    ops.left(q, q_left);
-    ops.left(d_o, do_left);
+    if (first + rows < n_all || head % group + 1 < group) {
+      const bool same = first + rows < n_all;
+      const int64_t row = same ? row0 + rows : int64_t(s.q_offsets[sequence]), n = std::min(kQueriesBwd, s.q_offsets[sequence + 1] - row);
+      for (const Mat* m : {&a.q, &a.d_o, &a.o}) fetch(head_of(*m, row, n, same ? head : head + 1, dim));
+    }
+    fetch(head_of(a.dq, row0, rows, head, dim), true);
+    const LeftOperand q_left = ops.left(q, scratch + p.q), do_left = ops.left(d_o, scratch + p.d_o);
     ops.left_transposed(q, q_t);
     ops.left_transposed(d_o, do_t);
     float delta[kQueriesBwd];
@@ -227,8 +244,8 @@ void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
     for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
       const int64_t at = k0 / kPanelCols * p.along_dim, columns32 = round_up(n, kPanelCols);
-      ops.gemm_panels(q_left, ops.depth(dim), panels.along_dim_k + at, panels_for(n), dim, rows, false, strip, kStripLd);
-      ops.gemm_panels(do_left, ops.depth(dim), panels.along_dim_v + at, panels_for(n), dim, rows, false, d_strip, kStripLd);
+      ops.gemm_panels(q_left.data, q_left.ld, panels.along_dim_k + at, panels_for(n), dim, rows, false, strip, kStripLd);
+      ops.gemm_panels(do_left.data, do_left.ld, panels.along_dim_v + at, panels_for(n), dim, rows, false, d_strip, kStripLd);
       char *const p_panels = scratch + p.panels, *const ds_panels = p_panels + p.panels_bytes;
       bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
       const void* ds_left = d_strip;

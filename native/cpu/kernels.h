@@ -19,6 +19,9 @@ constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * t
 constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
 constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
 
+// Whether bf16 rows so many elements apart share few sets of the first cache: as left operands they push one another out.
+constexpr bool rows_collide(int64_t ld) { return ld % 1024 == 0; }
+
 // A stretch of a product's contraction: rows of a beside panels of the right operand. k is a multiple of 32.
 struct Bf16Stretch {
   const bf16_t* a;
@@ -26,6 +29,11 @@ struct Bf16Stretch {
   const bf16_t* panel;
   int64_t k;
 };
+
+// What a product of act goes through as it is stored.
+//   forward:  other = silu(gate) * out
+//   backward: out is the gradient of silu(gate) * other; gate and other become theirs. out may or may not be written.
+enum class Swiglu { none, forward, backward };
 
 // Where a product goes: out (rows, columns) (=|+=) alpha * sum + bias.
 struct ProductOut {
@@ -36,6 +44,9 @@ struct ProductOut {
   const float* bias;  // (columns) or null
   bool accumulate;
   int64_t columns;
+  Swiglu swiglu = Swiglu::none;  // of bf16 only; then:
+  void *gate = nullptr, *other = nullptr;
+  int64_t gate_ld = 0, other_ld = 0;
 };
 
 struct Kernels {

@@ -10,10 +10,10 @@ constexpr bool kFlushesBf16 = true;
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"
 #include "cpu/gemm_bf16_amx.inc"
-#include "cpu/product_bf16_amx.inc"
 #include "cpu/decode.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/product_bf16_amx.inc"
 #include "cpu/kernel_table.inc"
 
 constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end, product_bf16);

@@ -85,8 +85,17 @@ void CpuBackend::linear_fwd(const LinearFwdArgs& a) {
     y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
     y.term_count = 2;
   }
-  if (a.w.outlier_threshold > 0) int8_fwd(a, matmul, work_ + p.int8);
-  else matmul(y);
+  if (a.w.outlier_threshold > 0) {
+    int8_fwd(a, matmul, work_ + p.int8);
+    if (a.gate) swiglu_fwd({a.gate, a.y, a.a});
+    return;
+  }
+  if (a.gate) {
+    y.swiglu = Swiglu::forward;
+    y.gate = a.gate;
+    y.other = a.a;
+  }
+  matmul(y);
 }
 
 void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
@@ -127,7 +136,17 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
       rk_.add_dropout(scratch.row(i), a.w.cols, scratch.dtype, l->lora->dropout, uint64_t(i * a.w.cols), a.dx.dtype, a.dx.row(i));
     });
   }
-  if (a.dx && dx.term_count > 0) matmul(dx);
+  if (!a.dx) return;
+  if (a.gate && dx.term_count == 0) {
+    swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+    return;
+  }
+  if (a.gate) {
+    dx.swiglu = Swiglu::backward;
+    dx.gate = a.gate;
+    dx.other = a.up;
+  }
+  if (dx.term_count > 0) matmul(dx);
 }
 
 // da, db and du of one linear.

@@ -63,6 +63,9 @@ int64_t Matmul::workspace_bytes(int64_t k, int threads) {
 void Matmul::operator()(const Product& p) const {
   const Term& t = p.terms[0];
   check(p.term_count >= 1 && p.term_count <= Product::kMostTerms && t.x.rows == p.out.rows && p.n == p.out.cols, "shapes", "matmul");
+  check(p.swiglu == Swiglu::none || (p.out.dtype == t.x.dtype && p.gate.dtype == t.x.dtype && p.other.dtype == t.x.dtype && p.gate.rows == t.x.rows &&
+                                     p.other.rows == t.x.rows && p.gate.cols == p.n && p.other.cols == p.n),
+        "SwiGLU", "matmul");
   bool along_columns = true;
   for (int i = 0; i < p.term_count; i++) {
     const Mat& x = p.terms[i].x;
@@ -130,8 +133,18 @@ void Matmul::few_rows(const Product& p) const {
     }
     for (int64_t r = 0; r < m; r++) {
       r_.epilogue(sums[r], p.alpha, p.bias ? p.bias + n0 : nullptr, n, p.out.dtype, p.accumulate, element(p.out.row(r), p.out.dtype, n0));
+      end_in_swiglu(p, r, n0, n);
     }
   });
+}
+
+void Matmul::end_in_swiglu(const Product& p, int64_t row, int64_t column, int64_t n) const {
+  if (p.swiglu == Swiglu::none) return;
+  const DType t = p.out.dtype;
+  char *const out = element(p.out.row(row), t, column), *const gate = element(p.gate.row(row), t, column),
+             *const other = element(p.other.row(row), t, column);
+  if (p.swiglu == Swiglu::forward) r_.swiglu_fwd(gate, out, n, t, other);
+  else r_.swiglu_bwd(out, gate, other, n, t, gate, other);
 }
 
 // A part of a product: some of the contraction of its terms, cut in stretches.
@@ -141,7 +154,7 @@ struct Matmul::Round {
   Stretch stretches[kMostStretches] = {};
   int count = 0;
   int64_t length = 0, panel_bytes = 0;
-  bool first = true;  // what comes later is added to the output
+  bool first = true, last = false;  // what comes later is added to the output
 
   Round(const Product& product, bool use_dots, bool is_fused) : p(product), dots(use_dots), fused(is_fused) {}
 
@@ -215,13 +228,21 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
     }
   }
   if (round.fused) {
-    k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows,
-                    {element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n}, sums);
+    ProductOut out{element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n};
+    if (p.swiglu != Swiglu::none) {
+      out.swiglu = p.swiglu;
+      out.gate = element(p.gate.row(m0), p.gate.dtype, n0);
+      out.other = element(p.other.row(m0), p.other.dtype, n0);
+      out.gate_ld = p.gate.ld;
+      out.other_ld = p.other.ld;
+    }
+    k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, sums);
   }
   if (round.dots && k_.end) k_.end();
   if (round.fused) return;
   for (int64_t r = 0; r < rows; r++) {
     r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
+    if (round.last) end_in_swiglu(p, m0 + r, n0, n);
   }
 }
 
@@ -247,6 +268,7 @@ void Matmul::blocked(const Product& p) const {
       round.add(t, begin, end);
     }
   }
+  round.last = true;
   finish();
 }
 

@@ -27,6 +27,9 @@ struct Product {
   const float* bias = nullptr;  // (N)
   Mat out;                      // (M, N) act or f32
   bool accumulate = false;
+  // As kernels.h has it: gate and other are (M, N) act, as out is then.
+  Swiglu swiglu = Swiglu::none;
+  Mat gate = {}, other = {};
 };
 
 class Matmul {
@@ -45,6 +48,7 @@ class Matmul {
   struct Round;
   void pack(const Round&, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const;
   void multiply(const Round&, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const;
+  void end_in_swiglu(const Product&, int64_t row, int64_t column, int64_t n) const;
   void blocked(const Product&) const;
   bool by_columns(const Round&) const;
   void by_rows(const Round&) const;

@@ -9,6 +9,12 @@
 
 namespace lowrank::cpu {
 
+// Rows of a product, ld elements apart.
+struct LeftOperand {
+  const void* data;
+  int64_t ld;
+};
+
 class PanelOps {
  public:
   PanelOps(const InstructionSet& isa, DType act) : k_(*isa.kernels), r_(*isa.rows), dots_(act == DType::bf16 && isa.kernels->gemm_bf16) {}
@@ -44,9 +50,10 @@ class PanelOps {
       gemm(a, lda, static_cast<const char*>(first) + j * panel_bytes(k), k, rows, accumulate, acc + j * kPanelCols, ldacc);
   }
 
-  // dst (rows, depth(cols)) = x (rows, cols) act
-  void left(const Mat& x, void* dst) const {
+  // x (rows, cols) act as a left operand: in place where it can be one, else a copy at dst (rows, depth(cols)).
+  LeftOperand left(const Mat& x, void* dst) const {
     const int64_t ld = depth(x.cols);
+    if (dots_ && ld == x.cols && !rows_collide(x.ld)) return {x.data, x.ld};
     for (int64_t r = 0; r < x.rows; r++) {
       char* const to = static_cast<char*>(dst) + r * ld * bytes();
       if (!dots_) {
@@ -56,6 +63,7 @@ class PanelOps {
       std::memcpy(to, x.row(r), size_t(x.cols * 2));
       std::memset(to + x.cols * 2, 0, size_t((ld - x.cols) * 2));
     }
+    return {dst, ld};
   }
 
   // dst (cols, depth(rows)) = x (rows, cols) act, transposed

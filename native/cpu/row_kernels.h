@@ -44,7 +44,7 @@ struct RowKernels {
 
   float (*max)(const float* x, int64_t n);
   float (*exp_sum)(float* x, int64_t n, float scale, float shift);  // x = exp(scale * x - shift); returns the sum
-  // The same in bf16, x staying: out = exp(scale * x - shift) rounded, 0 from n to padded; returns the sum before rounding
+  // The same in bf16, x staying: out = exp(scale * x - shift) rounded, 0 from n to padded (a multiple of 32); returns the sum before rounding
   float (*exp_sum_bf16)(const float* x, int64_t n, int64_t padded, float scale, float shift, bf16_t* out);
   void (*scale)(float* x, int64_t n, float factor);
   float (*dot)(const void* a, const void* b, int64_t n, DType act);

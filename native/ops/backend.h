@@ -71,6 +71,8 @@ struct LinearFwdArgs {
   Mat u;                       // (M, R) act =, kept for the backward pass; needed when lora
   Mat y;                       // (M, O) act or f32
   bool accumulate = false;     // y += instead of y =
+  // Where given, both (M, O) act: a = silu(gate) * y as well, of y as it is stored; the same bits as SwigluFwdArgs'.
+  Mat gate = {}, a = {};
 };
 // du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x)
 struct LinearBwdArgs {
@@ -83,6 +85,9 @@ struct LinearBwdArgs {
   bool accumulate = false;   // dx += instead of dx =
   // Another linear of the same input: what it adds to dx is part of the same product. Its own dx and accumulate do not count.
   const LinearBwdArgs* also = nullptr;
+  // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through that: gate and up become their own gradients, with
+  // the same bits as SwigluBwdArgs'; what dx holds afterwards does not count.
+  Mat gate = {}, up = {};
 };
 
 // Rotary position embedding in place (Su et al., 2021; half-split pairs as in Hugging Face llama): for i < D/2

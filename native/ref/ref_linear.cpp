@@ -65,11 +65,19 @@ void RefBackend::linear_fwd(const LinearFwdArgs& a) {
       a.y.set(m, o, float(sum));
     }
   }
+  if (a.gate) swiglu_fwd({a.gate, a.y, a.a});
 }
 
 // y = x W^T + u B^T with u = s dropout(x) A^T, L a function of y and dy = dL/dy:
 //   dL/du = dy B; through u: dL/d(x A^T) = s dy B = du, so that da = du^T dropout(x), dropout(x)' = du A;  db = dy^T u.
 void RefBackend::linear_bwd(const LinearBwdArgs& a) {
+  if (a.gate) {
+    LinearBwdArgs product = a;
+    product.gate = product.up = Mat();
+    linear_bwd(product);
+    swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+    return;
+  }
   if (a.also) {  // one after the other
     LinearBwdArgs first = a, rest = *a.also;
     first.also = nullptr;

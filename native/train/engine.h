@@ -92,9 +92,10 @@ class Engine {
   bool checkpointed(int64_t layer) const { return options_.training && layer < layout_->shared_layers; }
   Mat block_input(int64_t layer, int64_t m) const { return f32(layout_->block_inputs[size_t(layer)], m, config_.dim); }
   Lora lora(int64_t layer, Site, uint64_t rng_stream, bool train) const;
-  void linear_fwd(int64_t layer, Site, const Mat& x, const Mat& y, bool accumulate);
+  // gate, a: as LinearFwdArgs'; gate, up: as LinearBwdArgs'.
+  void linear_fwd(int64_t layer, Site, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {});
   // Linears of one input x, each with the gradient of its output: dx is their sum.
-  void linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>>, const Mat& x, const Mat& dx);
+  void linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>>, const Mat& x, const Mat& dx, const Mat& gate = {}, const Mat& up = {});
   bool has_adapter(int64_t layer, Site s) const { return adapters_.index(layer, s) >= 0; }
   bool needs_gradient_below(int64_t layer) const;
 

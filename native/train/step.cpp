@@ -86,9 +86,9 @@ Lora Engine::lora(int64_t layer, Site site, uint64_t rng_stream, bool train) con
   return l;
 }
 
-void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bool accumulate) {
+void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) {
   const LinearWeights& w = weights_.blocks[size_t(layer)].linears[int(site)];
-  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate};
+  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a};
   Lora l;
   if (has_adapter(layer, site)) {
     l = lora(layer, site, rng_stream_, dropout_on_);
@@ -99,7 +99,8 @@ void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bo
   backend_->linear_fwd(args);
 }
 
-void Engine::linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>> linears, const Mat& x, const Mat& dx) {
+void Engine::linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>> linears, const Mat& x, const Mat& dx, const Mat& gate,
+                         const Mat& up) {
   LinearBwdArgs args[kSites];
   Lora loras[kSites];
   int n = 0;
@@ -107,7 +108,7 @@ void Engine::linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Ma
     const bool adapted = has_adapter(layer, site);
     if (!dx && !adapted) continue;
     LinearBwdArgs& a = args[n];
-    a = {.dy = dy, .x = x, .w = weights_.blocks[size_t(layer)].linears[int(site)].w, .u = {}, .dx = dx};
+    a = {.dy = dy, .x = x, .w = weights_.blocks[size_t(layer)].linears[int(site)].w, .u = {}, .dx = dx, .gate = gate, .up = up};
     if (adapted) {
       loras[n] = lora(layer, site, rng_stream_, dropout_on_);
       a.lora = &loras[n];
@@ -163,8 +164,7 @@ void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
   const Mat g = act(b.g, m, config_.mlp_dim), u = act(b.u, m, config_.mlp_dim), a = act(layout_->a, m, config_.mlp_dim);
   backend_->norm_fwd({x, w.mlp_norm, eps, h, train ? arena_.at<float>(b.mlp_rstd) : nullptr, train ? act(b.x_mid, m, c) : Mat()});
   linear_fwd(layer, Site::gate, h, g, false);
-  linear_fwd(layer, Site::up, h, u, false);
-  backend_->swiglu_fwd({g, u, a});
+  linear_fwd(layer, Site::up, h, u, false, g, a);
   linear_fwd(layer, Site::down, a, x, true);
 }
 
@@ -184,9 +184,8 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const Mat x_mid = act(b.x_mid, m, c);
   const float* mlp_rstd = arena_.at<float>(b.mlp_rstd);
   if (has_adapter(layer, Site::down)) backend_->swiglu_fwd({g, u, a});
-  linears_bwd(layer, {{Site::down, dy}}, a, da);
-  const Mat dg = g, du = u;  // not needed any more
-  backend_->swiglu_bwd({da, g, u, dg, du});
+  linears_bwd(layer, {{Site::down, dy}}, a, da, g, u);
+  const Mat dg = g, du = u;
   if (has_adapter(layer, Site::gate) || has_adapter(layer, Site::up)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
   linears_bwd(layer, {{Site::gate, dg}, {Site::up, du}}, h, dh);
   backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx, rounded});

@@ -87,6 +87,7 @@ void run_twin(const Options& o, Report& report) {
       test_decoding(*set, report);
       test_packing(*set, report);
       test_products(*set, o, report);
+      test_swiglu_products(*set, report);
       test_row_kernels(*set, report);
       test_moments(*set, report);
     }
