@@ -117,6 +117,23 @@ void sweep_few_rows(Sweep& sweep) {
   }
 }
 
+// Rows a multiple of 2 KB apart, which share few sets of the first cache: kernels may read a copy of them.
+void sweep_colliding(Sweep& sweep, bool backward) {
+  for (const int64_t length : {1024, 2048}) {
+    for (const int64_t rows : {33, 97}) {
+      for (const int64_t rank : {0, 5}) {
+        Case c = sweep.drawn(DType::bf16, DType::bf16);
+        c.rows = rows;
+        (backward ? c.features : c.in) = length;
+        (backward ? c.in : c.features) = 40;
+        c.rank = rank;
+        c.ld_pad = 0;
+        sweep.add(c);
+      }
+    }
+  }
+}
+
 // Contractions over tokens beyond a chunk, and those beyond the 16,384 that are packed in one go.
 void sweep_long(Sweep& sweep, bool backward) {
   for (const DType act : kActs) {
@@ -270,6 +287,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_adapters(forward);
   sweep_blocks(forward);
   sweep_few_rows(forward);
+  sweep_colliding(forward, false);
   sweep_long(forward, false);
   sweep_rounded_weights(forward);
   sweep_stored(forward);
@@ -278,6 +296,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_tails(backward);
   sweep_adapters(backward);
   sweep_blocks(backward);
+  sweep_colliding(backward, true);
   sweep_long(backward, true);
   sweep_rounded_weights(backward);
   sweep_stored(backward);
