@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "./bench/median.mjs";
 import { randomModel } from "./bench/random-model.mjs";
 
 const { values } = parseArgs({
@@ -36,7 +37,6 @@ for (let round = 0; round < Number(values.rounds); round++) {
   const line = bases.map(({ name, runs }) => `${name} ${runs.at(-1).tokens_per_s.toFixed(0)}`);
   console.error(`round ${round + 1} of ${values.rounds}: ${line.join(", ")} tokens/s`);
 }
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 console.log(
   `${values.shape}, ${work.batch} x ${work.seq}, rank ${work.rank}, bf16; ${cpus()[0]?.model.trim()}, ${threads} processors\n`,
 );

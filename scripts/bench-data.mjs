@@ -8,6 +8,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "./bench/median.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const HELP = `usage: bench-data [options]
@@ -66,7 +67,6 @@ function repeated(file, bytes) {
   return all.subarray(0, all.lastIndexOf(10) + 1);
 }
 
-const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const work = mkdtempSync(join(tmpdir(), "lowrank-bench-data-"));
 try {
   const file = join(work, "texts.jsonl");

@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { Engine } from "../dist/engine.js";
 import { openBase } from "../dist/setup/base.js";
+import { median } from "./bench/median.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -17,7 +18,6 @@ const { values, positionals } = parseArgs({
   },
 });
 const [rounds, prompt, tokens] = [values.rounds, values.prompt, values.tokens].map(Number);
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 const asIs = { use_4bit: false, use_8bit: false, double_quant: false };
 
 const bases = [];

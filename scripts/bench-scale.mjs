@@ -8,6 +8,7 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { lines } from "./bench/lines.mjs";
+import { median } from "./bench/median.mjs";
 import { randomModel } from "./bench/random-model.mjs";
 
 const { values } = parseArgs({
@@ -33,8 +34,6 @@ const usual = {
   checkpointing: false,
   profile: true,
 };
-
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
 /** Runs every case in turn, round by round, in both directions. */
 function measure(cases) {

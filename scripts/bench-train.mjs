@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 // Training speed and memory of the engine beside PyTorch + PEFT on the same machine, one after the other, pair by pair.
 //
-//   npm run bench:train -- --shape smollm2-135m --precision bf16 [--no-peer] [--json]
+//   npm run bench:train -- --shape smollm2-135m --precision bf16 [--best] [--no-peer] [--json] [--write]
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { median } from "./bench/median.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
+import { writeSection } from "./bench/section.mjs";
 
 const PEER_SCRIPT = fileURLToPath(new URL("../../shared/peer/peft_bench.py", import.meta.url));
 const CHILD = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
@@ -23,7 +25,9 @@ const HELP = `usage: bench-train [options]
   --threads N         of both; default all processors, and the peer's own choice
   --checkpointing     recompute every block in the backward pass, both
   --peer-python PATH  a Python with torch, transformers and peft; default LOWRANK_PEER_PYTHON
+  --best              the peer at its best: torch.compile, and tcmalloc (--tcmalloc PATH, else where Debian has it)
   --no-peer           the engine alone
+  --write             the table into docs/performance.md
   --json              one JSON line last`;
 
 function fail(message) {
@@ -51,6 +55,9 @@ function options() {
         checkpointing: flag,
         "peer-python": text(process.env.LOWRANK_PEER_PYTHON ?? ""),
         "no-peer": flag,
+        best: flag,
+        tcmalloc: text("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"),
+        write: flag,
         json: flag,
         help: flag,
       },
@@ -83,8 +90,9 @@ function options() {
 }
 
 /** The last line that a command prints, as JSON. */
-function lastJson(command, args) {
-  const out = execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
+function lastJson(command, args, env = {}) {
+  const stdio = ["ignore", "pipe", "inherit"];
+  const out = execFileSync(command, args, { encoding: "utf8", stdio, env: { ...process.env, ...env } });
   return JSON.parse(out.trim().split("\n").at(-1));
 }
 
@@ -98,7 +106,8 @@ function runPeer(o) {
   for (const name of ["batch", "seq", "rank", "steps", "warmup", "threads", "layers"])
     args.push(`--${name}`, String(o[name]));
   if (o.checkpointing) args.push("--checkpointing");
-  return lastJson(o["peer-python"], [PEER_SCRIPT, ...args]);
+  if (o.best) args.push("--compile");
+  return lastJson(o["peer-python"], [PEER_SCRIPT, ...args], o.best ? { LD_PRELOAD: o.tcmalloc } : {});
 }
 
 /** Why there is nothing to compare with, or nothing where there is. */
@@ -106,13 +115,8 @@ function noPeerReason(o) {
   if (o["no-peer"]) return "--no-peer";
   if (!o["peer-python"]) return "no Python named by --peer-python or LOWRANK_PEER_PYTHON";
   if (!existsSync(PEER_SCRIPT)) return `${PEER_SCRIPT} is not there`;
+  if (o.best && !existsSync(o.tcmalloc)) return `--best needs ${o.tcmalloc} (Debian's package libtcmalloc-minimal4)`;
   return undefined;
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 function row(name, runs) {
@@ -145,17 +149,21 @@ const summary = {
   tokens_per_s: median(engine.map((run) => run.tokens_per_s)),
   peak_rss_mib: median(engine.map((run) => run.peak_rss_mib)),
 };
-console.log(`\n${work}\n${cpu}; ${engine[0].isa}\n`);
-console.log("|  | tokens/s, median (range) | peak resident MiB |\n|---|---|---|");
-console.log(row("lowrank", engine));
-if (reason) {
-  console.log(`\nWithout the peer: ${reason}.`);
-} else {
+let text = `${work}; ${cpu}, ${engine[0].isa}; ${o.pairs} pairs${o.best ? "; torch.compile and tcmalloc" : ""}\n\n`;
+text += "|  | tokens/s, median (range) | peak resident MiB |\n|---|---|---|\n";
+text += `${row("lowrank", engine)}\n`;
+if (!reason) {
   summary.peer_tokens_per_s = median(peer.map((run) => run.tokens_per_s));
   summary.peer_peak_rss_mib = median(peer.map((run) => run.peak_rss_mib));
   summary.speed_ratio = median(engine.map((run, i) => run.tokens_per_s / peer[i].tokens_per_s));
   summary.memory_ratio = median(engine.map((run, i) => run.peak_rss_mib / peer[i].peak_rss_mib));
-  console.log(row(`torch ${peer[0].torch} + peft, ${peer[0].threads} threads`, peer));
-  console.log(`| ratio, median of pairs | ${summary.speed_ratio.toFixed(2)}x | ${summary.memory_ratio.toFixed(3)}x |`);
+  text += `${row(`torch ${peer[0].torch} + peft, ${peer[0].threads} threads`, peer)}\n`;
+  text += `| ratio, median of pairs | ${summary.speed_ratio.toFixed(2)}x | ${summary.memory_ratio.toFixed(3)}x |\n`;
+}
+console.log(`\n${text}`);
+if (reason) console.log(`Without the peer: ${reason}.`);
+if (o.write && !reason) {
+  const name = ["train", o.shape, o.precision, o.best ? "best" : "", o.checkpointing ? "checkpointing" : ""];
+  writeSection(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), name.filter(Boolean).join(" "), text);
 }
 if (o.json) console.log(JSON.stringify(summary));

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated.
-//   node scripts/test-native.mjs [--sanitize] [--thread-sanitize] [--speed] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
+//   node scripts/test-native.mjs [--sanitize] [--thread-sanitize] [--speed | --matmul] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
 // --sanitize: a build with ASan and UBSan, and a part of the sweep; --thread-sanitize: the same with TSan. --speed: rates instead of tests, with all threads or
-// --threads of them. Ends with "N passed, N failed", which CI counts.
+// --threads of them; --matmul: linears and decoding as JSON lines, for scripts/bench-matmul.mjs. Ends with "N passed, N failed", which CI counts.
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ const { values: options } = parseArgs({
     sanitize: { type: "boolean", default: false },
     "thread-sanitize": { type: "boolean", default: false },
     speed: { type: "boolean", default: false },
+    matmul: { type: "boolean", default: false },
     werror: { type: "boolean", default: false },
     isa: { type: "string" },
     op: { type: "string" },
@@ -56,7 +57,8 @@ const started = Date.now();
 run("cmake", ["--build", build, "-j", process.env.LOWRANK_JOBS ?? String(availableParallelism())], { quiet: true });
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
-const modes = options.speed ? ["speed"] : ["unit", "twin", "grad", "bits", "support"];
+const rates = ["speed", "matmul"].filter((mode) => options[mode]);
+const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "support"];
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
   options[name] ? [`--${name}`, options[name]] : [],
 );

@@ -40,9 +40,9 @@ char* element(const void* p, DType t, int64_t index) {
   return const_cast<char*>(static_cast<const char*>(p)) + index * dtype_bytes(t);
 }
 
-// A thread's scratch: sums of a block, and a copy of its rows: one chunk in f32, or the ragged end of every term in bf16.
+// A thread's scratch: sums of a block, and a copy of its rows, one chunk in f32.
 constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4;
-constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * std::max(4, Product::kMostTerms * 2);
+constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
 static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0);
 constexpr int kMostStretches = 64;
 
@@ -183,15 +183,44 @@ void Matmul::pack(const Round& round, int stretch, int64_t panel, int64_t panels
   pack(*s.term, s.k0, s.k, n0, columns, round.dots, packed + s.panel_offset, round.panel_bytes, scratch);
 }
 
-// Rows [m0, m0 + rows), at most kBlockRows, and `panels` panels from `panel` on, which lie at `packed`.
+// Rows [m0, m0 + rows) and `panels` panels from `panel` on, which lie at `packed`: the sums stay in registers until they are stored.
+void Matmul::multiply_fused(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
+  const Product& p = round.p;
+  const int64_t n0 = panel * kPanelCols;
+  Bf16Stretch whole[kMostStretches];
+  for (int c = 0; c < round.count; c++) {
+    const Stretch& s = round.stretches[c];
+    const Mat& x = s.term->x;
+    whole[c] = {reinterpret_cast<const bf16_t*>(element(x.row(m0), x.dtype, s.k0)), x.ld,
+                reinterpret_cast<const bf16_t*>(packed + s.panel_offset), s.k};
+  }
+  ProductOut out{element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, p.bias && round.first ? p.bias + n0 : nullptr,
+                 p.accumulate || !round.first, std::min(panels * kPanelCols, p.n - n0)};
+  if (p.swiglu != Swiglu::none) {
+    out.swiglu = p.swiglu;
+    out.gate = element(p.gate.row(m0), p.gate.dtype, n0);
+    out.other = element(p.other.row(m0), p.other.dtype, n0);
+    out.gate_ld = p.gate.ld;
+    out.other_ld = p.other.ld;
+  }
+  if (k_.begin) k_.begin();
+  k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, reinterpret_cast<float*>(area));
+  if (k_.end) k_.end();
+}
+
+// The same in blocks of rows, whose sums go through memory.
 void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
+  if (round.fused) return multiply_fused(round, m0, rows, panel, panels, packed, area);
+  for (const int64_t end = m0 + rows; m0 < end; m0 += kBlockRows) multiply_block(round, m0, std::min(kBlockRows, end - m0), panel, panels, packed, area);
+}
+
+void Matmul::multiply_block(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
   const Product& p = round.p;
   const int64_t ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(ld, p.n - n0);
   const bool add = p.accumulate || !round.first;
   const float* const bias = p.bias && round.first ? p.bias + n0 : nullptr;
   float* const sums = reinterpret_cast<float*>(area);
-  char* copy = area + kSumBytes;
-  Bf16Stretch whole[kMostStretches];
+  char* const copy = area + kSumBytes;
   if (round.dots && k_.begin) k_.begin();
   for (int c = 0; c < round.count; c++) {
     const Stretch& s = round.stretches[c];
@@ -212,34 +241,19 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
       }
       a = copy;
       lda = k_padded;
-      if (round.fused) copy += rows * k_padded * 2;  // of both terms' ends at once
     }
     const char* const first = packed + s.panel_offset;
-    if (round.fused) {
-      whole[c] = {static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), k_padded};
-    } else if (round.dots) {
+    if (round.dots) {
       k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), round.panel_bytes / 2, panels, k_padded, rows,
                    c > 0, sums, ld);
-    } else {
-      for (int64_t j = 0; j < panels; j++) {
-        k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * round.panel_bytes), s.k, rows, c > 0,
-                    sums + j * kPanelCols, ld);
-      }
+      continue;
     }
-  }
-  if (round.fused) {
-    ProductOut out{element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, bias, add, n};
-    if (p.swiglu != Swiglu::none) {
-      out.swiglu = p.swiglu;
-      out.gate = element(p.gate.row(m0), p.gate.dtype, n0);
-      out.other = element(p.other.row(m0), p.other.dtype, n0);
-      out.gate_ld = p.gate.ld;
-      out.other_ld = p.other.ld;
+    for (int64_t j = 0; j < panels; j++) {
+      k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * round.panel_bytes), s.k, rows, c > 0,
+                  sums + j * kPanelCols, ld);
     }
-    k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, sums);
   }
   if (round.dots && k_.end) k_.end();
-  if (round.fused) return;
   for (int64_t r = 0; r < rows; r++) {
     r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
     if (round.last) end_in_swiglu(p, m0 + r, n0, n);
@@ -292,7 +306,7 @@ bool Matmul::by_columns(const Round& round) const {
     char* const area = work_ + thread * kThreadBytes;
     const int64_t panel = task * group, n = std::min(group, panels - panel);
     for (int c = 0; c < round.count; c++) pack(round, c, panel, n, mine, area + kSumBytes);
-    for (int64_t m0 = 0; m0 < m; m0 += kBlockRows) multiply(round, m0, std::min(kBlockRows, m - m0), panel, n, mine, area);
+    multiply(round, 0, m, panel, n, mine, area);
   });
   return true;
 }

@@ -48,6 +48,8 @@ class Matmul {
   struct Round;
   void pack(const Round&, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const;
   void multiply(const Round&, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const;
+  void multiply_fused(const Round&, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const;
+  void multiply_block(const Round&, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const;
   void end_in_swiglu(const Product&, int64_t row, int64_t column, int64_t n) const;
   void blocked(const Product&) const;
   bool by_columns(const Round&) const;

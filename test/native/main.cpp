@@ -23,6 +23,7 @@ constexpr Mode kModes[] = {
     {"bits", "the same bits for any number of threads, and real or emulated", lowrank::test::run_bits},
     {"support", "instruction sets: compiled, usable, chosen", lowrank::test::run_support},
     {"speed", "rates at the shapes of a 135M model", lowrank::test::run_speed},
+    {"matmul", "linears and decoding alone, as JSON lines", lowrank::test::run_matmul},
 };
 
 int usage() {

@@ -25,6 +25,7 @@ void run_twin(const Options&, Report&);
 void run_grad(const Options&, Report&);
 void run_bits(const Options&, Report&);
 void run_speed(const Options&, Report&);
+void run_matmul(const Options&, Report&);
 void run_support(const Options&, Report&);
 void run_unit(const Options&, Report&);
 
