@@ -17,11 +17,11 @@ constexpr int64_t kSlabBytes = 1280 << 10;
 // So many panels a thread that it is worth while without that, too: the head's.
 constexpr int64_t kManyPanels = 64;
 // Long contractions into f32, such as gate's and up's backward pass or the head's: so much of it at a time that many panels stay in
-// L2 while the rows pass, and sums are added up in the output. An adapter's rank still goes with an MLP of 1536.
-constexpr int64_t kRound = 1664;
+// L2 while the rows pass, and sums are added up in the output. It is two chunks; an adapter's rank still goes with them.
+constexpr int64_t kRound = 1536, kRoundRest = 128;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
-constexpr int64_t kMaxChunk = 704;
+constexpr int64_t kMaxChunk = 768;
 // Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
@@ -265,7 +265,8 @@ void Matmul::blocked(const Product& p) const {
   // Where the output can hold the sums in between, a long contraction goes in rounds.
   int64_t length = 0;
   for (int i = 0; i < p.term_count; i++) length += p.terms[i].x.cols;
-  const int64_t most = p.out.dtype == DType::f32 && length > kRound ? kRound : length;
+  const bool in_rounds = p.out.dtype == DType::f32 && length > kRound + kRoundRest;
+  const int64_t most = in_rounds ? kRound : length;
   Round round(p, dots, fused);
   const auto finish = [&] {
     if (round.count == 0) return;
@@ -278,7 +279,7 @@ void Matmul::blocked(const Product& p) const {
     const int64_t parts = (t.x.cols + most - 1) / most, part = round_up((t.x.cols + parts - 1) / parts, kPanelStep);
     for (int64_t begin = 0, end; begin < t.x.cols; begin = end) {
       end = std::min(t.x.cols, begin + part);
-      if (round.length + (end - begin) > most) finish();
+      if (in_rounds && round.length + (end - begin) > kRound + kRoundRest) finish();
       round.add(t, begin, end);
     }
   }
