@@ -99,7 +99,7 @@ function train(output, more, kill) {
 
 /** Everything of a finished run that must not depend on how it came about. */
 function resultOf(output) {
-  const withoutSpeed = ({ tokens_per_s: _, ...row }) => JSON.stringify(row);
+  const withoutSpeed = ({ tokens_per_s: _, mfu: __, ...row }) => JSON.stringify(row);
   const checkpoints = readdirSync(output)
     .filter((name) => name.startsWith("checkpoint-"))
     .sort();

@@ -403,6 +403,11 @@ export class Engine {
     return call(() => this.#engine.setAdapter(tensors));
   }
 
+  /** FLOP/s of a product at its best, with this engine's threads and precision; the first call measures it. */
+  async matmulPeak(): Promise<number> {
+    return call(() => this.#engine.matmulPeak());
+  }
+
   /** Of an engine with `profile`. @throws LowrankError E_STATE */
   async profile(): Promise<EngineProfile> {
     return call(() => this.#engine.profile());

@@ -60,7 +60,7 @@ describe("train", () => {
     const evals = rows.filter((row) => row.eval_loss !== undefined);
     expect(steps.map(({ step }) => step)).toEqual([5, 10, 15, 20]);
     for (const row of steps)
-      expect(Object.keys(row)).toEqual(["step", "epoch", "loss", "grad_norm", "learning_rate", "tokens_per_s"]);
+      expect(Object.keys(row)).toEqual(["step", "epoch", "loss", "grad_norm", "learning_rate", "tokens_per_s", "mfu"]);
     expect(evals.map(({ step }) => step)).toEqual([7, 10, 14, 20]);
     for (const row of evals) expect(Object.keys(row)).toEqual(["step", "epoch", "eval_loss", "eval_perplexity"]);
     // 20 steps, ceil(0.6) of warmup; step 5 is the fifth of 19 falling ones, counted from the peak at step 2.

@@ -8,6 +8,7 @@ import { openModel, resolveTargets } from "../src/model/index.js";
 import {
   type Dataset,
   type EvalMetrics,
+  modelFlop,
   Saver,
   type StepMetrics,
   type TrainerEvent,
@@ -88,6 +89,7 @@ async function run(options: Options) {
   });
   const work_ = {
     engine: trained,
+    modelFlop: modelFlop(model, spec),
     training: dataset(0, 8),
     validation: null,
     where: (row: number) => placeOf([trainFile], "text", row),
@@ -178,7 +180,10 @@ describe("steps", () => {
     expect(each.metrics[0]!.learning_rate).toBe(0);
     close(each.metrics[1]!.learning_rate, 5e-4);
     expect(each.metrics[2]!.learning_rate).toBe(1e-3);
-    for (const { tokens_per_s } of each.metrics) expect(tokens_per_s).toBeGreaterThan(0);
+    for (const { tokens_per_s, mfu } of each.metrics) {
+      expect(tokens_per_s).toBeGreaterThan(0);
+      expect(mfu).toBeGreaterThan(0);
+    }
   });
 
   test("file order without shuffling; with it every epoch has its own order of the same rows", async () => {
@@ -272,7 +277,7 @@ describe("evaluating and saving", () => {
       next_micro_batch: 3,
       epoch: 1.5,
       skipped: 0,
-      interval: { losses: 0, steps: 0, tokens: 0, milliseconds: 0 },
+      interval: { losses: 0, steps: 0, tokens: 0, flop: 0, milliseconds: 0 },
     };
     const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, loss_scale: null };
     const resumed = await run({

@@ -170,6 +170,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::generate_next>("generateNext"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
                         InstanceMethod<&EngineWrap::profile>("profile"),
+                        InstanceMethod<&EngineWrap::matmul_peak>("matmulPeak"),
                         InstanceMethod<&EngineWrap::close>("close")});
   }
 
@@ -310,6 +311,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         flatten(e.adapters(), t, e.parameters());
         return nullptr;
       });
+    });
+  }
+
+  Napi::Value matmul_peak(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      return [peak = e.matmul_peak()](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, peak); };
     });
   }
 

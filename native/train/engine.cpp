@@ -66,10 +66,17 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
   arena_.commit();
   backend_->set_workspace(op_limits(config_, adapters_, spec, options_), arena_.at(layout_->workspace));
   if (profile_) {
-    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, spec, options_));
+    matmul_peak();
     profile_->take();
   }
   if (spec) init_adapter(adapters_, spec->seed, parameters());
+}
+
+double Engine::matmul_peak() {
+  if (matmul_peak_ == 0) {
+    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, adapters_.sites().empty() ? nullptr : &spec_, options_));
+  }
+  return matmul_peak_;
 }
 
 std::vector<ProfileEvent> Engine::take_profile() {

@@ -53,9 +53,10 @@ class Engine {
   // as its file has it. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module) const;
 
-  // Of an engine with options.profile: events since the last call, and the backend's best FLOP/s of a product. Error E_STATE.
+  // Of an engine with options.profile: events since the last call. Error E_STATE.
   std::vector<ProfileEvent> take_profile();
-  double matmul_peak() const { return matmul_peak_; }
+  // The backend's best FLOP/s of a product; measured in the first call, some tens of milliseconds.
+  double matmul_peak();
 
   const AdapterLayout& adapters() const { return adapters_; }
   // Flat buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).

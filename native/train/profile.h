@@ -61,7 +61,7 @@ class ProfilingBackend final : public Backend {
   std::vector<ProfileEvent> events_;
 };
 
-// FLOP/s of the backend's product at its best: 1024 x 1024 x 1024 in act, weights of the same dtype packed each time.
+// FLOP/s of the backend's product at its best: 1024 x 1024 x 1024 random numbers in act, weights of the same dtype packed each time.
 double matmul_peak(Backend&, DType act, const OpLimits& limits);
 
 }  // namespace lowrank

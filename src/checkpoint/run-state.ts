@@ -24,7 +24,13 @@ const schema = z.object({
   /** Texts too short to train on, of the first epoch so far. */
   skipped: count,
   /** Since the last line of metrics. */
-  interval: z.object({ losses: z.number(), steps: count, tokens: count, milliseconds: z.number() }),
+  interval: z.object({
+    losses: z.number(),
+    steps: count,
+    tokens: count,
+    flop: z.number().default(0),
+    milliseconds: z.number(),
+  }),
   last_eval: evaluation.nullable(),
   best_eval: evaluation.nullable(),
   /** The best metric so far, and evaluations since; null where the run does not stop early. */

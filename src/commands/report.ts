@@ -10,6 +10,7 @@ function stepLine(m: StepMetrics, steps: number): string {
     `grad_norm ${m.grad_norm.toPrecision(3)}`,
     `learning_rate ${m.learning_rate.toExponential(2)}`,
     `${count(Math.round(m.tokens_per_s))} tokens/s`,
+    `mfu ${(100 * m.mfu).toFixed(0)} %`,
     ...(m.loss_scale === undefined ? [] : [`loss_scale ${m.loss_scale}`, `skipped ${m.skipped_steps}`]),
   ].join("  ");
 }

@@ -5,6 +5,7 @@ import { cpuInfo, type Engine, type ModelSource, type Precision } from "../engin
 import { LowrankError } from "../errors.js";
 import {
   BestInMemory,
+  modelFlop,
   type Reporter,
   SAMPLE,
   type Sample,
@@ -94,6 +95,7 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
         });
   return train({
     ...work,
+    modelFlop: modelFlop(model, adapter.spec),
     training,
     validation,
     where,

@@ -11,6 +11,8 @@ export interface StepMetrics {
   learning_rate: number;
   /** Since the last line, without evaluating and saving. */
   tokens_per_s: number;
+  /** Model FLOP utilisation in that time: the share of a product's best speed here, with the same threads and precision. */
+  mfu: number;
   /** Of fp16: the loss scale after this step, and steps of the run so far that an overflow made void. */
   loss_scale?: number;
   skipped_steps?: number;

@@ -5,6 +5,7 @@ export interface IntervalState {
   losses: number;
   steps: number;
   tokens: number;
+  flop: number;
   milliseconds: number;
 }
 
@@ -13,29 +14,33 @@ export class Interval {
   #losses: number;
   #steps: number;
   #tokens: number;
+  #flop: number;
   /** Of work before the pause in progress, if any. */
   #milliseconds: number;
   #since = performance.now();
 
-  constructor(begun: IntervalState = { losses: 0, steps: 0, tokens: 0, milliseconds: 0 }) {
+  constructor(begun: IntervalState = { losses: 0, steps: 0, tokens: 0, flop: 0, milliseconds: 0 }) {
     this.#losses = begun.losses;
     this.#steps = begun.steps;
     this.#tokens = begun.tokens;
+    this.#flop = begun.flop;
     this.#milliseconds = begun.milliseconds;
   }
 
   /** While paused. */
   get state(): IntervalState {
-    return { losses: this.#losses, steps: this.#steps, tokens: this.#tokens, milliseconds: this.#milliseconds };
+    const [losses, steps, tokens] = [this.#losses, this.#steps, this.#tokens];
+    return { losses, steps, tokens, flop: this.#flop, milliseconds: this.#milliseconds };
   }
 
   /** A loss that is no number, of a step that fp16 skips, is not part of the mean. */
-  add(loss: number, tokens: number): void {
+  add(loss: number, tokens: number, flop: number): void {
     if (Number.isFinite(loss)) {
       this.#losses += loss;
       this.#steps++;
     }
     this.#tokens += tokens;
+    this.#flop += flop;
   }
 
   /** Stops the clock, as while evaluating and saving. */
@@ -47,17 +52,18 @@ export class Interval {
     this.#since = performance.now();
   }
 
-  /** The line for this step; the interval goes on. */
-  line(about: Omit<StepMetrics, "loss" | "tokens_per_s">): StepMetrics {
+  /** The line for this step; the interval goes on. @param peak FLOP/s of a product at its best */
+  line(about: Omit<StepMetrics, "loss" | "tokens_per_s" | "mfu">, peak: number): StepMetrics {
     const seconds = (this.#milliseconds + performance.now() - this.#since) / 1000;
     const { step, epoch, ...rest } = about;
-    return { step, epoch, loss: this.#losses / this.#steps, ...rest, tokens_per_s: this.#tokens / seconds };
+    const speed = { tokens_per_s: this.#tokens / seconds, mfu: this.#flop / seconds / peak };
+    return { step, epoch, loss: this.#losses / this.#steps, ...rest, ...speed };
   }
 
   /** The line for this step; a new interval begins. */
-  metrics(about: Parameters<Interval["line"]>[0]): StepMetrics {
-    const line = this.line(about);
-    this.#losses = this.#steps = this.#tokens = this.#milliseconds = 0;
+  metrics(...about: Parameters<Interval["line"]>): StepMetrics {
+    const line = this.line(...about);
+    this.#losses = this.#steps = this.#tokens = this.#flop = this.#milliseconds = 0;
     this.#since = performance.now();
     return line;
   }

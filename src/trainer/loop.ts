@@ -13,6 +13,8 @@ import { checkSupervised, type Dataset, type Window, windows } from "./windows.j
 
 export interface TrainRun {
   engine: Engine;
+  /** That a step asks of the model. */
+  modelFlop(window: Window): number;
   training: Dataset;
   validation: Dataset | null;
   /** Names a row of the training data in an error. */
@@ -89,6 +91,8 @@ class Loop {
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
   readonly #scaler: LossScaler | null;
+  /** FLOP/s of a product at its best. */
+  #peak = 0;
 
   constructor(run: TrainRun) {
     this.#run = run;
@@ -122,6 +126,7 @@ class Loop {
       await this.#begin();
       await this.#makeUp(run.resume);
     }
+    this.#peak = await run.engine.matmulPeak();
     const isStopped = done > 0 && (this.#aborted() || this.#isOver());
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       await checkSupervised(window, run.where);
@@ -203,15 +208,15 @@ class Loop {
     if (this.#scaler) await this.#rescale(this.#scaler, gradNorm, step);
     else await this.#checkFinite("gradient norm", gradNorm, at);
 
-    this.#interval.add(loss, window.tokens);
+    this.#interval.add(loss, window.tokens, this.#run.modelFlop(window));
     const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
     let metrics: StepMetrics | null = null;
     if (step % loggingSteps === 0 || step === this.#steps.total) {
-      metrics = this.#interval.metrics(about);
+      metrics = this.#interval.metrics(about, this.#peak);
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
-      metrics = this.#interval.line(about);
+      metrics = this.#interval.line(about, this.#peak);
     }
     await report({ type: "step", step, loss, metrics });
   }
