@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,12 @@ class CpuBackend final : public Backend {
 
   int64_t int8_workspace(const OpLimits&) const;  // linear_int8.cpp
   void int8_fwd(const LinearFwdArgs&, const Matmul&, char* work);
+  struct Adapted {
+    const LinearBwdArgs* linear;
+    Mat du;
+  };
   void adapter_bwd(const LinearBwdArgs&, const Matmul&, const Mat& du);
+  void gradients_of_a(std::span<const Adapted>, const Matmul&);
   void transpose_thin(const Mat& x, const Mat& dst);
   void apply_dropout(const Mat& x, const Dropout&, const Mat& y);
   template <class F>

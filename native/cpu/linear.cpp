@@ -1,5 +1,6 @@
 // Linears with and without an adapter, over the matrix product driver.
 #include <algorithm>
+#include <span>
 
 #include "cpu/cpu_backend.h"
 #include "cpu/matmul.h"
@@ -13,7 +14,7 @@ constexpr int kMostAdapters = 3;
 
 // The parts of the workspace; offsets in bytes.
 struct Parts {
-  int64_t dropped, du, du_bytes, thin, db, int8, matmul, end;
+  int64_t dropped, du, du_bytes, thin, thin_ld, sums, int8, matmul, end;
 };
 
 Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
@@ -31,8 +32,9 @@ Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
   p.dropped = take(l.dropout && l.training ? l.tokens * l.features * act : 0);
   p.du_bytes = round_up(l.training ? l.tokens * r * act : 0, 64);
   p.du = take(kMostAdapters * p.du_bytes);
-  p.thin = take(l.training ? round_up(l.tokens, kPanelStep) * r * act : 0);
-  p.db = take(l.training ? r * l.features * 4 : 0);
+  p.thin_ld = round_up(l.tokens, kPanelStep);
+  p.thin = take(l.training ? kMostAdapters * r * p.thin_ld * act : 0);
+  p.sums = take(l.training ? kMostAdapters * r * l.features * 4 : 0);
   p.int8 = take(int8_bytes);
   p.matmul = take(Matmul::workspace_bytes(contraction, threads));
   return p;
@@ -109,14 +111,16 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
     dx.term_count = 0;
     dx.accumulate = true;
   };
-  int number = 0;
+  Adapted adapted[kMostAdapters];
+  int count = 0;
   for (const LinearBwdArgs* l = &a; l; l = l->also) {
     check(l->dy.cols == l->w.rows && l->w.cols == a.w.cols && l->dy.rows == a.dy.rows, "shapes", "linear_bwd");
     Mat du;
     if (l->lora) {
-      check(number < kMostAdapters, "too many adapters of one input", "linear_bwd");
-      du = Mat(work_ + p.du + number++ * p.du_bytes, l->dy.dtype, l->dy.rows, l->lora->rank);
+      check(count < kMostAdapters, "too many adapters of one input", "linear_bwd");
+      du = Mat(work_ + p.du + count * p.du_bytes, l->dy.dtype, l->dy.rows, l->lora->rank);
       adapter_bwd(*l, matmul, du);
+      adapted[count++] = {l, du};
     }
     if (!a.dx) continue;
     add(along_rows(l->dy, l->w));
@@ -136,28 +140,27 @@ void CpuBackend::linear_bwd(const LinearBwdArgs& a) {
       rk_.add_dropout(scratch.row(i), a.w.cols, scratch.dtype, l->lora->dropout, uint64_t(i * a.w.cols), a.dx.dtype, a.dx.row(i));
     });
   }
-  if (!a.dx) return;
-  if (a.gate && dx.term_count == 0) {
-    swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
-    return;
-  }
-  if (a.gate) {
+  if (a.gate && dx.term_count > 0) {
     dx.swiglu = Swiglu::backward;
     dx.gate = a.gate;
     dx.other = a.up;
   }
-  if (dx.term_count > 0) matmul(dx);
+  if (a.dx && dx.term_count > 0) matmul(dx);
+  if (a.gate && dx.term_count == 0) swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+  // Without masks all adapters read the same x: their da is one product.
+  const bool masked = std::any_of(adapted, adapted + count, [](const Adapted& l) { return l.linear->lora->dropout.active(); });
+  const int together = masked ? 1 : std::max(count, 1);
+  for (int i = 0; i < count; i += together) gradients_of_a(std::span(adapted + i, size_t(together)), matmul);
 }
 
-// da, db and du of one linear.
+// du and db of one linear.
 void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const Mat& du) {
   const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const Lora& l = *a.lora;
   check(limits_.training && (limits_.dropout || !l.dropout.active()) && a.dy.rows <= limits_.tokens, "beyond the limits", "linear_bwd");
-  const int64_t m = a.dy.rows, out = a.w.rows, in = a.w.cols, r = l.rank;
-  const DType act = a.dy.dtype;
-  check(a.x.rows == m && a.x.cols == in && a.x.dtype == act && a.u.cols == r && a.u.dtype == act, "x or u", "linear_bwd");
-  const Mat thin(work_ + p.thin, act, r, m, round_up(m, kPanelStep)), db(work_ + p.db, DType::f32, r, out);
+  const int64_t m = a.dy.rows, out = a.w.rows, r = l.rank;
+  check(a.u.rows == m && a.u.cols == r && a.u.dtype == a.dy.dtype, "u", "linear_bwd");
+  const Mat thin(work_ + p.thin, a.dy.dtype, r, m, p.thin_ld), db(work_ + p.sums, DType::f32, r, out);
 
   // du = scale * dy B
   matmul({.terms = {along_rows(a.dy, weight(l.b, out, r))}, .n = r, .alpha = l.scale, .out = du});
@@ -171,15 +174,30 @@ void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const
       for (int64_t i = 0; i < r; i++) l.db[o * r + i] += static_cast<const float*>(db.data)[i * out + o];
     }
   });
+}
 
-  // da += du^T dropout(x)
-  Mat x = a.x;
-  if (l.dropout.active()) {
+// da += du^T dropout(x) of linears of one x, with the same mask or none: their du stand one above the other, x is packed once.
+void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& matmul) {
+  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
+  const LinearBwdArgs& first = *linears[0].linear;
+  const int64_t m = first.dy.rows, in = first.w.cols, r = first.lora->rank, ranks = int64_t(linears.size()) * r;
+  const DType act = first.dy.dtype;
+  Mat x = first.x;
+  check(x.rows == m && x.cols == in && x.dtype == act, "x", "linear_bwd");
+  if (first.lora->dropout.active()) {
     x = Mat(work_ + p.dropped, act, m, in);
-    apply_dropout(a.x, l.dropout, x);
+    apply_dropout(first.x, first.lora->dropout, x);
   }
-  transpose_thin(du, thin);
-  matmul({.terms = {over_tokens(thin, x)}, .n = in, .out = Mat(l.da, DType::f32, r, in), .accumulate = true});
+  const Mat thin(work_ + p.thin, act, ranks, m, p.thin_ld), sums(work_ + p.sums, DType::f32, ranks, in);
+  for (size_t i = 0; i < linears.size(); i++) {
+    check(linears[i].linear->lora->rank == r && linears[i].linear->x.data == first.x.data, "adapters of one input", "linear_bwd");
+    transpose_thin(linears[i].du, thin.slice(int64_t(i) * r, r));
+  }
+  matmul({.terms = {over_tokens(thin, x)}, .n = in, .out = sums});
+  pool_.run(ranks, [&](int64_t row, int) {
+    float* const da = linears[size_t(row / r)].linear->lora->da + row % r * in;
+    rk_.epilogue(reinterpret_cast<const float*>(sums.row(row)), 1, nullptr, in, DType::f32, true, da);
+  });
 }
 
 }  // namespace lowrank::cpu
