@@ -103,12 +103,14 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
 
 // y = dot products straight from the rows of W: memory-bound, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
-  constexpr int64_t kOutputs = 64;
+  // Of a task: shared evenly, and long enough that what a thread fetches ahead is its own.
+  constexpr int64_t kLeast = 16, kMost = 192;
+  const int64_t share = (p.n + 2 * pool_.threads() - 1) / (2 * pool_.threads()), outputs = std::clamp(round_up(share, kLeast), kLeast, kMost);
   const int64_t m = p.out.rows;
   // Each thread widens x for itself into its own scratch.
-  pool_.run((p.n + kOutputs - 1) / kOutputs, [&](int64_t task, int) {
-    const int64_t n0 = task * kOutputs, n = std::min(kOutputs, p.n - n0);
-    float sums[kFewRows][kOutputs], part[kFewRows][kOutputs];
+  pool_.run((p.n + outputs - 1) / outputs, [&](int64_t task, int) {
+    const int64_t n0 = task * outputs, n = std::min(outputs, p.n - n0);
+    float sums[kFewRows][kMost], part[kFewRows][kMost];
     for (int i = 0; i < p.term_count; i++) {
       const Term& t = p.terms[i];
       // The contraction goes through a small buffer in fixed pieces.
@@ -121,9 +123,9 @@ void Matmul::few_rows(const Product& p) const {
         float* const out = first ? sums[0] : part[0];
         if (t.w.plain()) {
           const DType type = dtype_of(t.w.format);
-          k_.gemv(x[0], kPiece, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kOutputs);
+          k_.gemv(x[0], kPiece, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kMost);
         } else {
-          k_.gemv_coded(x[0], kPiece, m, t.w, n0, n, k0, k, out, kOutputs);
+          k_.gemv_coded(x[0], kPiece, m, t.w, n0, n, k0, k, out, kMost);
         }
         if (first) continue;
         for (int64_t r = 0; r < m; r++) {
