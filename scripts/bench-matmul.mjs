@@ -7,7 +7,7 @@ import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "./bench/median.mjs";
-import { writeSection } from "./bench/section.mjs";
+import { section } from "./bench/section.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -26,6 +26,7 @@ function jsonLines(command, args) {
   const lines = out.split("\n").filter((line) => line.startsWith("{"));
   return lines.map((line) => JSON.parse(line));
 }
+const write = values.write && section(here("../docs/performance.md"), `matmul ${values.precision}`);
 const own = (op) => jsonLines(process.execPath, [here("test-native.mjs"), "--matmul", "--op", op, "--filter", dtype]);
 const python = values["peer-python"];
 const peer = () => (python ? jsonLines(python, [here("bench/linear_peer.py"), dtype]) : []);
@@ -72,4 +73,4 @@ for (const { decode } of decodes[0]) {
   text += `| ${decode} | ${median(bandwidth(decode)).toFixed(1)} | ${share.toFixed(2)}x |\n`;
 }
 console.log(text);
-if (values.write) writeSection(here("../docs/performance.md"), `matmul ${values.precision}`, text);
+if (write) write(text);

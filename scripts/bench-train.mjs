@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { median } from "./bench/median.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
-import { writeSection } from "./bench/section.mjs";
+import { section } from "./bench/section.mjs";
 
 const PEER_SCRIPT = fileURLToPath(new URL("../../shared/peer/peft_bench.py", import.meta.url));
 const CHILD = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
@@ -128,6 +128,9 @@ function row(name, runs) {
 const o = options();
 const folder = randomModel(o.shape, o.precision, o.layers);
 const reason = noPeerReason(o);
+const name = ["train", o.shape, o.precision, o.best ? "best" : "", o.checkpointing ? "checkpointing" : ""];
+const document = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
+const write = o.write && !reason && section(document, name.filter(Boolean).join(" "));
 const engine = [];
 const peer = [];
 for (let pair = 0; pair < o.pairs; pair++) {
@@ -162,8 +165,5 @@ if (!reason) {
 }
 console.log(`\n${text}`);
 if (reason) console.log(`Without the peer: ${reason}.`);
-if (o.write && !reason) {
-  const name = ["train", o.shape, o.precision, o.best ? "best" : "", o.checkpointing ? "checkpointing" : ""];
-  writeSection(fileURLToPath(new URL("../docs/performance.md", import.meta.url)), name.filter(Boolean).join(" "), text);
-}
+if (write) write(text);
 if (o.json) console.log(JSON.stringify(summary));

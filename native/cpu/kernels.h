@@ -22,7 +22,10 @@ constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) *
 // Whether bf16 rows so many elements apart share few sets of the first cache: as left operands they push one another out.
 constexpr bool rows_collide(int64_t ld) { return ld % 1024 == 0; }
 
-// A stretch of a product's contraction: rows of a beside panels of the right operand.
+// Longest stretch of a contraction: 32 rows of it stay in the first cache while the panels pass.
+constexpr int64_t kMaxStretch = 768;
+
+// A stretch of a product's contraction, at most kMaxStretch long: rows of a beside panels of the right operand.
 struct Bf16Stretch {
   const bf16_t* a;
   int64_t lda;

@@ -21,12 +21,13 @@ constexpr int64_t kManyPanels = 64;
 constexpr int64_t kRound = 1536, kRoundRest = 128;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
-constexpr int64_t kMaxChunk = 768;
+constexpr int64_t kMaxChunk = kMaxStretch;
 // Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
 constexpr int64_t kPackedTogether = 4;  // of panels that all threads share: so many to a task
-// Longest contraction packed in one go where the output is f32 and holds the sums between two goes.
+// Longest contraction of which kMinPanels fit for certain: of a longer one, which only an output other than f32 has in one round, fewer
+// do.
 constexpr int64_t kMaxPackedK = 16 * 1024;
 // At most so many rows go without packing: packing W costs as much as that many dot products.
 constexpr int64_t kFewRows = 4;
@@ -101,7 +102,7 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
   }
 }
 
-// y = dot products straight from the rows of W: memory-bound, nothing is packed.
+// y = dot products straight from the rows of W: each is read once, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
   // Of a task: shared evenly, and long enough that what a thread fetches ahead is its own.
   constexpr int64_t kLeast = 16, kMost = 192;

@@ -74,7 +74,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
 
 double Engine::matmul_peak() {
   if (matmul_peak_ == 0) {
-    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, adapters_.sites().empty() ? nullptr : &spec_, options_));
+    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, &spec_, options_));
   }
   return matmul_peak_;
 }

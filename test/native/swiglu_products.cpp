@@ -13,6 +13,7 @@ struct Shape {
   DType act;
   int64_t rows, in, features, rank;
   float dropout;
+  bool rounds = false;  // LLM.int8
 };
 
 // Memory of an operation's operands, some of which it changes.
@@ -33,13 +34,14 @@ class Operands {
 
 struct Forward {
   Operands all;
-  Mat x, w, a, b, u, y, gate, out;
+  Mat x, w, maxima, a, b, u, y, gate, out;
   Lora lora;
 
   Forward(const Shape& s, uint64_t seed) {
     Random r(seed);
     x = all.add(r, s.act, s.rows, s.in, 3);
-    w = all.add(r, DType::bf16, s.features, s.in, 0);
+    w = all.add(r, DType::bf16, s.features, s.in, 0);  // or codes
+    maxima = all.add(r, DType::f32, 1, s.features, 0);
     a = all.add(r, DType::f32, std::max<int64_t>(s.rank, 1), s.in, 0);
     b = all.add(r, DType::f32, s.features, std::max<int64_t>(s.rank, 1), 0);
     u = all.add(r, s.act, s.rows, std::max<int64_t>(s.rank, 1), 0);
@@ -55,6 +57,11 @@ struct Forward {
                        .lora = s.rank ? &lora : nullptr,
                        .u = s.rank ? u : Mat(),
                        .y = y};
+    if (s.rounds) {
+      args.w.format = Format::i8;
+      args.w.absmax = maxima.data;
+      args.w.outlier_threshold = 1.9f;
+    }
     if (at_once) {
       args.gate = gate;
       args.a = out;
@@ -112,12 +119,13 @@ void compare(const char* name, Runner& runner, const Shape& s, uint64_t seed, Re
   limits.act = s.act;
   limits.training = true;
   limits.dropout = s.dropout > 0;
+  limits.rounds_activations = s.rounds;
   Pass at_once(s, seed), apart(s, seed), before(s, seed);
   at_once.run(runner.prepare(limits, true), s, true);
   apart.run(runner.prepare(limits, true), s, false);
   const std::string what = std::string("twin [") + runner.label() + "] " + name + " that ends in SwiGLU, " + dtype_name(s.act) + " rows=" +
                            std::to_string(s.rows) + " in=" + std::to_string(s.in) + " features=" + std::to_string(s.features) +
-                           " rank=" + std::to_string(s.rank) + (s.dropout > 0 ? " dropout" : "");
+                           " rank=" + std::to_string(s.rank) + (s.dropout > 0 ? " dropout" : "") + (s.rounds ? " LLM.int8" : "");
   report.expect(at_once.all == apart.all, what, "other bits than one after the other");
   report.expect(!(at_once.all == before.all), what, "nothing was computed");
 }
@@ -136,6 +144,7 @@ void test_swiglu_products(const cpu::InstructionSet& isa, Report& report) {
         const Shape adapted{act, rows, in, features, 6, rows % 2 ? 0.25f : 0.f};
         compare<Forward>("linear_fwd", runner, adapted, seed++, report);
         compare<Backward>("linear_bwd", runner, adapted, seed++, report);
+        compare<Forward>("linear_fwd", runner, {act, rows, in, features, 6, 0, true}, seed++, report);
       }
     }
   }
