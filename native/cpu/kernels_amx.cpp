@@ -13,10 +13,11 @@ constexpr bool kFlushesBf16 = true;
 #include "cpu/decode.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/product_out.inc"
 #include "cpu/product_bf16_amx.inc"
 #include "cpu/kernel_table.inc"
 
-constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end, product_bf16);
+constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end, product_bf16, std::numeric_limits<int64_t>::max());
 
 }  // namespace LOWRANK_UNIT(amx)
 

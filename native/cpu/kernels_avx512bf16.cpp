@@ -13,9 +13,11 @@ constexpr bool kFlushesBf16 = true;
 #include "cpu/decode.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
+#include "cpu/product_out.inc"
+#include "cpu/product_bf16_dot.inc"
 #include "cpu/kernel_table.inc"
 
-constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16);
+constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16, nullptr, nullptr, product_bf16, kLongestProduct);
 
 }  // namespace LOWRANK_UNIT(avx512bf16)
 

@@ -1,5 +1,7 @@
 #include "cpu/matmul.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -13,7 +15,7 @@ constexpr int64_t kBlockRows = 96;
 // Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands. Whole products keep sums in registers instead: as
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
-constexpr int64_t kSlabBytes = 1280 << 10;
+constexpr int64_t kSlabBytes = 1280 << 10;  // at most; of a second cache of 2 MB
 // So many panels a thread that it is worth while without that, too: the head's.
 constexpr int64_t kManyPanels = 64;
 // Long contractions into f32, such as gate's and up's backward pass or the head's: so much of it at a time that many panels stay in
@@ -32,6 +34,14 @@ constexpr int64_t kMaxPackedK = 16 * 1024;
 // At most so many rows go without packing: packing W costs as much as that many dot products.
 constexpr int64_t kFewRows = 4;
 
+int64_t slab_bytes() {
+  static const int64_t bytes = [] {
+    const int64_t cache = sysconf(_SC_LEVEL2_CACHE_SIZE);  // not above 0 where the system does not know
+    return cache > 0 ? std::clamp<int64_t>(cache * 5 / 8, 256 << 10, kSlabBytes) : kSlabBytes;
+  }();
+  return bytes;
+}
+
 int64_t chunk_length(int64_t k) {
   const int64_t chunks = (k + kMaxChunk - 1) / kMaxChunk;
   return round_up((k + chunks - 1) / chunks, kPanelStep);
@@ -45,7 +55,6 @@ char* element(const void* p, DType t, int64_t index) {
 constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4;
 constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
 static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0);
-constexpr int kMostStretches = 64;
 
 // A term's stretch [k0, k0 + k) of its contraction.
 struct Stretch {
@@ -264,12 +273,13 @@ void Matmul::multiply_block(const Round& round, int64_t m0, int64_t rows, int64_
 }
 
 void Matmul::blocked(const Product& p) const {
-  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16, fused = dots && k_.product_bf16;
+  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;
   // Where the output can hold the sums in between, a long contraction goes in rounds.
   int64_t length = 0;
   for (int i = 0; i < p.term_count; i++) length += p.terms[i].x.cols;
   const bool in_rounds = p.out.dtype == DType::f32 && length > kRound + kRoundRest;
   const int64_t most = in_rounds ? kRound : length;
+  const bool fused = dots && k_.product_bf16 && (in_rounds ? kRound + kRoundRest : length) <= k_.longest_product;
   Round round(p, dots, fused);
   const auto finish = [&] {
     if (round.count == 0) return;
@@ -296,7 +306,7 @@ bool Matmul::by_columns(const Round& round) const {
   const int64_t threads = pool_.threads(), panels = (round.p.n + kPanelCols - 1) / kPanelCols, m = round.p.out.rows;
   char* const packed = work_ + threads * kThreadBytes;
   const int64_t bytes = (bytes_ - threads * kThreadBytes) / threads / 64 * 64;
-  int64_t most = std::min(std::min(bytes, kSlabBytes) / round.panel_bytes, (panels + threads - 1) / threads);
+  int64_t most = std::min(std::min(bytes, slab_bytes()) / round.panel_bytes, (panels + threads - 1) / threads);
   if (!round.fused) most = std::min(most, kBlockPanels);
   if (panels < (round.fused ? 1 : kManyPanels) * threads || most < 1) return false;
   // As large as may be, where no thread then has more panels to do than with smaller ones.
@@ -321,7 +331,7 @@ void Matmul::by_rows(const Round& round) const {
   char* const packed = work_ + pool_.threads() * kThreadBytes;
   const int64_t bytes = bytes_ - pool_.threads() * kThreadBytes, fit = bytes / round.panel_bytes;
   check(fit >= 1, "the workspace is too small", "matmul");
-  const int64_t group = round.fused ? std::max<int64_t>(1, kSlabBytes / round.panel_bytes) : kBlockPanels;
+  const int64_t group = round.fused ? std::max<int64_t>(1, slab_bytes() / round.panel_bytes) : kBlockPanels;
   const int64_t piece = std::min(all_panels, fit >= group ? fit / group * group : fit);
   for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
     const int64_t panels = std::min(piece, all_panels - panel0);
