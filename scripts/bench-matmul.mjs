@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { cpuInfo } from "../dist/engine.js";
 import { median } from "./bench/median.mjs";
 import { section } from "./bench/section.mjs";
 
@@ -26,7 +27,7 @@ function jsonLines(command, args) {
   const lines = out.split("\n").filter((line) => line.startsWith("{"));
   return lines.map((line) => JSON.parse(line));
 }
-const write = values.write && section(here("../docs/performance.md"), `matmul ${values.precision}`);
+const write = values.write && section(here("../docs/performance.md"), `matmul ${cpuInfo().isa} ${values.precision}`);
 const own = (op) => jsonLines(process.execPath, [here("test-native.mjs"), "--matmul", "--op", op, "--filter", dtype]);
 const python = values["peer-python"];
 const peer = () => (python ? jsonLines(python, [here("bench/linear_peer.py"), dtype]) : []);

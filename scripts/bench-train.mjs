@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { cpuInfo } from "../dist/engine.js";
 import { median } from "./bench/median.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
 import { section } from "./bench/section.mjs";
@@ -128,7 +129,14 @@ function row(name, runs) {
 const o = options();
 const folder = randomModel(o.shape, o.precision, o.layers);
 const reason = noPeerReason(o);
-const name = ["train", o.shape, o.precision, o.best ? "best" : "", o.checkpointing ? "checkpointing" : ""];
+const name = [
+  "train",
+  cpuInfo().isa,
+  o.shape,
+  o.precision,
+  o.best ? "best" : "",
+  o.checkpointing ? "checkpointing" : "",
+];
 const document = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
 const write = o.write && !reason && section(document, name.filter(Boolean).join(" "));
 const engine = [];
@@ -151,6 +159,7 @@ const summary = {
   isa: engine[0].isa,
   tokens_per_s: median(engine.map((run) => run.tokens_per_s)),
   peak_rss_mib: median(engine.map((run) => run.peak_rss_mib)),
+  mfu: median(engine.map((run) => run.mfu)),
 };
 let text = `${work}; ${cpu}, ${engine[0].isa}; ${o.pairs} pairs${o.best ? "; torch.compile and tcmalloc" : ""}\n\n`;
 text += "|  | tokens/s, median (range) | peak resident MiB |\n|---|---|---|\n";
@@ -163,6 +172,7 @@ if (!reason) {
   text += `${row(`torch ${peer[0].torch} + peft, ${peer[0].threads} threads`, peer)}\n`;
   text += `| ratio, median of pairs | ${summary.speed_ratio.toFixed(2)}x | ${summary.memory_ratio.toFixed(3)}x |\n`;
 }
+text += `\nOf the measured matmul peak, over the whole step: ${(100 * summary.mfu).toFixed(0)} %.\n`;
 console.log(`\n${text}`);
 if (reason) console.log(`Without the peer: ${reason}.`);
 if (write) write(text);

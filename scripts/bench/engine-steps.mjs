@@ -3,6 +3,7 @@
 import { cpuInfo, Engine, listLinears } from "../../dist/engine.js";
 import { openModel } from "../../dist/model/index.js";
 import { quantizedSource } from "../../dist/setup/base.js";
+import { modelFlop } from "../../dist/trainer/model-flop.js";
 
 const { folder, quantize, ...options } = JSON.parse(process.argv[2]);
 const { precision, batch, seq, rank, steps, warmup, threads, checkpointing, profile = false } = options;
@@ -17,19 +18,16 @@ const model = quantizedSource(openModel(folder), { ...asIs, ...quantize }, conso
 const targets = listLinears(model)
   .map(({ name }) => name)
   .filter((name) => /\.(q|k|v|o)_proj$/.test(name));
-const engine = await Engine.create(
-  model,
-  { rank, alpha: 32, dropout: 0, useRslora: false, targets, seed: 0 },
-  {
-    precision,
-    threads,
-    maxTokens: batch * seq,
-    maxSequence: seq,
-    training: true,
-    profile,
-    checkpointedBlocks: checkpointing ? model.config.layers : 0,
-  },
-);
+const adapter = { rank, alpha: 32, dropout: 0, useRslora: false, targets, seed: 0 };
+const engine = await Engine.create(model, adapter, {
+  precision,
+  threads,
+  maxTokens: batch * seq,
+  maxSequence: seq,
+  training: true,
+  profile,
+  checkpointedBlocks: checkpointing ? model.config.layers : 0,
+});
 const data = randomBatch(model.config.vocabSize);
 const supervised = batch * (seq - 1);
 const times = [];
@@ -49,11 +47,14 @@ async function attention() {
   return (1e6 * seconds) / (steps * batch * seq);
 }
 const attentionTime = profile ? { attention_us_per_token: await attention() } : {};
+const peak = await engine.matmulPeak();
 await engine.close();
 const timed = times.slice(warmup).sort((a, b) => a - b);
 const middle = timed.length >> 1;
 const seconds = timed.length % 2 ? timed[middle] : (timed[middle - 1] + timed[middle]) / 2;
+const flop = modelFlop(model, adapter)({ microBatches: [{ batch: data }], supervisedTokens: supervised });
 const result = {
+  mfu: flop / seconds / peak,
   tokens_per_s: (batch * seq) / seconds,
   step_s: seconds,
   peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
