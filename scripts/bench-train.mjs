@@ -161,7 +161,7 @@ const summary = {
   peak_rss_mib: median(engine.map((run) => run.peak_rss_mib)),
   mfu: median(engine.map((run) => run.mfu)),
 };
-let text = `${work}; ${cpu}, ${engine[0].isa}; ${o.pairs} pairs${o.best ? "; torch.compile and tcmalloc" : ""}\n\n`;
+let text = `${work}; ${cpu}, ${engine[0].isa}; ${o.pairs} ${o.pairs === 1 ? "pair" : "pairs"}${o.best ? "; torch.compile and tcmalloc" : ""}\n\n`;
 text += "|  | tokens/s, median (range) | peak resident MiB |\n|---|---|---|\n";
 text += `${row("lowrank", engine)}\n`;
 if (!reason) {

@@ -25,6 +25,7 @@ constexpr bool rows_collide(int64_t ld) { return ld % 1024 == 0; }
 // Longest stretch of a contraction: 32 rows of it stay in the first cache while the panels pass.
 constexpr int64_t kMaxStretch = 768;
 constexpr int kMostStretches = 64;  // of a product
+constexpr int64_t kProductScratch = 160 << 10;
 
 // A stretch of a product's contraction, at most kMaxStretch long: rows of a beside panels of the right operand.
 struct Bf16Stretch {
@@ -66,10 +67,11 @@ struct Kernels {
                     int64_t rows, bool accumulate, float* acc, int64_t ldacc);
 
   // The whole of a product for `panels` panels side by side (columns > 32 (panels - 1)), summed over the stretches in order and
-  // stored. The panels of each stretch lie panel_stride elements apart. sums: scratch for 32 rows of the panels, 4 KB each.
+  // stored. The panels of each stretch lie panel_stride elements apart. scratch: for sums of 32 rows of the panels, 4 KB each, and
+  // never less than kProductScratch.
   // Null, or for a contraction longer than longest_product in all: gemm_bf16 and the rows' epilogue instead.
   void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
-                       float* sums);
+                       float* scratch);
   int64_t longest_product;
 
   // One panel from a row-major source `src` of dtype `t` (misaligned is fine), row stride ld elements: panel column c is source row c

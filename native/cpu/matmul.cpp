@@ -54,7 +54,7 @@ char* element(const void* p, DType t, int64_t index) {
 // A thread's scratch: sums of a block, and a copy of its rows, one chunk in f32.
 constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4;
 constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
-static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0);
+static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0 && kThreadBytes >= kProductScratch);
 
 // A term's stretch [k0, k0 + k) of its contraction.
 struct Stretch {

@@ -47,6 +47,7 @@ async function attention() {
   return (1e6 * seconds) / (steps * batch * seq);
 }
 const attentionTime = profile ? { attention_us_per_token: await attention() } : {};
+const { maxRSS } = process.resourceUsage(); // of training, not of what is measured after it
 const peak = await engine.matmulPeak();
 await engine.close();
 const timed = times.slice(warmup).sort((a, b) => a - b);
@@ -57,7 +58,7 @@ const result = {
   mfu: flop / seconds / peak,
   tokens_per_s: (batch * seq) / seconds,
   step_s: seconds,
-  peak_rss_mib: Math.round(process.resourceUsage().maxRSS / 1024),
+  peak_rss_mib: Math.round(maxRSS / 1024),
   ...attentionTime,
   loss,
   isa: cpuInfo().isa,
