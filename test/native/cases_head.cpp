@@ -32,7 +32,7 @@ void add_head_cases(std::vector<Case>& cases) {
       for (const int64_t rows : {1, 2, 3, 5, 31, 33, 97}) {
         cases.push_back(head(act, weight, rows, r.pick({8, 33, 64}), r.pick({7, 40, 97}), r));
       }
-      for (const int64_t vocab : {1, 2, 7, 31, 32, 33, 97, 250, 1025}) {
+      for (const int64_t vocab : {1, 2, 7, 31, 32, 33, 97, 250, 1024, 1025}) {
         cases.push_back(head(act, weight, r.pick({2, 5, 9}), r.pick({1, 8, 33}), vocab, r));
       }
       for (const int64_t dim : {1, 7, 31, 33, 577})
