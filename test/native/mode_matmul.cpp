@@ -71,11 +71,13 @@ void linears(const cpu::InstructionSet& isa, int threads, const std::string& fil
       limits.act = act;
       limits.training = true;
       Backend& backend = runner.prepare(limits, false);
-      const Matrix x(act, kTokens * s.in, r), w(act, s.out * s.in, r), y(act, kTokens * s.out, r), dx(DType::f32, kTokens * s.in, r);
+      // As in a training step: the head's logits lie apart from the strides that collide, and what is summed up over its vocabulary is f32.
+      const bool is_head = s.out > 16 * 1024;
+      const int64_t y_ld = is_head ? s.out + 32 : s.out;
+      const Matrix x(act, kTokens * s.in, r), w(act, s.out * s.in, r), y(act, kTokens * y_ld, r), dx(DType::f32, kTokens * s.in, r);
       const Weight weight{.data = w.data(), .format = format_of(act), .rows = s.out, .cols = s.in};
-      // As in a training step: what is summed up over a head's vocabulary is f32.
-      const DType gradient = s.out > 16 * 1024 ? DType::f32 : act;
-      const Mat mx(x.data(), act, kTokens, s.in), my(y.data(), act, kTokens, s.out), mdx(dx.data(), gradient, kTokens, s.in);
+      const DType gradient = is_head ? DType::f32 : act;
+      const Mat mx(x.data(), act, kTokens, s.in), my(y.data(), act, kTokens, s.out, y_ld), mdx(dx.data(), gradient, kTokens, s.in);
       for (const bool forward : {true, false}) {
         const double seconds = median_seconds([&] {
           if (forward) backend.linear_fwd({.x = mx, .w = weight, .u = {}, .y = my});
