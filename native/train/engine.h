@@ -78,7 +78,7 @@ class Engine {
     int64_t count, sequences;
     int64_t first = 0;  // tokens of the micro-batch before these
   };
-  enum class Mode { train, evaluate, generate };
+  enum class Mode { train, recompute, evaluate, generate };  // recompute: what the backward pass reads, but not the block's output
 
   float* training_buffer(int64_t offset);
   float* f32_moments(int64_t offset);

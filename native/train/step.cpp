@@ -136,7 +136,7 @@ void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
   const BlockOffsets& b = saved(layer);
   const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
                 kv_dim = config_.kv_heads * config_.head_dim;
-  const bool train = mode == Mode::train;
+  const bool train = mode == Mode::train || mode == Mode::recompute;
   const float eps = float(config_.norm_eps);
   const Mat x = f32(layout_->residual, m, c), h = act(layout_->h, m, c), q = act(b.q, m, q_dim), o = act(b.o, m, q_dim);
 
@@ -164,6 +164,7 @@ void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
   const Mat g = act(b.g, m, config_.mlp_dim), u = act(b.u, m, config_.mlp_dim), a = act(layout_->a, m, config_.mlp_dim);
   backend_->norm_fwd({x, w.mlp_norm, eps, h, train ? arena_.at<float>(b.mlp_rstd) : nullptr, train ? act(b.x_mid, m, c) : Mat()});
   linear_fwd(layer, Site::gate, h, g, false);
+  if (mode == Mode::recompute && !has_adapter(layer, Site::down)) return linear_fwd(layer, Site::up, h, u, false);
   linear_fwd(layer, Site::up, h, u, false, g, a);
   linear_fwd(layer, Site::down, a, x, true);
 }
@@ -269,9 +270,10 @@ void Engine::backward(const Tokens& t) {
     bool adapters_here = false;
     for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
     if (!adapters_here && !needs_gradient_below(l)) break;
-    if (checkpointed(l)) {
+    // What the highest of them saved is still there.
+    if (checkpointed(l) && l + 1 < layout_->shared_layers) {
       backend_->cast(block_input(l, t.count), f32(layout_->residual, t.count, config_.dim));
-      block_forward(l, t, Mode::train);
+      block_forward(l, t, Mode::recompute);
     }
     block_backward(l, t);
   }

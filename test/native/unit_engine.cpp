@@ -88,8 +88,9 @@ Batch batch_of(uint64_t seed, int64_t vocab) {
 }
 
 // Losses, norms and adapter of some steps, with dropout, and a little text.
-std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0) {
-  const AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
+std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0, const char* without = nullptr) {
+  AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
+  if (without) std::erase_if(spec.targets, [&](const std::string& name) { return name.find(without) != std::string::npos; });
   const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .cache_tokens = 48, .training = true, .checkpointed_blocks = checkpointed};
   Engine engine(model.source, &spec, options);
   std::vector<float> found;
@@ -119,7 +120,15 @@ void test_engine(Report& report) {
     report.expect(alone[9] < alone[0], label + " learns", std::to_string(alone[0]) + " to " + std::to_string(alone[9]));
     report.expect(!same(alone, other), label + " depends on the seed");
     report.expect(same(alone, train(model, act, 3, 1)), label + " has the same bits with 3 threads");
-    report.expect(same(alone, train(model, act, 2, 1, 2)), label + " has the same bits with checkpointed blocks");
+    const int64_t layers = model.source.config.layers;
+    for (int64_t checkpointed = 1; checkpointed <= layers; checkpointed++) {
+      const std::string blocks = " has the same bits with " + std::to_string(checkpointed) + " checkpointed blocks";
+      report.expect(same(alone, train(model, act, 2, 1, checkpointed)), label + blocks);
+    }
+    // Of such blocks less is computed again.
+    for (const char* site : {"down_proj", "mlp."}) {
+      report.expect(same(train(model, act, 1, 1, 0, site), train(model, act, 2, 1, layers, site)), label + " has them without adapters of " + site, "");
+    }
 
     std::array<std::vector<float>, 2> at_once;
     std::thread first([&] { at_once[0] = train(model, act, 2, 1); }), second([&] { at_once[1] = train(model, act, 2, 2); });
