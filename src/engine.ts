@@ -149,7 +149,7 @@ export interface EngineOptions {
 
 /** What was timed since the last call. */
 export interface EngineProfile {
-  /** FLOP/s of a product at its best, with these threads, in this precision. */
+  /** FLOP/s of a product at its best, with these threads, in this precision; measured anew, the best of all counts. */
   matmulPeak: number;
   names: string[];
   /** Four numbers a call: the name's number, seconds from the engine's start to the call, seconds it took, FLOP of its products. */

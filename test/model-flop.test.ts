@@ -16,8 +16,10 @@ test.each([4, 64])("rank %d: products, adapters, attention and the head", async 
   const spec = { rank, alpha: 8, dropout: 0, useRslora: false, targets: all, seed: 1 };
   const options = { precision: "fp32", threads: 2, maxTokens: tokens, maxSequence: 128, training: true } as const;
   await using engine = await Engine.create(model, spec, { ...options, profile: true });
+  const peak = await engine.matmulPeak(); // not among what is timed
   await engine.forwardBackward(batch, 1 / supervisedTokens, 0);
-  const { events, names } = await engine.profile();
+  const { events, names, matmulPeak } = await engine.profile();
+  expect(matmulPeak).toBeGreaterThanOrEqual(peak);
   let counted = 0;
   for (let i = 0; i < events.length; i += 4) {
     // The operation computes the scores again in the backward pass, and the model's FLOP leave that out.

@@ -323,7 +323,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   // { matmulPeak, names, events: f64 of (name's number, begin, seconds, flop) }
   Napi::Value profile(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
-      return [peak = e.matmul_peak(), events = e.take_profile()](Napi::Env env) -> Napi::Value {
+      return [peak = e.matmul_peak(true), events = e.take_profile()](Napi::Env env) -> Napi::Value {
         std::map<std::string, double> numbers;
         Napi::Array names = Napi::Array::New(env);
         Napi::Float64Array rows = Napi::Float64Array::New(env, events.size() * 4);

@@ -1,6 +1,7 @@
 // Setting up an engine; the training step is in step.cpp, generation in generate.cpp.
 #include "train/engine.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "cpu/cpu.h"
@@ -65,16 +66,13 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
   layout_ = std::make_unique<Layout>(arena_, config_, adapters_, spec, options_, *backend_);
   arena_.commit();
   backend_->set_workspace(op_limits(config_, adapters_, spec, options_), arena_.at(layout_->workspace));
-  if (profile_) {
-    matmul_peak();
-    profile_->take();
-  }
   if (spec) init_adapter(adapters_, spec->seed, parameters());
 }
 
-double Engine::matmul_peak() {
-  if (matmul_peak_ == 0) {
-    matmul_peak_ = lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, &spec_, options_));
+double Engine::matmul_peak(bool again) {
+  if (matmul_peak_ == 0 || again) {
+    Backend& backend = profile_ ? profile_->inner() : *backend_;
+    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(backend, options_.act, op_limits(config_, adapters_, &spec_, options_)));
   }
   return matmul_peak_;
 }

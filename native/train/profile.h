@@ -19,6 +19,8 @@ class ProfilingBackend final : public Backend {
  public:
   explicit ProfilingBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
+  // Without timing.
+  Backend& inner() { return *backend_; }
   // What the next linears belong to, such as "q_proj".
   void set_module(const char* name) { module_ = name; }
   // Events since the last call; at most kMostEvents are kept.
