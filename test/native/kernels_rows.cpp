@@ -83,7 +83,7 @@ class Checks {
     std::vector<float> x;
     for (int i = 0; i <= 200000; i++) x.push_back(-87.2f + 175.9f * float(i) / 200000.f);
     Vector e(DType::f32, x);
-    k_.softmax_grad(e.data(), e.n, DType::f32, 0.f, 1.f);
+    k_.exp_sum(e.f32(), e.n, 1.f, 0.f);
     double worst = 0;
     for (size_t i = 0; i < x.size(); i++)
       worst = std::max(worst, std::fabs(double(e.get(int64_t(i))) / std::exp(double(x[i])) - 1));
@@ -94,7 +94,7 @@ class Checks {
       std::vector<float> values(size_t(before), -1.f);
       for (const float v : {-inf, -1e30f, -88.f, 0.f, 88.72f, 88.73f, 89.f, 200.f, inf, nan}) values.push_back(v);
       Vector special(DType::f32, values);
-      k_.softmax_grad(special.data(), special.n, DType::f32, 0.f, 1.f);
+      k_.exp_sum(special.f32(), special.n, 1.f, 0.f);
       const auto got = [&](int64_t i) { return special.get(before + i); };
       expect(got(0) == 0 && got(1) == 0 && got(2) == 0 && got(3) == 1 && std::fabs(double(got(4)) / std::exp(double(88.72f)) - 1) <= kExp &&
                  got(5) == inf && got(6) == inf && got(7) == inf && got(8) == inf && std::isnan(got(9)),
@@ -102,26 +102,27 @@ class Checks {
     }
   }
 
-  // e^(scale x - shift): factor, shift and exponent are rounded, each to a 2^-24th.
-  void scaled_exponential() {
+  // e^(scale x - shift) by powers of two: factor, shift and exponent are rounded, each to a 2^-24th.
+  void exponential_to_bf16() {
+    bf16_t out[32];
     for (const auto& [scale, shift] : {std::pair{1.f, 0.f}, {0.125f, 3.f}, {0.5f, -40.f}, {3.f, 300.f}}) {
-      std::vector<float> x;
-      for (int i = 0; i <= 50000; i++) x.push_back((shift - 87.f + 100.f * float(i) / 50000.f) / scale);
-      Vector e(DType::f32, x);
-      k_.exp_sum(e.f32(), e.n, scale, shift);
       double worst = 0;
-      for (size_t i = 0; i < x.size(); i++) {
-        const double y = double(x[i]) * double(scale), exact = std::exp(y - double(shift));
-        const double bound = kExp + kF32 * (std::fabs(y) + std::fabs(double(shift)) + std::fabs(y - double(shift)));
-        worst = std::max(worst, std::fabs(double(e.get(int64_t(i))) / exact - 1) / bound);
+      bool rounded = true;
+      for (int i = 0; i <= 20000; i++) {
+        const float x = (shift - 87.f + 100.f * float(i) / 20000.f) / scale;
+        const float e = k_.exp_sum_bf16(&x, 1, 32, scale, shift, out);  // the sum of one
+        const double y = double(x) * double(scale), d = y - double(shift), exact = std::exp(d);
+        worst = std::max(worst, std::fabs(double(e) / exact - 1) / (kExp + kF32 * (std::fabs(y) + std::fabs(double(shift)) + std::fabs(d))));
+        rounded = rounded && out[0] == f32_to_bf16(e) && std::all_of(out + 1, out + 32, [](bf16_t v) { return v == 0; });
       }
-      expect(worst <= 1, "e^(scale x - shift), scale " + std::to_string(scale) + ": " + std::to_string(worst) + " of its bound");
+      const std::string label = "e^(scale x - shift) in bf16, scale " + std::to_string(scale) + ": ";
+      expect(worst <= 1, label + std::to_string(worst) + " of its bound");
+      expect(rounded, label + "rounded once, zeros behind");
     }
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-    Vector special(DType::f32, {-inf, -1e30f, -88.f, 0.f, nan});
-    k_.exp_sum(special.f32(), special.n, 1.f, 0.f);
-    expect(special.get(0) == 0 && special.get(1) == 0 && special.get(2) == 0 && special.get(3) == 1 && std::isnan(special.get(4)),
-           "e^(scale x - shift) of -infinity and NaN");
+    for (const auto& [x, e] : {std::pair{-inf, 0.f}, {-1e30f, 0.f}, {-88.f, 0.f}, {0.f, 1.f}, {nan, nan}}) {
+      expect(same(k_.exp_sum_bf16(&x, 1, 32, 1.f, 0.f, out), e), "e^x in bf16 of " + std::to_string(x));
+    }
   }
 
   void reductions() {
@@ -232,7 +233,7 @@ void test_row_kernels(const cpu::InstructionSet& isa, Report& report) {
   Checks checks(isa, report);
   checks.conversions();
   checks.exponential();
-  checks.scaled_exponential();
+  checks.exponential_to_bf16();
   checks.reductions();
   checks.masks();
 }

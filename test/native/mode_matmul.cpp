@@ -73,7 +73,7 @@ void linears(const cpu::InstructionSet& isa, int threads, const std::string& fil
       Backend& backend = runner.prepare(limits, false);
       // As in a training step: the head's logits lie apart from the strides that collide, and what is summed up over its vocabulary is f32.
       const bool is_head = s.out > 16 * 1024;
-      const int64_t y_ld = is_head ? s.out + 32 : s.out;
+      const int64_t y_ld = is_head ? cpu::apart(s.out) : s.out;
       const Matrix x(act, kTokens * s.in, r), w(act, s.out * s.in, r), y(act, kTokens * y_ld, r), dx(DType::f32, kTokens * s.in, r);
       const Weight weight{.data = w.data(), .format = format_of(act), .rows = s.out, .cols = s.in};
       const DType gradient = is_head ? DType::f32 : act;
