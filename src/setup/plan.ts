@@ -20,9 +20,10 @@ import { count } from "./text.js";
  * the allocator keeps of them. Measured over the table of docs/memory.md.
  */
 function savingBytes(adapters: number, optimizer: Optimizer): number {
-  // Its own copies and the moments': with 8-bit ones a little more than half of what it is with f32.
-  const adapter = optimizer === "adamw" ? adapters : 0.55 * adapters;
-  return Math.min(8.5 * adapter, 5 * adapter + 14 * 2 ** 20);
+  // Of a large adapter the copies count, and with 8-bit moments they are a little more than half of what they are with f32; of a small
+  // one what the allocator keeps.
+  const copies = 5 * (optimizer === "adamw" ? adapters : 0.55 * adapters);
+  return Math.min(10 * adapters, copies + 22 * 2 ** 20);
 }
 
 export interface Plan {
