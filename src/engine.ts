@@ -92,7 +92,7 @@ export interface TensorEntry {
   quantize?: QuantizeSpec;
 }
 
-/** A base model on disk. The tensors are mapped, not copied. */
+/** A base model on disk. The tensors are mapped; see `EngineOptions.copyWeights`. */
 export interface ModelSource {
   folder: string;
   config: ModelConfig;
@@ -143,6 +143,12 @@ export interface EngineOptions {
   checkpointedBlocks?: number;
   /** Default adamw, with moments in f32; adamw_8bit keeps those of tensors of at least 4,096 elements in 8 bits. */
   optimizer?: Optimizer;
+  /**
+   * Whether the engine may copy the weights that every step reads into memory of this process where the page cache holds their
+   * file in small pages: in large ones they are read faster, but shared with no other process. Engines of this process share
+   * them, as the one that opens the file first has it. Default false.
+   */
+  copyWeights?: boolean;
   /** Whether operations are timed, for `profile`. Default false. */
   profile?: boolean;
 }
@@ -157,7 +163,7 @@ export interface EngineProfile {
 }
 
 export interface MemoryItem {
-  /** Such as "weights (mapped)", "activations", "workspace", "adapters", "optimizer", "key/value cache". */
+  /** Such as "weights" (with `copyWeights`, else "weights (mapped)"), "activations", "workspace", "adapters", "optimizer", "key/value cache". */
   name: string;
   bytes: number;
 }
@@ -272,6 +278,11 @@ export function mapFile(path: string): ArrayBuffer {
 /** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */
 export function releasePages(buffer: ArrayBuffer): void {
   callSync(() => native().releasePages(buffer));
+}
+
+/** Bytes of a file of weights that this process's engines have copied, see `EngineOptions.copyWeights`. */
+export function copiedBytes(path: string): number {
+  return callSync(() => native().copiedBytes(path));
 }
 
 /** Frees the tensors' memory now rather than when it is collected; they are empty from then on. */

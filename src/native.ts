@@ -53,6 +53,7 @@ export interface NativeAddon {
   listLinears(source: ModelSource): LinearModule[];
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
+  copiedBytes(path: string): number;
   releasePages(buffer: ArrayBuffer): void;
   Engine: new () => NativeEngine;
 }

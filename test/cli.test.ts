@@ -47,7 +47,7 @@ describe("train", () => {
   test("prints peft's line, the memory plan and three samples", () => {
     // 2 modules of 4 layers, rank 4: 4 * 4 * (128 + 128 + 128 + 64).
     expect(finished.stdout).toMatch(/^trainable params: 7,168 \|\| all params: 1,007,744 \|\| trainable%: 0\.7113$/m);
-    expect(finished.stdout).toMatch(/^Memory plan:\n {2}weights \(mapped\) +1\.9 MiB$/m);
+    expect(finished.stdout).toMatch(/^Memory plan:\n {2}weights +1\.9 MiB$/m);
     expect(finished.stdout.match(/^Sample \d$/gm)).toEqual(["Sample 1", "Sample 2", "Sample 3"]);
     expect(finished.stderr).toContain("precision bf16, chosen for a base stored in bf16");
     // eslint-disable-next-line no-control-regex
@@ -187,6 +187,21 @@ describe("inspect and eval", () => {
     const found = JSON.parse((await succeeds(["inspect", tinyBase, "--json"])).stdout);
     expect(found).toMatchObject({ dtype: "bf16", precision: "bf16", config: { layers: 4 } });
     expect(found.memory.totalBytes).toBeGreaterThan(2e6);
+    expect(found.memory.items[0].name).toBe("weights");
+  });
+
+  test("weights that are shared with other processes stay mapped, in every command", async () => {
+    expect((await succeeds(["inspect", tinyBase, "--share_weights"])).stdout).toMatch(/^ {2}weights \(mapped\) /m);
+    const env = { LOWRANK_DEBUG: "1" };
+    for (const args of [
+      ["eval", "--validation_file", held, "--max_seq_length", "32"],
+      ["generate", "--prompt", "a", "--max_new_tokens", "1"],
+    ]) {
+      const planned = async (more: string[]) =>
+        (await lowrank([args[0]!, ...model, ...args.slice(1), ...more], { env })).stderr;
+      expect(await planned(["--share_weights"])).toMatch(/^ {2}weights \(mapped\) /m);
+      expect(await planned([])).toMatch(/^ {2}weights +\d/m);
+    }
   });
 
   test("eval prints loss and perplexity", async () => {

@@ -85,6 +85,7 @@ const DEFAULTS = {
   double_quant: true,
   quant_type: undefined,
   quantize_skip: undefined,
+  share_weights: false,
   quantize_head: false,
   use_rslora: false,
   init_adapter: undefined,

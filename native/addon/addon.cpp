@@ -440,6 +440,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("listLinears", Napi::Function::New(env, list_linears));
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
+  exports.Set("copiedBytes", Napi::Function::New(env, guarded<copied_bytes>));
   exports.Set("releasePages", Napi::Function::New(env, guarded<release_pages>));
   exports.Set("Engine", EngineWrap::define(env));
   return exports;

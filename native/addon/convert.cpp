@@ -180,6 +180,7 @@ EngineOptions to_options(const Napi::Value& v) {
   if (name != "adamw" && name != "adamw_8bit") fail("options.optimizer", "\"adamw\" or \"adamw_8bit\"");
   e.adamw_8bit = name == "adamw_8bit";
   e.profile = o.Get("profile").ToBoolean();
+  e.copies_weights = o.Get("copyWeights").ToBoolean();
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
 }

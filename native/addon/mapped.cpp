@@ -44,4 +44,8 @@ Napi::Value release_pages(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value copied_bytes(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), double(MappedFile::copied_bytes(to_string(info[0], "path"))));
+}
+
 }  // namespace lowrank::addon

@@ -9,4 +9,7 @@ Napi::Value map_file(const Napi::CallbackInfo&);
 // releasePages(buffer): gives the resident pages of a mapped buffer back; the next access reads them from the page cache.
 Napi::Value release_pages(const Napi::CallbackInfo&);
 
+// copiedBytes(path): bytes of a file of weights that engines of this process have copied into memory.
+Napi::Value copied_bytes(const Napi::CallbackInfo&);
+
 }  // namespace lowrank::addon

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/large_pages.h"
+
 namespace lowrank {
 
 struct MemoryItem {
@@ -13,28 +15,23 @@ struct MemoryItem {
 
 class Arena {
  public:
-  Arena() = default;
-  ~Arena();
-  Arena(const Arena&) = delete;
-  Arena& operator=(const Arena&) = delete;
-
   static int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }  // a cache line, a zmm register, an AMX tile row
 
   // Reserves bytes under an item's name; the offset is a multiple of 64. Before commit() only.
   int64_t reserve(const std::string& item, int64_t bytes);
 
-  // Maps the memory (zero-filled, huge pages where the system grants them). Error E_MEMORY where there is not enough.
+  // Maps the memory, zero-filled. Error E_MEMORY where there is not enough.
   void commit();
 
-  void* at(int64_t offset) const { return base_ + offset; }
+  void* at(int64_t offset) const { return memory_.data() + offset; }
   template <class T>
-  T* at(int64_t offset) const { return reinterpret_cast<T*>(base_ + offset); }
+  T* at(int64_t offset) const { return reinterpret_cast<T*>(memory_.data() + offset); }
 
   int64_t total_bytes() const { return total_; }
   const std::vector<MemoryItem>& items() const { return items_; }
 
  private:
-  char* base_ = nullptr;
+  LargePages memory_;
   int64_t total_ = 0;
   std::vector<MemoryItem> items_;
 };

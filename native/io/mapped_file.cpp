@@ -14,7 +14,26 @@
 
 namespace lowrank {
 
-MappedFile::MappedFile(const std::string& path, Access access) {
+namespace {
+
+MappedFile::Identity identity_of(const struct stat& st) {
+  return {int64_t(st.st_dev), int64_t(st.st_ino), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+}
+
+// The mappings that `shared` gave.
+struct Registry {
+  std::mutex mutex;
+  std::map<MappedFile::Identity, std::weak_ptr<const MappedFile>> files;
+};
+
+Registry& registry() {
+  static Registry all;
+  return all;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path, Access access) : path_(path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) throw Error("E_FILE", path + ": cannot be opened (" + std::strerror(errno) + ").", path);
   struct stat st {};
@@ -23,6 +42,7 @@ MappedFile::MappedFile(const std::string& path, Access access) {
     throw Error("E_FILE", path + ": is not a regular file.", path);
   }
   bytes_ = st.st_size;
+  identity_ = identity_of(st);
   if (bytes_ > 0) {
     const bool copies = access == Access::private_copy;
     void* p = copies ? mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0)
@@ -41,10 +61,9 @@ MappedFile::MappedFile(const std::string& path, Access access) {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
-  static std::mutex mutex;
-  static std::map<Identity, std::weak_ptr<const MappedFile>> files;
   const Identity who = identity(path);
   if (who == Identity()) return std::make_shared<const MappedFile>(path);  // fails, with the reason
+  auto& [mutex, files] = registry();
   const std::lock_guard lock(mutex);
   std::erase_if(files, [](const auto& entry) { return entry.second.expired(); });
   auto& known = files[who];
@@ -60,16 +79,31 @@ MappedFile::~MappedFile() {
   if (data_) munmap(const_cast<char*>(data_), size_t(bytes_));
 }
 
+int64_t MappedFile::copied_bytes(const std::string& path) {
+  auto& [mutex, files] = registry();
+  const std::lock_guard lock(mutex);
+  const auto known = files.find(identity(path));
+  if (known == files.end()) return 0;
+  const auto file = known->second.lock();
+  return file ? file->copied_bytes() : 0;
+}
+
 void MappedFile::release_pages(int64_t offset, int64_t bytes) const {
+  const std::lock_guard lock(mutex_);
+  if (copied_ > 0) return;  // the copies would be lost
   const int64_t page = sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page;
   const int64_t end = offset + bytes == bytes_ ? bytes_ : (offset + bytes) / page * page;
   if (data_ && begin < end) madvise(const_cast<char*>(data_) + begin, size_t(end - begin), MADV_DONTNEED);
 }
 
+MappedFile::Identity MappedFile::identity(int fd) {
+  struct stat st {};
+  return fstat(fd, &st) == 0 ? identity_of(st) : Identity();
+}
+
 MappedFile::Identity MappedFile::identity(const std::string& path) {
   struct stat st {};
-  if (stat(path.c_str(), &st) != 0) return {};
-  return {int64_t(st.st_dev), int64_t(st.st_ino), st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+  return stat(path.c_str(), &st) == 0 ? identity_of(st) : Identity();
 }
 
 }  // namespace lowrank

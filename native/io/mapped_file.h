@@ -1,9 +1,14 @@
-// A file mapped read-only: pages come from the page cache, are shared between processes and are never copied.
+// A file mapped read-only: pages come from the page cache and are shared between processes, but for those that are copied.
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
 
 namespace lowrank {
 
@@ -16,6 +21,7 @@ class MappedFile {
 
   using Identity = std::array<int64_t, 5>;  // device, inode, size and time of change
   static Identity identity(const std::string& path);  // zeros where there is no such file
+  static Identity identity(int fd);
 
   explicit MappedFile(const std::string& path, Access = Access::read);  // Error E_FILE
   // The one read-only mapping of a file in this process, made where there is none; files are told apart by device, inode,
@@ -28,13 +34,30 @@ class MappedFile {
   const char* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
 
+  struct Range {
+    int64_t offset, bytes;
+  };
+  // Copies the large pages that these ranges touch into memory of this process, read-only, at the addresses where the file's
+  // were, if the page cache holds the file in small pages and the system grants large ones. Products that read their weights
+  // from there take up to 15 % less time. Where anything is refused, the file stays as it is. Any thread may read meanwhile.
+  void copy_to_large_pages(const std::vector<Range>& ranges, ThreadPool& pool) const;
+  int64_t copied_bytes() const { return copied_; }
+  static int64_t copied_bytes(const std::string& path);  // of the mapping that `shared` gave; 0 where there is none
+
   // What is resident is no longer this process's; it is mapped again from the page cache when it is touched.
   void release_pages() const { release_pages(0, bytes_); }
-  void release_pages(int64_t offset, int64_t bytes) const;  // of whole pages within the range
+  void release_pages(int64_t offset, int64_t bytes) const;  // of whole pages within the range; nothing of a file that was copied
 
  private:
+  bool in_large_pages(const std::vector<char*>& pages) const;
+  void copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) const;
+
+  std::string path_;
+  Identity identity_{};
   const char* data_ = nullptr;
   int64_t bytes_ = 0;
+  mutable std::mutex mutex_;  // pages are copied or given back by one thread at a time
+  mutable std::atomic<int64_t> copied_ = 0;
 };
 
 }  // namespace lowrank

@@ -213,7 +213,22 @@ Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, 
   return w;
 }
 
-ModelWeights::ModelWeights(const ModelSource& source, int threads, std::atomic<int64_t>* quantized) {
+void ModelWeights::copy_weights(const ModelSource& source) {
+  std::map<std::string, std::vector<MappedFile::Range>> ranges;
+  for (const TensorEntry& t : source.tensors) {
+    // Of an embedding that is not the head a step reads some rows.
+    if (t.quantize.format != Format::f32 || (!source.config.tied_head && t.name == find_architecture(source.config.model_type).embedding)) continue;
+    ranges[t.file].push_back({t.offset, t.bytes});
+    if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
+    if (t.absmax_codes.bytes > 0) ranges[t.absmax_codes.file].push_back({t.absmax_codes.offset, t.absmax_codes.bytes});
+  }
+  for (const auto& [file, list] : ranges) {
+    const auto mapped = files_.find(file);
+    if (mapped != files_.end()) mapped->second->copy_to_large_pages(list, *pool_);
+  }
+}
+
+ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_weights, std::atomic<int64_t>* quantized) {
   check_source(source);
   ThreadPool pool(threads);
   pool_ = &pool;
@@ -239,6 +254,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, std::atomic<i
       if (a.has_bias(c, Site(s))) linear.bias = vector_f32(source, name + ".bias", out);
     }
   }
+  if (copies_weights) copy_weights(source);
   pool_ = nullptr;
   counter_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this

@@ -35,7 +35,8 @@ class ModelWeights {
  public:
   // Checks and maps, and quantises tensor by tensor what is to be quantised; what another model of this process has quantised
   // alike is shared. `quantized`, for another thread to look at, counts those weights. Error also E_FILE.
-  ModelWeights(const ModelSource&, int threads, std::atomic<int64_t>* quantized = nullptr);
+  // With copies_weights, of files in small pages (see MappedFile) the linears and the head are copied.
+  ModelWeights(const ModelSource&, int threads, bool copies_weights = false, std::atomic<int64_t>* quantized = nullptr);
 
   Weight embedding, head;             // (V, C) both; the same memory when tied
   const float* final_norm = nullptr;  // (C)
@@ -45,6 +46,7 @@ class ModelWeights {
 
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
+  void copy_weights(const ModelSource&);
   // As it is stored, or what is to be made of it.
   Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
   Weight quantized(const TensorEntry&, const Weight& w);

@@ -166,7 +166,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
       view_.absmax_offset = float(sum / double(blocks));
       for (float& a : absmax_) a -= view_.absmax_offset;
       absmax_codes_.resize(size_t(blocks));
-      std::vector<float> nested(size_t(blocks_of(blocks, kNestedBlock)));
+      LargePageVector<float> nested(size_t(blocks_of(blocks, kNestedBlock)));
       quantize_dynamic(absmax_.data(), blocks, kNestedBlock, absmax_codes_.data(), nested.data());
       absmax_ = std::move(nested);
       view_.absmax_codes = absmax_codes_.data();

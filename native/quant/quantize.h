@@ -1,8 +1,8 @@
 // Quantising a frozen weight as bitsandbytes does on a CPU (0.50): the same codes and maxima, bit for bit.
 #pragma once
 #include <memory>
-#include <vector>
 
+#include "base/large_page_allocator.h"
 #include "base/thread_pool.h"
 #include "quant/weight.h"
 
@@ -24,13 +24,13 @@ class QuantizedWeight {
 
   const Weight& view() const { return view_; }
   int64_t bytes() const { return int64_t(codes_.size() + absmax_codes_.size()) + int64_t(absmax_.size()) * 4; }
-  const std::vector<uint8_t>& codes() const { return codes_; }
-  const std::vector<float>& absmax() const { return absmax_; }  // of nested ones: of 256 maxima each
-  const std::vector<uint8_t>& absmax_codes() const { return absmax_codes_; }
+  const LargePageVector<uint8_t>& codes() const { return codes_; }
+  const LargePageVector<float>& absmax() const { return absmax_; }  // of nested ones: of 256 maxima each
+  const LargePageVector<uint8_t>& absmax_codes() const { return absmax_codes_; }
 
  private:
-  std::vector<uint8_t> codes_, absmax_codes_;
-  std::vector<float> absmax_;
+  LargePageVector<uint8_t> codes_, absmax_codes_;
+  LargePageVector<float> absmax_;
   Weight view_;
 };
 

@@ -41,7 +41,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
     if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
     else quantized += quantized_bytes(t.quantize, t.shape[0], t.shape[1]);
   }
-  items.push_back({"weights (mapped)", mapped});
+  items.push_back({options.copies_weights ? "weights" : "weights (mapped)", mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized});
   items.insert(items.end(), arena.items().begin(), arena.items().end());
   return items;
@@ -52,7 +52,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
       options_(options_for(source, options)),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
-      weights_(source, int(std::max<int64_t>(1, options.threads)), quantized),
+      weights_(source, int(std::max<int64_t>(1, options.threads)), options.copies_weights, quantized),
       rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
   check_options(options);
   if (spec) check_adapter_spec(*spec);

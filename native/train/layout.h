@@ -23,6 +23,7 @@ struct EngineOptions {
   bool training = false;
   bool adamw_8bit = false;          // the optimizer's moments
   bool profile = false;             // operations are timed
+  bool copies_weights = false;      // into large pages, see ModelWeights
   bool rounds_activations = false;  // as the model's linears want it, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.

@@ -27,6 +27,7 @@ const engine = await Engine.create(model, adapter, {
   training: true,
   profile,
   checkpointedBlocks: checkpointing ? model.config.layers : 0,
+  copyWeights: true, // as the program does where there is memory for it
 });
 const data = randomBatch(model.config.vocabSize);
 const supervised = batch * (seq - 1);

@@ -28,8 +28,9 @@ export async function run(o: EvalOptions): Promise<void> {
     training: false,
   };
   const advice = "Use a smaller --per_device_eval_batch_size or --max_seq_length.";
-  planInference({ model, adapter: spec, engine: options }, { what: "Evaluating", advice });
-  const creating = Engine.create(model, spec, options, quantising(progress, STDERR));
+  const about = { what: "Evaluating", advice, share: o.share_weights };
+  const planned = planInference({ model, adapter: spec, engine: options }, about);
+  const creating = Engine.create(model, spec, planned.engine, quantising(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const dataset = new TokenDataset(table, everyExample(table));

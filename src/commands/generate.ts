@@ -44,9 +44,10 @@ export async function run(o: GenerateOptions): Promise<void> {
     training: false,
   };
   const advice = "Use a smaller --max_new_tokens or a shorter prompt.";
-  planInference({ model, adapter: spec, engine: options }, { what: "Generating", advice });
+  const about = { what: "Generating", advice, share: o.share_weights };
+  const planned = planInference({ model, adapter: spec, engine: options }, about);
   const progress = await Progress.open(showsBar());
-  const creating = Engine.create(model, spec, options, quantising(progress, STDERR));
+  const creating = Engine.create(model, spec, planned.engine, quantising(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const pieces = generate(engine, tokenizer, prompt, {

@@ -15,7 +15,8 @@ export async function run(o: InspectOptions): Promise<void> {
   const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
-  const { memory } = new Planner(model, spec, threadCount(o.threads), o.base_model, true).plan({
+  const limits = memoryLimits(o.memory_limit);
+  const settings = {
     precision,
     batchSize: o.per_device_train_batch_size,
     accumulation: 1,
@@ -23,11 +24,13 @@ export async function run(o: InspectOptions): Promise<void> {
     rank: spec.rank,
     checkpointing: o.gradient_checkpointing,
     optimizer: o.optim,
-  });
+  };
+  const planner = new Planner(model, spec, threadCount(o.threads), o.base_model, true);
+  const { memory } = planner.plan(settings, o.share_weights ? undefined : limits);
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);
   const targets = candidateTargets(model);
-  const available = tightest(memory, memoryLimits(o.memory_limit));
+  const available = tightest(memory, limits);
   const { isa } = cpuInfo();
   if (o.json) {
     const { config } = model;

@@ -84,7 +84,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   const adapter = initialAdapter(o, given, model);
   const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
   const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
-  const plan = planner.plan(settings);
+  const plan = planner.plan(settings, o.share_weights ? undefined : memoryLimits(o.memory_limit));
   const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
   if (!o.dry_run) checkMemory();
 

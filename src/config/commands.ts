@@ -18,6 +18,7 @@ const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_he
 const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
 const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
+const weights = { ...quantized, share_weights: rows.share_weights };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
 const { long_text, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, cache_dir, cache_limit_gb };
@@ -33,7 +34,7 @@ export const generateCommand = command({
   name: "generate",
   summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
   example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
-  rows: { ...model, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+  rows: { ...model, ...weights, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
 });
 
 export const evalCommand = command({
@@ -42,7 +43,7 @@ export const evalCommand = command({
   example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
   rows: {
     ...model,
-    ...quantized,
+    ...weights,
     adapter,
     validation_file: needed.validation_file,
     text_column: rows.text_column,
@@ -90,7 +91,7 @@ export const inspectCommand = command({
   positional: "base_model",
   rows: {
     base_model,
-    ...quantized,
+    ...weights,
     lora_r: rows.lora_r,
     target_modules: rows.target_modules,
     max_seq_length: rows.max_seq_length,

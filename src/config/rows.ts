@@ -56,6 +56,10 @@ export const rows = {
     MODEL,
     "with use_4bit or use_8bit: quantise the head (lm_head), too; not where it is the embedding",
   ).or(false),
+  share_weights: flag(
+    MODEL,
+    "leave the base's weights in the page cache, shared with other processes; else those that lie there in small pages are copied into large ones, if they fit into memory beside the rest: steps are faster",
+  ).or(false),
   adapter: adapter.optional(),
 
   lora_r: integer({ min: 1, max: 65536 }, LORA, "rank").or(8),

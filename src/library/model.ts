@@ -12,6 +12,7 @@ import {
 import { LowrankError } from "../errors.js";
 import { candidateTargets, type ResolvedTargets } from "../model/index.js";
 import { openBase, type QuantType } from "../setup/base.js";
+import { inferencePlan } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
@@ -36,6 +37,8 @@ export interface ModelOptions {
   quantize_skip?: string[];
   /** The head is quantised, too. */
   quantize_head?: boolean;
+  /** Leaves the weights in the page cache, shared with other processes; else they may be copied, see docs/memory.md. */
+  share_weights?: boolean;
 }
 
 /** An adapter (LoRA) that was read for a model. */
@@ -71,14 +74,16 @@ export class Model {
   readonly tokenizer: Tokenizer;
   readonly precision: Precision;
   readonly threads: number;
+  readonly sharesWeights: boolean;
   readonly #trainers = new Set<Trainer>();
   #closed = false;
 
-  private constructor(source: ModelSource, tokenizer: Tokenizer, precision: Precision, threads: number) {
-    this.source = source;
-    this.tokenizer = tokenizer;
-    this.precision = precision;
-    this.threads = threads;
+  private constructor(given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">) {
+    this.source = given.source;
+    this.tokenizer = given.tokenizer;
+    this.precision = given.precision;
+    this.threads = given.threads;
+    this.sharesWeights = given.sharesWeights;
   }
 
   /**
@@ -99,7 +104,10 @@ export class Model {
     const wanted = { base_model: folder, use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
     const source = openBase(wanted, (message) => process.emitWarning(message));
     const tokenizer = await Tokenizer.open(options.tokenizer ?? folder);
-    return new Model(source, tokenizer, choosePrecision(precision, source), threadCount(threads));
+    return new Model({
+      ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads) },
+      sharesWeights: options.share_weights ?? false,
+    });
   }
 
   get folder(): string {
@@ -161,13 +169,11 @@ export class Model {
   }
 
   async #engine(adapter: Adapter | undefined, size: { maxTokens: number; maxSequence: number }): Promise<Engine> {
-    const { precision, threads } = this;
-    const engine = await Engine.create(this.source, adapter?.spec ?? null, {
-      precision,
-      threads,
-      training: false,
-      ...size,
-    });
+    const { source, precision, threads } = this;
+    const spec = adapter?.spec ?? null;
+    const wanted = { precision, threads, training: false, ...size };
+    const { engine: options } = inferencePlan({ model: source, adapter: spec, engine: wanted }, this.sharesWeights);
+    const engine = await Engine.create(source, spec, options);
     if (adapter) await engine.setAdapter(adapter.tensors);
     return engine;
   }

@@ -14,6 +14,7 @@ const {
   quantize_skip: ____________,
   quant_type: ______________,
   quantize_head: _______________,
+  share_weights: ________________,
   precision: ___,
   threads: ____,
   // Of a command line:

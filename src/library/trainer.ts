@@ -78,8 +78,9 @@ export class Trainer {
     const adapter = initialAdapter(options, checked.given, model.source);
     const planner = new Planner(model.source, adapter.spec, model.threads, null);
     const settings = memorySettings(options, model.precision, adapter);
-    const plan = planner.plan(settings);
-    planner.check(plan, settings, adapter.tensors !== null, memoryLimits(options.memory_limit));
+    const limits = memoryLimits(options.memory_limit);
+    const plan = planner.plan(settings, model.sharesWeights ? undefined : limits);
+    planner.check(plan, settings, adapter.tensors !== null, limits);
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
     const from = { ...options, train_file: checked.train, validation_file: checked.validation };

@@ -1,20 +1,54 @@
 import { type AdapterSpec, type EngineOptions, type MemoryPlan, type ModelSource, planMemory } from "../engine.js";
-import { memoryLimits } from "./available-memory.js";
+import { type MemoryLimit, memoryLimits } from "./available-memory.js";
 import { processItems } from "./process-items.js";
 import { fitsAll, memoryTable, planOf, refusal } from "./room.js";
 
+export interface Inference {
+  model: ModelSource;
+  adapter: AdapterSpec | null;
+  engine: EngineOptions;
+}
+
+export interface InferencePlan {
+  engine: EngineOptions;
+  memory: MemoryPlan;
+}
+
 /**
- * What evaluating or generating takes, once the tokenizer is loaded. LOWRANK_DEBUG shows it on standard error.
+ * What evaluating or generating takes, once the tokenizer is loaded; its weights are copied where they fit beside the rest.
+ * @param share whether the weights stay in the page cache
+ */
+export function inferencePlan(
+  { model, adapter, engine }: Inference,
+  share: boolean,
+  limits: MemoryLimit[] = memoryLimits(),
+): InferencePlan {
+  const process = processItems("inference", model, null);
+  const plan = (copyWeights: boolean): InferencePlan => {
+    const options = { ...engine, copyWeights };
+    return { engine: options, memory: planOf([...planMemory(model, adapter, options).items, ...process]) };
+  };
+  const copying = plan(true);
+  return !share && fitsAll(copying.memory, limits) ? copying : plan(false);
+}
+
+/**
+ * The same, checked. LOWRANK_DEBUG shows it on standard error.
  * @param what is done, such as "Evaluating"
  * @param advice what to do where it does not fit
  * @throws LowrankError E_MEMORY with the plan
  */
 export function planInference(
-  { model, adapter, engine }: { model: ModelSource; adapter: AdapterSpec | null; engine: EngineOptions },
-  { what, advice, limits = memoryLimits() }: { what: string; advice: string; limits?: ReturnType<typeof memoryLimits> },
-): MemoryPlan {
-  const plan = planOf([...planMemory(model, adapter, engine).items, ...processItems("inference", model, null)]);
-  if (process.env.LOWRANK_DEBUG) process.stderr.write(`${memoryTable(plan)}\n`);
-  if (!fitsAll(plan, limits)) throw refusal(`${what} with these settings`, plan, limits, advice);
+  inference: Inference,
+  {
+    what,
+    advice,
+    share = false,
+    limits = memoryLimits(),
+  }: { what: string; advice: string; share?: boolean; limits?: MemoryLimit[] },
+): InferencePlan {
+  const plan = inferencePlan(inference, share, limits);
+  if (process.env.LOWRANK_DEBUG) process.stderr.write(`${memoryTable(plan.memory)}\n`);
+  if (!fitsAll(plan.memory, limits)) throw refusal(`${what} with these settings`, plan.memory, limits, advice);
   return plan;
 }

@@ -58,7 +58,13 @@ export class Planner {
     this.#threads = threads;
   }
 
-  plan({ precision, batchSize, sequence, rank, checkpointing, optimizer }: Settings): Plan {
+  /** @param limits where the weights may be copied: they are if the plan keeps within these with them */
+  plan(settings: Settings, limits?: MemoryLimit[]): Plan {
+    const copying = limits && this.#plan(settings, true);
+    return copying && fitsAll(copying.memory, limits) ? copying : this.#plan(settings, false);
+  }
+
+  #plan({ precision, batchSize, sequence, rank, checkpointing, optimizer }: Settings, copyWeights: boolean): Plan {
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
     const maxSequence = Math.max(sequence, sample);
@@ -71,6 +77,7 @@ export class Planner {
       training: true,
       optimizer,
       checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,
+      copyWeights,
     };
     const adapter = { ...this.#adapter, rank };
     const { items } = planMemory(this.#model, adapter, engine);

@@ -1,7 +1,7 @@
 // What a process holds besides an engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { findMainFile } from "../data/index.js";
-import type { MemoryItem, ModelSource } from "../engine.js";
+import { copiedBytes, type MemoryItem, type ModelSource } from "../engine.js";
 import { heldBesides } from "./available-memory.js";
 
 /**
@@ -24,10 +24,11 @@ function tokenizerBytes(path: string): number {
   }
 }
 
-/** What the process holds now, without the weights' pages: they are an item of their own. */
+/** What the process holds now, without the weights: they are an item of their own. */
 function heldNow(model: ModelSource): number {
-  const files = new Set(model.tensors.map(({ file }) => file));
-  return heldBesides(new Set([...files].map((file) => (existsSync(file) ? realpathSync(file) : file))));
+  const files = [...new Set(model.tensors.map(({ file }) => file))];
+  const copied = files.reduce((sum, file) => sum + copiedBytes(file), 0);
+  return heldBesides(new Set(files.map((file) => (existsSync(file) ? realpathSync(file) : file)))) - copied;
 }
 
 /** @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been */

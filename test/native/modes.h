@@ -43,6 +43,7 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
 void test_dtypes(Report&);
 void test_generator(Report&);
 void test_thread_pool(Report&);
+void test_large_pages(Report&);
 void test_arena(Report&);
 void test_rope_table(Report&);
 void test_sampling(Report&);

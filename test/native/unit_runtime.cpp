@@ -1,9 +1,12 @@
-// Thread pool and arena.
+// Thread pool, arena and large pages.
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <vector>
 
 #include "base/arena.h"
+#include "base/large_page_allocator.h"
+#include "base/large_pages.h"
 #include "base/thread_pool.h"
 #include "modes.h"
 
@@ -14,6 +17,7 @@ void run_unit(const Options&, Report& report) {
   test_generator(report);
   test_thread_pool(report);
   test_arena(report);
+  test_large_pages(report);
   test_rope_table(report);
   test_sampling(report);
   test_engine(report);
@@ -81,6 +85,38 @@ void test_arena(Report& report) {
     code = e.code;
   }
   report.expect(code == "E_MEMORY", "unit: arena says when the system has no memory", code);
+}
+
+void test_large_pages(Report& report) {
+  LargePages place(3 * kLargePage - 5), source(kLargePage);
+  report.expect(place.bytes() == 3 * kLargePage && source.bytes() == kLargePage, "unit: large pages are whole");
+  for (const LargePages* p : {&place, &source}) {
+    report.expect(reinterpret_cast<uintptr_t>(p->data()) % uintptr_t(kLargePage) == 0, "unit: large pages are aligned");
+    report.expect(*std::max_element(p->data(), p->data() + p->bytes()) == 0, "unit: large pages are zero");
+  }
+  std::fill_n(place.data(), place.bytes(), char(1));
+  std::fill_n(source.data(), source.bytes(), char(2));
+  report.expect(source.move_to(place.data() + kLargePage) && !source.data(), "unit: large pages are moved");
+  bool moved = true;
+  for (int64_t i = 0; i < place.bytes(); i++) moved = moved && place.data()[i] == (i / kLargePage == 1 ? 2 : 1);
+  report.expect(moved, "unit: moved pages lie between those that were there");
+
+  // Arrays of every size, small ones from the heap, more than a region holds, freed in another order than they were made.
+  std::vector<LargePageVector<uint32_t>> arrays;
+  std::vector<size_t> sizes = {1, 100, 16383, 16384, 16385, 70'000, 1'000'000, 20'000'000};
+  bool alone = true;
+  for (int round = 0; round < 4; round++) {
+    for (const size_t n : sizes) arrays.emplace_back(n, uint32_t(arrays.size() + n));
+    for (size_t i = round == 0 ? 0 : 1; i < arrays.size(); i += 2) arrays[i] = {};
+    size_t i = 0;
+    for (const auto& array : arrays) {
+      const size_t n = sizes[i % sizes.size()];
+      alone = alone && (array.empty() || (array.size() == n && array.front() == i + n && std::count(array.begin(), array.end(), array[0]) == int64_t(n)));
+      alone = alone && reinterpret_cast<uintptr_t>(array.data()) % (n >= 16384 ? 64 : 4) == 0;
+      i++;
+    }
+  }
+  report.expect(alone, "unit: arrays in large pages are nobody else's");
 }
 
 }  // namespace lowrank::test

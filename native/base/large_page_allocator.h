@@ -1,0 +1,27 @@
+// Standard containers whose elements lie in large pages, side by side with those of others: many arrays are read one after the
+// other, none of which is as large as a page.
+#pragma once
+#include <cstddef>
+#include <vector>
+
+namespace lowrank {
+
+// Any thread may call these. Error std::bad_alloc. Small arrays come from the heap.
+void* take_from_large_pages(size_t bytes);
+void give_to_large_pages(void* p, size_t bytes) noexcept;
+
+template <class T>
+struct LargePageAllocator {
+  using value_type = T;
+  LargePageAllocator() = default;
+  template <class U>
+  LargePageAllocator(const LargePageAllocator<U>&) {}
+  T* allocate(size_t n) { return static_cast<T*>(take_from_large_pages(n * sizeof(T))); }
+  void deallocate(T* p, size_t n) noexcept { give_to_large_pages(p, n * sizeof(T)); }
+  bool operator==(const LargePageAllocator&) const { return true; }
+};
+
+template <class T>
+using LargePageVector = std::vector<T, LargePageAllocator<T>>;
+
+}  // namespace lowrank

@@ -1,0 +1,93 @@
+// Of a mapped file: what is read in every step, copied into large pages.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cstdio>
+
+#include "base/large_pages.h"
+#include "io/mapped_file.h"
+
+namespace lowrank {
+
+namespace {
+
+// Of the mapping that begins at `begin`: bytes that are mapped in large pages of the page cache; 0 where the system doesn't say.
+int64_t bytes_in_large_pages(const char* begin) {
+  FILE* f = std::fopen("/proc/self/smaps", "re");
+  if (!f) return 0;
+  char line[512];
+  int64_t found = 0;
+  bool here = false;
+  while (std::fgets(line, sizeof line, f)) {
+    uint64_t from = 0, to = 0;
+    int64_t kilobytes = 0;
+    // A mapping's own line, or one of those that follow it.
+    if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2) here = from == reinterpret_cast<uintptr_t>(begin);
+    else if (here && std::sscanf(line, "FilePmdMapped: %" SCNd64, &kilobytes) == 1) found = kilobytes * 1024;
+  }
+  std::fclose(f);
+  return found;
+}
+
+bool read_whole(int fd, char* to, int64_t bytes, int64_t offset) {
+  while (bytes > 0) {
+    const ssize_t n = pread(fd, to, size_t(bytes), offset);
+    if (n <= 0) return false;
+    to += n;
+    bytes -= n;
+    offset += n;
+  }
+  return true;
+}
+
+}  // namespace
+
+bool MappedFile::in_large_pages(const std::vector<char*>& pages) const {
+  // A file is read in one way or the other: some pages, evenly spread, tell.
+  const size_t samples = std::min<size_t>(16, pages.size());
+  for (size_t i = 0; i < samples; i++) static_cast<void>(*static_cast<const volatile char*>(pages[i * pages.size() / samples]));
+  return bytes_in_large_pages(data_) >= int64_t(samples) * kLargePage * 7 / 8;
+}
+
+void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) const {
+  LargePages copy(pages * kLargePage);
+  if (!copy.data()) return;
+  const int64_t offset = begin - data_;
+  std::atomic<bool> whole = true;
+  pool.run(pages, [&](int64_t page, int) {
+    const int64_t at = page * kLargePage;
+    if (!read_whole(fd, copy.data() + at, kLargePage, offset + at)) whole = false;
+  });
+  if (whole && copy.move_to(begin)) copied_ += pages * kLargePage;
+}
+
+void MappedFile::copy_to_large_pages(const std::vector<Range>& ranges, ThreadPool& pool) const {
+  const std::lock_guard lock(mutex_);
+  if (copied_ > 0 || !data_ || !has_large_pages()) return;
+  const auto start = reinterpret_cast<uintptr_t>(data_);
+  const auto skipped = int64_t((uintptr_t(kLargePage) - start % uintptr_t(kLargePage)) % uintptr_t(kLargePage));
+  char* const first = const_cast<char*>(data_) + skipped;
+  std::vector<bool> wanted(size_t(std::max<int64_t>(0, bytes_ - skipped) / kLargePage));
+  for (const auto& [offset, bytes] : ranges) {
+    const int64_t end = std::min((offset + bytes - skipped + kLargePage - 1) / kLargePage, int64_t(wanted.size()));
+    for (int64_t page = std::max<int64_t>(0, offset - skipped) / kLargePage; page < end; page++) wanted[size_t(page)] = true;
+  }
+  std::vector<char*> pages;
+  for (size_t i = 0; i < wanted.size(); i++) {
+    if (wanted[i]) pages.push_back(first + int64_t(i) * kLargePage);
+  }
+  if (pages.empty() || in_large_pages(pages)) return;
+  const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  for (size_t i = 0; i < pages.size() && identity(fd) == identity_;) {
+    size_t n = 1;
+    while (i + n < pages.size() && pages[i + n] == pages[i] + int64_t(n) * kLargePage) n++;
+    copy_run(fd, pages[i], int64_t(n), pool);
+    i += n;
+  }
+  close(fd);
+}
+
+}  // namespace lowrank

@@ -1,0 +1,220 @@
+// Weights copied into large pages: nothing but their place changes, and the plan knows.
+import { cpSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { copiedBytes, Engine, type EngineOptions, listLinears, type ModelSource } from "../src/engine.js";
+import { Model } from "../src/index.js";
+import { openModel, writeSafetensors } from "../src/model/index.js";
+import type { MemoryLimit } from "../src/setup/available-memory.js";
+import { quantizedSource } from "../src/setup/base.js";
+import type { Settings } from "../src/setup/fitting.js";
+import { inferencePlan } from "../src/setup/inference-memory.js";
+import { Planner } from "../src/setup/plan.js";
+import { temporaryFolders, tinyBase } from "./support/folders.js";
+
+const MIB = 2 ** 20;
+const folder = temporaryFolders();
+const CONFIG = {
+  ...{ architectures: ["LlamaForCausalLM"], model_type: "llama", hidden_act: "silu", rms_norm_eps: 1e-5 },
+  ...{ vocab_size: 300, hidden_size: 512, intermediate_size: 1408, num_hidden_layers: 3 },
+  ...{ num_attention_heads: 8, num_key_value_heads: 4, max_position_embeddings: 256, tie_word_embeddings: false },
+};
+
+/** A model of some megabytes, written once; each test has a file of its own, for copies are of a process's file. */
+let written: Promise<string> | undefined;
+
+async function someModel(): Promise<ModelSource> {
+  written ??= writeModel();
+  const path = folder();
+  cpSync(await written, path, { recursive: true });
+  return openModel(path);
+}
+
+async function writeModel(): Promise<string> {
+  const { hidden_size: dim, intermediate_size: mlp, num_hidden_layers: layers, vocab_size: vocab } = CONFIG;
+  const shapes: Record<string, number[]> = {
+    "model.embed_tokens.weight": [vocab, dim],
+    "lm_head.weight": [vocab, dim],
+    "model.norm.weight": [dim],
+  };
+  for (let l = 0; l < layers; l++) {
+    const linears = { q_proj: [dim, dim], k_proj: [dim / 2, dim], v_proj: [dim / 2, dim], o_proj: [dim, dim] };
+    for (const [name, shape] of Object.entries(linears)) shapes[`model.layers.${l}.self_attn.${name}.weight`] = shape;
+    const wide = { gate_proj: [mlp, dim], up_proj: [mlp, dim], down_proj: [dim, mlp] };
+    for (const [name, shape] of Object.entries(wide)) shapes[`model.layers.${l}.mlp.${name}.weight`] = shape;
+    for (const norm of ["input_layernorm", "post_attention_layernorm"])
+      shapes[`model.layers.${l}.${norm}.weight`] = [dim];
+  }
+  let state = 1;
+  const tensors = Object.entries(shapes).map(([name, shape]) => {
+    const n = shape.reduce((a, b) => a * b, 1);
+    const values = Float32Array.from({ length: n }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0;
+      return shape.length === 1 ? 1 : state / 2 ** 36;
+    });
+    const data = Uint16Array.from(new Uint32Array(values.buffer), (bits) => bits >>> 16);
+    return { name, dtype: "BF16", shape, bytes: 2 * n, data: new Uint8Array(data.buffer) };
+  });
+  const path = folder();
+  writeFileSync(join(path, "config.json"), JSON.stringify(CONFIG));
+  await writeSafetensors(join(path, "model.safetensors"), tensors, { format: "pt" });
+  return path;
+}
+
+const options: EngineOptions = { precision: "bf16", threads: 2, maxTokens: 64, maxSequence: 64, training: true };
+const copying = { ...options, copyWeights: true };
+const batch = { sequences: [{ inputIds: Int32Array.from({ length: 48 }, (_, i) => (i * 37) % 300) }] };
+
+async function gradientsOf(model: ModelSource, engineOptions: EngineOptions): Promise<unknown> {
+  const targets = listLinears(model).map(({ name }) => name);
+  const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 };
+  await using engine = await Engine.create(model, spec, engineOptions);
+  const loss = await engine.forwardBackward(batch, 1, 0);
+  return { loss, gradients: await engine.gradients() };
+}
+
+const lossOf = (engine: Engine) => engine.evaluate(batch);
+const fileOf = (model: ModelSource) => model.tensors[0]!.file;
+
+const THP = "/sys/kernel/mm/transparent_hugepage/enabled";
+const hasLargePages = existsSync(THP) && !readFileSync(THP, "utf8").includes("[never]");
+if (!hasLargePages) console.warn(`skipped: copies of weights, as ${THP} grants no large pages`);
+
+describe.runIf(hasLargePages)("copied weights", () => {
+  test("are those of the file: losses and gradients are the same, bit for bit", async () => {
+    const model = await someModel();
+    const mapped = await gradientsOf(model, options);
+    const targets = listLinears(model).map(({ name }) => name);
+    await using engine = await Engine.create(
+      model,
+      { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 },
+      copying,
+    );
+    // Whole large pages are copied: of the file's first and last bytes some stay as they were.
+    const bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    expect(copiedBytes(fileOf(model))).toBeGreaterThan(bytes - 5 * MIB);
+    expect(copiedBytes(fileOf(model))).toBeLessThanOrEqual(bytes);
+    const loss = await engine.forwardBackward(batch, 1, 0);
+    expect({ loss, gradients: await engine.gradients() }).toEqual(mapped);
+  });
+
+  test("do not need the file any more", async () => {
+    const model = await someModel();
+    await using engine = await Engine.create(model, null, { ...copying, training: false });
+    const before = await lossOf(engine);
+    // The first and the last large page stay the file's.
+    const middle = model.tensors.filter(({ offset, bytes }) => offset > 4 * MIB && offset + bytes < 12 * MIB);
+    expect(middle.length).toBeGreaterThan(0);
+    const content = readFileSync(fileOf(model));
+    for (const { offset, bytes } of middle) content.fill(0, offset, offset + bytes);
+    writeFileSync(fileOf(model), content, { flag: "r+" });
+    expect(await lossOf(engine)).toBe(before);
+  });
+
+  test("are one for all engines of the process, and go with the last", async () => {
+    const model = await someModel();
+    const file = fileOf(model);
+    const first = await Engine.create(model, null, { ...copying, training: false });
+    const copied = copiedBytes(file);
+    const second = await Engine.create(model, null, { ...copying, training: false });
+    expect(copiedBytes(file)).toBe(copied);
+    const loss = await lossOf(first);
+    await first.close();
+    expect(await lossOf(second)).toBe(loss);
+    expect(copiedBytes(file)).toBe(copied);
+    await second.close();
+    expect(copiedBytes(file)).toBe(0);
+  });
+
+  test("survive another engine that quantises the same file and gives its pages back", async () => {
+    const model = await someModel();
+    await using engine = await Engine.create(model, null, { ...copying, training: false });
+    const loss = await lossOf(engine);
+    const four = { use_4bit: true, use_8bit: false, double_quant: true, quantize_skip: undefined };
+    const quantized = quantizedSource(model, four, () => {});
+    await using other = await Engine.create(quantized, null, { ...copying, training: false });
+    expect(await lossOf(other)).not.toBe(loss);
+    expect(await lossOf(engine)).toBe(loss);
+  });
+
+  test("of a base that is quantised while it is loaded only what stays as it is", async () => {
+    const model = await someModel();
+    const four = { use_4bit: true, use_8bit: false, double_quant: true, quantize_skip: ["down_proj"] };
+    const quantized = quantizedSource(model, four, () => {});
+    await using engine = await Engine.create(quantized, null, { ...copying, training: false });
+    await using mapped = await Engine.create(quantized, null, { ...options, training: false });
+    expect(await lossOf(engine)).toBe(await lossOf(mapped));
+    const kept = quantized.tensors.filter(({ name }) => name.includes("down_proj"));
+    expect(copiedBytes(fileOf(model))).toBeGreaterThan(0);
+    // Each lies in at most two large pages, the head in one.
+    expect(copiedBytes(fileOf(model))).toBeLessThanOrEqual((2 * kept.length + 1) * 2 * MIB);
+  });
+
+  test("a model of the library has them, unless it shares its weights with other processes", async () => {
+    const model = await someModel();
+    onTestFinished(() => expect(copiedBytes(fileOf(model))).toBe(0));
+    const open = (share_weights: boolean) => Model.open(model.folder, { tokenizer: tinyBase, share_weights });
+    const copied = async (share: boolean) => {
+      await using opened = await open(share);
+      let most = 0;
+      for await (const _ of opened.generate("a", { max_new_tokens: 2 }))
+        most = Math.max(most, copiedBytes(fileOf(model)));
+      return most;
+    };
+    expect(await copied(false)).toBeGreaterThan(0);
+    expect(await copied(true)).toBe(0);
+  });
+});
+
+test("a file that is too short for its tensors is refused as without copying", async () => {
+  const model = await someModel();
+  truncateSync(fileOf(model), 8 * MIB);
+  await expect(Engine.create(model, null, { ...copying, training: false })).rejects.toThrow(/cut short/);
+});
+
+describe("the plan", () => {
+  const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "free in this machine", countsMapped: false }];
+  const names = ({ items }: { items: { name: string }[] }) => items.map(({ name }) => name);
+  const total = ({ items }: { items: { bytes: number }[] }) => items.reduce((sum, { bytes }) => sum + bytes, 0);
+
+  test("copies the weights where they fit beside the rest, and maps them elsewhere", async () => {
+    const model = await someModel();
+    const targets = listLinears(model).map(({ name }) => name);
+    const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 };
+    const planner = new Planner(model, spec, 2, null);
+    const settings: Settings = {
+      ...{ precision: "bf16", batchSize: 1, accumulation: 1, sequence: 64, rank: 4 },
+      ...{ checkpointing: false, optimizer: "adamw" },
+    };
+    const mapped = planner.plan(settings);
+    expect(names(mapped.memory)).toContain("weights (mapped)");
+    expect(mapped.engine.copyWeights).toBe(false);
+    // What the process holds changes from one plan to the next.
+    const room = planner.plan(settings, limit(total(mapped.memory) + 4 * MIB));
+    expect(names(room.memory)).toContain("weights");
+    expect(room.engine.copyWeights).toBe(true);
+    const tight = planner.plan(settings, limit(total(mapped.memory) - 4 * MIB));
+    expect(names(tight.memory)).toContain("weights (mapped)");
+    expect(() => planner.check(tight, settings, true, limit(total(mapped.memory) - 4 * MIB))).not.toThrow();
+  });
+
+  test("so for generating and evaluating, unless the weights are to be shared", async () => {
+    const inference = { model: await someModel(), adapter: null, engine: { ...options, training: false } };
+    const mapped = inferencePlan(inference, true, limit(Number.POSITIVE_INFINITY));
+    expect(names(mapped.memory)).toContain("weights (mapped)");
+    const room = inferencePlan(inference, false, limit(total(mapped.memory) + 4 * MIB));
+    expect([names(room.memory).includes("weights"), room.engine.copyWeights]).toEqual([true, true]);
+    const tight = inferencePlan(inference, false, limit(total(mapped.memory) - 4 * MIB));
+    expect([names(tight.memory).includes("weights"), tight.engine.copyWeights]).toEqual([false, false]);
+  });
+
+  test.runIf(hasLargePages)("counts what is copied already once", async () => {
+    const model = await someModel();
+    const inference = { model, adapter: null, engine: { ...options, training: false } };
+    const before = total(inferencePlan(inference, false).memory);
+    await using engine = await Engine.create(model, null, { ...copying, training: false });
+    await lossOf(engine);
+    const arena = 8 * MIB;
+    expect(total(inferencePlan(inference, false).memory)).toBeLessThan(before + arena);
+  });
+});
