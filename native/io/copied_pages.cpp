@@ -13,6 +13,9 @@ namespace lowrank {
 
 namespace {
 
+// What may lie between two ranges that are copied as one, such as a norm's vector.
+constexpr int64_t kGap = 64 << 10;
+
 // Of the mapping that begins at `begin`: bytes that are mapped in large pages of the page cache; 0 where the system doesn't say.
 int64_t bytes_in_large_pages(const char* begin) {
   FILE* f = std::fopen("/proc/self/smaps", "re");
@@ -63,20 +66,20 @@ void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) 
   if (whole && copy.move_to(begin)) copied_ += pages * kLargePage;
 }
 
-void MappedFile::copy_to_large_pages(const std::vector<Range>& ranges, ThreadPool& pool) const {
+void MappedFile::copy_to_large_pages(std::vector<Range> ranges, ThreadPool& pool) const {
   const std::lock_guard lock(mutex_);
   if (copied_ > 0 || !data_ || !has_large_pages()) return;
   const auto start = reinterpret_cast<uintptr_t>(data_);
   const auto skipped = int64_t((uintptr_t(kLargePage) - start % uintptr_t(kLargePage)) % uintptr_t(kLargePage));
   char* const first = const_cast<char*>(data_) + skipped;
-  std::vector<bool> wanted(size_t(std::max<int64_t>(0, bytes_ - skipped) / kLargePage));
-  for (const auto& [offset, bytes] : ranges) {
-    const int64_t end = std::min((offset + bytes - skipped + kLargePage - 1) / kLargePage, int64_t(wanted.size()));
-    for (int64_t page = std::max<int64_t>(0, offset - skipped) / kLargePage; page < end; page++) wanted[size_t(page)] = true;
-  }
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.offset < b.offset; });
   std::vector<char*> pages;
-  for (size_t i = 0; i < wanted.size(); i++) {
-    if (wanted[i]) pages.push_back(first + int64_t(i) * kLargePage);
+  for (size_t i = 0; i < ranges.size();) {
+    const int64_t begin = ranges[i].offset;
+    int64_t end = begin + ranges[i].bytes;
+    for (i++; i < ranges.size() && ranges[i].offset <= end + kGap; i++) end = std::max(end, ranges[i].offset + ranges[i].bytes);
+    const int64_t last = (std::min(end, bytes_) - skipped) / kLargePage;
+    for (int64_t page = std::max<int64_t>(0, begin - skipped + kLargePage - 1) / kLargePage; page < last; page++) pages.push_back(first + page * kLargePage);
   }
   if (pages.empty() || in_large_pages(pages)) return;
   const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);

@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "base/error.h"
 
@@ -216,15 +217,16 @@ Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, 
 void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
-    // Of an embedding that is not the head a step reads some rows.
+    // Vectors are held as f32, and of an embedding that is not the head a step reads some rows.
+    if (t.shape.size() < 2) continue;
     if (t.quantize.format != Format::f32 || (!source.config.tied_head && t.name == find_architecture(source.config.model_type).embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
     if (t.absmax_codes.bytes > 0) ranges[t.absmax_codes.file].push_back({t.absmax_codes.offset, t.absmax_codes.bytes});
   }
-  for (const auto& [file, list] : ranges) {
+  for (auto& [file, list] : ranges) {
     const auto mapped = files_.find(file);
-    if (mapped != files_.end()) mapped->second->copy_to_large_pages(list, *pool_);
+    if (mapped != files_.end()) mapped->second->copy_to_large_pages(std::move(list), *pool_);
   }
 }
 
