@@ -139,7 +139,12 @@ describe.runIf(hasLargePages)("copied weights", () => {
 
   test("of a base that is quantised while it is loaded only what stays as it is", async () => {
     const model = await someModel();
-    const four = { use_4bit: true, use_8bit: false, double_quant: true, quantize_skip: ["down_proj", "gate_proj", "up_proj"] };
+    const four = {
+      use_4bit: true,
+      use_8bit: false,
+      double_quant: true,
+      quantize_skip: ["down_proj", "gate_proj", "up_proj"],
+    };
     const quantized = quantizedSource(model, four, () => {});
     await using engine = await Engine.create(quantized, null, { ...copying, training: false });
     await using mapped = await Engine.create(quantized, null, { ...options, training: false });
