@@ -237,6 +237,10 @@ export interface CpuInfo {
 /** Between two looks at how far an engine is that is being created. */
 const PROGRESS_MS = 100;
 
+/** What takes time while weights are loaded. */
+export type LoadingWork = "quantising" | "copying";
+export type OnLoading = (work: LoadingWork, done: number, total: number) => void;
+
 /** Errors of the native code as `LowrankError`. */
 function rethrow(error: unknown): never {
   const e = error as { code?: string; message?: string; where?: string };
@@ -346,26 +350,30 @@ export class Engine {
   }
 
   /**
-   * Maps the weights, quantises those that are to be, allocates what `planMemory` says and initialises the adapter.
-   * @param onQuantized told now and then, and at the end, how many weights are quantised, of how many
+   * Maps the weights, quantises and copies those that are to be, allocates what `planMemory` says and initialises the adapter.
+   * @param onLoading told now and then, and at the end, how far that is: how many weights are quantised, or bytes copied
    */
   static async create(
     source: ModelSource,
     adapter: AdapterSpec | null,
     options: EngineOptions,
-    onQuantized?: (done: number, total: number) => void,
+    onLoading?: OnLoading,
   ): Promise<Engine> {
     return call(async () => {
       const engine = new (native().Engine)();
-      const total = source.tensors.filter(({ quantize }) => quantize).length;
-      const tell = total > 0 ? onQuantized : undefined;
-      const timer = tell && setInterval(() => tell(engine.quantizedWeights(), total), PROGRESS_MS);
+      const toQuantize = source.tensors.filter(({ quantize }) => quantize).length;
+      const tell = () => {
+        const { quantized, copied, toCopy } = engine.loadProgress();
+        if (toQuantize > 0) onLoading?.("quantising", quantized, toQuantize);
+        if (toCopy > 0) onLoading?.("copying", copied, toCopy);
+      };
+      const timer = onLoading && setInterval(tell, PROGRESS_MS);
       try {
         await engine.open(source, adapter, options);
       } finally {
         clearInterval(timer);
       }
-      tell?.(total, total);
+      tell();
       return new Engine(engine);
     });
   }

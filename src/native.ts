@@ -23,8 +23,8 @@ import { LowrankError } from "./errors.js";
 /** The addon's engine class; `Engine` in engine.ts is its public face. */
 export interface NativeEngine {
   open(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<void>;
-  /** By `open`, so far. */
-  quantizedWeights(): number;
+  /** Of `open`, so far: weights that were quantised, and bytes copied, of so many. */
+  loadProgress(): { quantized: number; copied: number; toCopy: number };
   parameterCounts(): Promise<{ trainable: number; total: number }>;
   forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number>;
   optimizerStep(options: OptimizerOptions): Promise<number>;

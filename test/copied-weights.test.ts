@@ -84,16 +84,19 @@ describe.runIf(hasLargePages)("copied weights", () => {
   test("are those of the file: losses and gradients are the same, bit for bit", async () => {
     const model = await someModel();
     const mapped = await gradientsOf(model, options);
+    const seen: [string, number, number][] = [];
     const targets = listLinears(model).map(({ name }) => name);
     await using engine = await Engine.create(
       model,
       { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 },
       copying,
+      (...now) => seen.push(now),
     );
     // Whole large pages are copied: of the file's first and last bytes some stay as they were.
     const bytes = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
     expect(copiedBytes(fileOf(model))).toBeGreaterThan(bytes - 5 * MIB);
     expect(copiedBytes(fileOf(model))).toBeLessThanOrEqual(bytes);
+    expect(seen.at(-1)).toEqual(["copying", copiedBytes(fileOf(model)), copiedBytes(fileOf(model))]);
     const loss = await engine.forwardBackward(batch, 1, 0);
     expect({ loss, gradients: await engine.gradients() }).toEqual(mapped);
   });

@@ -3,7 +3,7 @@ import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { writeQuantized } from "../src/checkpoint/index.js";
-import { quantising } from "../src/commands/quantising.js";
+import { loading } from "../src/commands/loading.js";
 import { Tokenizer } from "../src/data/index.js";
 import {
   Engine,
@@ -298,10 +298,10 @@ describe("progress", () => {
     const base = openModel(tinyBase);
     const source = quantizedSource(base, { ...optionsOf("nf4") }, silent);
     const total = source.tensors.filter(({ quantize }) => quantize).length;
-    const seen: [number, number][] = [];
+    const seen: [string, number, number][] = [];
     await using engine = await Engine.create(source, null, { ...ENGINE, training: false }, (...now) => seen.push(now));
-    expect(seen.at(-1)).toEqual([total, total]);
-    expect(seen.every(([done, all], i) => all === total && done >= (seen[i - 1]?.[0] ?? 0))).toBe(true);
+    expect(seen.at(-1)).toEqual(["quantising", total, total]);
+    expect(seen.every(([, done, all], i) => all === total && done >= (seen[i - 1]?.[1] ?? 0))).toBe(true);
     seen.length = 0;
     await using plain = await Engine.create(base, null, { ...ENGINE, training: false }, (...now) => seen.push(now));
     expect([seen, await plain.parameterCounts()]).toEqual([[], await engine.parameterCounts()]);
@@ -330,17 +330,21 @@ describe("progress", () => {
         stop: () => drawn.push("stop"),
       });
       let isFree = false;
-      const show = quantising(bar(true), log, () => isFree);
-      show(3, 8);
+      const show = loading(bar(true), log, () => isFree);
+      show("quantising", 3, 8);
       isFree = true;
-      for (const done of [4, 6, 8]) show(done, 8);
+      for (const done of [4, 6, 8, 8]) show("quantising", done, 8);
       expect([drawn, lines]).toEqual([[["start", "quantising", 8], 4, 6, "stop"], []]);
       drawn.length = 0;
-      const quick = quantising(bar(false), log);
-      quick(4, 8);
-      quick(8, 8);
+      // After it weights are read, in MiB.
+      for (const mib of [1, 2, 3]) show("copying", mib * 2 ** 20, 3 * 2 ** 20);
+      expect(drawn.slice(-4)).toEqual([["start", "reading weights, MiB", 3], 1, 2, "stop"]);
+      drawn.length = 0;
+      const quick = loading(bar(false), log);
+      quick("quantising", 4, 8);
+      quick("quantising", 8, 8);
       expect(lines).toEqual([]);
-      const slow = quantising(bar(false), log);
+      const slow = loading(bar(false), log);
       for (const [seconds, done] of [
         [9, 1],
         [1, 3],
@@ -348,7 +352,7 @@ describe("progress", () => {
         [6, 8],
       ] as const) {
         vi.advanceTimersByTime(seconds * 1000);
-        slow(done, 8);
+        slow("quantising", done, 8);
       }
       expect([drawn, lines]).toEqual([[], ["quantising: 37 %", "quantised the weights in 21 s"]]);
     } finally {

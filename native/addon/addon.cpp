@@ -157,7 +157,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Engine",
                        {InstanceMethod<&EngineWrap::open>("open"),
-                        InstanceMethod<&EngineWrap::quantized_weights>("quantizedWeights"),
+                        InstanceMethod<&EngineWrap::load_progress>("loadProgress"),
                         InstanceMethod<&EngineWrap::parameter_counts>("parameterCounts"),
                         InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
@@ -244,13 +244,20 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       const auto options = to_options(info[2]);
       return post(info, [this, source = std::move(source), spec = std::move(spec), adapted, options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
-        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options, &quantized_);
+        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options, progress_);
         return nullptr;
       });
     });
   }
 
-  Napi::Value quantized_weights(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), double(quantized_.load())); }
+  // { quantized, copied, toCopy }
+  Napi::Value load_progress(const Napi::CallbackInfo& info) {
+    Napi::Object o = Napi::Object::New(info.Env());
+    o.Set("quantized", double(progress_.quantized));
+    o.Set("copied", double(progress_.copied));
+    o.Set("toCopy", double(progress_.to_copy));
+    return o;
+  }
 
   Napi::Value parameter_counts(const Napi::CallbackInfo& info) {
     return enqueue(info, [](Engine& e) -> Result {
@@ -424,7 +431,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   std::unique_ptr<Engine> engine_;  // worker thread only
   bool closed_ = false;             // worker thread only
-  std::atomic<int64_t> quantized_ = 0;  // weights; the worker's thread counts, the JavaScript thread looks
+  LoadProgress progress_;  // the worker's thread counts, the JavaScript thread looks
   std::unique_ptr<Worker> worker_;  // last, so that its thread ends before the engine goes
 };
 

@@ -54,7 +54,7 @@ bool MappedFile::in_large_pages(const std::vector<char*>& pages) const {
   return bytes_in_large_pages(data_) >= int64_t(samples) * kLargePage * 7 / 8;
 }
 
-void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) const {
+void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const {
   LargePages copy(pages * kLargePage);
   if (!copy.data()) return;
   const int64_t offset = begin - data_;
@@ -62,18 +62,18 @@ void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) 
   pool.run(pages, [&](int64_t page, int) {
     const int64_t at = page * kLargePage;
     if (!read_whole(fd, copy.data() + at, kLargePage, offset + at)) whole = false;
+    copied += kLargePage;
   });
   if (whole && copy.move_to(begin)) copied_ += pages * kLargePage;
 }
 
-void MappedFile::copy_to_large_pages(std::vector<Range> ranges, ThreadPool& pool) const {
-  const std::lock_guard lock(mutex_);
-  if (copied_ > 0 || !data_ || !has_large_pages()) return;
+std::vector<char*> MappedFile::pages_to_copy(std::vector<Range> ranges) const {
+  std::vector<char*> pages;
+  if (copied_ > 0 || !data_ || !has_large_pages()) return pages;
   const auto start = reinterpret_cast<uintptr_t>(data_);
   const auto skipped = int64_t((uintptr_t(kLargePage) - start % uintptr_t(kLargePage)) % uintptr_t(kLargePage));
   char* const first = const_cast<char*>(data_) + skipped;
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.offset < b.offset; });
-  std::vector<char*> pages;
   for (size_t i = 0; i < ranges.size();) {
     const int64_t begin = ranges[i].offset;
     int64_t end = begin + ranges[i].bytes;
@@ -81,13 +81,19 @@ void MappedFile::copy_to_large_pages(std::vector<Range> ranges, ThreadPool& pool
     const int64_t last = (std::min(end, bytes_) - skipped) / kLargePage;
     for (int64_t page = std::max<int64_t>(0, begin - skipped + kLargePage - 1) / kLargePage; page < last; page++) pages.push_back(first + page * kLargePage);
   }
-  if (pages.empty() || in_large_pages(pages)) return;
+  if (!pages.empty() && in_large_pages(pages)) pages.clear();
+  return pages;
+}
+
+void MappedFile::copy_pages(const std::vector<char*>& pages, ThreadPool& pool, std::atomic<int64_t>& copied) const {
+  const std::lock_guard lock(mutex_);
+  if (copied_ > 0) return;  // another engine was faster
   const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
   for (size_t i = 0; i < pages.size() && identity(fd) == identity_;) {
     size_t n = 1;
     while (i + n < pages.size() && pages[i + n] == pages[i] + int64_t(n) * kLargePage) n++;
-    copy_run(fd, pages[i], int64_t(n), pool);
+    copy_run(fd, pages[i], int64_t(n), pool, copied);
     i += n;
   }
   close(fd);

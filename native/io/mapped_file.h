@@ -37,10 +37,12 @@ class MappedFile {
   struct Range {
     int64_t offset, bytes;
   };
-  // Copies the large pages that lie within these ranges, neighbours taken together, into memory of this process, read-only, at the addresses where the file's
-  // were, if the page cache holds the file in small pages and the system grants large ones. Products that read their weights
-  // from there take up to 15 % less time. Where anything is refused, the file stays as it is. Any thread may read meanwhile.
-  void copy_to_large_pages(std::vector<Range> ranges, ThreadPool& pool) const;
+  // What is worth copying of these ranges: the large pages that lie within them, neighbours taken together, if the page cache holds
+  // the file in small pages and the system grants large ones.
+  std::vector<char*> pages_to_copy(std::vector<Range> ranges) const;
+  // Copies them into memory of this process, read-only, at the addresses where the file's were; `copied` counts bytes. Products that
+  // read their weights from there take up to 15 % less time. What is refused stays the file's. Any thread may read meanwhile.
+  void copy_pages(const std::vector<char*>& pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
   int64_t copied_bytes() const { return copied_; }
   static int64_t copied_bytes(const std::string& path);  // of the mapping that `shared` gave; 0 where there is none
 
@@ -50,7 +52,7 @@ class MappedFile {
 
  private:
   bool in_large_pages(const std::vector<char*>& pages) const;
-  void copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool) const;
+  void copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
 
   std::string path_;
   Identity identity_{};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/large_pages.h"
 
 namespace lowrank {
 
@@ -210,7 +211,7 @@ Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, 
   const TensorEntry& t = entry(source, name);
   if (t.quantize.format == Format::f32) return stored;
   const Weight w = quantized(t, stored);
-  if (counter_) ++*counter_;
+  ++progress_->quantized;
   return w;
 }
 
@@ -224,17 +225,21 @@ void ModelWeights::copy_weights(const ModelSource& source) {
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
     if (t.absmax_codes.bytes > 0) ranges[t.absmax_codes.file].push_back({t.absmax_codes.offset, t.absmax_codes.bytes});
   }
-  for (auto& [file, list] : ranges) {
-    const auto mapped = files_.find(file);
-    if (mapped != files_.end()) mapped->second->copy_to_large_pages(std::move(list), *pool_);
+  std::vector<std::pair<const MappedFile*, std::vector<char*>>> pages;
+  for (auto& [path, list] : ranges) {
+    const auto file = files_.find(path);
+    if (file == files_.end()) continue;
+    pages.emplace_back(file->second.get(), file->second->pages_to_copy(std::move(list)));
+    progress_->to_copy += int64_t(pages.back().second.size()) * kLargePage;
   }
+  for (const auto& [file, list] : pages) file->copy_pages(list, *pool_, progress_->copied);
 }
 
-ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_weights, std::atomic<int64_t>* quantized) {
+ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_weights, LoadProgress& progress) {
   check_source(source);
   ThreadPool pool(threads);
   pool_ = &pool;
-  counter_ = quantized;
+  progress_ = &progress;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelConfig& c = source.config;
   const Architecture& a = find_architecture(c.model_type);
@@ -258,7 +263,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   }
   if (copies_weights) copy_weights(source);
   pool_ = nullptr;
-  counter_ = nullptr;
+  progress_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this
 }
 

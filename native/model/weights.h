@@ -31,12 +31,18 @@ void check_source(const ModelSource&);
 // Of one tensor: its bytes and those of its statistics fit its shape. Error E_TENSOR_SHAPE, E_QUANTIZED.
 void check_tensor(const TensorEntry&);
 
+// How far loading is, for another thread to look at.
+struct LoadProgress {
+  std::atomic<int64_t> quantized = 0;            // weights
+  std::atomic<int64_t> copied = 0, to_copy = 0;  // bytes; the latter is known before the first is copied
+};
+
 class ModelWeights {
  public:
   // Checks and maps, and quantises tensor by tensor what is to be quantised; what another model of this process has quantised
-  // alike is shared. `quantized`, for another thread to look at, counts those weights. Error also E_FILE.
+  // alike is shared. Error also E_FILE.
   // With copies_weights, of files in small pages (see MappedFile) the linears and the head are copied.
-  ModelWeights(const ModelSource&, int threads, bool copies_weights = false, std::atomic<int64_t>* quantized = nullptr);
+  ModelWeights(const ModelSource&, int threads, bool copies_weights, LoadProgress&);
 
   Weight embedding, head;             // (V, C) both; the same memory when tied
   const float* final_norm = nullptr;  // (C)
@@ -60,7 +66,7 @@ class ModelWeights {
   std::vector<std::shared_ptr<const QuantizedWeight>> quantized_;
   // While the weights are loaded:
   ThreadPool* pool_ = nullptr;
-  std::atomic<int64_t>* counter_ = nullptr;
+  LoadProgress* progress_ = nullptr;
 };
 
 }  // namespace lowrank

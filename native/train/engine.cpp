@@ -47,12 +47,12 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   return items;
 }
 
-Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, std::atomic<int64_t>* quantized)
+Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, LoadProgress& progress)
     : config_(source.config),
       options_(options_for(source, options)),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
-      weights_(source, int(std::max<int64_t>(1, options.threads)), options.copies_weights, quantized),
+      weights_(source, int(std::max<int64_t>(1, options.threads)), options.copies_weights, progress),
       rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
   check_options(options);
   if (spec) check_adapter_spec(*spec);

@@ -33,8 +33,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpec*, cons
 
 class Engine {
  public:
-  // quantized: as ModelWeights'.
-  Engine(const ModelSource&, const AdapterSpec*, const EngineOptions&, std::atomic<int64_t>* quantized = nullptr);
+  Engine(const ModelSource&, const AdapterSpec*, const EngineOptions&, LoadProgress&);
 
   int64_t trainable_parameters() const { return adapters_.elements(); }
   int64_t base_parameters() const { return weights_.parameters; }

@@ -8,7 +8,7 @@ import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluate } from "../trainer/index.js";
-import { quantising, STDERR } from "./quantising.js";
+import { loading, STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
@@ -30,7 +30,7 @@ export async function run(o: EvalOptions): Promise<void> {
   const advice = "Use a smaller --per_device_eval_batch_size or --max_seq_length.";
   const about = { what: "Evaluating", advice, share: o.share_weights };
   const planned = planInference({ model, adapter: spec, engine: options }, about);
-  const creating = Engine.create(model, spec, planned.engine, quantising(progress, STDERR));
+  const creating = Engine.create(model, spec, planned.engine, loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const dataset = new TokenDataset(table, everyExample(table));

@@ -8,7 +8,7 @@ import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { generate } from "../trainer/index.js";
-import { quantising, STDERR } from "./quantising.js";
+import { loading, STDERR } from "./loading.js";
 
 async function given(prompt: string): Promise<string> {
   if (prompt !== "-") return prompt;
@@ -47,7 +47,7 @@ export async function run(o: GenerateOptions): Promise<void> {
   const about = { what: "Generating", advice, share: o.share_weights };
   const planned = planInference({ model, adapter: spec, engine: options }, about);
   const progress = await Progress.open(showsBar());
-  const creating = Engine.create(model, spec, planned.engine, quantising(progress, STDERR));
+  const creating = Engine.create(model, spec, planned.engine, loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const pieces = generate(engine, tokenizer, prompt, {

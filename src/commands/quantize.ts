@@ -7,7 +7,7 @@ import { threadCount } from "../setup/inputs.js";
 import { checkOutput } from "../setup/output.js";
 import { bytes } from "../setup/text.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
-import { quantising } from "./quantising.js";
+import { loading } from "./loading.js";
 
 /** `lowrank quantize`. */
 export async function run(o: QuantizeOptions): Promise<void> {
@@ -22,13 +22,14 @@ export async function run(o: QuantizeOptions): Promise<void> {
       throw new LowrankError("E_QUANTIZED", message, o.base_model);
     }
     const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
+    const show = loading(progress, log);
     await writeQuantized({
       model,
       output: o.output_dir,
       tokenizer,
       threads: threadCount(o.threads),
       overwrite: o.overwrite_output_dir,
-      onProgress: quantising(progress, log),
+      onProgress: (done, total) => show("quantising", done, total),
     });
     progress.stop();
     const before = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);

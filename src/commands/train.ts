@@ -18,9 +18,9 @@ import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } fr
 import { checkRunOptions, memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import type { TrainerEvent } from "../trainer/index.js";
+import { loading } from "./loading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
-import { quantising } from "./quantising.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
 
@@ -120,7 +120,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
     }
     // While texts are read, the bar is theirs.
     let isRead = false;
-    const shown = quantising(progress, log, () => isRead);
+    const shown = loading(progress, log, () => isRead);
     const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: o.profile }, shown);
     creating.catch(() => {});
     const texts = await reading;
