@@ -24,7 +24,7 @@ const bases = [];
 for (const path of positionals) {
   const model = openBase({ base_model: path, ...asIs }, console.error);
   const size = { maxTokens: prompt, maxSequence: prompt + tokens + 1 };
-  const options = { precision: "bf16", threads: availableParallelism(), training: false, copyWeights: true, ...size };
+  const options = { precision: "bf16", threads: availableParallelism(), training: false, ...size };
   const engine = await Engine.create(model, null, options);
   const ids = Int32Array.from({ length: prompt }, () => Math.floor(Math.random() * model.config.vocabSize));
   bases.push({ name: basename(path), engine, ids, prompts: [], tokens: [] });

@@ -190,18 +190,14 @@ describe("inspect and eval", () => {
     expect(found.memory.items[0].name).toBe("weights");
   });
 
-  test("weights that are shared with other processes stay mapped, in every command", async () => {
+  test("weights that are shared with other processes stay mapped, and so do those of a text", async () => {
     expect((await succeeds(["inspect", tinyBase, "--share_weights"])).stdout).toMatch(/^ {2}weights \(mapped\) /m);
-    const env = { LOWRANK_DEBUG: "1" };
-    for (const args of [
-      ["eval", "--validation_file", held, "--max_seq_length", "32"],
-      ["generate", "--prompt", "a", "--max_new_tokens", "1"],
-    ]) {
-      const planned = async (more: string[]) =>
-        (await lowrank([args[0]!, ...model, ...args.slice(1), ...more], { env })).stderr;
-      expect(await planned(["--share_weights"])).toMatch(/^ {2}weights \(mapped\) /m);
-      expect(await planned([])).toMatch(/^ {2}weights +\d/m);
-    }
+    const planned = async (...args: string[]) => (await lowrank(args, { env: { LOWRANK_DEBUG: "1" } })).stderr;
+    const evaluating = ["eval", ...model, "--validation_file", held, "--max_seq_length", "32"];
+    expect(await planned(...evaluating)).toMatch(/^ {2}weights +\d/m);
+    expect(await planned(...evaluating, "--share_weights")).toMatch(/^ {2}weights \(mapped\) /m);
+    const generating = ["generate", ...model, "--prompt", "a", "--max_new_tokens", "1"];
+    expect(await planned(...generating)).toMatch(/^ {2}weights \(mapped\) /m);
   });
 
   test("eval prints loss and perplexity", async () => {

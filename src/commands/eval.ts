@@ -28,7 +28,7 @@ export async function run(o: EvalOptions): Promise<void> {
     training: false,
   };
   const advice = "Use a smaller --per_device_eval_batch_size or --max_seq_length.";
-  const about = { what: "Evaluating", advice, share: o.share_weights };
+  const about = { what: "Evaluating", advice, copies: !o.share_weights };
   const planned = planInference({ model, adapter: spec, engine: options }, about);
   const creating = Engine.create(model, spec, planned.engine, loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());

@@ -44,10 +44,9 @@ export async function run(o: GenerateOptions): Promise<void> {
     training: false,
   };
   const advice = "Use a smaller --max_new_tokens or a shorter prompt.";
-  const about = { what: "Generating", advice, share: o.share_weights };
-  const planned = planInference({ model, adapter: spec, engine: options }, about);
+  planInference({ model, adapter: spec, engine: options }, { what: "Generating", advice });
   const progress = await Progress.open(showsBar());
-  const creating = Engine.create(model, spec, planned.engine, loading(progress, STDERR));
+  const creating = Engine.create(model, spec, options, loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
   const pieces = generate(engine, tokenizer, prompt, {

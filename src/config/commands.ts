@@ -34,7 +34,7 @@ export const generateCommand = command({
   name: "generate",
   summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
   example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
-  rows: { ...model, ...weights, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+  rows: { ...model, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
 });
 
 export const evalCommand = command({

@@ -58,7 +58,7 @@ export const rows = {
   ).or(false),
   share_weights: flag(
     MODEL,
-    "leave the base's weights in the page cache, shared with other processes; else those that lie there in small pages are copied into large ones, if they fit into memory beside the rest: steps are faster",
+    "leave the base's weights in the page cache, shared with other processes; else those that lie there in small pages are copied into large ones, if they fit into memory beside the rest, as steps are faster then",
   ).or(false),
   adapter: adapter.optional(),
 

@@ -136,10 +136,8 @@ export class Model {
       this.config.maxPositions,
       "max_position_embeddings",
     );
-    await using engine = await this.#engine(adapter, {
-      maxTokens: read.ids.length,
-      maxSequence: read.ids.length + read.maxNewTokens,
-    });
+    const maxSequence = read.ids.length + read.maxNewTokens;
+    await using engine = await this.#engine(adapter, { maxTokens: read.ids.length, maxSequence });
     yield* continuation(engine, this.tokenizer, this.folder, read);
   }
 
@@ -163,16 +161,21 @@ export class Model {
     );
     const batchSize = Math.max(1, Math.min(options.per_device_eval_batch_size, table.length));
     const sequence = options.max_seq_length;
-    await using engine = await this.#engine(o.adapter, { maxTokens: batchSize * sequence, maxSequence: sequence });
+    const size = { maxTokens: batchSize * sequence, maxSequence: sequence };
+    await using engine = await this.#engine(o.adapter, size, !this.sharesWeights);
     const dataset = new TokenDataset(table, everyExample(table));
     return (await evaluate(engine, dataset, { batchSize, abort: o.signal }))!;
   }
 
-  async #engine(adapter: Adapter | undefined, size: { maxTokens: number; maxSequence: number }): Promise<Engine> {
+  async #engine(
+    adapter: Adapter | undefined,
+    size: { maxTokens: number; maxSequence: number },
+    copies = false,
+  ): Promise<Engine> {
     const { source, precision, threads } = this;
     const spec = adapter?.spec ?? null;
     const wanted = { precision, threads, training: false, ...size };
-    const { engine: options } = inferencePlan({ model: source, adapter: spec, engine: wanted }, this.sharesWeights);
+    const { engine: options } = inferencePlan({ model: source, adapter: spec, engine: wanted }, copies);
     const engine = await Engine.create(source, spec, options);
     if (adapter) await engine.setAdapter(adapter.tensors);
     return engine;

@@ -15,12 +15,12 @@ export interface InferencePlan {
 }
 
 /**
- * What evaluating or generating takes, once the tokenizer is loaded; its weights are copied where they fit beside the rest.
- * @param share whether the weights stay in the page cache
+ * What evaluating or generating takes, once the tokenizer is loaded.
+ * @param copies whether the weights are copied where they fit beside the rest; a short text would be done before that is
  */
 export function inferencePlan(
   { model, adapter, engine }: Inference,
-  share: boolean,
+  copies: boolean,
   limits: MemoryLimit[] = memoryLimits(),
 ): InferencePlan {
   const process = processItems("inference", model, null);
@@ -28,8 +28,8 @@ export function inferencePlan(
     const options = { ...engine, copyWeights };
     return { engine: options, memory: planOf([...planMemory(model, adapter, options).items, ...process]) };
   };
-  const copying = plan(true);
-  return !share && fitsAll(copying.memory, limits) ? copying : plan(false);
+  const copying = copies && plan(true);
+  return copying && fitsAll(copying.memory, limits) ? copying : plan(false);
 }
 
 /**
@@ -43,11 +43,11 @@ export function planInference(
   {
     what,
     advice,
-    share = false,
+    copies = false,
     limits = memoryLimits(),
-  }: { what: string; advice: string; share?: boolean; limits?: MemoryLimit[] },
+  }: { what: string; advice: string; copies?: boolean; limits?: MemoryLimit[] },
 ): InferencePlan {
-  const plan = inferencePlan(inference, share, limits);
+  const plan = inferencePlan(inference, copies, limits);
   if (process.env.LOWRANK_DEBUG) process.stderr.write(`${memoryTable(plan.memory)}\n`);
   if (!fitsAll(plan.memory, limits)) throw refusal(`${what} with these settings`, plan.memory, limits, advice);
   return plan;
