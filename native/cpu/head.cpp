@@ -10,36 +10,44 @@ namespace lowrank::cpu {
 
 namespace {
 
-// Logits of a chunk: large enough that packing the head's weight once per chunk does not show. Their rows lie apart, or they would be
-// copied for every group of panels.
-constexpr int64_t kLogitBytes = 50 << 20;
+// Logits of a chunk: large enough that packing the head's weight once per chunk does not show, and those of 1,024 tokens in bf16 for a
+// vocabulary of 32,000 whole. Their rows lie apart, or they would be copied for every group of panels.
+constexpr int64_t kLogitBytes = 66 << 20;
 constexpr int64_t kMinRows = 32;
 
-int64_t chunk_rows(int64_t vocab, DType act, int64_t tokens) {
-  return std::min(tokens, std::max(kMinRows, kLogitBytes / (std::max<int64_t>(vocab, 1) * dtype_bytes(act)) / 32 * 32));
+// Rows of a chunk, of n in all and `most` at a time. Chunks are of the same size, as far as 32 rows at a time allow: a small last one
+// would pack the weight for little.
+int64_t even_chunk(int64_t n, int64_t most) {
+  const int64_t chunks = std::max<int64_t>(1, (n + most - 1) / most);
+  return std::min(most, round_up((n + chunks - 1) / chunks, 32));
+}
+
+// What the workspace has room for.
+int64_t chunk_rows(const OpLimits& l) {
+  const int64_t most = std::max(kMinRows, kLogitBytes / (std::max<int64_t>(l.vocab, 1) * dtype_bytes(l.act)) / 32 * 32);
+  return std::min(l.tokens, even_chunk(l.tokens, most));
 }
 
 }  // namespace
 
 int64_t CpuBackend::head_workspace(const OpLimits& l) const {
-  const int64_t rows = chunk_rows(l.vocab, l.act, l.tokens);
+  const int64_t rows = chunk_rows(l);
   return round_up(rows * apart(l.vocab) * dtype_bytes(l.act), 64) + round_up(rows * 8, 64) +
          Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), pool_.threads());
 }
 
 void CpuBackend::head(const HeadArgs& a) {
-  const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols, step = chunk_rows(limits_.vocab, limits_.act, limits_.tokens);
+  const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols, most = chunk_rows(limits_);
   check(a.x.cols == dim && n <= limits_.tokens && vocab <= limits_.vocab && a.x.dtype == limits_.act, "shapes", "head");
   const DType act = a.x.dtype;
-  const int64_t logit_bytes = round_up(step * apart(limits_.vocab) * dtype_bytes(act), 64), loss_bytes = round_up(step * 8, 64);
+  const int64_t logit_bytes = round_up(most * apart(limits_.vocab) * dtype_bytes(act), 64), loss_bytes = round_up(most * 8, 64);
   double* const losses = reinterpret_cast<double*>(work_ + logit_bytes);
   char* const rest = work_ + logit_bytes + loss_bytes;
   const Matmul matmul(pool_, isa_, rest, head_workspace(limits_) - logit_bytes - loss_bytes);
 
-  // Chunks of the same size, as far as 32 rows at a time allow: a small last one would pack the weight for little.
-  const int64_t chunks = (n + step - 1) / step, even = chunks > 0 ? std::min(step, round_up((n + chunks - 1) / chunks, 32)) : step;
-  for (int64_t n0 = 0; n0 < n; n0 += even) {
-    const int64_t rows = std::min(even, n - n0);
+  const int64_t step = even_chunk(n, most);
+  for (int64_t n0 = 0; n0 < n; n0 += step) {
+    const int64_t rows = std::min(step, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab, apart(vocab));
     matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .out = logits});
     pool_.run(rows, [&](int64_t i, int) {
