@@ -92,7 +92,8 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
   if (without) std::erase_if(spec.targets, [&](const std::string& name) { return name.find(without) != std::string::npos; });
   const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .cache_tokens = 48, .training = true, .checkpointed_blocks = checkpointed};
-  Engine engine(model.source, &spec, options);
+  LoadProgress progress;
+  Engine engine(model.source, &spec, options, progress);
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {
     const Batch b = batch_of(seed * 100 + step, model.source.config.vocab);
