@@ -65,7 +65,7 @@ if (ratios.length > 0) {
   const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
   text += `\nGeometric mean of the ratios: ${mean.toFixed(2)}x.\n`;
 }
-text += "\nA weight of 5,632 x 2,048 from its codes to bf16, GB/s of packed and written bytes:\n\n";
+text += "\nA weight of 28,160 x 2,048 (110 MiB in bf16) from its codes to bf16, GB/s of packed and written bytes:\n\n";
 text += "| format | GB/s | of a copy's bandwidth |\n|---|---|---|\n";
 const bandwidth = (name) =>
   decodes.map((list) => list.find((line) => line.decode === name)).map((d) => d.bytes / d.seconds / 1e9);

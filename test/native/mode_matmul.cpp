@@ -92,9 +92,9 @@ void linears(const cpu::InstructionSet& isa, int threads, const std::string& fil
   }
 }
 
-// A weight from its codes to bf16, beside a copy of the latter.
+// A weight from its codes to bf16, beside a copy of the latter; larger than a cache, whose share of a smaller one is the neighbours'.
 void decoding(const cpu::InstructionSet& isa, int threads, Report& report) {
-  constexpr int64_t kRows = 5632, kCols = 2048, kBlock = 32;
+  constexpr int64_t kRows = 5 * 5632, kCols = 2048, kBlock = 32;
   ThreadPool pool(threads);
   Random r(2);
   const Matrix plain(DType::bf16, kRows * kCols, r), out(DType::bf16, kRows * kCols, r);
