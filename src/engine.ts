@@ -362,18 +362,19 @@ export class Engine {
     return call(async () => {
       const engine = new (native().Engine)();
       const toQuantize = source.tensors.filter(({ quantize }) => quantize).length;
-      const tell = () => {
+      // What the system refused to copy stays mapped, and is done as well once the engine is open.
+      const tell = (isOpen: boolean) => {
         const { quantized, copied, toCopy } = engine.loadProgress();
-        if (toQuantize > 0) onLoading?.("quantising", quantized, toQuantize);
-        if (toCopy > 0) onLoading?.("copying", copied, toCopy);
+        if (toQuantize > 0) onLoading?.("quantising", isOpen ? toQuantize : quantized, toQuantize);
+        if (toCopy > 0) onLoading?.("copying", isOpen ? toCopy : copied, toCopy);
       };
-      const timer = onLoading && setInterval(tell, PROGRESS_MS);
+      const timer = onLoading && setInterval(() => tell(false), PROGRESS_MS);
       try {
         await engine.open(source, adapter, options);
       } finally {
         clearInterval(timer);
       }
-      tell();
+      tell(true);
       return new Engine(engine);
     });
   }

@@ -175,7 +175,7 @@ export class Model {
     const { source, precision, threads } = this;
     const spec = adapter?.spec ?? null;
     const wanted = { precision, threads, training: false, ...size };
-    const { engine: options } = inferencePlan({ model: source, adapter: spec, engine: wanted }, copies);
+    const options = copies ? inferencePlan({ model: source, adapter: spec, engine: wanted }, true).engine : wanted;
     const engine = await Engine.create(source, spec, options);
     if (adapter) await engine.setAdapter(adapter.tensors);
     return engine;
