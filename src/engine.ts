@@ -1,5 +1,8 @@
+import { getSystemErrorName } from "node:util";
 import { LowrankError } from "./errors.js";
-import { type NativeEngine, native } from "./native.js";
+import { type FileLock, type NativeEngine, native } from "./native.js";
+
+export type { FileLock };
 
 /** Numbers of a LLaMA-family decoder, as in Hugging Face's config.json; read by `model/config.ts`, checked again natively. */
 export interface ModelConfig {
@@ -282,6 +285,23 @@ export function mapFile(path: string): ArrayBuffer {
 /** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */
 export function releasePages(buffer: ArrayBuffer): void {
   callSync(() => native().releasePages(buffer));
+}
+
+/**
+ * Locks a file, which is made where there is none, without waiting. The system drops the lock when the process ends, however it does;
+ * so do `unlockFile`, the end of this worker thread, and collection of the lock. Two locks of one file exclude each other within a process, too.
+ * @returns "held" where another has it, "unsupported" where the file system knows no such locks
+ * @throws the system's error, with errno and code as those of node:fs have them
+ */
+export function lockFile(path: string): FileLock | "held" | "unsupported" {
+  const result = callSync(() => native().lockFile(path));
+  if (typeof result !== "number") return result;
+  const code = getSystemErrorName(-result);
+  throw Object.assign(new Error(`${code}: lock '${path}'`), { errno: -result, code, syscall: "lock", path });
+}
+
+export function unlockFile(lock: FileLock): void {
+  callSync(() => native().unlockFile(lock));
 }
 
 /** Bytes of a file of weights that this process's engines have copied, see `EngineOptions.copyWeights`. */

@@ -43,6 +43,9 @@ export interface NativeEngine {
   close(): Promise<void>;
 }
 
+/** Holds a lock until it is unlocked or collected, or its thread or process ends. */
+export type FileLock = { readonly __lock: unique symbol };
+
 export interface NativeAddon {
   cpuInfo(): CpuInfo;
   detach(buffer: ArrayBufferLike): void;
@@ -55,6 +58,9 @@ export interface NativeAddon {
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;
   releasePages(buffer: ArrayBuffer): void;
+  /** A number is the system's error. */
+  lockFile(path: string): FileLock | "held" | "unsupported" | number;
+  unlockFile(lock: FileLock): void;
   Engine: new () => NativeEngine;
 }
 

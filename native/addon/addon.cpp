@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "addon/convert.h"
+#include "addon/lock.h"
 #include "addon/mapped.h"
 #include "addon/worker.h"
 #include "quant/dynamic_map.h"
@@ -448,6 +449,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
   exports.Set("copiedBytes", Napi::Function::New(env, guarded<copied_bytes>));
+  exports.Set("lockFile", Napi::Function::New(env, guarded<lock_file>));
+  exports.Set("unlockFile", Napi::Function::New(env, guarded<unlock_file>));
   exports.Set("releasePages", Napi::Function::New(env, guarded<release_pages>));
   exports.Set("Engine", EngineWrap::define(env));
   return exports;
