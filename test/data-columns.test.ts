@@ -113,6 +113,14 @@ describe("damaged files", () => {
     expect(error.message).toContain("a page differs from its checksum");
   });
 
+  test("a file packed as a whole says so", async () => {
+    for (const name of ["a.parquet.gz", "a.arrow.gz"]) {
+      const bytes = gzipSync(readFileSync(golden(name.startsWith("a.parquet") ? "none.parquet" : "file.arrow")));
+      const error = await errorOf(() => textsOf(write(name, bytes)));
+      expect(error.message).toMatch(/is packed as a whole with gzip, which a (Parquet|Arrow) file must not be/);
+    }
+  });
+
   test("another file under the name", async () => {
     for (const name of ["a.parquet", "a.arrow"]) {
       const error = await errorOf(() => textsOf(write(name, `{"text":"${"a".repeat(100)}"}`)));

@@ -151,7 +151,7 @@ describe("errors", () => {
       "E_DATA_FORMAT",
       /has the extension \.pdf, expected a file with one of \.jsonl, .*\.csv, .*\.txt/,
     ],
-    ["a.parquet.gz", "PAR1", "E_DATA_FORMAT", /has the extension \.parquet\.gz, expected/],
+    ["a.parquet.bz2", "PAR1", "E_DATA_FORMAT", /has the extension \.bz2, expected/],
     ["texts", "a", "E_DATA_FORMAT", /texts has no extension, expected/],
   ])("%s, %j", async (name, content, code, message) => {
     const file = write(name, content);

@@ -16,28 +16,41 @@ const SCHEMA = 1;
 const DICTIONARY = 2;
 const BATCH = 3;
 
-/** The part of a file that is messages, and of the file form the footer. */
-interface Extent {
-  start: number;
-  end: number;
-  footer?: Table;
+/** The parts of a file in its file form, as its footer lists them. */
+interface Footer {
+  table: Table;
+  dictionaries: Block[];
+  batches: Block[];
 }
 
-async function extentOf(source: RandomAccess): Promise<Extent> {
+/** Where a message is. */
+interface Block {
+  at: number;
+  /** Of the message before its body. */
+  headBytes: number;
+}
+
+/** Undefined where the file is a stream. */
+async function readFooter(source: RandomAccess): Promise<Footer | undefined> {
   const { size, file } = source;
   const head = (await source.read(0, Math.min(8, size))).toString("latin1");
   if (head.startsWith("FEA1")) {
     const message = `${file} is a Feather file of version 1. Write it as version 2, which is Arrow IPC.`;
     throw new LowrankError("E_ARROW", message, file);
   }
-  if (!head.startsWith(MAGIC)) return { start: 0, end: size };
+  if (!head.startsWith(MAGIC)) return undefined;
   check(size >= 8 + 4 + MAGIC.length, `its ${size} bytes are too few for one`);
   const tail = await source.read(size - 4 - MAGIC.length, size);
   check(tail.toString("latin1", 4) === MAGIC, `it does not end with ${MAGIC}`);
   const end = size - tail.length;
   const length = checkedSize(tail.readInt32LE(0), end - 8, "the length of its footer");
-  const footer = Table.root(await source.read(end - length, end));
-  return { start: 8, end: end - length, footer };
+  const table = Table.root(await source.read(end - length, end));
+  const blocks = (field: number) =>
+    table.structs(field, 3).map(([offset, head]) => {
+      const at = checkedSize(offset, end - length, "a message's offset");
+      return { at, headBytes: checkedSize(head, end - length - at, "a message's length") };
+    });
+  return { table, dictionaries: blocks(2), batches: blocks(3) };
 }
 
 interface Message {
@@ -48,8 +61,19 @@ interface Message {
   bodyBytes: number;
 }
 
-async function* messages(source: RandomAccess, { start, end }: Extent): AsyncGenerator<Message> {
-  for (let at = start; at < end; ) {
+/** @param bytes a message without its length @param end where the messages of the file end */
+function messageOf(bytes: Uint8Array, bodyAt: number, end: number): Message {
+  const message = Table.root(bytes);
+  const bodyBytes = checkedSize(message.int64(3), end - bodyAt, "the length of a message's body");
+  const header = message.table(2);
+  check(header !== undefined, "a message has no header");
+  return { version: message.int16(0), kind: message.byte(1), header, bodyAt, bodyBytes };
+}
+
+/** The messages of a stream. */
+async function* messages(source: RandomAccess): AsyncGenerator<Message> {
+  const end = source.size;
+  for (let at = 0; at < end; ) {
     check(at + 4 <= end, "a message ends early");
     let length = (await source.read(at, at + 4)).readUInt32LE(0);
     at += 4;
@@ -59,56 +83,92 @@ async function* messages(source: RandomAccess, { start, end }: Extent): AsyncGen
       at += 4;
     }
     if (length === 0) {
-      // Nothing follows the end of a stream; in a file there may be padding before the footer.
-      check(start > 0 || at === end, "it goes on after its end");
+      check(at === end, "it goes on after its end");
       return;
     }
     checkedSize(length, end - at, "a message's length");
-    const message = Table.root(await source.read(at, at + length));
-    at += length;
-    const bodyBytes = checkedSize(message.int64(3), end - at, "the length of a message's body");
-    const header = message.table(2);
-    check(header !== undefined, "a message has no header");
-    yield { version: message.int16(0), kind: message.byte(1), header, bodyAt: at, bodyBytes };
-    at += bodyBytes;
+    const message = messageOf(await source.read(at, at + length), at + length, end);
+    at = message.bodyAt + message.bodyBytes;
+    yield message;
   }
+}
+
+/** The messages that a footer lists: between them a writer may leave what it likes, an end of a stream among it. */
+async function* listed(source: RandomAccess, blocks: Block[], kind: number): AsyncGenerator<Message> {
+  for (const { at, headBytes } of blocks) {
+    const bytes = await source.read(at, at + headBytes);
+    check(headBytes >= 8, "a message ends early");
+    const message = messageOf(
+      bytes.subarray(bytes.readUInt32LE(0) === CONTINUATION ? 8 : 4),
+      at + headBytes,
+      source.size,
+    );
+    check(message.kind === kind, `its footer leads to a message of kind ${message.kind}, expected ${kind}`);
+    yield message;
+  }
+}
+
+/** A column's batches, and what its dictionaries have given so far. */
+class ColumnReader {
+  #dictionary: Texts | undefined;
+  constructor(
+    readonly source: RandomAccess,
+    readonly column: TextColumn,
+    readonly text: Decode,
+  ) {}
+
+  async addDictionary({ header, bodyAt, bodyBytes }: Message, mayReplace: boolean): Promise<void> {
+    if (header.int64(0) !== this.column.dictionary?.id) return;
+    const data = header.table(1);
+    check(data !== undefined, "a dictionary has no data");
+    const own = { type: this.column.type, before: { nodes: 0, buffers: 0, views: 0 } };
+    const texts = await new BatchReader(this.source, data, bodyAt, bodyBytes, this.text).texts(own);
+    const isDelta = header.byte(2) !== 0;
+    check(isDelta || mayReplace || this.#dictionary === undefined, "it replaces a dictionary, which only a stream may");
+    this.#dictionary = isDelta ? [...(this.#dictionary ?? []), ...texts] : texts;
+  }
+
+  textsOf({ header, bodyAt, bodyBytes }: Message): Promise<Texts> {
+    const batch = new BatchReader(this.source, header, bodyAt, bodyBytes, this.text);
+    if (this.column.dictionary === undefined) return batch.texts(this.column);
+    return batch.lookUp(this.column, this.#dictionary ?? []);
+  }
+}
+
+async function* readFile(source: RandomAccess, footer: Footer, name: string, text: Decode): AsyncGenerator<Texts> {
+  const schema = footer.table.table(1);
+  check(schema !== undefined, "its footer has no schema");
+  const column = findColumn(schema, footer.table.int16(0), name, source.file);
+  const reader = new ColumnReader(source, column, text);
+  for await (const message of listed(source, footer.dictionaries, DICTIONARY))
+    await reader.addDictionary(message, false);
+  for await (const message of listed(source, footer.batches, BATCH)) yield await reader.textsOf(message);
+}
+
+async function* readStream(source: RandomAccess, name: string, text: Decode): AsyncGenerator<Texts> {
+  let reader: ColumnReader | undefined;
+  for await (const message of messages(source)) {
+    const { kind, header, version } = message;
+    if (kind === SCHEMA) {
+      check(reader === undefined, "it has two schemas");
+      reader = new ColumnReader(source, findColumn(header, version, name, source.file), text);
+      continue;
+    }
+    check(reader !== undefined, "it does not begin with a schema");
+    if (kind === DICTIONARY) {
+      await reader.addDictionary(message, true);
+      continue;
+    }
+    check(kind === BATCH, `it holds a message of an unknown kind, ${kind}`);
+    yield await reader.textsOf(message);
+  }
+  check(reader !== undefined, "it has no schema");
 }
 
 /** The texts of each record batch in turn. */
 async function* readBatches(source: RandomAccess, name: string, text: Decode): AsyncGenerator<Texts> {
-  const extent = await extentOf(source);
-  const { footer } = extent;
-  let column: TextColumn | undefined;
-  // Some writers put the schema of a file into its footer only.
-  const schema = footer?.table(1);
-  if (footer !== undefined && schema !== undefined) column = findColumn(schema, footer.int16(0), name, source.file);
-  let dictionary: Texts | undefined;
-  let batches = 0;
-  for await (const { version, kind, header, bodyAt, bodyBytes } of messages(source, extent)) {
-    if (kind === SCHEMA) {
-      check(column === undefined || footer !== undefined, "it has two schemas");
-      column ??= findColumn(header, version, name, source.file);
-      continue;
-    }
-    check(column !== undefined, "it does not begin with a schema");
-    if (kind === DICTIONARY) {
-      if (header.int64(0) !== column.dictionary?.id) continue;
-      const data = header.table(1);
-      check(data !== undefined, "a dictionary has no data");
-      const own = { type: column.type, before: { nodes: 0, buffers: 0, views: 0 } };
-      const texts = await new BatchReader(source, data, bodyAt, bodyBytes, text).texts(own);
-      dictionary = header.byte(2) !== 0 ? [...(dictionary ?? []), ...texts] : texts;
-      continue;
-    }
-    check(kind === BATCH, `it holds a message of an unknown kind, ${kind}`);
-    batches++;
-    const batch = new BatchReader(source, header, bodyAt, bodyBytes, text);
-    if (column.dictionary === undefined) yield await batch.texts(column);
-    else yield await batch.lookUp(column, dictionary ?? []);
-  }
-  check(column !== undefined, "it has no schema");
-  const expected = footer?.structs(3, 3).length ?? batches;
-  check(batches === expected, `it has ${batches} record batches, its footer lists ${expected}`);
+  const footer = await readFooter(source);
+  yield* footer ? readFile(source, footer, name, text) : readStream(source, name, text);
 }
 
 export const arrow = columnar("Arrow", [".arrow", ".arrows", ".feather", ".ipc"], readBatches);

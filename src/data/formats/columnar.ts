@@ -10,6 +10,8 @@ export type Texts = (string | null)[];
 /** A text of UTF-8 bytes. @throws LowrankError E_UTF8 */
 export type Decode = (bytes: Uint8Array) => string;
 
+/** What a gzip file begins with. */
+const GZIP = Buffer.from([0x1f, 0x8b]);
 const MOST_ROWS_AT_A_TIME = 1024;
 
 /**
@@ -30,6 +32,11 @@ export function columnar(
       throw new LowrankError("E_UTF8", message, file);
     };
     try {
+      const start = await source.read(0, Math.min(GZIP.length, source.size));
+      if (start.equals(GZIP)) {
+        const message = `${file} is packed as a whole with gzip, which a ${kind} file must not be. Unpack it with gunzip.`;
+        throw new LowrankError(`E_${kind.toUpperCase()}`, message, file);
+      }
       for await (const texts of read(source, column, decode)) {
         for (let i = 0; i < texts.length; i += MOST_ROWS_AT_A_TIME) {
           yield texts.slice(i, i + MOST_ROWS_AT_A_TIME).map((one) => ({ columns: { [column]: one }, at: ++at }));

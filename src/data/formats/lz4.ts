@@ -1,5 +1,5 @@
-// LZ4: the block format, and the frames that Arrow wraps blocks in.
-import { check } from "./damage.js";
+// LZ4: the block format, the frames that Arrow wraps blocks in, and Hadoop's, which the first LZ4 of Parquet is.
+import { check, Damage } from "./damage.js";
 
 const MAGIC = 0x184d2204;
 const SHORTEST_MATCH = 4;
@@ -41,6 +41,41 @@ export function unpackLz4Block(block: Uint8Array, out: Uint8Array, at = 0): numb
     for (const end = to + length; to < end; to++) out[to] = out[to - back]!;
   }
   return to;
+}
+
+/** A block of exactly `size` bytes. */
+export function unpackLz4(block: Uint8Array, size: number): Uint8Array {
+  const out = new Uint8Array(size);
+  check(unpackLz4Block(block, out) === size, "an LZ4 block is shorter than announced");
+  return out;
+}
+
+/** Blocks of exactly `size` bytes together, each behind both its lengths, the unpacked one first; highest byte first. */
+function unpackHadoop(bytes: Uint8Array, size: number): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const out = new Uint8Array(size);
+  let done = 0;
+  for (let at = 0; at < bytes.length; ) {
+    check(at + 8 <= bytes.length, "an LZ4 block ends early");
+    const [unpacked, packed] = [view.getUint32(at), view.getUint32(at + 4)];
+    at += 8;
+    check(packed <= bytes.length - at && unpacked <= size - done, "an LZ4 block is longer than announced");
+    out.set(unpackLz4(bytes.subarray(at, at + packed), unpacked), done);
+    at += packed;
+    done += unpacked;
+  }
+  check(done === size, "LZ4 blocks are shorter than announced");
+  return out;
+}
+
+/** What Parquet's first LZ4 codec is: Hadoop's blocks, or as some writers took it a block alone. pyarrow tries both, too. */
+export function unpackOldLz4(bytes: Uint8Array, size: number): Uint8Array {
+  try {
+    return unpackHadoop(bytes, size);
+  } catch (error) {
+    if (!(error instanceof Damage || error instanceof RangeError)) throw error;
+    return unpackLz4(bytes, size);
+  }
 }
 
 /** One LZ4 frame that holds exactly `size` bytes. */

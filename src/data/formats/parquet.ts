@@ -4,7 +4,7 @@ import * as zlib from "node:zlib";
 import { LowrankError } from "../../errors.js";
 import { columnar, type Decode, type Texts } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";
-import { unpackLz4Block } from "./lz4.js";
+import { unpackLz4, unpackOldLz4 } from "./lz4.js";
 import { type Chunk, findColumn } from "./parquet-footer.js";
 import { PageBytes, readPlain, readRuns, readValues } from "./parquet-values.js";
 import type { RandomAccess } from "./random-access.js";
@@ -24,12 +24,6 @@ function ofZlib(unpack: (bytes: Uint8Array, options: zlib.ZlibOptions) => Promis
   };
 }
 
-function unpackLz4(bytes: Uint8Array, size: number): Uint8Array {
-  const out = new Uint8Array(size);
-  check(unpackLz4Block(bytes, out) === size, "an LZ4 block is shorter than announced");
-  return out;
-}
-
 /** By their number in Parquet. */
 const CODECS: { name: string; unpack?: Unpack }[] = [
   { name: "none", unpack: (bytes) => bytes },
@@ -37,7 +31,7 @@ const CODECS: { name: string; unpack?: Unpack }[] = [
   { name: "gzip", unpack: ofZlib(promisify(zlib.gunzip)) },
   { name: "lzo" },
   { name: "brotli", unpack: ofZlib(promisify(zlib.brotliDecompress)) },
-  { name: "lz4 of the old kind" },
+  { name: "lz4", unpack: unpackOldLz4 },
   { name: "zstd", unpack: unpackZstd },
   { name: "lz4_raw", unpack: unpackLz4 },
 ];
@@ -83,7 +77,7 @@ class ColumnReader {
     const codec = CODECS[chunk.codec];
     if (codec?.unpack === undefined) {
       const { file } = source;
-      const message = `${file} is compressed with ${codec?.name ?? `codec ${chunk.codec}`}. Write it with snappy, gzip, zstd, brotli, lz4_raw or none.`;
+      const message = `${file} is compressed with ${codec?.name ?? `codec ${chunk.codec}`}. Write it with snappy, gzip, zstd, brotli, lz4 or none.`;
       throw new LowrankError("E_PARQUET", message, file);
     }
     this.#unpack = codec.unpack;
@@ -165,4 +159,4 @@ async function* readColumn(source: RandomAccess, name: string, text: Decode): As
   for (const chunk of chunks) yield* new ColumnReader(source, chunk, isOptional, text).read();
 }
 
-export const parquet = columnar("Parquet", [".parquet", ".pq"], readColumn);
+export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumn);

@@ -8,7 +8,7 @@ import { readError } from "../../system-errors.js";
 const CHUNK_BYTES = 1 << 20;
 
 export function isGzip(file: string): boolean {
-  return /\.gz$/i.test(file);
+  return /\.gz(ip)?$/i.test(file);
 }
 
 function open(file: string): Readable {

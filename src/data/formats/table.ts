@@ -13,16 +13,21 @@ import { isGzip } from "./source.js";
 
 const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain, parquet, arrow];
 
+/** What writers add to the name of a file whose format compresses within: texts.parquet.gzip is not packed as a whole. */
+const CODEC = /\.(gzip|gz|snappy|zstd|zst|brotli|lz4)$/i;
+
 /** ".jsonl" of train.jsonl, ".jsonl.gz" of train.jsonl.gz; lower case. */
 function extensionOf(file: string): string {
-  const last = extname(file);
-  return (isGzip(file) ? extname(file.slice(0, -last.length)) + last : last).toLowerCase();
+  const inner = file.replace(CODEC, "");
+  return (extname(inner) + file.slice(inner.length)).toLowerCase();
 }
 
 function find(extension: string): Format | undefined {
-  const gzip = isGzip(extension);
-  const inner = gzip ? extension.slice(0, -".gz".length) : extension;
-  return FORMATS.find((format) => format.extensions.includes(inner) && (!gzip || format.gzip));
+  const inner = extension.replace(CODEC, "");
+  const isPacked = inner !== extension;
+  return FORMATS.find(
+    (format) => format.extensions.includes(inner) && (!isPacked || !format.gzip || isGzip(extension)),
+  );
 }
 
 /** Whether the name is that of a file that can be read. */

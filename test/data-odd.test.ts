@@ -1,0 +1,26 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { readTexts } from "../src/data/index.js";
+
+const FOLDER = fileURLToPath(new URL("odd-data/", import.meta.url));
+
+/** As scripts/goldens/odd_data.py writes them. */
+interface Case {
+  /** A file or folder. */
+  name: string;
+  /** What the reference reads. */
+  texts: string[];
+}
+
+const CASES: Case[] = JSON.parse(readFileSync(join(FOLDER, "cases.json"), "utf8"));
+
+describe("odd but valid files of the libraries that people use", () => {
+  test("are there", () => expect(CASES.length).toBeGreaterThanOrEqual(60));
+
+  test.each(CASES)("$name", async ({ name, texts }) => {
+    const rows = await readTexts([join(FOLDER, name)], "text");
+    expect(Array.from({ length: rows.length }, (_, i) => rows.text(i))).toEqual(texts);
+  });
+});
