@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { ModelSource } from "../src/engine.js";
 import { modelDtype, openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
-import { copyGolden, editJson, errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
+import {
+  copyGolden,
+  editJson,
+  errorOf,
+  rewriteTensors,
+  temporaryFolders,
+  tinyBase,
+  writeIn,
+} from "./support/folders.js";
 import { goldenNames, goldensFolder } from "./support/golden.js";
 
 const folder = temporaryFolders();
@@ -17,29 +25,6 @@ function contents(model: ModelSource): Map<string, { dtype: string; shape: numbe
       { dtype, shape, bytes: readFileSync(file).subarray(offset, offset + bytes) },
     ]),
   );
-}
-
-/** Rewrites a model folder's tensors, changed by `edit`, as one file or as one shard per group. */
-async function rewrite(
-  model: string,
-  edit: (tensor: { name: string; dtype: string; shape: number[]; bytes: number; data: Uint8Array }) => object | null,
-  shardOf?: (name: string) => string,
-): Promise<void> {
-  const file = join(model, "model.safetensors");
-  const bytes = readFileSync(file);
-  const tensors = readSafetensorsHeader(file).tensors.flatMap(({ name, dtype, shape, begin, end }) => {
-    const tensor = { name, dtype, shape, bytes: end - begin, data: bytes.subarray(begin, end) };
-    const edited = edit(tensor);
-    return edited === null ? [] : [{ ...tensor, ...edited }];
-  });
-  rmSync(file);
-  if (!shardOf) return writeSafetensors(file, tensors, { format: "pt" });
-  for (const shard of new Set(tensors.map(({ name }) => shardOf(name)))) {
-    const group = tensors.filter(({ name }) => shardOf(name) === shard);
-    await writeSafetensors(join(model, shard), group, { format: "pt" });
-  }
-  const weight_map = Object.fromEntries(tensors.map(({ name }) => [name, shardOf(name)]));
-  writeIn(model, "model.safetensors.index.json", JSON.stringify({ metadata: { total_size: 1 }, weight_map }));
 }
 
 const threeShards = (name: string) =>
@@ -103,12 +88,7 @@ describe("configuration", () => {
     const error = await errorOf(() => openModel(model));
     expect(error).toMatchObject({ code: "E_TENSOR_MISSING", where: "lm_head.weight" });
     expect(error.message).toContain("lm_head.weight [110, 32] is missing");
-  });
-
-  test("a tied configuration wins over a head in the file", () => {
-    const model = golden("gqa-untied");
-    editJson(join(model, "config.json"), { tie_word_embeddings: true });
-    expect(openModel(model).config.tieWordEmbeddings).toBe(true);
+    expect(error.message).toContain("set tie_word_embeddings to true");
   });
 
   const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 32 };
@@ -124,6 +104,80 @@ describe("configuration", () => {
       ropeTheta: 5e5,
       ropeScaling: { type: "llama3", factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 32 },
     });
+  });
+
+  // What transformers 5.24 computes with, shown by the losses of such folders.
+  const linear = { type: "linear", factor: 4 };
+  test.each<[string, object, number, object | null, RegExp | null]>([
+    ["theta in rope_scaling", { rope_scaling: { rope_type: "default", rope_theta: 5e5 } }, 5e5, null, null],
+    ["theta beside rope_parameters", { rope_theta: 5e5, rope_parameters: { rope_type: "default" } }, 5e5, null, null],
+    [
+      "both places",
+      { rope_scaling: { ...linear, rope_theta: 1e4 }, rope_parameters: { rope_type: "default", rope_theta: 1e4 } },
+      1e4,
+      linear,
+      /rope_scaling and rope_parameters differ. rope_scaling counts/,
+    ],
+    [
+      "both places and a theta beside them",
+      { rope_theta: 5e5, rope_scaling: linear, rope_parameters: { rope_type: "default", rope_theta: 1e3 } },
+      5e5,
+      linear,
+      /rope_scaling and rope_parameters differ/,
+    ],
+    [
+      "both places with the same in them",
+      { rope_theta: 5e5, rope_scaling: linear, rope_parameters: { rope_type: "linear", factor: 4, rope_theta: 5e5 } },
+      5e5,
+      linear,
+      null,
+    ],
+    [
+      "rope_parameters of a type that does not count",
+      { rope_scaling: linear, rope_parameters: { rope_type: "yarn", factor: 4 } },
+      1e4,
+      linear,
+      /rope_scaling and rope_parameters differ/,
+    ],
+    ["an empty rope_scaling", { rope_scaling: {}, rope_parameters: { rope_theta: 5e5 } }, 5e5, null, null],
+    ["an empty rope_parameters", { rope_theta: 5e5, rope_parameters: {} }, 5e5, null, null],
+    [
+      "two thetas",
+      { rope_theta: 5e5, rope_parameters: { rope_type: "default", rope_theta: 1e3 } },
+      1e3,
+      null,
+      /rope_parameters.rope_theta is 1000, rope_theta is 500000. rope_parameters.rope_theta counts/,
+    ],
+    [
+      "two types",
+      { rope_scaling: { ...linear, rope_type: "default" } },
+      1e4,
+      null,
+      /rope_scaling.rope_type is "default", rope_scaling.type is "linear"/,
+    ],
+    ["type in rope_parameters", { rope_parameters: { ...linear, rope_theta: 5e5 } }, 5e5, linear, null],
+    ["a factor without a type", { rope_scaling: { factor: 4 } }, 1e4, null, null],
+  ])("rope settings: %s", (_, keys, ropeTheta, ropeScaling, warning) => {
+    const model = golden("mha-tied");
+    editJson(join(model, "config.json"), { rope_parameters: undefined, ...keys });
+    const warnings: string[] = [];
+    expect(openModel(model, (message) => warnings.push(message)).config).toMatchObject({ ropeTheta, ropeScaling });
+    expect(warnings).toEqual(warning ? [expect.stringMatching(warning)] : []);
+  });
+
+  test.each([
+    ["nowhere", {}, {}, 64],
+    ["beside", { original_max_position_embeddings: 16 }, {}, 16],
+    ["beside and within", { original_max_position_embeddings: 16 }, { original_max_position_embeddings: 32 }, 16],
+  ])("llama3's trained length %s", (_, beside, within, originalMaxPositions) => {
+    const model = golden("mha-tied");
+    const scaling = { ...llama3, original_max_position_embeddings: undefined, ...within };
+    editJson(join(model, "config.json"), {
+      ...{ rope_parameters: undefined, max_position_embeddings: 64 },
+      ...beside,
+      rope_scaling: { rope_type: "llama3", ...scaling },
+    });
+    expect(openModel(model).config.ropeScaling).toMatchObject({ originalMaxPositions });
   });
 
   test.each([
@@ -228,6 +282,12 @@ describe("configuration", () => {
       "E_CONFIG_VALUE",
       /rope_parameters: expected an object, found an array/,
     ],
+    [
+      "settings of one type of layers",
+      { rope_parameters: { full_attention: { rope_type: "default" } } },
+      "E_CONFIG_VALUE",
+      /rope_parameters.full_attention: settings of one type of layers are not supported/,
+    ],
     ["partial rotation", { partial_rotary_factor: 0.5 }, "E_CONFIG_VALUE", /partial_rotary_factor: expected 1/],
     [
       "a flag as text",
@@ -269,7 +329,7 @@ describe("weights", () => {
   test("shards give the same tensors as one file", async () => {
     const name = "stored-bf16";
     const model = golden(name);
-    await rewrite(model, () => ({}), threeShards);
+    await rewriteTensors(model, () => ({}), threeShards);
     const sharded = openModel(model);
     const single = openModel(join(goldensFolder, name));
     expect(new Set(sharded.tensors.map(({ file }) => file)).size).toBe(3);
@@ -279,16 +339,16 @@ describe("weights", () => {
 
   test("a missing shard", async () => {
     const model = golden("mha-tied");
-    await rewrite(model, () => ({}), threeShards);
+    await rewriteTensors(model, () => ({}), threeShards);
     rmSync(join(model, "model-00002-of-00003.safetensors"));
     const error = await errorOf(() => openModel(model));
     expect(error.code).toBe("E_FILE_MISSING");
     expect(error.message).toMatch(/lacks 1 of 3 weight files .*: model-00002-of-00003.safetensors/);
   });
 
-  test("an index that names a tensor its shard does not hold", async () => {
+  test("an index that names a tensor no shard holds", async () => {
     const model = golden("mha-tied");
-    await rewrite(model, () => ({}), threeShards);
+    await rewriteTensors(model, ({ name }) => (name === "model.norm.weight" ? null : {}), threeShards);
     const file = join(model, "model.safetensors.index.json");
     const index = JSON.parse(readFileSync(file, "utf8"));
     index.weight_map["model.norm.weight"] = "model-00001-of-00003.safetensors";
@@ -326,7 +386,7 @@ describe("weights", () => {
     expect(openModel(model).tensors.map(({ name }) => name)).not.toContain(other.name);
 
     const used = "model.layers.1.mlp.up_proj.weight";
-    await rewrite(model, ({ name, bytes, shape }) =>
+    await rewriteTensors(model, ({ name, bytes, shape }) =>
       name === used ? { dtype: "F8_E4M3", bytes: bytes / 4, data: new Uint8Array(shape[0]! * shape[1]!) } : {},
     );
     const error = await errorOf(() => openModel(model));
@@ -337,10 +397,10 @@ describe("weights", () => {
   test("a missing tensor and one of the wrong shape", async () => {
     const name = "model.layers.0.mlp.gate_proj.weight";
     const missing = golden("mha-tied");
-    await rewrite(missing, (tensor) => (tensor.name === name ? null : {}));
+    await rewriteTensors(missing, (tensor) => (tensor.name === name ? null : {}));
     expect((await errorOf(() => openModel(missing))).message).toContain(`${name} [56, 32] is missing`);
     const turned = golden("mha-tied");
-    await rewrite(turned, (tensor) => (tensor.name === name ? { shape: [32, 56] } : {}));
+    await rewriteTensors(turned, (tensor) => (tensor.name === name ? { shape: [32, 56] } : {}));
     const error = await errorOf(() => openModel(turned));
     expect(error).toMatchObject({ code: "E_TENSOR_SHAPE", where: name });
     expect(error.message).toContain("has shape [32, 56], expected [56, 32]");
@@ -375,7 +435,7 @@ describe("folders", () => {
     expect((await errorOf(() => openModel(model))).message).toMatch(/has neither .* Download its weights/);
     writeIn(model, "pytorch_model.bin", "");
     expect((await errorOf(() => openModel(model))).message).toMatch(
-      /It has pytorch_model.bin; save the model as model.safetensors/,
+      /It has pytorch_model.bin; save the model as model.safetensors, in Python with .*save_pretrained/,
     );
   });
 });

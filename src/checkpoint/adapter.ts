@@ -11,13 +11,13 @@ import {
   readSafetensorsHeader,
   type SafetensorsTensor,
   weightDtype,
+  widen,
   writeSafetensors,
 } from "../model/index.js";
 import { readError } from "../system-errors.js";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
 import { modelCard } from "./model-card.js";
-import { widen } from "./widen.js";
 
 const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";

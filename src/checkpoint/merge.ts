@@ -41,7 +41,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
   const { files, index } = findWeightFiles(model.folder);
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
-  const merged = new Map(modules.map((module) => [`${module}.weight`, module]));
+  const merged = mergedPlaces(model, modules);
   const others = [...MODEL_CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
   await writeFolder(output, async (folder) => {
     await copyInto(
@@ -57,6 +57,19 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
   });
 }
 
+const placeOf = (file: string, offset: number) => `${offset} ${file}`;
+
+/** Modules by where their weights lie: a file may have them under other names. */
+function mergedPlaces({ tensors }: ModelSource, modules: string[]): Map<string, string> {
+  const weights = new Map(tensors.map((tensor) => [tensor.name, tensor]));
+  return new Map(
+    modules.map((module) => {
+      const { file, offset } = weights.get(`${module}.weight`)!;
+      return [placeOf(file, offset), module];
+    }),
+  );
+}
+
 /** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */
 async function copyMerged(
   source: string,
@@ -70,8 +83,8 @@ async function copyMerged(
     await using input = await open(source, "r");
     await using output = await open(target, "w");
     await copyRange(input, output, 0, dataBegin);
-    for (const { name, begin, end } of tensors) {
-      const module = merged.get(name);
+    for (const { begin, end } of tensors) {
+      const module = merged.get(placeOf(source, begin));
       if (module === undefined) await copyRange(input, output, begin, end);
       else await output.writeFile(await mergedBytes(engine, module, end - begin));
       onTensor();

@@ -147,7 +147,12 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
   const count = () => o.onProgress?.(++done, total);
   await writeFolder(output, async (folder) => {
     const config = readJsonObject(join(model.folder, "config.json"));
-    const text = sortedJson({ ...config, quantization_config: quantizationConfig(model) });
+    const text = sortedJson({
+      ...config,
+      // The stored head may be another than the embedding though the configuration says that it is the same.
+      tie_word_embeddings: model.config.tieWordEmbeddings,
+      quantization_config: quantizationConfig(model),
+    });
     // transformers refuses a threshold without a point.
     await writeTextFile(join(folder, "config.json"), text.replace(/("llm_int8_threshold": \d+)(?=,|\n)/, "$1.0"));
     const generation = join(model.folder, "generation_config.json");

@@ -47,7 +47,7 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 /** `lowrank merge`. */
 export async function run(o: MergeOptions): Promise<void> {
   checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.adapter]);
-  const model = openModel(o.base_model);
+  const model = openModel(o.base_model, (message) => process.stderr.write(`warning: ${message}\n`));
   const { spec, tensors } = readAdapter(o.adapter, model);
   const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
   const progress = await Progress.open(showsBar());

@@ -4,7 +4,9 @@ import { LowrankError } from "../errors.js";
 import { isObject, kindOf, readJsonObject } from "./json.js";
 import { ConfigKeys } from "./keys.js";
 import { readRope } from "./rope.js";
+import type { Warn } from "./warn.js";
 
+export const EMBEDDING = "model.embed_tokens.weight";
 /** The weight of a head that is not the embedding. */
 export const HEAD = "lm_head.weight";
 /** LLM.int8's, where nothing else is said. */
@@ -17,7 +19,7 @@ const LARGEST = 2 ** 26;
  * Reads and checks config.json. Defaults are those of transformers' LlamaConfig.
  * @throws LowrankError E_FILE_MISSING, E_JSON, E_ARCHITECTURE, E_QUANTIZED, E_CONFIG_VALUE
  */
-export function readConfig(file: string): ModelConfig {
+export function readConfig(file: string, warn: Warn): ModelConfig {
   const json = readJsonObject(file, "Model configuration");
   const modelType = checkArchitecture(json.model_type, file);
   const keys = new ConfigKeys(json, file);
@@ -43,7 +45,7 @@ export function readConfig(file: string): ModelConfig {
     ...readHeads(keys),
     rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, 1e-6),
     maxPositions,
-    ...readRope(keys, maxPositions),
+    ...readRope(keys, maxPositions, warn),
     tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
     attentionBias: keys.flag("attention_bias", false),
     mlpBias: keys.flag("mlp_bias", false),

@@ -1,17 +1,15 @@
 // A Hugging Face model folder: config.json and safetensors, in one file or in shards with an index.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { listLinears, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
 import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
-import { readConfig } from "./config.js";
+import { HEAD, readConfig } from "./config.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
-import { isObject, kindOf, readJsonObject } from "./json.js";
-import { readSafetensorsHeader } from "./safetensors.js";
-
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+import { resolveHead } from "./head.js";
+import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
+import type { Warn } from "./warn.js";
 
 const DTYPES: Record<string, PlainDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
 
@@ -23,91 +21,35 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
   return Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
 }
 
-/** Weight files of a folder and, in shards, which of them holds each tensor. */
-export interface WeightFiles {
-  /** Names within the folder. */
-  files: string[];
-  /** Name of the index, null where there is one file. */
-  index: string | null;
-  /** Shard of each tensor, null where there is one file. */
-  weightMap: Map<string, string> | null;
-}
+/** What a model without a head calls its tensors: those of a whole model without this prefix. */
+const PREFIX = "model.";
+const BARE = /^(embed_tokens|layers|norm)\./;
 
-/** @throws LowrankError E_FILE_MISSING, E_JSON, E_INDEX */
-export function findWeightFiles(folder: string): WeightFiles {
-  if (existsSync(join(folder, SINGLE))) return { files: [SINGLE], index: null, weightMap: null };
-  if (existsSync(join(folder, INDEX))) return readIndex(folder);
-  const other = readdirSync(folder).filter((name) => /\.(bin|pt|pth|gguf|safetensors)$/.test(name));
-  throw new LowrankError(
-    "E_FILE_MISSING",
-    `Model folder ${folder} has neither ${SINGLE} nor ${INDEX}. ` +
-      (other.length > 0 ? `It has ${other.join(", ")}; save the model as ${SINGLE}.` : "Download its weights."),
-    folder,
-  );
-}
-
-function readIndex(folder: string): WeightFiles {
-  const file = join(folder, INDEX);
-  const { weight_map: map } = readJsonObject(file);
-  if (!isObject(map))
-    throw new LowrankError("E_INDEX", `${file}: weight_map is ${kindOf(map)}, expected an object.`, file);
-  const weightMap = new Map<string, string>();
-  for (const [name, shard] of Object.entries(map)) {
-    // A shard is a file of this folder: an index must not lead anywhere else.
-    if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
-      throw new LowrankError(
-        "E_INDEX",
-        `${file}: the shard of ${name} is ${kindOf(shard)}, expected the name of a .safetensors file of the folder.`,
-        name,
-      );
-    }
-    weightMap.set(name, shard);
-  }
-  const files = [...new Set(weightMap.values())].sort();
-  const missing = files.filter((name) => !existsSync(join(folder, name)));
-  if (missing.length > 0) {
-    throw new LowrankError(
-      "E_FILE_MISSING",
-      `Model folder ${folder} lacks ${missing.length} of ${files.length} weight files that ${INDEX} names: ` +
-        `${missing.join(", ")}. Download them.`,
-      join(folder, missing[0]!),
-    );
-  }
-  return { files, index: INDEX, weightMap };
-}
-
-/** Tensors of every file; those of a shard that the index places elsewhere are left out. */
-function readTensors(folder: string, { files, weightMap }: WeightFiles): FileTensor[] {
-  const tensors = files.flatMap((name) =>
-    readSafetensorsHeader(join(folder, name))
-      .tensors.filter((tensor) => weightMap === null || weightMap.get(tensor.name) === name)
-      .map((tensor) => ({ ...tensor, file: join(folder, name) })),
-  );
-  const found = new Set(tensors.map(({ name }) => name));
-  for (const [name, shard] of weightMap ?? []) {
-    if (found.has(name)) continue;
-    throw new LowrankError(
-      "E_INDEX",
-      `${join(folder, INDEX)} says that ${shard} holds tensor ${name}, but it does not. ` +
-        "Index and shards are of different models, or a download is old; download the folder again.",
-      name,
-    );
-  }
-  return tensors;
+/** The tensors under a whole model's names; of two that are meant by one name, the one that has it counts. */
+function withPrefix(tensors: FileTensor[]): FileTensor[] {
+  if (!tensors.some(({ name }) => BARE.test(name))) return tensors;
+  const known = new Set(tensors.map(({ name }) => name));
+  return tensors.flatMap((tensor) => {
+    if (!BARE.test(tensor.name)) return [tensor];
+    const name = PREFIX + tensor.name;
+    return known.has(name) ? [] : [{ ...tensor, name }];
+  });
 }
 
 /**
  * Reads a model folder or GGUF file; the weights themselves stay on the disk.
  * @throws LowrankError whose message names the file, key or tensor that is wrong
  */
-export function openModel(folder: string): ModelSource {
+export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
   const gguf = findGgufBase(folder);
   if (gguf !== undefined) return openChecked(openGguf(gguf));
   checkFolder(folder);
-  const config = readConfig(join(folder, "config.json"));
+  const configFile = join(folder, "config.json");
+  const config = readConfig(configFile, warn);
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
-  const found = readTensors(folder, findWeightFiles(folder));
+  const files = findWeightFiles(folder);
+  const found = withPrefix(readTensors(folder, files));
   const quantized = new QuantizedTensors(found);
   for (const tensor of found) {
     const { name, shape, file, begin, end } = tensor;
@@ -121,9 +63,29 @@ export function openModel(folder: string): ModelSource {
       unreadable.set(name, error);
     }
   }
-  const model = { folder, config, tensors };
-  checkTensors(model, unreadable);
+  const model = resolveHead({ folder, config, tensors }, configFile, warn);
+  checkTensors(model, (error, name) => {
+    const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(PREFIX, "")]);
+    return other ?? new LowrankError(error.code, error.message + hintOfNames(found, name), name);
+  });
+  const absent = absentShards(files);
+  if (absent.length > 0) {
+    warn(
+      `${join(folder, files.index!)} names shards that are not there, though the model does not need them: ${absent.join(", ")}`,
+    );
+  }
   return model;
+}
+
+/** What may be wrong where no tensor has a name, by the names of the others; "" where they say nothing. */
+function hintOfNames(found: FileTensor[], name: string): string {
+  const module = name.replace(/\.\w+$/, "");
+  const other = found.find((each) => each.name.endsWith(`.${name}`) || each.name.startsWith(`${module}.base_layer.`));
+  if (other) {
+    return ` The files have ${other.name}: the model was saved within a wrapper (torch.compile, DDP, PEFT). Save the model itself.`;
+  }
+  if (name !== HEAD) return "";
+  return " Or it was saved without a head; where the head is the embedding, set tie_word_embeddings to true.";
 }
 
 function checkFolder(folder: string): void {
@@ -134,12 +96,12 @@ function checkFolder(folder: string): void {
     throw readError(error, folder, "Model folder");
   }
   if (isFolder) return;
-  const expected = `expected a model folder with config.json and ${SINGLE}, or a .gguf file`;
+  const expected = "expected a model folder with config.json and model.safetensors, or a .gguf file";
   throw new LowrankError("E_FILE", `${folder} is a file, ${expected}.`, folder);
 }
 
 function openChecked(model: ModelSource): ModelSource {
-  checkTensors(model, new Map());
+  checkTensors(model, (error) => error);
   return model;
 }
 
@@ -155,14 +117,14 @@ function unreadableDtype({ file, name, dtype }: FileTensor): LowrankError {
 /**
  * The native list of needed tensors decides; what is wrong with a tensor does not matter as long as the model does not use
  * it.
- * @param unreadable the errors of tensors that cannot be read
+ * @param explain the error of a missing tensor in full
  */
-function checkTensors(model: ModelSource, unreadable: Map<string, unknown>): void {
+function checkTensors(model: ModelSource, explain: (error: LowrankError, name: string) => unknown): void {
   try {
     listLinears(model);
   } catch (error) {
-    const name = error instanceof LowrankError && error.code === "E_TENSOR_MISSING" ? error.where : undefined;
-    throw (name !== undefined && unreadable.get(name)) || error;
+    if (!(error instanceof LowrankError) || error.code !== "E_TENSOR_MISSING" || error.where === undefined) throw error;
+    throw explain(error, error.where);
   }
 }
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold } from "../model/index.js";
+import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
 
@@ -23,7 +23,6 @@ export interface BaseOptions {
 }
 
 type Options = Omit<BaseOptions, "base_model">;
-export type Warn = (message: string) => void;
 
 const usage = (option: string, what: string) => new LowrankError("E_USAGE", `${option} ${what}.`, option);
 
@@ -125,5 +124,5 @@ export function quantizedSource(model: ModelSource, o: Options, warn: Warn): Mod
 
 /** Reads the base model's folder. @throws LowrankError */
 export function openBase(o: BaseOptions, warn: Warn): ModelSource {
-  return quantizedSource(openModel(o.base_model), o, warn);
+  return quantizedSource(openModel(o.base_model, warn), o, warn);
 }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { LowrankError } from "../../src/errors.js";
+import { readSafetensorsHeader, type TensorToWrite, writeSafetensors } from "../../src/model/index.js";
 import { goldensFolder } from "./golden.js";
 
 /** The base model with a tokenizer that the examples use. */
@@ -51,4 +52,29 @@ export async function errorOf(call: () => unknown): Promise<LowrankError> {
     throw error;
   }
   throw new Error("expected a LowrankError, but the call succeeded");
+}
+
+/** Rewrites a model folder's tensors, changed by `edit`, as one file or as one shard per group. */
+export async function rewriteTensors(
+  model: string,
+  edit: (tensor: { name: string; dtype: string; shape: number[]; bytes: number; data: Uint8Array }) => object | null,
+  shardOf?: (name: string) => string,
+  more: TensorToWrite[] = [],
+): Promise<void> {
+  const file = join(model, "model.safetensors");
+  const bytes = readFileSync(file);
+  const old = readSafetensorsHeader(file).tensors.flatMap(({ name, dtype, shape, begin, end }) => {
+    const tensor = { name, dtype, shape, bytes: end - begin, data: bytes.subarray(begin, end) };
+    const edited = edit(tensor);
+    return edited === null ? [] : [{ ...tensor, ...edited }];
+  });
+  const tensors = [...old, ...more];
+  rmSync(file);
+  if (!shardOf) return writeSafetensors(file, tensors, { format: "pt" });
+  for (const shard of new Set(tensors.map(({ name }) => shardOf(name)))) {
+    const group = tensors.filter(({ name }) => shardOf(name) === shard);
+    await writeSafetensors(join(model, shard), group, { format: "pt" });
+  }
+  const weight_map = Object.fromEntries(tensors.map(({ name }) => [name, shardOf(name)]));
+  writeIn(model, "model.safetensors.index.json", JSON.stringify({ metadata: { total_size: 1 }, weight_map }));
 }
