@@ -16,8 +16,12 @@ function distance(a: string, b: string): number {
   return previous[b.length]!;
 }
 
+/** Nothing longer is a slip of the pen, and distances of long texts take long. */
+const LONGEST = 200;
+
 /** The known name that was probably meant: few edits away, or containing what was written. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (name.length > LONGEST) return undefined;
   const allowed = Math.max(2, Math.floor(name.length / 3));
   const byDistance = known
     .map((candidate) => ({ candidate, edits: distance(name, candidate) }))

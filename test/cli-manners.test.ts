@@ -99,12 +99,14 @@ describe("init and schema", () => {
     { lora_r: 8, learning_rate: 2e-4, shuffle: false, train_file: ["a.jsonl", "b"], resume: true },
     { base_model: "m", train_file: "a.jsonl,b.jsonl", resume: "out/checkpoint-3", max_steps: null, merge: null },
     { memory_limit: "6GB", lr_scheduler: "cosine", target_modules: "all-linear" },
+    { lora_rank: 8, lr: 1e-4, optim: "adamw_torch", lora_target_modules: ["q_proj"], adapter: "a", prompt: "p" },
   ])("right: %j", (config) => {
     expect(validate(config), JSON.stringify(validate.errors)).toBe(true);
   });
 
   test.each([
-    { lora_rank: 8 },
+    { lora_rnk: 8 },
+    { lora_rank: 0 },
     { lora_r: 0 },
     { lora_r: 1.5 },
     { lr_scheduler: "steep" },

@@ -2,7 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { commands, type Flags, loadOptions, optionsDocument, trainCommand } from "../src/config/index.js";
+import { aliases, findRow, HINTS, hintFor } from "../src/config/aliases.js";
+import { commands, type Flags, loadOptions, optionsDocument, optionsFrom, trainCommand } from "../src/config/index.js";
+import { laterRows } from "../src/config/rows.js";
 import { nearest } from "../src/nearest.js";
 import { errorOf } from "./support/folders.js";
 
@@ -248,6 +250,233 @@ describe("refusals", () => {
     expect(await refusal(flags({ config: yaml("- lora_r\n") }))).toContain("run.yaml: expected options");
     expect(await refusal(flags({ config: yaml("config: other.yaml\n") }))).toContain("config");
     expect(await refusal(flags({ config: yaml("lora_r: '8'\n") }))).toContain("lora_r: expected a whole number");
+  });
+});
+
+const REFUSED_EVERYWHERE = ["constructor", "__proto__", "toString", "hasOwnProperty", "valueOf", "__defineGetter__"];
+
+describe("names that every object has", () => {
+  test.each(REFUSED_EVERYWHERE)("%s is no option", async (name) => {
+    expect(await refusal(flags({}, [`--${name}=1`]))).toContain(`--${name}: unknown option`);
+    expect(await refusal(flags({ config: yaml(`${name}: 1\n`) }))).toContain(`${name}: unknown option`);
+    const object = JSON.parse(`{"base_model": "m", "train_file": ["t"], "${name}": 1}`);
+    const error = await errorOf(async () => optionsFrom(trainCommand, object));
+    expect(error.message).toContain(`${name}: unknown option`);
+    const { options } = await load(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "1" });
+    expect(options.lora_r).toBe(8);
+    expect(await refusal(flags({ shuffle: name }))).toContain(`--shuffle: expected true or false, found "${name}"`);
+    expect(await refusal(flags({ optim: name }))).toContain("--optim: expected adamw or adamw_8bit");
+  });
+});
+
+describe("names of other trainers", () => {
+  const names = Object.keys(aliases) as (keyof typeof aliases)[];
+  const own = new Set(commands.flatMap(({ rows }) => Object.keys(rows)));
+
+  test("each stands for one option, and none hides an option", () => {
+    for (const name of names) {
+      expect(own.has(aliases[name]), name).toBe(true);
+      expect(own.has(name), name).toBe(false);
+      expect(Object.hasOwn(laterRows, name), name).toBe(false);
+    }
+    for (const name of Object.keys(HINTS)) {
+      expect(own.has(name) || Object.hasOwn(aliases, name) || Object.hasOwn(laterRows, name), name).toBe(false);
+      hintFor(name, (option) => {
+        expect(own.has(option), `${name}: ${option}`).toBe(true);
+        return option;
+      });
+    }
+  });
+
+  test.each(names.filter((name) => findRow(trainCommand.rows, name)))("%s is accepted everywhere", async (name) => {
+    const option = aliases[name] as keyof typeof trainCommand.rows;
+    const row = trainCommand.rows[option];
+    const text = { number: "3", flag: "true", text: "x" }[row.kind];
+    const sample = row.expects.includes(" or ") && row.kind === "text" ? row.expects.split(" or ")[0]! : text;
+    const without = Object.fromEntries(Object.entries(REQUIRED).filter(([key]) => key !== option));
+    const byName = await load({
+      values: new Map([...Object.entries({ ...without, [option]: sample })].map(([k, v]) => [k, [v]])),
+      strays: [],
+    });
+    const by = (values: Record<string, string>) => ({
+      values: new Map(Object.entries(values).map(([k, v]) => [k, [v]])),
+      strays: [],
+    });
+    const ways = [
+      load(by({ ...without, [name]: sample })),
+      load(by({ ...without, config: yaml(`${name}: ${sample}\n`) })),
+      load(by(without), { [`LOWRANK_${name.toUpperCase()}`]: sample }),
+      optionsFrom(trainCommand, {
+        ...without,
+        [name]: row.kind === "number" ? 3 : row.kind === "flag" ? true : sample,
+      }),
+    ];
+    for (const { options, given } of await Promise.all(ways)) {
+      expect({ ...options, config: undefined }).toEqual({ ...byName.options });
+      expect(given.has(option)).toBe(true);
+    }
+  });
+
+  test("both names in one place are one too many; of two places the stronger wins", async () => {
+    expect(await refusal(flags({ lr: "1e-4", learning_rate: "2e-4" }))).toContain("given beside --lr");
+    expect(await refusal(flags({ config: yaml("lora_rank: 4\nr: 4\n") }))).toMatch(
+      /run\.yaml:2: r: given beside .*run\.yaml:1: lora_rank/,
+    );
+    expect(await refusal(flags({}), { LOWRANK_EPOCHS: "1", LOWRANK_NUM_EPOCHS: "2" })).toContain("given beside");
+    const error = await errorOf(async () => optionsFrom(trainCommand, { ...REQUIRED, lr: 1, learning_rate: 1 }));
+    expect(error.message).toContain("learning_rate: given beside lr");
+    const { options } = await load(flags({ lr: "3e-4", config: yaml("learning_rate: 1e-4\n") }), {
+      LOWRANK_LR: "2e-4",
+    });
+    expect(options.learning_rate).toBe(3e-4);
+  });
+
+  test("what means something near is named with what to use", async () => {
+    expect(await refusal(flags({}, ["--bf16"]))).toContain("--bf16: unknown option; use --precision bf16");
+    expect(await refusal(flags({ config: yaml("fp16: true\n") }))).toContain(
+      "fp16: unknown option; use precision: fp16",
+    );
+    expect(await refusal(flags({}), { LOWRANK_BF16: "1" })).toContain("use LOWRANK_PRECISION=bf16");
+    expect(await refusal(flags({}, ["--load-in-8bit"]))).toContain("use --use_8bit, with --quant_type llm_int8");
+    expect(await refusal(flags({}, ["--batch_size", "4"]))).toContain("use --per_device_train_batch_size");
+    expect(await refusal(flags({ lr: "x" }))).toContain('--lr: expected a number of at least 0, found "x"');
+    expect(await refusal(flags({}, ["--max_new_tokes", "1"]))).not.toContain("undefined");
+  });
+
+  test("values of other trainers", async () => {
+    for (const [name, meant] of [
+      ["adamw_torch", "adamw"],
+      ["adamw_8bit", "adamw_8bit"],
+      ["paged_adamw_8bit", "adamw_8bit"],
+    ]) {
+      expect((await load(flags({ optim: name! }))).options.optim).toBe(meant);
+    }
+    expect((await load(flags({ lr_scheduler_type: "constant_with_warmup" }))).options.lr_scheduler).toBe("constant");
+    expect(await refusal(flags({ optim: "sgd" }))).toContain('--optim: expected adamw or adamw_8bit, found "sgd"');
+    for (const list of ["[q_proj, v_proj]", "q_proj,v_proj", "\n- q_proj\n- v_proj"]) {
+      const config = yaml(`lora_target_modules: ${list}\n`);
+      expect((await load(flags({ config }))).options.target_modules).toBe("q_proj,v_proj");
+    }
+    for (const wrong of ["[]", "[q_proj, 7]", "7"]) {
+      expect(await refusal(flags({ config: yaml(`target_modules: ${wrong}\n`) }))).toContain(
+        "target_modules: expected names",
+      );
+    }
+  });
+});
+
+describe("one file for all commands", () => {
+  const file = () =>
+    yaml(
+      "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\n",
+    );
+
+  test.each(commands.filter(({ rows }) => "config" in rows).map((command) => [command.name, command] as const))(
+    "%s takes what is its own",
+    async (name, command) => {
+      const { options, ignored } = await loadOptions(
+        command,
+        { values: new Map([["config", [file()]]]), strays: [] },
+        {},
+      );
+      const found: Record<string, unknown> = options;
+      expect(found.base_model).toBe("b");
+      for (const [key, value] of [
+        ["adapter", "a"],
+        ["prompt", "p"],
+        ["num_rows", 1],
+        ["max_steps", 3],
+        ["learning_rate", 1e-4],
+      ] as const) {
+        expect(found[key], key).toBe(key in command.rows ? value : undefined);
+      }
+      const others = ["adapter", "prompt", "num_rows"].filter((key) => !(key in command.rows));
+      expect(ignored.map((where) => where.split(": ")[1])).toEqual(others);
+      expect(
+        ignored.every((where) => /run\.yaml:\d: /.test(where)),
+        name,
+      ).toBe(true);
+    },
+  );
+
+  test("what no command knows is an error of each", async () => {
+    const config = yaml("base_model: b\nlearning_rte: 1\nbf16: true\nprompt: x\n");
+    for (const command of commands.filter(({ rows }) => "config" in rows)) {
+      const error = await errorOf(() =>
+        loadOptions(command, { values: new Map([["config", [config]]]), strays: [] }, {}),
+      );
+      expect(error.message, command.name).toContain(
+        "run.yaml:2: learning_rte: unknown option (did you mean learning_rate?)",
+      );
+      expect(error.message, command.name).toContain("run.yaml:3: bf16: unknown option; use precision: bf16");
+    }
+  });
+});
+
+describe("objects of options", () => {
+  const trap = new Proxy(
+    {},
+    {
+      ownKeys: () => {
+        throw new Error("no keys");
+      },
+    },
+  );
+  const getter = Object.defineProperty({}, "lora_r", {
+    enumerable: true,
+    get: () => {
+      throw new Error("not now");
+    },
+  });
+  test.each([
+    ["a long string", "x".repeat(1 << 20)],
+    ["a list", [1, 2]],
+    ["a map", new Map([["lora_r", 4]])],
+    ["a date", new Date(0)],
+    ["null", null],
+    ["a number", 3],
+    ["a function", () => 3],
+    [
+      "an object of a class",
+      new (class {
+        lora_r = 4;
+      })(),
+    ],
+    ["a hundred thousand keys", Object.fromEntries(Array.from({ length: 1e5 }, (_, i) => [`k${i}`, 1]))],
+    ["a proxy that throws", trap],
+    ["a getter that throws", getter],
+  ])("%s is refused at once", async (_, value) => {
+    const start = performance.now();
+    const error = await errorOf(async () => optionsFrom(trainCommand, value));
+    expect(performance.now() - start).toBeLessThan(1000);
+    expect(error.code).toBe("E_ARGUMENT");
+    expect(error.message).toContain("expected an object of options, found ");
+    expect(error.message.length).toBeLessThan(300);
+  });
+
+  test("long names and values are cut, many problems counted", async () => {
+    const many = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`key_${i}`, 1]));
+    const { message } = await errorOf(async () =>
+      optionsFrom(trainCommand, { ...REQUIRED, ...many, ["y".repeat(1 << 20)]: 1 }),
+    );
+    expect(message).toContain("901 problems");
+    expect(message).toContain("and 871 more");
+    expect(message.length).toBeLessThan(10_000);
+    const long = await errorOf(async () =>
+      optionsFrom(trainCommand, { ...REQUIRED, lora_r: "z".repeat(1 << 20), seed: 1n }),
+    );
+    expect(long.message.length).toBeLessThan(600);
+    expect(long.message).toContain("seed: expected a whole number from 0 to 9007199254740991, found 1n");
+    expect(long.where).toBe("lora_r");
+  });
+
+  test("of another realm is as good", async () => {
+    const { runInNewContext } = await import("node:vm");
+    const { options } = optionsFrom(
+      trainCommand,
+      runInNewContext("({ base_model: 'm', train_file: ['t'], lora_r: 3 })"),
+    );
+    expect(options.lora_r).toBe(3);
   });
 });
 

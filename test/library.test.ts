@@ -335,13 +335,13 @@ describe("state by method", () => {
 describe("misuse", () => {
   test("options: everything that is wrong in one message", async () => {
     await using model = await open();
-    const wrong = { train: texts, lora_rank: 4, learning_rate: -1, lora_r: 1.5 } as unknown as TrainerOptions;
+    const wrong = { train: texts, lora_rnk: 4, learning_rate: -1, lora_rank: 1.5 } as unknown as TrainerOptions;
     const { code, message } = await errorOf(() => Trainer.create(model, wrong));
     expect(code).toBe("E_USAGE");
     expect(message).toContain("3 problems");
-    expect(message).toContain("lora_rank: unknown option (did you mean lora_r?)");
+    expect(message).toContain("lora_rnk: unknown option (did you mean lora_r?)");
     expect(message).toContain("learning_rate: expected a number of at least 0, found -1");
-    expect(message).toContain("lora_r: expected a whole number");
+    expect(message).toContain("lora_rank: expected a whole number");
     expect(message).not.toContain("--");
     for (const [given, part] of [
       [{}, "train: missing"],

@@ -1,9 +1,9 @@
-import type { Row, Rows } from "../config/index.js";
+import { findRow, type Row, type Rows } from "../config/index.js";
 
 /**
  * Rewrites arguments so that every known option has one spelling, `--lora_r=8`: dashes become underscores, `--shuffle`
  * and `--no-shuffle` become `=true` and `=false`, an option that lacks its value gets an empty one. Values are left alone,
- * and so is everything that is no known option.
+ * and so is everything that is no known option. Another name of an option stays, as messages say what was written.
  */
 export function normalise(argv: readonly string[], rows: Rows): string[] {
   const result: string[] = [];
@@ -44,9 +44,10 @@ function known(token: string, rows: Rows): KnownOption | undefined {
   const match = /^--([A-Za-z][\w-]*)(?:=([\s\S]*))?$/.exec(token);
   if (!match) return undefined;
   const name = match[1]!.replaceAll("-", "_");
-  if (Object.hasOwn(rows, name)) return { name, row: rows[name]!, value: match[2], negated: false };
+  const own = findRow(rows, name);
+  if (own) return { name, row: own.row, value: match[2], negated: false };
   const positive = name.replace(/^no_/, "");
-  const row = Object.hasOwn(rows, positive) ? rows[positive]! : undefined;
+  const row = findRow(rows, positive)?.row;
   if (positive === name || !row || !negatable(row) || match[2] !== undefined) return undefined;
   return { name: positive, row, value: undefined, negated: true };
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
-import { type Command, commands, type Flags, shownDefault } from "../config/index.js";
+import { type Command, commands, type Flags, otherNames, shownDefault } from "../config/index.js";
 import { LowrankError } from "../errors.js";
 import { suggestion } from "../nearest.js";
 import { normalise } from "./argv.js";
@@ -41,12 +41,15 @@ function parser(argv: string[]): Argv {
 function declare(y: Argv, command: Command): Argv {
   for (const [name, row] of Object.entries(command.rows)) {
     const shown = row.required ? undefined : shownDefault(row);
+    const others = otherNames(name);
+    const also = others.length > 0 ? `; also --${others.join(", --")}` : "";
     y.option(name, {
       group: `${row.group}:`,
-      describe: row.required ? `${row.help} (required)` : row.help,
+      describe: `${row.help}${also}${row.required ? " (required)" : ""}`,
       nargs: 1,
       ...(shown === undefined ? {} : { defaultDescription: shown }),
     });
+    for (const other of others) y.option(other, { nargs: 1, hidden: true });
   }
   const positional = command.positional ? ` [${command.positional}]` : "";
   return y
@@ -60,7 +63,7 @@ function declare(y: Argv, command: Command): Argv {
 function commandFlags(command: Command, rest: string[]): Flags {
   const parsed = parserFor(command, normalise(rest, command.rows)).parseSync() as Record<string, unknown>;
   const values = new Map<string, string[]>();
-  for (const name of Object.keys(command.rows)) {
+  for (const name of Object.keys(command.rows).flatMap((name) => [name, ...otherNames(name)])) {
     const value = parsed[name];
     if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
   }

@@ -18,7 +18,8 @@ function runner<R extends config.Rows>(
 
 const runners: Record<string, Runner> = {
   train: async (flags) => {
-    const { options, given } = await config.loadOptions(config.trainCommand, flags, process.env);
+    const { options, given, ignored } = await config.loadOptions(config.trainCommand, flags, process.env);
+    for (const key of ignored) process.stderr.write(`note: ${key} is no option of lowrank train\n`);
     const { run } = await import("../commands/train.js");
     return stoppable((signal) => run(options, given, signal));
   },

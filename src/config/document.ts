@@ -1,3 +1,4 @@
+import { otherNames } from "./aliases.js";
 import { commands } from "./commands.js";
 import type { Row, Rows } from "./row.js";
 import { laterRows } from "./rows.js";
@@ -32,6 +33,11 @@ export function optionsDocument(): string {
     "key of the YAML file that `--config` names (`lora_r: 8`) or an environment variable (`LOWRANK_LORA_R=8`). Flags win over the",
     "environment, the environment over the file, the file over the defaults. What is unknown, misspelled, given twice or out",
     "of range is an error.",
+    "",
+    "One file serves all commands: keys of other commands are ignored. Paths, in the file as in flags and variables, are relative",
+    "to the folder that the command is started in, not to the file's.",
+    "",
+    "[Names that other trainers use](#other-names) are accepted wherever the option's own name is.",
   ];
   for (const { name, summary, example, rows } of commands) {
     lines.push("", `## lowrank ${name}`, "", `${summary}.`, "", "```sh", example, "```");
@@ -41,6 +47,20 @@ export function optionsDocument(): string {
         lines.push(`| \`${option}\` | ${shownDefault(row) ?? ""} | ${cell(row.expects)} | ${cell(row.help)} |`);
       }
     }
+  }
+  lines.push(
+    "",
+    "## Other names",
+    "",
+    "What the Hugging Face Trainer, TRL, PEFT, Axolotl, Unsloth and LLaMA-Factory call these options, where it means the same.",
+    "The name of something near, such as `bf16` or `batch_size`, is an error that says what to use.",
+    "",
+    "| option | also |",
+    "|---|---|",
+  );
+  for (const option of new Set(commands.flatMap(({ rows }) => Object.keys(rows)))) {
+    const others = otherNames(option).map((other) => `\`${other}\``);
+    if (others.length > 0) lines.push(`| \`${option}\` | ${others.join(", ")} |`);
   }
   lines.push("", "## Options of later versions", "", "| option | |", "|---|---|");
   for (const [option, words] of Object.entries(laterRows)) lines.push(`| \`${option}\` | ${words} |`);

@@ -1,9 +1,11 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { LowrankError } from "../errors.js";
 import { suggestion } from "../nearest.js";
-import { type Command, commands } from "./commands.js";
-import { type OptionsOf, parseText, type Row, type Rows } from "./row.js";
+import { aliases, canonical, findRow, hintFor } from "./aliases.js";
+import { type Command, commands, trainCommand } from "./commands.js";
+import { type OptionsOf, parseText, type Rows } from "./row.js";
 import { laterRows } from "./rows.js";
+import { plainEntries, shownValue } from "./value.js";
 
 /** What the command line holds: the texts of each option, and what is no option of the command. */
 export interface Flags {
@@ -16,6 +18,8 @@ export interface Loaded<R extends Rows> {
   options: OptionsOf<R>;
   /** Options that somebody gave, whatever the value. */
   given: ReadonlySet<string>;
+  /** Keys of the file that only other commands than this one and `train` know, with their place. */
+  ignored: string[];
 }
 
 interface Candidate {
@@ -25,16 +29,33 @@ interface Candidate {
 }
 
 const ENVIRONMENT = "LOWRANK_";
+/** Of a name in a message. */
+const LONGEST_NAME = 200;
 /** Environment variables that are not options. */
 const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
 
-const allNames = [...new Set(commands.flatMap(({ rows }) => Object.keys(rows)))];
+const allNames = new Set(commands.flatMap(({ rows }) => Object.keys(rows)));
+/** Of commands that read a file of options: what it may hold, whichever command it is for. */
+const namesInFiles = new Set(commands.flatMap(({ rows }) => ("config" in rows ? Object.keys(rows) : [])));
+/** Shorter names are too near to anything. */
+const longAliases = Object.keys(aliases).filter((name) => name.length >= 5);
+
+/** How options are written where a problem is. */
+type Spelled = (option: string, value?: string) => string;
+const asFlag: Spelled = (option, value) => `--${option}${value === undefined ? "" : ` ${value}`}`;
+const asKey: Spelled = (option, value) => option + (value === undefined ? "" : `: ${value}`);
+const asVariable: Spelled = (option, value) =>
+  ENVIRONMENT + option.toUpperCase() + (value === undefined ? "" : `=${value}`);
+
+const MOST_PROBLEMS = 30;
 
 /** Collects what is wrong, so that one message names it all. */
 class Problems {
   readonly #lines: string[] = [];
   readonly #command: Command;
   readonly #isCommandLine: boolean;
+  #where: string | undefined;
+  #more = 0;
 
   constructor(command: Command, isCommandLine: boolean) {
     this.#command = command;
@@ -46,39 +67,71 @@ class Problems {
     return this.#isCommandLine ? `--${key}` : key;
   }
 
-  add(line: string): void {
-    this.#lines.push(line);
+  /** Whether there are as many as one message names: no more are looked for. */
+  get isFull(): boolean {
+    return this.#lines.length >= MOST_PROBLEMS;
   }
 
-  /** `name` is no option of the command. `written` is how the user spelled it. */
-  unknown(name: string, written: string, spelled: (near: string) => string): void {
-    const later = laterRows[name];
-    if (later !== undefined) this.add(`${written}: ${later}`);
-    else if (allNames.includes(name))
-      this.add(`${written}: not an option of ${this.#isCommandLine ? "lowrank " : ""}${this.#command.name}`);
-    else this.add(`${written}: unknown option${suggestion(name, Object.keys(this.#command.rows), spelled)}`);
+  /** @param key the option concerned, or what stands in its place */
+  add(key: string, line: string): void {
+    this.#where ??= key;
+    if (this.isFull) this.#more++;
+    else this.#lines.push(line);
+  }
+
+  /** `name` is no option of the command, or of those that are known. `written` is how the user spelled it. */
+  unknown(name: string, written: string, spelled: Spelled, known = Object.keys(this.#command.rows)): void {
+    if (this.isFull) {
+      this.#more++;
+      return;
+    }
+    const { name: command } = this.#command;
+    const later = Object.hasOwn(laterRows, name) ? laterRows[name] : undefined;
+    const meant = canonical(name);
+    const hint = hintFor(name, spelled);
+    if (later !== undefined) this.add(name, `${written}: ${later}`);
+    else if (allNames.has(meant)) {
+      const other = meant === name ? "" : ` (another name of ${spelled(meant)})`;
+      this.add(name, `${written}: not an option of ${this.#isCommandLine ? "lowrank " : ""}${command}${other}`);
+    } else if (hint !== undefined) this.add(name, `${written}: unknown option; ${hint}`);
+    else {
+      const others = longAliases.filter((alias) => known.includes(canonical(alias)));
+      const near = suggestion(name, [...known, ...others], (found) => spelled(canonical(found)));
+      this.add(name, `${written.slice(0, LONGEST_NAME)}: unknown option${near}`);
+    }
   }
 
   throwIfAny(): void {
     if (this.#lines.length === 0) return;
     const [first] = this.#lines;
-    const text = this.#lines.length === 1 ? first! : `${this.#lines.length} problems:\n  ${this.#lines.join("\n  ")}`;
+    const count = this.#lines.length + this.#more;
+    const more = this.#more > 0 ? [`and ${this.#more} more`] : [];
+    const text = count === 1 ? first! : `${count} problems:\n  ${[...this.#lines, ...more].join("\n  ")}`;
     const all = this.#isCommandLine ? `lowrank ${this.#command.name} --help` : "docs/options.md";
-    throw new LowrankError("E_USAGE", `${text}\nAll options: ${all}`);
+    throw new LowrankError("E_USAGE", `${text}\nAll options: ${all}`, this.#where);
   }
 }
 
-function shown(value: unknown): string {
-  return value === undefined || value === "" ? "nothing" : JSON.stringify(value);
+/** Adds what somebody gave under the option's own name or another one; both are one too many. */
+function put(into: Map<string, Candidate>, key: string, candidate: Candidate, problems: Problems): void {
+  const before = into.get(key);
+  if (before === undefined) into.set(key, candidate);
+  else problems.add(key, `${candidate.written}: given beside ${before.written}, which means the same`);
 }
 
-async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, problems: Problems): Promise<void> {
+/** @returns keys that only other commands than this one and `train` know */
+async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, problems: Problems): Promise<string[]> {
   const { readYaml } = await import("./yaml.js");
+  const ignored: string[] = [];
   for (const { key, value, where } of readYaml(file)) {
     const written = `${where}: ${key}`;
-    if (key === "config" || !(key in rows)) problems.unknown(key, written, (near) => near);
-    else into.set(key, { value, written });
+    const row = findRow(rows, key);
+    if (key === "config") problems.add(key, `${written}: a file of options names no other`);
+    else if (row) put(into, row.key, { value, written }, problems);
+    else if (!namesInFiles.has(canonical(key))) problems.unknown(key, written, asKey, [...namesInFiles]);
+    else if (!findRow(trainCommand.rows, key)) ignored.push(written);
   }
+  return ignored;
 }
 
 function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: Problems): Map<string, Candidate> {
@@ -86,12 +139,15 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: P
   for (const [variable, text] of Object.entries(environment)) {
     if (!variable.startsWith(ENVIRONMENT) || !text) continue;
     const key = variable.slice(ENVIRONMENT.length).toLowerCase();
-    if (key in rows) found.set(key, { value: parseText(rows[key]!, text), written: variable });
-    else if (key in laterRows) problems.unknown(key, variable, (near) => near);
-    else if (!allNames.includes(key) && !OTHER_VARIABLES.includes(variable.slice(ENVIRONMENT.length))) {
+    const option = findRow(rows, key);
+    if (option) put(found, option.key, { value: parseText(option.row, text), written: variable }, problems);
+    else if (Object.hasOwn(laterRows, key)) problems.unknown(key, variable, asVariable);
+    else if (!allNames.has(canonical(key)) && !OTHER_VARIABLES.includes(variable.slice(ENVIRONMENT.length))) {
       // Variables of other programs may begin alike: only what looks like a slip of the pen is refused.
-      const near = suggestion(key, Object.keys(rows), (name) => ENVIRONMENT + name.toUpperCase());
-      if (near) problems.add(`${variable}: unknown option${near}`);
+      const near = suggestion(key, Object.keys(rows), (name) => asVariable(name));
+      const hint = hintFor(key, asVariable);
+      if (hint !== undefined && "config" in rows) problems.add(key, `${variable}: unknown option; ${hint}`);
+      else if (near) problems.add(key, `${variable}: unknown option${near}`);
     }
   }
   return found;
@@ -99,17 +155,19 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: P
 
 function fromFlags(flags: Flags, rows: Rows, problems: Problems): Map<string, Candidate> {
   const found = new Map<string, Candidate>();
-  for (const [key, texts] of flags.values) {
-    const written = `--${key}`;
-    if (texts.length > 1) problems.add(`${written}: given ${texts.length} times (${texts.join(", ")}), expected once`);
-    else found.set(key, { value: texts[0] === "" ? undefined : parseText(rows[key]!, texts[0]!), written });
+  for (const [name, texts] of flags.values) {
+    const written = `--${name}`;
+    const { key, row } = findRow(rows, name)!;
+    if (texts.length > 1)
+      problems.add(key, `${written}: given ${texts.length} times (${texts.join(", ")}), expected once`);
+    else put(found, key, { value: texts[0] === "" ? undefined : parseText(row, texts[0]!), written }, problems);
   }
   flags.strays.forEach((token, i) => {
     const name = /^--?([^=]+)/.exec(token)?.[1];
-    if (name !== undefined) problems.unknown(name.replaceAll("-", "_"), token.split("=")[0]!, (near) => `--${near}`);
+    if (name !== undefined) problems.unknown(name.replaceAll("-", "_"), token.split("=")[0]!, asFlag);
     // What follows an unknown option is its value, not one more problem.
     else if (!flags.strays[i - 1]?.startsWith("-"))
-      problems.add(`${JSON.stringify(token)}: expected an option (--name)`);
+      problems.add(token, `${shownValue(token)}: expected an option (--name)`);
   });
   return found;
 }
@@ -129,49 +187,57 @@ export async function loadOptions<R extends Rows>(
   const byVariable = fromEnvironment(environment, rows, problems);
   const given = new Map<string, Candidate>();
   const file = byFlag.get("config") ?? byVariable.get("config");
-  if (typeof file?.value === "string") await fromFile(file.value, rows, given, problems);
+  const ignored = typeof file?.value === "string" ? await fromFile(file.value, rows, given, problems) : [];
   for (const [key, candidate] of [...byVariable, ...byFlag]) given.set(key, candidate);
-  return validated(rows, given, problems);
+  return { ...validated(rows, given, problems), ignored };
 }
 
 /**
  * The options of a command from an object; what is undefined counts as not given.
- * @throws LowrankError E_USAGE with everything that is wrong with them
+ * @throws LowrankError E_ARGUMENT for anything but a plain object, E_USAGE with everything that is wrong with the options
  */
-export function optionsFrom<R extends Rows>(command: Command<R>, object: Record<string, unknown>): Loaded<R> {
+export function optionsFrom<R extends Rows>(command: Command<R>, object: unknown): Loaded<R> {
   const problems = new Problems(command, false);
   const given = new Map<string, Candidate>();
-  for (const [key, value] of Object.entries(object)) {
+  for (const [key, value] of plainEntries(object, command.name)) {
     if (value === undefined) continue;
-    if (key in command.rows) given.set(key, { value, written: key });
-    else problems.unknown(key, key, (near) => near);
+    const option = findRow(command.rows, key);
+    if (option) put(given, option.key, { value, written: key }, problems);
+    else problems.unknown(key, key, asKey);
   }
-  return validated(command.rows, given, problems);
+  return { ...validated(command.rows, given, problems), ignored: [] };
 }
 
-function validated<R extends Rows>(rows: Rows, given: Map<string, Candidate>, problems: Problems): Loaded<R> {
-  const shape: Record<string, z.ZodType> = {};
-  const values: Record<string, unknown> = {};
+/** Undefined where code of the value itself throws, as of a getter or a proxy. */
+function parse(schema: z.ZodType, value: unknown): z.ZodSafeParseResult<unknown> | undefined {
+  try {
+    return schema.safeParse(value);
+  } catch {
+    return undefined;
+  }
+}
+
+function validated<R extends Rows>(
+  rows: Rows,
+  given: Map<string, Candidate>,
+  problems: Problems,
+): Pick<Loaded<R>, "options" | "given"> {
+  const options: Record<string, unknown> = {};
   for (const [key, row] of Object.entries(rows)) {
-    shape[key] = row.schema;
     const candidate = given.get(key);
     // An optional key of a file may be left empty; a flag or a key with a default may not.
     const left = candidate !== undefined && candidate.value === undefined;
     if (left && (candidate.written.startsWith("--") || row.required || row.defaultValue !== undefined)) {
-      problems.add(`${candidate.written}: expected ${row.expects}, found nothing`);
+      problems.add(key, `${candidate.written}: expected ${row.expects}, found nothing`);
+      continue;
     }
-    values[key] = candidate?.value ?? row.defaultValue;
-  }
-  const parsed = z.object(shape).safeParse(values);
-  for (const key of new Set(parsed.error?.issues.map(({ path }) => String(path[0])))) {
-    const candidate = given.get(key);
-    const row = rows[key] as Row;
-    if (candidate === undefined)
-      problems.add(`${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);
-    else if (candidate.value !== undefined)
-      problems.add(`${candidate.written}: expected ${row.expects}, found ${shown(candidate.value)}`);
+    const parsed = parse(row.schema, candidate?.value ?? row.defaultValue);
+    if (parsed?.success) options[key] = parsed.data;
+    else if (candidate === undefined)
+      problems.add(key, `${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);
+    else problems.add(key, `${candidate.written}: expected ${row.expects}, found ${shownValue(candidate.value)}`);
   }
   problems.throwIfAny();
   const used = [...given].filter(([, { value }]) => value !== undefined).map(([key]) => key);
-  return { options: parsed.data as OptionsOf<R>, given: new Set(used) };
+  return { options: options as OptionsOf<R>, given: new Set(used) };
 }

@@ -55,9 +55,28 @@ export function texts(expects: string, group: string, help: string): Built<strin
   return built(z.union([list, commas.pipe(list)]), "text", expects, { group, help });
 }
 
-export function choice<const T extends string>(values: readonly [T, ...T[]], group: string, help: string): Built<T> {
+/** Names joined by commas: one text, or a list. */
+export function nameList(expects: string, group: string, help: string): Built<string> {
+  const list = z.array(z.string().trim().min(1)).min(1);
+  const joined = list.transform((names) => names.join(","));
+  return built(z.union([z.string().min(1), joined]) as unknown as z.ZodType<string>, "text", expects, { group, help });
+}
+
+/** @param others what other trainers call these values */
+export function choice<const T extends string>(
+  values: readonly [T, ...T[]],
+  group: string,
+  help: string,
+  others: Record<string, T> = {},
+): Built<T> {
   const about = { group, help: `${values.join(", ")}: ${help}` };
-  return built(z.enum(values) as z.ZodType<T>, "text", values.join(" or "), about);
+  const own = z.enum(values) as z.ZodType<T>;
+  const names = Object.keys(others) as [string, ...string[]];
+  const schema =
+    names.length > 0
+      ? (z.union([own, z.enum(names).transform((name) => others[name])]) as unknown as z.ZodType<T>)
+      : own;
+  return built(schema, "text", values.join(" or "), about);
 }
 
 export function flag(group: string, help: string): Built<boolean> {
@@ -125,11 +144,14 @@ export function number(limits: Range, group: string, help: string): Built<number
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
-const BOOLEANS: Record<string, boolean> = { true: true, yes: true, 1: true, false: false, no: false, 0: false };
+const BOOLEANS = new Map([
+  ...["true", "yes", "1"].map((word) => [word, true] as const),
+  ...["false", "no", "0"].map((word) => [word, false] as const),
+]);
 
 /** The value that a flag's or variable's text stands for; text that stands for none is left for the schema to refuse. */
 export function parseText(row: Row, value: string): unknown {
   if (row.kind === "number") return NUMBER.test(value.trim()) ? Number(value) : value;
-  if (row.kind === "flag") return BOOLEANS[value.trim().toLowerCase()] ?? value;
+  if (row.kind === "flag") return BOOLEANS.get(value.trim().toLowerCase()) ?? value;
   return value;
 }

@@ -1,5 +1,5 @@
 // The one table of options. Every command takes its options from here (see commands.ts).
-import { choice, flag, integer, number, size, text, textOrBare, texts } from "./row.js";
+import { choice, flag, integer, nameList, number, size, text, textOrBare, texts } from "./row.js";
 
 const MODEL = "Model";
 const LORA = "LoRA";
@@ -23,6 +23,17 @@ export const needed = {
   adapter: adapter.required(),
   validation_file: validationFile.required(),
   output_dir: text("a folder", OUTPUT, "folder for the merged model").required(),
+};
+
+/** What the Trainer of transformers calls them. The update is the same; where a GPU would keep the moments is not asked here. */
+const OPTIMIZER_NAMES = {
+  ...Object.fromEntries(
+    ["adamw_torch", "adamw_torch_fused", "adamw_hf", "paged_adamw", "paged_adamw_32bit"].map((name) => [
+      name,
+      "adamw" as const,
+    ]),
+  ),
+  ...Object.fromEntries(["adamw_bnb_8bit", "paged_adamw_8bit"].map((name) => [name, "adamw_8bit" as const])),
 };
 
 export const rows = {
@@ -65,10 +76,10 @@ export const rows = {
   lora_r: integer({ min: 1, max: 65536 }, LORA, "rank").or(8),
   lora_alpha: number({ above: 0 }, LORA, "scale: the adapter's output is multiplied by alpha / r").or(16),
   lora_dropout: number({ min: 0, below: 1 }, LORA, "dropout of the adapter's input while training").or(0.05),
-  target_modules: text(
+  target_modules: nameList(
     "names, all-linear or a regular expression",
     LORA,
-    "modules that get an adapter: comma list, all-linear or a regular expression of whole names; default by family, for llama q_proj,v_proj,k_proj,o_proj",
+    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama q_proj,v_proj,k_proj,o_proj",
   ).optional(),
   use_rslora: flag(LORA, "scale by alpha / sqrt(r) instead").or(false),
   init_adapter: text("an adapter folder", LORA, "adapter to start from; it decides r, alpha and modules").optional(),
@@ -108,11 +119,12 @@ export const rows = {
     ["adamw", "adamw_8bit"],
     TRAINING,
     "optimizer; adamw_8bit keeps the moments of tensors with at least 4,096 elements in 8 bits, as bitsandbytes does",
+    OPTIMIZER_NAMES,
   ).or("adamw"),
   learning_rate: number({ min: 0 }, TRAINING, "peak learning rate of AdamW").or(3e-4),
-  lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING, "course of the learning rate after warmup").or(
-    "linear",
-  ),
+  lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING, "course of the learning rate after warmup", {
+    constant_with_warmup: "constant",
+  }).or("linear"),
   warmup_ratio: number({ min: 0, max: 1 }, TRAINING, "share of the steps in which the learning rate rises").or(0.03),
   warmup_steps: integer({ min: 0 }, TRAINING, "number of those steps, instead of warmup_ratio").optional(),
   weight_decay: number({ min: 0 }, TRAINING, "decoupled weight decay of AdamW").or(0),

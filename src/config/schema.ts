@@ -1,6 +1,7 @@
 // JSON Schema of the YAML file that --config names, from the one table of options.
 import { z } from "zod";
-import { trainCommand } from "./commands.js";
+import { otherNames } from "./aliases.js";
+import { commands, trainCommand } from "./commands.js";
 import type { Row, Rows } from "./row.js";
 
 export const SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema";
@@ -18,14 +19,25 @@ function property(row: Row): Record<string, unknown> {
   };
 }
 
+/** Options of training runs, and those that only other commands know: one file serves all. */
+function rowsInFiles(): Rows {
+  const others = commands.filter(({ rows }) => "config" in rows).map(({ rows }) => rows as Rows);
+  const { config: _, ...rows } = Object.assign({}, ...others, trainCommand.rows) as Rows;
+  return rows;
+}
+
 export function jsonSchema(): Record<string, unknown> {
-  const rows: Rows = trainCommand.rows;
-  const entries = Object.entries(rows).filter(([name]) => name !== "config");
+  const rows = rowsInFiles();
+  const names = Object.keys(rows);
+  const needed = (name: string, row: Row) => ({ ...row, required: row.required && name in trainCommand.rows });
+  const others = names.flatMap((name) =>
+    otherNames(name).map((other) => [other, { $ref: `#/properties/${name}`, description: `the same as ${name}` }]),
+  );
   return {
     $schema: SCHEMA_URL,
-    title: "lowrank: options of a training run",
+    title: "lowrank: options of a training run and of other commands",
     type: "object",
     additionalProperties: false,
-    properties: Object.fromEntries(entries.map(([name, row]) => [name, property(row)])),
+    properties: Object.fromEntries([...names.map((name) => [name, property(needed(name, rows[name]!))]), ...others]),
   };
 }

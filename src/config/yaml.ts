@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { LowrankError } from "../errors.js";
 
 export interface FileValue {
@@ -31,7 +31,12 @@ export function readYaml(file: string): FileValue[] {
   return document.contents.items.map(({ key, value }) => {
     const name = isScalar(key) ? String(key.value) : String(key);
     const line = isScalar(key) && key.range ? lines.linePos(key.range[0]).line : 1;
-    const plain = value === null ? null : (value as { toJSON(): unknown }).toJSON();
-    return { key: name, value: plain ?? undefined, where: `${file}:${line}` };
+    const where = `${file}:${line}`;
+    try {
+      const plain = isNode(value) ? value.toJS(document) : value;
+      return { key: name, value: plain ?? undefined, where };
+    } catch (error) {
+      throw new LowrankError("E_CONFIG_FILE", `${where}: ${name}: ${(error as Error).message}`, where);
+    }
   });
 }

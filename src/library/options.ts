@@ -1,5 +1,5 @@
 // Options of the library: the command's rows without those that only a command line has.
-import { type Command, type OptionsOf, optional, optionsFrom, trainCommand } from "../config/index.js";
+import { type aliases, type Command, type OptionsOf, optional, optionsFrom, trainCommand } from "../config/index.js";
 import { givenTexts, type TextSource } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 import type { RunOptions } from "../setup/options.js";
@@ -36,22 +36,31 @@ const command = {
   rows: { ...rows, train_file: optional(train_file), output_dir: optional(output_dir) },
 } satisfies Command;
 
-type Rows = OptionsOf<typeof command.rows>;
+/** Names in a list are one text there. */
+type Rows = Omit<OptionsOf<typeof command.rows>, "target_modules"> & { target_modules: string | string[] | undefined };
+
+type Aliases = typeof aliases;
+/** What other trainers call these options. */
+type OtherNames = {
+  [A in keyof Aliases as Aliases[A] extends keyof Rows ? A : never]?: Aliases[A] extends keyof Rows
+    ? Rows[Aliases[A]] | undefined
+    : never;
+};
 
 /** Texts in memory, or as they come. */
 export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;
 
 /** The options of `lowrank train` under the same names and with the same defaults (docs/options.md), all optional. */
-export type TrainerOptions = { [K in keyof Rows]?: Rows[K] | undefined } & {
-  /** Texts to train on, instead of `train_file`. */
-  train?: Texts;
-  /** Texts to evaluate on, instead of `validation_file`; without either, a tenth of the training texts. */
-  validation?: Texts;
-  /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
-  samples?: boolean;
-  /** Without it nothing is written, and `resume` is no option. */
-  output_dir?: string | undefined;
-};
+export type TrainerOptions = { [K in keyof Rows]?: Rows[K] | undefined } & OtherNames & {
+    /** Texts to train on, instead of `train_file`. */
+    train?: Texts;
+    /** Texts to evaluate on, instead of `validation_file`; without either, a tenth of the training texts. */
+    validation?: Texts;
+    /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
+    samples?: boolean;
+    /** Without it nothing is written, and `resume` is no option. */
+    output_dir?: string | undefined;
+  };
 
 async function* textsOf(texts: Texts, name: string): AsyncGenerator<string> {
   let row = 0;
