@@ -1,6 +1,6 @@
-// Reading small text files, and what the system's errors mean to a person.
+// Opening and reading files, and what the system's errors mean to a person.
 import { isUtf8 } from "node:buffer";
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { LowrankError } from "./errors.js";
 
 const REASONS: Record<string, string> = {
@@ -15,6 +15,8 @@ const REASONS: Record<string, string> = {
   EDQUOT: "the disk quota is used up; free some space or choose another output folder",
   EROFS: "the file system is read-only; choose another output folder",
   EFBIG: "the file would be larger than the file system allows",
+  ENXIO: "it is a socket, or a device that is not there",
+  ELOOP: "its links lead in a circle",
   EIO: "the device reported an input/output error",
 };
 
@@ -25,8 +27,9 @@ function reason(error: unknown): string {
   return words ? `${words} (${code})` : (message ?? String(error));
 }
 
-/** `what` names the file's role: "Training file", "config.json of the model". */
+/** An error for people stays what it is. `what` names the file's role: "Training file", "config.json of the model". */
 export function readError(error: unknown, file: string, what = "File"): LowrankError {
+  if (error instanceof LowrankError) return error;
   const code = (error as NodeJS.ErrnoException).code === "ENOENT" ? "E_FILE_MISSING" : "E_FILE";
   return new LowrankError(code, `${what} ${file} cannot be read: ${reason(error)}.`, file, { cause: error });
 }
@@ -37,14 +40,71 @@ export function writeError(error: unknown, file: string): unknown {
   return new LowrankError("E_WRITE", `${file} cannot be written: ${reason(error)}.`, file, { cause: error });
 }
 
-/** A UTF-8 file without its byte order mark. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8 */
-export function readText(file: string, what?: string): string {
+/** Never waits for the writer of a pipe. */
+export const TO_READ = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+function kindOf(stats: Stats): string {
+  if (stats.isFIFO()) return "a pipe";
+  if (stats.isSocket()) return "a socket";
+  return stats.isDirectory() ? "a folder" : "a device";
+}
+
+/**
+ * Reading a pipe may wait for ever, and a device may never end.
+ * @param stats of what was opened with `TO_READ`
+ * @throws LowrankError E_FILE for anything but a regular file
+ */
+export function requireRegular(stats: Stats, file: string, what = "File"): void {
+  if (stats.isFile()) return;
+  const message = `${what} ${file} cannot be read: it is ${kindOf(stats)}, not a file.`;
+  throw new LowrankError("E_FILE", message, file);
+}
+
+const MIB = 2 ** 20;
+/** Largest file of settings; a hundred times what any model's has. */
+const LARGEST_BYTES = 64 * MIB;
+/** Of files that hold a whole vocabulary, or the history of a run. */
+export const LARGEST_LIST_BYTES = 256 * MIB;
+
+/**
+ * @param most bytes that it may have
+ * @returns the descriptor of a regular file
+ * @throws LowrankError E_FILE_MISSING, E_FILE
+ */
+export function openRegular(file: string, what = "File", most = Number.POSITIVE_INFINITY): number {
+  let descriptor: number | undefined;
   try {
-    const bytes = readFileSync(file);
-    if (!isUtf8(bytes)) throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file);
-    const text = bytes.toString("utf8");
-    return text.startsWith("\uFEFF") ? text.slice(1) : text;
+    descriptor = openSync(file, TO_READ);
+    const stats = fstatSync(descriptor);
+    requireRegular(stats, file, what);
+    if (stats.size <= most) return descriptor;
+    const sizes = `it has ${Math.ceil(stats.size / MIB)} MiB, more than the ${most / MIB} MiB that such a file may have`;
+    throw new LowrankError("E_FILE", `${what} ${file} cannot be read: ${sizes}. Name the right file.`, file);
   } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file, what);
+    if (descriptor !== undefined) closeSync(descriptor);
+    throw readError(error, file, what);
   }
+}
+
+/** All of a file. @throws LowrankError E_FILE_MISSING, E_FILE, also where it is larger than `most` bytes */
+export function readBytes(file: string, what?: string, most = LARGEST_BYTES): Buffer {
+  const descriptor = openRegular(file, what, most);
+  try {
+    return readFileSync(descriptor);
+  } catch (error) {
+    throw readError(error, file, what);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/**
+ * A UTF-8 file without its byte order mark.
+ * @throws LowrankError E_FILE_MISSING, E_FILE, also where it is larger than `most` bytes, E_UTF8
+ */
+export function readText(file: string, what?: string, most?: number): string {
+  const bytes = readBytes(file, what, most);
+  if (!isUtf8(bytes)) throw new LowrankError("E_UTF8", `${file} is not valid UTF-8. Save it as UTF-8.`, file);
+  const text = bytes.toString("utf8");
+  return text.startsWith("\uFEFF") ? text.slice(1) : text;
 }

@@ -245,7 +245,7 @@ describe("refusals", () => {
   });
 
   test("a broken, missing or unsuitable file names itself", async () => {
-    expect(await refusal(flags({ config: join(folder, "none.yaml") }))).toContain("none.yaml: cannot be read");
+    expect(await refusal(flags({ config: join(folder, "none.yaml") }))).toContain("none.yaml cannot be read");
     expect(await refusal(flags({ config: yaml("lora_r: [1\n") }))).toMatch(/run\.yaml.*line \d/s);
     expect(await refusal(flags({ config: yaml("- lora_r\n") }))).toContain("run.yaml: expected options");
     expect(await refusal(flags({ config: yaml("config: other.yaml\n") }))).toContain("config");

@@ -34,7 +34,7 @@ Registry& registry() {
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path, Access access) : path_(path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) throw Error("E_FILE", path + ": cannot be opened (" + std::strerror(errno) + ").", path);
   struct stat st {};
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {

@@ -1,5 +1,5 @@
 // Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { Tokenizer } from "../data/index.js";
 import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../engine.js";
@@ -14,7 +14,7 @@ import {
   widen,
   writeSafetensors,
 } from "../model/index.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
 import { modelCard } from "./model-card.js";
@@ -79,7 +79,7 @@ function readTensors(file: string, expected: Map<string, [number, number]>): Ada
   const tensors: AdapterTensors = new Map();
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Adapter");
     for (const [name, shape] of expected) {
       const tensor = found.get(name);
       if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although target_modules names it`);
@@ -95,7 +95,7 @@ function readTensors(file: string, expected: Map<string, [number, number]>): Ada
       tensors.set(name, { shape, data: widen(bytes, dtype) });
     }
   } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file, "Adapter");
+    throw readError(error, file, "Adapter");
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

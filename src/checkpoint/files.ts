@@ -1,11 +1,11 @@
 // Folders that are complete or absent: written under another name, flushed, renamed.
 
-import { existsSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, readdirSync } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { isTokenizerFile } from "../data/index.js";
 import { LowrankError } from "../errors.js";
-import { writeError } from "../system-errors.js";
+import { openRegular, writeError } from "../system-errors.js";
 
 export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 
@@ -33,10 +33,11 @@ export function sortedJson(value: Record<string, unknown>): string {
   return `${JSON.stringify(sorted, null, 2)}\n`;
 }
 
-/** Copies files into a folder under their own names. @throws LowrankError E_WRITE */
+/** Copies files into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
 export async function copyInto(folder: string, files: string[]): Promise<void> {
   for (const file of files) {
     const target = join(folder, basename(file));
+    closeSync(openRegular(file));
     try {
       await copyFile(file, target);
       await flush(target);

@@ -1,9 +1,10 @@
 // manifest.json: size and sha256 of every other file of a checkpoint, written last.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { z } from "zod";
+import { openRegular, readText } from "../system-errors.js";
 import { sortedJson, writeTextFile } from "./files.js";
 
 const NAME = "manifest.json";
@@ -15,7 +16,7 @@ const schema = z.object({
 
 async function sha256(file: string): Promise<string> {
   const hash = createHash("sha256");
-  for await (const chunk of createReadStream(file)) hash.update(chunk);
+  for await (const chunk of createReadStream(file, { fd: openRegular(file) })) hash.update(chunk);
   return hash.digest("hex");
 }
 
@@ -38,7 +39,7 @@ export async function writeManifest(folder: string): Promise<void> {
 /** What is wrong with a folder that should be a whole checkpoint, in words that follow its name; null where nothing is. */
 export async function checkpointProblem(folder: string): Promise<string | null> {
   try {
-    const parsed = schema.safeParse(JSON.parse(await readFile(join(folder, NAME), "utf8")));
+    const parsed = schema.safeParse(JSON.parse(readText(join(folder, NAME))));
     if (!parsed.success) return `${NAME} is not a list of files`;
     for (const [name, expected] of Object.entries(parsed.data.files)) {
       const file = join(folder, name);
@@ -51,6 +52,6 @@ export async function checkpointProblem(folder: string): Promise<string | null> 
   } catch (error) {
     if (error instanceof SyntaxError) return `${NAME} is not valid JSON`;
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === "ENOENT" ? `${NAME} is missing` : message;
+    return code === "E_FILE_MISSING" ? `${NAME} is missing` : message;
   }
 }

@@ -6,7 +6,7 @@ import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
 import type { Engine, ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
-import { writeError } from "../system-errors.js";
+import { TO_READ, writeError } from "../system-errors.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
 import { isPlain } from "./quantize.js";
 
@@ -80,7 +80,7 @@ async function copyMerged(
 ): Promise<void> {
   const { tensors, dataBegin } = readSafetensorsHeader(source);
   try {
-    await using input = await open(source, "r");
+    await using input = await open(source, TO_READ);
     await using output = await open(target, "w");
     await copyRange(input, output, 0, dataBegin);
     for (const { begin, end } of tensors) {

@@ -1,11 +1,11 @@
 // optimizer.safetensors: AdamW's moments of every adapter tensor, and the number of steps made. Of 8-bit AdamW those of large
 // tensors are codes (U8) with the maxima of their blocks (F32).
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { AdapterTensors, Moments, OptimizerState } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { readSafetensorsHeader, writeSafetensors } from "../model/index.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 
 const NAME = "optimizer.safetensors";
 /** The moments' names, as PyTorch's AdamW has them, before the adapter tensor's. */
@@ -57,7 +57,7 @@ export function readOptimizerState(folder: string): OptimizerState {
   const moments = new Map<string, Partial<Record<Part, Float32Array | Uint8Array>>>();
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Optimizer state");
     for (const { name, dtype, shape, begin, end } of tensors) {
       const part = (Object.keys(MOMENTS) as Part[]).find((each) => name.startsWith(MOMENTS[each]));
       const right = is8bit
@@ -77,7 +77,7 @@ export function readOptimizerState(folder: string): OptimizerState {
       else plain[part as "m" | "v"].set(tensor, { shape: shape as [number, number], data: data as Float32Array });
     }
   } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file, "Optimizer state");
+    throw readError(error, file, "Optimizer state");
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

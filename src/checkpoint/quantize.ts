@@ -1,6 +1,6 @@
 // A model folder with quantised linears, as transformers and bitsandbytes save it: transformers loads it, and so does this
 // program.
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Tokenizer } from "../data/index.js";
@@ -16,6 +16,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from "../model/index.js";
+import { openRegular } from "../system-errors.js";
 import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
 
 const DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
@@ -41,7 +42,7 @@ function readTensor({ file, offset, bytes }: TensorEntry): Bytes {
   const content = new Uint8Array(bytes);
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Weights");
     readSync(descriptor, content, 0, bytes, offset);
     return content;
   } catch (error) {

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { LowrankError } from "../errors.js";
 import { readJsonObject } from "../model/index.js";
+import { LARGEST_LIST_BYTES } from "../system-errors.js";
 import { sortedJson, writeTextFile } from "./files.js";
 import { TRAINER_STATE } from "./state.js";
 
@@ -58,7 +59,7 @@ export function readRunState(folder: string): { state: RunState; history: object
   const first = parsed.error?.issues[0];
   if (first) throw new LowrankError("E_CHECKPOINT", `${file}: ${first.path.join(".")}: ${first.message}.`, file);
   const historyFile = join(folder, TRAINER_STATE);
-  const { log_history: history } = readJsonObject(historyFile, "State of the run");
+  const { log_history: history } = readJsonObject(historyFile, "State of the run", LARGEST_LIST_BYTES);
   if (!Array.isArray(history)) {
     throw new LowrankError("E_CHECKPOINT", `${historyFile}: log_history is not a list.`, historyFile);
   }

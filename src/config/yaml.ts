@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { LowrankError } from "../errors.js";
+import { readText } from "../system-errors.js";
 
 export interface FileValue {
   key: string;
@@ -11,15 +11,10 @@ export interface FileValue {
 
 /**
  * The options of a YAML file, one by one with the line they stand on.
- * @throws LowrankError where the file is missing or is not one map of options
+ * @throws LowrankError where the file cannot be read or is not one map of options
  */
 export function readYaml(file: string): FileValue[] {
-  let source: string;
-  try {
-    source = readFileSync(file, "utf8");
-  } catch (error) {
-    throw new LowrankError("E_FILE_MISSING", `--config ${file}: cannot be read (${(error as Error).message}).`, file);
-  }
+  const source = readText(file, "--config");
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines });
   const problem = document.errors[0];

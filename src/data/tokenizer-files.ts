@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
 import { findGguf } from "../model/index.js";
-import { readError } from "../system-errors.js";
+import { LARGEST_LIST_BYTES, readBytes, readError } from "../system-errors.js";
 import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
 
 const MAIN = "tokenizer.json";
@@ -29,7 +29,7 @@ export function tokenizerHash(main: string): string {
   const beside = DECISIVE.map((name) => join(dirname(main), name)).filter((file) => existsSync(file));
   for (const file of [main, ...beside]) {
     try {
-      const content = readFileSync(file);
+      const content = readBytes(file, "Tokenizer", LARGEST_LIST_BYTES);
       hash.update(`${basename(file)} ${content.length} `).update(content);
     } catch (error) {
       throw readError(error, file, "Tokenizer");

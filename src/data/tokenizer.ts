@@ -1,8 +1,10 @@
 // The one owner of the `tokenizers` package.
+import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Tokenizer as Native } from "tokenizers";
 import { LowrankError } from "../errors.js";
 import { readJsonObject } from "../model/index.js";
+import { LARGEST_LIST_BYTES, openRegular } from "../system-errors.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
@@ -39,6 +41,8 @@ export class Tokenizer {
   static async open(path: string): Promise<Tokenizer> {
     const file = findMainFile(path);
     const { default: tokenizers } = await import("tokenizers");
+    // The package would wait for a pipe, and take all memory for a device.
+    closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
     try {
       return new Tokenizer(tokenizers.Tokenizer.fromFile(file), file);
     } catch (error) {
@@ -111,7 +115,7 @@ export class Tokenizer {
   /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
   #special(): Set<number> {
     if (!this.#specialIds) {
-      const { added_tokens: added } = readJsonObject(this.file);
+      const { added_tokens: added } = readJsonObject(this.file, "Tokenizer", LARGEST_LIST_BYTES);
       const list = Array.isArray(added) ? (added as { id: number; special: boolean }[]) : [];
       this.#specialIds = new Set(list.filter(({ special }) => special).map(({ id }) => id));
     }

@@ -1,8 +1,8 @@
 // Folders that were saved quantised, in bitsandbytes' layout: a weight's codes under its own name, its statistics beside it.
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import { type FileRange, quantizationMaps, type TensorEntry } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 import { isObject, parseJson } from "./json.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 
@@ -27,7 +27,7 @@ function readBytes({ file, begin, end }: FileTensor): Buffer {
   const bytes = Buffer.alloc(end - begin);
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Weights");
     readSync(descriptor, bytes, 0, bytes.length, begin);
     return bytes;
   } catch (error) {

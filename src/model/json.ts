@@ -70,9 +70,9 @@ export function kindOf(value: unknown): string {
   return `the ${typeof value} ${String(value)}`;
 }
 
-/** A JSON file that holds an object. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
-export function readJsonObject(file: string, what?: string): Record<string, unknown> {
-  const value = parseJson(readText(file, what), file);
+/** A JSON file that holds an object, of at most `most` bytes. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
+export function readJsonObject(file: string, what?: string, most?: number): Record<string, unknown> {
+  const value = parseJson(readText(file, what, most), file);
   if (isObject(value)) return value;
   throw new LowrankError("E_JSON", `${file} holds ${kindOf(value)}, expected an object.`, file);
 }

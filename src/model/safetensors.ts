@@ -1,8 +1,8 @@
 // safetensors: 8 bytes header length, a JSON header, the tensors' bytes. The header is untrusted input: whatever it says is
 // checked against the file's size before anybody believes it.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 import { isObject, kindOf } from "./json.js";
 
 /** Bytes of one element; the sub-byte types have no whole number and no users here. */
@@ -78,7 +78,7 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
 function readHeaderBytes(file: string, fail: Fail): { header: Buffer; fileBytes: number } {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file);
     const fileBytes = fstatSync(descriptor).size;
     const prefix = Buffer.alloc(8);
     if (readSync(descriptor, prefix, 0, 8, 0) < 8) {
@@ -98,7 +98,7 @@ function readHeaderBytes(file: string, fail: Fail): { header: Buffer; fileBytes:
     }
     return { header, fileBytes };
   } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file);
+    throw readError(error, file);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

@@ -1,10 +1,10 @@
 // What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../engine.js";
 import { HEAD, OUTLIER_THRESHOLD } from "../model/index.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 import type { RunOptions } from "./options.js";
 import type { TrainingTexts } from "./token-texts.js";
 
@@ -28,7 +28,7 @@ function modelHash({ config, tensors }: ModelSource): string {
     hash.update(JSON.stringify([name, dtype, shape]));
     let descriptor: number | undefined;
     try {
-      descriptor = openSync(file, "r");
+      descriptor = openRegular(file, "Weights");
       hash.update(buffer.subarray(0, readSync(descriptor, buffer, 0, Math.min(bytes, SAMPLE_BYTES), offset)));
     } catch (error) {
       throw readError(error, file, "Weights");

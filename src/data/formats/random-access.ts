@@ -1,6 +1,6 @@
 // Ranged reads of a file.
 import { type FileHandle, open } from "node:fs/promises";
-import { readError } from "../../system-errors.js";
+import { readError, requireRegular, TO_READ } from "../../system-errors.js";
 import { check } from "./damage.js";
 
 export class RandomAccess {
@@ -14,8 +14,10 @@ export class RandomAccess {
   static async open(file: string): Promise<RandomAccess> {
     let handle: FileHandle | undefined;
     try {
-      handle = await open(file);
-      return new RandomAccess(file, (await handle.stat()).size, handle);
+      handle = await open(file, TO_READ);
+      const stats = await handle.stat();
+      requireRegular(stats, file, "Data file");
+      return new RandomAccess(file, stats.size, handle);
     } catch (error) {
       await handle?.close();
       throw readError(error, file, "Data file");

@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { pipeline, type Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { LowrankError } from "../../errors.js";
-import { readError } from "../../system-errors.js";
+import { openRegular, readError } from "../../system-errors.js";
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -12,7 +12,8 @@ export function isGzip(file: string): boolean {
 }
 
 function open(file: string): Readable {
-  const bytes = createReadStream(file, { highWaterMark: CHUNK_BYTES });
+  const fd = openRegular(file, "Data file");
+  const bytes = createReadStream(file, { fd, highWaterMark: CHUNK_BYTES });
   // An error of the file reaches the reader through gunzip.
   return isGzip(file) ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) : bytes;
 }

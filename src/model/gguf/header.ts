@@ -1,8 +1,8 @@
 // The header of a GGUF file (versions 2 and 3): metadata and where each tensor lies. It is untrusted input: every count and
 // length is held against the file's size before anything of that size is made.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { LowrankError } from "../../errors.js";
-import { readError } from "../../system-errors.js";
+import { openRegular, readError } from "../../system-errors.js";
 import { tensorType } from "./types.js";
 
 /** What a metadata value can be. Whole numbers of 64 bits are numbers here: nothing that counts is beyond 2^53. */
@@ -164,7 +164,7 @@ export function readGgufHeader(file: string): GgufHeader {
     new LowrankError("E_GGUF", `${file} ${what}. ${advice}`, file);
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Model");
     const fileBytes = fstatSync(descriptor).size;
     const cursor = new Cursor(descriptor, fileBytes, fail);
     const counts = readCounts(cursor, fail);
@@ -174,7 +174,7 @@ export function readGgufHeader(file: string): GgufHeader {
     placeTensors(header, cursor.at, fail);
     return header;
   } catch (error) {
-    throw error instanceof LowrankError ? error : readError(error, file, "Model");
+    throw readError(error, file, "Model");
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }

@@ -1,7 +1,8 @@
 // Llama 3's scaling of rotary frequencies: GGUF files hold its result, one factor for each frequency.
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import type { RopeScaling } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
+import { openRegular } from "../../system-errors.js";
 import { fill, type GgufHeader, type GgufTensor } from "./header.js";
 
 /** Of Llama 3.1, and of 3.2. */
@@ -30,7 +31,7 @@ export function llama3Scaling({ file }: GgufHeader, tensor: GgufTensor, headDim:
   const n = headDim / 2;
   if (tensor.type !== 0 || tensor.shape.length !== 1 || tensor.shape[0] !== n) throw fail(`is not ${n} numbers in f32`);
   const stored = new Float32Array(n);
-  const descriptor = openSync(file, "r");
+  const descriptor = openRegular(file, "Model");
   try {
     fill(descriptor, new Uint8Array(stored.buffer), tensor.offset, fail);
   } finally {
