@@ -182,13 +182,13 @@ describe("tokens by name", () => {
     expect(tokenizer.vocabSize).toBe(2048);
   });
 
-  test("as objects, from special_tokens_map.json, and unknown ones", async () => {
+  test("as objects, from special_tokens_map.json, which decides in older folders, and new ones", async () => {
     const path = copyTokenizer({
       "tokenizer_config.json": { bos_token: { content: "<s>", lstrip: false }, eos_token: null, pad_token: "<pad>" },
     });
     writeIn(path, "special_tokens_map.json", JSON.stringify({ eos_token: { content: "</s>" }, bos_token: "</s>" }));
     const t = await Tokenizer.open(path);
-    expect([t.bosTokenId, t.eosTokenId, t.padTokenId]).toEqual([0, 1, undefined]);
+    expect([t.bosTokenId, t.eosTokenId, t.padTokenId]).toEqual([1, 1, 2048]);
     expect(t.files.map((file) => basename(file))).toEqual([
       "tokenizer.json",
       "tokenizer_config.json",

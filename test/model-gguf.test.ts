@@ -551,7 +551,7 @@ describe("the tokenizer", () => {
       .preTokenizeString(PIECES)
       .map(([piece]) => [...piece].map((letter) => bytes.get(letter)).join(""));
     expect(cut).toEqual(expected);
-    expect(planBpe(json)).not.toBeNull();
+    expect(planBpe(json, [])).not.toBeNull();
   });
 
   test.each<[string, Meta, RegExp]>([

@@ -10,13 +10,16 @@ import { Progress, showsBar } from "../tracking/index.js";
 import { evaluate } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
+import { warn } from "./warn.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
 export async function run(o: EvalOptions): Promise<void> {
-  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
+  const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const progress = await Progress.open(showsBar());
-  const { table } = await readTokens(o.validation_file, await openTokenizer(o), o, { show: tokenising(progress) });
+  const { table } = await readTokens(o.validation_file, await openTokenizer(o, warn), o, {
+    show: tokenising(progress),
+  });
   const batchSize = Math.min(o.per_device_eval_batch_size, table.length);
   const spec = adapter?.spec ?? null;
   const options: EngineOptions = {

@@ -9,6 +9,7 @@ import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { generate } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
+import { warn } from "./warn.js";
 
 async function given(prompt: string): Promise<string> {
   if (prompt !== "-") return prompt;
@@ -19,9 +20,9 @@ async function given(prompt: string): Promise<string> {
 
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
 export async function run(o: GenerateOptions): Promise<void> {
-  const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model);
+  const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   opening.catch(() => {});
-  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
+  const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const tokenizer = await opening;
   const text = await given(o.prompt);

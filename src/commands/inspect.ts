@@ -7,12 +7,13 @@ import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js
 import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
 import { memoryTable, tightest } from "../setup/room.js";
 import { bytes, table } from "../setup/text.js";
+import { warn } from "./warn.js";
 
 const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
 export async function run(o: InspectOptions): Promise<void> {
-  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
+  const model = openBase(o, warn);
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
   const limits = memoryLimits(o.memory_limit);

@@ -8,6 +8,7 @@ import { openModel } from "../model/index.js";
 import { threadCount } from "../setup/inputs.js";
 import { checkOutput } from "../setup/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
+import { warn } from "./warn.js";
 
 /** Whether to merge after training: as told, else as a person at the terminal answers, else not. */
 export async function wantsMerge(told: boolean | undefined, folder: string): Promise<boolean> {
@@ -47,9 +48,9 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 /** `lowrank merge`. */
 export async function run(o: MergeOptions): Promise<void> {
   checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.adapter]);
-  const model = openModel(o.base_model, (message) => process.stderr.write(`warning: ${message}\n`));
+  const model = openModel(o.base_model, warn);
   const { spec, tensors } = readAdapter(o.adapter, model);
-  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
+  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {

@@ -5,6 +5,7 @@ import { count, table } from "../setup/text.js";
 import { everyExample, openTokenizer, readTokens, type Texts } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { tokenising } from "./tokenising.js";
+import { warn } from "./warn.js";
 
 interface Token {
   id: number;
@@ -81,7 +82,7 @@ function summary({ table: tokens }: Texts, o: PreviewOptions): Record<string, nu
 }
 
 export async function run(o: PreviewOptions): Promise<void> {
-  const tokenizer = await openTokenizer(o);
+  const tokenizer = await openTokenizer(o, warn);
   const texts = await readTokens(o.train_file, tokenizer, o, { show: tokenising(await Progress.open(showsBar())) });
   const paint = usesColour() ? coloured : plain;
   const out: string[] = [];

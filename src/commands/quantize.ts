@@ -21,7 +21,7 @@ export async function run(o: QuantizeOptions): Promise<void> {
       const message = `${o.base_model} is quantised already: name the folder with the f32, bf16 or f16 weights.`;
       throw new LowrankError("E_QUANTIZED", message, o.base_model);
     }
-    const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model);
+    const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, (message) => log.warn(message));
     const show = loading(progress, log);
     await writeQuantized({
       model,

@@ -23,6 +23,7 @@ import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
+import { warn } from "./warn.js";
 
 function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
   const why = o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
@@ -68,7 +69,7 @@ export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: A
 }
 
 async function readTexts(o: TrainOptions, reading: Reading): Promise<TrainingTexts> {
-  return readTrainingTexts(o, await openTokenizer(o), reading);
+  return readTrainingTexts(o, await openTokenizer(o, warn), reading);
 }
 
 async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal, lock: OutputLock) {
@@ -80,7 +81,7 @@ async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: Ab
   };
   check();
   if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
-  const model = openBase(o, (message) => process.stderr.write(`warning: ${message}\n`));
+  const model = openBase(o, warn);
   const adapter = initialAdapter(o, given, model);
   const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
   const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);

@@ -13,26 +13,68 @@ export interface TokenizerSettings {
   truncationSide: "left" | "right";
 }
 
-function readIfThere(file: string): Record<string, unknown> {
+export const TOKENIZER_CONFIG = "tokenizer_config.json";
+
+/** Roles of tokens, in transformers' order. */
+export const NAMED_TOKENS = [
+  "bos_token",
+  "eos_token",
+  "unk_token",
+  "sep_token",
+  "pad_token",
+  "cls_token",
+  "mask_token",
+];
+
+/** What stands beside tokenizer.json. */
+export interface SettingsFiles {
+  /** tokenizer_config.json */
+  config: Record<string, unknown>;
+  /** special_tokens_map.json, of older folders. */
+  map: Record<string, unknown>;
+  /** Special tokens without a role: a list, or an object by names. */
+  additional: unknown;
+}
+
+export function readIfThere(file: string): Record<string, unknown> {
   return existsSync(file) ? readJsonObject(file) : {};
 }
 
 /** A token is a text or an object with its text in `content`. */
-function tokenText(value: unknown): string | undefined {
+export function tokenText(value: unknown): string | undefined {
   const text = isObject(value) ? value.content : value;
   return typeof text === "string" ? text : undefined;
 }
 
-/** tokenizer_config.json, and special_tokens_map.json for what it does not say. */
-export function readTokenizerSettings(folder: string): TokenizerSettings {
-  const config = readIfThere(join(folder, "tokenizer_config.json"));
+/** @throws LowrankError E_FILE, E_JSON */
+export function readSettingsFiles(folder: string): SettingsFiles {
+  const config = readIfThere(join(folder, TOKENIZER_CONFIG));
   const map = readIfThere(join(folder, "special_tokens_map.json"));
-  const token = (key: string) => tokenText(config[key]) ?? tokenText(map[key]);
+  const isEmpty = (value: unknown) => typeof value !== "object" || value === null || Object.keys(value).length === 0;
+  const [own, old] = [config.extra_special_tokens, config.additional_special_tokens];
+  const additional = isEmpty(own) ? old : own;
+  if (!isOlder(config)) return { config, map, additional };
+  return { config, map, additional: map.extra_special_tokens ?? map.additional_special_tokens ?? additional };
+}
+
+/** Folders before `added_tokens_decoder`: there special_tokens_map.json decides. */
+const isOlder = (config: Record<string, unknown>) => !("added_tokens_decoder" in config);
+
+/** The token of a role, as a text or an object. */
+export function namedToken({ config, map }: SettingsFiles, role: string): unknown {
+  const [first, second] = isOlder(config) ? [map, config] : [config, map];
+  return [first[role], second[role]].find((value) => tokenText(value) !== undefined);
+}
+
+/** tokenizer_config.json, and special_tokens_map.json where it decides or for what the former does not say. */
+export function readTokenizerSettings(folder: string): TokenizerSettings {
+  const files = readSettingsFiles(folder);
+  const token = (role: string) => tokenText(namedToken(files, role));
   return {
     bos: token("bos_token"),
     eos: token("eos_token"),
     pad: token("pad_token"),
-    truncationSide: config.truncation_side === "left" ? "left" : "right",
+    truncationSide: files.config.truncation_side === "left" ? "left" : "right",
   };
 }
 

@@ -1,10 +1,11 @@
 // The one owner of the `tokenizers` package.
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Tokenizer as Native } from "tokenizers";
+import type { Tokenizer as Native, AddedToken as NativeToken } from "tokenizers";
 import { LowrankError } from "../errors.js";
-import { readJsonObject } from "../model/index.js";
+import type { Warn } from "../model/index.js";
 import { LARGEST_LIST_BYTES, openRegular } from "../system-errors.js";
+import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
@@ -12,6 +13,7 @@ import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-fil
 export class Tokenizer {
   readonly #native: Native;
   readonly #settings: TokenizerSettings;
+  readonly #added: AddedTokens;
   /** tokenizer.json */
   readonly file: string;
   /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
@@ -24,9 +26,10 @@ export class Tokenizer {
   /** Paths of the files that exist, to copy beside an adapter. */
   readonly files: string[];
 
-  private constructor(native: Native, file: string) {
+  private constructor(native: Native, added: AddedTokens, file: string) {
     const folder = dirname(file);
     this.#native = native;
+    this.#added = added;
     this.file = file;
     this.#settings = readTokenizerSettings(folder);
     this.files = findTokenizerFiles(folder);
@@ -38,18 +41,41 @@ export class Tokenizer {
    * @param path tokenizer.json or its folder
    * @throws LowrankError E_FILE_MISSING, E_FILE, E_TOKENIZER
    */
-  static async open(path: string): Promise<Tokenizer> {
+  static async open(path: string, warn: Warn = () => {}): Promise<Tokenizer> {
     const file = findMainFile(path);
     const { default: tokenizers } = await import("tokenizers");
     // The package would wait for a pipe, and take all memory for a device.
     closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
     try {
-      return new Tokenizer(tokenizers.Tokenizer.fromFile(file), file);
+      const native = tokenizers.Tokenizer.fromFile(file);
+      const added = readAddedTokens(file);
+      if (added.extra.length > 0) {
+        const asNative = ({ content, special, ...how }: AddedToken): NativeToken =>
+          new tokenizers.AddedToken(content, special, how);
+        native.addAddedTokens(added.extra.map(asNative));
+      }
+      const tokenizer = new Tokenizer(native, added, file);
+      tokenizer.#warnOfIds(warn);
+      return tokenizer;
     } catch (error) {
       if (error instanceof LowrankError) throw error;
       const reason = (error as Error).message.replace("Error loading from file", "");
       throw new LowrankError("E_TOKENIZER", `Tokenizer ${file} cannot be loaded: ${reason}.`, file, { cause: error });
     }
+  }
+
+  /** An id in a file beside tokenizer.json is where a token stands among the others, and no more. */
+  #warnOfIds(warn: Warn): void {
+    const moved = this.#added.claimed.flatMap(({ id, content, file }) => {
+      const found = this.#id(content);
+      return content === "" || found === id ? [] : [{ id, content, file, found }];
+    });
+    const [first, ...others] = moved;
+    if (!first) return;
+    const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+    warn(
+      `${first.file}: token ${JSON.stringify(first.content)} has the id ${first.id}${more}, but by ${this.file} it is ${first.found}, which is used, as in transformers 5`,
+    );
   }
 
   /** Of the files that decide how texts become tokens. */
@@ -114,11 +140,7 @@ export class Tokenizer {
 
   /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
   #special(): Set<number> {
-    if (!this.#specialIds) {
-      const { added_tokens: added } = readJsonObject(this.file, "Tokenizer", LARGEST_LIST_BYTES);
-      const list = Array.isArray(added) ? (added as { id: number; special: boolean }[]) : [];
-      this.#specialIds = new Set(list.filter(({ special }) => special).map(({ id }) => id));
-    }
+    this.#specialIds ??= new Set([...this.#added.special].flatMap((content) => this.#id(content) ?? []));
     return this.#specialIds;
   }
 }

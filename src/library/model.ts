@@ -102,8 +102,9 @@ export class Model {
     const { use_4bit = false, use_8bit = false, double_quant = true, quantize_head = false } = options;
     const { quant_type, quantize_skip } = options;
     const wanted = { base_model: folder, use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
-    const source = openBase(wanted, (message) => process.emitWarning(message));
-    const tokenizer = await Tokenizer.open(options.tokenizer ?? folder);
+    const warn = (message: string) => process.emitWarning(message);
+    const source = openBase(wanted, warn);
+    const tokenizer = await Tokenizer.open(options.tokenizer ?? folder, warn);
     return new Model({
       ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads) },
       sharesWeights: options.share_weights ?? false,

@@ -1,7 +1,7 @@
 // Whether the head is the embedding: config.json says so, and the weights may say otherwise.
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, readSync } from "node:fs";
 import type { ModelSource, PlainDtype, TensorEntry } from "../engine.js";
-import { readError } from "../system-errors.js";
+import { openRegular, readError } from "../system-errors.js";
 import { EMBEDDING, HEAD } from "./config.js";
 import type { Warn } from "./warn.js";
 import { widen } from "./widen.js";
@@ -27,7 +27,7 @@ function readPart(
 function withOpen<T>(file: string, use: (descriptor: number) => T): T {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(file, "r");
+    descriptor = openRegular(file, "Weights");
     return use(descriptor);
   } catch (error) {
     throw readError(error, file, "Weights");

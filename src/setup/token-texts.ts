@@ -13,6 +13,7 @@ import {
   tokenTable,
 } from "../data/index.js";
 import { trimHeaps } from "../engine.js";
+import type { Warn } from "../model/index.js";
 import { threadCount } from "./inputs.js";
 
 /** Held back where no validation file is named. */
@@ -48,8 +49,11 @@ export interface Texts {
   where(row: number): Promise<string>;
 }
 
-export function openTokenizer(o: { base_model: string; tokenizer_name: string | undefined }): Promise<Tokenizer> {
-  return Tokenizer.open(o.tokenizer_name ?? o.base_model);
+export function openTokenizer(
+  o: { base_model: string; tokenizer_name: string | undefined },
+  warn: Warn,
+): Promise<Tokenizer> {
+  return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
 /** @param from files, folders and patterns, or the texts themselves */

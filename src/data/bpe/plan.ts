@@ -75,16 +75,21 @@ function readModel(model: unknown): Pick<BpePlan, "merges" | "wholeWords"> | nul
   return { merges: mergeTable(bytes, pairs), wholeWords: model.ignore_merges === true ? vocab : null };
 }
 
-/** @param json content of tokenizer.json. @returns null where the package alone knows what it means */
-export function planBpe(json: Record<string, unknown>): BpePlan | null {
-  const { normalizer, added_tokens: tokens } = json;
+/**
+ * @param json content of tokenizer.json
+ * @param added texts of all added tokens
+ * @returns null where the package alone knows what it means
+ */
+export function planBpe(json: Record<string, unknown>, added: string[]): BpePlan | null {
+  const { normalizer } = json;
   const isNormalised = isObject(normalizer) && normalizer.type === "NFC";
   if (normalizer && !isNormalised) return null;
   const found = cuts(json.pre_tokenizer);
   const special = specialTokens(json.post_processor);
   if (!found || !special) return null;
-  const added = Array.isArray(tokens) ? tokens.map((token) => (isObject(token) ? token.content : undefined)) : [];
-  if (!added.every((content): content is string => typeof content === "string" && content !== "")) return null;
+  if (added.includes("")) return null;
   const model = readModel(json.model);
-  return model && { cuts: found, ...model, ...special, added, isNormalised };
+  // Some are looked for in the text's normal form by their own.
+  const forms = isNormalised ? [...new Set(added.flatMap((text) => [text, text.normalize("NFC")]))] : added;
+  return model && { cuts: found, ...model, ...special, added: forms, isNormalised };
 }
