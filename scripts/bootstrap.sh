@@ -12,21 +12,6 @@ check_node() {
     fail "Node $(node --version) is too old: lowrank needs Node 20.19 or newer."
 }
 
-check_toolchain() {
-  local missing=()
-  command -v g++ >/dev/null || missing+=(g++)
-  command -v cmake >/dev/null || missing+=(cmake)
-  command -v ninja >/dev/null || command -v make >/dev/null || missing+=(ninja-build)
-  [ ${#missing[@]} -eq 0 ] && return
-  local line="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    say "Installing ${missing[*]}"
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
-  else
-    fail "Missing: ${missing[*]}. Install with:  sudo sh -c '$line'"
-  fi
-}
-
 # Anew only when package-lock.json has changed since the last time.
 install_packages() {
   local stamp=node_modules/.lowrank-lock
@@ -48,7 +33,7 @@ case "$command" in
   *) fail "usage: bootstrap.sh quickstart | test" ;;
 esac
 check_node
-check_toolchain
+node scripts/toolchain.cjs --install
 install_packages
 build
 if [ "$command" = quickstart ]; then

@@ -1,19 +1,51 @@
-// The one entry point of every native build (npm install, node-gyp rebuild, CI): cmake-js configures and builds CMakeLists.txt.
+// The one entry point of every build of the addon (npm install, node-gyp rebuild, CI, a package without a prebuilt addon):
+// CMakeLists.txt, configured and built by cmake-js in a clone, and by CMake alone in an installed package, which brings its headers.
+//   node scripts/build-native.cjs [--config Release] [--target NAME]
 // LOWRANK_CMAKE_ARGS adds -D options, LOWRANK_JOBS the number of compile jobs.
 const { spawnSync } = require("node:child_process");
+const { existsSync } = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
+const toolchain = require("./toolchain.cjs");
 
 const root = path.join(__dirname, "..");
-const at = process.argv.indexOf("--config");
-const config = at > 0 ? process.argv[at + 1] : "Release";
-const cmakeJs = require.resolve("cmake-js/bin/cmake-js");
-const common = ["-l", "warn", "-d", root, "-O", path.join(root, "build", "cmake"), "-B", config];
+const option = (name, otherwise) => {
+  const at = process.argv.indexOf(name);
+  return at > 0 ? process.argv[at + 1] : otherwise;
+};
+const config = option("--config", "Release");
+const target = option("--target");
+const build = path.join(root, "build", "cmake");
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
-const jobs = String(process.env.LOWRANK_JOBS ?? require("node:os").availableParallelism());
+const jobs = String(process.env.LOWRANK_JOBS ?? os.availableParallelism());
 
-function run(args) {
-  const r = spawnSync(process.execPath, [cmakeJs, ...args], { cwd: root, stdio: "inherit" });
-  if (r.status !== 0) process.exit(r.status ?? 1);
+function run(command, args) {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit" });
+  if (error) console.error(`${command}: ${error.message}`);
+  if (status !== 0) process.exit(status ?? 1);
 }
-run(["configure", ...common, ...(extra.length ? ["--", ...extra] : [])]);
-run(["build", ...common, "-p", jobs]);
+
+function withCmakeJs() {
+  const program = require.resolve("cmake-js/bin/cmake-js");
+  const common = ["-l", "warn", "-d", root, "-O", build, "-B", config];
+  run(process.execPath, [program, "configure", ...common, ...(extra.length ? ["--", ...extra] : [])]);
+  run(process.execPath, [program, "build", ...common, "-p", jobs, ...(target ? ["-T", target] : [])]);
+}
+
+function withCmake() {
+  const headers = path.join(root, "dist", "headers");
+  const generator = toolchain.onPath("ninja") ? ["-G", "Ninja"] : [];
+  console.log(`Building ${path.join(root, "build", config, "lowrank.node")} (a minute or two)`);
+  const options = [`-DCMAKE_BUILD_TYPE=${config}`, `-DCMAKE_JS_INC=${headers}`, ...extra];
+  run("cmake", ["-S", root, "-B", build, ...generator, ...options]);
+  run("cmake", ["--build", build, "-j", jobs, ...(target ? ["--target", target] : [])]);
+}
+
+const complaint = toolchain.complaint();
+if (complaint) {
+  console.error(complaint);
+  process.exit(1);
+}
+// The TypeScript sources are in a clone only.
+if (existsSync(path.join(root, "src"))) withCmakeJs();
+else withCmake();

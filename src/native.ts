@@ -66,28 +66,60 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 
+const here = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** What the prebuilt addon's package for this machine is called. */
+const prebuilt = `lowrank-${process.platform}-${process.arch}`;
+
+/** The C library, in words; undefined where it cannot be told. */
+function libc(): string | undefined {
+  const { header } = (process.report?.getReport() ?? {}) as { header?: { glibcVersionRuntime?: string } };
+  if (process.platform !== "linux" || !header) return undefined;
+  return header.glibcVersionRuntime ? `glibc ${header.glibcVersionRuntime}` : "another C library than glibc (musl)";
+}
+
+/** The prebuilt addon's file. @throws Error saying why there is none that fits */
+function prebuiltFile(version: string): string {
+  let manifest: string;
+  try {
+    manifest = require.resolve(`${prebuilt}/package.json`);
+  } catch {
+    throw new Error("not installed");
+  }
+  const found = (require(manifest) as { version: string }).version;
+  if (found !== version) {
+    throw new Error(`version ${found}, but this lowrank is ${version}: npm install ${prebuilt}@${version}`);
+  }
+  return require.resolve(prebuilt);
+}
+
 /** The native addon, loaded at first use. @throws LowrankError naming every place that was tried. */
 export function native(): NativeAddon {
   if (addon) return addon;
-  const require = createRequire(import.meta.url);
+  const { version } = require("../package.json") as { version: string };
   const tried: string[] = [];
+  const attempt = (place: string, file: () => string) => {
+    try {
+      addon = require(file()) as NativeAddon;
+    } catch (error) {
+      tried.push(`${place}: ${(error as Error).message}`);
+    }
+    return addon;
+  };
   // LOWRANK_BUILD is for builds beside the usual ones, such as one with sanitizers.
   const other = process.env.LOWRANK_BUILD;
   for (const config of other ? [other] : ["Release", "Debug"]) {
-    const path = fileURLToPath(new URL(`../build/${config}/lowrank.node`, import.meta.url));
-    if (!existsSync(path)) {
-      tried.push(`${path}: not there`);
-      continue;
-    }
-    try {
-      addon = require(path) as NativeAddon;
-      return addon;
-    } catch (error) {
-      tried.push(`${path}: ${(error as Error).message}`);
-    }
+    const path = here(`build/${config}/lowrank.node`);
+    if (!existsSync(path)) tried.push(`${path}: not there`);
+    else if (attempt(path, () => path)) return addon!;
   }
+  if (!other && attempt(`package ${prebuilt}`, () => prebuiltFile(version))) return addon!;
+  const machine = [`${process.platform} ${process.arch}`, libc()].filter(Boolean).join(", ");
   throw new LowrankError(
     "E_NO_ADDON",
-    `The native addon could not be loaded. Tried:\n  ${tried.join("\n  ")}\nBuild it with: npm run build:native`,
+    `The native addon could not be loaded. Tried:\n  ${tried.join("\n  ")}\n` +
+      `Prebuilt for linux x64 with glibc 2.28 or newer (lowrank-linux-x64@${version}); this is ${machine}.\n` +
+      `Build it with: node ${here("scripts/build-native.cjs")}`,
   );
 }

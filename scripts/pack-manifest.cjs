@@ -1,0 +1,22 @@
+// npm's prepack and postpack scripts. The packed package.json names the prebuilt addon's package as an optional dependency of the same version.
+// The repository's does not: package-lock.json would have to hold it before it is published, and `npm ci` fails where it does not.
+const fs = require("node:fs");
+const path = require("node:path");
+
+const file = path.join(__dirname, "..", "package.json");
+const PREBUILT = "lowrank-linux-x64";
+
+function change(optionalDependencies) {
+  const { optionalDependencies: _, ...rest } = JSON.parse(fs.readFileSync(file, "utf8"));
+  const text = JSON.stringify({ ...rest, ...optionalDependencies(rest.version) }, null, 2);
+  fs.writeFileSync(file, `${text}\n`);
+}
+function add() {
+  // While package.json agrees with package-lock.json.
+  require("./prepare.cjs").installPackages();
+  change((version) => ({ optionalDependencies: { [PREBUILT]: version } }));
+}
+const restore = () => change(() => ({}));
+
+module.exports = { restore };
+if (require.main === module) (process.argv[2] === "restore" ? restore : add)();
