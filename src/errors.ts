@@ -1,6 +1,9 @@
 /** An error a user can act on: what is wrong, where, what was expected, what was found and what to do. */
 export class LowrankError extends Error {
   override readonly name = "LowrankError";
+  /** File, key or tensor concerned; only where there is one. */
+  declare readonly where?: string;
+
   /**
    * @param code stable identifier, such as `E_FILE_MISSING`
    * @param message one clear sentence or two; names the file, key or tensor
@@ -9,9 +12,10 @@ export class LowrankError extends Error {
   constructor(
     readonly code: string,
     message: string,
-    readonly where?: string,
+    where?: string,
     options?: ErrorOptions,
   ) {
-    super(message, options);
+    super(message, options?.cause === undefined ? {} : options);
+    if (where !== undefined) this.where = where;
   }
 }

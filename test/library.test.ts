@@ -73,13 +73,16 @@ describe("a run", () => {
     expect((await bytesOf(other)).equals(await bytesOf(trainer))).toBe(true);
   });
 
-  test("samples at its end, where they are asked for", async () => {
-    await using model = await open();
-    await using trainer = await make(model, { samples: true });
-    const events = await all(trainer.run());
-    expect(types(events).slice(-4)).toEqual(["sample", "sample", "sample", "end"]);
-    for (const event of events) if (event.type === "sample") expect(event.sample.prompt.length).toBeGreaterThan(0);
-  });
+  test.each([undefined, Number.MAX_SAFE_INTEGER])(
+    "samples at its end, where they are asked for; seed %s",
+    async (seed) => {
+      await using model = await open();
+      await using trainer = await make(model, { samples: true, seed });
+      const events = await all(trainer.run());
+      expect(types(events).slice(-4)).toEqual(["sample", "sample", "sample", "end"]);
+      for (const event of events) if (event.type === "sample") expect(event.sample.prompt.length).toBeGreaterThan(0);
+    },
+  );
 
   test("writes nothing without output_dir", async () => {
     const before = readdirSync(process.cwd());
@@ -346,9 +349,9 @@ describe("misuse", () => {
     for (const [given, part] of [
       [{}, "train: missing"],
       [{ train: texts, train_file: [file] }, "both given"],
-      [{ train: file }, "one string"],
+      [{ train: file }, "or files in train_file, found"],
       [{ train: texts, resume: "latest" }, "resume: expected output_dir"],
-      [{ train: [...texts, 3] }, "text 41 is number"],
+      [{ train: [...texts, 3] }, "text 41 is 3"],
       [{ train: texts, base_model: "x" }, "base_model"],
     ] as [TrainerOptions, string][]) {
       expect((await errorOf(() => Trainer.create(model, given))).message, part).toContain(part);
@@ -357,7 +360,9 @@ describe("misuse", () => {
 
   test("a model that is not there, and one that is closed", async () => {
     expect((await errorOf(() => Model.open("/nowhere"))).message).toContain("/nowhere");
-    expect((await errorOf(() => Model.open(tinyBase, { threads: 0 }))).message).toContain("threads is 0");
+    expect((await errorOf(() => Model.open(tinyBase, { threads: 0 }))).message).toContain(
+      "threads: expected a whole number from 1 to 1024, found 0",
+    );
     const model = await open();
     const trainer = await make(model);
     await model.close();
@@ -387,8 +392,12 @@ describe("misuse", () => {
     };
     expect((await errorOf(() => write(3))).code).toBe("E_PROMPT");
     expect((await errorOf(() => write("word ".repeat(5000)))).code).toBe("E_CONTEXT");
-    expect((await errorOf(() => write("a", { top_p: 0 }))).message).toContain("top_p is 0");
-    expect((await errorOf(() => write("a", { temperature: -1 }))).message).toContain("temperature is -1");
+    expect((await errorOf(() => write("a", { top_p: 0 }))).message).toContain(
+      "top_p: expected a number of at most 1 and above 0, found 0",
+    );
+    expect((await errorOf(() => write("a", { temperature: -1 }))).message).toContain(
+      "temperature: expected a number of at least 0, found -1",
+    );
   });
 });
 

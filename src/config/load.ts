@@ -107,7 +107,7 @@ class Problems {
     const count = this.#lines.length + this.#more;
     const more = this.#more > 0 ? [`and ${this.#more} more`] : [];
     const text = count === 1 ? first! : `${count} problems:\n  ${[...this.#lines, ...more].join("\n  ")}`;
-    const all = this.#isCommandLine ? `lowrank ${this.#command.name} --help` : "docs/options.md";
+    const all = this.#isCommandLine ? `lowrank ${this.#command.name} --help` : "docs/library.md";
     throw new LowrankError("E_USAGE", `${text}\nAll options: ${all}`, this.#where);
   }
 }
@@ -231,7 +231,7 @@ function validated<R extends Rows>(
       problems.add(key, `${candidate.written}: expected ${row.expects}, found nothing`);
       continue;
     }
-    const parsed = parse(row.schema, candidate?.value ?? row.defaultValue);
+    const parsed = parse(row.schema, candidate?.value === undefined ? row.defaultValue : candidate.value);
     if (parsed?.success) options[key] = parsed.data;
     else if (candidate === undefined)
       problems.add(key, `${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);

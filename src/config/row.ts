@@ -83,6 +83,11 @@ export function flag(group: string, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", { group, help });
 }
 
+/** What only programs can give, and no text stands for. */
+export function custom<T>(expects: string, test: (value: unknown) => value is T, help: string): Built<T> {
+  return built(z.custom<T>(test), "text", expects, { group: "", help });
+}
+
 /** A text that may also be left out (`bare`), as `--name`, or switched off, as `--no-name`. */
 export function textOrBare(bare: string, expects: string, group: string, help: string): Row<string | undefined> {
   const meaning = (value: unknown) => {

@@ -1,4 +1,5 @@
 import { readAdapter } from "../checkpoint/index.js";
+import { shownValue } from "../config/index.js";
 import { TokenDataset, Tokenizer } from "../data/index.js";
 import {
   type AdapterSpec,
@@ -6,7 +7,6 @@ import {
   Engine,
   type ModelConfig,
   type ModelSource,
-  PRECISIONS,
   type Precision,
 } from "../engine.js";
 import { LowrankError } from "../errors.js";
@@ -16,29 +16,37 @@ import { inferencePlan } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
 import { type Evaluation, evaluate } from "../trainer/index.js";
-import { checkOptions, type Texts } from "./options.js";
+import {
+  checkPath,
+  checkTexts,
+  modelEvaluateOptions,
+  modelGenerateOptions,
+  openOptions,
+  type Texts,
+} from "./arguments.js";
+import { textSource } from "./options.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 import type { Trainer } from "./trainer.js";
 
 export interface ModelOptions {
   /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
-  precision?: "auto" | Precision;
+  precision?: "auto" | Precision | undefined;
   /** Worker threads of each of its engines; default all processors. */
-  threads?: number;
+  threads?: number | undefined;
   /** Folder with tokenizer.json, if not the model's. */
-  tokenizer?: string;
+  tokenizer?: string | undefined;
   /** Stores the base's linears in 4 or 8 bits, quantised while they are loaded; options of `lowrank train`. */
-  use_4bit?: boolean;
-  use_8bit?: boolean;
+  use_4bit?: boolean | undefined;
+  use_8bit?: boolean | undefined;
   /** Of 4 bits nf4 or fp4, of 8 bits int8 or llm_int8; the latter two also for a base that is stored in int8. */
-  quant_type?: QuantType;
-  double_quant?: boolean;
+  quant_type?: QuantType | undefined;
+  double_quant?: boolean | undefined;
   /** Modules that are not quantised, such as "down_proj". */
-  quantize_skip?: string[];
+  quantize_skip?: string | string[] | undefined;
   /** The head is quantised, too. */
-  quantize_head?: boolean;
+  quantize_head?: boolean | undefined;
   /** Leaves the weights in the page cache, shared with other processes; else they may be copied, see docs/memory.md. */
-  share_weights?: boolean;
+  share_weights?: boolean | undefined;
 }
 
 /** An adapter (LoRA) that was read for a model. */
@@ -51,17 +59,33 @@ export interface Adapter {
 
 /** @throws LowrankError where it is no adapter, or one of another model */
 export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+  checkModel(model, "loadAdapter");
+  checkPath(folder, "loadAdapter", "the adapter");
   return { folder, ...readAdapter(folder, model.source) };
 }
 
 export interface ModelEvaluateOptions {
-  adapter?: Adapter;
+  adapter?: Adapter | undefined;
   /** Texts of a batch; default 8. */
-  batch_size?: number;
-  /** Longer texts are cut to so many tokens; default 512. */
-  max_seq_length?: number;
-  cache_dir?: string;
-  signal?: AbortSignal;
+  batch_size?: number | undefined;
+  /** Longest example in tokens; default 512. */
+  max_seq_length?: number | undefined;
+  /** What happens to longer texts; default truncate. */
+  long_text?: "truncate" | "chunk" | undefined;
+  cache_dir?: string | undefined;
+  cache_limit_gb?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Trainers tell a model when they are made, and by the function that this returns when they are closed. */
+export let register: (model: Model, trainer: Trainer, method: string) => () => void;
+let isModel: (value: unknown) => value is Model;
+
+/** @throws LowrankError E_ARGUMENT where it is none */
+export function checkModel(model: unknown, method: string): asserts model is Model {
+  if (isModel(model)) return;
+  const message = `${method}: expected a Model, as Model.open gives it, found ${shownValue(model)}.`;
+  throw new LowrankError("E_ARGUMENT", message, "model");
 }
 
 /**
@@ -78,6 +102,15 @@ export class Model {
   readonly #trainers = new Set<Trainer>();
   #closed = false;
 
+  static {
+    register = (model, trainer, method) => {
+      model.#check(method);
+      model.#trainers.add(trainer);
+      return () => model.#trainers.delete(trainer);
+    };
+    isModel = (value): value is Model => typeof value === "object" && value !== null && #trainers in value;
+  }
+
   private constructor(given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">) {
     this.source = given.source;
     this.tokenizer = given.tokenizer;
@@ -91,23 +124,14 @@ export class Model {
    * @throws LowrankError naming file, key or tensor
    */
   static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
-    const { precision = "auto", threads } = options;
-    if (precision !== "auto" && !PRECISIONS.includes(precision)) {
-      const message = `precision is ${precision}, expected auto, ${PRECISIONS.join(", ")}.`;
-      throw new LowrankError("E_ARGUMENT", message, "precision");
-    }
-    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
-      throw new LowrankError("E_ARGUMENT", `threads is ${threads}, expected a whole number from 1 to 1024.`, "threads");
-    }
-    const { use_4bit = false, use_8bit = false, double_quant = true, quantize_head = false } = options;
-    const { quant_type, quantize_skip } = options;
-    const wanted = { base_model: folder, use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
+    checkPath(folder, "Model.open", "the model");
+    const { precision, threads, tokenizer_name, share_weights, ...quantization } = openOptions(options);
     const warn = (message: string) => process.emitWarning(message);
-    const source = openBase(wanted, warn);
-    const tokenizer = await Tokenizer.open(options.tokenizer ?? folder, warn);
+    const source = openBase({ base_model: folder, ...quantization }, warn);
+    const tokenizer = await Tokenizer.open(tokenizer_name ?? folder, warn);
     return new Model({
       ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads) },
-      sharesWeights: options.share_weights ?? false,
+      sharesWeights: share_weights,
     });
   }
 
@@ -127,45 +151,35 @@ export class Model {
   /** The text that follows a prompt, piece by piece as it comes. Several may be written at once, each with memory of its own. */
   async *generate(
     prompt: string,
-    { adapter, ...options }: TextOptions & { adapter?: Adapter } = {},
+    options: TextOptions & { adapter?: Adapter | undefined } = {},
   ): AsyncGenerator<string> {
     this.#check("generate");
-    const read = await readRequest(
-      prompt,
-      options,
-      this.tokenizer,
-      this.config.maxPositions,
-      "max_position_embeddings",
-    );
+    const { adapter, ...wanted } = modelGenerateOptions(options);
+    const { maxPositions } = this.config;
+    const read = await readRequest(prompt, wanted, this.tokenizer, maxPositions, "max_position_embeddings");
     const maxSequence = read.ids.length + read.maxNewTokens;
     await using engine = await this.#engine(adapter, { maxTokens: read.ids.length, maxSequence });
     yield* continuation(engine, this.tokenizer, this.folder, read);
   }
 
   /** Loss and perplexity on texts. @throws the signal's reason where it is raised */
-  async evaluate(texts: Texts, o: ModelEvaluateOptions = {}): Promise<Evaluation> {
+  async evaluate(texts: Texts, options: ModelEvaluateOptions = {}): Promise<Evaluation> {
     this.#check("evaluate");
-    const { options, train } = checkOptions(
-      {
-        train: texts,
-        max_seq_length: o.max_seq_length,
-        cache_dir: o.cache_dir,
-        per_device_eval_batch_size: o.batch_size,
-      },
-      this.folder,
-    );
+    checkTexts(texts, "model.evaluate");
+    const { adapter, batch_size, signal, ...reading } = modelEvaluateOptions(options);
+    const { max_seq_length: sequence } = reading;
+    const from = textSource(texts, "texts");
     const { table } = await readTokens(
-      train,
+      from,
       this.tokenizer,
-      { ...options, threads: this.threads },
-      { signal: o.signal },
+      { ...reading, text_column: "text", threads: this.threads },
+      { signal },
     );
-    const batchSize = Math.max(1, Math.min(options.per_device_eval_batch_size, table.length));
-    const sequence = options.max_seq_length;
+    const batchSize = Math.max(1, Math.min(batch_size, table.length));
     const size = { maxTokens: batchSize * sequence, maxSequence: sequence };
-    await using engine = await this.#engine(o.adapter, size, !this.sharesWeights);
+    await using engine = await this.#engine(adapter, size, !this.sharesWeights);
     const dataset = new TokenDataset(table, everyExample(table));
-    return (await evaluate(engine, dataset, { batchSize, abort: o.signal }))!;
+    return (await evaluate(engine, dataset, { batchSize, abort: signal }))!;
   }
 
   async #engine(
@@ -180,13 +194,6 @@ export class Model {
     const engine = await Engine.create(source, spec, options);
     if (adapter) await engine.setAdapter(adapter.tensors);
     return engine;
-  }
-
-  /** Trainers tell when they are made and closed. */
-  register(trainer: Trainer): () => void {
-    this.#check("Trainer.create");
-    this.#trainers.add(trainer);
-    return () => this.#trainers.delete(trainer);
   }
 
   #check(method: string): void {

@@ -1,8 +1,19 @@
 // Options of the library: the command's rows without those that only a command line has.
-import { type aliases, type Command, type OptionsOf, optional, optionsFrom, trainCommand } from "../config/index.js";
+import {
+  type aliases,
+  type Command,
+  custom,
+  messageOf,
+  type OptionsOf,
+  optional,
+  optionsFrom,
+  shownValue,
+  trainCommand,
+} from "../config/index.js";
 import { givenTexts, type TextSource } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 import type { RunOptions } from "../setup/options.js";
+import { type Texts, texts } from "./arguments.js";
 
 const {
   // Of the model:
@@ -30,55 +41,76 @@ const {
 } = trainCommand.rows;
 
 const command = {
-  name: "Trainer",
+  name: "Trainer.create",
   summary: "",
   example: "",
-  rows: { ...rows, train_file: optional(train_file), output_dir: optional(output_dir) },
+  rows: {
+    ...rows,
+    train_file: optional(train_file),
+    output_dir: optional(output_dir),
+    train: texts(", or files in train_file"),
+    validation: texts(", or files in validation_file"),
+    samples: custom("true or false", (value): value is boolean => typeof value === "boolean", "samples at the end").or(
+      false,
+    ),
+  },
 } satisfies Command;
 
-/** Names in a list are one text there. */
-type Rows = Omit<OptionsOf<typeof command.rows>, "target_modules"> & { target_modules: string | string[] | undefined };
+type Values = OptionsOf<typeof command.rows>;
+/** As they may be given. */
+type Given = Omit<Values, "target_modules" | "train_file" | "validation_file" | "memory_limit" | "resume"> & {
+  target_modules: string | string[] | undefined;
+  train_file: string | string[] | undefined;
+  validation_file: string | string[] | undefined;
+  memory_limit: number | string | undefined;
+  resume: string | boolean | undefined;
+};
 
 type Aliases = typeof aliases;
 /** What other trainers call these options. */
 type OtherNames = {
-  [A in keyof Aliases as Aliases[A] extends keyof Rows ? A : never]?: Aliases[A] extends keyof Rows
-    ? Rows[Aliases[A]] | undefined
+  [A in keyof Aliases as Aliases[A] extends keyof Given ? A : never]?: Aliases[A] extends keyof Given
+    ? Given[Aliases[A]] | undefined
     : never;
 };
 
-/** Texts in memory, or as they come. */
-export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;
-
 /** The options of `lowrank train` under the same names and with the same defaults (docs/options.md), all optional. */
-export type TrainerOptions = { [K in keyof Rows]?: Rows[K] | undefined } & OtherNames & {
+export type TrainerOptions = {
+  [K in keyof Omit<Given, "train" | "validation" | "samples" | "output_dir">]?: Given[K] | undefined;
+} & OtherNames & {
     /** Texts to train on, instead of `train_file`. */
-    train?: Texts;
+    train?: Texts | undefined;
     /** Texts to evaluate on, instead of `validation_file`; without either, a tenth of the training texts. */
-    validation?: Texts;
+    validation?: Texts | undefined;
     /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
-    samples?: boolean;
+    samples?: boolean | undefined;
     /** Without it nothing is written, and `resume` is no option. */
     output_dir?: string | undefined;
   };
 
+/** Each text, checked as it comes. @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
 async function* textsOf(texts: Texts, name: string): AsyncGenerator<string> {
   let row = 0;
-  for await (const item of texts) {
-    row++;
-    const text: unknown = typeof item === "object" && item !== null ? item.text : item;
-    if (typeof text !== "string") {
-      throw new LowrankError(
-        "E_DATA_ROW",
-        `${name}: text ${row} is ${typeof text}, expected a string or { text: string }.`,
-        name,
-      );
+  try {
+    for await (const item of texts) {
+      row++;
+      const text: unknown = typeof item === "object" && item !== null ? item.text : item;
+      if (typeof text !== "string") {
+        const expected = "expected a string or { text: string }";
+        throw new LowrankError("E_DATA_ROW", `${name}: text ${row} is ${shownValue(text)}, ${expected}.`, name);
+      }
+      yield text;
     }
-    yield text;
+  } catch (error) {
+    if (error instanceof LowrankError) throw error;
+    const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;
+    throw new LowrankError("E_DATA_ROW", message, name, { cause: error });
   }
+  if (row === 0) throw new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
 }
 
-const source = (texts: Texts, name: string): TextSource => givenTexts(textsOf(texts, name));
+/** @param name of the argument, for errors */
+export const textSource = (texts: Texts, name: string): TextSource => givenTexts(textsOf(texts, name));
 
 export interface CheckedOptions {
   options: RunOptions;
@@ -88,26 +120,22 @@ export interface CheckedOptions {
   samples: boolean;
 }
 
-/** @param folder of the base model. @throws LowrankError E_USAGE naming everything that is wrong */
-export function checkOptions(
-  { train, validation, samples = false, ...object }: TrainerOptions,
-  folder: string,
-): CheckedOptions {
-  const { options, given } = optionsFrom(command, object);
-  const wrong: string[] = [];
+/** @param folder of the base model. @throws LowrankError E_ARGUMENT, E_USAGE naming everything that is wrong */
+export function checkOptions(object: unknown, folder: string): CheckedOptions {
+  const { options: all, given } = optionsFrom(command, object);
+  const { train, validation, samples, ...options } = all;
+  const wrong: [string, string][] = [];
   const one = (texts: Texts | undefined, files: string[] | undefined, name: string) => {
     if (texts !== undefined && files !== undefined)
-      wrong.push(`${name} and ${name}_file are both given, expected one of them`);
-    if (texts !== undefined && typeof texts === "string")
-      wrong.push(`${name}: expected texts, found one string; files are named with ${name}_file`);
-    return texts === undefined ? files : source(texts, name);
+      wrong.push([name, `${name} and ${name}_file are both given, expected one of them`]);
+    return texts === undefined ? files : textSource(texts, name);
   };
   const from = one(train, options.train_file, "train");
   const held = one(validation, options.validation_file, "validation");
-  if (from === undefined) wrong.push("train: missing; expected texts, or files in train_file");
+  if (from === undefined) wrong.push(["train", "train: missing; expected texts, or files in train_file"]);
   if (options.output_dir === undefined && options.resume !== undefined)
-    wrong.push("resume: expected output_dir beside it");
-  if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.join("; "));
+    wrong.push(["resume", "resume: expected output_dir beside it"]);
+  if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.map(([, line]) => line).join("; "), wrong[0]![0]);
   const model = { base_model: folder, tokenizer_name: undefined, precision: "auto", threads: undefined } as const;
   const surroundings = { config: undefined, dry_run: false, json: false, merge: undefined };
   return {
@@ -115,6 +143,6 @@ export function checkOptions(
     given,
     train: from!,
     validation: held,
-    samples: samples === true,
+    samples,
   };
 }

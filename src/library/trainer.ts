@@ -12,8 +12,9 @@ import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { type Evaluation, evaluate, type TrainerEvent, type TrainResult } from "../trainer/index.js";
+import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
-import type { Adapter, Model } from "./model.js";
+import { type Adapter, checkModel, type Model, register } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
@@ -56,7 +57,7 @@ export class Trainer {
     this.#lock = parts.lock;
     this.#warnings = parts.warnings;
     this.#samples = parts.samples;
-    this.#unregister = model.register(this);
+    this.#unregister = register(model, this, "Trainer.create");
   }
 
   /**
@@ -64,6 +65,7 @@ export class Trainer {
    * @throws LowrankError E_USAGE, E_MEMORY, E_OUTPUT_EXISTS and those of reading
    */
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
+    checkModel(model, "Trainer.create");
     const checked = checkOptions(given, model.folder);
     const options: RunOptions = { ...checked.options, threads: model.threads };
     checkRunOptions(options);
@@ -120,7 +122,8 @@ export class Trainer {
    * @param signal ends it after the micro-batch in progress, with the signal's reason; nothing is saved
    * @throws LowrankError E_NAN and others of the run; E_BUSY, E_STATE, E_BROKEN, E_CLOSED
    */
-  async *run({ signal }: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent, void, undefined> {
+  async *run(options: { signal?: AbortSignal | undefined } = {}): AsyncGenerator<RunEvent, void, undefined> {
+    const { signal } = runOptions(options);
     this.#gate.beginRun();
     const leave = new AbortController();
     const abort = AbortSignal.any([this.#abort.signal, leave.signal, ...(signal ? [signal] : [])]);
@@ -184,12 +187,13 @@ export class Trainer {
 
   /** The text that follows a prompt, by the model with the adapter as it is now. */
   async *generate(prompt: string, options: TextOptions = {}): AsyncGenerator<string> {
+    const wanted = trainerGenerateOptions(options);
     const leave = this.#gate.enter("generate");
     try {
       const { maxSequence } = this.#prepared.plan.engine;
       const read = await readRequest(
         prompt,
-        options,
+        wanted,
         this.#model.tokenizer,
         maxSequence,
         "the trainer's longest sequence",
@@ -201,7 +205,8 @@ export class Trainer {
   }
 
   /** Loss and perplexity on the validation texts, with the adapter as it is now. */
-  evaluate({ signal }: { signal?: AbortSignal } = {}): Promise<Evaluation> {
+  async evaluate(options: { signal?: AbortSignal | undefined } = {}): Promise<Evaluation> {
+    const { signal } = trainerEvaluateOptions(options);
     return this.#use("evaluate", async () => {
       const { validation } = this.#prepared.texts;
       const batchSize = this.#options.per_device_eval_batch_size;
@@ -218,7 +223,8 @@ export class Trainer {
   }
 
   /** Writes the adapter as it is now, in PEFT's layout, and the tokenizer beside it. @throws LowrankError E_WRITE */
-  save(folder: string): Promise<void> {
+  async save(folder: string): Promise<void> {
+    checkPath(folder, "trainer.save", "the adapter's folder");
     return this.#use("save", async () => {
       const { spec, targets } = this.#prepared.adapter;
       const tensors = await this.#engine.adapter();

@@ -41,6 +41,12 @@ export interface SampleOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** The seed of the i-th sample; after the largest one comes 0. */
+export function seedOf(seed: number, i: number): number {
+  const left = Number.MAX_SAFE_INTEGER - seed;
+  return i <= left ? seed + i : i - left - 1;
+}
+
 /** Continuations of the beginnings of some texts. */
 export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions): AsyncGenerator<Sample> {
   const { prompts, seed, maxSequence, stopIds, signal } = options;
@@ -50,7 +56,7 @@ export async function* samples(engine: Engine, tokenizer: Tokenizer, options: Sa
     if (prompt.length === 0) continue;
     const maxNewTokens = Math.min(SAMPLE.newTokens, maxSequence - prompt.length);
     const { temperature, topP } = SAMPLE;
-    const sampling = { temperature, topP, topK: 0, seed: seed + i, maxNewTokens, stopIds, signal };
+    const sampling = { temperature, topP, topK: 0, seed: seedOf(seed, i), maxNewTokens, stopIds, signal };
     let text = "";
     for await (const piece of generate(engine, tokenizer, prompt, sampling)) text += piece;
     yield { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), text };

@@ -1,0 +1,104 @@
+// What the public methods take, by the schema of the options and some rows for what only programs can give.
+import { type Command, custom, type OptionsOf, optionsFrom, type Rows, rows, shownValue } from "../config/index.js";
+import { LowrankError } from "../errors.js";
+import type { Adapter } from "./model.js";
+
+/** Texts in memory, or as they come. */
+export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;
+
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/** Not whether what it gives are texts: that is seen when they are read. */
+export function isTexts(value: unknown): value is Texts {
+  if (!isObject(value)) return false;
+  const { [Symbol.iterator]: one, [Symbol.asyncIterator]: other } = value as Partial<
+    Iterable<string> & AsyncIterable<string>
+  >;
+  return typeof one === "function" || typeof other === "function";
+}
+
+const isCount = (value: unknown) => Number.isInteger(value) && (value as number) > 0;
+
+function isTensor(value: unknown): boolean {
+  const { shape, data } = value as Partial<{ shape: unknown; data: unknown }>;
+  return Array.isArray(shape) && shape.length === 2 && shape.every(isCount) && data instanceof Float32Array;
+}
+
+function isAdapter(value: unknown): value is Adapter {
+  if (!isObject(value)) return false;
+  const { folder, spec, tensors, targets } = value as Partial<Adapter>;
+  if (typeof folder !== "string" || !isObject(spec) || !isObject(targets) || !(tensors instanceof Map)) return false;
+  const { rank, alpha, dropout, useRslora, seed, targets: modules } = spec;
+  return (
+    isCount(rank) &&
+    [alpha, dropout, seed].every((number) => typeof number === "number") &&
+    typeof useRslora === "boolean" &&
+    Array.isArray(modules) &&
+    modules.every((name) => typeof name === "string") &&
+    [...tensors].every(([name, tensor]) => typeof name === "string" && isTensor(tensor))
+  );
+}
+
+const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
+
+/** Rows of what only programs can give. */
+export const signal = custom("an AbortSignal", isSignal, "ends what is in progress").optional();
+export const adapter = custom("what loadAdapter or trainer.adapter() gives", isAdapter, "the adapter").optional();
+/** @param instead what else may be given */
+export const texts = (instead = "") =>
+  custom(`an iterable of strings or of { text: string }${instead}`, isTexts, "the texts").optional();
+
+/** The options of a method. @throws LowrankError E_ARGUMENT, E_USAGE */
+export function methodOptions<R extends Rows>(method: string, methodRows: R): (given: unknown) => OptionsOf<R> {
+  const command: Command<R> = { name: method, summary: "", example: "", rows: methodRows };
+  return (given) => optionsFrom(command, given).options;
+}
+
+const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head, share_weights } = rows;
+const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
+
+export const openOptions = methodOptions("Model.open", {
+  ...quantized,
+  share_weights,
+  precision: rows.precision,
+  threads: rows.threads,
+  // Also given as `tokenizer`.
+  tokenizer_name: rows.tokenizer_name,
+});
+
+const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
+const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };
+export const modelGenerateOptions = methodOptions("model.generate", { ...sampling, adapter });
+export const trainerGenerateOptions = methodOptions("trainer.generate", sampling);
+export type TextRequestOptions = ReturnType<typeof trainerGenerateOptions>;
+
+const { cache_dir, cache_limit_gb, long_text, max_seq_length, per_device_eval_batch_size } = rows;
+export const modelEvaluateOptions = methodOptions("model.evaluate", {
+  adapter,
+  batch_size: per_device_eval_batch_size,
+  max_seq_length,
+  long_text,
+  cache_dir,
+  cache_limit_gb,
+  signal,
+});
+export const runOptions = methodOptions("trainer.run", { signal });
+export const trainerEvaluateOptions = methodOptions("trainer.evaluate", { signal });
+
+/** @throws LowrankError E_ARGUMENT where a path is none */
+export function checkPath(value: unknown, method: string, name: string): asserts value is string {
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+  throw new LowrankError("E_ARGUMENT", `${method}: expected the path of ${name}, found ${shownValue(value)}.`, name);
+}
+
+/** @throws LowrankError E_ARGUMENT */
+export function checkTexts(value: unknown, method: string): asserts value is Texts {
+  let found = false;
+  try {
+    found = isTexts(value);
+  } catch {
+    // Code of the value itself, as of a proxy: then it is none.
+  }
+  if (found) return;
+  throw new LowrankError("E_ARGUMENT", `${method}: expected ${texts().expects}, found ${shownValue(value)}.`, "texts");
+}
