@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // Kills training runs with SIGKILL at random instants, resumes them, with another number of threads, and holds the final
-// adapter and metrics against those of a run that nobody killed, bit for bit.
-import { spawn } from "node:child_process";
+// adapter and metrics against those of a run that nobody killed, bit for bit. First with --resume where there is a
+// checkpoint; then as a scheduler does it: the same command with --resume auto again and again, each time under another
+// host's name.
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,12 +13,14 @@ import { parseArgs } from "node:util";
 const { values } = parseArgs({
   options: {
     runs: { type: "string", default: "200" },
+    loops: { type: "string", default: "10" },
+    kills: { type: "string", default: "20" },
     seed: { type: "string", default: "1" },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
-  process.stdout.write("crash-test.mjs [--runs 200] [--seed 1]\n");
+  process.stdout.write("crash-test.mjs [--runs 200] [--loops 10] [--kills 20] [--seed 1]\n");
   process.exit(0);
 }
 
@@ -59,15 +63,24 @@ const below = (n) => Math.floor(random() * n);
 const saving = (output) =>
   existsSync(output) && readdirSync(output).find((name) => /^\.checkpoint-\d+\.(tmp|old)$/.test(name));
 
+/** A preloaded library that gives each start of a loop another host's name, where there is a compiler. */
+function otherHosts() {
+  const library = join(work, "odd-host.so");
+  const source = join(root, "test/support/odd-host.c");
+  const built = spawnSync("cc", ["-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"]);
+  return built.status === 0 ? { LD_PRELOAD: library } : null;
+}
+
 /**
  * @param kill when to kill: null never, else after some milliseconds, counted from the start or from the first look at a
  *   save in progress after `saves` of them
  */
-function train(output, more, kill) {
+function train(output, more, kill, env = {}) {
   const args = Object.entries({ ...OPTIONS, output_dir: output }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
   const begun = performance.now();
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [cli, "train", "--no-merge", ...args, ...more], {
+      env: { ...process.env, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
     let stderr = "";
@@ -130,29 +143,48 @@ let inSaves = 0;
 let killed = 0;
 let anew = 0;
 
+/** In a save or at any time of so many milliseconds. */
+function anyInstant(milliseconds) {
+  if (random() < 0.5) return { in: "save", saves: below(6), after: below(12) };
+  return { in: "run", after: Math.floor(random() * milliseconds) };
+}
+
+/** @returns whether it was killed */
+function wasKilled(found, output) {
+  if (found.stderr.includes("damaged")) fail(`a torn checkpoint: ${found.stderr}`);
+  if (found.signal !== "SIGKILL") {
+    if (found.code !== 0) fail(`exit code ${found.code}: ${found.stderr}`);
+    return false;
+  }
+  killed++;
+  if (saving(output)) inSaves++;
+  if (!existsSync(output) || !readdirSync(output).some((name) => name.startsWith("checkpoint-"))) anew++;
+  return true;
+}
+
+/** One command, killed so many times and started again each time, also after its end. */
+async function loop(output, whole, kills, hosts) {
+  const start = (kill) => {
+    const host = hosts ? { ...hosts, HOST_NAME: `host-${below(1000)}` } : {};
+    return train(output, ["--resume", "auto", "--threads", `${1 + below(2)}`], kill, host);
+  };
+  for (let i = 0; i < kills; ) {
+    if (wasKilled(await start(anyInstant(whole)), output)) i++;
+  }
+  wasKilled(await start(null), output);
+}
+
 /** One run, killed up to three times and resumed each time. */
 async function crash(output, whole) {
   let more = [];
   for (let attempt = 0; ; attempt++) {
     const threads = ["--threads", `${1 + below(2)}`];
-    const inSave = random() < 0.5;
-    const kill = inSave
-      ? { in: "save", saves: below(6), after: below(12) }
-      : { in: "run", after: Math.floor(random() * whole * 1.5) };
+    const kill = anyInstant(whole * 1.5);
     const last = attempt === 3 || (attempt > 0 && random() < 0.5);
     const found = await train(output, [...threads, ...more], last ? null : kill);
-    if (found.stderr.includes("damaged")) fail(`a torn checkpoint: ${found.stderr}`);
-    if (found.signal === "SIGKILL") {
-      killed++;
-      if (saving(output)) inSaves++;
-    } else if (found.code !== 0) {
-      fail(`exit code ${found.code}: ${found.stderr}`);
-    } else if (attempt > 0) {
-      return;
-    }
+    if (!wasKilled(found, output) && attempt > 0) return;
     const names = existsSync(output) ? readdirSync(output) : [];
     const canGoOn = names.some((name) => name.startsWith("checkpoint-"));
-    if (!canGoOn) anew++;
     more = canGoOn ? ["--resume"] : ["--overwrite_output_dir"];
   }
 }
@@ -162,21 +194,37 @@ try {
   const { code, stderr, milliseconds } = await train(reference, ["--threads", "1"], null);
   if (code !== 0) fail(stderr);
   const expected = resultOf(reference);
+  const compare = (output, what) => {
+    const found = resultOf(output);
+    for (const [part, value] of Object.entries(expected)) {
+      if (found[part] !== value) fail(`${what} (seed ${values.seed}): ${part} differ\n${value}\n--\n${found[part]}`);
+    }
+    rmSync(output, { recursive: true });
+    if (process.stderr.isTTY) process.stderr.write(`\r${what}`);
+  };
+  const report = (what) => {
+    const how = `${inSaves} inside a save, ${anew} before the first checkpoint`;
+    process.stdout.write(`${what}, killed ${killed} times (${how}): every one ended with the same bits\n`);
+    killed = inSaves = anew = 0;
+  };
   const runs = Number(values.runs);
   for (let i = 1; i <= runs; i++) {
     const output = join(work, `run-${i}`);
     await crash(output, milliseconds);
-    const found = resultOf(output);
-    for (const [what, value] of Object.entries(expected)) {
-      if (found[what] !== value) fail(`run ${i} (seed ${values.seed}): ${what} differ\n${value}\n--\n${found[what]}`);
-    }
-    rmSync(output, { recursive: true });
-    if (process.stderr.isTTY) process.stderr.write(`\r${i}/${runs}`);
+    compare(output, `run ${i}/${runs}`);
   }
-  process.stdout.write(
-    `${runs} runs, killed ${killed} times (${inSaves} inside a save, ${anew} before the first checkpoint): ` +
-      "every one ended with the same bits\n",
-  );
+  if (runs > 0) report(`${runs} runs`);
+  const loops = Number(values.loops);
+  const hosts = otherHosts();
+  for (let i = 1; i <= loops; i++) {
+    const output = join(work, `loop-${i}`);
+    await loop(output, milliseconds, Number(values.kills), hosts);
+    compare(output, `loop ${i}/${loops}`);
+  }
+  const names = hosts
+    ? "each time under another host's name"
+    : "without a C compiler always under the same host's name";
+  if (loops > 0) report(`${loops} loops of the same command, ${names}`);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

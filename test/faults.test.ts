@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:f
 import { constants } from "node:os";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkpointProblem, listCheckpoints } from "../src/checkpoint/index.js";
-import { buildFaults, type Fault, FaultyCommand } from "./support/faults.js";
+import { buildPreload, type Fault, FaultyCommand } from "./support/faults.js";
 import { jsonLines, someTexts, tinyBase, workFolder } from "./support/tiny.js";
 
 const work = workFolder("faults");
 const library = work.path("faults.so");
-const missing = buildFaults(library);
+const missing = buildPreload("faults.c", library);
 const disk = work.path("disk");
 const reference = `${disk}/reference`;
 const output = `${disk}/output`;

@@ -102,10 +102,10 @@ describe("a run", () => {
     const whole = await make(model, { max_steps: 4, save_steps: 2, output_dir: work.path("whole") });
     await all(whole.run());
     const output = work.path("halves");
-    const half = await make(model, { max_steps: 4, save_steps: 2, output_dir: output });
+    const half = await make(model, { max_steps: 4, save_steps: 2, output_dir: output, resume: "auto" });
     for await (const event of half.run()) if (event.type === "step" && event.step === 2) half.stop();
     await half.close();
-    const rest = await make(model, { max_steps: 4, save_steps: 2, output_dir: output, resume: "latest" });
+    const rest = await make(model, { max_steps: 4, save_steps: 2, output_dir: output, resume: "auto" });
     const events = await all(rest.run());
     expect(events.flatMap((event) => (event.type === "step" ? [event.step] : []))).toEqual([3, 4]);
     const same = readFileSync(work.path("halves/adapter_model.safetensors"));

@@ -1,10 +1,8 @@
 // Checkpoints that a run goes on from, with the built command.
 import { execFile, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { OutputLock } from "../src/setup/lock.js";
 import { cliFile, jsonLines, lowrank, type RunOptions, someTexts, tinyBase, workFolder } from "./support/tiny.js";
 
 const work = workFolder("resume");
@@ -72,8 +70,11 @@ afterAll(work.remove);
 
 test("runs killed at random instants end with the bits of one that was not", async () => {
   const script = new URL("../scripts/crash-test.mjs", import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)(process.execPath, [script, "--runs", "6", "--seed", `${Date.now()}`]);
-  expect(stdout).toContain("every one ended with the same bits");
+  const args = ["--runs", "3", "--loops", "1", "--kills", "5", "--seed", `${Date.now()}`];
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...args]);
+  expect(stdout).toMatch(
+    /^3 runs, .*: every one ended with the same bits\n1 loops .*: every one ended with the same bits\n$/,
+  );
 });
 
 describe("going on", () => {
@@ -135,6 +136,22 @@ describe("going on", () => {
     const wanted = metrics(whole).filter((row) => /"step":(3|6|9|10),.*eval_loss/.test(row));
     expect(evaluations).toEqual(wanted);
   });
+});
+
+test("--resume auto: begins, goes on, and says of a finished run that it is", async () => {
+  const output = work.path("auto");
+  const begun = await resumes(output, {}, ["--resume", "auto"]);
+  expect(begun.stderr).not.toContain("going on");
+  expectSame(output);
+  const after = stoppedAfter(6, "auto-after");
+  const goneOn = await resumes(after, { merge: true }, ["--resume=auto"]);
+  expect(goneOn.stderr).toContain(`going on after step 6 of ${after}/checkpoint-6`);
+  expectSame(after);
+  const finished = await resumes(after, { merge: true }, ["--resume=auto"]);
+  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and those are all.");
+  expectSame(after);
+  const disagreeing = await run(after, { seed: 7 }, ["--resume=auto"]);
+  expect([disagreeing.code, disagreeing.stderr]).toEqual([1, expect.stringContaining("E_RESUME")]);
 });
 
 test("killed after its last checkpoint, before older ones were removed: they are removed", async () => {
@@ -236,25 +253,5 @@ describe("two runs and one folder", () => {
     } finally {
       first.kill("SIGKILL");
     }
-  });
-
-  test("the lock of a process that is no more, or of another of its number, is taken over", () => {
-    const output = work.path("locks");
-    mkdirSync(output);
-    const lock = new OutputLock(output);
-    const held = (pid: number, started: string, host = hostname()) =>
-      writeFileSync(`${output}/.lowrank.lock`, JSON.stringify({ pid, started, host }));
-    held(2 ** 22 + 1, "1");
-    lock.take();
-    lock.release();
-    held(process.pid, "1");
-    lock.take();
-    expect(() => new OutputLock(output).take()).toThrow(/process \d+/);
-    expect(() => lock.check()).not.toThrow();
-    lock.release();
-    expect(readdirSync(output)).toEqual([]);
-    held(1, "1", "elsewhere");
-    expect(() => lock.take()).toThrow(/process 1 on elsewhere.*remove/);
-    expect(readdirSync(output)).toEqual([".lowrank.lock"]);
   });
 });

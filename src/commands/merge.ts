@@ -47,7 +47,11 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 
 /** `lowrank merge`. */
 export async function run(o: MergeOptions): Promise<void> {
-  checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name, o.adapter]);
+  checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [
+    o.base_model,
+    o.tokenizer_name,
+    o.adapter,
+  ]);
   const model = openModel(o.base_model, warn);
   const { spec, tensors } = readAdapter(o.adapter, model);
   const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);

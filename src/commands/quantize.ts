@@ -11,7 +11,7 @@ import { loading } from "./loading.js";
 
 /** `lowrank quantize`. */
 export async function run(o: QuantizeOptions): Promise<void> {
-  checkOutput(o.output_dir, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
+  checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [o.base_model, o.tokenizer_name]);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {

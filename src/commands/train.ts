@@ -1,29 +1,27 @@
-import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { removeLater } from "../checkpoint/index.js";
 import type { TrainOptions } from "../config/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { modelDtype } from "../model/index.js";
 import { memoryLimits } from "../setup/available-memory.js";
 import { openBase } from "../setup/base.js";
-import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
-import { OutputLock } from "../setup/lock.js";
-import { beginOutput, checkOutput } from "../setup/output.js";
+import type { Settings } from "../setup/fitting.js";
+import { choosePrecision, type InitialAdapter, initialAdapter, threadCount } from "../setup/inputs.js";
+import { checkOutput } from "../setup/output.js";
 import { type Plan, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
-import { checkAgreement, findCheckpoint, liesIn, type Resumption } from "../setup/resume.js";
+import { AUTO, checkAgreement, type Resumption } from "../setup/resume.js";
 import { mappedWarning, memoryTable } from "../setup/room.js";
+import { RunFolder } from "../setup/run-folder.js";
 import { runSettings } from "../setup/settings.js";
 import { count } from "../setup/text.js";
-import { openTokenizer, type Reading, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
-import { checkRunOptions, memorySettings, trainedSamples, trainPrepared } from "../setup/training.js";
+import { openTokenizer, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
+import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
-import type { TrainerEvent } from "../trainer/index.js";
+import type { TrainerEvent, TrainResult } from "../trainer/index.js";
 import { loading } from "./loading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { reporter, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
-import { warn } from "./warn.js";
 
 function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
   const why = o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
@@ -39,18 +37,178 @@ function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, eng
   }
 }
 
-/** Makes the output folder this run's: empty of earlier results, or cut back to the checkpoint that it goes on from. */
-async function openOutput(tracking: Tracking, folder: string, resumption: Resumption | null): Promise<void> {
-  const { log } = tracking;
-  const goesOn = resumption?.inPlace === true;
-  if (goesOn) {
-    for (const later of await removeLater(folder, resumption.state.step)) log.verbose(`removed ${later}`);
-  } else {
-    beginOutput(folder);
-  }
-  log.openFile(join(folder, "train.log"), goesOn);
-  tracking.metrics = new Metrics(join(folder, "metrics.jsonl"), resumption?.history);
+/** What a run needs of its base, known before anything is read that is large. */
+interface Base {
+  model: ModelSource;
+  adapter: InitialAdapter;
+  settings: Settings;
+  plan: Plan;
+  /** @throws LowrankError E_MEMORY */
+  checkMemory(): void;
 }
+
+function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: string) => void): Base {
+  const model = openBase(o, warn);
+  const adapter = initialAdapter(o, given, model);
+  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
+  const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
+  const plan = planner.plan(settings, o.share_weights ? undefined : memoryLimits(o.memory_limit));
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
+  return { model, adapter, settings, plan, checkMemory };
+}
+
+/** One call of the command. */
+class TrainCommand {
+  readonly #o: TrainOptions;
+  readonly #signal: AbortSignal;
+  readonly #folder: RunFolder;
+  readonly #base: Base;
+  readonly #tracking: Tracking;
+  /** Where the merged model goes. */
+  readonly #merged: string;
+
+  constructor(o: TrainOptions, signal: AbortSignal, folder: RunFolder, base: Base, tracking: Tracking) {
+    this.#o = o;
+    this.#signal = signal;
+    this.#folder = folder;
+    this.#base = base;
+    this.#tracking = tracking;
+    this.#merged = mergedFolder(o);
+  }
+
+  /** For programs, where they want it. */
+  #tell(event: object): void {
+    if (this.#o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+  }
+
+  async run(): Promise<void> {
+    const { log, progress } = this.#tracking;
+    const ended = new AbortController();
+    const signal = AbortSignal.any([this.#signal, ended.signal]);
+    try {
+      const reading = openTokenizer(this.#o, this.#warn).then((tokenizer) =>
+        readTrainingTexts(this.#o, tokenizer, { show: tokenising(progress, log), signal }),
+      );
+      // Awaited below; until then its failure is nobody's.
+      reading.catch(() => {});
+      if (this.#o.dry_run) await this.#dryRun(reading);
+      else await this.#train(reading);
+    } catch (error) {
+      log.note(error instanceof Error ? error.message : String(error));
+      throw error;
+    } finally {
+      // What is still being read is for nobody.
+      ended.abort();
+      progress.stop();
+      this.#tracking.metrics?.close();
+    }
+  }
+
+  #showPlan(): void {
+    const { model, plan } = this.#base;
+    printPlan(this.#tracking.log, this.#o, model, plan);
+    const { precision, threads } = plan.engine;
+    const parameters = parameterCounts(model, plan.adapter);
+    this.#tell({ type: "plan", precision, threads, memory: plan.memory, parameters });
+  }
+
+  async #dryRun(reading: Promise<TrainingTexts>): Promise<void> {
+    const resumption = await this.#folder.findCheckpoint(this.#warn, true);
+    this.#showPlan();
+    this.#prepared(await reading, resumption);
+    this.#base.checkMemory();
+  }
+
+  async #train(reading: Promise<TrainingTexts>): Promise<void> {
+    const { log, progress } = this.#tracking;
+    // From here on no other run may change the checkpoints.
+    const resumption = await this.#folder.findCheckpoint(this.#warn);
+    this.#showPlan();
+    const { model, adapter, plan } = this.#base;
+    // While texts are read, the bar is theirs.
+    let isRead = false;
+    const shown = loading(progress, log, () => isRead);
+    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: this.#o.profile }, shown);
+    creating.catch(() => {});
+    const texts = await reading;
+    isRead = true;
+    await using engine = await creating;
+    const prepared = this.#prepared(texts, resumption);
+    const { training, validation } = texts;
+    const packed = this.#o.packing ? ` in ${count(training.length)} packs` : "";
+    log.info(`${count(training.examples)} texts to train on${packed}, ${count(validation.examples)} to evaluate on`);
+    this.#signal.throwIfAborted();
+    this.#signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
+    if (resumption) log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
+    await this.#trainWith(engine, prepared);
+  }
+
+  /** @throws LowrankError E_RESUME where the checkpoint is of another run */
+  #prepared(texts: TrainingTexts, resumption: Resumption | null): Prepared {
+    const { model, adapter, plan } = this.#base;
+    const { precision } = this.#base.settings;
+    const settings = runSettings(this.#o, { model, spec: adapter.spec, precision, texts });
+    if (resumption) checkAgreement(resumption, settings, this.#warn);
+    return { model, adapter, plan, texts, resumption, settings };
+  }
+
+  async #trainWith(engine: Engine, prepared: Prepared): Promise<void> {
+    const o = this.#o;
+    const { log, progress } = this.#tracking;
+    const show = reporter(this.#tracking);
+    const report = async (event: TrainerEvent) => {
+      await show(event);
+      if (event.type !== "evaluating") this.#tell(event);
+    };
+    const begin = () => this.#begin(prepared.resumption);
+    const result = await trainPrepared(o, prepared, { engine, report, signal: this.#signal, begin });
+    const { aborted } = result;
+    progress.stop();
+    if (o.profile) await this.#profile(engine);
+    log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
+    if (!aborted) {
+      for await (const sample of trainedSamples(o, prepared, engine, this.#signal)) {
+        await report({ type: "sample", sample });
+      }
+    }
+    await this.#merge(engine, prepared);
+    this.#end(result);
+  }
+
+  async #begin(resumption: Resumption | null): Promise<void> {
+    const { log } = this.#tracking;
+    for (const later of await this.#folder.begin(resumption)) log.verbose(`removed ${later}`);
+    log.openFile(join(this.#folder.path, "train.log"), resumption?.inPlace === true);
+    this.#tracking.metrics = new Metrics(join(this.#folder.path, "metrics.jsonl"), resumption?.history);
+  }
+
+  async #profile(engine: Engine): Promise<void> {
+    const { log } = this.#tracking;
+    const profile = await engine.profile();
+    const trace = join(this.#folder.path, "profile.json");
+    writeTrace(trace, profile);
+    log.print(profileTable(profile));
+    log.info(`wrote ${trace}`);
+  }
+
+  async #merge(engine: Engine, { texts }: Prepared): Promise<void> {
+    if (this.#signal.aborted || !(await wantsMerge(this.#o.merge, this.#merged))) return;
+    const { model, adapter } = this.#base;
+    const merge = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, ...this.#tracking };
+    await mergeInto(this.#merged, { ...merge, overwrite: mayReplaceMerged(this.#o) });
+  }
+
+  #end(result: TrainResult): void {
+    this.#tell({ type: "end", ...result, output_dir: this.#o.output_dir });
+  }
+
+  readonly #warn = (message: string): void => this.#tracking.log.warn(message);
+}
+
+const mergedFolder = ({ output_dir }: TrainOptions) => `${resolve(output_dir)}_merged`;
+
+/** A run that goes on by itself makes the merged model anew. */
+const mayReplaceMerged = (o: TrainOptions) => o.overwrite_output_dir || o.resume === AUTO;
 
 /**
  * `lowrank train`.
@@ -59,121 +217,25 @@ async function openOutput(tracking: Tracking, folder: string, resumption: Resump
  */
 export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   checkRunOptions(o);
-  const lock = new OutputLock(o.output_dir);
+  const folder = new RunFolder(o, [o.base_model, o.tokenizer_name, o.init_adapter]);
   try {
-    lock.check();
-    await runLocked(o, given, signal, lock);
+    folder.check();
+    if (o.merge) {
+      const allowed = mayReplaceMerged(o) ? "results" : "nothing";
+      checkOutput(mergedFolder(o), allowed, [o.base_model, o.tokenizer_name]);
+    }
+    const progress = await Progress.open(showsBar());
+    const results = o.json ? process.stderr : process.stdout;
+    const beforeLine = () => progress.clearLine();
+    const log = new Log({ level: progress.shown ? "info" : "verbose", results, beforeLine });
+    try {
+      const base = openPlan(o, given, (message) => log.warn(message));
+      if (!o.dry_run) base.checkMemory();
+      await new TrainCommand(o, signal, folder, base, { log, progress, metrics: null }).run();
+    } finally {
+      await log.close();
+    }
   } finally {
-    lock.release();
-  }
-}
-
-async function readTexts(o: TrainOptions, reading: Reading): Promise<TrainingTexts> {
-  return readTrainingTexts(o, await openTokenizer(o, warn), reading);
-}
-
-async function runLocked(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal, lock: OutputLock) {
-  const merged = `${resolve(o.output_dir)}_merged`;
-  const inPlace = o.resume !== undefined && liesIn(o.resume, o.output_dir);
-  const check = () => {
-    const inputs = [o.base_model, o.tokenizer_name, o.init_adapter, inPlace ? undefined : o.resume];
-    checkOutput(o.output_dir, o.overwrite_output_dir || inPlace, inputs);
-  };
-  check();
-  if (o.merge) checkOutput(merged, o.overwrite_output_dir, [o.base_model, o.tokenizer_name]);
-  const model = openBase(o, warn);
-  const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
-  const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
-  const plan = planner.plan(settings, o.share_weights ? undefined : memoryLimits(o.memory_limit));
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
-  if (!o.dry_run) checkMemory();
-
-  const progress = await Progress.open(showsBar());
-  const results = o.json ? process.stderr : process.stdout;
-  const beforeLine = () => progress.clearLine();
-  const log = new Log({ level: progress.shown ? "info" : "verbose", results, beforeLine });
-  const tell = (event: object) => {
-    if (o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
-  };
-  const tracking: Tracking = { log, progress, metrics: null };
-  const ended = new AbortController();
-  try {
-    const reading = readTexts(o, { show: tokenising(progress, log), signal: AbortSignal.any([signal, ended.signal]) });
-    // Awaited below; until then its failure is nobody's.
-    reading.catch(() => {});
-    // From here on no other run may change the checkpoints.
-    if (inPlace && !o.dry_run && existsSync(o.output_dir)) lock.take();
-    const warn = (message: string) => log.warn(message);
-    const resumption = o.resume === undefined ? null : await findCheckpoint(o.resume, o.output_dir, warn);
-    printPlan(log, o, model, plan);
-    const { precision, threads } = plan.engine;
-    tell({ type: "plan", precision, threads, memory: plan.memory, parameters: parameterCounts(model, plan.adapter) });
-    const agreed = (texts: TrainingTexts) => {
-      const found = runSettings(o, { model, spec: adapter.spec, precision: settings.precision, texts });
-      if (resumption) checkAgreement(resumption, found, warn);
-      return found;
-    };
-    if (o.dry_run) {
-      agreed(await reading);
-      checkMemory();
-      return;
-    }
-    // While texts are read, the bar is theirs.
-    let isRead = false;
-    const shown = loading(progress, log, () => isRead);
-    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: o.profile }, shown);
-    creating.catch(() => {});
-    const texts = await reading;
-    isRead = true;
-    await using engine = await creating;
-    const runs = agreed(texts);
-    const { training, validation } = texts;
-    const packed = o.packing ? ` in ${count(training.length)} packs` : "";
-    log.info(`${count(training.examples)} texts to train on${packed}, ${count(validation.examples)} to evaluate on`);
-    signal.throwIfAborted();
-    signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
-    if (resumption) log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
-    const prepared = { model, adapter, plan, texts, resumption, settings: runs };
-    const begin = async () => {
-      lock.take();
-      // Another run may have been here while this one read its texts.
-      if (!inPlace) check();
-      await openOutput(tracking, o.output_dir, resumption);
-    };
-    const show = reporter(tracking);
-    const report = async (event: TrainerEvent) => {
-      await show(event);
-      if (event.type !== "evaluating") tell(event);
-    };
-    const work = { engine, report, signal, begin };
-    const result = await trainPrepared(o, prepared, work);
-    const { aborted } = result;
-    progress.stop();
-    if (o.profile) {
-      const profile = await engine.profile();
-      const trace = join(o.output_dir, "profile.json");
-      writeTrace(trace, profile);
-      log.print(profileTable(profile));
-      log.info(`wrote ${trace}`);
-    }
-    log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
-    if (!aborted) {
-      for await (const sample of trainedSamples(o, prepared, engine, signal)) await report({ type: "sample", sample });
-    }
-    if (!signal.aborted && (await wantsMerge(o.merge, merged))) {
-      const merge = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, progress, log };
-      await mergeInto(merged, { ...merge, overwrite: o.overwrite_output_dir });
-    }
-    tell({ type: "end", ...result, output_dir: o.output_dir });
-  } catch (error) {
-    log.note(error instanceof Error ? error.message : String(error));
-    throw error;
-  } finally {
-    // What is still being read is for nobody.
-    ended.abort();
-    progress.stop();
-    await log.close();
-    tracking.metrics?.close();
+    folder.release();
   }
 }

@@ -147,9 +147,9 @@ export const rows = {
   overwrite_output_dir: flag(OUTPUT, "replace the results of an earlier run in output_dir").or(false),
   resume: textOrBare(
     "latest",
-    "a checkpoint folder or nothing",
+    "a checkpoint folder, auto or nothing",
     OUTPUT,
-    "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir",
+    "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir; auto: likewise, or from the beginning where there is none",
   ),
   logging_steps: integer({ min: 1 }, OUTPUT, "steps between two lines of metrics").or(10),
   eval_strategy: choice(

@@ -1,13 +1,12 @@
-import { removeLater, writeAdapter } from "../checkpoint/index.js";
+import { writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { memoryLimits } from "../setup/available-memory.js";
 import { initialAdapter } from "../setup/inputs.js";
-import { OutputLock } from "../setup/lock.js";
 import type { RunOptions } from "../setup/options.js";
-import { beginOutput, checkOutput } from "../setup/output.js";
 import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js";
-import { checkAgreement, findCheckpoint, liesIn } from "../setup/resume.js";
+import { checkAgreement } from "../setup/resume.js";
+import { RunFolder } from "../setup/run-folder.js";
 import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
@@ -28,7 +27,7 @@ export class Trainer {
   readonly #options: RunOptions;
   readonly #prepared: Prepared;
   readonly #engine: Engine;
-  readonly #lock: OutputLock | null;
+  readonly #folder: RunFolder | null;
   readonly #warnings: string[];
   readonly #samples: boolean;
   readonly #unregister: () => void;
@@ -45,7 +44,7 @@ export class Trainer {
       options: RunOptions;
       prepared: Prepared;
       engine: Engine;
-      lock: OutputLock | null;
+      folder: RunFolder | null;
       warnings: string[];
       samples: boolean;
     },
@@ -54,7 +53,7 @@ export class Trainer {
     this.#options = parts.options;
     this.#prepared = parts.prepared;
     this.#engine = parts.engine;
-    this.#lock = parts.lock;
+    this.#folder = parts.folder;
     this.#warnings = parts.warnings;
     this.#samples = parts.samples;
     this.#unregister = register(model, this, "Trainer.create");
@@ -70,13 +69,9 @@ export class Trainer {
     const options: RunOptions = { ...checked.options, threads: model.threads };
     checkRunOptions(options);
     const { output_dir: output } = options;
-    const lock = output === undefined ? null : new OutputLock(output);
-    lock?.check();
-    const inPlace = output !== undefined && options.resume !== undefined && liesIn(options.resume, output);
-    if (output !== undefined) {
-      const inputs = [model.folder, options.init_adapter, inPlace ? undefined : options.resume];
-      checkOutput(output, options.overwrite_output_dir || inPlace, inputs);
-    }
+    const inputs = [model.folder, options.init_adapter];
+    const folder = output === undefined ? null : new RunFolder({ ...options, output_dir: output }, inputs);
+    folder?.check();
     const adapter = initialAdapter(options, checked.given, model.source);
     const planner = new Planner(model.source, adapter.spec, model.threads, null);
     const settings = memorySettings(options, model.precision, adapter);
@@ -89,16 +84,17 @@ export class Trainer {
     const texts = await readTrainingTexts(from, model.tokenizer, {});
     const about = { model: model.source, spec: adapter.spec, precision: model.precision, texts };
     const identity = runSettings(options, about);
-    const resumption =
-      output === undefined || options.resume === undefined ? null : await findCheckpoint(options.resume, output, warn);
-    if (resumption) checkAgreement(resumption, identity, warn);
-    const engine = await Engine.create(model.source, adapter.spec, plan.engine);
+    let engine: Engine | undefined;
     try {
+      const resumption = (await folder?.findCheckpoint(warn)) ?? null;
+      if (resumption) checkAgreement(resumption, identity, warn);
+      engine = await Engine.create(model.source, adapter.spec, plan.engine);
       const prepared = { model: model.source, adapter, plan, texts, resumption, settings: identity };
       if (!resumption && adapter.tensors) await engine.setAdapter(adapter.tensors);
-      return new Trainer(model, { options, prepared, engine, lock, warnings, samples: checked.samples });
+      return new Trainer(model, { options, prepared, engine, folder, warnings, samples: checked.samples });
     } catch (error) {
-      await engine.close();
+      await engine?.close();
+      folder?.release();
       throw error;
     }
   }
@@ -161,23 +157,13 @@ export class Trainer {
       throw error;
     } finally {
       this.#gate.endRun(isBroken);
-      this.#lock?.release();
+      this.#folder?.release();
       settle();
     }
   }
 
-  /** Makes the output folder this run's. */
   async #begin(): Promise<void> {
-    const { output_dir: output, overwrite_output_dir: overwrite } = this.#options;
-    if (output === undefined) return;
-    const { resumption } = this.#prepared;
-    this.#lock?.take();
-    if (resumption?.inPlace) {
-      await removeLater(output, resumption.state.step);
-      return;
-    }
-    checkOutput(output, overwrite);
-    beginOutput(output);
+    await this.#folder?.begin(this.#prepared.resumption);
   }
 
   /** Lets the run finish the step in progress, save and end; its `end` event says `aborted`. */
@@ -255,7 +241,7 @@ export class Trainer {
     // A run whose reader is between two events ends when the reader comes back, which may be never.
     if (!wasPaused) await this.#running;
     await this.#engine.close();
-    this.#lock?.release();
+    this.#folder?.release();
     this.#unregister();
   }
 

@@ -1,25 +1,62 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { isTokenizerFile } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 import { readError, writeError } from "../system-errors.js";
 import { LOCK } from "./lock.js";
 
-/** What a training run writes into its folder, besides tokenizer files. */
+/** What a training run writes into its folder, besides what it also writes into each checkpoint. */
 const OURS =
-  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl|train\.log|profile\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+/** What stands there only if a run has begun. */
+const BEGUN = /^(metrics\.jsonl|train\.log)$/;
+const CHECKPOINT = /^checkpoint-\d+$/;
+const OLD_CHECKPOINT = /^\.checkpoint-\d+\.old$/;
+const ADAPTER = "adapter_model.safetensors";
+/** What a run puts beside an adapter. */
+const isBesideAdapter = (name: string) =>
+  name === "adapter_config.json" || name === "README.md" || isTokenizerFile(name);
+
+/**
+ * What an output folder may hold: nothing; what a run left that was killed before its first checkpoint, beside files that
+ * no run writes; or the results of an earlier run.
+ */
+export type Allowed = "nothing" | "leftovers" | "results";
+
+/** What is in the way of a run that begins anew. */
+function obstacles(found: string[], allowed: Allowed): string[] {
+  if (allowed === "results") return [];
+  if (allowed === "nothing") return found;
+  const hasBegun = found.some((name) => BEGUN.test(name));
+  const isResult = (name: string) => name === ADAPTER || CHECKPOINT.test(name) || /\.(safetensors|gguf)$/.test(name);
+  return found.filter((name) => isResult(name) || (!hasBegun && isBesideAdapter(name)));
+}
 
 function isInside(path: string, folder: string): boolean {
   const way = relative(resolve(folder), resolve(path));
   return way === "" || !(way === ".." || way.startsWith("../"));
 }
 
+/** Whether there is a checkpoint in a folder, whole or not. */
+export function holdsCheckpoints(folder: string): boolean {
+  if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return false;
+  return names(folder).some((name) => CHECKPOINT.test(name) || OLD_CHECKPOINT.test(name));
+}
+
+function names(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => !name.startsWith(LOCK));
+  } catch (error) {
+    throw readError(error, folder, "Output folder");
+  }
+}
+
 /**
  * Whether results may be written to a folder; nothing is changed.
- * @param mayHoldResults whether what an earlier run left is no obstacle
  * @param inputs folders that the run reads and must not write into
  * @throws LowrankError E_OUTPUT_EXISTS
  */
-export function checkOutput(folder: string, mayHoldResults: boolean, inputs: (string | undefined)[] = []): void {
+export function checkOutput(folder: string, allowed: Allowed, inputs: (string | undefined)[] = []): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) {
     throw new LowrankError(
@@ -33,17 +70,14 @@ export function checkOutput(folder: string, mayHoldResults: boolean, inputs: (st
     const message = `--output_dir ${folder} is or holds ${inside}, which this run reads. Choose another --output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, folder);
   }
-  let found: string[];
-  try {
-    found = readdirSync(folder).filter((name) => !name.startsWith(LOCK));
-  } catch (error) {
-    throw readError(error, folder, "Output folder");
-  }
-  if (found.length === 0 || mayHoldResults) return;
+  const found = obstacles(names(folder), allowed);
+  if (found.length === 0) return;
   const named = found.slice(0, 4).join(", ") + (found.length > 4 ? ", ..." : "");
+  const what = allowed === "nothing" ? "is not empty" : "holds results, but no checkpoint to go on from";
+  const goOn = allowed === "nothing" ? " go on with --resume," : "";
   throw new LowrankError(
     "E_OUTPUT_EXISTS",
-    `${folder} is not empty (${named}). Choose another --output_dir, go on with --resume, or replace an earlier run's results with --overwrite_output_dir.`,
+    `${folder} ${what} (${named}). Choose another --output_dir,${goOn} or replace an earlier run's results with --overwrite_output_dir.`,
     folder,
   );
 }
@@ -52,8 +86,17 @@ export function checkOutput(folder: string, mayHoldResults: boolean, inputs: (st
 export function beginOutput(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
-    for (const name of readdirSync(folder)) {
-      if (OURS.test(name)) rmSync(join(folder, name), { recursive: true });
+    // Hidden ones first: a checkpoint moved away beside half a new one would be put back.
+    for (const name of readdirSync(folder).sort()) {
+      if (!OURS.test(name)) continue;
+      const path = join(folder, name);
+      // Renamed before it is removed: at no time is there half a checkpoint.
+      const hidden = CHECKPOINT.test(name) ? join(folder, `.${name}.old`) : path;
+      if (hidden !== path) {
+        rmSync(hidden, { recursive: true, force: true });
+        renameSync(path, hidden);
+      }
+      rmSync(hidden, { recursive: true });
     }
   } catch (error) {
     throw writeError(error, folder);

@@ -18,6 +18,8 @@ import { differences } from "./settings.js";
 
 /** `--resume` without a folder. */
 const LATEST = "latest";
+/** Like that, or from the beginning where there is no checkpoint yet. */
+export const AUTO = "auto";
 
 /** A whole checkpoint that a run goes on from. */
 export interface Resumption extends Resumed {
@@ -32,7 +34,7 @@ function real(path: string): string {
 
 /** Whether `--resume` means a checkpoint in this output folder, so that the run goes on there. */
 export function liesIn(wanted: string, outputDir: string): boolean {
-  return wanted === LATEST || real(dirname(resolve(wanted))) === real(outputDir);
+  return wanted === LATEST || wanted === AUTO || real(dirname(resolve(wanted))) === real(outputDir);
 }
 
 type Warn = (message: string) => void;
@@ -48,14 +50,14 @@ async function newestWhole(folder: string, skip: string | null, warn: Warn): Pro
   return null;
 }
 
-async function chosen(wanted: string, outputDir: string, warn: Warn): Promise<string> {
-  if (wanted === LATEST) {
+async function chosen(wanted: string, outputDir: string, warn: Warn): Promise<string | null> {
+  if (wanted === LATEST || wanted === AUTO) {
     const damaged: string[] = [];
     const found = await newestWhole(outputDir, null, (message) => {
       damaged.push(message);
       warn(message);
     });
-    if (found !== null) return found;
+    if (found !== null || (wanted === AUTO && damaged.length === 0)) return found;
     const why = damaged.length === 0 ? "there is no checkpoint in it" : "no checkpoint in it is whole";
     const message = `--resume: ${outputDir} cannot be resumed, ${why}. Start again without --resume.`;
     throw new LowrankError("E_CHECKPOINT", message, outputDir);
@@ -80,12 +82,20 @@ function offer(checkpoint: string | null): string {
 
 /**
  * Finds the checkpoint that `--resume` means and reads what is not large of it.
+ * @param looksOnly whether nothing may be changed, not even put back
+ * @returns null where `auto` finds none
  * @throws LowrankError E_CHECKPOINT, E_FILE_MISSING
  */
-export async function findCheckpoint(wanted: string, outputDir: string, warn: Warn): Promise<Resumption> {
+export async function findCheckpoint(
+  wanted: string,
+  outputDir: string,
+  warn: Warn,
+  looksOnly = false,
+): Promise<Resumption | null> {
   const inPlace = liesIn(wanted, outputDir);
-  if (inPlace) await recoverCheckpoints(outputDir);
+  if (inPlace && !looksOnly) await recoverCheckpoints(outputDir);
   const folder = await chosen(wanted, outputDir, warn);
+  if (folder === null) return null;
   const { state, history } = readRunState(folder);
   const within = inPlace ? outputDir : dirname(resolve(folder));
   return { folder, state, history, inPlace, best: await findBest(state, within, folder, warn) };

@@ -127,7 +127,9 @@ class Loop {
       await this.#makeUp(run.resume);
     }
     this.#peak = await run.engine.matmulPeak();
-    const isStopped = done > 0 && (this.#aborted() || this.#isOver());
+    const isFinished = done >= total || (done > 0 && this.#isOver());
+    if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
+    const isStopped = isFinished || (done > 0 && this.#aborted());
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       await checkSupervised(window, run.where);
       if (done === 0) await this.#begin();
@@ -150,6 +152,12 @@ class Loop {
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish();
     return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval };
+  }
+
+  #nothingLeft(done: number): string {
+    const { total } = this.#steps;
+    const why = done < total ? "it stopped early" : done > total ? `${total} are asked for` : "those are all";
+    return `The run is finished: ${done} steps are done, and ${why}. Nothing is trained; the adapter is written again.`;
   }
 
   /** Whether early stopping ends the run. */

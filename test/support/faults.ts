@@ -5,11 +5,9 @@ import { createInterface } from "node:readline";
 
 const here = (name: string) => new URL(name, import.meta.url).pathname;
 
-/** The preloaded library, or why there is none. */
-export function buildFaults(library: string): string | null {
-  const built = spawnSync("cc", ["-O2", "-shared", "-fPIC", "-o", library, here("faults.c"), "-ldl"], {
-    encoding: "utf8",
-  });
+/** Makes a library to be preloaded of a file beside this one. @returns why there is none */
+export function buildPreload(source: string, library: string): string | null {
+  const built = spawnSync("cc", ["-O2", "-shared", "-fPIC", "-o", library, here(source), "-ldl"], { encoding: "utf8" });
   return built.status === 0 ? null : `no C compiler that makes a library: ${built.error?.message ?? built.stderr}`;
 }
 
