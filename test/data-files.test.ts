@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readTexts } from "../src/data/index.js";
@@ -40,9 +40,9 @@ describe("lists, folders and patterns", () => {
     [["a?.*"], ["a2.md"]],
     [["?.txt"], ["a.txt", "b.txt"]],
     [["*"], ["a.txt", "a10.txt", "a2.md", "b.txt"]],
-    [["."], ["a.txt", "a10.txt", "a2.md", "b.txt"]],
-    [["x"], ["x/c.txt"]],
-    [["x/"], ["x/c.txt"]],
+    [["."], ["a.txt", "a10.txt", "b.txt", "x/c.txt", "x/y/d.txt"]],
+    [["x"], ["x/c.txt", "x/y/d.txt"]],
+    [["x/"], ["x/c.txt", "x/y/d.txt"]],
     [["x/**"], ["x/c.txt", "x/y/d.txt"]],
     [["**/*.txt"], ["a.txt", "a10.txt", "b.txt", "x/c.txt", "x/y/d.txt"]],
     [["**/**/d.txt"], ["x/y/d.txt"]],
@@ -52,7 +52,7 @@ describe("lists, folders and patterns", () => {
     [[".*.txt"], [".hidden.txt"]],
     [[".hidden.txt"], [".hidden.txt"]],
     [
-      ["x/y", "x", "a.txt"],
+      ["x/y", "x/*", "a.txt"],
       ["x/y/d.txt", "x/c.txt", "a.txt"],
     ],
   ])("%j", async (names, expected) => {
@@ -71,9 +71,14 @@ describe("lists, folders and patterns", () => {
     const folder = tree("x/a.txt", "other/b.txt");
     symlinkSync(folder, join(folder, "x/loop"));
     symlinkSync(join(folder, "other/b.txt"), join(folder, "x/c.txt"));
-    symlinkSync(join(folder, "none.txt"), join(folder, "x/dangling.txt"));
     expect(await read(folder, "x/**/*.txt")).toEqual(["x/a.txt", "other/b.txt"]);
-    expect(await read(folder, "x")).toEqual(["x/a.txt", "other/b.txt"]);
+  });
+
+  test("documents are no data, unless they are named", async () => {
+    const folder = tree("README.md", "LICENSE.txt", "a.md", "dataset_infos.json", "b.txt");
+    expect(await read(folder, "*")).toEqual(["a.md", "b.txt"]);
+    expect(await read(folder, "*.md")).toEqual(["a.md"]);
+    expect(await read(folder, "README.md")).toEqual(["README.md"]);
   });
 });
 
@@ -86,9 +91,18 @@ describe("errors", () => {
     [["empty"], "E_DATA_FILES", /Folder .*empty holds no data file; expected/],
     [["none.txt"], "E_FILE_MISSING", /none\.txt cannot be read: there is no such file/],
     [["a.txt", "*.txt"], "E_DATA_FILES", /a\.txt is named twice, by .*a\.txt and by .*\*\.txt/],
+    [["x/../a.txt", "./a.txt"], "E_DATA_FILES", /a\.txt is named twice/],
+    [["dead/*.txt"], "E_DATA_FILES", /Data file .*dead\/gone\.txt is a link that leads to no file or folder/],
+    [["dead"], "E_DATA_FILES", /Data file .*dead\/gone\.txt is a link that leads to no file or folder/],
+    [["dead/*.csv"], "E_DATA_FILES", /No data file matches .*dead\/\*\.csv;/],
+    [["bytes"], "E_DATA_FILES", /bytes holds a name that is not UTF-8: caf\\xe9\.txt\. Rename it/],
+    [["bytes/*"], "E_DATA_FILES", /bytes holds a name that is not UTF-8: caf\\xe9\.txt\. Rename it/],
   ])("%j", async (names, code, message) => {
     const folder = tree(...TREE);
-    mkdirSync(join(folder, "empty"));
+    for (const name of ["empty", "dead", "bytes"]) mkdirSync(join(folder, name));
+    symlinkSync("none.txt", join(folder, "dead/gone.txt"));
+    symlinkSync("none.pdf", join(folder, "dead/gone.pdf"));
+    writeFileSync(Buffer.concat([Buffer.from(join(folder, "bytes/caf")), Buffer.from("\xe9.txt", "latin1")]), "");
     const error = await errorOf(() => read(folder, ...names));
     expect(error.message).toMatch(message);
     expect(error.code).toBe(code);

@@ -9,18 +9,26 @@ import json
 import pathlib
 import shutil
 
+import datasets
+
 import odd_columns
+import odd_folders
 
 OUT = pathlib.Path(__file__).parents[2] / "test" / "odd-data"
 
 
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir()
+    (OUT / "folders").mkdir(parents=True)
+    datasets.disable_progress_bars()
     cases = []
     for name, (write, read) in odd_columns.CASES.items():
         write(str(OUT / name))
         cases.append({"name": name, "texts": read(str(OUT / name))})
+    for name, (write, split, read) in odd_folders.FOLDERS.items():
+        folder = str(OUT / "folders" / name)
+        write(folder)
+        cases.append({"name": f"folders/{name}", "split": split, "texts": read(folder)})
     lines = ",\n".join("  " + json.dumps(case, ensure_ascii=False) for case in cases)
     (OUT / "cases.json").write_text(f"[\n{lines}\n]\n")
     print(len(cases), "cases,", sum(f.stat().st_size for f in OUT.rglob("*") if f.is_file()), "bytes")

@@ -1,9 +1,11 @@
 // The files that a list of files, folders and patterns stands for.
-import { readdirSync, type Stats, statSync } from "node:fs";
-import { join } from "node:path";
+import { type Stats, statSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
-import { isDataFile, knownExtensions } from "./formats/table.js";
+import { type Entry, entriesOf } from "./entries.js";
+import { type FolderFiles, folderFiles, isAside, type Wanted } from "./folder.js";
+import { dataExtension, knownExtensions } from "./formats/table.js";
 
 const WILDCARD = /[*?]/;
 const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
@@ -13,24 +15,24 @@ function stat(path: string): Stats | undefined {
   return statSync(path, { throwIfNoEntry: false });
 }
 
-/** A folder's entries. What is hidden is there only where the pattern itself begins with a dot. */
-function entries(folder: string, hidden = false) {
-  return readdirSync(folder === "" ? "." : folder, { withFileTypes: true }).filter(
-    ({ name }) => name.startsWith(".") === hidden,
-  );
-}
-
 /** The pattern of one name: * is any text, ? is one character. */
 function nameTest(pattern: string): RegExp {
   const source = pattern.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/(?:\\\*)+/g, ".*");
   return new RegExp(`^${source.replaceAll("\\?", ".")}$`, "su");
 }
 
+/** What a pattern finds in a folder. What is hidden is there only where the pattern itself begins with a dot. */
+function found(folder: string, pattern: string): Entry[] {
+  const test = nameTest(pattern);
+  const matters = (name: string) => name.startsWith(".") === pattern.startsWith(".") && test.test(name);
+  return entriesOf(folder, matters).filter(({ name }) => matters(name));
+}
+
 /** The folder itself and all below it. Links are not followed: they may lead back. */
 function* foldersBelow(folder: string): Generator<string> {
   yield folder;
-  for (const entry of entries(folder)) {
-    if (entry.isDirectory()) yield* foldersBelow(join(folder, entry.name));
+  for (const { name, path, kind, isLink } of entriesOf(folder, () => false)) {
+    if (kind === "folder" && !isLink && !name.startsWith(".")) yield* foldersBelow(path);
   }
 }
 
@@ -42,67 +44,82 @@ function* matches(folder: string, [part, ...rest]: string[]): Generator<string> 
     for (const below of foldersBelow(folder)) yield* matches(below, rest.length > 0 ? rest : ["*"]);
     return;
   }
-  let names = [part];
-  if (WILDCARD.test(part)) {
-    const test = nameTest(part);
-    const found = entries(folder, part.startsWith(".")).map(({ name }) => name);
-    names = found.filter((name) => test.test(name));
+  const isLast = rest.length === 0;
+  if (!WILDCARD.test(part)) {
+    const path = folder === "" ? part : join(folder, part);
+    const there = stat(path);
+    if (isLast ? there?.isFile() : there?.isDirectory()) yield* isLast ? [path] : matches(path, rest);
+    return;
   }
-  for (const name of names) {
-    const path = folder === "" ? name : join(folder, name);
-    const found = stat(path);
-    if (rest.length === 0 ? found?.isFile() : found?.isDirectory())
-      yield* rest.length === 0 ? [path] : matches(path, rest);
+  for (const { name, path, kind } of found(folder, part)) {
+    if (isLast && kind === "file" && !isAside(name)) yield path;
+    if (!isLast && kind === "folder") yield* matches(path, rest);
   }
 }
 
-/** The known files among some, sorted. @throws LowrankError where there is none */
-function known(paths: string[], what: string, name: string): string[] {
-  const files = paths.filter(isDataFile);
-  if (files.length > 0) return [...new Set(files)].sort(byName);
+function matching(pattern: string): FolderFiles {
+  const parts = pattern.split("/").filter((part) => part !== "");
+  const paths = [...matches(pattern.startsWith("/") ? "/" : "", parts)];
+  const files = paths.filter((path) => dataExtension(path) !== undefined);
+  if (files.length > 0) return { files: [...new Set(files)].sort(byName), validation: [], notes: [] };
   const among = paths.length === 0 ? "" : ` among the ${paths.length} found, such as ${paths[0]}`;
-  throw new LowrankError(
-    "E_DATA_FILES",
-    `${what}${among}; expected at least one file with one of ${knownExtensions()}.`,
-    name,
-  );
+  const message = `No data file matches ${pattern}${among}; expected at least one file with one of ${knownExtensions()}.`;
+  throw new LowrankError("E_DATA_FILES", message, pattern);
 }
 
-function expand(name: string): string[] {
-  const found = stat(name);
-  if (found?.isDirectory()) {
-    const paths = entries(name).map((entry) => join(name, entry.name));
-    const files = paths.filter((path) => stat(path)?.isFile());
-    return known(files, `Folder ${name} holds no data file`, name);
-  }
-  if (found !== undefined || !WILDCARD.test(name)) return [name];
-  const parts = name.split("/").filter((part) => part !== "");
-  const paths = [...matches(name.startsWith("/") ? "/" : "", parts)];
-  return known(paths, `No data file matches ${name}`, name);
+function expand(name: string, wanted: Wanted): FolderFiles {
+  const there = stat(name);
+  if (there?.isDirectory()) return folderFiles(name, wanted);
+  if (there !== undefined || !WILDCARD.test(name)) return { files: [name], validation: [], notes: [] };
+  return matching(name);
 }
 
 /**
- * The files that names stand for, in the order of the names: a file is itself; a folder is every file of a known format
- * in it, sorted by name; * and ? match within a name, ** folders at any depth. What is hidden is left out, unless named.
+ * The files that names stand for, in the order of the names: a file is itself; a folder is the data files in it, see
+ * `folderFiles`; * and ? match within a name, ** folders at any depth. What is hidden is left out, unless named.
+ * @param wanted the split that a folder is read for
  * @throws LowrankError E_DATA_FILES, E_FILE
  */
-export function dataFiles(names: string[]): string[] {
-  const from = new Map<string, string>();
+export function dataFiles(names: string[], wanted: Wanted = "train"): FolderFiles {
+  const from = new Map<string, { file: string; name: string }>();
+  const all: FolderFiles = { files: [], validation: [], notes: [] };
   for (const name of names) {
-    let files: string[];
+    let one: FolderFiles;
     try {
-      files = expand(name);
+      one = expand(name, wanted);
     } catch (error) {
-      throw error instanceof LowrankError ? error : readError(error, name, "Data file");
+      throw readError(error, name, "Data file");
     }
-    for (const file of files) {
-      const before = from.get(file);
+    for (const file of one.files) {
+      const before = from.get(resolve(file));
       if (before !== undefined) {
-        const message = `Data file ${file} is named twice, by ${before} and by ${name}. Leave one out.`;
+        const message = `Data file ${file} is named twice, by ${before.name} and by ${name}. Leave one out.`;
         throw new LowrankError("E_DATA_FILES", message, file);
       }
-      from.set(file, name);
+      from.set(resolve(file), { file, name });
     }
+    all.files.push(...one.files);
+    all.validation.push(...one.validation);
+    all.notes.push(...one.notes);
   }
-  return [...from.keys()];
+  return all;
+}
+
+/**
+ * Whatever a file is called, by links and otherwise, it is either trained on or evaluated on.
+ * @throws LowrankError E_DATA_FILES naming a file that is among both
+ */
+export function requireApart(training: string[], validation: string[]): void {
+  const identity = (file: string) => {
+    const { dev, ino } = statSync(file, { bigint: true, throwIfNoEntry: false }) ?? {};
+    return ino === undefined ? resolve(file) : `${dev}:${ino}`;
+  };
+  const trained = new Map(training.map((file) => [identity(file), file]));
+  for (const file of validation) {
+    const other = trained.get(identity(file));
+    if (other === undefined) continue;
+    const both = other === file ? file : `${file}, which is ${other},`;
+    const message = `Data file ${both} is both trained on and evaluated on. Leave it out of train_file or of validation_file.`;
+    throw new LowrankError("E_DATA_FILES", message, file);
+  }
 }

@@ -13,7 +13,7 @@ export {
   tokenTable,
 } from "./cache/index.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
-export { dataFiles } from "./files.js";
+export { dataFiles, requireApart } from "./files.js";
 export { epochOrder, groupByLength, splitValidation } from "./order.js";
 export { readEosIds } from "./special-tokens.js";
 export { placeOf, readTexts, type TextRows } from "./texts.js";

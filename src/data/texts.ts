@@ -113,7 +113,7 @@ export async function placeOf(files: string[], textColumn: string, n: number): P
  */
 export async function readTexts(names: string[], textColumn: string): Promise<TextRows> {
   const texts = new TextRows();
-  for await (const { file, unit, rows } of textBlocks(dataFiles(names), textColumn)) {
+  for await (const { file, unit, rows } of textBlocks(dataFiles(names).files, textColumn)) {
     if (texts.files.at(-1) !== file) texts.begin(file, unit);
     for (const { text, at } of rows) texts.add(text, at);
   }

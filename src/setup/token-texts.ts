@@ -63,7 +63,7 @@ export async function readTokens(
   o: TextOptions,
   { show, signal }: Reading,
 ): Promise<Texts> {
-  const source = Array.isArray(from) ? fileTexts(dataFiles(from), o.text_column) : from;
+  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, o.text_column) : from;
   const { files } = source;
   const display = show?.(files);
   let table: TokenTable | null = null;

@@ -1,6 +1,5 @@
 // Texts as a table of tokens, in a cache of its own.
 import {
-  dataFiles,
   fileTexts,
   givenTexts,
   type TextSource,
@@ -25,5 +24,5 @@ export function tableOf(texts: string[] | TextSource, options: TableOptions): Pr
 
 /** The texts of some files, in their column `text`. */
 export function textsOf(...files: string[]): TextSource {
-  return fileTexts(dataFiles(files), "text");
+  return fileTexts(files, "text");
 }

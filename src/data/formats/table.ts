@@ -1,6 +1,6 @@
 // The one table of formats, and which of them a file is.
 import { statSync } from "node:fs";
-import { extname } from "node:path";
+import { basename, extname } from "node:path";
 import { LowrankError } from "../../errors.js";
 import { readError } from "../../system-errors.js";
 import { arrow } from "./arrow.js";
@@ -30,9 +30,15 @@ function find(extension: string): Format | undefined {
   );
 }
 
-/** Whether the name is that of a file that can be read. */
-export function isDataFile(name: string): boolean {
-  return find(extensionOf(name)) !== undefined;
+/** A file's extension without that of its packing, .jsonl of train.jsonl.gz; undefined where it cannot be read. */
+export function dataExtension(file: string): string | undefined {
+  const extension = extensionOf(basename(file));
+  return find(extension) && extension.replace(CODEC, "");
+}
+
+/** All extensions of the format that has this one. */
+export function extensionsBeside(extension: string): string[] {
+  return find(extension)!.extensions;
 }
 
 /** The extensions that can be read, for an error. */
