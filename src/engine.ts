@@ -275,7 +275,7 @@ export function cpuInfo(): CpuInfo {
 
 /**
  * A file's bytes, mapped and not read: pages come from the page cache as they are touched. Writing to the buffer changes
- * neither the file nor what others see. The file must not be cut while it is mapped.
+ * neither the file nor what others see. Where the file is cut while it is mapped, zeros are read: `mappedProblem` tells.
  * @throws LowrankError E_FILE
  */
 export function mapFile(path: string): ArrayBuffer {
@@ -285,6 +285,14 @@ export function mapFile(path: string): ArrayBuffer {
 /** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */
 export function releasePages(buffer: ArrayBuffer): void {
   callSync(() => native().releasePages(buffer));
+}
+
+/**
+ * What happened to the file of a buffer of `mapFile` since then (cut, written to, lost), and what to do; null: nothing, and what was read
+ * before is right. A change is told by size and time of change. `Engine` asks it of the tokens of each batch.
+ */
+export function mappedProblem(buffer: ArrayBuffer): string | null {
+  return callSync(() => native().mappedProblem(buffer));
 }
 
 /**

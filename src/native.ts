@@ -58,6 +58,7 @@ export interface NativeAddon {
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;
   releasePages(buffer: ArrayBuffer): void;
+  mappedProblem(buffer: ArrayBuffer): string | null;
   /** A number is the system's error. */
   lockFile(path: string): FileLock | "held" | "unsupported" | number;
   unlockFile(lock: FileLock): void;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "addon/convert.h"
 #include "addon/lock.h"
@@ -79,6 +80,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
     ThreadPool pool(int(to_number(info[1], "threads")));
     const Weight w{.data = file->data() + t.offset, .format = t.format, .rows = t.shape[0], .cols = t.shape[1]};
     const QuantizedWeight q(w, t.quantize, pool);
+    file->check_unchanged();
     file->release_pages(t.offset, t.bytes);
     const auto bytes = [&](const void* p, size_t n) {
       Napi::ArrayBuffer b = Napi::ArrayBuffer::New(env, n);
@@ -192,7 +194,15 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value enqueue(const Napi::CallbackInfo& info, F f) {
     return post(info, [this, f = std::move(f)]() -> Result {
       if (!engine_) throw Error("E_CLOSED", closed_ ? "The engine is closed." : "The engine is not open.");
-      return f(*engine_);
+      if (damaged_) throw *damaged_;
+      Result result = f(*engine_);
+      try {
+        engine_->check_files();
+      } catch (const Error& e) {
+        damaged_ = e;
+        throw;
+      }
+      return result;
     });
   }
 
@@ -431,6 +441,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   std::unique_ptr<Engine> engine_;  // worker thread only
+  std::optional<Error> damaged_;    // worker thread only: a file of the engine was changed
   bool closed_ = false;             // worker thread only
   LoadProgress progress_;  // the worker's thread counts, the JavaScript thread looks
   std::unique_ptr<Worker> worker_;  // last, so that its thread ends before the engine goes
@@ -449,6 +460,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
   exports.Set("copiedBytes", Napi::Function::New(env, guarded<copied_bytes>));
+  exports.Set("mappedProblem", Napi::Function::New(env, guarded<mapped_problem>));
   exports.Set("lockFile", Napi::Function::New(env, guarded<lock_file>));
   exports.Set("unlockFile", Napi::Function::New(env, guarded<unlock_file>));
   exports.Set("releasePages", Napi::Function::New(env, guarded<release_pages>));

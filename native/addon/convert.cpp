@@ -3,6 +3,9 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
+
+#include "addon/mapped.h"
 
 namespace lowrank::addon {
 
@@ -200,6 +203,7 @@ Batch to_batch(const Napi::Value& v) {
   if (int32_t(pad_id) != pad_id) fail("batch.padId", "a token id");
   Batch b;
   b.offsets.push_back(0);
+  std::set<const void*> buffers;
   for (uint32_t s = 0; s < sequences.Length(); s++) {
     const Napi::Object sequence = to_object(sequences.Get(s), "batch.sequences[]");
     const Napi::Int32Array ids = int32_array(sequence.Get("inputIds"), "batch.sequences[].inputIds");
@@ -216,12 +220,14 @@ Batch to_batch(const Napi::Value& v) {
     const int64_t end = int64_t(b.ids.size()) + std::max(n, pad_to);
     if (end > std::numeric_limits<int32_t>::max()) throw Error("E_BATCH", "Batch: more than 2147483647 tokens.");
     const int32_t* first = ids.Data();
+    buffers.insert(ids.ArrayBuffer().Data());
     b.ids.insert(b.ids.end(), first, first + n);
     b.ids.resize(size_t(end), int32_t(pad_id));
     for (int64_t i = 1; i < n; i++) b.targets.push_back(!mask || mask[i] ? first[i] : kIgnore);
     b.targets.resize(size_t(end), kIgnore);
     b.offsets.push_back(int32_t(end));
   }
+  for (const void* buffer : buffers) check_mapped(buffer);
   return b;
 }
 

@@ -3,6 +3,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "addon/convert.h"
 #include "base/error.h"
@@ -23,6 +26,26 @@ void unmap(Napi::Env, void* data) {
 
 }  // namespace
 
+namespace {
+
+// Its path and what happened to it, in a sentence that says what to do; nothing where the memory is nobody's or the file unchanged.
+std::optional<std::pair<std::string, std::string>> problem_of(const void* data) {
+  std::lock_guard lock(mutex);
+  const auto it = mapped.find(data);
+  if (it == mapped.end()) return std::nullopt;
+  const auto change = it->second->change();
+  if (!change) return std::nullopt;
+  const std::string& path = it->second->path();
+  return std::pair(path, path + ": the cache file " + *change +
+                             ". What was computed with it is dropped. Start again: a cache file that is damaged is made anew.");
+}
+
+}  // namespace
+
+void check_mapped(const void* data) {
+  if (const auto problem = problem_of(data)) throw Error("E_CACHE", problem->second, problem->first);
+}
+
 Napi::Value map_file(const Napi::CallbackInfo& info) {
   // Private: what JavaScript writes there by mistake reaches neither the file nor anybody else.
   auto file = std::make_unique<MappedFile>(to_string(info[0], "path"), MappedFile::Access::private_copy);
@@ -42,6 +65,13 @@ Napi::Value release_pages(const Napi::CallbackInfo& info) {
   const auto it = mapped.find(info[0].As<Napi::ArrayBuffer>().Data());
   if (it != mapped.end()) it->second->release_pages();
   return info.Env().Undefined();
+}
+
+Napi::Value mapped_problem(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throw Error("E_ARGUMENT", "Argument buffer: expected an ArrayBuffer.", "buffer");
+  const auto problem = problem_of(info[0].As<Napi::ArrayBuffer>().Data());
+  if (!problem) return info.Env().Null();
+  return Napi::String::New(info.Env(), problem->second);
 }
 
 Napi::Value copied_bytes(const Napi::CallbackInfo& info) {

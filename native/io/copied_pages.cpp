@@ -1,5 +1,4 @@
 // Of a mapped file: what is read in every step, copied into large pages.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,14 +53,14 @@ bool MappedFile::in_large_pages(const std::vector<char*>& pages) const {
   return bytes_in_large_pages(data_) >= int64_t(samples) * kLargePage * 7 / 8;
 }
 
-void MappedFile::copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const {
+void MappedFile::copy_run(char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const {
   LargePages copy(pages * kLargePage);
   if (!copy.data()) return;
   const int64_t offset = begin - data_;
   std::atomic<bool> whole = true;
   pool.run(pages, [&](int64_t page, int) {
     const int64_t at = page * kLargePage;
-    if (!read_whole(fd, copy.data() + at, kLargePage, offset + at)) whole = false;
+    if (!read_whole(fd_, copy.data() + at, kLargePage, offset + at)) whole = false;
     copied += kLargePage;
   });
   if (whole && copy.move_to(begin)) copied_ += pages * kLargePage;
@@ -88,15 +87,12 @@ std::vector<char*> MappedFile::pages_to_copy(std::vector<Range> ranges) const {
 void MappedFile::copy_pages(const std::vector<char*>& pages, ThreadPool& pool, std::atomic<int64_t>& copied) const {
   const std::lock_guard lock(mutex_);
   if (copied_ > 0) return;  // another engine was faster
-  const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  for (size_t i = 0; i < pages.size() && identity(fd) == identity_;) {
+  for (size_t i = 0; i < pages.size() && !change();) {
     size_t n = 1;
     while (i + n < pages.size() && pages[i + n] == pages[i] + int64_t(n) * kLargePage) n++;
-    copy_run(fd, pages[i], int64_t(n), pool, copied);
+    copy_run(pages[i], int64_t(n), pool, copied);
     i += n;
   }
-  close(fd);
 }
 
 }  // namespace lowrank

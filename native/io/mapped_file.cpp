@@ -33,31 +33,31 @@ Registry& registry() {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::string& path, Access access) : path_(path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) throw Error("E_FILE", path + ": cannot be opened (" + std::strerror(errno) + ").", path);
-  struct stat st {};
-  if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-    close(fd);
-    throw Error("E_FILE", path + ": is not a regular file.", path);
+MappedFile::MappedFile(const std::string& path, Access access) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (fd_ < 0) throw Error("E_FILE", path + ": cannot be opened (" + std::strerror(errno) + ").", path);
+  try {
+    map(access);
+  } catch (...) {
+    close(fd_);
+    throw;
   }
+}
+
+void MappedFile::map(Access access) {
+  struct stat st {};
+  if (fstat(fd_, &st) != 0 || !S_ISREG(st.st_mode)) throw Error("E_FILE", path_ + ": is not a regular file.", path_);
   bytes_ = st.st_size;
   identity_ = identity_of(st);
-  if (bytes_ > 0) {
-    const bool copies = access == Access::private_copy;
-    void* p = copies ? mmap(nullptr, size_t(bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0)
-                     : mmap(nullptr, size_t(bytes_), PROT_READ, MAP_SHARED, fd, 0);
-    const int reason = errno;
-    if (p == MAP_FAILED) {
-      close(fd);
-      throw Error("E_FILE", path + ": cannot be mapped (" + std::strerror(reason) + ").", path);
-    }
-    // Where the file is not in the page cache yet, it is read in large pages if the system can: weights are read whole in every
-    // step, and by pages of 4 KB that takes 15 % longer. Without effect elsewhere.
-    if (!copies) madvise(p, size_t(bytes_), MADV_HUGEPAGE);
-    data_ = static_cast<const char*>(p);
-  }
-  close(fd);
+  if (bytes_ == 0) return;
+  const bool copies = access == Access::private_copy;
+  const int prot = copies ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* p = mmap(nullptr, size_t(bytes_), prot, copies ? MAP_PRIVATE | MAP_NORESERVE : MAP_SHARED, fd_, 0);
+  if (p == MAP_FAILED) throw Error("E_FILE", path_ + ": cannot be mapped (" + std::strerror(errno) + ").", path_);
+  // Where the file is not in the page cache yet, it is read in large pages if the system can: weights are read whole in every
+  // step, and by pages of 4 KB that takes 15 % longer. Without effect elsewhere.
+  if (!copies) madvise(p, size_t(bytes_), MADV_HUGEPAGE);
+  data_ = static_cast<const char*>(p);
+  guard_.emplace(p, size_t(bytes_), prot);
 }
 
 std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
@@ -68,7 +68,7 @@ std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
   std::erase_if(files, [](const auto& entry) { return entry.second.expired(); });
   auto& known = files[who];
   auto file = known.lock();
-  if (!file) {
+  if (!file || file->change()) {
     file = std::make_shared<const MappedFile>(path);
     known = file;
   }
@@ -76,7 +76,28 @@ std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
 }
 
 MappedFile::~MappedFile() {
+  guard_.reset();
   if (data_) munmap(const_cast<char*>(data_), size_t(bytes_));
+  close(fd_);
+}
+
+std::optional<std::string> MappedFile::change() const {
+  struct stat st {};
+  if (fstat(fd_, &st) != 0) return std::string("is no longer there (") + std::strerror(errno) + ")";
+  const auto sizes = " while it was in use: it had " + std::to_string(bytes_) + " bytes and has " + std::to_string(st.st_size);
+  if (st.st_size < bytes_) return "was cut short" + sizes;
+  if (st.st_size > bytes_) return "has grown" + sizes;
+  if (identity_of(st) != identity_) return "was written to while it was in use";
+  if (guard_ && guard_->has_lost_pages()) return "could not be read while it was in use: it was shorter for a while, or its disk failed";
+  return std::nullopt;
+}
+
+void MappedFile::check_unchanged() const {
+  const auto what = change();
+  if (!what) return;
+  throw Error("E_FILE_CHANGED", path_ + ": the file " + *what +
+                  ". What was computed with it is dropped. Put the right file there, under another name first and then renamed, and start again.",
+              path_);
 }
 
 int64_t MappedFile::copied_bytes(const std::string& path) {
@@ -94,11 +115,6 @@ void MappedFile::release_pages(int64_t offset, int64_t bytes) const {
   const int64_t page = sysconf(_SC_PAGESIZE), begin = (offset + page - 1) / page * page;
   const int64_t end = offset + bytes == bytes_ ? bytes_ : (offset + bytes) / page * page;
   if (data_ && begin < end) madvise(const_cast<char*>(data_) + begin, size_t(end - begin), MADV_DONTNEED);
-}
-
-MappedFile::Identity MappedFile::identity(int fd) {
-  struct stat st {};
-  return fstat(fd, &st) == 0 ? identity_of(st) : Identity();
 }
 
 MappedFile::Identity MappedFile::identity(const std::string& path) {

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "io/mapping_guard.h"
 
 namespace lowrank {
 
@@ -21,7 +23,6 @@ class MappedFile {
 
   using Identity = std::array<int64_t, 5>;  // device, inode, size and time of change
   static Identity identity(const std::string& path);  // zeros where there is no such file
-  static Identity identity(int fd);
 
   explicit MappedFile(const std::string& path, Access = Access::read);  // Error E_FILE
   // The one read-only mapping of a file in this process, made where there is none; files are told apart by device, inode,
@@ -33,6 +34,12 @@ class MappedFile {
 
   const char* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
+  const std::string& path() const { return path_; }
+
+  // What somebody did to the file since it was mapped, to go after its name: what was read since then may be anything. Nothing where
+  // size and time of change are the same; another file that was put in its place does not matter. Takes a microsecond.
+  std::optional<std::string> change() const;
+  void check_unchanged() const;  // Error E_FILE_CHANGED
 
   struct Range {
     int64_t offset, bytes;
@@ -51,13 +58,16 @@ class MappedFile {
   void release_pages(int64_t offset, int64_t bytes) const;  // of whole pages within the range; nothing of a file that was copied
 
  private:
+  void map(Access);
   bool in_large_pages(const std::vector<char*>& pages) const;
-  void copy_run(int fd, char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
+  void copy_run(char* begin, int64_t pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
 
   std::string path_;
+  int fd_ = -1;
   Identity identity_{};
   const char* data_ = nullptr;
   int64_t bytes_ = 0;
+  std::optional<MappingGuard> guard_;
   mutable std::mutex mutex_;  // pages are copied or given back by one thread at a time
   mutable std::atomic<int64_t> copied_ = 0;
 };

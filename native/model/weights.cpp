@@ -199,7 +199,9 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   auto& entry = known[{MappedFile::identity(t.file), t.offset, t.quantize.block_size, t.quantize.format, t.quantize.double_quant}];
   auto found = entry.lock();
   if (!found) {
-    entry = found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
+    found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
+    files_[t.file]->check_unchanged();  // others would have it, too
+    entry = found;
     files_[t.file]->release_pages(t.offset, t.bytes);
   }
   Weight view = quantized_.emplace_back(std::move(found))->view();
@@ -235,6 +237,10 @@ void ModelWeights::copy_weights(const ModelSource& source) {
   for (const auto& [file, list] : pages) file->copy_pages(list, *pool_, progress_->copied);
 }
 
+void ModelWeights::check_unchanged() const {
+  for (const auto& [path, file] : files_) file->check_unchanged();
+}
+
 ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_weights, LoadProgress& progress) {
   check_source(source);
   ThreadPool pool(threads);
@@ -262,6 +268,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
     }
   }
   if (copies_weights) copy_weights(source);
+  check_unchanged();
   pool_ = nullptr;
   progress_ = nullptr;
   index_.clear();  // it points into the source, which may not outlive this

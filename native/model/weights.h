@@ -50,6 +50,8 @@ class ModelWeights {
 
   int64_t parameters = 0;    // the tied head counts once
 
+  void check_unchanged() const;  // of its files, since they were mapped. Error E_FILE_CHANGED
+
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
   void copy_weights(const ModelSource&);

@@ -37,6 +37,8 @@ class Engine {
 
   int64_t trainable_parameters() const { return adapters_.elements(); }
   int64_t base_parameters() const { return weights_.parameters; }
+  // After each use: what was computed from a file that somebody changed meanwhile is worth nothing. Error E_FILE_CHANGED.
+  void check_files() const { weights_.check_unchanged(); }
 
   // gradients += loss_scale * d(sum of token losses); returns that sum. Error E_BATCH.
   double forward_backward(const Batch&, float loss_scale, uint64_t rng_stream);

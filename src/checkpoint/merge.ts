@@ -9,6 +9,7 @@ import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
 import { TO_READ, writeError } from "../system-errors.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
 import { isPlain } from "./quantize.js";
+import { Unchanged } from "./unchanged.js";
 
 const CHUNK_BYTES = 8 << 20;
 
@@ -29,7 +30,7 @@ export interface MergeOptions {
 /**
  * Writes the merged model in the dtypes and files of the base: the same names, headers and index, every tensor but the
  * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE
+ * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE, E_FILE_CHANGED
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
   const { model, modules, output, tokenizer, onProgress } = options;
@@ -39,6 +40,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
   const { files, index } = findWeightFiles(model.folder);
+  const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
   const merged = mergedPlaces(model, modules);
@@ -54,6 +56,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
         onProgress?.(++done, total),
       );
     }
+    unchanged.check();
   });
 }
 
@@ -82,10 +85,10 @@ async function copyMerged(
   try {
     await using input = await open(source, TO_READ);
     await using output = await open(target, "w");
-    await copyRange(input, output, 0, dataBegin);
+    await copyRange(source, input, output, 0, dataBegin);
     for (const { begin, end } of tensors) {
       const module = merged.get(placeOf(source, begin));
-      if (module === undefined) await copyRange(input, output, begin, end);
+      if (module === undefined) await copyRange(source, input, output, begin, end);
       else await output.writeFile(await mergedBytes(engine, module, end - begin));
       onTensor();
     }
@@ -104,11 +107,18 @@ async function mergedBytes(engine: Engine, module: string, expected: number): Pr
   );
 }
 
-async function copyRange(input: FileHandle, output: FileHandle, begin: number, end: number): Promise<void> {
+async function copyRange(
+  source: string,
+  input: FileHandle,
+  output: FileHandle,
+  begin: number,
+  end: number,
+): Promise<void> {
   const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, end - begin));
   for (let at = begin; at < end; ) {
     const { bytesRead } = await input.read(buffer, 0, Math.min(buffer.length, end - at), at);
-    if (bytesRead === 0) throw new LowrankError("E_FILE", "A weight file became shorter while it was copied.");
+    if (bytesRead === 0)
+      throw new LowrankError("E_FILE_CHANGED", `${source}: the file became shorter while it was copied.`, source);
     await output.writeFile(buffer.subarray(0, bytesRead));
     at += bytesRead;
   }

@@ -18,6 +18,7 @@ import {
 } from "../model/index.js";
 import { openRegular } from "../system-errors.js";
 import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { Unchanged } from "./unchanged.js";
 
 const DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
 const TORCH: Record<PlainDtype, string> = { f32: "float32", bf16: "bfloat16", f16: "float16" };
@@ -139,10 +140,11 @@ function skipped(tensors: TensorEntry[]): string[] {
 
 /**
  * Writes the folder; it is complete or absent, and one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE
+ * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE, E_FILE_CHANGED
  */
 export async function writeQuantized({ model, output, tokenizer, threads, ...o }: QuantizeOptions): Promise<void> {
   checkModelOutput(output, o.overwrite ?? false);
+  const unchanged = new Unchanged(model.tensors.map(({ file }) => file));
   const total = model.tensors.length + model.tensors.filter(({ quantize }) => quantize).length;
   let done = 0;
   const count = () => o.onProgress?.(++done, total);
@@ -175,6 +177,7 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
       tensors.push({ name, dtype: DTYPES[dtype as PlainDtype], shape, bytes, data });
     }
     await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+    unchanged.check();
   });
 }
 

@@ -72,7 +72,9 @@ export class TokenDataset {
 
   /** First tokens of an item's first example. */
   beginning(position: number, tokens: number): Int32Array {
-    return this.#table.sequence(this.#item(position)[0]!).inputIds.slice(0, tokens);
+    const beginning = this.#table.sequence(this.#item(position)[0]!).inputIds.slice(0, tokens);
+    this.#table.check();
+    return beginning;
   }
 
   /** The items at these positions as one ragged micro-batch. Its sequences are views: nothing is copied. */
@@ -91,6 +93,7 @@ export class TokenDataset {
         for (let i = 1; i < length; i++) supervisedTokens += Number(sequence.lossMask[i] !== 0);
       }
     }
+    this.#table.check();
     const batch = sequences.length === 0 ? null : { sequences, ...this.#padding };
     return { batch, supervisedTokens, tokens, rows, skipped: rows.length - sequences.length };
   }

@@ -42,9 +42,9 @@ export async function openCache(folder: string, key: string): Promise<TokenTable
     notePlaces(places, buffer, found);
   }
   try {
-    // The time of the last use, for `evict`.
+    // The time of the last use, for `evict`. The cache file's own time tells those who have it mapped that it was changed.
     const now = new Date();
-    utimesSync(file, now, now);
+    utimesSync(places, now, now);
   } catch {
     // Somebody else's cache may be read, too.
   }
@@ -71,7 +71,9 @@ export function listCache(folder: string): CacheEntry[] {
   const entries = files.flatMap((name) => {
     const file = join(folder, name);
     const found = statSync(file, { throwIfNoEntry: false });
-    return found ? [{ file, bytes: found.size, lastUse: found.mtime }] : [];
+    if (!found) return [];
+    const note = statSync(placesFile(folder, basename(name, ".arrow")), { throwIfNoEntry: false });
+    return [{ file, bytes: found.size, lastUse: (note ?? found).mtime }];
   });
   return entries.sort((a, b) => b.lastUse.getTime() - a.lastUse.getTime());
 }

@@ -1,4 +1,4 @@
-import type { Sequence } from "../../engine.js";
+import { mappedProblem, type Sequence } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
 import type { Provenance } from "./arrow.js";
 import type { Part } from "./part.js";
@@ -7,16 +7,24 @@ import { Residence } from "./residence.js";
 /** The examples of some texts: views into one buffer, as a rule a mapped file. */
 export class TokenTable {
   readonly provenance: Provenance;
+  readonly #buffer: ArrayBuffer;
   readonly #residence: Residence;
   readonly #parts: Part[];
   /** Number of each part's first example, and of all examples. */
   readonly #starts: number[] = [0];
 
   constructor(buffer: ArrayBuffer, provenance: Provenance, parts: Part[]) {
+    this.#buffer = buffer;
     this.#residence = new Residence(buffer);
     this.provenance = provenance;
     this.#parts = parts;
     for (const { rows } of parts) this.#starts.push(this.length + rows.length);
+  }
+
+  /** After reading: what was read of a file that somebody changed meanwhile may be anything. @throws LowrankError E_CACHE */
+  check(): void {
+    const problem = mappedProblem(this.#buffer);
+    if (problem !== null) throw new LowrankError("E_CACHE", problem);
   }
 
   /** Number of examples. */
