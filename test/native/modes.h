@@ -40,6 +40,7 @@ void test_moments(const cpu::InstructionSet&, Report&);
 void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& emulated, Report&);
 
 // Parts of unit.
+void test_mapped_files(Report&);
 void test_dtypes(Report&);
 void test_generator(Report&);
 void test_thread_pool(Report&);

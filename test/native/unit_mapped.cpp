@@ -1,0 +1,96 @@
+// Mapped files that lose pages, and signals that are somebody else's.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/mapped_file.h"
+#include "modes.h"
+
+namespace lowrank::test {
+
+namespace {
+
+constexpr int64_t kBytes = 40'000;
+
+struct TemporaryFile {
+  std::string path;
+  TemporaryFile() {
+    char name[] = "/tmp/lowrank-unit-XXXXXX";
+    const int fd = mkstemp(name);
+    path = name;
+    const std::vector<char> ones(kBytes, 1);
+    if (write(fd, ones.data(), ones.size()) != kBytes) path.clear();
+    close(fd);
+  }
+  ~TemporaryFile() { unlink(path.c_str()); }
+  bool cut(int64_t bytes) const { return truncate(path.c_str(), bytes) == 0; }
+};
+
+char read_at(const char* data, int64_t i) { return *static_cast<const volatile char*>(data + i); }
+
+// Exit status of a process that reads a lost page which nobody guards; `before` runs in it before the handler is installed.
+template <class Before>
+int unguarded_read(Before&& before) {
+  const pid_t child = fork();
+  if (child == 0) {
+    before();
+    const TemporaryFile guarded, file;
+    const MappedFile mapping(guarded.path);
+    const int fd = open(file.path.c_str(), O_RDONLY);
+    void* p = mmap(nullptr, kBytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (!file.cut(0)) _exit(3);
+    _exit(read_at(static_cast<const char*>(p), 0) == 0 ? 0 : 2);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status;
+}
+
+}  // namespace
+
+void test_mapped_files(Report& report) {
+  // First of all, for the handler is installed once in a process.
+  const int earlier = unguarded_read([] { signal(SIGBUS, [](int) { _exit(42); }); });
+  report.expect(WIFEXITED(earlier) && WEXITSTATUS(earlier) == 42, "unit: a lost page of another mapping is for the handler that was there before");
+  const int nobody = unguarded_read([] { signal(SIGBUS, SIG_DFL); });
+  report.expect(WIFSIGNALED(nobody) && WTERMSIG(nobody) == SIGBUS, "unit: ... or ends the process, where there was none");
+
+  const TemporaryFile file, other;
+  auto mapped = std::make_unique<MappedFile>(file.path);
+  const MappedFile whole(other.path);
+  report.expect(!mapped->change() && read_at(mapped->data(), kBytes - 1) == 1, "unit: a mapped file is what it was");
+  report.expect(file.cut(5000) && mapped->change().has_value(), "unit: a file that was cut is told before it is read");
+  report.expect(read_at(mapped->data(), 4999) == 1 && read_at(mapped->data(), 5000) == 0 && read_at(mapped->data(), kBytes - 1) == 0,
+                "unit: beyond a cut there are zeros");
+  report.expect(file.cut(0) && read_at(mapped->data(), 0) == 0, "unit: ... and beyond another one");
+  report.expect(file.cut(kBytes) && mapped->change().has_value(), "unit: a file that is long again was changed all the same");
+  std::string code;
+  try {
+    mapped->check_unchanged();
+  } catch (const Error& e) {
+    code = e.code + e.where;
+  }
+  report.expect(code == "E_FILE_CHANGED" + file.path, "unit: the error names the file", code);
+  report.expect(!whole.change() && read_at(whole.data(), kBytes - 1) == 1, "unit: other files are whole");
+
+  // Many come and go; each has a guard of its own.
+  mapped.reset();
+  bool own = true;
+  for (int round = 0; round < 50; round++) {
+    const TemporaryFile first, second;
+    const MappedFile cut(first.path, MappedFile::Access::private_copy), kept(second.path);
+    own = own && first.cut(100) && read_at(cut.data(), kBytes - 1) == 0 && cut.change() && !kept.change() && read_at(kept.data(), kBytes - 1) == 1;
+    const_cast<char*>(cut.data())[kBytes - 1] = 3;
+    own = own && read_at(cut.data(), kBytes - 1) == 3;
+  }
+  report.expect(own, "unit: each mapping knows of its own file");
+}
+
+}  // namespace lowrank::test
