@@ -138,6 +138,86 @@ describe("a run", () => {
     expect((await bytesOf(unseen)).equals(await bytesOf(trainer))).toBe(true);
   });
 
+  test("texts that wait are written between steps, and change nothing", async () => {
+    await using model = await open();
+    await using trainer = await make(model, { max_steps: 6 });
+    const log: string[] = [];
+    const write = async (name: string, signal?: AbortSignal) => {
+      let text = "";
+      const options = { temperature: 0, max_new_tokens: 4, wait: true, signal };
+      for await (const piece of trainer.generate("Take", options)) {
+        log.push(name);
+        expect(trainer.state).toBe("working");
+        text += piece;
+      }
+      return text;
+    };
+    const run = trainer.run();
+    await run.next();
+    const second = run.next();
+    expect(trainer.state).toBe("running");
+    const none = new AbortController();
+    const texts = [write("a"), write("b"), write("nobody", none.signal)];
+    none.abort();
+    // The reader asks for more at once: the run goes on when the first text is written, and lets in the other one later.
+    await second;
+    for await (const event of run) if (event.type === "step") log.push("step");
+    const [a, b, nothing] = await Promise.all(texts);
+    expect([a!.length > 0, b!.length > 0, nothing]).toEqual([true, true, ""]);
+    expect(log.filter((name) => name === "step").length).toBeGreaterThan(4);
+    // Neither text is interrupted by a step.
+    for (const name of ["a", "b"]) {
+      expect(log.slice(log.indexOf(name), log.lastIndexOf(name) + 1)).not.toContain("step");
+    }
+    await using unseen = await make(model, { max_steps: 6 });
+    await all(unseen.run());
+    expect((await bytesOf(unseen)).equals(await bytesOf(trainer))).toBe(true);
+    expect(await write("after")).not.toBe("");
+  });
+
+  test("texts that wait are refused where a run fails or the trainer is closed, and outlast a reader who leaves", async () => {
+    await using model = await open();
+    const waiting = async (trainer: Trainer) => {
+      for await (const _ of trainer.generate("Take", { max_new_tokens: 2, wait: true }));
+    };
+    const started = async (more: TrainerOptions) => {
+      const trainer = await make(model, more);
+      const run = trainer.run();
+      await run.next();
+      const next = run.next();
+      next.catch(() => {});
+      return { trainer, run, next, text: waiting(trainer) };
+    };
+    const closed = await started({ max_steps: 100_000, gradient_accumulation_steps: 64 });
+    const refused = errorOf(() => closed.text);
+    await closed.trainer.close();
+    expect((await refused).code).toBe("E_CLOSED");
+    const broken = await started({ learning_rate: 1e30, max_steps: 20, max_grad_norm: 0 });
+    await broken.text;
+    await broken.next;
+    const last = all(broken.run).then(
+      () => undefined,
+      (error) => error.code,
+    );
+    const late: string[] = [];
+    while (late.at(-1) !== "E_BROKEN") {
+      late.push(
+        await waiting(broken.trainer).then(
+          () => "ok",
+          (error) => error.code,
+        ),
+      );
+    }
+    expect([await last, new Set(late).size]).toEqual(["E_NAN", 2]);
+    await broken.trainer.close();
+    const left = await started({ max_steps: 100_000 });
+    await left.next;
+    const again = waiting(left.trainer);
+    await left.run.return();
+    await Promise.all([left.text, again]);
+    expect(left.trainer.state).toBe("idle");
+  });
+
   test("two at once give the bits of one after the other", async () => {
     await using model = await open();
     const seeds = [1, 2];

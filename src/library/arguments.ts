@@ -48,6 +48,12 @@ export const adapter = custom("what loadAdapter or trainer.adapter() gives", isA
 export const texts = (instead = "") =>
   custom(`an iterable of strings or of { text: string }${instead}`, isTexts, "the texts").optional();
 
+export const yesOrNo = custom(
+  "true or false",
+  (value): value is boolean => typeof value === "boolean",
+  "true or false",
+);
+
 /** The options of a method. @throws LowrankError E_ARGUMENT, E_USAGE */
 export function methodOptions<R extends Rows>(method: string, methodRows: R): (given: unknown) => OptionsOf<R> {
   const command: Command<R> = { name: method, summary: "", example: "", rows: methodRows };
@@ -69,8 +75,8 @@ export const openOptions = methodOptions("Model.open", {
 const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
 const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };
 export const modelGenerateOptions = methodOptions("model.generate", { ...sampling, adapter });
-export const trainerGenerateOptions = methodOptions("trainer.generate", sampling);
-export type TextRequestOptions = ReturnType<typeof trainerGenerateOptions>;
+export const trainerGenerateOptions = methodOptions("trainer.generate", { ...sampling, wait: yesOrNo.or(false) });
+export type TextRequestOptions = Omit<ReturnType<typeof trainerGenerateOptions>, "wait">;
 
 const { cache_dir, cache_limit_gb, long_text, max_seq_length, per_device_eval_batch_size } = rows;
 export const modelEvaluateOptions = methodOptions("model.evaluate", {

@@ -1,8 +1,8 @@
 export interface ChannelHooks {
   /** The reader has a value, and the task waits. */
   taken(): void;
-  /** The reader asks for the next one, and the task goes on. */
-  asked(): void;
+  /** The reader asks for the next one, and the task goes on when the promise resolves. */
+  asked(): Promise<void>;
   /** The reader has left before the end. */
   left(): void;
 }
@@ -40,7 +40,7 @@ export async function* channel<T, R>(
       if (values.length > 0) {
         hooks.taken();
         yield values.shift()!;
-        hooks.asked();
+        await hooks.asked();
         goOn();
       } else if (settled) {
         finished = true;

@@ -2,7 +2,6 @@
 import {
   type aliases,
   type Command,
-  custom,
   messageOf,
   type OptionsOf,
   optional,
@@ -13,7 +12,7 @@ import {
 import { givenTexts, type TextSource } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 import type { RunOptions } from "../setup/options.js";
-import { type Texts, texts } from "./arguments.js";
+import { type Texts, texts, yesOrNo } from "./arguments.js";
 
 const {
   // Of the model:
@@ -50,9 +49,7 @@ const command = {
     output_dir: optional(output_dir),
     train: texts(", or files in train_file"),
     validation: texts(", or files in validation_file"),
-    samples: custom("true or false", (value): value is boolean => typeof value === "boolean", "samples at the end").or(
-      false,
-    ),
+    samples: yesOrNo.or(false),
   },
 } satisfies Command;
 
@@ -88,29 +85,54 @@ export type TrainerOptions = {
     output_dir?: string | undefined;
   };
 
+/** @param row its number, from 1. @throws LowrankError E_DATA_ROW */
+function textOf(item: unknown, name: string, row: number): string {
+  const text: unknown = typeof item === "object" && item !== null ? (item as { text?: unknown }).text : item;
+  if (typeof text === "string") return text;
+  const found = `text ${row} is ${shownValue(text)}`;
+  throw new LowrankError("E_DATA_ROW", `${name}: ${found}, expected a string or { text: string }.`, name);
+}
+
+const noTexts = (name: string) => new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
+
+/** What the code of the texts throws. */
+function stopped(error: unknown, name: string, row: number): LowrankError {
+  if (error instanceof LowrankError) return error;
+  const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;
+  return new LowrankError("E_DATA_ROW", message, name, { cause: error });
+}
+
 /** Each text, checked as it comes. @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
 async function* textsOf(texts: Texts, name: string): AsyncGenerator<string> {
   let row = 0;
   try {
     for await (const item of texts) {
       row++;
-      const text: unknown = typeof item === "object" && item !== null ? item.text : item;
-      if (typeof text !== "string") {
-        const expected = "expected a string or { text: string }";
-        throw new LowrankError("E_DATA_ROW", `${name}: text ${row} is ${shownValue(text)}, ${expected}.`, name);
-      }
-      yield text;
+      yield textOf(item, name, row);
     }
   } catch (error) {
-    if (error instanceof LowrankError) throw error;
-    const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;
-    throw new LowrankError("E_DATA_ROW", message, name, { cause: error });
+    throw stopped(error, name, row);
   }
-  if (row === 0) throw new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
+  if (row === 0) throw noTexts(name);
 }
 
-/** @param name of the argument, for errors */
-export const textSource = (texts: Texts, name: string): TextSource => givenTexts(textsOf(texts, name));
+/**
+ * A list is checked here and now, other texts as they come.
+ * @param name of the argument, for errors
+ * @throws LowrankError E_DATA_ROW, E_DATA_EMPTY
+ */
+export function textSource(texts: Texts, name: string): TextSource {
+  if (Array.isArray(texts)) {
+    if (texts.length === 0) throw noTexts(name);
+    let row = 0;
+    try {
+      for (const item of texts) textOf(item, name, ++row);
+    } catch (error) {
+      throw stopped(error, name, row);
+    }
+  }
+  return givenTexts(textsOf(texts, name));
+}
 
 export interface CheckedOptions {
   options: RunOptions;

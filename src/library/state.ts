@@ -7,13 +7,31 @@ import { LowrankError } from "../errors.js";
  */
 export type TrainerState = "idle" | "running" | "paused" | "working" | "broken" | "closed";
 
+/** Somebody who waits for a pause. */
+interface Waiting {
+  method: string;
+  enter(leave: () => void): void;
+  fail(error: LowrankError): void;
+}
+
 /** Lets one thing happen at a time. */
 export class Gate {
   #state: TrainerState = "idle";
+  /** To what it goes back when it is no longer working. */
+  #before: "idle" | "running" | "paused" | "broken" = "idle";
+  /** Lets the run go on, where its reader has asked for the next event and something else is in progress. */
+  #goOn: (() => void) | null = null;
+  readonly #queue: Waiting[] = [];
   #hasRun = false;
 
   get state(): TrainerState {
     return this.#state;
+  }
+
+  /** Whether a run waits for its reader, who may never come back. */
+  get isWithReader(): boolean {
+    const state = this.#state === "working" ? this.#before : this.#state;
+    return state === "paused" && this.#goOn === null;
   }
 
   /** @throws LowrankError E_BUSY, E_STATE, E_BROKEN, E_CLOSED */
@@ -32,32 +50,103 @@ export class Gate {
 
   /** An event is with its reader. */
   pause(): void {
-    if (this.#state === "running") this.#state = "paused";
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    this.#admit();
   }
 
-  resume(): void {
+  /** The reader has asked for the next event. @returns when nothing else is in progress */
+  async resume(): Promise<void> {
     if (this.#state === "paused") this.#state = "running";
+    if (this.#state !== "working" || this.#before !== "paused") return;
+    await new Promise<void>((resolve) => {
+      this.#goOn = resolve;
+    });
+  }
+
+  /** The reader has left: the run ends without another step. */
+  leave(): void {
+    if (this.#state === "paused") this.#state = "running";
+    else if (this.#state === "working" && this.#before === "paused") this.#before = "running";
   }
 
   endRun(isBroken: boolean): void {
-    if (this.#state !== "closed") this.#state = isBroken ? "broken" : "idle";
+    const next = isBroken ? "broken" : "idle";
+    if (this.#state === "working") this.#before = next;
+    else if (this.#state !== "closed") this.#state = next;
+    this.#admit();
   }
 
   /** Takes the trainer for something that a run must not be in the middle of. @returns a function that gives it back */
   enter(method: string): () => void {
     this.#refuse(method);
-    const before = this.#state;
-    if (before !== "idle" && before !== "paused") throw busy(method, before);
+    if (this.#state !== "idle" && this.#state !== "paused") throw busy(method, this.#state);
+    return this.#take(this.#state);
+  }
+
+  /**
+   * The same, as soon as no step and nothing else is in progress. Each pause of a run lets in one of those who wait, and
+   * others until the run's reader asks for the next event.
+   * @returns null where the signal was raised before
+   */
+  async enterLater(method: string, signal: AbortSignal | undefined): Promise<(() => void) | null> {
+    this.#refuse(method);
+    if (signal?.aborted) return null;
+    if (this.#state === "idle" || this.#state === "paused") return this.enter(method);
+    return new Promise((resolve, fail) => {
+      const entry: Waiting = { method, enter: resolve, fail };
+      const enter = (leave: (() => void) | null) => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve(leave);
+      };
+      const onAbort = () => {
+        this.#queue.splice(this.#queue.indexOf(entry), 1);
+        enter(null);
+      };
+      entry.enter = enter;
+      signal?.addEventListener("abort", onAbort);
+      this.#queue.push(entry);
+    });
+  }
+
+  #take(before: "idle" | "paused"): () => void {
     this.#state = "working";
+    this.#before = before;
+    let isHeld = true;
     return () => {
-      if (this.#state === "working") this.#state = before;
+      if (!isHeld || this.#state !== "working") return;
+      isHeld = false;
+      this.#state = this.#before;
+      const goOn = this.#goOn;
+      this.#goOn = null;
+      if (goOn && this.#state === "paused") this.#state = "running";
+      goOn?.();
+      this.#admit();
     };
+  }
+
+  /** Lets in the next one who waits, if that may be. */
+  #admit(): void {
+    if (this.#state === "broken" || this.#state === "closed") {
+      for (const { method, fail } of this.#queue.splice(0)) {
+        try {
+          this.#refuse(method);
+        } catch (error) {
+          fail(error as LowrankError);
+        }
+      }
+    } else if (this.#state === "idle" || this.#state === "paused") {
+      this.#queue.shift()?.enter(this.#take(this.#state));
+    }
   }
 
   /** @returns whether it was open */
   close(): boolean {
     const wasOpen = this.#state !== "closed";
     this.#state = "closed";
+    this.#goOn?.();
+    this.#goOn = null;
+    this.#admit();
     return wasOpen;
   }
 

@@ -141,7 +141,7 @@ export class Trainer {
       taken: () => this.#gate.pause(),
       asked: () => this.#gate.resume(),
       left: () => {
-        this.#gate.resume();
+        this.#gate.leave();
         leave.abort(new Error("the reader has left"));
       },
     };
@@ -171,10 +171,14 @@ export class Trainer {
     this.#stop.abort();
   }
 
-  /** The text that follows a prompt, by the model with the adapter as it is now. */
-  async *generate(prompt: string, options: TextOptions = {}): AsyncGenerator<string> {
-    const wanted = trainerGenerateOptions(options);
-    const leave = this.#gate.enter("generate");
+  /**
+   * The text that follows a prompt, by the model with the adapter as it is now. With `wait` it begins as soon as no step and no
+   * other call is in progress, and a run stands still until the text has its end or its reader has left.
+   */
+  async *generate(prompt: string, options: TextOptions & { wait?: boolean | undefined } = {}): AsyncGenerator<string> {
+    const { wait, ...wanted } = trainerGenerateOptions(options);
+    const leave = wait ? await this.#gate.enterLater("generate", wanted.signal) : this.#gate.enter("generate");
+    if (!leave) return;
     try {
       const { maxSequence } = this.#prepared.plan.engine;
       const read = await readRequest(
@@ -235,7 +239,7 @@ export class Trainer {
   }
 
   async #close(): Promise<void> {
-    const wasPaused = this.#gate.state === "paused";
+    const wasPaused = this.#gate.isWithReader;
     this.#gate.close();
     this.#abort.abort(new LowrankError("E_CLOSED", "run: the trainer was closed."));
     // A run whose reader is between two events ends when the reader comes back, which may be never.
