@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { getSystemErrorName } from "node:util";
 import { LowrankError } from "./errors.js";
 import { type FileLock, type NativeEngine, native } from "./native.js";
@@ -340,6 +341,21 @@ export function quantizeTensor(tensor: TensorEntry, threads: number): QuantizedT
   return callSync(() => native().quantize(tensor, threads));
 }
 
+/**
+ * Looks at every number of a model's files, with so many threads; in the order of the files.
+ * @throws LowrankError E_TENSOR_VALUE naming the first tensor that holds NaN or infinity; E_FILE
+ */
+export async function checkFinite({ tensors }: Pick<ModelSource, "tensors">, threads: number): Promise<void> {
+  for (const tensor of tensors) {
+    if (!callSync(() => native().isFinite(tensor, threads))) {
+      const message = `${tensor.file}: tensor ${tensor.name} holds NaN or infinity: the file is damaged, or its model had diverged before it was saved. Download or save it again.`;
+      throw new LowrankError("E_TENSOR_VALUE", message, tensor.name);
+    }
+    // A large tensor takes a while.
+    await setImmediate();
+  }
+}
+
 /** What codes stand for: those of nf4 and fp4 (16 each), of their maxima and of 8-bit AdamW's m (dynamic), of its v (256 each). */
 export type QuantizationMaps = Record<"nf4" | "fp4" | "dynamic" | "dynamicUnsigned", Float32Array>;
 
@@ -372,9 +388,13 @@ export function planMemory(source: ModelSource, adapter: AdapterSpec | null, opt
  */
 export class Engine {
   readonly #engine: NativeEngine;
+  readonly #source: ModelSource;
+  readonly #threads: number;
 
-  private constructor(engine: NativeEngine) {
+  private constructor(engine: NativeEngine, source: ModelSource, threads: number) {
     this.#engine = engine;
+    this.#source = source;
+    this.#threads = threads;
   }
 
   /**
@@ -403,7 +423,7 @@ export class Engine {
         clearInterval(timer);
       }
       tell(true);
-      return new Engine(engine);
+      return new Engine(engine, source, options.threads);
     });
   }
 
@@ -430,6 +450,14 @@ export class Engine {
   /** Sum of the token losses of a batch; no dropout, no gradients. */
   async evaluate(batch: Batch): Promise<number> {
     return call(() => this.#engine.evaluate(batch));
+  }
+
+  /**
+   * For results that are not numbers: looks for a reason in the base's files.
+   * @throws LowrankError E_TENSOR_VALUE naming the first tensor that holds NaN or infinity; E_FILE
+   */
+  async checkWeights(): Promise<void> {
+    await checkFinite(this.#source, this.#threads);
   }
 
   /** Logits (tokens, vocab), row-major, of every token of a batch. For tests and small inputs. */
@@ -474,12 +502,21 @@ export class Engine {
    * The prompt and what follows must fit `cacheTokens`.
    */
   async generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number> {
-    return call(() => this.#engine.generateStart(prompt, sampling));
+    return this.#sampled(() => this.#engine.generateStart(prompt, sampling));
   }
 
   /** Appends a token (normally the one returned last) and returns the next. */
   async generateNext(token: number): Promise<number> {
-    return call(() => this.#engine.generateNext(token));
+    return this.#sampled(() => this.#engine.generateNext(token));
+  }
+
+  async #sampled(sample: () => Promise<number>): Promise<number> {
+    try {
+      return await call(sample);
+    } catch (error) {
+      if (error instanceof LowrankError && error.code === "E_NAN") await this.checkWeights();
+      throw error;
+    }
   }
 
   /**

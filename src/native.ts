@@ -51,6 +51,7 @@ export interface NativeAddon {
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
+  isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
   supportedArchitectures(): string[];
   listLinears(source: ModelSource): LinearModule[];

@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter, writeAdapter } from "../src/checkpoint/index.js";
-import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
+import { openModel, readSafetensorsHeader, widen, writeSafetensors } from "../src/model/index.js";
 import { copyGolden, editJson, errorOf, temporaryFolders, writeIn } from "./support/folders.js";
 import { goldenNames, goldensFolder, readTensors } from "./support/golden.js";
 
@@ -78,28 +78,24 @@ describe.each(goldenNames())("%s", (name) => {
 describe("dtypes are widened exactly", () => {
   test("bf16", async () => {
     const { adapter, model } = openCopy("mha-tied");
-    const bits = [0x0000, 0x8000, 0x3f80, 0xc049, 0x0001, 0x7f7f, 0x7f80, 0x3eab];
-    const values = [0, -0, 1, -3.140625, 2 ** -133, 3.3895313892515355e38, Number.POSITIVE_INFINITY, 0.333984375];
+    const bits = [0x0000, 0x8000, 0x3f80, 0xc049, 0x0001, 0x7f7f, 0x3eab];
+    const values = [0, -0, 1, -3.140625, 2 ** -133, 3.3895313892515355e38, 0.333984375];
     await checkWidened(adapter, model, "BF16", bits, values);
   });
 
   test("f16", async () => {
     const { adapter, model } = openCopy("mha-tied");
-    const bits = [0x0000, 0x8000, 0x3c00, 0xc248, 0x0001, 0x03ff, 0x0400, 0x7bff, 0x7c00, 0xfc00, 0x3555];
-    const values = [
-      0,
-      -0,
-      1,
-      -3.140625,
-      2 ** -24,
-      1023 * 2 ** -24,
-      2 ** -14,
-      65504,
-      Infinity,
-      -Infinity,
-      0.333251953125,
-    ];
+    const bits = [0x0000, 0x8000, 0x3c00, 0xc248, 0x0001, 0x03ff, 0x0400, 0x7bff, 0x3555];
+    const values = [0, -0, 1, -3.140625, 2 ** -24, 1023 * 2 ** -24, 2 ** -14, 65504, 0.333251953125];
     await checkWidened(adapter, model, "F16", bits, values);
+  });
+
+  test.each([
+    ["bf16", [0x7f80, 0xff80, 0x7fc0]],
+    ["f16", [0x7c00, 0xfc00, 0x7e00]],
+  ] as const)("what is no number stays none (%s)", (dtype, bits) => {
+    const bytes = new Uint8Array(Uint16Array.from(bits).buffer);
+    expect([...widen(bytes, dtype)]).toEqual([Infinity, -Infinity, Number.NaN]);
   });
 
   async function checkWidened(

@@ -10,6 +10,7 @@
 #include "addon/lock.h"
 #include "addon/mapped.h"
 #include "addon/worker.h"
+#include "model/finite.h"
 #include "quant/dynamic_map.h"
 #include "cpu/cpu.h"
 
@@ -95,6 +96,12 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
     o.Set("absmaxOffset", double(q.view().absmax_offset));
     return o;
   });
+}
+
+// isFinite(tensor, threads): false where it holds NaN or infinity. Error E_FILE.
+Napi::Value finite(const Napi::CallbackInfo& info) {
+  const bool found = is_finite(to_tensor(info[0]), int(to_number(info[1], "threads")));
+  return Napi::Boolean::New(info.Env(), found);
 }
 
 // What the codes of four bits, those of their maxima and those of an 8-bit optimizer's moments stand for.
@@ -455,6 +462,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
   exports.Set("quantize", Napi::Function::New(env, quantize));
+  exports.Set("isFinite", Napi::Function::New(env, guarded<finite>));
   exports.Set("quantizationMaps", Napi::Function::New(env, quantization_maps));
   exports.Set("listLinears", Napi::Function::New(env, list_linears));
   exports.Set("planMemory", Napi::Function::New(env, plan));

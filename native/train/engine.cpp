@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cpu/cpu.h"
+#include "model/finite.h"
 
 namespace lowrank {
 
@@ -117,6 +118,9 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
       for (int64_t i = 0; i < s.in; i++) {
         store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);
       }
+    }
+    if (!holds_numbers(w.format, reinterpret_cast<const char*>(bytes.data()), s.out * s.in)) {
+      throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(w.format) + " holds. Merge into a base with a larger range.", module);
     }
     return bytes;
   }

@@ -92,7 +92,11 @@ function readTensors(file: string, expected: Map<string, [number, number]>): Ada
       if (!dtype) throw fail(tensor.name, `is stored as ${tensor.dtype}, expected F32, BF16 or F16`);
       const bytes = new Uint8Array(tensor.end - tensor.begin);
       readSync(descriptor, bytes, 0, bytes.length, tensor.begin);
-      tensors.set(name, { shape, data: widen(bytes, dtype) });
+      const data = widen(bytes, dtype);
+      if (!data.every(Number.isFinite)) {
+        throw fail(tensor.name, "holds NaN or infinity: its training had diverged, or the file is damaged");
+      }
+      tensors.set(name, { shape, data });
     }
   } catch (error) {
     throw readError(error, file, "Adapter");

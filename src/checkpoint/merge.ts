@@ -30,7 +30,8 @@ export interface MergeOptions {
 /**
  * Writes the merged model in the dtypes and files of the base: the same names, headers and index, every tensor but the
  * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE, E_FILE_CHANGED
+ * @throws LowrankError E_OUTPUT_EXISTS, E_TENSOR_VALUE and E_NAN where a weight would not be a number, E_WRITE,
+ * E_FILE_CHANGED
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
   const { model, modules, output, tokenizer, onProgress } = options;
@@ -39,6 +40,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
     const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into a folder with f32, bf16 or f16 weights, such as the one that it was made from. Give that folder as --base_model.`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
+  await options.engine.checkWeights();
   const { files, index } = findWeightFiles(model.folder);
   const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);

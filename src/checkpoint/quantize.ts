@@ -4,7 +4,14 @@ import { closeSync, existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import type { Tokenizer } from "../data/index.js";
-import { type ModelSource, type PlainDtype, quantizationMaps, quantizeTensor, type TensorEntry } from "../engine.js";
+import {
+  checkFinite,
+  type ModelSource,
+  type PlainDtype,
+  quantizationMaps,
+  quantizeTensor,
+  type TensorEntry,
+} from "../engine.js";
 import {
   FOUR_BIT,
   HEAD,
@@ -140,11 +147,12 @@ function skipped(tensors: TensorEntry[]): string[] {
 
 /**
  * Writes the folder; it is complete or absent, and one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_WRITE, E_FILE_CHANGED
+ * @throws LowrankError E_OUTPUT_EXISTS, E_TENSOR_VALUE, E_WRITE, E_FILE_CHANGED
  */
 export async function writeQuantized({ model, output, tokenizer, threads, ...o }: QuantizeOptions): Promise<void> {
   checkModelOutput(output, o.overwrite ?? false);
   const unchanged = new Unchanged(model.tensors.map(({ file }) => file));
+  await checkFinite(model, threads);
   const total = model.tensors.length + model.tensors.filter(({ quantize }) => quantize).length;
   let done = 0;
   const count = () => o.onProgress?.(++done, total);

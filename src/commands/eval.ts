@@ -7,7 +7,7 @@ import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
-import { evaluate } from "../trainer/index.js";
+import { evaluateModel } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
@@ -39,7 +39,7 @@ export async function run(o: EvalOptions): Promise<void> {
   const dataset = new TokenDataset(table, everyExample(table));
   progress.start("evaluating", Math.ceil(table.length / batchSize));
   try {
-    const found = await evaluate(engine, dataset, { batchSize, onProgress: (done) => progress.update(done) });
+    const found = await evaluateModel(engine, dataset, { batchSize, onProgress: (done) => progress.update(done) });
     progress.stop();
     const lines = Object.entries(found ?? {}).map(([name, value]) => `${name}: ${value}`);
     process.stdout.write(`${o.json ? JSON.stringify(found) : lines.join("\n")}\n`);

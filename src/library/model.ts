@@ -15,7 +15,7 @@ import { openBase, type QuantType } from "../setup/base.js";
 import { inferencePlan } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { everyExample, readTokens } from "../setup/token-texts.js";
-import { type Evaluation, evaluate } from "../trainer/index.js";
+import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import {
   checkPath,
   checkTexts,
@@ -179,7 +179,7 @@ export class Model {
     const size = { maxTokens: batchSize * sequence, maxSequence: sequence };
     await using engine = await this.#engine(adapter, size, !this.sharesWeights);
     const dataset = new TokenDataset(table, everyExample(table));
-    return (await evaluate(engine, dataset, { batchSize, abort: signal }))!;
+    return (await evaluateModel(engine, dataset, { batchSize, abort: signal }))!;
   }
 
   async #engine(

@@ -10,7 +10,7 @@ import { RunFolder } from "../setup/run-folder.js";
 import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
-import { type Evaluation, evaluate, type TrainerEvent, type TrainResult } from "../trainer/index.js";
+import { type Evaluation, evaluateModel, type TrainerEvent, type TrainResult } from "../trainer/index.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
 import { type Adapter, checkModel, type Model, register } from "./model.js";
@@ -200,7 +200,7 @@ export class Trainer {
     return this.#use("evaluate", async () => {
       const { validation } = this.#prepared.texts;
       const batchSize = this.#options.per_device_eval_batch_size;
-      return (await evaluate(this.#engine, validation, { batchSize, abort: signal }))!;
+      return (await evaluateModel(this.#engine, validation, { batchSize, abort: signal }))!;
     });
   }
 

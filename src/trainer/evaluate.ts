@@ -15,6 +15,21 @@ export interface EvaluateOptions {
   onProgress?: (done: number, total: number) => void | Promise<void>;
 }
 
+/** The same for a model that is not being trained. @throws LowrankError E_TENSOR_VALUE, E_NAN where the loss is no number */
+export async function evaluateModel(
+  engine: Engine,
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<Evaluation | null> {
+  const found = await evaluate(engine, dataset, options);
+  if (!found || Number.isFinite(found.eval_loss)) return found;
+  await engine.checkWeights();
+  throw new LowrankError(
+    "E_NAN",
+    `The evaluation loss is ${found.eval_loss}, though the base's weights are numbers: the adapter had diverged, or its base is another. Try --precision fp32.`,
+  );
+}
+
 /**
  * Mean token loss over a data set, and its exponential.
  * @returns null where the signal was raised before the end

@@ -212,6 +212,8 @@ class Loop {
     }
     const loss = sum / supervisedTokens;
     if (!this.#scaler) await this.#checkFinite("loss", loss, at);
+    // A loss scale is no help against a base that is damaged.
+    else if (step === 1 && !Number.isFinite(loss)) await engine.checkWeights();
     const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, lossScale });
     if (this.#scaler) await this.#rescale(this.#scaler, gradNorm, step);
     else await this.#checkFinite("gradient norm", gradNorm, at);
@@ -305,8 +307,11 @@ class Loop {
 
   async #checkFinite(what: string, value: number, { step, learningRate }: Step): Promise<void> {
     const { saver } = this.#run;
-    // The error names the last checkpoint: it may be being written.
-    if (!Number.isFinite(value)) await saver.settle();
+    if (!Number.isFinite(value)) {
+      await this.#run.engine.checkWeights();
+      // The error names the last checkpoint: it may be being written.
+      await saver.settle();
+    }
     checkFinite(what, value, { step, learningRate, lastCheckpoint: saver.lastFolder });
   }
 }
