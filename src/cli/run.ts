@@ -1,17 +1,20 @@
+import { createRequire } from "node:module";
 import * as config from "../config/index.js";
 import { LowrankError } from "../errors.js";
+import { readError } from "../system-errors.js";
 import { stoppable } from "./signals.js";
+
+/** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
+const load = createRequire(import.meta.url);
 
 type Runner = (flags: config.Flags) => Promise<number>;
 
 /** A command's options are read before its code is loaded, and only the chosen command's code is. */
-function runner<R extends config.Rows>(
-  command: config.Command<R>,
-  load: () => Promise<{ run(options: config.OptionsOf<R>): Promise<void> }>,
-): Runner {
+function runner<R extends config.Rows>(command: config.Command<R>): Runner {
   return async (flags) => {
     const { options } = await config.loadOptions(command, flags, process.env);
-    await (await load()).run(options);
+    const { run } = load(`../commands/${command.name}.js`) as { run(options: config.OptionsOf<R>): Promise<void> };
+    await run(options);
     return 0;
   };
 }
@@ -20,21 +23,27 @@ const runners: Record<string, Runner> = {
   train: async (flags) => {
     const { options, given, ignored } = await config.loadOptions(config.trainCommand, flags, process.env);
     for (const key of ignored) process.stderr.write(`note: ${key} is no option of lowrank train\n`);
-    const { run } = await import("../commands/train.js");
+    const { run } = load("../commands/train.js") as typeof import("../commands/train.js");
     return stoppable((signal) => run(options, given, signal));
   },
-  generate: runner(config.generateCommand, () => import("../commands/generate.js")),
-  eval: runner(config.evalCommand, () => import("../commands/eval.js")),
-  merge: runner(config.mergeCommand, () => import("../commands/merge.js")),
-  quantize: runner(config.quantizeCommand, () => import("../commands/quantize.js")),
-  inspect: runner(config.inspectCommand, () => import("../commands/inspect.js")),
-  preview: runner(config.previewCommand, () => import("../commands/preview.js")),
-  cache: runner(config.cacheCommand, () => import("../commands/cache.js")),
-  init: runner(config.initCommand, () => import("../commands/init.js")),
-  schema: runner(config.schemaCommand, () => import("../commands/schema.js")),
-  doctor: runner(config.doctorCommand, () => import("../commands/doctor.js")),
-  completion: runner(config.completionCommand, () => import("../commands/completion.js")),
+  generate: runner(config.generateCommand),
+  eval: runner(config.evalCommand),
+  merge: runner(config.mergeCommand),
+  quantize: runner(config.quantizeCommand),
+  inspect: runner(config.inspectCommand),
+  preview: runner(config.previewCommand),
+  cache: runner(config.cacheCommand),
+  init: runner(config.initCommand),
+  schema: runner(config.schemaCommand),
+  doctor: runner(config.doctorCommand),
+  completion: runner(config.completionCommand),
 };
+
+/** A file that could not be opened for want of descriptors may be one of the program's own, which nothing reads as data. */
+function outOfFiles(error: unknown): unknown {
+  const { code, path } = error as NodeJS.ErrnoException;
+  return code === "EMFILE" || code === "ENFILE" ? readError(error, path ?? "of the program") : error;
+}
 
 /** One message for a person; the stack where LOWRANK_DEBUG asks for it. */
 function describe(error: unknown): string {
@@ -64,12 +73,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   // A reader that has gone away, as in `lowrank ... | head`, must not end a training run.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
   try {
-    const { parse } = await import("./parse.js");
+    const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
     if (request.kind === "command") return await runners[request.command.name]!(request.flags);
     process.stdout.write(`${request.text}\n`);
     return 0;
-  } catch (error) {
+  } catch (caught) {
+    const error = outOfFiles(caught);
     const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
     process.stderr.write(`${wantsJson ? asJson(error) : describe(error)}\n`);
     return 1;

@@ -4,6 +4,7 @@
 //   loss_mask  list<uint8>   1 where the token is to be learned
 //   length     int32         tokens of the example
 //   row        uint32        number of its text among all texts, from 0
+import { createRequire } from "node:module";
 import type { Data, DataType, Field, List } from "apache-arrow";
 import type { Block } from "./block.js";
 import { isSound, type Part } from "./part.js";
@@ -29,8 +30,8 @@ export interface Encoder {
   finish(): Uint8Array[];
 }
 
-// Loaded when it is needed: it takes longer than opening a cache.
-const arrow = () => import("apache-arrow");
+// Loaded when it is needed: it takes longer than opening a cache. `import` would open its hundred files at once.
+const arrow = () => createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
 
 export async function encoder(provenance: Provenance): Promise<Encoder> {
   const {
@@ -45,7 +46,7 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
     Uint32,
     Uint8,
     makeData,
-  } = await arrow();
+  } = arrow();
 
   /** Takes what the writer writes, at once and without a copy. */
   class Sink extends AsyncByteQueue {
@@ -107,7 +108,7 @@ type Int32Type = import("apache-arrow").Int32;
 
 /** Null where the bytes are not such a file, or one of another version. */
 export async function decode(buffer: ArrayBuffer): Promise<{ provenance: Provenance; parts: Part[] } | null> {
-  const { RecordBatchReader } = await arrow();
+  const { RecordBatchReader } = arrow();
   try {
     const reader = RecordBatchReader.from(new Uint8Array(buffer)).open();
     // The reader forgets it when it has come to the end.
