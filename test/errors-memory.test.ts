@@ -119,12 +119,13 @@ describe("what would fit", () => {
     checkpointing: false,
     optimizer: "adamw",
   };
+  const FREE = { rank: false, base: false };
   /** A made-up need, in the settings' units. */
   const need = (s: Settings) =>
     (s.precision === "fp32" ? 4 : 2) * (s.batchSize * s.sequence * (s.checkpointing ? 0.5 : 1) + 64 * s.rank);
 
   test("each way in which one setting is enough, and no further than it must", () => {
-    expect(proposals(settings, false, (s) => need(s) <= 12_500)).toEqual([
+    expect(proposals(settings, FREE, (s) => need(s) <= 12_500)).toEqual([
       "--gradient_checkpointing",
       "--per_device_train_batch_size 4 --gradient_accumulation_steps 4",
       "--max_seq_length 256",
@@ -134,17 +135,17 @@ describe("what would fit", () => {
 
   test("the rank, if it is the user's to choose", () => {
     const high = { ...settings, rank: 4096 };
-    expect(proposals(high, false, (s) => need(s) <= 160_000)).toEqual(["--lora_r 512"]);
-    expect(proposals(high, true, (s) => need(s) <= 160_000)).toEqual([]);
+    expect(proposals(high, FREE, (s) => need(s) <= 160_000)).toEqual(["--lora_r 512"]);
+    expect(proposals(high, { ...FREE, rank: true }, (s) => need(s) <= 160_000)).toEqual([]);
   });
 
   test("several settings together, where none is enough alone", () => {
-    expect(proposals({ ...settings, rank: 1 }, false, (s) => need(s) <= 400)).toEqual([
+    expect(proposals({ ...settings, rank: 1 }, FREE, (s) => need(s) <= 400)).toEqual([
       "--precision bf16 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_seq_length 256 --gradient_checkpointing",
     ]);
   });
 
   test("nothing", () => {
-    expect(proposals(settings, false, () => false)).toEqual([]);
+    expect(proposals(settings, FREE, () => false)).toEqual([]);
   });
 });

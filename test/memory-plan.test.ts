@@ -1,11 +1,21 @@
 // The printed plan against what an engine really maps, and against limits.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type AdapterSpec, Engine, type EngineOptions, listLinears, planMemory } from "../src/engine.js";
+import { loadOptions, trainCommand } from "../src/config/index.js";
+import {
+  type AdapterSpec,
+  Engine,
+  type EngineOptions,
+  listLinears,
+  type ModelSource,
+  planMemory,
+} from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
 import type { MemoryLimit } from "../src/setup/available-memory.js";
-import type { Settings } from "../src/setup/fitting.js";
+import { quantizedSource } from "../src/setup/base.js";
+import { proposals, type Settings } from "../src/setup/fitting.js";
 import { planInference } from "../src/setup/inference-memory.js";
+import { choosePrecision } from "../src/setup/inputs.js";
 import { Planner } from "../src/setup/plan.js";
 import { fitsAll, mappedWarning, planOf, tightest } from "../src/setup/room.js";
 import { errorOf } from "./support/folders.js";
@@ -145,6 +155,118 @@ describe("refusals", () => {
     expect(error.message).toMatch(/What would fit:\n {2}--gradient_checkpointing\n/);
     const hopeless = await errorOf(() => planner.check(plan, settings, false, limit(MIB)));
     expect(hopeless.message).toContain("use a smaller model");
+  });
+
+  /** The shape of a model of a billion parameters; planning reads no weights. */
+  function billion(): ModelSource {
+    const config = {
+      ...model.config,
+      hiddenSize: 2048,
+      intermediateSize: 5632,
+      layers: 22,
+      heads: 32,
+      kvHeads: 4,
+      headDim: 64,
+    };
+    const file = model.tensors[0]!.file;
+    const vocabulary = model.config.vocabSize;
+    const tensor = (name: string, shape: number[]) => {
+      const bytes = 2 * shape.reduce((a, b) => a * b, 1);
+      return { ...model.tensors[0]!, name, shape, file, offset: 0, bytes };
+    };
+    const shapes: Record<string, number[]> = {
+      "self_attn.q_proj": [2048, 2048],
+      "self_attn.k_proj": [256, 2048],
+      "self_attn.v_proj": [256, 2048],
+      "self_attn.o_proj": [2048, 2048],
+      "mlp.gate_proj": [5632, 2048],
+      "mlp.up_proj": [5632, 2048],
+      "mlp.down_proj": [2048, 5632],
+      input_layernorm: [2048],
+      post_attention_layernorm: [2048],
+    };
+    const blocks = Array.from({ length: 22 }, (_, i) =>
+      Object.entries(shapes).map(([name, shape]) => tensor(`model.layers.${i}.${name}.weight`, shape)),
+    ).flat();
+    const ends = [tensor("model.embed_tokens.weight", [vocabulary, 2048]), tensor("model.norm.weight", [2048])];
+    return { ...model, config: { ...config, tieWordEmbeddings: true }, tensors: [...ends, ...blocks] };
+  }
+
+  test("every proposal, given as it is printed, is accepted", async () => {
+    const source = billion();
+    const wanted = { ...settings, precision: "bf16" as const, batchSize: 8, rank: 16 };
+    const spec = { ...adapter(16), targets: listLinears(source).map(({ name }) => name) };
+    const planner = new Planner(source, spec, 2, null);
+    const full = planner.plan(wanted).memory.totalBytes;
+    const kinds = new Set<string>();
+    let [refusals, hopeless] = [0, 0];
+    for (let bytes = full; bytes > full / 16; bytes *= 0.8) {
+      const limits = limit(Math.floor(bytes));
+      const plan = planner.plan(wanted);
+      if (fitsAll(plan.memory, limits)) continue;
+      refusals++;
+      const { message } = await errorOf(() => planner.check(plan, wanted, false, limits));
+      const lines = message.split("What would fit:\n")[1]?.split("\n") ?? [];
+      hopeless += Number(lines.length === 0);
+      for (const line of lines) {
+        const words = line.trim().split(" ");
+        const values = new Map<string, string[]>();
+        for (let i = 0; i < words.length; i++) {
+          const isAlone = words[i + 1] === undefined || words[i + 1]!.startsWith("--");
+          const name = words[i]!.slice(2);
+          values.set(name, [isAlone ? "true" : words[++i]!]);
+        }
+        kinds.add([...values.keys()].join(" "));
+        for (const name of ["base_model", "train_file"]) values.set(name, ["x"]);
+        const given = { lora_r: "16", max_seq_length: "512", per_device_train_batch_size: "8" };
+        for (const [name, value] of Object.entries(given)) if (!values.has(name)) values.set(name, [value]);
+        const { options } = await loadOptions(trainCommand, { values, strays: [] }, {});
+        const base = quantizedSource(source, options, () => {});
+        const again: Settings = {
+          precision: choosePrecision(options.precision, base),
+          batchSize: options.per_device_train_batch_size,
+          accumulation: options.gradient_accumulation_steps,
+          sequence: options.max_seq_length,
+          rank: options.lora_r,
+          checkpointing: options.gradient_checkpointing,
+          optimizer: options.optim,
+        };
+        expect(again.batchSize * again.accumulation, line).toBeGreaterThanOrEqual(8);
+        const other = new Planner(base, { ...spec, rank: again.rank }, 2, null);
+        // What the process holds besides grows as the test goes on.
+        const slack = { ...limits[0]!, bytes: limits[0]!.bytes + 8 * MIB };
+        expect(() => other.check(other.plan(again), again, false, [slack]), line).not.toThrow();
+      }
+    }
+    expect(refusals).toBeGreaterThan(8);
+    expect(hopeless).toBeGreaterThan(0);
+    // Far below the base's own size 4 bits are the way out, with all that saves memory beside them.
+    expect(
+      [...kinds].some((kind) => /^use_4bit .*per_device_train_batch_size.*gradient_checkpointing/.test(kind)),
+    ).toBe(true);
+    expect([...kinds]).toContain("use_8bit");
+    expect(kinds.size).toBeGreaterThan(5);
+  });
+
+  test("proposals are found in few plans, and a quantised or fixed base is not quantised", () => {
+    let plans = 0;
+    const fits = (s: Settings) => {
+      plans++;
+      return s.base === "use_4bit" && s.checkpointing && s.batchSize <= 2 && s.precision === "bf16";
+    };
+    const large = { ...settings, batchSize: 64, sequence: 4096, rank: 64 };
+    const free = { rank: false, base: false };
+    expect(proposals(large, free, fits)).toEqual([
+      "--use_4bit --precision bf16 --per_device_train_batch_size 2 --gradient_accumulation_steps 32 --gradient_checkpointing",
+    ]);
+    expect(plans).toBeLessThan(120);
+    expect(proposals(large, { ...free, base: true }, fits)).toEqual([]);
+    expect(proposals(large, free, (s) => s.rank === 8 && s.sequence === 256 && s.optimizer === "adamw_8bit")).toEqual(
+      [],
+    );
+    expect(proposals(large, free, (s) => s.sequence <= 256 && s.checkpointing)).toEqual([
+      "--max_seq_length 256 --gradient_checkpointing",
+    ]);
   });
 
   test("generating and evaluating: the plan and what to do", async () => {

@@ -10,6 +10,8 @@ export interface Settings {
   /** Gradient checkpointing of every block. */
   checkpointing: boolean;
   optimizer: Optimizer;
+  /** Quantises a base that is stored plainly; undefined where it stays as it is. */
+  base?: "use_8bit" | "use_4bit" | undefined;
 }
 
 type Change = Partial<Settings>;
@@ -28,7 +30,7 @@ function smallerBatch({ batchSize, accumulation }: Settings, n: number): Change 
   return { batchSize: n, accumulation: Math.ceil((accumulation * batchSize) / n) };
 }
 
-const FLAGS: Record<keyof Settings, string> = {
+const FLAGS: Record<Exclude<keyof Settings, "base">, string> = {
   precision: "precision",
   batchSize: "per_device_train_batch_size",
   accumulation: "gradient_accumulation_steps",
@@ -39,29 +41,81 @@ const FLAGS: Record<keyof Settings, string> = {
 };
 
 function asFlags(settings: Settings, change: Change): string {
-  return (Object.keys(FLAGS) as (keyof Settings)[])
+  const flags = (Object.keys(FLAGS) as (keyof typeof FLAGS)[])
     .filter((key) => change[key] !== undefined && change[key] !== settings[key])
-    .map((key) => (change[key] === true ? `--${FLAGS[key]}` : `--${FLAGS[key]} ${change[key]}`))
-    .join(" ");
+    .map((key) => (change[key] === true ? `--${FLAGS[key]}` : `--${FLAGS[key]} ${change[key]}`));
+  return [...(change.base === undefined ? [] : [`--${change.base}`]), ...flags].join(" ");
+}
+
+/** What may be changed, each from the slightest change to the largest, in the order in which single changes are named. */
+function waysOf(settings: Settings, fixed: Fixed) {
+  const { batchSize, sequence, rank } = settings;
+  // A quantised base is computed with in bf16 unless something else is asked for.
+  const format: Change = settings.precision === "fp32" ? { precision: "bf16" } : {};
+  const bases = fixed.base || settings.base ? [] : (["use_8bit", "use_4bit"] as const);
+  return {
+    again: settings.checkpointing ? [] : [{ checkpointing: true }],
+    batches: halves(batchSize, 1).map((n) => smallerBatch(settings, n)),
+    lengths: halves(sequence, SHORTEST_SEQUENCE).map((n): Change => ({ sequence: n })),
+    formats: settings.precision === "fp32" ? [format] : [],
+    optimizers: settings.optimizer === "adamw" ? [{ optimizer: "adamw_8bit" as const }] : [],
+    bases: bases.map((base): Change => ({ base, ...format })),
+    ranks: fixed.rank ? [] : halves(rank, 1).map((n): Change => ({ rank: n })),
+  } satisfies Record<string, Change[]>;
+}
+
+const joined = (changes: readonly Change[]): Change => Object.assign({}, ...changes);
+
+/** Without the changes that are not needed beside the others. */
+function needed(changes: Change[], fits: (change: Change) => boolean): Change[] {
+  return changes.reduceRight<Change[]>((kept, change) => {
+    const others = kept.filter((one) => one !== change);
+    return fits(joined(others)) ? others : kept;
+  }, changes);
+}
+
+/** What is not the user's to choose. */
+export interface Fixed {
+  rank: boolean;
+  /** Whether the base may not be quantised. */
+  base: boolean;
 }
 
 /**
- * The smallest changes that fit, as flags: of one setting, where that is enough, each way; else of several together.
- * @param fixedRank whether the rank is not the user's to choose
+ * The smallest changes that fit, as flags: of one setting, where that is enough, each way; else of several together, of a
+ * base as it is and of a quantised one.
  */
-export function proposals(settings: Settings, fixedRank: boolean, fits: (changed: Settings) => boolean): string[] {
-  const { batchSize, sequence, rank } = settings;
-  const batches = halves(batchSize, 1).map((n) => smallerBatch(settings, n));
-  const lengths = halves(sequence, SHORTEST_SEQUENCE).map((n): Change => ({ sequence: n }));
-  const formats: Change[] = settings.precision === "fp32" ? [{ precision: "bf16" }] : [];
-  const ranks = fixedRank ? [] : halves(rank, 1).map((n): Change => ({ rank: n }));
-  const again: Change[] = settings.checkpointing ? [] : [{ checkpointing: true }];
-  const first = (list: Change[]) => list.find((change) => fits({ ...settings, ...change }));
-  const singles = [again, batches, lengths, formats, ranks].flatMap((list) => first(list) ?? []);
+export function proposals(settings: Settings, fixed: Fixed, fits: (changed: Settings) => boolean): string[] {
+  const tried = new Map<string, boolean>();
+  const fitting = (change: Change) => {
+    const key = JSON.stringify(Object.entries(change).sort());
+    const known = tried.get(key) ?? fits({ ...settings, ...change });
+    tried.set(key, known);
+    return known;
+  };
+  const ways = waysOf(settings, fixed);
+  const { again, batches, formats, optimizers, bases, lengths, ranks } = ways;
+  // A quantised base is computed with in another format, which may be enough alone.
+  const lists: Change[][] = formats.some(fitting) ? Object.values({ ...ways, bases: [] }) : Object.values(ways);
+  const singles = lists.flatMap((list) => list.find(fitting) ?? []);
   if (singles.length > 0) return singles.map((change) => asFlags(settings, change));
 
-  const small: Change = { ...again[0], ...formats[0], ...batches.at(-1) };
-  const both = [{}, ...ranks].flatMap((r) => [{}, ...lengths].map((length): Change => ({ ...small, ...r, ...length })));
-  const together = first(both);
-  return together ? [asFlags(settings, together)] : [];
+  // What changes the results least is given up first; the most of it is tried at once, and what was not needed taken back.
+  const small = [...again, ...batches.slice(-1), ...formats];
+  const together = (base: Change[]): Change[] => {
+    const begin = [...small, ...base];
+    const steps: Change[][] = [[], optimizers];
+    for (const length of lengths) steps.push([...optimizers, length]);
+    for (const rank of ranks) steps.push([...optimizers, ...lengths.slice(-1), rank]);
+    const enough = steps.map((step) => [...begin, ...step]).find((changes) => fitting(joined(changes)));
+    if (!enough) return [];
+    const least = needed(enough, fitting);
+    // The largest batch that still fits.
+    const rest = least.filter((change) => change !== batches.at(-1));
+    const batch = rest.length === least.length ? undefined : batches.find((one) => fitting(joined([...rest, one])));
+    return [joined(batch ? [...rest, batch] : least)];
+  };
+  const quantized = bases.map((base) => together([base])).find((found) => found.length > 0) ?? [];
+  const lines = [...together([]), ...quantized].map((change) => asFlags(settings, change));
+  return [...new Set(lines)];
 }

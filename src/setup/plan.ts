@@ -8,8 +8,10 @@ import {
   type Optimizer,
   planMemory,
 } from "../engine.js";
+import { PLAIN } from "../model/index.js";
 import { SAMPLE } from "../trainer/index.js";
 import { type MemoryLimit, memoryLimits } from "./available-memory.js";
+import { quantizedSource } from "./base.js";
 import { proposals, type Settings } from "./fitting.js";
 import { processItems } from "./process-items.js";
 import { fitsAll, planOf, refusal } from "./room.js";
@@ -32,11 +34,20 @@ export interface Plan {
   memory: MemoryPlan;
 }
 
+/** Options of a base that is quantised without more words. */
+const AS_PROPOSED = { quant_type: undefined, double_quant: true, quantize_skip: undefined };
+
+/** Whether a base may be quantised while it is loaded. */
+function isPlain({ tensors }: ModelSource): boolean {
+  return tensors.every(({ dtype, quantize }) => quantize === undefined && PLAIN.includes(dtype));
+}
+
 export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
   readonly #threads: number;
   readonly #process: MemoryItem[];
+  readonly #quantized = new Map<string, ModelSource>();
   readonly #writesSamplesOnly: boolean;
 
   /**
@@ -64,7 +75,18 @@ export class Planner {
     return copying && fitsAll(copying.memory, limits) ? copying : this.#plan(settings, false);
   }
 
-  #plan({ precision, batchSize, sequence, rank, checkpointing, optimizer }: Settings, copyWeights: boolean): Plan {
+  /** The base as settings want it. */
+  #source(base: Settings["base"]): ModelSource {
+    if (base === undefined) return this.#model;
+    const options = { ...AS_PROPOSED, use_4bit: base === "use_4bit", use_8bit: base === "use_8bit" };
+    const source = this.#quantized.get(base) ?? quantizedSource(this.#model, options, () => {});
+    this.#quantized.set(base, source);
+    return source;
+  }
+
+  #plan(settings: Settings, copyWeights: boolean): Plan {
+    const { precision, batchSize, sequence, rank, checkpointing, optimizer } = settings;
+    const model = this.#source(settings.base);
     // Samples are written with the same engine after training.
     const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
     const maxSequence = Math.max(sequence, sample);
@@ -80,7 +102,7 @@ export class Planner {
       copyWeights,
     };
     const adapter = { ...this.#adapter, rank };
-    const { items } = planMemory(this.#model, adapter, engine);
+    const { items } = planMemory(model, adapter, engine);
     const saving = savingBytes(items.find(({ name }) => name === "adapters")?.bytes ?? 0, optimizer);
     const memory = planOf([...items, { name: "saving", bytes: saving }, ...this.#process]);
     return { adapter, engine, memory };
@@ -92,7 +114,8 @@ export class Planner {
    */
   check(plan: Plan, settings: Settings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
     if (fitsAll(plan.memory, limits)) return;
-    const ways = proposals(settings, fixedRank, (s) => fitsAll(this.plan(s).memory, limits));
+    const fixed = { rank: fixedRank, base: !isPlain(this.#model) };
+    const ways = proposals(settings, fixed, (s) => fitsAll(this.plan(s).memory, limits));
     const advice =
       ways.length > 0
         ? `What would fit:\n${ways.map((line) => `  ${line}`).join("\n")}`
