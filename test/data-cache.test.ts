@@ -175,7 +175,7 @@ describe("when it is used again", () => {
   test("a file that has not changed is not read again; one that has is", async () => {
     const [cache, from] = [folder(), folder()];
     const file = await settled(writeIn(from, "a.jsonl", jsonLines(TEXTS)));
-    const source = counting(fileTexts([file], "text"));
+    const source = counting(fileTexts([file], { column: "text" }));
     const open = (maxLength = 20) => tableOf(source, { tokenizer, folder: cache, maxLength });
     await open();
     const again = await open();
@@ -242,7 +242,7 @@ describe("damage and limits", () => {
   test("a damaged file is made anew", async () => {
     const [cache, from] = [folder(), folder()];
     const file = await settled(writeIn(from, "a.jsonl", jsonLines(TEXTS)));
-    const source = counting(fileTexts([file], "text"));
+    const source = counting(fileTexts([file], { column: "text" }));
     const open = () => tableOf(source, { tokenizer, folder: cache, maxLength: 20 });
     await open();
     const { file: cached, bytes } = listCache(cache)[0]!;

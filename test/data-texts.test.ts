@@ -37,7 +37,6 @@ describe("formats", () => {
       "without-last-line-end.csv",
       ["text,id", ...TEXTS.map((text, i) => `${i},${quote(text)}`)].join("\r\n").replace("text,id", "id,text"),
     ],
-    ["a.md", `\n${TEXTS.join("\r\n\r\n")}\r\n \n`],
   ])("%s, %j", async (name, content) => {
     expect((await read([write(name, content)])).map(({ text }) => text)).toEqual(TEXTS);
   });
@@ -103,7 +102,6 @@ describe("errors", () => {
       /a\.jsonl, line 3, column 10: not valid JSON: Unexpected token 'o'/,
     ],
     ["a.jsonl", '{"text":"a"}\n{"text":"b"', "E_JSON", /a\.jsonl, line 2, column \d+: not valid JSON/],
-    ["a.jsonl", '{\n"text":"a"}', "E_JSON", /line 1, column \d+: .*Every line must hold one whole JSON object/],
     [
       "a.json",
       '[{"text":"a"},\n {"text":"b"},\n {"text" "c"}]',
@@ -126,7 +124,7 @@ describe("errors", () => {
       /line 1: there is no column "text" \(did you mean "txt"\?\)\. Columns found: txt, id\. Name one with --text_column/,
     ],
     ["a.jsonl", '{"text":"a"}\n{}', "E_TEXT_COLUMN", /line 2: there is no column "text"\. Columns found: none/],
-    ["a.csv", "body,label\na,1\n", "E_TEXT_COLUMN", /line 2: there is no column "text"\. Columns found: body, label/],
+    ["a.csv", "body,label\na,1\n", "E_TEXT_COLUMN", /line 1: there is no column "text"\. Columns found: body, label/],
     ["a.csv", "text,label\na,1\nb\n", "E_CSV", /a\.csv, line 3: not as many fields as the header has/],
     [
       "a.csv",
@@ -134,7 +132,6 @@ describe("errors", () => {
       "E_CSV",
       /a\.csv, line 4: a quote that opens a field is never closed/,
     ],
-    ["a.csv", 'text\na"b"\n', "E_CSV", /a\.csv, line 2: a quote within a field/],
     ["a.csv", 'text\n"a"b\n', "E_CSV", /a\.csv, line 2: text after a closing quote/],
     ["a.jsonl", "", "E_DATA_EMPTY", /a\.jsonl holds no texts/],
     ["a.jsonl", "\n \n", "E_DATA_EMPTY", /a\.jsonl holds no texts/],

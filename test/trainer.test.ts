@@ -92,7 +92,7 @@ async function run(options: Options) {
     modelFlop: modelFlop(model, spec),
     training: dataset(0, 8),
     validation: null,
-    where: (row: number) => placeOf([trainFile], "text", row),
+    where: (row: number) => placeOf([trainFile], { column: "text" }, row),
     batchSize: 4,
     evalBatchSize: 4,
     accumulation: 1,
@@ -403,7 +403,7 @@ describe("ends", () => {
     let begun = false;
     const { error, folder } = await run({
       training: new TokenDataset(short, Int32Array.of(0, 1)),
-      where: (row) => placeOf([file], "text", row),
+      where: (row) => placeOf([file], { column: "text" }, row),
       begin: () => {
         begun = true;
       },

@@ -5,7 +5,7 @@ const { file, tokenizer: path, folder, maxLength, threads } = JSON.parse(process
 const tokenizer = await Tokenizer.open(path);
 const start = performance.now();
 const options = { tokenizer, folder, maxLength, longText: "truncate", limit: Number.POSITIVE_INFINITY, threads };
-const table = await tokenTable(fileTexts([file], "text"), options);
+const table = await tokenTable(fileTexts([file], { column: "text" }), options);
 const seconds = (performance.now() - start) / 1000;
 let tokens = 0;
 for (let i = 0; i < table.length; i++) tokens += table.tokens(i);

@@ -20,6 +20,8 @@ const model = { base_model, tokenizer_name };
 const run = { precision, threads, config };
 const weights = { ...quantized, share_weights: rows.share_weights };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
+const { text_column, text_by, json_field, csv_separator, csv_quoting } = rows;
+const texts = { text_column, text_by, json_field, csv_separator, csv_quoting };
 const { long_text, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, cache_dir, cache_limit_gb };
 
@@ -46,7 +48,7 @@ export const evalCommand = command({
     ...weights,
     adapter,
     validation_file: needed.validation_file,
-    text_column: rows.text_column,
+    ...texts,
     max_seq_length: rows.max_seq_length,
     ...cache,
     per_device_eval_batch_size: rows.per_device_eval_batch_size,
@@ -111,7 +113,7 @@ export const previewCommand = command({
   rows: {
     ...model,
     train_file: rows.train_file,
-    text_column: rows.text_column,
+    ...texts,
     max_seq_length: rows.max_seq_length,
     ...cache,
     num_rows,

@@ -94,6 +94,22 @@ export const rows = {
     help: "texts to evaluate on; without it a tenth of the training texts",
   },
   text_column: text("a column's name", DATA, "column or key that holds the text").or("text"),
+  text_by: choice(
+    ["line", "paragraph", "file"],
+    DATA,
+    "what a text is in .txt and .md files; default file for .md, line for .txt",
+  ).optional(),
+  json_field: text("a key", DATA, "JSON: key that the rows are under, where a file is one object").optional(),
+  csv_separator: choice(
+    ["comma", "semicolon", "tab", "pipe"],
+    DATA,
+    "what is between fields; default comma for .csv, tab for .tsv",
+  ).optional(),
+  csv_quoting: choice(
+    ["minimal", "none"],
+    DATA,
+    "CSV and TSV: none where quotes are characters like any other, as in many .tsv files",
+  ).or("minimal"),
   max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA, "longest example in tokens, see long_text").or(512),
   pad_to_max_length: flag(DATA, "pad every text to max_seq_length, not just to the end of the text").or(false),
   long_text: choice(

@@ -14,6 +14,7 @@ export {
 } from "./cache/index.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { dataFiles, requireApart } from "./files.js";
+export type { ReadOptions } from "./formats/format.js";
 export { epochOrder, groupByLength, splitValidation } from "./order.js";
 export { readEosIds } from "./special-tokens.js";
 export { placeOf, readTexts, type TextRows } from "./texts.js";

@@ -2,7 +2,7 @@
 import { LowrankError } from "../errors.js";
 import { kindOf } from "../model/index.js";
 import { dataFiles } from "./files.js";
-import { type Format, noColumn, type Row } from "./formats/format.js";
+import type { Format, ReadOptions, Row } from "./formats/format.js";
 import { formatOf } from "./formats/table.js";
 
 /** The texts of some files, in order. */
@@ -47,20 +47,16 @@ export class TextRows {
 /** JSON's escapes can write what no text in UTF-8 can hold. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-function textOf({ columns, at }: Row, column: string, file: string, unit: string): string {
-  const text = Object.hasOwn(columns, column) ? columns[column] : undefined;
-  const place = `${file}, ${unit} ${at}`;
-  if (typeof text === "string") {
-    const half = LONE_SURROGATE.exec(text);
-    if (half === null) return text;
-    const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;
-    const message = `${place}: column "${column}" holds ${found}. Repair the text or leave the row out.`;
-    throw new LowrankError("E_DATA_ROW", message, file);
+function textOf({ value, at }: Row, column: string, file: string, unit: string): string {
+  const place = () => `${file}, ${unit} ${at}: column "${column}"`;
+  if (typeof value !== "string") {
+    throw new LowrankError("E_DATA_ROW", `${place()} is ${kindOf(value)}, expected a text.`, file);
   }
-  if (text !== undefined) {
-    throw new LowrankError("E_DATA_ROW", `${place}: column "${column}" is ${kindOf(text)}, expected a text.`, file);
-  }
-  throw noColumn(place, column, Object.keys(columns), file);
+  const half = LONE_SURROGATE.exec(value);
+  if (half === null) return value;
+  const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;
+  const message = `${place()} holds ${found}. Repair the text or leave the row out.`;
+  throw new LowrankError("E_DATA_ROW", message, file);
 }
 
 /** Some texts of a file, in order. */
@@ -71,34 +67,46 @@ export interface TextBlock {
   rows: { text: string; at: number }[];
 }
 
+/** @param empty of all files, those without a text */
+function noTexts(empty: string[]): LowrankError {
+  const [file] = empty;
+  const found =
+    empty.length === 1
+      ? `Data file ${file} holds no texts: it is empty or has a header only.`
+      : `None of the ${empty.length} data files holds texts: ${file} and the others are empty or have a header only.`;
+  return new LowrankError("E_DATA_EMPTY", found, file);
+}
+
 /**
- * The text column of every file, a block at a time; the extension says how a file is read. No file is held whole.
+ * The texts of every file, a block at a time; the extension says how a file is read. No file is held whole.
  * @param files as `dataFiles` gives them
+ * @param warn called with what is odd and no error: a file without texts beside others that have some
  * @throws LowrankError naming the file and its line or row
  */
-export async function* textBlocks(files: string[], textColumn: string): AsyncGenerator<TextBlock, void, undefined> {
+export async function* textBlocks(
+  files: string[],
+  options: ReadOptions,
+  warn?: (message: string) => void,
+): AsyncGenerator<TextBlock, void, undefined> {
+  const empty: string[] = [];
   for (const file of files) {
-    const { unit, read } = await formatOf(file);
+    const { unit, read } = await formatOf(file, options);
     let found = false;
-    for await (const rows of read(file, textColumn)) {
+    for await (const rows of read(file, options)) {
       if (rows.length === 0) continue;
       found = true;
-      yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, textColumn, file, unit), at: row.at })) };
+      yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, options.column, file, unit), at: row.at })) };
     }
-    if (!found) {
-      throw new LowrankError(
-        "E_DATA_EMPTY",
-        `Data file ${file} holds no texts: it is empty or has a header only.`,
-        file,
-      );
-    }
+    if (!found) empty.push(file);
   }
+  if (empty.length === files.length) throw noTexts(empty);
+  for (const file of empty) warn?.(`data file ${file} holds no texts: it is empty or has a header only`);
 }
 
 /** Where the n-th text of some files (counted from 0) comes from: "train.jsonl, line 12". Reads them again up to there. */
-export async function placeOf(files: string[], textColumn: string, n: number): Promise<string> {
+export async function placeOf(files: string[], options: ReadOptions, n: number): Promise<string> {
   let before = 0;
-  for await (const { file, unit, rows } of textBlocks(files, textColumn)) {
+  for await (const { file, unit, rows } of textBlocks(files, options)) {
     const row = rows[n - before];
     if (row !== undefined) return `${file}, ${unit} ${row.at}`;
     before += rows.length;
@@ -107,13 +115,15 @@ export async function placeOf(files: string[], textColumn: string, n: number): P
 }
 
 /**
- * The text column of every file, held in memory.
+ * The texts of every file, held in memory.
  * @param names files, folders and patterns, see `dataFiles`
+ * @param from the column that holds the text, or all that decides how files are read
  * @throws LowrankError naming the file and its line or row
  */
-export async function readTexts(names: string[], textColumn: string): Promise<TextRows> {
+export async function readTexts(names: string[], from: string | ReadOptions): Promise<TextRows> {
+  const options = typeof from === "string" ? { column: from } : from;
   const texts = new TextRows();
-  for await (const { file, unit, rows } of textBlocks(dataFiles(names).files, textColumn)) {
+  for await (const { file, unit, rows } of textBlocks(dataFiles(names).files, options)) {
     if (texts.files.at(-1) !== file) texts.begin(file, unit);
     for (const { text, at } of rows) texts.add(text, at);
   }

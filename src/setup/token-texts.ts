@@ -4,6 +4,7 @@ import {
   defaultCacheFolder,
   fileTexts,
   placeOf,
+  type ReadOptions,
   splitValidation,
   type TextSource,
   TokenDataset,
@@ -22,6 +23,10 @@ const GIB = 2 ** 30;
 
 export interface TextOptions {
   text_column: string;
+  json_field: string | undefined;
+  text_by: ReadOptions["textBy"];
+  csv_separator: ReadOptions["csvSeparator"];
+  csv_quoting: ReadOptions["csvQuoting"];
   max_seq_length: number;
   long_text: "truncate" | "chunk";
   cache_dir: string | undefined;
@@ -56,6 +61,16 @@ export function openTokenizer(
   return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
+function readOptions(o: TextOptions): ReadOptions {
+  return {
+    column: o.text_column,
+    jsonField: o.json_field,
+    textBy: o.text_by,
+    csvSeparator: o.csv_separator,
+    csvQuoting: o.csv_quoting,
+  };
+}
+
 /** @param from files, folders and patterns, or the texts themselves */
 export async function readTokens(
   from: string[] | TextSource,
@@ -63,7 +78,7 @@ export async function readTokens(
   o: TextOptions,
   { show, signal }: Reading,
 ): Promise<Texts> {
-  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, o.text_column) : from;
+  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, readOptions(o)) : from;
   const { files } = source;
   const display = show?.(files);
   let table: TokenTable | null = null;
@@ -80,7 +95,7 @@ export async function readTokens(
     });
     // Tokenising needs the most outside of an engine, and needs it no more.
     trimHeaps();
-    return { table, where: (row) => placeOf(files, o.text_column, row) };
+    return { table, where: (row) => placeOf(files, readOptions(o), row) };
   } finally {
     display?.end(table);
   }

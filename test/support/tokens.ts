@@ -24,5 +24,5 @@ export function tableOf(texts: string[] | TextSource, options: TableOptions): Pr
 
 /** The texts of some files, in their column `text`. */
 export function textsOf(...files: string[]): TextSource {
-  return fileTexts(files, "text");
+  return fileTexts(files, { column: "text" });
 }

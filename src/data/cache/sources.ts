@@ -4,6 +4,7 @@ import { realpathSync, statSync, writeFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { readError } from "../../system-errors.js";
+import type { ReadOptions } from "../formats/format.js";
 import { textBlocks } from "../texts.js";
 
 /** Texts, some at a time. */
@@ -21,11 +22,12 @@ export interface TextSource {
  */
 const SETTLED_MS = 2000;
 
-export function fileTexts(files: string[], column: string): TextSource {
+/** @param warn see `textBlocks` */
+export function fileTexts(files: string[], options: ReadOptions, warn?: (message: string) => void): TextSource {
   return {
     files,
     async *texts() {
-      for await (const { rows } of textBlocks(files, column)) yield rows.map(({ text }) => text);
+      for await (const { rows } of textBlocks(files, options, warn)) yield rows.map(({ text }) => text);
     },
     state() {
       const found = files.map((file) => {
@@ -37,7 +39,7 @@ export function fileTexts(files: string[], column: string): TextSource {
           throw readError(error, file, "Data file");
         }
       });
-      return found.includes(null) ? null : JSON.stringify([column, found]);
+      return found.includes(null) ? null : JSON.stringify([options, found]);
     },
   };
 }

@@ -39,7 +39,7 @@ export function columnar(
       }
       for await (const texts of read(source, column, decode)) {
         for (let i = 0; i < texts.length; i += MOST_ROWS_AT_A_TIME) {
-          yield texts.slice(i, i + MOST_ROWS_AT_A_TIME).map((one) => ({ columns: { [column]: one }, at: ++at }));
+          yield texts.slice(i, i + MOST_ROWS_AT_A_TIME).map((one) => ({ value: one, at: ++at }));
         }
       }
     } catch (error) {
@@ -48,5 +48,5 @@ export function columnar(
       await source.close();
     }
   }
-  return { extensions, gzip: false, unit: "row", read: rows };
+  return { extensions, gzip: false, unit: "row", read: (file, options) => rows(file, options.column) };
 }

@@ -1,9 +1,29 @@
 import { LowrankError } from "../../errors.js";
 import { suggestion } from "../../nearest.js";
+import type { Separator } from "./csv-records.js";
 
-/** A row of a data file, before its text column is looked up. */
+/** What an example of a plain text file is; `datasets` calls the last one a document. */
+export type TextBy = "line" | "paragraph" | "file";
+
+/** How the texts of data files are found in them. */
+export interface ReadOptions {
+  /** Column or key that holds the text. */
+  column: string;
+  /** JSON: the key that the rows are under. Without it they are the file itself. */
+  jsonField?: string | undefined;
+  /** Plain text: what a text is. Default line, for Markdown file. */
+  textBy?: TextBy | undefined;
+  /** CSV and TSV: what is between fields. Default by the extension. */
+  csvSeparator?: Separator | undefined;
+  /** CSV and TSV: "none" reads quotes as the characters that they are. Default "minimal". */
+  csvQuoting?: "minimal" | "none" | undefined;
+  /** Bytes that a text, with the row that it is in, may have. Default `MOST_TEXT_BYTES`. */
+  mostBytes?: number | undefined;
+}
+
+/** A text, or what stands in its place. */
 export interface Row {
-  columns: Record<string, unknown>;
+  value: unknown;
   /** 1-based line or row of the file, see `Format.unit`. */
   at: number;
 }
@@ -16,19 +36,27 @@ export interface Format {
   /** What `Row.at` counts. */
   unit: "line" | "row";
   /**
-   * Rows in file order, some at a time. A format that keeps its columns apart may read the wanted one only, and throws
-   * `noColumn` where it is not there.
-   * @throws LowrankError naming file and place
+   * Rows in file order, some at a time. A format that keeps its columns apart may read the wanted one only.
+   * @throws LowrankError naming file and place, `noColumn` where a row has no such column
    */
-  read(file: string, column: string): AsyncIterable<Row[]>;
+  read(file: string, options: ReadOptions): AsyncIterable<Row[]>;
 }
 
-/** @param place the file, with the line or row where it has any */
-export function noColumn(place: string, column: string, found: string[], file: string): LowrankError {
+/** Names that an error lists and compares with the wanted one: a file may have any number, of any length. */
+const MOST_NAMES = 50;
+const LONGEST_NAME = 100;
+
+/**
+ * @param place the file, with the line or row where it has any
+ * @param advice what the file looks like and what to do; else to name a column
+ */
+export function noColumn(place: string, column: string, found: string[], file: string, advice?: string): LowrankError {
+  const names = found.filter((name) => name.length <= LONGEST_NAME).slice(0, MOST_NAMES);
+  const more = found.length > names.length ? ` and ${found.length - names.length} more` : "";
   return new LowrankError(
     "E_TEXT_COLUMN",
-    `${place}: there is no column "${column}"${suggestion(column, found)}. ` +
-      `Columns found: ${found.join(", ") || "none"}. Name one with --text_column.`,
+    `${place}: there is no column "${column}"${suggestion(column, names)}. ` +
+      `Columns found: ${names.join(", ") || "none"}${more}. ${advice ?? "Name one with --text_column."}`,
     file,
   );
 }

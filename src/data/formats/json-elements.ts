@@ -1,9 +1,12 @@
 // The elements of one JSON array, a chunk of the file at a time, so that a large file is never held whole.
 import { isUtf8 } from "node:buffer";
 import { LowrankError } from "../../errors.js";
-import { jsonProblem, placeIn } from "../../model/index.js";
-import { readError } from "../../system-errors.js";
-import { readChunks } from "./source.js";
+import { placeIn } from "../../model/index.js";
+import type { ReadOptions } from "./format.js";
+import { chunksFrom } from "./json-field.js";
+import { type Fail, parseValue } from "./json-text.js";
+import { mostBytes, Pieces, tooLong } from "./size.js";
+import { notUtf8, readUtf8 } from "./utf8.js";
 
 const code = (character: string) => character.charCodeAt(0);
 const QUOTE = code('"');
@@ -13,9 +16,8 @@ const OPEN_LIST = code("[");
 const CLOSE_LIST = code("]");
 const OPEN_OBJECT = code("{");
 const CLOSE_OBJECT = code("}");
-const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
-/** What ends a part of the file: the array's bracket, an element's comma or bracket, the end of the file. */
+/** What ends a part of the file: the array's bracket, an element's comma or bracket, the end of the file or of a chunk behind the array. */
 type End = "[" | "," | "]" | "";
 
 /** Where the array's structure cuts the file; what lies between the cuts is left to JSON.parse. */
@@ -25,6 +27,10 @@ class Cutter {
   #depth = 0;
   #isText = false;
   #isEscaped = false;
+
+  get isAfter(): boolean {
+    return this.#isAfter;
+  }
 
   /** The next cut from `at` on, or -1. */
   next(chunk: Buffer, at: number): number {
@@ -57,85 +63,84 @@ class Cutter {
   }
 }
 
-async function* parts(file: string): AsyncGenerator<{ bytes: Buffer; end: End }[]> {
+/** @param pieces of an element that goes on in the next chunk */
+async function* parts(chunks: AsyncIterable<Buffer>, pieces: Pieces): AsyncGenerator<{ bytes: Buffer; end: End }[]> {
   const cutter = new Cutter();
-  let pieces: Buffer[] = [];
-  for await (const chunk of readChunks(file)) {
+  for await (const chunk of chunks) {
     const found: { bytes: Buffer; end: End }[] = [];
     let at = 0;
     for (let cut = cutter.next(chunk, 0); cut >= 0; cut = cutter.next(chunk, at)) {
-      found.push({
-        bytes: Buffer.concat([...pieces, chunk.subarray(at, cut)]),
-        end: String.fromCharCode(chunk[cut]!) as End,
-      });
-      pieces = [];
+      found.push({ bytes: pieces.take(chunk.subarray(at, cut)), end: String.fromCharCode(chunk[cut]!) as End });
       at = cut + 1;
     }
-    pieces.push(chunk.subarray(at));
+    if (cutter.isAfter) found.push({ bytes: chunk.subarray(at), end: "" });
+    else pieces.add(chunk.subarray(at));
     yield found;
   }
-  yield [{ bytes: Buffer.concat(pieces), end: "" }];
+  yield [{ bytes: pieces.take(Buffer.alloc(0)), end: "" }];
 }
 
-/** The values of an array, some at a time. @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_UTF8, E_JSON */
-export async function* readElements(file: string): AsyncGenerator<unknown[]> {
-  let row = 0;
-  let line = 1;
-  let column = 1;
-  let state: "before" | "within" | "after" = "before";
+/** A value of an array, and the text that it was parsed from. */
+export interface Element {
+  value: unknown;
+  text: string;
+}
 
-  const fail = (reason: string, at: { line: number; column: number }, cause?: unknown): never => {
-    const place = { line: line + at.line - 1, column: at.line === 1 ? column + at.column - 1 : at.column };
-    const message = `${file}, line ${place.line}, column ${place.column}: not valid JSON: ${reason}.`;
-    throw new LowrankError("E_JSON", message, file, { cause });
-  };
-  const parse = (text: string): unknown => {
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      const { reason, ...at } = jsonProblem(error, text);
-      return fail(reason, at, error);
-    }
+/**
+ * The values of an array, some at a time: of the file, or under the key `jsonField` of the object that it is.
+ * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8, E_JSON, E_JSON_FIELD, E_TEXT_SIZE
+ */
+export async function* readElements(file: string, options: ReadOptions): AsyncGenerator<Element[]> {
+  const { jsonField } = options;
+  const most = mostBytes(options);
+  const start = { line: 1, column: 1 };
+  let row = 0;
+  let state: "before" | "within" | "after" = "before";
+  /** The last character behind the array that is not white. */
+  let last = "";
+
+  const fail: Fail = (reason, at, cause) => {
+    const column = at.line === 1 ? start.column + at.column - 1 : at.column;
+    const message = `${file}, line ${start.line + at.line - 1}, column ${column}: not valid JSON: ${reason}.`;
+    return new LowrankError("E_JSON", message, file, { cause });
   };
   const decode = (bytes: Buffer): string => {
-    if (!isUtf8(bytes)) {
-      throw new LowrankError("E_UTF8", `${file}, row ${row + 1}: not valid UTF-8. Save the file as UTF-8.`, file);
-    }
-    try {
-      return bytes.toString("utf8");
-    } catch (error) {
-      // Longer than the longest string.
-      throw readError(error, file, "Data file");
-    }
+    // What follows an array under a key is not read, and may end within a character.
+    if (state === "after" && jsonField !== undefined) return bytes.toString("latin1");
+    if (!isUtf8(bytes)) throw notUtf8(`${file}, row ${row + 1}`, file);
+    return bytes.toString("utf8");
   };
 
-  for await (const some of parts(file)) {
-    const values: unknown[] = [];
+  const pieces = new Pieces(most, () => tooLong(`${file}, row ${row + 1}`, "the element", most, file));
+  const chunks = jsonField === undefined ? readUtf8(file) : chunksFrom(file, jsonField, start);
+  for await (const some of parts(chunks, pieces)) {
+    const elements: Element[] = [];
     for (const { bytes, end } of some) {
-      const hasMark = state === "before" && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
-      const text = decode(hasMark ? bytes.subarray(3) : bytes);
+      const text = decode(bytes);
       const isBlank = text.trim() === "";
       if (state === "before") {
-        if (end === "" && isBlank) fail("the file is empty", { line: 1, column: 1 });
+        if (end === "" && isBlank) throw fail("the file is empty", { line: 1, column: 1 });
         // Whatever stands before the bracket is no JSON together with it.
-        if (!isBlank) parse(`${text}${end}`);
+        if (!isBlank) parseValue(`${text}${end}`, fail);
         state = "within";
       } else if (state === "after") {
-        if (!isBlank) {
-          const start = text.length - text.trimStart().length;
-          fail("Unexpected non-whitespace character after JSON", placeIn(text, start));
+        if (!isBlank && jsonField === undefined) {
+          const begin = text.length - text.trimStart().length;
+          throw fail("Unexpected non-whitespace character after JSON", placeIn(text, begin));
         }
+        last = text.trimEnd().at(-1) ?? last;
       } else if (!(isBlank && end === "]" && row === 0)) {
         // What ends an element too early is then what the parser stumbles over.
-        values.push(isBlank || end === "" ? parse(`${text}${end}`) : parse(text));
-        if (end === "") fail("Unexpected end of JSON input", placeIn(text, text.trimEnd().length));
+        elements.push({ value: parseValue(isBlank || end === "" ? `${text}${end}` : text, fail), text });
+        if (end === "") throw fail("Unexpected end of JSON input", placeIn(text, text.trimEnd().length));
         row++;
       }
       if (end === "]") state = "after";
       const lines = text.split("\n");
-      line += lines.length - 1;
-      column = (lines.length === 1 ? column : 1) + lines.at(-1)!.length + end.length;
+      start.line += lines.length - 1;
+      start.column = (lines.length === 1 ? start.column : 1) + lines.at(-1)!.length + end.length;
     }
-    yield values;
+    yield elements;
   }
+  if (jsonField !== undefined && last !== "}") throw fail("Unexpected end of JSON input", { line: 1, column: 1 });
 }

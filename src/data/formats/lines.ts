@@ -1,47 +1,69 @@
 import { isUtf8 } from "node:buffer";
-import { LowrankError } from "../../errors.js";
-import { readChunks } from "./source.js";
+import type { ReadOptions } from "./format.js";
+import { mostBytes, Pieces, tooLong } from "./size.js";
+import { notUtf8, readUtf8 } from "./utf8.js";
 
 export interface Line {
-  /** Without the line feed. */
+  /** Without its end. */
   text: string;
   /** Counted from 1. */
   number: number;
 }
 
 const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
 
-/**
- * Lines of a UTF-8 file without its byte order mark, a chunk of the file at a time.
- * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_UTF8 with the line
- */
-export async function* readLines(file: string): AsyncGenerator<Line[], void, undefined> {
-  let number = 0;
-  // Pieces of a line that goes on in the next chunk.
-  let pieces: Buffer[] = [];
-  const finish = (end: Buffer): Line => {
-    const bytes = pieces.length === 0 ? end : Buffer.concat([...pieces, end]);
-    pieces = [];
-    number++;
-    return { text: decode(bytes, file, number), number };
-  };
-  for await (const chunk of readChunks(file)) {
-    const lines: Line[] = [];
-    let at = 0;
-    for (let end = chunk.indexOf(LINE_FEED); end >= 0; end = chunk.indexOf(LINE_FEED, at)) {
-      lines.push(finish(chunk.subarray(at, end)));
-      at = end + 1;
-    }
-    if (at < chunk.length) pieces.push(chunk.subarray(at));
-    if (lines.length > 0) yield lines;
+/** Positions of a byte in a chunk, in order. */
+class Finder {
+  readonly #chunk: Buffer;
+  readonly #byte: number;
+  #found = -1;
+
+  constructor(chunk: Buffer, byte: number) {
+    this.#chunk = chunk;
+    this.#byte = byte;
   }
-  if (pieces.length > 0) yield [finish(Buffer.alloc(0))];
+
+  /** The first from `at` on, Infinity where there is none. */
+  from(at: number): number {
+    if (this.#found >= at) return this.#found;
+    const found = this.#chunk.indexOf(this.#byte, at);
+    this.#found = found < 0 ? Number.POSITIVE_INFINITY : found;
+    return this.#found;
+  }
 }
 
-function decode(bytes: Buffer, file: string, number: number): string {
-  if (!isUtf8(bytes)) {
-    throw new LowrankError("E_UTF8", `${file}, line ${number}: not valid UTF-8. Save the file as UTF-8.`, file);
+/**
+ * Lines of a text file, a chunk of the file at a time. Each may end in a line feed, a carriage return or both.
+ * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8 and E_TEXT_SIZE with the line
+ */
+export async function* readLines(file: string, options: ReadOptions): AsyncGenerator<Line[], void, undefined> {
+  const most = mostBytes(options);
+  let number = 0;
+  const pieces = new Pieces(most, () => tooLong(`${file}, line ${number + 1}`, "the line", most, file));
+  const finish = (end: Buffer): Line => {
+    const bytes = pieces.take(end);
+    number++;
+    if (!isUtf8(bytes)) throw notUtf8(`${file}, line ${number}`, file);
+    return { text: bytes.toString("utf8"), number };
+  };
+  // Whether the chunk before ended in a carriage return: a line feed that follows belongs to it.
+  let isReturned = false;
+  for await (const chunk of readUtf8(file)) {
+    if (chunk.length === 0) continue;
+    const lines: Line[] = [];
+    const feeds = new Finder(chunk, LINE_FEED);
+    const returns = new Finder(chunk, RETURN);
+    let at = isReturned && chunk[0] === LINE_FEED ? 1 : 0;
+    for (;;) {
+      const end = Math.min(feeds.from(at), returns.from(at));
+      if (end >= chunk.length) break;
+      lines.push(finish(chunk.subarray(at, end)));
+      at = end + (chunk[end] === RETURN && chunk[end + 1] === LINE_FEED ? 2 : 1);
+    }
+    isReturned = chunk.at(-1) === RETURN;
+    if (at < chunk.length) pieces.add(chunk.subarray(at));
+    if (lines.length > 0) yield lines;
   }
-  const text = bytes.toString("utf8");
-  return number === 1 && text.startsWith("\uFEFF") ? text.slice(1) : text;
+  if (!pieces.isEmpty) yield [finish(Buffer.alloc(0))];
 }

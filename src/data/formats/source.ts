@@ -48,9 +48,3 @@ export async function* readChunks(file: string): AsyncGenerator<Buffer, void, un
     await chunks.return?.();
   }
 }
-
-/** A file's first bytes, no more than a chunk. */
-export async function readStart(file: string): Promise<Buffer> {
-  for await (const chunk of readChunks(file)) return chunk;
-  return Buffer.alloc(0);
-}

@@ -5,13 +5,13 @@ import { LowrankError } from "../../errors.js";
 import { readError } from "../../system-errors.js";
 import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
-import type { Format } from "./format.js";
-import { jsonArray, jsonLines, looksLikeJsonLines } from "./json.js";
+import type { Format, ReadOptions } from "./format.js";
+import { jsonFormOf, jsonLines } from "./json.js";
 import { parquet } from "./parquet.js";
-import { plain } from "./plain.js";
+import { markdown, plain } from "./plain.js";
 import { isGzip } from "./source.js";
 
-const FORMATS: Format[] = [jsonLines, jsonArray, csv, tsv, plain, parquet, arrow];
+const FORMATS: Format[] = [jsonLines, csv, tsv, plain, markdown, parquet, arrow];
 
 /** What writers add to the name of a file whose format compresses within: texts.parquet.gzip is not packed as a whole. */
 const CODEC = /\.(gzip|gz|snappy|zstd|zst|brotli|lz4)$/i;
@@ -48,7 +48,7 @@ export function knownExtensions(): string {
 }
 
 /** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT, E_GZIP */
-export async function formatOf(file: string): Promise<Format> {
+export async function formatOf(file: string, options: ReadOptions): Promise<Format> {
   try {
     statSync(file);
   } catch (error) {
@@ -64,5 +64,5 @@ export async function formatOf(file: string): Promise<Format> {
       file,
     );
   }
-  return format === jsonArray && (await looksLikeJsonLines(file)) ? jsonLines : format;
+  return format === jsonLines ? jsonFormOf(file, options) : format;
 }
