@@ -15,7 +15,7 @@ const OWNERS = {
   "cpuid.h": /^native\/cpu\//,
 };
 /** Packages that one file only may import. */
-const ONE_OWNER = ["winston", "yargs", "tokenizers", "csv-parse", "cli-progress", "yaml", "apache-arrow", "fzstd"];
+const ONE_OWNER = ["winston", "yargs", "tokenizers", "cli-progress", "yaml", "apache-arrow", "fzstd"];
 
 const failures = [];
 

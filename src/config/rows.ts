@@ -87,7 +87,7 @@ export const rows = {
   train_file: texts(
     FILES,
     DATA,
-    "texts to train on: comma list (in YAML also a list) of .jsonl, .json, .csv, .tsv, .txt (all also .gz), .parquet, .arrow and .feather files, folders of them and patterns with *, ? and **",
+    "texts to train on: comma list (in YAML also a list) of .jsonl, .ndjson, .json, .csv, .tsv, .txt, .md (all also .gz), .parquet and .arrow files and those of like names (docs/data.md), folders of them and patterns with *, ? and **",
   ).required(),
   validation_file: {
     ...validationFile.optional(),

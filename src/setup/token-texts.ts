@@ -23,10 +23,10 @@ const GIB = 2 ** 30;
 
 export interface TextOptions {
   text_column: string;
-  json_field: string | undefined;
-  text_by: ReadOptions["textBy"];
-  csv_separator: ReadOptions["csvSeparator"];
-  csv_quoting: ReadOptions["csvQuoting"];
+  json_field?: string | undefined;
+  text_by?: ReadOptions["textBy"];
+  csv_separator?: ReadOptions["csvSeparator"];
+  csv_quoting?: ReadOptions["csvQuoting"];
   max_seq_length: number;
   long_text: "truncate" | "chunk";
   cache_dir: string | undefined;
