@@ -104,7 +104,7 @@ export class Records {
     }
     if (this.#bytes.length <= this.#most) return;
     if (this.#state === State.Quoted) throw this.#notClosed(" in as much as a text may be");
-    throw tooLong(`${this.#file}, line ${this.#first}`, "the record", this.#most, this.#file);
+    throw this.#tooLong();
   }
 
   /** The file has ended. @throws LowrankError E_CSV */
@@ -209,12 +209,17 @@ export class Records {
   #endRecord(end: number): void {
     const isBlank = this.fields === 0 && !this.#isQuoted && isWhite(this.#bytes, this.#begin, end);
     this.#endField(end);
+    if (end - this.#begins[0]! > this.#most) throw this.#tooLong();
     if (!isBlank) this.#take(this);
     this.#begins.length = 0;
     this.#ends.length = 0;
     this.#doubled.length = 0;
     this.#line++;
     this.#first = this.#line;
+  }
+
+  #tooLong(): LowrankError {
+    return tooLong(`${this.#file}, line ${this.#first}`, "the record", this.#most, this.#file);
   }
 
   #notClosed(within: string): LowrankError {

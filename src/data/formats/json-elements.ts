@@ -63,14 +63,21 @@ class Cutter {
   }
 }
 
-/** @param pieces of an element that goes on in the next chunk */
-async function* parts(chunks: AsyncIterable<Buffer>, pieces: Pieces): AsyncGenerator<{ bytes: Buffer; end: End }[]> {
+async function* parts(
+  chunks: AsyncIterable<Buffer>,
+  file: string,
+  most: number,
+): AsyncGenerator<{ bytes: Buffer; end: End }[]> {
   const cutter = new Cutter();
+  let row = 1;
+  // Of an element that goes on in the next chunk.
+  const pieces = new Pieces(most, () => tooLong(`${file}, row ${row}`, "the element", most, file));
   for await (const chunk of chunks) {
     const found: { bytes: Buffer; end: End }[] = [];
     let at = 0;
     for (let cut = cutter.next(chunk, 0); cut >= 0; cut = cutter.next(chunk, at)) {
       found.push({ bytes: pieces.take(chunk.subarray(at, cut)), end: String.fromCharCode(chunk[cut]!) as End });
+      if (chunk[cut] === COMMA) row++;
       at = cut + 1;
     }
     if (cutter.isAfter) found.push({ bytes: chunk.subarray(at), end: "" });
@@ -92,7 +99,6 @@ export interface Element {
  */
 export async function* readElements(file: string, options: ReadOptions): AsyncGenerator<Element[]> {
   const { jsonField } = options;
-  const most = mostBytes(options);
   const start = { line: 1, column: 1 };
   let row = 0;
   let state: "before" | "within" | "after" = "before";
@@ -111,9 +117,8 @@ export async function* readElements(file: string, options: ReadOptions): AsyncGe
     return bytes.toString("utf8");
   };
 
-  const pieces = new Pieces(most, () => tooLong(`${file}, row ${row + 1}`, "the element", most, file));
   const chunks = jsonField === undefined ? readUtf8(file) : chunksFrom(file, jsonField, start);
-  for await (const some of parts(chunks, pieces)) {
+  for await (const some of parts(chunks, file, mostBytes(options))) {
     const elements: Element[] = [];
     for (const { bytes, end } of some) {
       const text = decode(bytes);

@@ -24,8 +24,9 @@ class TopLevel {
   #text: number[] = [];
   /** The key whose value comes next. */
   #key: string | undefined;
-  /** Keys that hold arrays, and all; the first of them. */
+  /** Keys that hold arrays, those that hold objects, and all; the first of them. */
   readonly lists: string[] = [];
+  readonly objects: string[] = [];
   readonly keys: string[] = [];
   /** Whether the file is an object at all; undefined before its first byte. */
   isObject: boolean | undefined;
@@ -46,6 +47,7 @@ class TopLevel {
         this.#key = undefined;
         if (this.keys.length < MOST_KEYS) this.keys.push(key);
         if (byte === OPEN_LIST && this.lists.length < MOST_KEYS) this.lists.push(key);
+        if (byte === OPEN_OBJECT && this.objects.length < MOST_KEYS) this.objects.push(key);
         if (byte === OPEN_LIST && key === wanted) return i;
       }
       if (byte === QUOTE) {
@@ -75,15 +77,19 @@ function keyOf(bytes: number[]): string {
   }
 }
 
-/** Keys that hold arrays in the object that a file is. */
-export async function keysOfLists(file: string): Promise<string[]> {
+/** What to do about an object that is larger than any row; nothing where it holds neither rows nor columns. */
+export async function adviceOnLarge(file: string, column: string): Promise<string> {
   const object = new TopLevel();
   for await (const chunk of readUtf8(file)) {
     object.find(chunk, undefined);
     if (object.isObject === false) break;
   }
-  return object.lists;
+  if (object.lists.length > 0) return ` ${fieldAdvice(object.lists)}`;
+  return object.objects.includes(column) ? ` ${TABLE_ADVICE}.` : "";
 }
+
+export const AS_RECORDS = 'write it by to_json(path, orient="records", lines=True)';
+export const TABLE_ADVICE = `If this is a table by columns, as pandas' to_json(path) writes it, ${AS_RECORDS}`;
 
 /** @param lists keys that hold arrays */
 export function fieldAdvice(lists: string[]): string {

@@ -1,7 +1,7 @@
 // Objects one after the other: JSON Lines, also where an object takes several lines or a line holds several of them.
 import { LowrankError } from "../../errors.js";
 import type { ReadOptions } from "./format.js";
-import { fieldAdvice, keysOfLists } from "./json-field.js";
+import { adviceOnLarge } from "./json-field.js";
 import { afterText, type Fail, parse, parseValue } from "./json-text.js";
 import { type Line, readLines } from "./lines.js";
 import { mostBytes, tooLong } from "./size.js";
@@ -13,11 +13,14 @@ export interface Parsed {
   at: number;
 }
 
+const JOINED = 4096;
+
 /** Takes what is not one value a line apart at the brackets outside of texts. */
 class Splitter {
   readonly #file: string;
   readonly #most: number;
-  /** The lines so far of the value that is open, where it begins, and how deep in it they end. */
+  /** The value that is open: its lines so far, the older ones joined; where it begins, and how deep in it they end. */
+  #older: string[] = [];
   #lines: string[] = [];
   #length = 0;
   #at = 0;
@@ -62,7 +65,7 @@ class Splitter {
 
   /** The file has ended. @throws LowrankError E_JSON where a value has not */
   end(): void {
-    if (this.isOpen) parseValue(this.#lines.join("\n"), this.#fail);
+    if (this.isOpen) parseValue([...this.#older, ...this.#lines].join("\n"), this.#fail);
   }
 
   #begin(line: number, column: number): void {
@@ -71,6 +74,8 @@ class Splitter {
   }
 
   #keep(line: string): void {
+    // Millions of short lines would take many times their text.
+    if (this.#lines.length === JOINED) this.#older.push(this.#lines.splice(0).join("\n"));
     this.#lines.push(line);
     this.#length += line.length + 1;
     if (this.#length <= this.#most) return;
@@ -78,8 +83,9 @@ class Splitter {
   }
 
   #end(last: string): Parsed {
-    const text = [...this.#lines, last].join("\n");
+    const text = [...this.#older, ...this.#lines, last].join("\n");
     const value = parseValue(text, this.#fail);
+    this.#older = [];
     this.#lines = [];
     this.#length = 0;
     this.#depth = 0;
@@ -126,8 +132,7 @@ export async function* readObjects(file: string, options: ReadOptions): AsyncGen
     yield* read(file, options);
   } catch (error) {
     if (!(error instanceof LowrankError && error.code === "E_TEXT_SIZE")) throw error;
-    const lists = await keysOfLists(file);
-    if (lists.length === 0) throw error;
-    throw new LowrankError(error.code, `${error.message} ${fieldAdvice(lists)}`, file);
+    const advice = await adviceOnLarge(file, options.column);
+    throw new LowrankError(error.code, `${error.message}${advice}`, file);
   }
 }

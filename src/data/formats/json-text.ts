@@ -2,7 +2,7 @@
 import { LowrankError } from "../../errors.js";
 import { isObject, jsonProblem, kindOf } from "../../model/index.js";
 import { noColumn, type ReadOptions } from "./format.js";
-import { fieldAdvice } from "./json-field.js";
+import { AS_RECORDS, fieldAdvice, TABLE_ADVICE } from "./json-field.js";
 
 /** Behind the end of a JSON text whose opening quote is at `at`; Infinity where it does not end. */
 export function afterText(text: string, at: number): number {
@@ -32,8 +32,55 @@ function withoutConstants(text: string): string {
   return numbers + text.slice(from);
 }
 
-/** A value as JSON.parse gives it, NaN being -0. @throws SyntaxError */
+/** Characters from which on a row is thinned out before it is parsed. */
+const LARGE = 1 << 20;
+/** Characters of an array or an object that is worth that. */
+const SPARED = 1024;
+
+/** As many lines, and as many characters in the last of them, as a text has. */
+function blank(text: string): string {
+  let lines = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
+  return "\n".repeat(lines) + " ".repeat(text.length - text.lastIndexOf("\n") - 1);
+}
+
+/**
+ * A large row without what is in its columns' arrays and objects, none of which is a text: parsed, a few bytes of them can take a
+ * hundred. Places in it stay those of the row, and an array that begins with an object still does.
+ */
+function thinned(text: string): string {
+  if (text.length < LARGE) return text;
+  // An array is no row; only that it is one is looked at.
+  const most = /\S/.exec(text)?.[0] === "[" ? 1 : 2;
+  const token = /["[\]{}]/g;
+  let thin = "";
+  let from = 0;
+  let depth = 0;
+  let begin = 0;
+  const leaveOut = (end: number) => {
+    if (end - begin < SPARED) return;
+    const inner = text.slice(begin, end);
+    const isRows = text[begin - 1] === "[" && /\S/.exec(inner)?.[0] === "{";
+    thin +=
+      text.slice(from, begin) + (isRows ? `{}${blank(inner.includes("\n") ? inner : inner.slice(2))}` : blank(inner));
+    from = end;
+  };
+  for (let found = token.exec(text); found; found = token.exec(text)) {
+    if (found[0] === '"') token.lastIndex = afterText(text, found.index);
+    else if (found[0] === "[" || found[0] === "{") {
+      if (++depth === most) begin = found.index + 1;
+    } else if (depth-- === most) leaveOut(found.index);
+  }
+  if (depth >= most) leaveOut(text.length);
+  return thin + text.slice(from);
+}
+
+/** A row as JSON.parse gives it, NaN being -0, and a large one's arrays and objects being empty. @throws SyntaxError */
 export function parse(text: string): unknown {
+  return parseThin(thinned(text));
+}
+
+function parseThin(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -45,12 +92,13 @@ export function parse(text: string): unknown {
 /** Makes an error of the parser's reason and its 1-based place in what was parsed. */
 export type Fail = (reason: string, at: { line: number; column: number }, cause?: unknown) => LowrankError;
 
-/** @throws what `fail` makes of the parser's reason */
+/** A row as `parse` gives it. @throws what `fail` makes of the parser's reason */
 export function parseValue(text: string, fail: Fail): unknown {
+  const thin = thinned(text);
   try {
-    return parse(text);
+    return parseThin(thin);
   } catch (error) {
-    const { reason, ...at } = jsonProblem(error, text);
+    const { reason, ...at } = jsonProblem(error, thin);
     throw fail(reason, at, error);
   }
 }
@@ -77,19 +125,17 @@ function isGivenTwice(text: string, column: string): boolean {
   return first >= 0 && text.includes(key, first + key.length) && timesGiven(text, key) > 1;
 }
 
-const RECORDS = 'to_json(path, orient="records", lines=True)';
-
 /** What an object is that is no row: a whole table in it, or rows under a key. */
 function adviceOn(object: Record<string, unknown>, column: string): string | undefined {
   const names = Object.keys(object);
   if (Array.isArray(object.columns) && Array.isArray(object.data)) {
-    return `It looks like a table that pandas wrote with orient="split": write it by ${RECORDS}.`;
+    return `It looks like a table that pandas wrote with orient="split": ${AS_RECORDS}.`;
   }
   const lists = names.filter((name) => Array.isArray(object[name]) && isObject((object[name] as unknown[])[0]));
   if (lists.length > 0) return fieldAdvice(lists);
   const first = object[names[0] ?? ""];
   if (isObject(first) && Object.hasOwn(first, column)) {
-    return `It looks like a table that pandas wrote with orient="index", or rows under keys: write it by ${RECORDS}.`;
+    return `It looks like a table that pandas wrote with orient="index", or rows under keys: ${AS_RECORDS}.`;
   }
   return undefined;
 }
@@ -110,8 +156,7 @@ export function wantedValue(row: unknown, text: string, { column }: ReadOptions,
   const value = row[column];
   if (isObject(value) || Array.isArray(value)) {
     const found = `column "${column}" is ${kindOf(value)}, expected a text`;
-    const table = `If this is a table by columns, as pandas' to_json(path) writes it, write it by ${RECORDS}`;
-    throw new LowrankError("E_DATA_ROW", `${place}: ${found}. ${table}.`, file);
+    throw new LowrankError("E_DATA_ROW", `${place}: ${found}. ${TABLE_ADVICE}.`, file);
   }
   return Object.is(value, -0) ? Number.NaN : value;
 }
