@@ -1,7 +1,17 @@
 // Same seed, same bits: the number of threads changes when the work is done and nothing else.
+import { availableParallelism } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type AdapterTensors, type Batch, Engine, listLinears, PRECISIONS, type Precision } from "../src/engine.js";
+import {
+  type AdapterTensors,
+  type Batch,
+  Engine,
+  listLinears,
+  PRECISIONS,
+  type Precision,
+  planMemory,
+} from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
+import { threadCount } from "../src/setup/inputs.js";
 
 const model = openModel(new URL("../examples/tiny-base", import.meta.url).pathname);
 const STEPS = 5;
@@ -53,6 +63,15 @@ function bytes(adapter: AdapterTensors): Record<string, string> {
   );
 }
 
+test("no more threads than processors are used, and whoever asks for more is told", () => {
+  const [all, said] = [availableParallelism(), [] as string[]];
+  const count = (threads?: number) => threadCount(threads, (message) => said.push(message));
+  expect([count(), count(1), count(all)]).toEqual([all, 1, all]);
+  expect(said).toEqual([]);
+  expect(count(1000)).toBe(all);
+  expect(said).toEqual([expect.stringMatching(/--threads 1000 is more than the \d+ processors/)]);
+});
+
 describe.each(PRECISIONS)("%s", (precision) => {
   let expected: Awaited<ReturnType<typeof train>>;
   beforeAll(async () => {
@@ -61,6 +80,12 @@ describe.each(PRECISIONS)("%s", (precision) => {
 
   test.each([1, 2, 3])("the same bits with %i threads", async (threads) => {
     const found = await train({ precision, threads });
+    expect(found.numbers).toEqual(expected.numbers);
+    expect(bytes(found.adapter)).toEqual(bytes(expected.adapter));
+  });
+
+  test("the same bits with many more threads than processors, and soon", async () => {
+    const found = await train({ precision, threads: 300 });
     expect(found.numbers).toEqual(expected.numbers);
     expect(bytes(found.adapter)).toEqual(bytes(expected.adapter));
   });
@@ -77,4 +102,18 @@ describe.each(PRECISIONS)("%s", (precision) => {
     expect(zeros).toEqual([]);
     for (const [name, { data }] of other.adapter) expect(data, name).not.toEqual(expected.adapter.get(name)!.data);
   });
+});
+
+test("planning starts no thread: a thousand of them would take longer", () => {
+  const targets = listLinears(model).map(({ name }) => name);
+  const spec = { rank: 5, alpha: 10, dropout: 0.1, useRslora: false, targets, seed: 1 };
+  const sizes = { precision: "bf16", maxTokens: 256, maxSequence: 128, training: true } as const;
+  const plan = (threads: number) => planMemory(model, spec, { ...sizes, threads }).totalBytes;
+  expect(plan(64)).toBeGreaterThan(plan(1));
+  const times = Array.from({ length: 10 }, () => {
+    const begun = performance.now();
+    plan(1024);
+    return performance.now() - begun;
+  });
+  expect(Math.min(...times)).toBeLessThan(5);
 });

@@ -12,7 +12,8 @@ namespace lowrank {
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);  // the calling thread is one of them
+  // The calling thread is one of them. Error E_THREADS where the system starts no more.
+  explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -33,17 +34,23 @@ class ThreadPool {
   void run_erased(int64_t tasks, Call call, void* self);
   void work(int thread);
   void drain(int thread);
+  void stop();
+  bool is_news(uint64_t state, uint64_t seen) const;
 
   std::vector<std::thread> workers_;
+  int spins_ = 0;      // before a waiting thread sleeps
+  int most_awake_ = 0;  // workers that are woken for a loop
   Call call_ = nullptr;
   void* self_ = nullptr;
   int64_t tasks_ = 0;
-  std::atomic<int64_t> next_{0};
-  std::atomic<int> busy_{0};
-  std::atomic<uint64_t> generation_{0};
-  std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<int64_t> next_{0};  // a cache line of its own: those who wait look at the state
+  // Number of the loop, whether workers may still join it, and how many are at it. Whoever comes when it is closed waits for the next
+  // one: nobody waits for a worker that has not been given a processor meanwhile.
+  alignas(64) std::atomic<uint64_t> state_{0};
+  std::atomic<bool> stop_{false}, caller_sleeps_{false};
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, done_;
+  int sleepers_ = 0;  // workers, under the mutex
 };
 
 }  // namespace lowrank

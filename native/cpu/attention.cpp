@@ -97,9 +97,9 @@ void fetch(const Mat& x, bool to_write = false) {
 
 }  // namespace
 
-int64_t CpuBackend::attention_workspace(const OpLimits& l) const {
-  const Parts p = parts(l, PanelOps(isa_, l.act));
-  return pool_.threads() * p.thread_end + p.packed_end;
+int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const InstructionSet& isa) {
+  const Parts p = parts(l, PanelOps(isa, l.act));
+  return threads * p.thread_end + p.packed_end;
 }
 
 void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {

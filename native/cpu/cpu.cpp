@@ -115,6 +115,10 @@ std::string cpu_default_instruction_set() {
   return best->name;
 }
 
+int64_t cpu_workspace_bytes(const OpLimits& limits, int threads, const std::string& instruction_set) {
+  return cpu::CpuBackend::workspace_bytes(limits, threads, cpu::checked(instruction_set, "instruction set"));
+}
+
 std::unique_ptr<Backend> make_cpu_backend(int threads, const std::string& instruction_set) {
   return std::make_unique<cpu::CpuBackend>(threads, cpu::checked(instruction_set, "instruction set"));
 }

@@ -19,9 +19,10 @@ class CpuBackend final : public Backend {
   std::string name() const override { return std::string("cpu/") + isa_.name; }
 
   // The largest of the operations' own needs: they run one at a time and share the memory.
-  int64_t workspace_bytes(const OpLimits& l) const override {
-    return std::max({linear_workspace(l), head_workspace(l), attention_workspace(l)});
+  static int64_t workspace_bytes(const OpLimits& l, int threads, const InstructionSet& isa) {
+    return std::max({linear_workspace(l, threads), head_workspace(l, threads), attention_workspace(l, threads, isa)});
   }
+  int64_t workspace_bytes(const OpLimits& l) const override { return workspace_bytes(l, pool_.threads(), isa_); }
   void set_workspace(const OpLimits& limits, void* memory) override {
     limits_ = limits;
     work_ = static_cast<char*>(memory);
@@ -47,11 +48,10 @@ class CpuBackend final : public Backend {
   double sum_squares(const float* x, int64_t n) override;
 
  private:
-  int64_t linear_workspace(const OpLimits&) const;     // linear.cpp
-  int64_t head_workspace(const OpLimits&) const;       // head.cpp
-  int64_t attention_workspace(const OpLimits&) const;  // attention.cpp
-
-  int64_t int8_workspace(const OpLimits&) const;  // linear_int8.cpp
+  static int64_t linear_workspace(const OpLimits&, int threads);                            // linear.cpp
+  static int64_t head_workspace(const OpLimits&, int threads);                              // head.cpp
+  static int64_t attention_workspace(const OpLimits&, int threads, const InstructionSet&);  // attention.cpp
+  static int64_t int8_workspace(const OpLimits&);                                           // linear_int8.cpp
   void int8_fwd(const LinearFwdArgs&, const Matmul&, char* work);
   struct Adapted {
     const LinearBwdArgs* linear;

@@ -30,10 +30,10 @@ int64_t chunk_rows(const OpLimits& l) {
 
 }  // namespace
 
-int64_t CpuBackend::head_workspace(const OpLimits& l) const {
+int64_t CpuBackend::head_workspace(const OpLimits& l, int threads) {
   const int64_t rows = chunk_rows(l);
   return round_up(rows * apart(l.vocab) * dtype_bytes(l.act), 64) + round_up(rows * 8, 64) +
-         Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), pool_.threads());
+         Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), threads);
 }
 
 void CpuBackend::head(const HeadArgs& a) {
@@ -43,7 +43,7 @@ void CpuBackend::head(const HeadArgs& a) {
   const int64_t logit_bytes = round_up(most * apart(limits_.vocab) * dtype_bytes(act), 64), loss_bytes = round_up(most * 8, 64);
   double* const losses = reinterpret_cast<double*>(work_ + logit_bytes);
   char* const rest = work_ + logit_bytes + loss_bytes;
-  const Matmul matmul(pool_, isa_, rest, head_workspace(limits_) - logit_bytes - loss_bytes);
+  const Matmul matmul(pool_, isa_, rest, head_workspace(limits_, pool_.threads()) - logit_bytes - loss_bytes);
 
   const int64_t step = even_chunk(n, most);
   for (int64_t n0 = 0; n0 < n; n0 += step) {

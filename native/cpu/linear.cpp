@@ -50,7 +50,7 @@ Term over_tokens(const Mat& x, const Mat& right) {
 
 }  // namespace
 
-int64_t CpuBackend::linear_workspace(const OpLimits& l) const { return parts(l, int8_workspace(l), pool_.threads()).end; }
+int64_t CpuBackend::linear_workspace(const OpLimits& l, int threads) { return parts(l, int8_workspace(l), threads).end; }
 
 void CpuBackend::apply_dropout(const Mat& x, const Dropout& d, const Mat& y) {
   pool_.run(x.rows, [&](int64_t m, int) { rk_.dropout(x.row(m), x.cols, x.dtype, d, uint64_t(m * x.cols), y.row(m)); });

@@ -49,7 +49,7 @@ void copy_element(const Mat& from, const Mat& to, int64_t row, int64_t col, int6
 
 }  // namespace
 
-int64_t CpuBackend::int8_workspace(const OpLimits& l) const { return l.rounds_activations ? int8_parts(l).end : 0; }
+int64_t CpuBackend::int8_workspace(const OpLimits& l) { return l.rounds_activations ? int8_parts(l).end : 0; }
 
 void CpuBackend::int8_fwd(const LinearFwdArgs& a, const Matmul& matmul, char* work) {
   const Weight& w = a.w;

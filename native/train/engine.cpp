@@ -33,9 +33,10 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   check_options(options);
   check_source(source);
   const AdapterLayout adapters = spec ? AdapterLayout(source.config, *spec) : AdapterLayout();
-  const auto backend = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
+  const EngineOptions all = options_for(source, options);
+  const OpLimits limits = op_limits(source.config, adapters, spec, all);
   Arena arena;
-  Layout layout(arena, source.config, adapters, spec, options_for(source, options), *backend);
+  const Layout layout(arena, source.config, adapters, all, cpu_workspace_bytes(limits, int(all.threads), cpu_default_instruction_set()));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
@@ -64,9 +65,10 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
     profile_ = profile.get();
     backend_ = std::move(profile);
   }
-  layout_ = std::make_unique<Layout>(arena_, config_, adapters_, spec, options_, *backend_);
+  const OpLimits limits = op_limits(config_, adapters_, spec, options_);
+  layout_ = std::make_unique<Layout>(arena_, config_, adapters_, options_, backend_->workspace_bytes(limits));
   arena_.commit();
-  backend_->set_workspace(op_limits(config_, adapters_, spec, options_), arena_.at(layout_->workspace));
+  backend_->set_workspace(limits, arena_.at(layout_->workspace));
   if (spec) init_adapter(adapters_, spec->seed, parameters());
 }
 

@@ -29,8 +29,8 @@ OpLimits op_limits(const ModelConfig& c, const AdapterLayout& adapters, const Ad
   return limits;
 }
 
-Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters, const AdapterSpec* spec,
-               const EngineOptions& o, const Backend& backend)
+Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters,
+               const EngineOptions& o, int64_t workspace_bytes)
     : config_(c), options_(o), rank_(adapters.rank()) {
   const int64_t kv_dim = c.kv_heads * c.head_dim, act = dtype_bytes(o.act), f32 = 4;
   parameters = arena.reserve("adapters", adapters.elements() * f32);
@@ -46,7 +46,7 @@ Layout::Layout(Arena& arena, const ModelConfig& c, const AdapterLayout& adapters
   }
   cache_k = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);
   cache_v = arena.reserve("key/value cache", c.layers * o.cache_tokens * kv_dim * act);
-  workspace = arena.reserve("workspace", backend.workspace_bytes(op_limits(c, adapters, spec, o)));
+  workspace = arena.reserve("workspace", workspace_bytes);
 
   shared_layers = o.training ? std::min(o.checkpointed_blocks, c.layers) : c.layers;
   blocks.resize(slot(c.layers - 1) + 1);

@@ -74,7 +74,7 @@ struct Layout {
   const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
   int64_t shared_layers = 0;  // in training the lowest layers share blocks[0]
 
-  Layout(Arena&, const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&, const Backend&);
+  Layout(Arena&, const ModelConfig&, const AdapterLayout&, const EngineOptions&, int64_t workspace_bytes);
 
   void place_training(int64_t tokens) { place(tokens, true); }     // at most piece_tokens()
   void place_evaluation(int64_t tokens) { place(tokens, false); }  // at most evaluation_tokens(); all layers share blocks[0]

@@ -24,7 +24,7 @@ export async function run(o: EvalOptions): Promise<void> {
   const spec = adapter?.spec ?? null;
   const options: EngineOptions = {
     precision: choosePrecision(o.precision, model),
-    threads: threadCount(o.threads),
+    threads: threadCount(o.threads, warn),
     maxTokens: batchSize * o.max_seq_length,
     maxSequence: o.max_seq_length,
     cacheTokens: 0,

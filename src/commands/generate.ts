@@ -39,7 +39,7 @@ export async function run(o: GenerateOptions): Promise<void> {
   const spec = adapter?.spec ?? null;
   const options: EngineOptions = {
     precision: choosePrecision(o.precision, model),
-    threads: threadCount(o.threads),
+    threads: threadCount(o.threads, warn),
     maxTokens: prompt.length,
     maxSequence: prompt.length + maxNewTokens,
     training: false,

@@ -26,7 +26,7 @@ export async function run(o: InspectOptions): Promise<void> {
     checkpointing: o.gradient_checkpointing,
     optimizer: o.optim,
   };
-  const planner = new Planner(model, spec, threadCount(o.threads), o.base_model, true);
+  const planner = new Planner(model, spec, threadCount(o.threads, warn), o.base_model, true);
   const { memory } = planner.plan(settings, o.share_weights ? undefined : limits);
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);

@@ -58,7 +58,7 @@ export async function run(o: MergeOptions): Promise<void> {
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {
-    const shape = { precision: "fp32", threads: threadCount(o.threads), maxTokens: 1, maxSequence: 1 } as const;
+    const shape = { precision: "fp32", threads: threadCount(o.threads, warn), maxTokens: 1, maxSequence: 1 } as const;
     await using engine = await Engine.create(model, spec, { ...shape, training: false });
     await engine.setAdapter(tensors);
     await mergeInto(o.output_dir, {

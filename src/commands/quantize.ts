@@ -27,7 +27,7 @@ export async function run(o: QuantizeOptions): Promise<void> {
       model,
       output: o.output_dir,
       tokenizer,
-      threads: threadCount(o.threads),
+      threads: threadCount(o.threads, (message) => log.warn(message)),
       overwrite: o.overwrite_output_dir,
       onProgress: (done, total) => show("quantising", done, total),
     });

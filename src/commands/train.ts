@@ -50,7 +50,13 @@ interface Base {
 function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: string) => void): Base {
   const model = openBase(o, warn);
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threadCount(o.threads), o.tokenizer_name ?? o.base_model, true);
+  const planner = new Planner(
+    model,
+    adapter.spec,
+    threadCount(o.threads, warn),
+    o.tokenizer_name ?? o.base_model,
+    true,
+  );
   const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
   const plan = planner.plan(settings, o.share_weights ? undefined : memoryLimits(o.memory_limit));
   const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));

@@ -203,7 +203,11 @@ export const rows = {
     RUN,
     "refuse a plan whose total, mapped weights included, is more; what is free is a limit without it, too",
   ).optional(),
-  threads: integer({ min: 1, max: 1024 }, RUN, "worker threads; default all processors").optional(),
+  threads: integer(
+    { min: 1, max: 1024 },
+    RUN,
+    "worker threads; default all processors, and no more than those",
+  ).optional(),
   config: text("a YAML file", RUN, "file with options, in the names of this list; flags override it").optional(),
   profile: flag(
     RUN,

@@ -130,7 +130,7 @@ export class Model {
     const source = openBase({ base_model: folder, ...quantization }, warn);
     const tokenizer = await Tokenizer.open(tokenizer_name ?? folder, warn);
     return new Model({
-      ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads) },
+      ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads, warn) },
       sharesWeights: share_weights,
     });
   }

@@ -5,8 +5,14 @@ import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../eng
 import { LowrankError } from "../errors.js";
 import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets } from "../model/index.js";
 
-export function threadCount(threads: number | undefined): number {
-  return threads ?? availableParallelism();
+/** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
+export function threadCount(threads: number | undefined, warn?: (message: string) => void): number {
+  const processors = availableParallelism();
+  if (threads === undefined || threads <= processors) return threads ?? processors;
+  warn?.(
+    `--threads ${threads} is more than the ${processors} processors that this process may use: ${processors} are used`,
+  );
+  return processors;
 }
 
 /** `auto` is bf16 where the base has 16 bits or fewer: more precise activations would not make its weights better. */
