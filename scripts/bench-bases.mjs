@@ -1,19 +1,17 @@
 #!/usr/bin/env node
-// Training speed and memory on quantised bases beside the same in bf16, one after the other, round by round.
-//
-//   npm run bench:bases -- [--rounds 5] [--shape smollm2-135m] [--gguf FILE]
 import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { median } from "./bench/median.mjs";
-import { randomModel } from "./bench/random-model.mjs";
+import { randomModel, SHAPES } from "./bench/random-model.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values } = parseArgs({
+const values = readArguments({
+  about: "Training speed and memory on quantised bases beside the same in bf16, one after the other, round by round.",
   options: {
-    rounds: { type: "string", default: "5" },
-    shape: { type: "string", default: "smollm2-135m" },
-    gguf: { type: "string" },
+    rounds: { kind: "number", least: 1, default: 5, help: "runs of each base" },
+    shape: { default: "smollm2-135m", of: Object.keys(SHAPES), help: "shape of the base" },
+    gguf: { value: "FILE", help: "a GGUF file as one more base" },
   },
 });
 const folder = randomModel(values.shape, "bf16", 0);
@@ -26,7 +24,7 @@ const bases = [
 const work = { precision: "bf16", batch: 4, seq: 512, rank: 16, steps: 4, warmup: 1, checkpointing: false };
 const child = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
 const threads = availableParallelism();
-for (let round = 0; round < Number(values.rounds); round++) {
+for (let round = 0; round < values.rounds; round++) {
   // Who comes first changes from round to round.
   for (const base of round % 2 ? [...bases].reverse() : bases) {
     const { folder: model, quantize } = base;

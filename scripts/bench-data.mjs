@@ -1,62 +1,42 @@
 #!/usr/bin/env node
-// Texts to tokens in the cache, beside Hugging Face datasets' map on the same machine, one after the other, pair by pair.
-//
-//   npm run bench:data -- [--texts FILE.jsonl] [--tokenizer FOLDER] [--peer-python PATH] [--json]
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { median } from "./bench/median.mjs";
+import { fail, readArguments } from "./support/arguments.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const HELP = `usage: bench-data [options]
-  --texts FILE        JSON Lines with a column text; default ../shared/data/sotu-train.jsonl
-  --tokenizer FOLDER  default ../shared/models/smollm2-135m-instruct
-  --mb N              the texts are repeated to so many megabytes: 10
-  --max-length N      longer texts are cut to so many tokens: 512
-  --pairs N           runs of each: 5
-  --threads N         of both: 2
-  --peer-python PATH  a Python with datasets and transformers; default LOWRANK_PEER_PYTHON
-  --no-peer           lowrank alone
-  --json              one JSON line last`;
-
-function options() {
-  const text = (value) => ({ type: "string", default: value });
-  const flag = { type: "boolean", default: false };
-  try {
-    return parseArgs({
-      options: {
-        texts: text(here("../../shared/data/sotu-train.jsonl")),
-        tokenizer: text(here("../../shared/models/smollm2-135m-instruct")),
-        mb: text("10"),
-        "max-length": text("512"),
-        pairs: text("5"),
-        threads: text("2"),
-        "peer-python": text(process.env.LOWRANK_PEER_PYTHON ?? ""),
-        "no-peer": flag,
-        json: flag,
-        help: flag,
-      },
-    }).values;
-  } catch (error) {
-    fail(`${error.message}\n${HELP}`);
-  }
-}
-
-function fail(message) {
-  console.error(message);
-  process.exit(1);
-}
-
-const o = options();
-if (o.help) {
-  console.log(HELP);
-  process.exit(0);
-}
-for (const path of [o.texts, o.tokenizer]) if (!existsSync(path)) fail(`${path} is not there\n${HELP}`);
-if (!o["no-peer"] && !o["peer-python"]) fail(`Name a Python with --peer-python, or give --no-peer.\n${HELP}`);
+const o = readArguments({
+  about:
+    "Texts to tokens in the cache, beside Hugging Face datasets' map on the same machine, one after the other, pair by pair.",
+  options: {
+    texts: {
+      value: "FILE",
+      default: here("../../shared/data/sotu-train.jsonl"),
+      help: "JSON Lines with a column text",
+    },
+    tokenizer: {
+      value: "FOLDER",
+      default: here("../../shared/models/smollm2-135m-instruct"),
+      help: "its tokenizer.json",
+    },
+    mb: { kind: "number", least: 1, default: 10, help: "the texts are repeated to so many megabytes" },
+    "max-length": { kind: "number", least: 2, default: 512, help: "longer texts are cut to so many tokens" },
+    pairs: { kind: "number", least: 1, default: 5, help: "runs of each" },
+    threads: { kind: "number", least: 1, default: 2, help: "of both" },
+    "peer-python": {
+      value: "PATH",
+      default: process.env.LOWRANK_PEER_PYTHON ?? "",
+      help: "a Python with datasets and transformers; LOWRANK_PEER_PYTHON names it, too",
+    },
+    "no-peer": { kind: "flag", help: "lowrank alone" },
+    json: { kind: "flag", help: "one JSON line last" },
+  },
+});
+for (const path of [o.texts, o.tokenizer]) if (!existsSync(path)) fail(`${path} is not there`);
+if (!o["no-peer"] && !o["peer-python"]) fail("Name a Python with --peer-python, or give --no-peer.");
 
 /** The texts, repeated. */
 function repeated(file, bytes) {
@@ -70,10 +50,10 @@ function repeated(file, bytes) {
 const work = mkdtempSync(join(tmpdir(), "lowrank-bench-data-"));
 try {
   const file = join(work, "texts.jsonl");
-  writeFileSync(file, repeated(o.texts, Number(o.mb) * 1e6));
+  writeFileSync(file, repeated(o.texts, o.mb * 1e6));
   // A file that was changed a moment ago is not trusted to be the same.
   await new Promise((resolve) => setTimeout(resolve, 2500));
-  const about = { file, tokenizer: o.tokenizer, maxLength: Number(o["max-length"]), threads: Number(o.threads) };
+  const about = { file, tokenizer: o.tokenizer, maxLength: o["max-length"], threads: o.threads };
   const run = (program, script, folder) => {
     const args = [script, JSON.stringify({ ...about, folder: join(work, folder) })];
     const stdio = ["ignore", "pipe", "ignore"];
@@ -82,7 +62,7 @@ try {
   const ours = [];
   const again = [];
   const peer = [];
-  for (let pair = 0; pair < Number(o.pairs); pair++) {
+  for (let pair = 0; pair < o.pairs; pair++) {
     rmSync(join(work, "ours"), { recursive: true, force: true });
     ours.push(run(process.execPath, here("bench/tokenise.mjs"), "ours"));
     again.push(run(process.execPath, here("bench/tokenise.mjs"), "ours"));
@@ -100,7 +80,7 @@ try {
   const ratio = (key) => (peer.length === 0 ? null : median(peer.map((r, i) => r[key] / ours[i].seconds)));
   const result = {
     cpu: `${cpus()[0].model}, ${cpus().length} processors`,
-    megabytes: Number(o.mb),
+    megabytes: o.mb,
     texts: ours[0].texts,
     tokens: ours[0].tokens,
     seconds: of(ours),

@@ -1,23 +1,20 @@
 #!/usr/bin/env node
-// Speed of a prompt and of the tokens after it, on one or more bases in turn.
-//
-//   npm run bench:generate -- BASE... [--rounds 5] [--prompt 512] [--tokens 64]
 import { availableParallelism, cpus } from "node:os";
 import { basename } from "node:path";
-import { parseArgs } from "node:util";
-import { Engine } from "../dist/engine.js";
-import { openBase } from "../dist/setup/base.js";
 import { median } from "./bench/median.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
+const { positionals, rounds, prompt, tokens } = readArguments({
+  about: "Speed of a prompt and of the tokens after it, on one or more bases in turn.",
+  positional: { name: "BASE...", help: "model folders and GGUF files", required: true },
   options: {
-    rounds: { type: "string", default: "5" },
-    prompt: { type: "string", default: "512" },
-    tokens: { type: "string", default: "64" },
+    rounds: { kind: "number", least: 1, default: 5, help: "runs of each base" },
+    prompt: { kind: "number", least: 1, default: 512, help: "tokens of the prompt" },
+    tokens: { kind: "number", least: 1, default: 64, help: "tokens after it" },
   },
 });
-const [rounds, prompt, tokens] = [values.rounds, values.prompt, values.tokens].map(Number);
+const { Engine } = await import("../dist/engine.js");
+const { openBase } = await import("../dist/setup/base.js");
 const asIs = { use_4bit: false, use_8bit: false, double_quant: false };
 
 const bases = [];

@@ -1,25 +1,27 @@
 #!/usr/bin/env node
-// Linears alone beside PyTorch's, in turn, and decoding alone beside a copy of the same memory. The shapes are those of SmolLM2-135M.
-//
-//   npm run bench:matmul -- [--precision bf16|fp32] [--rounds 5] [--peer-python PATH] [--write]
 import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { cpuInfo } from "../dist/engine.js";
 import { median } from "./bench/median.mjs";
 import { section } from "./bench/section.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values } = parseArgs({
+const values = readArguments({
+  about:
+    "Linears alone beside PyTorch's, in turn, and decoding alone beside a copy of the same memory. The shapes are those of SmolLM2-135M.",
   options: {
-    precision: { type: "string", default: "bf16" },
-    rounds: { type: "string", default: "5" },
-    "peer-python": { type: "string", default: process.env.LOWRANK_PEER_PYTHON ?? "" },
-    write: { type: "boolean", default: false },
+    precision: { default: "bf16", of: ["bf16", "fp32"], help: "of the products" },
+    rounds: { kind: "number", least: 1, default: 5, help: "runs of each" },
+    "peer-python": {
+      value: "PATH",
+      default: process.env.LOWRANK_PEER_PYTHON ?? "",
+      help: "a Python with torch; LOWRANK_PEER_PYTHON names it, too",
+    },
+    write: { kind: "flag", help: "the tables into docs/performance.md" },
   },
 });
+const { cpuInfo } = await import("../dist/engine.js");
 const dtype = { bf16: "bf16", fp32: "f32" }[values.precision];
-if (!dtype) throw new Error(`--precision ${values.precision}: expected bf16 or fp32`);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 function jsonLines(command, args) {
@@ -37,7 +39,7 @@ const runs = { own: new Map(), peer: new Map() };
 const take = (name, lines) => {
   for (const line of lines) runs[name].set(key(line), [...(runs[name].get(key(line)) ?? []), line]);
 };
-const rounds = Number(values.rounds);
+const { rounds } = values;
 const decodes = [];
 for (let round = 0; round < rounds; round++) {
   // Who comes first changes from round to round.

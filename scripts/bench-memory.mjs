@@ -1,23 +1,24 @@
 #!/usr/bin/env node
-// The memory plan beside what a run really takes at its peak, over a table of models and options; each run is a process of
-// its own. Exit code 1 where the plan is off by more than 5 %. Writes docs/memory.md with --write. The peak of a small process, most of
-// which is JavaScript, differs by some MiB from run to run: of those it is the median of five.
-//
-//   npm run bench:memory -- [--model FOLDER ...] [--write]
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { median } from "./bench/median.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const LARGEST_DIFFERENCE = 0.05;
 const SMALL_MIB = 256;
 const SMALL_RUNS = 5;
-const { values } = parseArgs({
-  options: { model: { type: "string", multiple: true, default: [] }, write: { type: "boolean", default: false } },
+const values = readArguments({
+  about: `The memory plan beside what a run really takes at its peak, over a table of models and options; each run is a process of
+its own. Exit code 1 where the plan is off by more than 5 %. The peak of a small process, most of which is JavaScript, differs by
+some MiB from run to run: of those it is the median of five.`,
+  options: {
+    model: { kind: "texts", value: "FOLDER", help: "a base model; examples/tiny-base where none is named" },
+    write: { kind: "flag", help: "the table into docs/memory.md" },
+  },
 });
 
 /** Training cases: sequence, batch, rank, precision, and other options. */

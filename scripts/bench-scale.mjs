@@ -1,26 +1,24 @@
 #!/usr/bin/env node
-// How the cost of a training step grows with the rank and with the length of the sequences, at the same number of tokens.
-//
-//   npm run bench:scale -- [--shape smollm2-135m] [--rounds 3] [--tokens 8192] [--picture docs/scale.svg]
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { lines } from "./bench/lines.mjs";
 import { median } from "./bench/median.mjs";
-import { randomModel } from "./bench/random-model.mjs";
+import { randomModel, SHAPES } from "./bench/random-model.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values } = parseArgs({
+const values = readArguments({
+  about:
+    "How the cost of a training step grows with the rank and with the length of the sequences, at the same number of tokens.",
   options: {
-    shape: { type: "string", default: "smollm2-135m" },
-    rounds: { type: "string", default: "3" },
-    tokens: { type: "string", default: "8192" },
-    picture: { type: "string" },
+    shape: { default: "smollm2-135m", of: Object.keys(SHAPES), help: "shape of the base" },
+    rounds: { kind: "number", least: 1, default: 3, help: "runs of each case" },
+    tokens: { kind: "number", least: 8192, default: 8192, help: "tokens of a step" },
+    picture: { value: "FILE", help: "the curves as SVG, such as docs/scale.svg" },
   },
 });
-const rounds = Number(values.rounds);
-const tokens = Number(values.tokens);
+const { rounds, tokens } = values;
 const folder = randomModel(values.shape, "bf16", 0);
 const child = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
 const threads = availableParallelism();

@@ -1,94 +1,45 @@
 #!/usr/bin/env node
-// Training speed and memory of the engine beside PyTorch + PEFT on the same machine, one after the other, pair by pair.
-//
-//   npm run bench:train -- --shape smollm2-135m --precision bf16 [--best] [--no-peer] [--json] [--write]
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { cpuInfo } from "../dist/engine.js";
 import { median } from "./bench/median.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
 import { section } from "./bench/section.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
 const PEER_SCRIPT = fileURLToPath(new URL("../../shared/peer/peft_bench.py", import.meta.url));
 const CHILD = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
 
-const HELP = `usage: bench-train [options]
-  --shape NAME        ${Object.keys(SHAPES).join(", ")}
-  --layers N          instead of the shape's own number of layers
-  --precision P       bf16 (default) or fp32
-  --batch N --seq N   sequences and their length: 4 x 512
-  --rank N            16, on q_proj, k_proj, v_proj and o_proj
-  --steps N --warmup N  timed and untimed steps of a run: 3 and 1
-  --pairs N           runs of each: 5
-  --threads N         of both; default all processors, and the peer's own choice
-  --checkpointing     recompute every block in the backward pass, both
-  --peer-python PATH  a Python with torch, transformers and peft; default LOWRANK_PEER_PYTHON
-  --best              the peer at its best: torch.compile, and tcmalloc (--tcmalloc PATH, else where Debian has it)
-  --no-peer           the engine alone
-  --write             the table into docs/performance.md
-  --json              one JSON line last`;
-
-function fail(message) {
-  console.error(message);
-  process.exit(1);
-}
-
-function options() {
-  const text = (value) => ({ type: "string", default: value });
-  const flag = { type: "boolean", default: false };
-  let values;
-  try {
-    ({ values } = parseArgs({
-      options: {
-        shape: text("smollm2-135m"),
-        layers: text("0"),
-        precision: text("bf16"),
-        batch: text("4"),
-        seq: text("512"),
-        rank: text("16"),
-        steps: text("3"),
-        warmup: text("1"),
-        pairs: text("5"),
-        threads: text("0"),
-        checkpointing: flag,
-        "peer-python": text(process.env.LOWRANK_PEER_PYTHON ?? ""),
-        "no-peer": flag,
-        best: flag,
-        tcmalloc: text("/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4"),
-        write: flag,
-        json: flag,
-        help: flag,
-      },
-    }));
-  } catch (error) {
-    fail(`${error.message}\n${HELP}`);
-  }
-  if (values.help) {
-    console.log(HELP);
-    process.exit(0);
-  }
-  const o = { ...values };
-  for (const [name, least] of Object.entries({
-    layers: 0,
-    batch: 1,
-    seq: 2,
-    rank: 1,
-    steps: 1,
-    warmup: 0,
-    pairs: 1,
-    threads: 0,
-  })) {
-    o[name] = Number(values[name]);
-    if (!Number.isInteger(o[name]) || o[name] < least)
-      fail(`--${name} ${values[name]}: expected a whole number of at least ${least}`);
-  }
-  if (!SHAPES[o.shape]) fail(`--shape ${o.shape}: expected one of ${Object.keys(SHAPES).join(", ")}`);
-  if (!["bf16", "fp32"].includes(o.precision)) fail(`--precision ${o.precision}: expected bf16 or fp32`);
-  return o;
-}
+const number = (least, standard, help) => ({ kind: "number", least, default: standard, help });
+const o = readArguments({
+  about:
+    "Training speed and memory of the engine beside PyTorch + PEFT on the same machine, one after the other, pair by pair.",
+  options: {
+    shape: { default: "smollm2-135m", of: Object.keys(SHAPES), help: "shape of the base" },
+    layers: number(0, 0, "instead of the shape's own number of layers"),
+    precision: { default: "bf16", of: ["bf16", "fp32"], help: "of both" },
+    batch: number(1, 4, "sequences of a step"),
+    seq: number(2, 512, "tokens of a sequence"),
+    rank: number(1, 16, "of the adapters on q_proj, k_proj, v_proj and o_proj"),
+    steps: number(1, 3, "timed steps of a run"),
+    warmup: number(0, 1, "untimed steps before them"),
+    pairs: number(1, 5, "runs of each"),
+    threads: number(0, 0, "of both; 0: all processors, and the peer's own choice"),
+    checkpointing: { kind: "flag", help: "recompute every block in the backward pass, both" },
+    "peer-python": {
+      value: "PATH",
+      default: process.env.LOWRANK_PEER_PYTHON ?? "",
+      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
+    },
+    "no-peer": { kind: "flag", help: "the engine alone" },
+    best: { kind: "flag", help: "the peer at its best: torch.compile, and tcmalloc" },
+    tcmalloc: { value: "PATH", default: "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", help: "for --best" },
+    write: { kind: "flag", help: "the table into docs/performance.md" },
+    json: { kind: "flag", help: "one JSON line last" },
+  },
+});
+const { cpuInfo } = await import("../dist/engine.js");
 
 /** The last line that a command prints, as JSON. */
 function lastJson(command, args, env = {}) {
@@ -126,7 +77,6 @@ function row(name, runs) {
   return `| ${name} | ${mid} (${low} to ${high}) | ${median(runs.map((run) => run.peak_rss_mib))} |`;
 }
 
-const o = options();
 const folder = randomModel(o.shape, o.precision, o.layers);
 const reason = noPeerReason(o);
 const name = [

@@ -30,6 +30,7 @@ build() {
 command="${1:-}"
 case "$command" in
   quickstart | test) ;;
+  --help) echo "usage: bootstrap.sh quickstart | test"; exit ;;
   *) fail "usage: bootstrap.sh quickstart | test" ;;
 esac
 check_node

@@ -1,20 +1,20 @@
-// The one entry point of every build of the addon (npm install, node-gyp rebuild, CI, a package without a prebuilt addon):
-// CMakeLists.txt, configured and built by cmake-js in a clone, and by CMake alone in an installed package, which brings its headers.
-//   node scripts/build-native.cjs [--config Release] [--target NAME]
-// LOWRANK_CMAKE_ARGS adds -D options, LOWRANK_JOBS the number of compile jobs.
 const { spawnSync } = require("node:child_process");
 const { existsSync } = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const { fail, readArguments } = require("./support/arguments.mjs");
 const toolchain = require("./toolchain.cjs");
 
 const root = path.join(__dirname, "..");
-const option = (name, otherwise) => {
-  const at = process.argv.indexOf(name);
-  return at > 0 ? process.argv[at + 1] : otherwise;
-};
-const config = option("--config", "Release");
-const target = option("--target");
+const { config, target } = readArguments({
+  about: `The one entry point of every build of the addon (npm install, node-gyp rebuild, CI, a package without a prebuilt addon): CMakeLists.txt,
+configured and built by cmake-js in a clone, and by CMake alone in an installed package, which brings its headers.
+LOWRANK_CMAKE_ARGS adds -D options, LOWRANK_JOBS is the number of compile jobs, CXX the compiler.`,
+  options: {
+    config: { default: "Release", help: "CMake's configuration, and the folder below build/" },
+    target: { value: "NAME", help: "CMake's target; all where none is named" },
+  },
+});
 const build = path.join(root, "build", "cmake");
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
 const jobs = String(process.env.LOWRANK_JOBS ?? os.availableParallelism());
@@ -42,10 +42,7 @@ function withCmake() {
 }
 
 const complaint = toolchain.complaint();
-if (complaint) {
-  console.error(complaint);
-  process.exit(1);
-}
+if (complaint) fail(complaint);
 // The TypeScript sources are in a clone only.
 if (existsSync(path.join(root, "src"))) withCmakeJs();
 else withCmake();

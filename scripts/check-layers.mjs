@@ -1,10 +1,14 @@
 #!/usr/bin/env node
-// Holds the map in docs/architecture.md against the real includes and imports: a folder may use itself and what its row
-// names, a few packages and headers have one owner, and every folder has a row.
 import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readArguments } from "./support/arguments.mjs";
+
+readArguments({
+  about: `Holds the map in docs/architecture.md against the real includes and imports: a folder may use itself and what its row names, a
+few packages and headers have one owner, and every folder has a row.`,
+});
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 

@@ -1,28 +1,22 @@
 #!/usr/bin/env node
-// Kills training runs with SIGKILL at random instants, resumes them, with another number of threads, and holds the final
-// adapter and metrics against those of a run that nobody killed, bit for bit. First with --resume where there is a
-// checkpoint; then as a scheduler does it: the same command with --resume auto again and again, each time under another
-// host's name.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values } = parseArgs({
+const values = readArguments({
+  about: `Kills training runs with SIGKILL at random instants, resumes them, with another number of threads, and holds the final adapter
+and metrics against those of a run that nobody killed, bit for bit. First with --resume where there is a checkpoint; then as a
+scheduler does it: the same command with --resume auto again and again, each time under another host's name.`,
   options: {
-    runs: { type: "string", default: "200" },
-    loops: { type: "string", default: "10" },
-    kills: { type: "string", default: "20" },
-    seed: { type: "string", default: "1" },
-    help: { type: "boolean", default: false },
+    runs: { kind: "number", default: 200, help: "runs that are resumed" },
+    loops: { kind: "number", default: 10, help: "runs by the same command again and again" },
+    kills: { kind: "number", default: 20, help: "times that each of those is killed" },
+    seed: { kind: "number", default: 1, help: "of the instants" },
   },
 });
-if (values.help) {
-  process.stdout.write("crash-test.mjs [--runs 200] [--loops 10] [--kills 20] [--seed 1]\n");
-  process.exit(0);
-}
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const cli = join(root, "dist/cli/main.js");
@@ -57,7 +51,7 @@ function generator(seed) {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
 }
-const random = generator(Number(values.seed));
+const random = generator(values.seed);
 const below = (n) => Math.floor(random() * n);
 
 const saving = (output) =>
@@ -207,18 +201,17 @@ try {
     process.stdout.write(`${what}, killed ${killed} times (${how}): every one ended with the same bits\n`);
     killed = inSaves = anew = 0;
   };
-  const runs = Number(values.runs);
+  const { runs, loops, kills } = values;
   for (let i = 1; i <= runs; i++) {
     const output = join(work, `run-${i}`);
     await crash(output, milliseconds);
     compare(output, `run ${i}/${runs}`);
   }
   if (runs > 0) report(`${runs} runs`);
-  const loops = Number(values.loops);
   const hosts = otherHosts();
   for (let i = 1; i <= loops; i++) {
     const output = join(work, `loop-${i}`);
-    await loop(output, milliseconds, Number(values.kills), hosts);
+    await loop(output, milliseconds, kills, hosts);
     compare(output, `loop ${i}/${loops}`);
   }
   const names = hosts

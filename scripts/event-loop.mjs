@@ -1,28 +1,26 @@
 #!/usr/bin/env node
-// How long the event loop is held up while a model is trained in the same process: fine-tunes a model through the library
-// with evaluations and checkpoints, and prints percentiles of the delay. Exit code 1 where p99 is 10 ms or more.
-//
-//   npm run bench:event-loop -- [--model FOLDER] [--texts FILE] [--steps 20]
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Model, Trainer } from "../dist/index.js";
+import { readArguments } from "./support/arguments.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const LIMIT_MS = 10;
-const { values: o } = parseArgs({
+const o = readArguments({
+  about: `How long the event loop is held up while a model is trained in the same process: fine-tunes a model through the library with
+evaluations and checkpoints, and prints percentiles of the delay. Exit code 1 where p99 is ${LIMIT_MS} ms or more.`,
   options: {
-    model: { type: "string", default: here("../examples/tiny-base") },
-    texts: { type: "string", default: here("../examples/data/train.jsonl") },
-    steps: { type: "string", default: "20" },
-    batch: { type: "string", default: "4" },
-    sequence: { type: "string", default: "256" },
+    model: { value: "FOLDER", default: here("../examples/tiny-base"), help: "the base model" },
+    texts: { value: "FILE", default: here("../examples/data/train.jsonl"), help: "training texts" },
+    steps: { kind: "number", least: 1, default: 20, help: "training steps" },
+    batch: { kind: "number", least: 1, default: 4, help: "texts of a step" },
+    sequence: { kind: "number", least: 2, default: 256, help: "tokens of a text at most" },
   },
 });
-const steps = Number(o.steps);
+const { steps } = o;
+const { Model, Trainer } = await import("../dist/index.js");
 const work = mkdtempSync(join(tmpdir(), "lowrank-event-loop-"));
 try {
   const model = await Model.open(o.model);
@@ -31,8 +29,8 @@ try {
     cache_dir: join(work, "cache"),
     output_dir: join(work, "run"),
     lora_r: 16,
-    per_device_train_batch_size: Number(o.batch),
-    max_seq_length: Number(o.sequence),
+    per_device_train_batch_size: o.batch,
+    max_seq_length: o.sequence,
     max_steps: steps,
     save_steps: Math.ceil(steps / 4),
     eval_steps: steps,

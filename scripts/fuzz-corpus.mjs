@@ -1,16 +1,18 @@
 #!/usr/bin/env node
-// Makes the stored corpus anew: test/fuzz/seeds, an adapter and a checkpoint that are right, and test/fuzz/corpus, damaged
-// files of every kind. For a new kind of file or a change of a file's layout.
-//
-//   npm run fuzz:corpus
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { writeManifest } from "../dist/checkpoint/manifest.js";
-import { Model, Trainer } from "../dist/index.js";
 import { CORPUS, fileName, mutations } from "../test/fuzz/inputs.mjs";
-import { kinds } from "../test/fuzz/kinds.mjs";
+import { readArguments } from "./support/arguments.mjs";
+
+readArguments({
+  about: `Makes the stored corpus anew: test/fuzz/seeds, an adapter and a checkpoint that are right, and test/fuzz/corpus, damaged files of
+every kind. For a new kind of file or a change of a file's layout.`,
+});
+const { writeManifest } = await import("../dist/checkpoint/manifest.js");
+const { Model, Trainer } = await import("../dist/index.js");
+const { kinds } = await import("../test/fuzz/kinds.mjs");
 
 const FILES_OF_A_KIND = 10;
 

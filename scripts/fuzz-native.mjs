@@ -1,16 +1,16 @@
 #!/usr/bin/env node
-// libFuzzer on the addon's own checks of a model's description, with AddressSanitizer and UndefinedBehaviorSanitizer. Needs
-// clang. Goes on until Ctrl-C, or for --seconds.
-//
-//   npm run fuzz:native -- [--seconds 60]
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "./support/arguments.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { values } = parseArgs({ options: { seconds: { type: "string", default: "0" } } });
+const values = readArguments({
+  about:
+    "libFuzzer on the addon's own checks of a model's description, with AddressSanitizer and UndefinedBehaviorSanitizer. Needs clang.",
+  options: { seconds: { kind: "number", default: 0, help: "how long; 0: until Ctrl-C" } },
+});
 if (spawnSync("clang++", ["--version"]).status !== 0) {
   console.log("fuzz-native is skipped: clang++ is not installed (on Debian: apt-get install clang)");
   process.exit(0);

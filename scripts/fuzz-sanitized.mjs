@@ -1,11 +1,17 @@
 #!/usr/bin/env node
-// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer beside the usual one, and lets the fuzzer read its
-// inputs with it. Takes the options of fuzz.mjs. Leaks are looked for in what the addon itself allocates.
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readArguments } from "./support/arguments.mjs";
+import { FUZZ_OPTIONS } from "./support/fuzz-options.mjs";
+
+readArguments({
+  about: `Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer beside the usual one, and lets the fuzzer (fuzz.mjs) read
+its inputs with it. Leaks are looked for in what the addon itself allocates.`,
+  options: FUZZ_OPTIONS,
+});
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const build = join(root, "build/addon-sanitized");

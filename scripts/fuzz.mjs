@@ -1,27 +1,19 @@
 #!/usr/bin/env node
-// Damages right files of every kind that lowrank reads, and reads them as a run would: each time a clear error or a right
-// answer, in seconds and in bounded memory. The same seed damages them the same way.
-//
-// The files of test/fuzz/corpus come first, then others are made.
-//
-//   npm run fuzz                                   goes on until Ctrl-C, seed after seed
-//   npm run fuzz -- --seconds 60 --kind config.json
-//   npm run fuzz -- --cases 900 --seed 1           what npm test reads
-//   npm run fuzz -- --keep FOLDER                  keeps the files that fail there
 import { cpSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { inputs } from "../test/fuzz/inputs.mjs";
-import { kinds } from "../test/fuzz/kinds.mjs";
+import { fail, readArguments } from "./support/arguments.mjs";
+import { FUZZ_OPTIONS } from "./support/fuzz-options.mjs";
 
 const MOST_MS = 20_000;
 const MOST_BYTES = 1500 * 2 ** 20;
 
 async function work() {
   const { LowrankError } = await import("../dist/errors.js");
+  const { kinds } = await import("../test/fuzz/kinds.mjs");
   const all = kinds();
   // What a library leaves behind after its error was told belongs to nobody; but not to the fuzzer's own faults.
   parentPort.on("message", async ({ kind, path }) => {
@@ -36,16 +28,21 @@ async function work() {
 }
 
 async function main() {
-  const text = { type: "string" };
-  const { values } = parseArgs({ options: { cases: text, seconds: text, seed: text, kind: text, keep: text } });
+  const values = readArguments({
+    about: `Damages right files of every kind that lowrank reads, and reads them as a run would: each time a clear error or a right answer, in
+seconds and in bounded memory. The files of test/fuzz/corpus come first, then others are made, seed after seed.
+npm test reads the first inputs of a fixed seed.`,
+    options: FUZZ_OPTIONS,
+  });
+  const { kinds } = await import("../test/fuzz/kinds.mjs");
   const folder = mkdtempSync(join(tmpdir(), "lowrank-fuzz-"));
   // Tokenizers of GGUF files are made in the cache.
   process.env.XDG_CACHE_HOME = join(folder, "cache");
   const all = kinds();
   if (values.kind !== undefined && !all[values.kind])
-    throw new Error(`there is no kind ${values.kind}: ${Object.keys(all).join(", ")}`);
-  const cases = Number(values.cases ?? Number.POSITIVE_INFINITY);
-  const end = Date.now() + 1000 * Number(values.seconds ?? Number.POSITIVE_INFINITY);
+    fail(`--kind ${values.kind}: expected one of ${Object.keys(all).join(", ")}`);
+  const cases = values.cases ?? Number.POSITIVE_INFINITY;
+  const end = Date.now() + 1000 * (values.seconds ?? Number.POSITIVE_INFINITY);
   let stopped = false;
   process.once("SIGINT", () => {
     stopped = true;
@@ -54,7 +51,7 @@ async function main() {
   let worker = start();
   const counts = {};
   let [failures, done] = [0, 0];
-  for (const { label, name, bytes } of inputs(all, Number(values.seed ?? 1), values.kind)) {
+  for (const { label, name, bytes } of inputs(all, values.seed, values.kind)) {
     if (done >= cases || Date.now() >= end || stopped) break;
     done++;
     const path = all[name].place(folder, bytes);

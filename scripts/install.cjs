@@ -1,7 +1,11 @@
-// npm's install script: builds the addon where no prebuilt one fits this machine. Nothing depends on its having run: where it
-// may not, the loader (src/native.ts) names the command that builds.
 const path = require("node:path");
 const { version } = require("../package.json");
+const { readArguments } = require("./support/arguments.mjs");
+
+readArguments({
+  about: `npm's install script: builds the addon where no prebuilt one fits this machine. Nothing depends on its having run: where it may
+not, the loader (src/native.ts) names the command that builds.`,
+});
 
 /** Whether the prebuilt addon of this version is installed and loads here. */
 function hasPrebuilt() {

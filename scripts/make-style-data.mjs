@@ -1,11 +1,14 @@
 #!/usr/bin/env node
-// Writes examples/data: short kitchen recipes in one fixed manner, for the quickstart to teach to a model that has only
-// read speeches. Every sentence is made up here. Deterministic; train and validation recipes do not overlap.
-//
-//   node scripts/make-style-data.mjs [OUTPUT_DIR]
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readArguments } from "./support/arguments.mjs";
+
+const { positionals } = readArguments({
+  about: `Writes short kitchen recipes in one fixed manner, for the quickstart to teach to a model that has only read speeches. Every
+sentence is made up here. Deterministic; train and validation recipes do not overlap.`,
+  positional: { name: "[FOLDER]", help: "where train.jsonl and validation.jsonl are written; default examples/data" },
+});
 
 const ROWS = { train: 480, validation: 48 };
 
@@ -100,7 +103,7 @@ function recipe() {
   return [...pick([soup, pie, stew])(), pick(endings).replace("{side}", pick(sides))];
 }
 
-const folder = process.argv[2] ?? fileURLToPath(new URL("../examples/data", import.meta.url));
+const folder = positionals[0] ?? fileURLToPath(new URL("../examples/data", import.meta.url));
 mkdirSync(folder, { recursive: true });
 const seen = new Set();
 for (const [split, rows] of Object.entries(ROWS)) {

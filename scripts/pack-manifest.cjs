@@ -1,7 +1,6 @@
-// npm's prepack and postpack scripts. The packed package.json names the prebuilt addon's package as an optional dependency of the same version.
-// The repository's does not: package-lock.json would have to hold it before it is published, and `npm ci` fails where it does not.
 const fs = require("node:fs");
 const path = require("node:path");
+const { readArguments } = require("./support/arguments.mjs");
 
 const file = path.join(__dirname, "..", "package.json");
 const PREBUILT = "lowrank-linux-x64";
@@ -19,4 +18,11 @@ function add() {
 const restore = () => change(() => ({}));
 
 module.exports = { restore };
-if (require.main === module) (process.argv[2] === "restore" ? restore : add)();
+if (require.main === module) {
+  const { positionals } = readArguments({
+    about: `npm's prepack and postpack scripts. The packed package.json names the prebuilt addon's package as an optional dependency of the same
+version. The repository's does not: package-lock.json would have to hold it before it is published, and npm ci fails where it does not.`,
+    positional: { name: "add|restore", help: "before packing, and after it", required: true },
+  });
+  (positionals[0] === "restore" ? restore : add)();
+}

@@ -1,17 +1,12 @@
 #!/usr/bin/env node
-// Training and files beside PyTorch + PEFT on a real model: the same initial adapter, data and options for both.
-//
-//   npm run build && node scripts/parity.mjs --python PATH [--only NAME] [--precision fp32|bf16|both]
-//
-// Prints both traces side by side with the largest differences, and ends with 1 where a bound is broken.
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { checkFiles } from "./parity/files.mjs";
 import { lowrank, node, run } from "./parity/processes.mjs";
 import { compareTraces } from "./parity/traces.mjs";
+import { fail, readArguments } from "./support/arguments.mjs";
 
 const shared = fileURLToPath(new URL("../../shared/", import.meta.url));
 
@@ -41,42 +36,28 @@ const CASES = {
   int8: { quantize: "use_8bit", peer: "bitsandbytes" },
 };
 
-const HELP = `usage: parity --python PATH [options]
-  --python PATH       a Python with torch, transformers and peft; default LOWRANK_PEER_PYTHON
-  --base_model DIR    a Hugging Face folder; default the real model of ../shared/models in f32
-  --data DIR          where the train files are; default ../shared/data
-  --train_file FILE   other texts for every case
-  --only NAME         one of ${Object.keys(CASES).join(", ")}, files
-  --precision P       fp32, bf16 or both (default)
-  --steps N           10
-  --keep              keep the folder with what both wrote`;
-
-function options() {
-  const { values } = parseArgs({
-    options: {
-      python: { type: "string", default: process.env.LOWRANK_PEER_PYTHON ?? "" },
-      base_model: { type: "string" },
-      data: { type: "string", default: join(shared, "data") },
-      train_file: { type: "string" },
-      only: { type: "string" },
-      precision: { type: "string", default: "both" },
-      steps: { type: "string", default: "10" },
-      keep: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
+const o = readArguments({
+  about: `Training and files beside PyTorch + PEFT on a real model: the same initial adapter, data and options for both. Prints both traces
+side by side with the largest differences, and ends with 1 where a bound is broken. Needs the build.`,
+  options: {
+    python: {
+      value: "PATH",
+      default: process.env.LOWRANK_PEER_PYTHON ?? "",
+      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
     },
-  });
-  if (values.help || !values.python) {
-    console.log(HELP);
-    process.exit(values.help ? 0 : 1);
-  }
-  return values;
-}
-
-const o = options();
-if (o.only && !CASES[o.only] && o.only !== "files") {
-  console.error(`--only ${o.only}: expected one of ${Object.keys(CASES).join(", ")}, files`);
-  process.exit(1);
-}
+    base_model: {
+      value: "FOLDER",
+      help: "a Hugging Face folder; the real model of ../shared/models in f32 where none is named",
+    },
+    data: { value: "FOLDER", default: join(shared, "data"), help: "where the train files are" },
+    train_file: { value: "FILE", help: "other texts for every case" },
+    only: { value: "NAME", of: [...Object.keys(CASES), "files"], help: "this case alone" },
+    precision: { default: "both", of: ["fp32", "bf16", "both"], help: "of both trainers" },
+    steps: { kind: "number", least: 1, default: 10, help: "of a case" },
+    keep: { kind: "flag", help: "keep the folder with what both wrote" },
+  },
+});
+if (!o.python) fail("Name a Python with --python or LOWRANK_PEER_PYTHON.");
 const peerScript = join(shared, "peer", "peft_train.py");
 if (!existsSync(peerScript)) {
   console.log(`Skipped: ${peerScript} is not there.`);
@@ -124,7 +105,7 @@ for (const name of chosen) {
       quantize,
       peer,
       ...rest
-    } = { ...PLAIN, ...CASES[name], max_steps: Number(o.steps) };
+    } = { ...PLAIN, ...CASES[name], max_steps: o.steps };
     if (quantize && precision !== "fp32") continue;
     const bases = quantize ? await quantizedBases(quantize, peer) : { ours: base, peer: base };
     const options = {

@@ -1,8 +1,7 @@
-// npm's prepare script, before a package is made of a clone (npm pack, npm publish, install from git): dist/, and in it the
-// headers that a build of the addon needs where there is no cmake-js. Installs the development packages first where they are not.
 const { spawnSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
+const { readArguments } = require("./support/arguments.mjs");
 
 const root = path.join(__dirname, "..");
 /** Packages of headers, and the folder in which each has them. */
@@ -38,6 +37,10 @@ function copyHeaders() {
 }
 
 function main() {
+  readArguments({
+    about: `npm's prepare script, before a package is made of a clone (npm pack, npm publish, install from git): dist/, and in it the headers
+that a build of the addon needs where there is no cmake-js. Installs the development packages first where they are not.`,
+  });
   // Set by npm for the installation before it makes a package of a git repository; prepare runs again then.
   if (process.env._PACOTE_NO_PREPARE_) return;
   installPackages();

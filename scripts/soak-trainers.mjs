@@ -1,17 +1,16 @@
 #!/usr/bin/env node
-// Whether memory stays flat while trainers are made, run for a step and closed, over and over.
-//
-//   npm run soak:trainers -- [--count 1000]
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Model, Trainer } from "../dist/index.js";
-import { judge, resident } from "./bench/flat.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
-const { values } = parseArgs({ options: { count: { type: "string", default: "1000" } } });
-const count = Number(values.count);
+const { count } = readArguments({
+  about: "Whether memory stays flat while trainers are made, run for a step and closed, over and over.",
+  options: { count: { kind: "number", least: 1, default: 1000, help: "trainers" } },
+});
+const { Model, Trainer } = await import("../dist/index.js");
+const { judge, resident } = await import("./bench/flat.mjs");
 const work = mkdtempSync(join(tmpdir(), "lowrank-soak-"));
 const texts = Array.from({ length: 8 }, (_, i) => `text ${i} of some words that are learned again and again`);
 const options = { train: texts, cache_dir: work, max_steps: 1, max_seq_length: 32, per_device_train_batch_size: 2 };

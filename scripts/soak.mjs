@@ -1,23 +1,21 @@
 #!/usr/bin/env node
-// Whether memory stays flat over a long run with evaluations and checkpoints on the way.
-//
-//   npm run soak -- [--steps 2000] [--model FOLDER]
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
-import { Model, Trainer } from "../dist/index.js";
-import { judge, resident } from "./bench/flat.mjs";
+import { readArguments } from "./support/arguments.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const { values } = parseArgs({
+const values = readArguments({
+  about: "Whether memory stays flat over a long run with evaluations and checkpoints on the way.",
   options: {
-    steps: { type: "string", default: "2000" },
-    model: { type: "string", default: here("../examples/tiny-base") },
+    steps: { kind: "number", least: 1, default: 2000, help: "training steps" },
+    model: { value: "FOLDER", default: here("../examples/tiny-base"), help: "the base model" },
   },
 });
-const steps = Number(values.steps);
+const { Model, Trainer } = await import("../dist/index.js");
+const { judge, resident } = await import("./bench/flat.mjs");
+const { steps } = values;
 /** Steps from one sample to the next. */
 const SAMPLE_EVERY = 10;
 

@@ -1,26 +1,24 @@
 #!/usr/bin/env node
-// Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated.
-//   node scripts/test-native.mjs [--sanitize] [--thread-sanitize] [--speed | --matmul] [--werror] [--isa NAME] [--op NAME] [--filter TEXT] [--threads N]
-// --sanitize: a build with ASan and UBSan, and a part of the sweep; --thread-sanitize: the same with TSan. --speed: rates instead of tests, with all threads or
-// --threads of them; --matmul: linears and decoding as JSON lines, for scripts/bench-matmul.mjs. Ends with "N passed, N failed", which CI counts.
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
+import { readArguments } from "./support/arguments.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { values: options } = parseArgs({
+const options = readArguments({
+  about: `Builds and runs the native tests: unit tests and the operation cases, on every instruction set, real or emulated. Ends with
+"N passed, N failed", which CI counts.`,
   options: {
-    sanitize: { type: "boolean", default: false },
-    "thread-sanitize": { type: "boolean", default: false },
-    speed: { type: "boolean", default: false },
-    matmul: { type: "boolean", default: false },
-    werror: { type: "boolean", default: false },
-    isa: { type: "string" },
-    op: { type: "string" },
-    filter: { type: "string" },
-    threads: { type: "string" },
+    sanitize: { kind: "flag", help: "a build with ASan and UBSan, and a part of the sweep" },
+    "thread-sanitize": { kind: "flag", help: "the same with TSan" },
+    speed: { kind: "flag", help: "rates instead of tests" },
+    matmul: { kind: "flag", help: "linears and decoding as JSON lines, for bench-matmul.mjs" },
+    werror: { kind: "flag", help: "warnings are errors" },
+    isa: { value: "NAME", help: "this instruction set alone" },
+    op: { value: "NAME", help: "this operation alone" },
+    filter: { help: "cases whose name holds this text" },
+    threads: { kind: "number", least: 1, help: "of --speed and --matmul; all processors where it is not named" },
   },
 });
 
@@ -60,7 +58,7 @@ console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)}
 const rates = ["speed", "matmul"].filter((mode) => options[mode]);
 const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "support"];
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
-  options[name] ? [`--${name}`, options[name]] : [],
+  options[name] ? [`--${name}`, `${options[name]}`] : [],
 );
 run(join(build, "lowrank_op_cases"), [...modes, ...(sanitizers ? ["--quick"] : []), ...filters], {
   env: {

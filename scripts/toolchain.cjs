@@ -1,8 +1,7 @@
-// What a build of the addon needs and this machine lacks: a C++ compiler, CMake, and Ninja or Make.
-//   node scripts/toolchain.cjs [--install]     --install: as root on Debian and Ubuntu, installs it
 const { spawnSync } = require("node:child_process");
 const { accessSync, constants } = require("node:fs");
 const { delimiter, isAbsolute, join } = require("node:path");
+const { readArguments } = require("./support/arguments.mjs");
 
 function onPath(name) {
   const folders = isAbsolute(name) ? [""] : (process.env.PATH ?? "").split(delimiter);
@@ -35,9 +34,13 @@ function complaint(names = missing()) {
 }
 
 function main() {
+  const { install } = readArguments({
+    about: "Says what a build of the addon needs and this machine lacks: a C++ compiler, CMake, and Ninja or Make.",
+    options: { install: { kind: "flag", help: "as root on Debian and Ubuntu: installs it" } },
+  });
   const names = missing();
   if (names.length === 0) return 0;
-  if (process.argv.includes("--install") && process.getuid() === 0 && onPath("apt-get")) {
+  if (install && process.getuid() === 0 && onPath("apt-get")) {
     console.log(`\n== Installing ${names.join(" ")}`);
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     return spawnSync("sh", ["-c", installLine(names)], { stdio: "inherit", env }).status ?? 1;
