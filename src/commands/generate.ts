@@ -1,13 +1,13 @@
 import { readAdapter } from "../checkpoint/index.js";
 import type { GenerateOptions } from "../config/index.js";
-import { readEosIds, Tokenizer } from "../data/index.js";
+import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
 import { Engine, type EngineOptions } from "../engine.js";
 import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
-import { generate } from "../trainer/index.js";
+import { type Ending, generate } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
 import { warn } from "./warn.js";
 
@@ -16,6 +16,26 @@ async function given(prompt: string): Promise<string> {
   const parts: Buffer[] = [];
   for await (const part of process.stdin) parts.push(part);
   return Buffer.concat(parts).toString("utf8");
+}
+
+/** Why there is no text, and what may help. */
+export function nothingWritten(
+  { tokens, stop }: Ending,
+  tokenizer: Pick<Tokenizer, "decode">,
+  { base_model, tokenizer_name, adapter }: Pick<GenerateOptions, "base_model" | "tokenizer_name" | "adapter">,
+): string {
+  const name = (token: number) => JSON.stringify(tokenizer.decode(Int32Array.of(token), { skipSpecialTokens: false }));
+  const first = tokens === 0 ? "at once" : `after ${tokens} ${tokens === 1 ? "token" : "tokens"} without text`;
+  const why = stop === null ? `all ${tokens} tokens are without text` : `the model ended ${first}, with ${name(stop)}`;
+  const template = readChatTemplate(tokenizer_name ?? base_model);
+  if (template !== undefined) {
+    const example = template.includes("<|im_start|>")
+      ? ", such as $'<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'"
+      : "";
+    return `nothing was written: ${why}. The model is made for prompts in its chat template, which the prompt must hold itself${example}.`;
+  }
+  const trained = adapter === undefined ? "" : ", or one in the form of the texts that the adapter was trained on";
+  return `nothing was written: ${why}. It may expect another prompt: a longer one${trained}.`;
 }
 
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
@@ -59,7 +79,13 @@ export async function run(o: GenerateOptions): Promise<void> {
     stopIds: stopIds(readEosIds(o.base_model), tokenizer),
     signal: reader.signal,
   });
-  for await (const piece of pieces) process.stdout.write(piece);
+  let hasText = false;
+  let next = await pieces.next();
+  for (; !next.done; next = await pieces.next()) {
+    hasText ||= next.value.trim() !== "";
+    process.stdout.write(next.value);
+  }
+  if (!hasText && !reader.signal.aborted) process.stderr.write(`note: ${nothingWritten(next.value, tokenizer, o)}\n`);
   // The text itself may end in the middle of a line; a terminal's prompt should not.
   if (process.stdout.isTTY) process.stdout.write("\n");
 }

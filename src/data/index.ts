@@ -16,7 +16,7 @@ export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js
 export { dataFiles, requireApart } from "./files.js";
 export type { ReadOptions } from "./formats/format.js";
 export { epochOrder, groupByLength, splitValidation } from "./order.js";
-export { readEosIds } from "./special-tokens.js";
+export { readChatTemplate, readEosIds } from "./special-tokens.js";
 export { placeOf, readTexts, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export { Tokenizer } from "./tokenizer.js";

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { findGguf, isObject, readJsonObject } from "../model/index.js";
+import { readText } from "../system-errors.js";
 import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
 
 export interface TokenizerSettings {
@@ -88,4 +89,20 @@ export function readEosIds(model: string): number[] {
     if (list.length > 0) return list;
   }
   return [];
+}
+
+/** The chat template of a model's or tokenizer's folder, as it is written; undefined where it has none that can be read. */
+export function readChatTemplate(folder: string): string | undefined {
+  try {
+    const file = join(folder, "chat_template.jinja");
+    if (existsSync(file)) return readText(file);
+    const { chat_template: template } = readIfThere(join(folder, TOKENIZER_CONFIG));
+    // Several by name, as older folders have them: the first.
+    const one: unknown = Array.isArray(template)
+      ? (template[0] as { template?: unknown } | undefined)?.template
+      : template;
+    return typeof one === "string" ? one : undefined;
+  } catch {
+    return undefined;
+  }
 }

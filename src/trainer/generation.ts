@@ -9,16 +9,26 @@ export interface GenerationOptions extends SamplingOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** How a text came to its end. */
+export interface Ending {
+  /** Tokens of the text. */
+  tokens: number;
+  /** The token that ended it; null where the length or the signal did. */
+  stop: number | null;
+}
+
 /** What the model goes on to write after a prompt, piece by piece as it comes. */
 export async function* generate(
   engine: Engine,
   tokenizer: Tokenizer,
   prompt: Int32Array,
   options: GenerationOptions,
-): AsyncGenerator<string> {
+): AsyncGenerator<string, Ending> {
   const stream = tokenizer.stream();
   let token = await engine.generateStart(prompt, options);
-  for (let n = 1; !options.stopIds.has(token); n++) {
+  let n = 0;
+  while (!options.stopIds.has(token)) {
+    n++;
     const piece = stream.push(token);
     if (piece) yield piece;
     if (n === options.maxNewTokens || options.signal?.aborted) break;
@@ -26,6 +36,7 @@ export async function* generate(
   }
   const rest = stream.end();
   if (rest) yield rest;
+  return { tokens: n, stop: options.stopIds.has(token) ? token : null };
 }
 
 /** Tokens of a validation text that a sample starts from, and the most that it adds. */
