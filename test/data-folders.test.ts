@@ -253,7 +253,7 @@ describe("splits by name", () => {
       validation: ["validation.jsonl"],
       notes: [
         "folder F: the train split is read (1 file)",
-        "folder F: 1 file with .jsonl, .ndjson read; left out: other.jsonl. Name them to read them, too.",
+        "folder F: 1 file with .jsonl, .ndjson, .json read; left out: other.jsonl. Name them to read them, too.",
       ],
     });
     expect(chosen(tree("train.jsonl", "test.jsonl")).validation).toEqual([]);

@@ -13,6 +13,7 @@ import datasets
 
 import odd_columns
 import odd_folders
+import odd_rows
 
 OUT = pathlib.Path(__file__).parents[2] / "test" / "odd-data"
 
@@ -25,6 +26,9 @@ def main():
     for name, (write, read) in odd_columns.CASES.items():
         write(str(OUT / name))
         cases.append({"name": name, "texts": read(str(OUT / name))})
+    for name, (write, read, options) in odd_rows.ROWS.items():
+        write(str(OUT / name))
+        cases.append({"name": name, **({"options": options} if options else {}), "texts": read(str(OUT / name))})
     for name, (write, split, read) in odd_folders.FOLDERS.items():
         folder = str(OUT / "folders" / name)
         write(folder)
