@@ -61,6 +61,16 @@ test("large elements come first, the header ends at a multiple of 8", async () =
   }
 });
 
+test.each([
+  ["escapes", String.raw`{"a\\\"b\u00e9":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`, 'a\\"b\u00e9'],
+  ["white space", '\n{ "a" :\t{"dtype" : "F32", "shape":[ ] ,\r\n"data_offsets":[0, 4]} } \n', "a"],
+  ["brackets in a name", '{"a}]{[":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', "a}]{["],
+  ["letters beyond ASCII", '{"naïve 🙂":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}', "naïve 🙂"],
+])("a header with %s", (_, header, name) => {
+  const file = writeIn(folder(), "odd", rawSafetensors(header, 4));
+  expect(readSafetensorsHeader(file).tensors).toMatchObject([{ name, dtype: "F32", shape: [] }]);
+});
+
 test("a file without tensors", async () => {
   const file = join(folder(), "none.safetensors");
   await writeSafetensors(file, [], {});
@@ -96,6 +106,27 @@ describe("hostile headers", () => {
     ["length of 2^63", huge, /9223372036854775808 bytes, more than the allowed 100000000/],
     ["length beyond the file", long, /should end at byte 1008, but the file has 16 bytes: it is cut short/],
     ["no JSON", rawSafetensors("{nope", 0), /header is not valid JSON/],
+    ["a comma too many", rawSafetensors('{"a":1,}', 0), /"a": its entry is the number 1/],
+    ["no colon", rawSafetensors('{"a" 1}', 0), /not valid JSON \(a colon is missing after "a"\)/],
+    ["no value", rawSafetensors('{"a":}', 0), /not valid JSON/],
+    ["no end", rawSafetensors('{"__metadata__":{"a":"b"}', 0), /not valid JSON \(the last brace is missing\)/],
+    ["no end of a name", rawSafetensors('{"a', 0), /not valid JSON \(a text has no end\)/],
+    ["no end of an entry", rawSafetensors('{"a":{"dtype":"F32"', 0), /not valid JSON/],
+    ["a comma at the end", rawSafetensors('{"__metadata__":{},}', 0), /not valid JSON \(a name in quotes is missing\)/],
+    ["something after it", rawSafetensors('{} {"a":1}', 0), /not valid JSON \(something follows the last brace\)/],
+    [
+      "an entry within another",
+      rawSafetensors('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":[[}]}', 4),
+      /not valid JSON/,
+    ],
+    [
+      "a name twice, spelled otherwise",
+      rawSafetensors(
+        '{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"\\u0061":{"dtype":"F32","shape":[],"data_offsets":[4,8]}}',
+        8,
+      ),
+      /"a" stands twice/,
+    ],
     [
       "no UTF-8",
       Buffer.concat([rawSafetensors("", 0).fill(2, 0, 1), Buffer.from([0xff, 0xfe])]),
@@ -183,4 +214,17 @@ describe("hostile headers", () => {
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });
+});
+
+test("a header of very many tensors takes time in proportion", () => {
+  const count = 300_000;
+  const entries = Array.from({ length: count }, (_, i) => [
+    `t${i}`,
+    { dtype: "U8", shape: [1], data_offsets: [i, i + 1] },
+  ]);
+  const file = writeIn(folder(), "many", rawSafetensors(Object.fromEntries(entries), count));
+  const before = process.cpuUsage();
+  expect(readSafetensorsHeader(file).tensors).toHaveLength(count);
+  const { user, system } = process.cpuUsage(before);
+  expect((user + system) / 1e6).toBeLessThan(3);
 });

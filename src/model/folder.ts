@@ -1,7 +1,14 @@
 // A Hugging Face model folder: config.json and safetensors, in one file or in shards with an index.
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { listLinears, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../engine.js";
+import {
+  listLinears,
+  type ModelConfig,
+  type ModelSource,
+  type PlainDtype,
+  type TensorEntry,
+  type WeightDtype,
+} from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { readError } from "../system-errors.js";
 import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
@@ -23,6 +30,8 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 
 /** What a model without a head calls its tensors: those of a whole model without this prefix. */
 const PREFIX = "model.";
+/** Names of tensors outside of the layers. */
+const OUTSIDE = /^(model\.(embed_tokens|norm)|lm_head)\./;
 const BARE = /^(embed_tokens|layers|norm)\./;
 
 /** The tensors under a whole model's names; of two that are meant by one name, the one that has it counts. */
@@ -34,6 +43,12 @@ function withPrefix(tensors: FileTensor[]): FileTensor[] {
     const name = PREFIX + tensor.name;
     return known.has(name) ? [] : [{ ...tensor, name }];
   });
+}
+
+/** Whether a tensor may be one of the model's: files may hold any number of others. */
+function mayBeUsed(name: string, { layers }: ModelConfig): boolean {
+  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
+  return layer === undefined ? OUTSIDE.test(name) : Number(layer) < layers;
 }
 
 /**
@@ -49,7 +64,8 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
   const files = findWeightFiles(folder);
-  const found = withPrefix(readTensors(folder, files));
+  const stored = withPrefix(readTensors(folder, files));
+  const found = stored.filter(({ name }) => mayBeUsed(name, config));
   const quantized = new QuantizedTensors(found);
   for (const tensor of found) {
     const { name, shape, file, begin, end } = tensor;
@@ -66,7 +82,7 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
   const model = resolveHead({ folder, config, tensors }, configFile, warn);
   checkTensors(model, (error, name) => {
     const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(PREFIX, "")]);
-    return other ?? new LowrankError(error.code, error.message + hintOfNames(found, name), name);
+    return other ?? new LowrankError(error.code, error.message + hintOfNames(stored, name), name);
   });
   const absent = absentShards(files);
   if (absent.length > 0) {

@@ -1,9 +1,11 @@
 // safetensors: 8 bytes header length, a JSON header, the tensors' bytes. The header is untrusted input: whatever it says is
 // checked against the file's size before anybody believes it.
+import { isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { LowrankError } from "../errors.js";
 import { openRegular, readError } from "../system-errors.js";
 import { isObject, kindOf } from "./json.js";
+import { members } from "./members.js";
 
 /** Bytes of one element; the sub-byte types have no whole number and no users here. */
 const ELEMENT_BYTES: Record<string, number> = {
@@ -58,19 +60,20 @@ export function elementBytes(dtype: string): number | undefined {
 export function readSafetensorsHeader(file: string): SafetensorsHeader {
   const fail: Fail = (message) => new LowrankError("E_SAFETENSORS", `${file}: ${message}`, file);
   const { header, fileBytes } = readHeaderBytes(file, fail);
-  const { text, json } = parseHeader(header, fail);
-  const twice = duplicateKey(text);
-  if (twice !== undefined)
-    throw fail(`tensor ${JSON.stringify(twice)} stands twice in the header. The file is damaged.`);
-
-  const { __metadata__: metadata = {}, ...entries } = json;
+  const dataBegin = 8 + header.length;
+  const tensors: SafetensorsTensor[] = [];
+  let metadata: unknown = {};
+  const seen = new Set<string>();
+  for (const [name, entry] of headerMembers(header, fail)) {
+    if (seen.has(name)) throw fail(`tensor ${JSON.stringify(name)} stands twice in the header. The file is damaged.`);
+    seen.add(name);
+    if (name === "__metadata__") metadata = entry;
+    else tensors.push(readTensor(name, entry, dataBegin, fail));
+  }
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
     throw fail("__metadata__ in the header must be an object of texts. The file is damaged.");
   }
-  const dataBegin = 8 + header.length;
-  const tensors = Object.entries(entries)
-    .map(([name, entry]) => readTensor(name, entry, dataBegin, fail))
-    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkRanges(tensors, dataBegin, fileBytes, fail);
   return { tensors, metadata: metadata as Record<string, string>, dataBegin, fileBytes };
 }
@@ -104,35 +107,21 @@ function readHeaderBytes(file: string, fail: Fail): { header: Buffer; fileBytes:
   }
 }
 
-function parseHeader(header: Buffer, fail: Fail): { text: string; json: Record<string, unknown> } {
-  let text: string;
-  let json: unknown;
+function* headerMembers(header: Buffer, fail: Fail): Generator<[string, unknown]> {
+  if (!isUtf8(header)) throw notJson("it is no UTF-8", fail);
+  const text = header.toString("utf8");
+  const first = /^\s*[^\s{]/.exec(text);
   try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(header);
-    json = JSON.parse(text);
+    if (first)
+      throw fail(`the header is ${kindOf(JSON.parse(text))}, expected an object. This is no safetensors file.`);
+    yield* members(text);
   } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : "it is no UTF-8";
-    throw fail(`the header is not valid JSON (${reason}). This is no safetensors file, or it is damaged.`);
+    throw error instanceof SyntaxError ? notJson(error.message, fail) : error;
   }
-  if (!isObject(json)) throw fail(`the header is ${kindOf(json)}, expected an object. This is no safetensors file.`);
-  return { text, json };
 }
 
-/** A key that stands twice at the top level, which JSON.parse passes over in silence. */
-function duplicateKey(text: string): string | undefined {
-  const seen = new Set<string>();
-  let depth = 0;
-  for (const [token, string, colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}[\]]/g)) {
-    if (token === "{" || token === "[") depth++;
-    else if (token === "}" || token === "]") depth--;
-    else if (colon !== undefined && depth === 1) {
-      const key = JSON.parse(string!) as string;
-      if (seen.has(key)) return key;
-      seen.add(key);
-    }
-  }
-  return undefined;
-}
+const notJson = (reason: string, fail: Fail) =>
+  fail(`the header is not valid JSON (${reason}). This is no safetensors file, or it is damaged.`);
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 

@@ -1,0 +1,108 @@
+// The members of a large JSON object one at a time: JSON.parse would hold all of them twice, and pass over a key that stands twice.
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const [OPEN, CLOSE, OPEN_LIST, CLOSE_LIST] = [0x7b, 0x7d, 0x5b, 0x5d];
+
+/** Of printable ASCII, without escapes. */
+const PLAIN = /^[ -[\]-~]*$/;
+
+const isSpace = (code: number) => code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
+
+class Scanner {
+  readonly #text: string;
+  at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Passes over white space and the character, if it is there. */
+  takes(code: number): boolean {
+    this.space();
+    if (this.#text.charCodeAt(this.at) !== code) return false;
+    this.at++;
+    return true;
+  }
+
+  space(): void {
+    while (isSpace(this.#text.charCodeAt(this.at))) this.at++;
+  }
+
+  /** Passes over a text in quotes. */
+  string(): void {
+    if (this.#text.charCodeAt(this.at) !== QUOTE) throw new SyntaxError("a name in quotes is missing");
+    for (;;) {
+      const end = this.#text.indexOf('"', this.at + 1);
+      if (end === -1) throw new SyntaxError("a text has no end");
+      this.at = end;
+      let before = end;
+      while (this.#text.charCodeAt(before - 1) === BACKSLASH) before--;
+      if ((end - before) % 2 === 0) break;
+    }
+    this.at++;
+  }
+
+  /** Passes over a value: brackets are counted, what is within them is for JSON.parse. */
+  value(): void {
+    let depth = 0;
+    for (; this.at < this.#text.length; ) {
+      const code = this.#text.charCodeAt(this.at);
+      if (code === QUOTE) {
+        this.string();
+        if (depth === 0) return;
+        continue;
+      }
+      if (code === OPEN || code === OPEN_LIST) depth++;
+      else if (code === CLOSE || code === CLOSE_LIST) {
+        if (depth === 0) return;
+        if (--depth === 0) {
+          this.at++;
+          return;
+        }
+      } else if (depth === 0 && (code === COMMA || isSpace(code))) return;
+      this.at++;
+    }
+  }
+
+  isAtEnd(): boolean {
+    this.space();
+    return this.at === this.#text.length;
+  }
+
+  /** The text in quotes that began there; most have nothing to be decoded. */
+  parseString(begin: number): string {
+    const content = this.#text.slice(begin + 1, this.at - 1);
+    return PLAIN.test(content) ? content : (this.parse(begin) as string);
+  }
+
+  parse(begin: number): unknown {
+    return JSON.parse(this.#text.slice(begin, this.at));
+  }
+}
+
+/**
+ * Keys and values of a JSON object in their order; a key that stands twice comes twice.
+ * @throws SyntaxError where the text is no JSON object
+ */
+export function* members(text: string): Generator<[key: string, value: unknown]> {
+  const scanner = new Scanner(text);
+  if (!scanner.takes(OPEN)) throw new SyntaxError("it does not begin with a brace");
+  if (!scanner.takes(CLOSE)) {
+    do {
+      scanner.space();
+      let begin = scanner.at;
+      scanner.string();
+      const key = scanner.parseString(begin);
+      if (!scanner.takes(COLON)) throw new SyntaxError(`a colon is missing after ${JSON.stringify(key)}`);
+      scanner.space();
+      begin = scanner.at;
+      scanner.value();
+      yield [key, scanner.parse(begin)];
+    } while (scanner.takes(COMMA));
+    if (!scanner.takes(CLOSE)) throw new SyntaxError("the last brace is missing");
+  }
+  if (!scanner.isAtEnd()) throw new SyntaxError("something follows the last brace");
+}
