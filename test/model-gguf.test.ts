@@ -429,6 +429,23 @@ describe("the tokenizer", () => {
     expect([tokenizer.bosTokenId, tokenizer.eosTokenId, tokenizer.padTokenId]).toEqual([0, LAST, undefined]);
   });
 
+  test("ids of no token are none, where nothing needs them", async () => {
+    const names = ["bos", "eos", "unknown", "padding", "separator", "cls", "mask", "eot", "eom"];
+    const beyond = names.map((name): [string, Meta[string]] => [
+      `tokenizer.ggml.${name}_token_id`,
+      { u32: 2 ** 32 - 1 },
+    ]);
+    const file = writeTokenizer({ ...Object.fromEntries(beyond), "tokenizer.ggml.add_bos_token": false });
+    const tokenizer = await Tokenizer.open(file);
+    expect([tokenizer.bosTokenId, tokenizer.eosTokenId, tokenizer.padTokenId]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect(await pieces(file, "he <|last|>")).toEqual(noEnds);
+    expect(readEosIds(file)).toEqual([]);
+  });
+
   test("ids that end a text, each once", () => {
     const ends = { "tokenizer.ggml.eot_token_id": { u32: 0 }, "tokenizer.ggml.eom_token_id": { u32: LAST } };
     expect(readEosIds(writeTokenizer(ends))).toEqual([LAST, 0]);
@@ -557,14 +574,19 @@ describe("the tokenizer", () => {
   test.each<[string, Meta, RegExp]>([
     ["no pre-tokenizer", { "tokenizer.ggml.pre": "" }, /tokenizer\.ggml\.pre is ""; supported in GGUF files: gpt-2,/],
     [
-      "bos beyond the end",
-      { "tokenizer.ggml.bos_token_id": { u32: 9999 } },
-      /bos_token_id is 9999, expected the number of/,
+      "a first token that is needed and beyond the end",
+      { "tokenizer.ggml.bos_token_id": { u32: 9999 }, "tokenizer.ggml.add_bos_token": true },
+      /add_bos_token is true, but tokenizer.ggml.bos_token_id is 9999, which no token has/,
     ],
     [
-      "eos beyond the end",
-      { "tokenizer.ggml.eos_token_id": { u32: LAST + 1 } },
-      /eos_token_id is \d+, expected the number/,
+      "a first token that this kind needs and that is beyond the end",
+      { "tokenizer.ggml.bos_token_id": { u32: 9999 }, "tokenizer.ggml.pre": "llama-bpe" },
+      /add_bos_token is true, but tokenizer.ggml.bos_token_id is 9999/,
+    ],
+    [
+      "a last token that is a text",
+      { "tokenizer.ggml.eos_token_id": "</s>" },
+      /eos_token_id is "<\/s>", expected the number of one of/,
     ],
     ["a merge of one", { "tokenizer.ggml.merges": ["he"] }, /merges has "he", expected two tokens that make a third/],
     ["a merge of three", { "tokenizer.ggml.merges": ["h e e"] }, /merges has "h e e"/],

@@ -59,13 +59,12 @@ export class Metadata {
     return value;
   }
 
-  /** A number from 0 to below `count`, undefined where there is none. */
+  /** A number from 0 to below `count`; undefined where there is none, or one out of that range. */
   index(key: string, count: number): number | undefined {
     const value = this.#values.get(key);
     if (value === undefined) return undefined;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value >= count)
-      throw this.#wrong(key, `the number of one of ${count} tokens`);
-    return value;
+    if (typeof value !== "number") throw this.#wrong(key, `the number of one of ${count} tokens`);
+    return Number.isInteger(value) && value >= 0 && value < count ? value : undefined;
   }
 
   positive(key: string, otherwise?: number): number {

@@ -23,6 +23,7 @@ export function ggufTokenizer(file: string): TokenizerFiles {
   const cut = readPretokenizer(metadata);
   const tokens = metadata.texts("tokenizer.ggml.tokens");
   const vocab = readVocab(metadata, tokens);
+  // Old files have ids that mean none, such as -1, for what nothing needs.
   const special = (name: string): Special | undefined => {
     const id = metadata.index(`tokenizer.ggml.${name}_token_id`, tokens.length);
     return id === undefined ? undefined : { id, content: tokens[id]! };
@@ -119,10 +120,13 @@ function around(
   otherwise: boolean,
 ): Special | undefined {
   const key = `tokenizer.ggml.add_${name}_token`;
-  const given = metadata.get(key) !== undefined;
   if (!metadata.flag(key, otherwise)) return undefined;
-  if (!token && given) throw metadata.error(key, `is true, but tokenizer.ggml.${name}_token_id is missing`);
-  return token;
+  if (token) return token;
+  const idKey = `tokenizer.ggml.${name}_token_id`;
+  const id = metadata.get(idKey);
+  if (id === undefined && metadata.get(key) === undefined) return undefined;
+  const found = id === undefined ? "missing" : `${shown(id)}, which no token has`;
+  throw metadata.error(key, `is true, but ${idKey} is ${found}`);
 }
 
 function template(bos: Special | undefined, eos: Special | undefined): object | null {
