@@ -9,6 +9,7 @@ import type { SafetensorsTensor } from "./safetensors.js";
 export type FileTensor = SafetensorsTensor & { file: string };
 
 export type FourBit = "nf4" | "fp4";
+const FOUR_BIT_TYPES: readonly FourBit[] = ["nf4", "fp4"];
 /** After a weight's name. */
 export const stateOf = (type: FourBit) => `.quant_state.bitsandbytes__${type}`;
 export const FOUR_BIT = {
@@ -53,11 +54,12 @@ export class QuantizedTensors {
    */
   entry(tensor: FileTensor): TensorEntry | undefined {
     const { name, dtype } = tensor;
-    if (dtype === "U8" && name.endsWith(".weight")) {
-      return this.#fourBit(tensor, this.#byName.has(name + stateOf("fp4")) ? "fp4" : "nf4");
-    }
-    if (dtype === "I8" && name.endsWith(".weight")) return this.#int8(tensor);
-    return undefined;
+    if (!name.endsWith(".weight")) return undefined;
+    // The codes' bytes may be stored as numbers of any type (bnb_4bit_quant_storage), as FSDP needs them.
+    const type = FOUR_BIT_TYPES.find((each) => this.#byName.has(name + stateOf(each)));
+    if (type) return this.#fourBit(tensor, type);
+    if (dtype === "U8") return this.#fourBit(tensor, "nf4");
+    return dtype === "I8" ? this.#int8(tensor) : undefined;
   }
 
   #wrong({ file, name }: FileTensor, what: string): LowrankError {

@@ -72,7 +72,7 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
     const dtype = weightDtype(tensor.dtype);
     try {
       const plain = dtype && { name, dtype, shape, file, offset: begin, bytes: end - begin };
-      const entry = plain ?? quantized.entry(tensor);
+      const entry = quantized.entry(tensor) ?? plain;
       if (entry) tensors.push(entry);
       else unreadable.set(name, unreadableDtype(tensor));
     } catch (error) {
