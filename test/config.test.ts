@@ -70,6 +70,7 @@ const DEFAULTS = {
   lr_scheduler: "linear",
   shuffle: true,
   long_text: "truncate",
+  add_eos: true,
   packing: false,
   group_by_length: false,
   cache_dir: undefined,

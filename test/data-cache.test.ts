@@ -15,6 +15,7 @@ import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { Residence } from "../src/data/cache/residence.js";
 import { clearCache, fileTexts, listCache, type TextSource, Tokenizer, tokenTable } from "../src/data/index.js";
+import { generator } from "../src/data/random.js";
 import { mapFile, releasePages } from "../src/engine.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf, textsOf } from "./support/tokens.js";
@@ -47,6 +48,8 @@ describe("what it holds", () => {
   test("the tokens of the package, for each text", async () => {
     const table = await tableOf(TEXTS, { tokenizer, folder: folder(), maxLength: 1000 });
     const expected = await encode(TEXTS);
+    // A blank text has no tokens, not even those of the tokenizer.
+    expected[1] = new Int32Array(0);
     expect([table.length, table.texts]).toEqual([4, 4]);
     for (const [i, ids] of expected.entries()) {
       const { inputIds, lossMask } = table.sequence(i);
@@ -113,10 +116,10 @@ describe("what it holds", () => {
 
   test("where it comes from is written in it", async () => {
     const file = writeIn(folder(), "a.jsonl", jsonLines(TEXTS));
-    const { provenance } = await tableOf(textsOf(file), { tokenizer, folder: folder(), maxLength: 9 });
+    const { provenance, content } = await tableOf(textsOf(file), { tokenizer, folder: folder(), maxLength: 9 });
     expect(provenance).toMatchObject({ tokenizer_sha256: tokenizer.sha256, sources: JSON.stringify([file]) });
-    expect(provenance.content_sha256).toMatch(/^[0-9a-f]{64}$/);
-    expect(JSON.parse(provenance.options)).toEqual({ max_seq_length: 9, long_text: "truncate" });
+    expect(content.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(JSON.parse(provenance.options)).toEqual({ max_seq_length: 9, long_text: "truncate", add_eos: false });
   });
 });
 
@@ -133,7 +136,7 @@ describe("when it is used again", () => {
     const tables = [];
     for (const file of files) tables.push(await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 20 }));
     expect(listCache(cache)).toHaveLength(1);
-    const hashes = tables.map(({ provenance }) => provenance.content_sha256);
+    const hashes = tables.map(({ content }) => content.sha256);
     expect(new Set(hashes).size).toBe(1);
   });
 
@@ -160,14 +163,14 @@ describe("when it is used again", () => {
   test("how texts are split over files and blocks makes no difference, their bounds do", async () => {
     const cache = folder();
     const hash = async (texts: string[]) =>
-      (await tableOf(texts, { tokenizer, folder: cache, maxLength: 20 })).provenance.content_sha256;
+      (await tableOf(texts, { tokenizer, folder: cache, maxLength: 20 })).content.sha256;
     const from = folder();
     const [first, second] = [
       writeIn(from, "1.jsonl", jsonLines(TEXTS.slice(0, 2))),
       writeIn(from, "2.csv", csv(TEXTS.slice(2))),
     ];
-    const { provenance } = await tableOf(textsOf(first, second), { tokenizer, folder: cache, maxLength: 20 });
-    expect(provenance.content_sha256).toBe(await hash(TEXTS));
+    const { content } = await tableOf(textsOf(first, second), { tokenizer, folder: cache, maxLength: 20 });
+    expect(content.sha256).toBe(await hash(TEXTS));
     const others = [["ab", "c"], ["a", "bc"], ["abc"], ["abc", ""], ["", "abc"]];
     expect(new Set(await Promise.all(others.map(hash))).size).toBe(others.length);
   });
@@ -260,6 +263,45 @@ describe("damage and limits", () => {
     }
   });
 
+  test("a byte that changed, anywhere: the file is made anew, or the byte means nothing", async () => {
+    const [cache, from] = [folder(), folder()];
+    const file = await settled(writeIn(from, "a.jsonl", jsonLines(TEXTS)));
+    const warnings: string[] = [];
+    const options = { tokenizer, folder: cache, maxLength: 20, longText: "truncate", addEos: true } as const;
+    const limits = { limit: 1e12, threads: 1, warn: (message: string) => void warnings.push(message) };
+    const open = () => tokenTable(fileTexts([file], { column: "text" }), { ...options, ...limits });
+    const content = async () => {
+      const table = await open();
+      const examples = Array.from({ length: table.length }, (_, i) => i);
+      const sequence = (i: number) => Object.values(table.sequence(i)).map((column) => [...column]);
+      return JSON.stringify([table.content, examples.map((i) => [sequence(i), table.row(i), table.supervised(i)])]);
+    };
+    const expected = await content();
+    const [cached] = listCache(cache).map((entry) => entry.file);
+    const note = cached!.replace(/arrow$/, "note.json");
+    const random = generator(1, 2, 3);
+    let damaged = 0;
+    for (let i = 0; i < 300; i++) {
+      const changed = i % 3 === 0 ? note : cached!;
+      const bytes = readFileSync(changed);
+      bytes[Math.floor(random() * bytes.length)]! ^= 1 + Math.floor(random() * 255);
+      writeFileSync(changed, bytes);
+      warnings.length = 0;
+      expect(await content()).toBe(expected);
+      damaged += warnings.length;
+      for (const message of warnings)
+        expect(message).toContain(`cache file ${cached}, or the note beside it, is damaged`);
+    }
+    // A good part of so small a file is filling.
+    expect(damaged).toBeGreaterThan(50);
+  });
+
+  test("no texts at all: an error, and nothing is left", async () => {
+    const cache = folder();
+    const error = await errorOf(() => tableOf([], { tokenizer, folder: cache, maxLength: 20 }));
+    expect([error.code, error.message, readdirSync(cache)]).toEqual(["E_DATA_EMPTY", "There are no texts.", []]);
+  });
+
   test("a row that cannot be read: its error, and nothing is left in the cache", async () => {
     const [cache, from] = [folder(), folder()];
     const file = writeIn(from, "a.jsonl", `${jsonLines(TEXTS)}\n{"text": 3}\n`);
@@ -272,7 +314,15 @@ describe("damage and limits", () => {
     const cache = folder();
     const controller = new AbortController();
     controller.abort(new Error("enough"));
-    const options = { tokenizer, folder: cache, maxLength: 20, longText: "truncate", limit: 1e9, threads: 1 } as const;
+    const options = {
+      tokenizer,
+      folder: cache,
+      maxLength: 20,
+      longText: "truncate",
+      addEos: false,
+      limit: 1e9,
+      threads: 1,
+    } as const;
     const source = textsOf(writeIn(folder(), "a.jsonl", jsonLines(TEXTS)));
     await expect(tokenTable(source, { ...options, signal: controller.signal })).rejects.toThrow("enough");
     expect(readdirSync(cache)).toEqual([]);
@@ -302,12 +352,12 @@ describe("damage and limits", () => {
             yield [text];
           },
         },
-        { tokenizer, folder: cache, maxLength: 20, longText: "truncate", limit, threads: 1 },
+        { tokenizer, folder: cache, maxLength: 20, longText: "truncate", addEos: false, limit, threads: 1 },
       );
     for (const [i, text] of ["first", "second", "third"].entries()) {
       await open(text);
       const newest = listCache(cache).find(({ lastUse }) => lastUse.getTime() > Date.now() - 60_000)!;
-      utimesSync(newest.file.replace(/arrow$/, "places.json"), i + 1000, i + 1000);
+      utimesSync(newest.file.replace(/arrow$/, "note.json"), i + 1000, i + 1000);
     }
     const [third, second, first] = listCache(cache);
     const table = await open("fourth", third!.bytes + second!.bytes + first!.bytes);

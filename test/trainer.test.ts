@@ -1,8 +1,8 @@
 // The training loop with the real engine on the tiny base model.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../src/checkpoint/index.js";
-import { placeOf, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
+import { TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
 import { Engine } from "../src/engine.js";
 import { openModel, resolveTargets } from "../src/model/index.js";
 import {
@@ -44,7 +44,7 @@ function dataset(from: number, count: number): TokenDataset {
   return new TokenDataset(table, examples);
 }
 
-/** A data set that notes which rows are asked for. */
+/** A data set that notes which positions are asked for. */
 function noting(inner: TokenDataset): Dataset & { asked: number[][] } {
   const asked: number[][] = [];
   return {
@@ -52,9 +52,8 @@ function noting(inner: TokenDataset): Dataset & { asked: number[][] } {
     length: inner.length,
     tokens: (position) => inner.tokens(position),
     batch: (positions) => {
-      const found = inner.batch(positions);
-      asked.push(found.rows);
-      return found;
+      asked.push([...positions]);
+      return inner.batch(positions);
     },
   };
 }
@@ -92,7 +91,6 @@ async function run(options: Options) {
     modelFlop: modelFlop(model, spec),
     training: dataset(0, 8),
     validation: null,
-    where: (row: number) => placeOf([trainFile], { column: "text" }, row),
     batchSize: 4,
     evalBatchSize: 4,
     accumulation: 1,
@@ -223,7 +221,7 @@ describe("evaluating and saving", () => {
       tokens: (position) => easy.tokens(position),
       batch: (positions) => {
         const found = (evaluations++ === 0 ? easy : hard).batch(positions);
-        if (evaluations === 1 || !found.batch) return found;
+        if (evaluations === 1) return found;
         const rare = (n: number) => Int32Array.from({ length: n }, (_, i) => (i === 0 ? 0 : 2000));
         const sequences = found.batch.sequences.map(({ inputIds }) => ({ inputIds: rare(inputIds.length) }));
         return { ...found, batch: { sequences } };
@@ -276,7 +274,6 @@ describe("evaluating and saving", () => {
       total_steps: 9,
       next_micro_batch: 3,
       epoch: 1.5,
-      skipped: 0,
       interval: { losses: 0, steps: 0, tokens: 0, flop: 0, milliseconds: 0 },
     };
     const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, loss_scale: null };
@@ -394,37 +391,5 @@ describe("ends", () => {
     expect(error?.message).toContain(`The last checkpoint is ${folder}/${kept.at(-1)}.`);
     expect(checkpoints).toEqual(kept);
     expect(readAdapter(`${folder}/checkpoint-1`, model).tensors.size).toBe(2 * modules.length);
-  });
-
-  test("texts without anything to learn from: an error before anything is written", async () => {
-    const file = work.path("short.jsonl");
-    writeFileSync(file, '{"text":""}\n{"text":""}\n');
-    const short = await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 24 });
-    let begun = false;
-    const { error, folder } = await run({
-      training: new TokenDataset(short, Int32Array.of(0, 1)),
-      where: (row) => placeOf([file], { column: "text" }, row),
-      begin: () => {
-        begun = true;
-      },
-    });
-    expect(error?.code).toBe("E_ALL_MASKED");
-    expect(error?.message).toContain("short.jsonl");
-    expect(begun || existsSync(folder)).toBe(false);
-  });
-
-  test("some short texts: one warning with their number", async () => {
-    const file = work.path("mixed.jsonl");
-    writeFileSync(
-      file,
-      ["", "a text of words", "", "another text of words"].map((text) => JSON.stringify({ text })).join("\n"),
-    );
-    const mixed = await tableOf(textsOf(file), { tokenizer, folder: cache, maxLength: 24 });
-    const training = new TokenDataset(mixed, Int32Array.of(0, 1, 2, 3));
-    const { events, error } = await run({ training, batchSize: 2, epochs: 3 });
-    expect(error).toBeUndefined();
-    const warnings = events.flatMap((e) => (e.type === "warning" ? [e.message] : []));
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toContain("Skipped 2 texts");
   });
 });

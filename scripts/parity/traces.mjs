@@ -42,6 +42,7 @@ async function runOurs({ precision, folder, options, validation }) {
       overwrite_output_dir: true,
     }),
     "--no-shuffle",
+    "--no-add_eos",
     "--no-merge",
   ]);
   const rows = jsonLines(readFileSync(join(output, "metrics.jsonl"), "utf8"));

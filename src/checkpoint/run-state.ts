@@ -22,8 +22,6 @@ const schema = z.object({
   /** Number of the next micro-batch within the run: the cursor in the data and the dropout generator's. */
   next_micro_batch: count,
   epoch: z.number(),
-  /** Texts too short to train on, of the first epoch so far. */
-  skipped: count,
   /** Since the last line of metrics. */
   interval: z.object({
     losses: z.number(),

@@ -5,7 +5,7 @@ import { Engine, type EngineOptions } from "../engine.js";
 import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
-import { everyExample, openTokenizer, readTokens } from "../setup/token-texts.js";
+import { openTokenizer, readTokens, tellEnd } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
@@ -17,10 +17,11 @@ export async function run(o: EvalOptions): Promise<void> {
   const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const progress = await Progress.open(showsBar());
-  const { table } = await readTokens(o.validation_file, await openTokenizer(o, warn), o, {
-    show: tokenising(progress),
-  });
-  const batchSize = Math.min(o.per_device_eval_batch_size, table.length);
+  const tokenizer = await openTokenizer(o, warn);
+  tellEnd(o, tokenizer, { ...STDERR, warn });
+  const reading = { show: tokenising(progress), warn };
+  const { table, examples } = await readTokens(o.validation_file, tokenizer, model.config.vocabSize, o, reading);
+  const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const spec = adapter?.spec ?? null;
   const options: EngineOptions = {
     precision: choosePrecision(o.precision, model),
@@ -36,8 +37,8 @@ export async function run(o: EvalOptions): Promise<void> {
   const creating = Engine.create(model, spec, planned.engine, loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   if (adapter) await engine.setAdapter(adapter.tensors);
-  const dataset = new TokenDataset(table, everyExample(table));
-  progress.start("evaluating", Math.ceil(table.length / batchSize));
+  const dataset = new TokenDataset(table, examples);
+  progress.start("evaluating", Math.ceil(examples.length / batchSize));
   try {
     const found = await evaluateModel(engine, dataset, { batchSize, onProgress: (done) => progress.update(done) });
     progress.stop();

@@ -1,9 +1,11 @@
 // `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
 import type { PreviewOptions } from "../config/index.js";
-import { TokenDataset, type Tokenizer } from "../data/index.js";
+import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
+import { modelVocabSize } from "../model/index.js";
 import { count, table } from "../setup/text.js";
-import { everyExample, openTokenizer, readTokens, type Texts } from "../setup/token-texts.js";
+import { leftOut, openTokenizer, tellEnd, tokenise } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
+import { STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
 
@@ -60,45 +62,79 @@ function quantile(sorted: Int32Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 }
 
-/** What all texts together are. */
-function summary({ table: tokens }: Texts, o: PreviewOptions): Record<string, number> {
+/** What all texts together are. @param vocabSize of the base model, undefined where it is not known */
+function summary(tokens: TokenTable, o: PreviewOptions, vocabSize: number | undefined): Record<string, number> {
   const lengths = Int32Array.from({ length: tokens.length }, (_, i) => tokens.tokens(i)).sort();
   const full = lengths.filter((length) => length >= o.max_seq_length).length;
-  const packed = new TokenDataset(tokens, everyExample(tokens), { packTo: o.max_seq_length });
-  const all = lengths.reduce((sum, length) => sum + length, 0);
+  const learnable = tokens.learnable();
+  const packed = new TokenDataset(tokens, learnable, { packTo: o.max_seq_length });
+  const beyond: Record<string, number> =
+    vocabSize === undefined ? {} : { tokens_beyond_the_embedding: tokens.countTokens(vocabSize) };
   return {
     texts: tokens.texts,
+    texts_left_out: leftOut(tokens).length,
     examples: tokens.length,
-    tokens: all,
-    shortest: lengths[0] ?? 0,
+    tokens: lengths.reduce((sum, length) => sum + length, 0),
+    shortest: lengths[0]!,
     median: quantile(lengths, 0.5),
     longest_of_95_percent: quantile(lengths, 0.95),
-    longest: lengths.at(-1) ?? 0,
+    longest: lengths.at(-1)!,
     examples_of_max_seq_length: full,
-    examples_too_short_to_learn: lengths.filter((length) => length < 2).length,
+    ...beyond,
     packs: packed.length,
-    tokens_per_pack: Math.round(all / packed.length),
+    tokens_per_pack: packed.length === 0 ? 0 : Math.round(packed.allTokens / packed.length),
   };
+}
+
+/** What is to be said of an example besides its tokens. */
+function remarks(
+  ids: Int32Array,
+  learned: number,
+  end: TextEnd | null,
+  tokenizer: Tokenizer,
+  vocabSize: number | undefined,
+): string[] {
+  const found: string[] = [];
+  if (learned === 0) found.push("left out: nothing to learn");
+  else if (end && ids[ids.length - 1 - end.after] !== end.id)
+    found.push(`cut by max_seq_length, without its end ${tokenizer.eosToken}`);
+  const beyond = vocabSize === undefined ? [] : [...new Set(ids)].filter((id) => id >= vocabSize);
+  if (beyond.length > 0) {
+    const shown = beyond.map((id) => `${tokenizer.decode([id], { skipSpecialTokens: false })} (${id})`);
+    found.push(
+      `lowrank train refuses it: the model's ${count(vocabSize!)} embeddings have none for ${shown.join(", ")}`,
+    );
+  }
+  return found;
 }
 
 export async function run(o: PreviewOptions): Promise<void> {
   const tokenizer = await openTokenizer(o, warn);
-  const texts = await readTokens(o.train_file, tokenizer, o, { show: tokenising(await Progress.open(showsBar())) });
+  tellEnd(o, tokenizer, { ...STDERR, warn });
+  const show = tokenising(await Progress.open(showsBar()));
+  const texts = await tokenise(o.train_file, tokenizer, o, { show, warn });
+  const vocabSize = modelVocabSize(o.base_model);
+  // Of a text in chunks only the last one has the end.
+  const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;
   const paint = usesColour() ? coloured : plain;
   const out: string[] = [];
-  for (let example = 0; example < Math.min(o.num_rows, texts.table.length); example++) {
+  const examples = Array.from({ length: Math.min(o.num_rows, texts.table.length) }, (_, i) => i);
+  const places = await texts.where([...new Set(examples.map((example) => texts.table.row(example)))]);
+  for (const example of examples) {
     const { inputIds, lossMask } = texts.table.sequence(example);
     const tokens = tokensOf(inputIds, lossMask, tokenizer);
     const row = texts.table.row(example);
-    const where = await texts.where(row);
+    // The texts that are shown are the first ones.
+    const where = places[row]!;
+    const notes = remarks(inputIds, texts.table.supervised(example), end, tokenizer, vocabSize);
     if (o.json) {
-      out.push(JSON.stringify({ row, where, tokens }));
+      out.push(JSON.stringify({ row, where, tokens, notes }));
       continue;
     }
-    const learned = tokens.filter((token) => token.learned).length;
-    out.push(`${where}: ${count(tokens.length)} tokens, ${count(learned)} learned`, paint(tokens), "");
+    const learned = count(texts.table.supervised(example));
+    out.push([`${where}: ${count(tokens.length)} tokens, ${learned} learned`, ...notes].join("; "), paint(tokens), "");
   }
-  const facts = summary(texts, o);
+  const facts = summary(texts.table, o, vocabSize);
   if (o.json) out.push(JSON.stringify({ summary: facts }));
   else
     out.push(

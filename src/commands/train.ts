@@ -13,7 +13,7 @@ import { mappedWarning, memoryTable } from "../setup/room.js";
 import { RunFolder } from "../setup/run-folder.js";
 import { runSettings } from "../setup/settings.js";
 import { count } from "../setup/text.js";
-import { openTokenizer, readTrainingTexts, type TrainingTexts } from "../setup/token-texts.js";
+import { openTokenizer, packingHint, readTrainingTexts, type TrainingTexts, tellEnd } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import type { TrainerEvent, TrainResult } from "../trainer/index.js";
@@ -92,9 +92,7 @@ class TrainCommand {
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#signal, ended.signal]);
     try {
-      const reading = openTokenizer(this.#o, this.#warn).then((tokenizer) =>
-        readTrainingTexts(this.#o, tokenizer, { show: tokenising(progress, log), signal }),
-      );
+      const reading = this.#read(signal);
       // Awaited below; until then its failure is nobody's.
       reading.catch(() => {});
       if (this.#o.dry_run) await this.#dryRun(reading);
@@ -108,6 +106,18 @@ class TrainCommand {
       progress.stop();
       this.#tracking.metrics?.close();
     }
+  }
+
+  async #read(signal: AbortSignal): Promise<TrainingTexts> {
+    const { log, progress } = this.#tracking;
+    const tokenizer = await openTokenizer(this.#o, this.#warn);
+    tellEnd(this.#o, tokenizer, log);
+    const show = tokenising(progress, log);
+    const { vocabSize } = this.#base.model.config;
+    const texts = await readTrainingTexts(this.#o, tokenizer, vocabSize, { show, warn: this.#warn, signal });
+    const hint = packingHint(texts, this.#o);
+    if (hint) log.info(hint);
+    return texts;
   }
 
   #showPlan(): void {

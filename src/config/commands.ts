@@ -22,8 +22,8 @@ const weights = { ...quantized, share_weights: rows.share_weights };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
 const { text_column, text_by, json_field, csv_separator, csv_quoting } = rows;
 const texts = { text_column, text_by, json_field, csv_separator, csv_quoting };
-const { long_text, cache_dir, cache_limit_gb } = rows;
-const cache = { long_text, cache_dir, cache_limit_gb };
+const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
+const cache = { long_text, add_eos, cache_dir, cache_limit_gb };
 
 export const trainCommand = command({
   name: "train",

@@ -117,6 +117,10 @@ export const rows = {
     DATA,
     "what happens to texts of more than max_seq_length tokens: their end is cut off, or they become several examples",
   ).or("truncate"),
+  add_eos: flag(
+    DATA,
+    "end each text with the tokenizer's end token (eos_token), where it does not end with it already, so that the model learns to stop; an end that max_seq_length cuts off is not put back",
+  ).or(true),
   packing: flag(DATA, "fill each item of a batch with several short texts; they do not see each other").or(false),
   group_by_length: flag(DATA, "texts of similar length in a step").or(false),
   cache_dir: text(

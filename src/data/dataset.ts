@@ -1,4 +1,4 @@
-import type { Batch, Sequence } from "../engine.js";
+import type { Batch } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
@@ -12,16 +12,11 @@ export interface DatasetOptions {
 }
 
 export interface MicroBatch {
-  /** Null where every example was skipped. */
-  batch: Batch | null;
+  batch: Batch;
   /** Tokens to be predicted. */
   supervisedTokens: number;
   /** Tokens of the texts, padding not counted. */
   tokens: number;
-  /** Numbers of the examples' texts, skipped ones among them. */
-  rows: number[];
-  /** How many examples are shorter than two tokens: they predict nothing, and the batch holds no sequence of them. */
-  skipped: number;
 }
 
 /** Some examples of a table in items: an example each, or several where they are packed. */
@@ -32,7 +27,7 @@ export class TokenDataset {
   readonly #starts: Int32Array | null = null;
   readonly #padding: Pick<Batch, "padTo" | "padId">;
 
-  /** @param examples their numbers in the table */
+  /** @param examples their numbers in the table: of `learnable` ones */
   constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo }: DatasetOptions = {}) {
     this.#table = table;
     this.#examples = examples;
@@ -70,6 +65,16 @@ export class TokenDataset {
     return this.#item(position).reduce((sum, example) => sum + this.#table.tokens(example), 0);
   }
 
+  /** Tokens of all items. */
+  get allTokens(): number {
+    return this.#examples.reduce((sum, example) => sum + this.#table.tokens(example), 0);
+  }
+
+  /** How many items of at most so many tokens its examples would make. */
+  packs(packTo: number): number {
+    return new TokenDataset(this.#table, this.#examples, { packTo }).length;
+  }
+
   /** First tokens of an item's first example. */
   beginning(position: number, tokens: number): Int32Array {
     const beginning = this.#table.sequence(this.#item(position)[0]!).inputIds.slice(0, tokens);
@@ -79,22 +84,14 @@ export class TokenDataset {
 
   /** The items at these positions as one ragged micro-batch. Its sequences are views: nothing is copied. */
   batch(positions: ArrayLike<number>): MicroBatch {
-    const sequences: Sequence[] = [];
-    const rows: number[] = [];
-    let [supervisedTokens, tokens] = [0, 0];
-    for (const position of Array.from(positions)) {
-      for (const example of this.#item(position)) {
-        rows.push(this.#table.row(example));
-        const sequence = this.#table.sequence(example);
-        const { length } = sequence.inputIds;
-        if (length < 2) continue;
-        sequences.push(sequence);
-        tokens += length;
-        for (let i = 1; i < length; i++) supervisedTokens += Number(sequence.lossMask[i] !== 0);
-      }
-    }
+    const examples = Array.from(positions).flatMap((position) => [...this.#item(position)]);
+    const sum = (of: (example: number) => number) => examples.reduce((total, example) => total + of(example), 0);
+    const found = {
+      batch: { sequences: examples.map((example) => this.#table.sequence(example)), ...this.#padding },
+      supervisedTokens: sum((example) => this.#table.supervised(example)),
+      tokens: sum((example) => this.#table.tokens(example)),
+    };
     this.#table.check();
-    const batch = sequences.length === 0 ? null : { sequences, ...this.#padding };
-    return { batch, supervisedTokens, tokens, rows, skipped: rows.length - sequences.length };
+    return found;
   }
 }

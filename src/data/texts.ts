@@ -103,15 +103,21 @@ export async function* textBlocks(
   for (const file of empty) warn?.(`data file ${file} holds no texts: it is empty or has a header only`);
 }
 
-/** Where the n-th text of some files (counted from 0) comes from: "train.jsonl, line 12". Reads them again up to there. */
-export async function placeOf(files: string[], options: ReadOptions, n: number): Promise<string> {
+/**
+ * Where some texts of files come from: "train.jsonl, line 12". Reads the files again up to the last of them.
+ * @param numbers of texts, counted from 0, in order
+ */
+export async function placesOf(files: string[], options: ReadOptions, numbers: number[]): Promise<string[]> {
+  const places: string[] = [];
   let before = 0;
   for await (const { file, unit, rows } of textBlocks(files, options)) {
-    const row = rows[n - before];
-    if (row !== undefined) return `${file}, ${unit} ${row.at}`;
+    for (let row = rows[numbers[places.length]! - before]; row; row = rows[numbers[places.length]! - before]) {
+      places.push(`${file}, ${unit} ${row.at}`);
+    }
+    if (places.length === numbers.length) break;
     before += rows.length;
   }
-  return `text ${n + 1}`;
+  return numbers.map((n, i) => places[i] ?? `text ${n + 1}`);
 }
 
 /**

@@ -1,12 +1,13 @@
 // The one owner of the `tokenizers` package.
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Tokenizer as Native, AddedToken as NativeToken } from "tokenizers";
+import type { JsEncoding as Encoding, Tokenizer as Native, AddedToken as NativeToken } from "tokenizers";
 import { LowrankError } from "../errors.js";
 import type { Warn } from "../model/index.js";
 import { LARGEST_LIST_BYTES, openRegular } from "../system-errors.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
+import type { TextEnd } from "./text-end.js";
 import { TokenStream } from "./token-stream.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
@@ -96,6 +97,11 @@ export class Tokenizer {
     return this.#id(this.#settings.eos);
   }
 
+  /** Text of the end token; undefined where the tokenizer has none. */
+  get eosToken(): string | undefined {
+    return this.eosTokenId === undefined ? undefined : this.#settings.eos;
+  }
+
   get padTokenId(): number | undefined {
     return this.#id(this.#settings.pad);
   }
@@ -108,18 +114,34 @@ export class Tokenizer {
    * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` (undefined: not cut) as transformers
    * does with `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
    */
-  encode(texts: string[], { maxLength }: { maxLength: number | undefined }): Promise<Int32Array[]> {
-    const encoded = this.#last.then(async () => {
+  async encode(texts: string[], { maxLength }: { maxLength: number | undefined }): Promise<Int32Array[]> {
+    const encodings = await this.#encode(texts, maxLength);
+    return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
+  }
+
+  #encode(texts: string[], maxLength: number | undefined): Promise<Encoding[]> {
+    const encoded = this.#last.then(() => {
       if (maxLength !== this.#maxLength) {
         if (maxLength === undefined) this.#native.disableTruncation();
         else this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
         this.#maxLength = maxLength;
       }
-      const encodings = await this.#native.encodeBatch(texts);
-      return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
+      return this.#native.encodeBatch(texts);
     });
     this.#last = encoded.catch(() => undefined);
     return encoded;
+  }
+
+  /** How texts get the end token; null where the tokenizer names none, or puts it after every text itself. */
+  async textEnd(): Promise<TextEnd | null> {
+    const id = this.eosTokenId;
+    if (id === undefined) return null;
+    const [encoding] = await this.#encode(["a"], undefined);
+    const isSpecial = encoding!.getSpecialTokensMask();
+    const end = isSpecial.lastIndexOf(0) + 1 || isSpecial.length;
+    const begin = isSpecial.includes(0) ? isSpecial.indexOf(0) : end;
+    if (encoding!.getIds().slice(end).includes(id)) return null;
+    return { id, before: begin, after: isSpecial.length - end, side: this.#settings.truncationSide };
   }
 
   /** Text of tokens; ids outside the vocabulary have none. */

@@ -78,12 +78,13 @@ export const modelGenerateOptions = methodOptions("model.generate", { ...samplin
 export const trainerGenerateOptions = methodOptions("trainer.generate", { ...sampling, wait: yesOrNo.or(false) });
 export type TextRequestOptions = Omit<ReturnType<typeof trainerGenerateOptions>, "wait">;
 
-const { cache_dir, cache_limit_gb, long_text, max_seq_length, per_device_eval_batch_size } = rows;
+const { add_eos, cache_dir, cache_limit_gb, long_text, max_seq_length, per_device_eval_batch_size } = rows;
 export const modelEvaluateOptions = methodOptions("model.evaluate", {
   adapter,
   batch_size: per_device_eval_batch_size,
   max_seq_length,
   long_text,
+  add_eos,
   cache_dir,
   cache_limit_gb,
   signal,

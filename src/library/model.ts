@@ -14,7 +14,7 @@ import { candidateTargets, type ResolvedTargets } from "../model/index.js";
 import { openBase, type QuantType } from "../setup/base.js";
 import { inferencePlan } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
-import { everyExample, readTokens } from "../setup/token-texts.js";
+import { readTokens, tellEnd } from "../setup/token-texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import {
   checkPath,
@@ -72,6 +72,8 @@ export interface ModelEvaluateOptions {
   max_seq_length?: number | undefined;
   /** What happens to longer texts; default truncate. */
   long_text?: "truncate" | "chunk" | undefined;
+  /** Whether each text ends with the tokenizer's end token; default true, as in training. */
+  add_eos?: boolean | undefined;
   cache_dir?: string | undefined;
   cache_limit_gb?: number | undefined;
   signal?: AbortSignal | undefined;
@@ -166,19 +168,17 @@ export class Model {
   async evaluate(texts: Texts, options: ModelEvaluateOptions = {}): Promise<Evaluation> {
     this.#check("evaluate");
     checkTexts(texts, "model.evaluate");
-    const { adapter, batch_size, signal, ...reading } = modelEvaluateOptions(options);
-    const { max_seq_length: sequence } = reading;
+    const { adapter, batch_size, signal, ...rest } = modelEvaluateOptions(options);
+    const { max_seq_length: sequence } = rest;
     const from = textSource(texts, "texts");
-    const { table } = await readTokens(
-      from,
-      this.tokenizer,
-      { ...reading, text_column: "text", threads: this.threads },
-      { signal },
-    );
-    const batchSize = Math.max(1, Math.min(batch_size, table.length));
+    const warn = (message: string) => process.emitWarning(message);
+    tellEnd(rest, this.tokenizer, { info: () => {}, warn });
+    const o = { ...rest, text_column: "text", threads: this.threads };
+    const { table, examples } = await readTokens(from, this.tokenizer, this.config.vocabSize, o, { signal, warn });
+    const batchSize = Math.min(batch_size, examples.length);
     const size = { maxTokens: batchSize * sequence, maxSequence: sequence };
     await using engine = await this.#engine(adapter, size, !this.sharesWeights);
-    const dataset = new TokenDataset(table, everyExample(table));
+    const dataset = new TokenDataset(table, examples);
     return (await evaluateModel(engine, dataset, { batchSize, abort: signal }))!;
   }
 

@@ -8,7 +8,7 @@ import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js
 import { checkAgreement } from "../setup/resume.js";
 import { RunFolder } from "../setup/run-folder.js";
 import { runSettings } from "../setup/settings.js";
-import { readTrainingTexts } from "../setup/token-texts.js";
+import { readTrainingTexts, tellEnd } from "../setup/token-texts.js";
 import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { type Evaluation, evaluateModel, type TrainerEvent, type TrainResult } from "../trainer/index.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
@@ -81,7 +81,8 @@ export class Trainer {
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
     const from = { ...options, train_file: checked.train, validation_file: checked.validation };
-    const texts = await readTrainingTexts(from, model.tokenizer, {});
+    tellEnd(options, model.tokenizer, { info: () => {}, warn });
+    const texts = await readTrainingTexts(from, model.tokenizer, model.config.vocabSize, { warn });
     const about = { model: model.source, spec: adapter.spec, precision: model.precision, texts };
     const identity = runSettings(options, about);
     let engine: Engine | undefined;

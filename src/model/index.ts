@@ -9,5 +9,6 @@ export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor }
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
 export { candidateTargets, matchTargets, type ResolvedTargets, resolveTargets } from "./targets.js";
+export { modelVocabSize } from "./vocab-size.js";
 export type { Warn } from "./warn.js";
 export { widen } from "./widen.js";

@@ -91,6 +91,7 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     target_modules: [...spec.targets].sort().join(),
     max_seq_length: o.max_seq_length,
     long_text: o.long_text,
+    add_eos: o.add_eos ? true : null,
     packing: o.packing,
     group_by_length: o.group_by_length,
     pad_to_max_length: o.pad_to_max_length,

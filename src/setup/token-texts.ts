@@ -3,7 +3,7 @@ import {
   dataFiles,
   defaultCacheFolder,
   fileTexts,
-  placeOf,
+  placesOf,
   type ReadOptions,
   splitValidation,
   type TextSource,
@@ -14,12 +14,18 @@ import {
   tokenTable,
 } from "../data/index.js";
 import { trimHeaps } from "../engine.js";
+import { LowrankError } from "../errors.js";
 import type { Warn } from "../model/index.js";
 import { threadCount } from "./inputs.js";
+import { count } from "./text.js";
 
 /** Held back where no validation file is named. */
 const VALIDATION_SHARE = 0.1;
 const GIB = 2 ** 30;
+/** Texts that a message names one by one. */
+const NAMED = 3;
+/** Texts that fit into one of `max_seq_length` tokens from which on packing is worth a hint. */
+const WORTH_PACKING = 4;
 
 export interface TextOptions {
   text_column: string;
@@ -29,6 +35,7 @@ export interface TextOptions {
   csv_quoting?: ReadOptions["csvQuoting"];
   max_seq_length: number;
   long_text: "truncate" | "chunk";
+  add_eos: boolean;
   cache_dir: string | undefined;
   cache_limit_gb: number;
   threads: number | undefined;
@@ -45,13 +52,14 @@ export interface Reading {
   /** @param files that are read; none where the texts are in memory */
   show?: ((files: string[]) => ReadingDisplay) | undefined;
   signal?: AbortSignal | undefined;
+  warn: (message: string) => void;
 }
 
 /** The texts of some files. */
 export interface Texts {
   table: TokenTable;
-  /** Names a text by its number in an error. */
-  where(row: number): Promise<string>;
+  /** Names texts by their numbers, which are in order. */
+  where(rows: number[]): Promise<string[]>;
 }
 
 export function openTokenizer(
@@ -71,14 +79,14 @@ function readOptions(o: TextOptions): ReadOptions {
   };
 }
 
-/** @param from files, folders and patterns, or the texts themselves */
-export async function readTokens(
+/** Every text, whatever is in it. @param from files, folders and patterns, or the texts themselves */
+export async function tokenise(
   from: string[] | TextSource,
   tokenizer: Tokenizer,
   o: TextOptions,
-  { show, signal }: Reading,
+  { show, signal, warn }: Reading,
 ): Promise<Texts> {
-  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, readOptions(o)) : from;
+  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, readOptions(o), warn) : from;
   const { files } = source;
   const display = show?.(files);
   let table: TokenTable | null = null;
@@ -87,30 +95,105 @@ export async function readTokens(
       tokenizer,
       maxLength: o.max_seq_length,
       longText: o.long_text,
+      addEos: o.add_eos,
       folder: o.cache_dir ?? defaultCacheFolder(),
       limit: o.cache_limit_gb * GIB,
       threads: threadCount(o.threads),
       onProgress: display && ((done) => display.update(done)),
       signal,
+      warn,
     });
     // Tokenising needs the most outside of an engine, and needs it no more.
     trimHeaps();
-    return { table, where: (row) => placeOf(files, readOptions(o), row) };
+    return { table, where: (rows) => placesOf(files, readOptions(o), rows) };
   } finally {
     display?.end(table);
   }
 }
 
-/** Numbers of all examples. */
-export function everyExample(table: TokenTable): Int32Array {
-  return Int32Array.from({ length: table.length }, (_, i) => i);
+/** @throws LowrankError E_TOKENIZER naming the first text with a token that the base model has no embedding for */
+async function checkIds({ table, where }: Texts, tokenizer: Tokenizer, vocabSize: number): Promise<void> {
+  const example = table.findToken(vocabSize);
+  if (example < 0) return;
+  const id = table.sequence(example).inputIds.find((each) => each >= vocabSize)!;
+  const [place] = await where([table.row(example)]);
+  const text = JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }));
+  throw new LowrankError(
+    "E_TOKENIZER",
+    `${place}: token ${text} has number ${id}, but the base model's embedding ends with ${vocabSize - 1} (vocab_size ${vocabSize}). ` +
+      "Leave the text out, or name the model's own tokenizer with --tokenizer_name; a token that was added needs a model whose embedding was resized for it.",
+    place,
+  );
 }
 
-/** Numbers of the examples that some texts have become, in order. */
-function examplesOf(table: TokenTable, texts: Int32Array): Int32Array {
-  const chosen = new Uint8Array(table.texts);
-  for (const text of texts) chosen[text] = 1;
-  return everyExample(table).filter((example) => chosen[table.row(example)] === 1);
+/** Numbers of texts, in order, of which no example has something to learn. */
+export function leftOut(table: TokenTable): number[] {
+  const learned = new Uint8Array(table.texts);
+  for (const example of table.learnable()) learned[table.row(example)] = 1;
+  const found: number[] = [];
+  for (const [row, isLearned] of learned.entries()) if (!isLearned) found.push(row);
+  return found;
+}
+
+/** Numbers of the examples with something to learn. @throws LowrankError E_ALL_MASKED where there is none */
+async function learnable({ table, where }: Texts, warn: Reading["warn"]): Promise<Int32Array> {
+  const rows = leftOut(table);
+  const examples = table.learnable();
+  if (rows.length === 0) return examples;
+  const named = await where(rows.slice(0, NAMED));
+  const list = `${named.join("; ")}${rows.length > NAMED ? `; and ${count(rows.length - NAMED)} more` : ""}`;
+  if (examples.length === 0) {
+    const message = `There is nothing to learn in any of the ${count(table.texts)} texts (${list}): each is blank or a single token. Check --text_column.`;
+    throw new LowrankError("E_ALL_MASKED", message, named[0]);
+  }
+  const what =
+    rows.length === 1 ? "1 text is left out, as it is" : `${count(rows.length)} texts are left out, as they are`;
+  warn(`${what} blank or a single token, with nothing to learn: ${list}`);
+  return examples;
+}
+
+/** The texts that a model can learn from. */
+export interface LearnableTexts {
+  table: TokenTable;
+  /** Numbers of the examples with something to learn, in order; at least one. */
+  examples: Int32Array;
+}
+
+/**
+ * @param from files, folders and patterns, or the texts themselves
+ * @param vocabSize of the base model
+ * @throws LowrankError of reading; E_TOKENIZER, E_ALL_MASKED
+ */
+export async function readTokens(
+  from: string[] | TextSource,
+  tokenizer: Tokenizer,
+  vocabSize: number,
+  o: TextOptions,
+  reading: Reading,
+): Promise<LearnableTexts> {
+  const texts = await tokenise(from, tokenizer, o, reading);
+  await checkIds(texts, tokenizer, vocabSize);
+  return { table: texts.table, examples: await learnable(texts, reading.warn) };
+}
+
+/** Says what `add_eos` does to texts. */
+export function tellEnd(
+  { add_eos }: Pick<TextOptions, "add_eos">,
+  { eosToken }: Tokenizer,
+  say: { info(line: string): void; warn(line: string): void },
+): void {
+  if (!add_eos) return;
+  if (eosToken !== undefined) say.info(`each text ends with ${eosToken} (add_eos)`);
+  else say.warn("the tokenizer names no end token (eos_token): texts are learned without an end, as with --no-add_eos");
+}
+
+/** Divides examples by their texts as `splitValidation` does. */
+function split({ table, examples }: LearnableTexts, seed: number): { training: Int32Array; validation: Int32Array } {
+  const texts = [...new Set(Array.from(examples, (example) => table.row(example)))];
+  const isHeld = new Uint8Array(table.texts);
+  for (const i of splitValidation(texts.length, VALIDATION_SHARE, seed).validation) isHeld[texts[i]!] = 1;
+  const side = (held: number) => examples.filter((example) => isHeld[table.row(example)] === held);
+  return { training: side(0), validation: side(1) };
 }
 
 export interface TrainTextOptions extends TextOptions {
@@ -129,31 +212,39 @@ export interface TrainingTexts {
   validation: TokenDataset;
   /** sha256 of the texts that were read, null for those that a part of the training texts was taken for. */
   hashes: { training: string; validation: string | null };
-  where: Texts["where"];
 }
 
+/** @param vocabSize of the base model */
 export async function readTrainingTexts(
   o: TrainTextOptions,
   tokenizer: Tokenizer,
+  vocabSize: number,
   reading: Reading,
 ): Promise<TrainingTexts> {
-  const read = (from: string[] | TextSource) => readTokens(from, tokenizer, o, reading);
-  const { table, where } = await read(o.train_file);
-  const held = o.validation_file === undefined ? null : (await read(o.validation_file)).table;
-  const split = held ? null : splitValidation(table.texts, VALIDATION_SHARE, o.seed);
+  const read = (from: string[] | TextSource) => readTokens(from, tokenizer, vocabSize, o, reading);
+  const given = await read(o.train_file);
+  const held = o.validation_file === undefined ? null : await read(o.validation_file);
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
   const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
   const packing = o.packing ? { packTo: o.max_seq_length } : {};
-  const examples = split ? examplesOf(table, split.train) : everyExample(table);
-  const validation = held
-    ? new TokenDataset(held, everyExample(held), padding)
-    : new TokenDataset(table, examplesOf(table, split!.validation), padding);
-  const content = (of: TokenTable) => of.provenance.content_sha256;
+  const sides = held ? { training: given.examples, validation: held.examples } : split(given, o.seed);
   return {
     tokenizer,
-    training: new TokenDataset(table, examples, { ...padding, ...packing }),
-    validation,
-    hashes: { training: content(table), validation: held && content(held) },
-    where,
+    training: new TokenDataset(given.table, sides.training, { ...padding, ...packing }),
+    validation: new TokenDataset((held ?? given).table, sides.validation, padding),
+    hashes: { training: given.table.content.sha256, validation: held === null ? null : held.table.content.sha256 },
   };
+}
+
+/** Says how many packs short texts would make; undefined where they are packed, or not short. */
+export function packingHint(
+  { training }: TrainingTexts,
+  o: Pick<TrainTextOptions, "packing" | "max_seq_length">,
+): string | undefined {
+  const { length } = training;
+  if (o.packing || length * o.max_seq_length < WORTH_PACKING * training.allTokens) return undefined;
+  const packs = training.packs(o.max_seq_length);
+  if (packs * WORTH_PACKING > length) return undefined;
+  const mean = count(Math.round(training.allTokens / length));
+  return `the texts are short, ${mean} tokens in the mean: --packing would make ${count(packs)} pack${packs === 1 ? "" : "s"} of these ${count(length)} texts`;
 }

@@ -78,7 +78,7 @@ export function checkRunOptions(o: RunOptions): void {
 
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
-  const { tokenizer, training, validation, where } = texts;
+  const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
   if (resumption) await restore(resumption, engine, model);
   else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
@@ -98,7 +98,6 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     modelFlop: modelFlop(model, adapter.spec),
     training,
     validation,
-    where,
     batchSize: o.per_device_train_batch_size,
     evalBatchSize: o.per_device_eval_batch_size,
     accumulation: o.gradient_accumulation_steps,

@@ -43,13 +43,10 @@ export async function evaluate(engine: Engine, dataset: Dataset, options: Evalua
   for (const part of batches(positions(dataset), batchSize)) {
     if (signal?.aborted) return null;
     const { batch, supervisedTokens } = dataset.batch(part);
-    if (batch) loss += await engine.evaluate(batch);
+    loss += await engine.evaluate(batch);
     count += supervisedTokens;
     abort?.throwIfAborted();
     await onProgress?.(++done, total);
-  }
-  if (count === 0) {
-    throw new LowrankError("E_ALL_MASKED", "The validation texts have no token to predict: all are shorter than two.");
   }
   return { eval_loss: loss / count, eval_perplexity: Math.exp(loss / count) };
 }

@@ -9,7 +9,7 @@ import { Interval } from "./interval.js";
 import type { Keeper } from "./keeper.js";
 import { LossScaler, type LossScaling } from "./loss-scaler.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
-import { checkSupervised, type Dataset, type Window, windows } from "./windows.js";
+import { type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
   engine: Engine;
@@ -17,8 +17,6 @@ export interface TrainRun {
   modelFlop(window: Window): number;
   training: Dataset;
   validation: Dataset | null;
-  /** Names a row of the training data in an error. */
-  where(row: number): string | Promise<string>;
   batchSize: number;
   evalBatchSize: number;
   accumulation: number;
@@ -49,7 +47,7 @@ export interface TrainRun {
   report: Reporter;
   /** Of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
   resume?: RunState | undefined;
-  /** Called once the first step's data is known to be good, before anything is written. */
+  /** Called before the first step, before anything is written. */
   begin?: () => void | Promise<void>;
   /** The step in progress is finished and everything is saved. */
   signal?: AbortSignal | undefined;
@@ -87,7 +85,6 @@ class Loop {
   readonly #steps: Steps;
   readonly #warmup: number;
   readonly #interval: Interval;
-  #skipped: number;
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
   readonly #scaler: LossScaler | null;
@@ -99,7 +96,6 @@ class Loop {
     this.#steps = countSteps({ ...run, rows: run.training.length });
     this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
     this.#interval = new Interval(run.resume?.interval);
-    this.#skipped = run.resume?.skipped ?? 0;
     this.#lastEval = run.resume?.last_eval ?? null;
     this.#earlyStopping = run.earlyStopping
       ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
@@ -131,9 +127,7 @@ class Loop {
     if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
     const isStopped = isFinished || (done > 0 && this.#aborted());
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
-      await checkSupervised(window, run.where);
       if (done === 0) await this.#begin();
-      await this.#countSkipped(window);
       done = window.step;
       const { step, epoch, firstIndex, microBatches } = window;
       const nextMicroBatch = firstIndex + microBatches.length;
@@ -190,16 +184,6 @@ class Loop {
     this.#interval.resume();
   }
 
-  /** Each epoch meets the same texts again, so the first one's count is theirs. */
-  async #countSkipped({ step, skipped }: Window): Promise<void> {
-    const { perEpoch, total } = this.#steps;
-    if (step > perEpoch) return;
-    this.#skipped += skipped;
-    if (this.#skipped === 0 || step !== Math.min(perEpoch, total)) return;
-    const message = `Skipped ${this.#skipped} texts shorter than two tokens: they teach nothing.`;
-    await this.#run.report({ type: "warning", message });
-  }
-
   async #optimize(window: Window, at: Step): Promise<void> {
     const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
     const { step, epoch, learningRate } = at;
@@ -207,7 +191,7 @@ class Loop {
     const lossScale = this.#scaler?.state.scale ?? 1;
     let sum = 0;
     for (const [i, { batch }] of window.microBatches.entries()) {
-      if (batch) sum += await engine.forwardBackward(batch, lossScale / supervisedTokens, window.firstIndex + i);
+      sum += await engine.forwardBackward(batch, lossScale / supervisedTokens, window.firstIndex + i);
       this.#run.abort?.throwIfAborted();
     }
     const loss = sum / supervisedTokens;
@@ -295,7 +279,6 @@ class Loop {
     const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {
-      skipped: this.#skipped,
       interval: this.#interval.state,
       last_eval: this.#lastEval,
       early_stopping: this.#earlyStopping?.state ?? null,

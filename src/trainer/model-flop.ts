@@ -18,7 +18,7 @@ export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: Wi
   return ({ microBatches, supervisedTokens }) => {
     let flop = perSupervised * supervisedTokens;
     for (const { batch } of microBatches) {
-      for (const { inputIds } of batch?.sequences ?? []) {
+      for (const { inputIds } of batch.sequences) {
         const n = inputIds.length;
         flop += perToken * n + perPair * ((n * (n + 1)) / 2);
       }

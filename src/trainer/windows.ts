@@ -1,5 +1,4 @@
 import { epochOrder, groupByLength, type MicroBatch } from "../data/index.js";
-import { LowrankError } from "../errors.js";
 
 /** Tokenised texts by position. */
 export interface Dataset {
@@ -21,8 +20,6 @@ export interface Window {
   /** Of all micro-batches: what the loss is the mean of. */
   supervisedTokens: number;
   tokens: number;
-  /** Rows that are too short to train on. */
-  skipped: number;
 }
 
 export interface WindowOptions {
@@ -70,24 +67,7 @@ export function* windows(dataset: Dataset, o: WindowOptions): Generator<Window, 
         firstIndex: epoch * perEpoch + at,
         supervisedTokens: sum((m) => m.supervisedTokens),
         tokens: sum((m) => m.tokens),
-        skipped: sum((m) => m.skipped),
       };
     }
   }
-}
-
-/** @throws LowrankError E_ALL_MASKED where a window holds nothing to learn from */
-export async function checkSupervised(
-  { step, supervisedTokens, microBatches }: Window,
-  where: (row: number) => string | Promise<string>,
-): Promise<void> {
-  if (supervisedTokens > 0) return;
-  const rows = microBatches.flatMap((m) => [...m.rows]);
-  const named = (await Promise.all(rows.slice(0, 5).map(where))).join(", ");
-  const more = rows.length > 5 ? ` and ${rows.length - 5} more` : "";
-  throw new LowrankError(
-    "E_ALL_MASKED",
-    `Step ${step} has no token to learn from: every text in it is shorter than two tokens (${named}${more}). ` +
-      "Remove empty texts, check --text_column, or use larger batches.",
-  );
 }

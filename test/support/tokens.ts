@@ -14,12 +14,14 @@ export interface TableOptions {
   folder: string;
   maxLength: number;
   longText?: "truncate" | "chunk";
+  addEos?: boolean;
 }
 
 /** @param texts themselves, or how to read them */
 export function tableOf(texts: string[] | TextSource, options: TableOptions): Promise<TokenTable> {
   const source = Array.isArray(texts) ? givenTexts(texts) : texts;
-  return tokenTable(source, { longText: "truncate", limit: Number.POSITIVE_INFINITY, threads: 1, ...options });
+  const usual = { longText: "truncate", addEos: false, limit: Number.POSITIVE_INFINITY, threads: 1 } as const;
+  return tokenTable(source, { ...usual, ...options });
 }
 
 /** The texts of some files, in their column `text`. */

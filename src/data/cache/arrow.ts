@@ -2,27 +2,15 @@
 //
 //   input_ids  list<int32>   tokens of an example
 //   loss_mask  list<uint8>   1 where the token is to be learned
-//   length     int32         tokens of the example
+//   supervised int32         tokens of the example that are learned
 //   row        uint32        number of its text among all texts, from 0
 import { createRequire } from "node:module";
 import type { Data, DataType, Field, List } from "apache-arrow";
 import type { Block } from "./block.js";
-import { isSound, type Part } from "./part.js";
-import { Residence } from "./residence.js";
+import type { Provenance } from "./contents.js";
 
 /** Raised whenever another version's files would be read wrongly. */
-export const FORMAT_VERSION = "1";
-
-/** Facts about a file: its schema's metadata, under these names. */
-export interface Provenance {
-  format_version: string;
-  content_sha256: string;
-  tokenizer_sha256: string;
-  /** JSON of what decides the tokens besides texts and tokenizer. */
-  options: string;
-  /** JSON list of the files that the texts were first read from. */
-  sources: string;
-}
+export const FORMAT_VERSION = "2";
 
 /** Turns blocks into the bytes of a file, which are returned as they come. */
 export interface Encoder {
@@ -66,7 +54,7 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
   const fields: Field[] = [
     new Field("input_ids", list(new Int32()), false),
     new Field("loss_mask", list(new Uint8()), false),
-    new Field("length", new Int32(), false),
+    new Field("supervised", new Int32(), false),
     new Field("row", new Uint32(), false),
   ];
   const schema = new Schema(fields, new Map(Object.entries(provenance)));
@@ -79,17 +67,14 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
   const lists = (type: List, valueOffsets: Int32Array, child: Data) =>
     makeData({ type, length: valueOffsets.length - 1, nullCount: 0, valueOffsets, child });
 
-  const batch = ({ inputIds, lengths, rows }: Block) => {
-    const offsets = new Int32Array(lengths.length + 1);
-    for (const [i, length] of lengths.entries()) offsets[i + 1] = offsets[i]! + length;
-    const mask = new Uint8Array(inputIds.length).fill(1);
+  const batch = ({ inputIds, lossMask, offsets, supervised, rows }: Block) => {
     const children: Data[] = [
       lists(fields[0]!.type as List, offsets, flat(new Int32(), inputIds)),
-      lists(fields[1]!.type as List, offsets, flat(new Uint8(), mask)),
-      flat(new Int32(), lengths),
+      lists(fields[1]!.type as List, offsets, flat(new Uint8(), lossMask)),
+      flat(new Int32(), supervised),
       flat(new Uint32(), rows),
     ];
-    const struct = makeData({ type: new Struct(fields), length: lengths.length, nullCount: 0, children });
+    const struct = makeData({ type: new Struct(fields), length: rows.length, nullCount: 0, children });
     return new RecordBatch(schema, struct);
   };
   return {
@@ -106,40 +91,20 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
 
 type Int32Type = import("apache-arrow").Int32;
 
-/** Null where the bytes are not such a file, or one of another version. */
-export async function decode(buffer: ArrayBuffer): Promise<{ provenance: Provenance; parts: Part[] } | null> {
+/** The blocks of a file that was just written. What somebody may have changed meanwhile is not for this package, which may never end over it. */
+export function decode(buffer: ArrayBuffer): Block[] {
   const { RecordBatchReader } = arrow();
-  try {
-    const reader = RecordBatchReader.from(new Uint8Array(buffer)).open();
-    // The reader forgets it when it has come to the end.
-    const provenance = Object.fromEntries(reader.schema.metadata) as unknown as Provenance;
-    if (provenance.format_version !== FORMAT_VERSION) return null;
-    const residence = new Residence(buffer);
-    const parts: Part[] = [];
-    for (const { data } of reader) {
-      const [ids, mask, length, row] = data.children as [Data<List>, Data<List>, Data, Data];
-      const part: Part = {
-        inputIds: values(ids.children[0]!) as Int32Array,
-        lossMask: values(mask.children[0]!) as Uint8Array,
-        offsets: offsets(ids),
-        rows: values(row) as Uint32Array,
-      };
-      if (!isSound(part) || !agree(part.offsets, offsets(mask), values(length) as Int32Array)) return null;
-      for (const column of Object.values(part)) residence.touch(column);
-      parts.push(part);
-    }
-    return { provenance, parts };
-  } catch {
-    return null;
-  }
+  return [...RecordBatchReader.from(new Uint8Array(buffer))].map(({ data }) => {
+    const [ids, mask, supervised, row] = data.children as [Data<List>, Data<List>, Data, Data];
+    return {
+      inputIds: values(ids.children[0]!) as Int32Array,
+      lossMask: values(mask.children[0]!) as Uint8Array,
+      offsets: ids.valueOffsets.subarray(0, ids.length + 1),
+      supervised: values(supervised) as Int32Array,
+      rows: values(row) as Uint32Array,
+    };
+  });
 }
 
-// Without what fills the buffers up.
-const offsets = ({ valueOffsets, length }: Data<List>) => valueOffsets.subarray(0, length + 1);
+// Without what fills the buffer up.
 const values = ({ values: padded, length }: Data) => padded.subarray(0, length);
-
-/** Whether the columns agree in where examples begin. */
-function agree(begins: Int32Array, maskBegins: Int32Array, lengths: Int32Array): boolean {
-  if (lengths.length + 1 !== begins.length) return false;
-  return lengths.every((n, i) => begins[i + 1] === begins[i]! + n && maskBegins[i + 1] === begins[i + 1]);
-}

@@ -1,4 +1,5 @@
 // Texts to examples, a block at a time: in a worker thread or here.
+import { endText, type TextEnd } from "../text-end.js";
 import type { EncodeOptions } from "./encode.js";
 
 /** What happens to a text of more than `maxLength` tokens: it is cut, or becomes several examples. */
@@ -7,15 +8,29 @@ export type LongText = "truncate" | "chunk";
 export interface TokeniseOptions {
   maxLength: number;
   longText: LongText;
+  /** Null where texts are tokenised as they are. */
+  end: TextEnd | null;
 }
 
-/** Examples one after the other. */
+/** Some examples, one after the other: a record batch of a cache file, or what becomes one. */
 export interface Block {
   inputIds: Int32Array;
-  /** Of each example, in tokens. */
-  lengths: Int32Array;
+  /** Of each token: not 0 where it is to be learned. */
+  lossMask: Uint8Array;
+  /** Where each example begins, and the end of the last. */
+  offsets: Int32Array;
+  /** Of each example: how many of its tokens are learned. Nothing comes before its first, which therefore never is. */
+  supervised: Int32Array;
   /** Number of each example's text among all, from 0. */
   rows: Uint32Array;
+}
+
+/** Whether every example lies within its block. */
+export function isSound({ inputIds, lossMask, offsets, supervised, rows }: Block): boolean {
+  if (offsets[0] !== 0 || offsets.length !== rows.length + 1 || supervised.length !== rows.length) return false;
+  if (inputIds.length !== offsets.at(-1) || lossMask.length !== inputIds.length) return false;
+  for (let i = 1; i < offsets.length; i++) if (offsets[i]! < offsets[i - 1]!) return false;
+  return true;
 }
 
 /** Lengths of the examples that a text of so many tokens becomes; none is a single token that nothing could be learned from. */
@@ -31,30 +46,52 @@ export function chunkLengths(tokens: number, maxLength: number): number[] {
   return lengths;
 }
 
+/** Numbers of learned tokens of examples. */
+function countSupervised(mask: Uint8Array, offsets: Int32Array): Int32Array {
+  const supervised = new Int32Array(offsets.length - 1);
+  for (let example = 0; example < supervised.length; example++) {
+    const end = offsets[example + 1]!;
+    for (let i = offsets[example]! + 1; i < end; i++) if (mask[i] !== 0) supervised[example]!++;
+  }
+  return supervised;
+}
+
 interface Encoder {
   encode(texts: string[], options: EncodeOptions): Promise<Int32Array[]>;
 }
 
-/** @param firstRow number of the first text among all */
+const NOTHING = new Int32Array(0);
+
+/**
+ * A blank text, of white space alone, becomes an example without tokens.
+ * @param firstRow number of the first text among all
+ */
 export async function tokeniseBlock(
   encoder: Encoder,
   texts: string[],
   firstRow: number,
-  { maxLength, longText }: TokeniseOptions,
+  { maxLength, longText, end }: TokeniseOptions,
 ): Promise<Block> {
   const chunks = longText === "chunk";
-  const encoded = await encoder.encode(texts, { maxLength: chunks ? undefined : maxLength });
+  const cut = chunks ? undefined : maxLength;
+  const whole = await encoder.encode(texts, { maxLength: cut });
+  const encoded = whole.map((ids, i) => {
+    if (!/\S/.test(texts[i]!)) return NOTHING;
+    return end ? endText(ids, end, cut ?? Number.POSITIVE_INFINITY) : ids;
+  });
   const inputIds = new Int32Array(encoded.reduce((sum, ids) => sum + ids.length, 0));
-  const lengths: number[] = [];
+  const begins = [0];
   const rows: number[] = [];
   let at = 0;
   for (const [i, ids] of encoded.entries()) {
     inputIds.set(ids, at);
     at += ids.length;
     for (const length of chunks ? chunkLengths(ids.length, maxLength) : [ids.length]) {
-      lengths.push(length);
+      begins.push(begins.at(-1)! + length);
       rows.push(firstRow + i);
     }
   }
-  return { inputIds, lengths: Int32Array.from(lengths), rows: Uint32Array.from(rows) };
+  const lossMask = new Uint8Array(inputIds.length).fill(1);
+  const offsets = Int32Array.from(begins);
+  return { inputIds, lossMask, offsets, supervised: countSupervised(lossMask, offsets), rows: Uint32Array.from(rows) };
 }

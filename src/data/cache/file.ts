@@ -4,11 +4,10 @@ import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LowrankError } from "../../errors.js";
 import { writeError } from "../../system-errors.js";
-import { type Encoder, encoder, type Provenance } from "./arrow.js";
+import { type Encoder, encoder } from "./arrow.js";
 import type { Block } from "./block.js";
+import { Checksum, type Content, type Provenance } from "./contents.js";
 
-/** Stands in the file's metadata until the texts have been read to their end. */
-const PLACEHOLDER = Buffer.from("content_sha256 is not known yet".padEnd(64, "."), "latin1");
 const BUFFERED_BYTES = 4 << 20;
 /** A view into more memory cannot be made in every version of Node.js; the last block and the footer come on top. */
 const LARGEST_BYTES = 2 ** 32 - 2 ** 28;
@@ -27,6 +26,11 @@ export function isLeftover(name: string): boolean {
   }
 }
 
+/** A name that `isLeftover` knows once this process is no more. */
+export function temporaryName(folder: string): string {
+  return join(folder, `.writing-${process.pid}-${randomUUID()}.tmp`);
+}
+
 function cacheError(error: unknown, file: string): unknown {
   const found = writeError(error, file);
   if (!(found instanceof LowrankError) || found === error) return found;
@@ -38,26 +42,28 @@ export class CacheWriter {
   readonly #file: string;
   readonly #handle: FileHandle;
   readonly #encoder: Encoder;
+  readonly #about: Provenance;
+  readonly #checksum = new Checksum();
+  #largestId = -1;
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   /** Bytes of the file so far, pending ones included. */
   #bytes = 0;
-  /** Where the placeholder stands. */
-  readonly #places: number[] = [];
 
-  private constructor(file: string, handle: FileHandle, encoder: Encoder) {
+  private constructor(file: string, handle: FileHandle, encoder: Encoder, about: Provenance) {
     this.#file = file;
     this.#handle = handle;
     this.#encoder = encoder;
+    this.#about = about;
   }
 
   /** @throws LowrankError E_WRITE naming the folder or file */
-  static async create(folder: string, about: Omit<Provenance, "content_sha256">): Promise<CacheWriter> {
-    const encoding = encoder({ ...about, content_sha256: PLACEHOLDER.toString("latin1") });
-    const file = join(folder, `.writing-${process.pid}-${randomUUID()}.tmp`);
+  static async create(folder: string, about: Provenance): Promise<CacheWriter> {
+    const encoding = encoder(about);
+    const file = temporaryName(folder);
     try {
       await mkdir(folder, { recursive: true });
-      return new CacheWriter(file, await open(file, "wx"), await encoding);
+      return new CacheWriter(file, await open(file, "wx"), await encoding, about);
     } catch (error) {
       throw cacheError(error, file);
     }
@@ -65,6 +71,8 @@ export class CacheWriter {
 
   /** @throws LowrankError E_WRITE, E_DATA_SIZE */
   async write(block: Block): Promise<void> {
+    this.#checksum.add(block);
+    for (const id of block.inputIds) if (id > this.#largestId) this.#largestId = id;
     this.#take(this.#encoder.write(block));
     if (this.#bytes > LARGEST_BYTES) {
       const message =
@@ -74,18 +82,22 @@ export class CacheWriter {
     if (this.#pendingBytes >= BUFFERED_BYTES) await this.#flush();
   }
 
-  /** Puts the file in its place. @throws LowrankError E_WRITE; then nothing is left of it */
-  async finish(target: string, contentSha256: string): Promise<void> {
+  /**
+   * Puts the file in its place.
+   * @param sha256 of the texts
+   * @throws LowrankError E_WRITE; then nothing is left of it
+   */
+  async finish(target: string, sha256: string): Promise<Content> {
     try {
       this.#take(this.#encoder.finish());
       await this.#flush();
-      const hash = Buffer.from(contentSha256, "latin1");
-      for (const place of this.#places) await this.#handle.write(hash, 0, hash.length, place);
       await this.#handle.sync();
       await this.#handle.close();
       await rename(this.#file, target);
       await using folder = await open(dirname(target), "r");
       await folder.sync();
+      const content = { sha256, largestId: this.#largestId };
+      return { ...content, crc32: this.#checksum.end(this.#about, content) };
     } catch (error) {
       await this.discard();
       throw cacheError(error, target);
@@ -99,13 +111,6 @@ export class CacheWriter {
 
   #take(chunks: Uint8Array[]): void {
     for (const chunk of chunks) {
-      // Metadata is written in chunks of its own; the columns' need not be searched.
-      if (chunk.length < 1 << 16) {
-        const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-        for (let at = bytes.indexOf(PLACEHOLDER); at >= 0; at = bytes.indexOf(PLACEHOLDER, at + 1)) {
-          this.#places.push(this.#bytes + at);
-        }
-      }
       this.#pending.push(chunk);
       this.#pendingBytes += chunk.length;
       this.#bytes += chunk.length;

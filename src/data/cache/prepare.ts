@@ -2,17 +2,21 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { LowrankError } from "../../errors.js";
+import type { TextEnd } from "../text-end.js";
 import type { Tokenizer } from "../tokenizer.js";
-import { FORMAT_VERSION, type Provenance } from "./arrow.js";
+import { FORMAT_VERSION } from "./arrow.js";
 import type { Block, TokeniseOptions } from "./block.js";
+import type { Provenance } from "./contents.js";
 import { CacheWriter } from "./file.js";
 import { TokeniserPool } from "./pool.js";
 import { rememberSources, stampOf, type TextSource } from "./sources.js";
-import { cacheFile, evict, openCache, recallSources } from "./store.js";
+import { adoptCache, cacheFile, evict, openCache, recallSources } from "./store.js";
 import type { TokenTable } from "./table.js";
 
-export interface CacheOptions extends TokeniseOptions {
+export interface CacheOptions extends Omit<TokeniseOptions, "end"> {
   tokenizer: Tokenizer;
+  /** Whether each text ends with the tokenizer's end token. */
+  addEos: boolean;
   /** The cache folder; made where it is missing. */
   folder: string;
   /** Bytes that the cache may hold; what was used longest ago is removed. */
@@ -21,6 +25,7 @@ export interface CacheOptions extends TokeniseOptions {
   /** Called after each block that was tokenised. */
   onProgress?: ((done: Tokenised) => void) | undefined;
   signal?: AbortSignal | undefined;
+  warn?: ((message: string) => void) | undefined;
 }
 
 /** How far tokenising is. */
@@ -57,41 +62,43 @@ async function* blocks(texts: AsyncIterable<string[]>): AsyncGenerator<string[]>
  * @throws LowrankError of reading and tokenising, E_WRITE naming the cache file
  */
 export async function tokenTable(source: TextSource, options: CacheOptions): Promise<TokenTable> {
-  const { tokenizer, folder, maxLength, longText, limit } = options;
+  const { tokenizer, folder, maxLength, longText, limit, warn } = options;
+  const end = options.addEos ? await tokenizer.textEnd() : null;
   const decisive = [
     FORMAT_VERSION,
     tokenizer.sha256,
-    JSON.stringify({ max_seq_length: maxLength, long_text: longText }),
+    JSON.stringify({ max_seq_length: maxLength, long_text: longText, add_eos: end !== null }),
   ];
   const state = source.state();
   const stamp = state === null ? null : stampOf(state, decisive);
   const remembered = stamp === null ? null : recallSources(folder, stamp);
-  const found = remembered === null ? null : await openCache(folder, remembered);
+  const onDamage = (file: string) =>
+    warn?.(`cache file ${file}, or the note beside it, is damaged: the texts are tokenised anew`);
+  const found = remembered === null ? null : openCache(folder, remembered, onDamage);
   if (found) return found;
 
-  const key = await tokeniseInto(source, options, decisive);
-  const table = await openCache(folder, key);
-  if (!table) {
-    const file = cacheFile(folder, key);
-    const message = `Cache file ${file} is not what was written a moment ago. Check the disk, or name another --cache_dir.`;
-    throw new LowrankError("E_CACHE", message, file);
-  }
+  const { table, key } = await tokeniseInto(source, options, end, decisive);
   if (stamp !== null && source.state() === state) await rememberSources(folder, stamp, key);
   evict(folder, limit, cacheFile(folder, key));
   return table;
 }
 
-/** @returns the key of the cache file, which is there */
-async function tokeniseInto(source: TextSource, options: CacheOptions, decisive: string[]): Promise<string> {
+/** @param decisive what the key of the cache file depends on besides the texts */
+async function tokeniseInto(
+  source: TextSource,
+  options: CacheOptions,
+  end: TextEnd | null,
+  decisive: string[],
+): Promise<{ table: TokenTable; key: string }> {
   const { tokenizer, folder, threads, maxLength, longText, onProgress, signal } = options;
-  const about: Omit<Provenance, "content_sha256"> = {
+  const provenance: Provenance = {
     format_version: FORMAT_VERSION,
     tokenizer_sha256: tokenizer.sha256,
     options: decisive[2]!,
     sources: JSON.stringify(source.files.map((file) => resolve(file))),
   };
-  const writer = await CacheWriter.create(folder, about);
-  const pool = new TokeniserPool(tokenizer, { maxLength, longText }, threads);
+  const writer = await CacheWriter.create(folder, provenance);
+  const pool = new TokeniserPool(tokenizer, { maxLength, longText, end }, threads);
   const hash = createHash("sha256");
   const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };
   const inWork: { block: Promise<Block>; texts: number; bytes: number }[] = [];
@@ -117,12 +124,13 @@ async function tokeniseInto(source: TextSource, options: CacheOptions, decisive:
       if (inWork.length >= pool.capacity) await take();
     }
     while (inWork.length > 0) await take();
-    const content = hash.digest("hex");
+    if (row === 0) throw new LowrankError("E_DATA_EMPTY", "There are no texts.");
+    const sha256 = hash.digest("hex");
     const key = createHash("sha256")
-      .update(JSON.stringify([content, ...decisive]))
+      .update(JSON.stringify([sha256, ...decisive]))
       .digest("hex");
-    await writer.finish(cacheFile(folder, key), content);
-    return key;
+    const content = await writer.finish(cacheFile(folder, key), sha256);
+    return { table: adoptCache(folder, key, { provenance, content }), key };
   } catch (error) {
     await writer.discard();
     throw error;

@@ -3,52 +3,67 @@ import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } f
 import { homedir } from "node:os";
 import { basename, join } from "node:path";
 import { mapFile } from "../../engine.js";
+import { LowrankError } from "../../errors.js";
 import { readError, writeError } from "../../system-errors.js";
 import { decode } from "./arrow.js";
-import { isLeftover } from "./file.js";
-import { notePlaces, readPlaces } from "./place.js";
+import { type Contents, isWhole } from "./contents.js";
+import { isLeftover, temporaryName } from "./file.js";
+import { readNote, writeNote } from "./note.js";
 import { TokenTable } from "./table.js";
 
 const FILE = /^[0-9a-f]{64}\.arrow$/;
-/** Notes that are worth nothing without a cache file. */
-const NOTE = /^[0-9a-f]{64}\.(places\.)?json$/;
+/** What is worth nothing without a cache file; `places` is an earlier version's. */
+const NOTE = /^[0-9a-f]{64}\.(note\.|places\.)?json$/;
 
 /** $XDG_CACHE_HOME/lowrank, or ~/.cache/lowrank. */
 export function defaultCacheFolder(): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lowrank");
 }
 
-function placesFile(folder: string, key: string): string {
-  return join(folder, `${key}.places.json`);
+function noteFile(folder: string, key: string): string {
+  return join(folder, `${key}.note.json`);
 }
 
 export function cacheFile(folder: string, key: string): string {
   return join(folder, `${key}.arrow`);
 }
 
-/** Opens a cache file, or returns null where there is none that can be used; a damaged one is removed. */
-export async function openCache(folder: string, key: string): Promise<TokenTable | null> {
+/**
+ * Opens a cache file and reads it once, to see whether it is what was written; a damaged one is removed.
+ * @param onDamage told the file's name before that
+ * @returns null where there is no file that can be used
+ */
+export function openCache(folder: string, key: string, onDamage: (file: string) => void): TokenTable | null {
   const file = cacheFile(folder, key);
   if (!existsSync(file)) return null;
   const buffer = mapFile(file);
-  const places = placesFile(folder, key);
-  let found = readPlaces(places, buffer);
-  if (found === null) {
-    found = await decode(buffer);
-    if (found === null) {
-      remove(file);
-      return null;
-    }
-    notePlaces(places, buffer, found);
+  const found = readNote(noteFile(folder, key), buffer);
+  if (!found || !isWhole(buffer, found)) {
+    onDamage(file);
+    remove(file);
+    return null;
   }
   try {
     // The time of the last use, for `evict`. The cache file's own time tells those who have it mapped that it was changed.
     const now = new Date();
-    utimesSync(places, now, now);
+    utimesSync(noteFile(folder, key), now, now);
   } catch {
     // Somebody else's cache may be read, too.
   }
-  return new TokenTable(buffer, found.provenance, found.parts);
+  return new TokenTable(buffer, found);
+}
+
+/** Opens a cache file that was just written, and notes what it holds. */
+export function adoptCache(folder: string, key: string, about: Omit<Contents, "blocks">): TokenTable {
+  const file = cacheFile(folder, key);
+  const buffer = mapFile(file);
+  const contents = { ...about, blocks: decode(buffer) };
+  if (!isWhole(buffer, contents)) {
+    const message = `Cache file ${file} is not what was written a moment ago. Check the disk, or name another --cache_dir.`;
+    throw new LowrankError("E_CACHE", message, file);
+  }
+  writeNote(noteFile(folder, key), temporaryName(folder), buffer, contents);
+  return new TokenTable(buffer, contents);
 }
 
 export interface CacheEntry {
@@ -72,7 +87,7 @@ export function listCache(folder: string): CacheEntry[] {
     const file = join(folder, name);
     const found = statSync(file, { throwIfNoEntry: false });
     if (!found) return [];
-    const note = statSync(placesFile(folder, basename(name, ".arrow")), { throwIfNoEntry: false });
+    const note = statSync(noteFile(folder, basename(name, ".arrow")), { throwIfNoEntry: false });
     return [{ file, bytes: found.size, lastUse: (note ?? found).mtime }];
   });
   return entries.sort((a, b) => b.lastUse.getTime() - a.lastUse.getTime());
@@ -95,7 +110,7 @@ export function evict(folder: string, limit: number, kept: string): CacheEntry[]
     bytes += size;
     if (bytes <= limit || file === kept) return false;
     remove(file);
-    remove(placesFile(folder, basename(file, ".arrow")));
+    remove(noteFile(folder, basename(file, ".arrow")));
     bytes -= size;
     return true;
   });

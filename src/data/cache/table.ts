@@ -1,24 +1,26 @@
 import { mappedProblem, type Sequence } from "../../engine.js";
 import { LowrankError } from "../../errors.js";
-import type { Provenance } from "./arrow.js";
-import type { Part } from "./part.js";
+import type { Block } from "./block.js";
+import type { Content, Contents, Provenance } from "./contents.js";
 import { Residence } from "./residence.js";
 
 /** The examples of some texts: views into one buffer, as a rule a mapped file. */
 export class TokenTable {
   readonly provenance: Provenance;
+  readonly content: Content;
   readonly #buffer: ArrayBuffer;
   readonly #residence: Residence;
-  readonly #parts: Part[];
-  /** Number of each part's first example, and of all examples. */
+  readonly #blocks: Block[];
+  /** Number of each block's first example, and of all examples. */
   readonly #starts: number[] = [0];
 
-  constructor(buffer: ArrayBuffer, provenance: Provenance, parts: Part[]) {
+  constructor(buffer: ArrayBuffer, { provenance, content, blocks }: Contents) {
     this.#buffer = buffer;
     this.#residence = new Residence(buffer);
     this.provenance = provenance;
-    this.#parts = parts;
-    for (const { rows } of parts) this.#starts.push(this.length + rows.length);
+    this.content = content;
+    this.#blocks = blocks;
+    for (const { rows } of blocks) this.#starts.push(this.length + rows.length);
   }
 
   /** After reading: what was read of a file that somebody changed meanwhile may be anything. @throws LowrankError E_CACHE */
@@ -39,8 +41,8 @@ export class TokenTable {
 
   /** Views of an example's tokens and loss mask; nothing is copied. */
   sequence(example: number): Required<Sequence> {
-    const { part, at } = this.#find(example);
-    const { inputIds, lossMask, offsets } = part;
+    const { block, at } = this.#find(example);
+    const { inputIds, lossMask, offsets } = block;
     const [begin, end] = [offsets[at], offsets[at + 1]];
     const sequence = { inputIds: inputIds.subarray(begin, end), lossMask: lossMask.subarray(begin, end) };
     this.#residence.touch(sequence.inputIds);
@@ -50,26 +52,58 @@ export class TokenTable {
 
   /** Tokens of an example. */
   tokens(example: number): number {
-    const { part, at } = this.#find(example);
-    return part.offsets[at + 1]! - part.offsets[at]!;
+    const { block, at } = this.#find(example);
+    return block.offsets[at + 1]! - block.offsets[at]!;
+  }
+
+  /** Tokens of an example that are learned. */
+  supervised(example: number): number {
+    const { block, at } = this.#find(example);
+    return block.supervised[at]!;
   }
 
   /** Number of an example's text. */
   row(example: number): number {
-    const { part, at } = this.#find(example);
-    return part.rows[at]!;
+    const { block, at } = this.#find(example);
+    return block.rows[at]!;
   }
 
-  #find(example: number): { part: Part; at: number } {
+  /** Numbers of the examples that have something to learn, in order. */
+  learnable(): Int32Array {
+    const found: number[] = [];
+    for (let example = 0; example < this.length; example++) if (this.supervised(example) > 0) found.push(example);
+    return Int32Array.from(found);
+  }
+
+  /** First example with a token of at least this number, -1 where there is none. */
+  findToken(atLeast: number): number {
+    if (this.content.largestId < atLeast) return -1;
+    for (let example = 0; example < this.length; example++) {
+      if (this.sequence(example).inputIds.some((id) => id >= atLeast)) return example;
+    }
+    return -1;
+  }
+
+  /** How many tokens are of at least this number. */
+  countTokens(atLeast: number): number {
+    if (this.content.largestId < atLeast) return 0;
+    let count = 0;
+    for (let example = 0; example < this.length; example++) {
+      for (const id of this.sequence(example).inputIds) if (id >= atLeast) count++;
+    }
+    return count;
+  }
+
+  #find(example: number): { block: Block; at: number } {
     if (!(example >= 0 && example < this.length && Number.isInteger(example))) {
       throw new LowrankError("E_ARGUMENT", `There is no example ${example} among ${this.length}.`);
     }
-    let [low, high] = [0, this.#parts.length - 1];
+    let [low, high] = [0, this.#blocks.length - 1];
     while (low < high) {
       const middle = (low + high + 1) >> 1;
       if (this.#starts[middle]! <= example) low = middle;
       else high = middle - 1;
     }
-    return { part: this.#parts[low]!, at: example - this.#starts[low]! };
+    return { block: this.#blocks[low]!, at: example - this.#starts[low]! };
   }
 }

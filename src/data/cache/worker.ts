@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { Tokenizer } from "../tokenizer.js";
 import { tokeniseBlock } from "./block.js";
+import { columnsOf } from "./contents.js";
 import { QuickEncoder } from "./encode.js";
 import type { Answer, Job, Start } from "./pool.js";
 
@@ -13,5 +14,8 @@ port.on("message", async ({ id, texts, firstRow }: Job) => {
   // An error ends the thread, and the pool hears of it.
   const block = await tokeniseBlock(await opening, texts, firstRow, options);
   const answer: Answer = { id, block };
-  port.postMessage(answer, [block.inputIds.buffer, block.lengths.buffer, block.rows.buffer] as ArrayBuffer[]);
+  port.postMessage(
+    answer,
+    columnsOf(block).map(({ buffer }) => buffer as ArrayBuffer),
+  );
 });

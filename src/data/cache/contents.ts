@@ -1,0 +1,62 @@
+// What a cache file holds, and how it is known to be what was written.
+import { crc32 } from "node:zlib";
+import { type Block, isSound } from "./block.js";
+import { Residence } from "./residence.js";
+
+/** What a file was made from: its schema's metadata, under these names. */
+export interface Provenance {
+  format_version: string;
+  tokenizer_sha256: string;
+  /** JSON of what decides the tokens besides texts and tokenizer. */
+  options: string;
+  /** JSON list of the files that the texts were first read from. */
+  sources: string;
+}
+
+/** Known only when all texts were read. */
+export interface Content {
+  /** Of the texts. */
+  sha256: string;
+  /** Of all tokens; -1 where there is none. */
+  largestId: number;
+  /** Of everything else here, see `Checksum`. */
+  crc32: number;
+}
+
+export interface Contents {
+  provenance: Provenance;
+  content: Content;
+  blocks: Block[];
+}
+
+/** Each in the same order, whoever made the object. */
+export const columnsOf = ({ inputIds, lossMask, offsets, supervised, rows }: Block) =>
+  [inputIds, lossMask, offsets, supervised, rows] as const;
+
+/** CRC-32 of blocks in order, then of the facts about them. */
+export class Checksum {
+  #crc = 0;
+
+  add(block: Block): void {
+    for (const { buffer, byteOffset, byteLength } of columnsOf(block)) {
+      this.#crc = crc32(new Uint8Array(buffer, byteOffset, byteLength), this.#crc);
+    }
+  }
+
+  end(about: Provenance, { sha256, largestId }: Omit<Content, "crc32">): number {
+    const { format_version, tokenizer_sha256, options, sources } = about;
+    return crc32(JSON.stringify([format_version, tokenizer_sha256, options, sources, sha256, largestId]), this.#crc);
+  }
+}
+
+/** Reads all of a mapped file. @returns whether it is what was written */
+export function isWhole(buffer: ArrayBuffer, { provenance, content, blocks }: Contents): boolean {
+  const residence = new Residence(buffer);
+  const checksum = new Checksum();
+  for (const block of blocks) {
+    if (!isSound(block)) return false;
+    checksum.add(block);
+    for (const column of columnsOf(block)) residence.touch(column);
+  }
+  return checksum.end(provenance, content) === content.crc32;
+}

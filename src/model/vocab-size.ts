@@ -1,0 +1,15 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { findGguf, openGguf } from "./gguf/index.js";
+import { readJsonObject } from "./json.js";
+
+/** How many tokens a model has embeddings for, without opening its weights; undefined where a folder does not say. */
+export function modelVocabSize(path: string): number | undefined {
+  const config = join(path, "config.json");
+  if (existsSync(config)) {
+    const { vocab_size: size } = readJsonObject(config, "Model configuration");
+    return Number.isInteger(size) ? (size as number) : undefined;
+  }
+  const gguf = findGguf(path);
+  return gguf === undefined ? undefined : openGguf(gguf).config.vocabSize;
+}
