@@ -479,9 +479,12 @@ export class Engine {
     return call(() => this.#engine.setAdapter(tensors));
   }
 
-  /** FLOP/s of a product at its best, with this engine's threads and precision; the first call measures it. */
-  async matmulPeak(): Promise<number> {
-    return call(() => this.#engine.matmulPeak());
+  /**
+   * FLOP/s of a product at its best, with this engine's threads and precision.
+   * @param again measures it again; otherwise only the first call does. The best of all measurements counts
+   */
+  async matmulPeak(again = false): Promise<number> {
+    return call(() => this.#engine.matmulPeak(again));
   }
 
   /** Of an engine with `profile`. @throws LowrankError E_STATE */

@@ -38,7 +38,7 @@ export interface NativeEngine {
   generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number>;
   generateNext(token: number): Promise<number>;
   profile(): Promise<EngineProfile>;
-  matmulPeak(): Promise<number>;
+  matmulPeak(again: boolean): Promise<number>;
   mergedWeight(module: string): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -340,8 +340,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   Napi::Value matmul_peak(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) -> Result {
-      return [peak = e.matmul_peak()](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, peak); };
+    return enqueue(info, [again = info[0].ToBoolean().Value()](Engine& e) -> Result {
+      return [peak = e.matmul_peak(again)](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, peak); };
     });
   }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "cpu/cpu.h"
 #include "model/finite.h"
@@ -75,7 +76,8 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
 double Engine::matmul_peak(bool again) {
   if (matmul_peak_ == 0 || again) {
     Backend& backend = profile_ ? profile_->inner() : *backend_;
-    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(backend, options_.act, op_limits(config_, adapters_, &spec_, options_)));
+    const std::span scratch(arena_.at<char>(layout_->scratch()), size_t(arena_.total_bytes() - layout_->scratch()));
+    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(backend, options_.act, op_limits(config_, adapters_, &spec_, options_), scratch));
   }
   return matmul_peak_;
 }

@@ -57,7 +57,7 @@ class Engine {
   // Of an engine with options.profile: events since the last call. Error E_STATE.
   std::vector<ProfileEvent> take_profile();
   // The backend's best FLOP/s of a product. Measured in the first call, for some tens of milliseconds, and where `again` is asked for:
-  // the best of all counts, for another thread may have been busy.
+  // the best of all counts, for others may have been busy.
   double matmul_peak(bool again = false);
 
   const AdapterLayout& adapters() const { return adapters_; }

@@ -72,6 +72,9 @@ struct Layout {
   int64_t d_o = 0, dq = 0, dk = 0, dv = 0;
 
   const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
+  // What no command leaves anything in for the next one: where the pieces' buffers lie.
+  int64_t scratch() const { return tokens_begin_; }
+
   int64_t shared_layers = 0;  // in training the lowest layers share blocks[0]
 
   Layout(Arena&, const ModelConfig&, const AdapterLayout&, const EngineOptions&, int64_t workspace_bytes);

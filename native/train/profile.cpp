@@ -84,19 +84,20 @@ double ProfilingBackend::sum_squares(const float* x, int64_t n) {
   return timed("sum_squares", 0, [&] { return backend_->sum_squares(x, n); });
 }
 
-double matmul_peak(Backend& backend, DType act, const OpLimits& limits) {
+double matmul_peak(Backend& backend, DType act, const OpLimits& limits, std::span<char> scratch) {
   constexpr int64_t kMost = 1024;
   // The best of so many seconds after the last better one: a processor that wakes up, or that others use just then, is not at its best.
   constexpr double kWait = 0.05, kLongest = 0.5;
   const int64_t rows = std::min(kMost, limits.tokens), n = std::min(kMost, limits.features), bytes = dtype_bytes(act);
-  std::vector<char> x(size_t(rows * n * bytes)), w(size_t(n * n * bytes)), y(size_t(rows * n * bytes));
+  const auto rows_bytes = size_t((rows * n * bytes + 63) / 64 * 64), weight_bytes = size_t(n * n * bytes + 63) / 64 * 64;
+  std::vector<char> own(scratch.size() < 2 * rows_bytes + weight_bytes ? 2 * rows_bytes + weight_bytes : 0);
+  if (!own.empty()) scratch = own;
+  const auto x = scratch.first(rows_bytes), w = scratch.subspan(rows_bytes, weight_bytes), y = scratch.subspan(rows_bytes + weight_bytes, rows_bytes);
   // Not zeros: processors lower their clock by what the multipliers have to switch.
   uint32_t state = 1;
-  for (auto* m : {&x, &w}) {
-    for (int64_t i = 0; i < int64_t(m->size()) / bytes; i++) {
-      state = state * 1664525 + 1013904223;
-      store_f32(m->data(), act, i, float(int32_t(state)) * 0x1p-31f);
-    }
+  for (int64_t i = 0; i < int64_t(rows_bytes + weight_bytes) / bytes; i++) {
+    state = state * 1664525 + 1013904223;
+    store_f32(scratch.data(), act, i, float(int32_t(state)) * 0x1p-31f);
   }
   double best = 0, now = 0, found = 0;
   for (const auto start = std::chrono::steady_clock::now(); now < std::min(found + kWait, kLongest);) {

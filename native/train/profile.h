@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ class ProfilingBackend final : public Backend {
 };
 
 // FLOP/s of the backend's product at its best: 1024 x 1024 x 1024 random numbers in act, weights of the same dtype packed each time.
-double matmul_peak(Backend&, DType act, const OpLimits& limits);
+// They lie in `scratch` where that is large enough.
+double matmul_peak(Backend&, DType act, const OpLimits& limits, std::span<char> scratch);
 
 }  // namespace lowrank

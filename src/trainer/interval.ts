@@ -52,9 +52,18 @@ export class Interval {
     this.#since = performance.now();
   }
 
+  /** FLOP/s so far. */
+  get rate(): number {
+    return this.#flop / this.#seconds;
+  }
+
+  get #seconds(): number {
+    return (this.#milliseconds + performance.now() - this.#since) / 1000;
+  }
+
   /** The line for this step; the interval goes on. @param peak FLOP/s of a product at its best */
   line(about: Omit<StepMetrics, "loss" | "tokens_per_s" | "mfu">, peak: number): StepMetrics {
-    const seconds = (this.#milliseconds + performance.now() - this.#since) / 1000;
+    const seconds = this.#seconds;
     const { step, epoch, ...rest } = about;
     const speed = { tokens_per_s: this.#tokens / seconds, mfu: this.#flop / seconds / peak };
     return { step, epoch, loss: this.#losses / this.#steps, ...rest, ...speed };

@@ -8,6 +8,7 @@ import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Keeper } from "./keeper.js";
 import { LossScaler, type LossScaling } from "./loss-scaler.js";
+import { MatmulPeak } from "./peak.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { type Dataset, type Window, windows } from "./windows.js";
 
@@ -88,11 +89,11 @@ class Loop {
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
   readonly #scaler: LossScaler | null;
-  /** FLOP/s of a product at its best. */
-  #peak = 0;
+  readonly #peak: MatmulPeak;
 
   constructor(run: TrainRun) {
     this.#run = run;
+    this.#peak = new MatmulPeak(run.engine);
     this.#steps = countSteps({ ...run, rows: run.training.length });
     this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
     this.#interval = new Interval(run.resume?.interval);
@@ -122,7 +123,7 @@ class Loop {
       await this.#begin();
       await this.#makeUp(run.resume);
     }
-    this.#peak = await run.engine.matmulPeak();
+    await this.#peak.measure();
     const isFinished = done >= total || (done > 0 && this.#isOver());
     if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
     const isStopped = isFinished || (done > 0 && this.#aborted());
@@ -206,13 +207,24 @@ class Loop {
     const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
     let metrics: StepMetrics | null = null;
     if (step % loggingSteps === 0 || step === this.#steps.total) {
-      metrics = this.#interval.metrics(about, this.#peak);
+      await this.#keepPeak();
+      metrics = this.#interval.metrics(about, this.#peak.flopPerSecond);
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
-      metrics = this.#interval.line(about, this.#peak);
+      metrics = this.#interval.line(about, this.#peak.flopPerSecond);
     }
     await report({ type: "step", step, loss, metrics });
+    const message = metrics && this.#peak.warning(metrics.mfu);
+    if (message) await report({ type: "warning", message });
+  }
+
+  /** For a line of metrics, and not of its time. */
+  async #keepPeak(): Promise<void> {
+    const reached = this.#interval.rate;
+    this.#interval.pause();
+    await this.#peak.keepUp(reached);
+    this.#interval.resume();
   }
 
   async #rescale(scaler: LossScaler, gradNorm: number, step: number): Promise<void> {
