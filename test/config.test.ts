@@ -75,7 +75,6 @@ const DEFAULTS = {
   group_by_length: false,
   cache_dir: undefined,
   cache_limit_gb: 20,
-  csv_quoting: "minimal",
   gradient_checkpointing: false,
   memory_limit: undefined,
   eval_strategy: "steps",

@@ -195,6 +195,23 @@ describe("quotes", () => {
     expect(message).toMatch(/--csv_quoting none\.$/);
   });
 
+  test("that may have no meaning", async () => {
+    const doubtful = 'id\ttext\n1\ta\n2\t"To be\n3\tb\n4\tor not"\n';
+    expect(await problem("a.tsv", doubtful)).toMatch(
+      /E_CSV: a\.tsv, line 3: .* --csv_quoting none .* --csv_quoting minimal\.$/,
+    );
+    const minimal = await read("a.tsv", doubtful, { csvQuoting: "minimal" });
+    expect(minimal).toEqual([
+      ["a", 2],
+      ["To be\n3\tb\n4\tor not", 3],
+    ]);
+    expect((await read("a.tsv", doubtful, { csvQuoting: "none" })).length).toBe(4);
+    const clear = 'id\ttext\n1\t"To be\nor\tnot\n\nto be"\n';
+    expect(await read("a.tsv", clear)).toEqual([["To be\nor\tnot\n\nto be", 2]]);
+    expect(await read("a.csv", doubtful.replaceAll("\t", ","))).toHaveLength(2);
+    expect(await read("a.tsv", 'text\n"a\nb"\n')).toEqual([["a\nb", 2]]);
+  });
+
   test("as characters like any other", async () => {
     const content = 'id\ttext\n1\t"hi" he said\n2\t"open\n3\tclose"\n4\t""\n5\t"a ""b"""\n';
     expect(await read("a.tsv", content, { csvQuoting: "none" })).toEqual([

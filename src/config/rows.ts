@@ -108,8 +108,8 @@ export const rows = {
   csv_quoting: choice(
     ["minimal", "none"],
     DATA,
-    "CSV and TSV: none where quotes are characters like any other, as in many .tsv files",
-  ).or("minimal"),
+    "CSV and TSV: none where quotes are characters like any other, as in many .tsv files; else a quote opens a field",
+  ).optional(),
   max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA, "longest example in tokens, see long_text").or(512),
   pad_to_max_length: flag(DATA, "pad every text to max_seq_length, not just to the end of the text").or(false),
   long_text: choice(

@@ -85,6 +85,14 @@ export class Records {
     return this.#doubled[field] ? text.replaceAll('""', '"') : text;
   }
 
+  /** Whether each line of the record could be a record of so many fields itself, if quotes had no meaning. */
+  hasRecordsIn(fields: number): boolean {
+    if (this.#line === this.#first) return false;
+    const separator = String.fromCharCode(this.#separator);
+    const lines = this.#bytes.toString("latin1", this.#begins[0], this.#ends.at(-1)).split(/\r\n|\r|\n/);
+    return lines.every((line) => line.split(separator).length === fields);
+  }
+
   problem(found: string, line = this.#first): LowrankError {
     return new LowrankError("E_CSV", `${this.#file}, line ${line}: ${found}.`, this.#file);
   }

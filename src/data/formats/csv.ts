@@ -1,4 +1,5 @@
 // CSV and TSV: one column of their records.
+import type { LowrankError } from "../../errors.js";
 import { Records, SEPARATORS, type Separator, separatorAdvice } from "./csv-records.js";
 import { type Format, noColumn, type ReadOptions, type Row } from "./format.js";
 import { mostBytes } from "./size.js";
@@ -29,23 +30,35 @@ function rightSeparator(names: string[], column: string): string | undefined {
 class Column {
   readonly #file: string;
   readonly #name: string;
+  /** Whether records are to be looked at that may be several, written without quoting. */
+  readonly #isWary: boolean;
   /** Number of fields in the header; 0 before it. */
   #fields = 0;
   #index = -1;
   rows: Row[] = [];
 
-  constructor(file: string, name: string) {
+  constructor(file: string, name: string, isWary: boolean) {
     this.#file = file;
     this.#name = name;
+    this.#isWary = isWary;
   }
 
   add(record: Records): void {
     if (this.#fields === 0) this.#begin(record);
-    else if (record.fields === this.#fields) this.rows.push({ value: record.text(this.#index), at: record.line });
-    else {
+    else if (record.fields === this.#fields) {
+      if (this.#isWary && this.#fields > 1 && record.hasRecordsIn(this.#fields)) throw this.#doubt(record);
+      this.rows.push({ value: record.text(this.#index), at: record.line });
+    } else {
       const found = `not as many fields as the header has (${record.fields}, not ${this.#fields})`;
       throw record.problem(`${found}; a field with the separator or a line end in it needs quotes`);
     }
+  }
+
+  #doubt(record: Records): LowrankError {
+    const found = "a quoted field goes over several lines, each of which would be a record if quotes had no meaning";
+    return record.problem(
+      `${found}. Read the file with --csv_quoting none if they have none, else with --csv_quoting minimal`,
+    );
   }
 
   #begin(header: Records): void {
@@ -60,10 +73,12 @@ class Column {
 }
 
 async function* read(file: string, options: ReadOptions, own: Separator): AsyncGenerator<Row[]> {
-  const column = new Column(file, options.column);
+  const separator = options.csvSeparator ?? own;
+  // Text with tabs in each of its lines is rare, and quotes in files with tabs often have no meaning.
+  const column = new Column(file, options.column, separator === "tab" && options.csvQuoting === undefined);
   const quotes = options.csvQuoting !== "none";
   const take = (record: Records) => column.add(record);
-  const scanner = new Records(file, options.csvSeparator ?? own, quotes, mostBytes(options), take);
+  const scanner = new Records(file, separator, quotes, mostBytes(options), take);
   for await (const chunk of readUtf8(file)) {
     scanner.push(chunk);
     yield column.rows;

@@ -15,7 +15,7 @@ export interface ReadOptions {
   textBy?: TextBy | undefined;
   /** CSV and TSV: what is between fields. Default by the extension. */
   csvSeparator?: Separator | undefined;
-  /** CSV and TSV: "none" reads quotes as the characters that they are. Default "minimal". */
+  /** CSV and TSV: "none" reads quotes as the characters that they are, "minimal" as what opens a field. Without it as the latter, but an error where that is in doubt. */
   csvQuoting?: "minimal" | "none" | undefined;
   /** Bytes that a text, with the row that it is in, may have. Default `MOST_TEXT_BYTES`. */
   mostBytes?: number | undefined;
