@@ -348,6 +348,7 @@ describe("damage and limits", () => {
         {
           files: [],
           state: () => null,
+          places: async () => [],
           texts: async function* () {
             yield [text];
           },

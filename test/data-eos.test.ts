@@ -2,7 +2,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { listCache, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
+import { fileTexts, listCache, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
 import { packingHint, readTokens, readTrainingTexts, tellEnd } from "../src/setup/token-texts.js";
 import { editJson, errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf } from "./support/tokens.js";
@@ -187,7 +187,13 @@ describe("texts with nothing to learn", () => {
     const bare = await Tokenizer.open(copyTokenizer({ "tokenizer.json": { post_processor: null } }));
     const file = writeIn(folder(), "a.jsonl", lines(["a", "a text"]));
     const read = (add_eos: boolean) =>
-      readTokens([file], bare, VOCABULARY, { ...defaults, add_eos, cache_dir: folder() }, { warn: () => {} });
+      readTokens(
+        fileTexts([file], { column: "text" }),
+        bare,
+        VOCABULARY,
+        { ...defaults, add_eos, cache_dir: folder() },
+        { warn: () => {} },
+      );
     expect([(await read(true)).examples, (await read(false)).examples]).toEqual([
       Int32Array.of(0, 1),
       Int32Array.of(1),

@@ -5,7 +5,7 @@ import { Engine, type EngineOptions } from "../engine.js";
 import { openBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
-import { openTokenizer, readTokens, tellEnd } from "../setup/token-texts.js";
+import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";
@@ -19,8 +19,9 @@ export async function run(o: EvalOptions): Promise<void> {
   const progress = await Progress.open(showsBar());
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
-  const reading = { show: tokenising(progress), warn };
-  const { table, examples } = await readTokens(o.validation_file, tokenizer, model.config.vocabSize, o, reading);
+  const reading = { show: tokenising(progress), warn, note: STDERR.info };
+  const texts = namedTexts(o.validation_file, "validation", o, reading);
+  const { table, examples } = await readTokens(texts, tokenizer, model.config.vocabSize, o, reading);
   const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const spec = adapter?.spec ?? null;
   const options: EngineOptions = {

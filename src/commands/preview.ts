@@ -3,7 +3,7 @@ import type { PreviewOptions } from "../config/index.js";
 import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { modelVocabSize } from "../model/index.js";
 import { count, table } from "../setup/text.js";
-import { leftOut, openTokenizer, tellEnd, tokenise } from "../setup/token-texts.js";
+import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/token-texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
@@ -111,8 +111,8 @@ function remarks(
 export async function run(o: PreviewOptions): Promise<void> {
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
-  const show = tokenising(await Progress.open(showsBar()));
-  const texts = await tokenise(o.train_file, tokenizer, o, { show, warn });
+  const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
+  const texts = await tokenise(namedTexts(o.train_file, "train", o, reading), tokenizer, o, reading);
   const vocabSize = modelVocabSize(o.base_model);
   // Of a text in chunks only the last one has the end.
   const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;

@@ -114,7 +114,12 @@ class TrainCommand {
     tellEnd(this.#o, tokenizer, log);
     const show = tokenising(progress, log);
     const { vocabSize } = this.#base.model.config;
-    const texts = await readTrainingTexts(this.#o, tokenizer, vocabSize, { show, warn: this.#warn, signal });
+    const texts = await readTrainingTexts(this.#o, tokenizer, vocabSize, {
+      show,
+      warn: this.#warn,
+      note: (line) => log.info(line),
+      signal,
+    });
     const hint = packingHint(texts, this.#o);
     if (hint) log.info(hint);
     return texts;

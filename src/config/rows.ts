@@ -91,7 +91,7 @@ export const rows = {
   ).required(),
   validation_file: {
     ...validationFile.optional(),
-    help: "texts to evaluate on; without it a tenth of the training texts",
+    help: "texts to evaluate on; without it the validation split of the folder trained on, else a tenth of the training texts",
   },
   text_column: text("a column's name", DATA, "column or key that holds the text").or("text"),
   text_by: choice(

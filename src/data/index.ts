@@ -14,6 +14,7 @@ export {
 } from "./cache/index.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { dataFiles, requireApart } from "./files.js";
+export type { Wanted } from "./folder.js";
 export type { ReadOptions } from "./formats/format.js";
 export { epochOrder, groupByLength, splitValidation } from "./order.js";
 export { readChatTemplate, readEosIds } from "./special-tokens.js";

@@ -3,6 +3,7 @@ import { LowrankError } from "../errors.js";
 import { kindOf } from "../model/index.js";
 import { dataFiles } from "./files.js";
 import type { Format, ReadOptions, Row } from "./formats/format.js";
+import { openPipe } from "./formats/pipe.js";
 import { formatOf } from "./formats/table.js";
 
 /** The texts of some files, in order. */
@@ -90,14 +91,19 @@ export async function* textBlocks(
 ): AsyncGenerator<TextBlock, void, undefined> {
   const empty: string[] = [];
   for (const file of files) {
-    const { unit, read } = await formatOf(file, options);
-    let found = false;
-    for await (const rows of read(file, options)) {
-      if (rows.length === 0) continue;
-      found = true;
-      yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, options.column, file, unit), at: row.at })) };
+    const closePipe = openPipe(file);
+    try {
+      const { unit, read } = await formatOf(file, options);
+      let found = false;
+      for await (const rows of read(file, options)) {
+        if (rows.length === 0) continue;
+        found = true;
+        yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, options.column, file, unit), at: row.at })) };
+      }
+      if (!found) empty.push(file);
+    } finally {
+      closePipe();
     }
-    if (!found) empty.push(file);
   }
   if (empty.length === files.length) throw noTexts(empty);
   for (const file of empty) warn?.(`data file ${file} holds no texts: it is empty or has a header only`);

@@ -77,7 +77,7 @@ export type TrainerOptions = {
 } & OtherNames & {
     /** Texts to train on, instead of `train_file`. */
     train?: Texts | undefined;
-    /** Texts to evaluate on, instead of `validation_file`; without either, a tenth of the training texts. */
+    /** Texts to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
     validation?: Texts | undefined;
     /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
     samples?: boolean | undefined;

@@ -3,8 +3,8 @@ import {
   dataFiles,
   defaultCacheFolder,
   fileTexts,
-  placesOf,
   type ReadOptions,
+  requireApart,
   splitValidation,
   type TextSource,
   TokenDataset,
@@ -12,6 +12,7 @@ import {
   Tokenizer,
   type TokenTable,
   tokenTable,
+  type Wanted,
 } from "../data/index.js";
 import { trimHeaps } from "../engine.js";
 import { LowrankError } from "../errors.js";
@@ -53,6 +54,8 @@ export interface Reading {
   show?: ((files: string[]) => ReadingDisplay) | undefined;
   signal?: AbortSignal | undefined;
   warn: (message: string) => void;
+  /** Told what is read of folders; else `warn` is. */
+  note?: ((message: string) => void) | undefined;
 }
 
 /** The texts of some files. */
@@ -79,14 +82,24 @@ function readOptions(o: TextOptions): ReadOptions {
   };
 }
 
-/** Every text, whatever is in it. @param from files, folders and patterns, or the texts themselves */
+/**
+ * @param names files, folders and patterns
+ * @param wanted the split that folders are read for
+ * @throws LowrankError E_DATA_FILES, E_FILE
+ */
+export function namedTexts(names: string[], wanted: Wanted, o: TextOptions, reading: Reading): TextSource {
+  const { files, notes } = dataFiles(names, wanted);
+  for (const note of notes) (reading.note ?? reading.warn)(note);
+  return fileTexts(files, readOptions(o), reading.warn);
+}
+
+/** Every text, whatever is in it. */
 export async function tokenise(
-  from: string[] | TextSource,
+  source: TextSource,
   tokenizer: Tokenizer,
   o: TextOptions,
   { show, signal, warn }: Reading,
 ): Promise<Texts> {
-  const source = Array.isArray(from) ? fileTexts(dataFiles(from).files, readOptions(o), warn) : from;
   const { files } = source;
   const display = show?.(files);
   let table: TokenTable | null = null;
@@ -105,7 +118,7 @@ export async function tokenise(
     });
     // Tokenising needs the most outside of an engine, and needs it no more.
     trimHeaps();
-    return { table, where: (rows) => placesOf(files, readOptions(o), rows) };
+    return { table, where: (rows) => source.places(rows) };
   } finally {
     display?.end(table);
   }
@@ -160,18 +173,17 @@ export interface LearnableTexts {
 }
 
 /**
- * @param from files, folders and patterns, or the texts themselves
  * @param vocabSize of the base model
  * @throws LowrankError of reading; E_TOKENIZER, E_ALL_MASKED
  */
 export async function readTokens(
-  from: string[] | TextSource,
+  source: TextSource,
   tokenizer: Tokenizer,
   vocabSize: number,
   o: TextOptions,
   reading: Reading,
 ): Promise<LearnableTexts> {
-  const texts = await tokenise(from, tokenizer, o, reading);
+  const texts = await tokenise(source, tokenizer, o, reading);
   await checkIds(texts, tokenizer, vocabSize);
   return { table: texts.table, examples: await learnable(texts, reading.warn) };
 }
@@ -214,6 +226,31 @@ export interface TrainingTexts {
   hashes: { training: string; validation: string | null };
 }
 
+/**
+ * What is trained on, and what is evaluated on; the latter is null where a part of the former is taken for it.
+ * @throws LowrankError E_DATA_FILES, also for a file that is in both
+ */
+function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, TextSource | null] {
+  const { train_file: train, validation_file: validation } = o;
+  if (!Array.isArray(train)) {
+    return [train, Array.isArray(validation) ? namedTexts(validation, "validation", o, reading) : (validation ?? null)];
+  }
+  const { note = reading.warn } = reading;
+  const trained = dataFiles(train, "train");
+  const given = Array.isArray(validation) ? dataFiles(validation, "validation") : null;
+  const own = validation === undefined ? trained.validation : [];
+  for (const line of [...trained.notes, ...(given?.notes ?? [])]) note(line);
+  if (own.length > 0) {
+    const files = own.length === 1 ? own[0] : `${own.length} files, ${own[0]} the first`;
+    note(`the validation split is evaluated on, instead of a tenth of the training texts: ${files}`);
+  }
+  const held = given?.files ?? own;
+  requireApart(trained.files, held);
+  const texts = (files: string[]) => fileTexts(files, readOptions(o), reading.warn);
+  if (validation !== undefined && !Array.isArray(validation)) return [texts(trained.files), validation];
+  return [texts(trained.files), held.length > 0 ? texts(held) : null];
+}
+
 /** @param vocabSize of the base model */
 export async function readTrainingTexts(
   o: TrainTextOptions,
@@ -221,9 +258,10 @@ export async function readTrainingTexts(
   vocabSize: number,
   reading: Reading,
 ): Promise<TrainingTexts> {
-  const read = (from: string[] | TextSource) => readTokens(from, tokenizer, vocabSize, o, reading);
-  const given = await read(o.train_file);
-  const held = o.validation_file === undefined ? null : await read(o.validation_file);
+  const [training, validation] = trainingSources(o, reading);
+  const read = (source: TextSource) => readTokens(source, tokenizer, vocabSize, o, reading);
+  const given = await read(training);
+  const held = validation && (await read(validation));
   const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
   const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
   const packing = o.packing ? { packTo: o.max_seq_length } : {};

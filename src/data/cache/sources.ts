@@ -5,13 +5,17 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { readError } from "../../system-errors.js";
 import type { ReadOptions } from "../formats/format.js";
-import { textBlocks } from "../texts.js";
+import { isPipe } from "../formats/pipe.js";
+import { Places } from "../places.js";
+import { placesOf, textBlocks } from "../texts.js";
 
 /** Texts, some at a time. */
 export interface TextSource {
   /** Files, for the file's provenance; empty where the texts come from the program itself. */
   files: string[];
   texts(): AsyncIterable<string[]>;
+  /** Where texts come from, for errors: "train.jsonl, line 12". @param numbers of texts that were read, in order */
+  places(numbers: number[]): Promise<string[]>;
   /** Differs where the texts may differ, without reading them; null where that cannot be known. */
   state(): string | null;
 }
@@ -24,12 +28,20 @@ const SETTLED_MS = 2000;
 
 /** @param warn see `textBlocks` */
 export function fileTexts(files: string[], options: ReadOptions, warn?: (message: string) => void): TextSource {
+  // What cannot be read again.
+  const once = files.some(isPipe) ? new Places() : null;
   return {
     files,
     async *texts() {
-      for await (const { rows } of textBlocks(files, options, warn)) yield rows.map(({ text }) => text);
+      for await (const { file, unit, rows } of textBlocks(files, options, warn)) {
+        if (once) for (const { at } of rows) once.add(file, unit, at);
+        yield rows.map(({ text }) => text);
+      }
     },
+    places: async (numbers) =>
+      once ? numbers.map((number) => once.of(number)) : await placesOf(files, options, numbers),
     state() {
+      if (once) return null;
       const found = files.map((file) => {
         try {
           const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
@@ -51,6 +63,7 @@ export function givenTexts(texts: Iterable<string> | AsyncIterable<string>): Tex
     async *texts() {
       for await (const text of texts) yield [text];
     },
+    places: async (numbers) => numbers.map((number) => `text ${number + 1}`),
     state: () => null,
   };
 }

@@ -1,9 +1,10 @@
 // The bytes of a text format's file, through gunzip where its name ends in .gz.
 import { createReadStream } from "node:fs";
-import { pipeline, type Readable } from "node:stream";
+import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { LowrankError } from "../../errors.js";
 import { openRegular, readError } from "../../system-errors.js";
+import { isPipe, readPipe } from "./pipe.js";
 
 const CHUNK_BYTES = 1 << 20;
 
@@ -12,8 +13,9 @@ export function isGzip(file: string): boolean {
 }
 
 function open(file: string): Readable {
-  const fd = openRegular(file, "Data file");
-  const bytes = createReadStream(file, { fd, highWaterMark: CHUNK_BYTES });
+  const bytes = isPipe(file)
+    ? Readable.from(readPipe(file))
+    : createReadStream(file, { fd: openRegular(file, "Data file"), highWaterMark: CHUNK_BYTES });
   // An error of the file reaches the reader through gunzip.
   return isGzip(file) ? pipeline(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), () => {}) : bytes;
 }

@@ -2,14 +2,16 @@
 import { statSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { LowrankError } from "../../errors.js";
-import { readError } from "../../system-errors.js";
+import { readError, requireRegular } from "../../system-errors.js";
 import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
 import type { Format, ReadOptions } from "./format.js";
 import { jsonFormOf, jsonLines } from "./json.js";
 import { parquet } from "./parquet.js";
+import { isPipe } from "./pipe.js";
 import { markdown, plain } from "./plain.js";
 import { isGzip } from "./source.js";
+import { readUtf8 } from "./utf8.js";
 
 const FORMATS: Format[] = [jsonLines, csv, tsv, plain, markdown, parquet, arrow];
 
@@ -47,15 +49,31 @@ export function knownExtensions(): string {
   return [`${names(true).join(", ")} (each also with .gz)`, ...names(false)].join(", ");
 }
 
+/** An object or an array begins so, which a line of text hardly does. */
+const JSON_START = /^\s*(\{\s*["}]|\[\s*[[{"\]])/;
+/** Enough to tell. */
+const START_CHARACTERS = 64;
+
+/** What a pipe without a telling name holds: JSON, else plain text. */
+async function pipeFormat(file: string, options: ReadOptions): Promise<Format> {
+  let start = "";
+  for await (const chunk of readUtf8(file)) {
+    start += chunk.toString("utf8");
+    if (start.trimStart().length >= START_CHARACTERS) break;
+  }
+  return JSON_START.test(start) || options.jsonField !== undefined ? jsonFormOf(file, options) : plain;
+}
+
 /** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT, E_GZIP */
 export async function formatOf(file: string, options: ReadOptions): Promise<Format> {
   try {
-    statSync(file);
+    if (!isPipe(file)) requireRegular(statSync(file), file, "Data file");
   } catch (error) {
     throw readError(error, file, "Data file");
   }
   const extension = extensionOf(file);
   const format = find(extension);
+  if (format === undefined && isPipe(file)) return pipeFormat(file, options);
   if (format === undefined) {
     const found = extension === "" ? "has no extension" : `has the extension ${extension}`;
     throw new LowrankError(

@@ -1,5 +1,6 @@
 // A text file's bytes as UTF-8 without a byte order mark, and what a file is that is no text.
 import { LowrankError } from "../../errors.js";
+import { isPipe } from "./pipe.js";
 import { readChunks } from "./source.js";
 
 interface Kind {
@@ -28,7 +29,11 @@ const UTF16 = { fffe: "utf-16le", feff: "utf-16be" } as Record<string, string>;
 /** Of a file, to know it by. */
 const HEAD_BYTES = 8;
 
-function notText(file: string, { what, advice }: Omit<Kind, "begins">): LowrankError {
+const TO_TEXT =
+  "Only text is read from a pipe: unpack it on the way, as <(zcat texts.jsonl.gz) does, or write it into a file.";
+
+function notText(file: string, { what, advice: forFiles }: Omit<Kind, "begins">): LowrankError {
+  const advice = isPipe(file) ? TO_TEXT : forFiles;
   return new LowrankError("E_DATA_FORMAT", `Data file ${file} is ${what}, not text in UTF-8. ${advice}`, file);
 }
 

@@ -1,0 +1,29 @@
+import type { Format } from "./formats/format.js";
+
+interface Run {
+  /** Number of its first text. */
+  first: number;
+  file: string;
+  unit: Format["unit"];
+  /** Of the first text; each text after it is one further. */
+  at: number;
+}
+
+/** Where texts have come from, for those that cannot be read again. */
+export class Places {
+  readonly #runs: Run[] = [];
+  #count = 0;
+
+  add(file: string, unit: Format["unit"], at: number): void {
+    const last = this.#runs.at(-1);
+    const follows = last?.file === file && last.at + this.#count - last.first === at;
+    if (!follows) this.#runs.push({ first: this.#count, file, unit, at });
+    this.#count++;
+  }
+
+  /** Of the n-th text, counted from 0: "/dev/stdin, line 12". */
+  of(n: number): string {
+    const { file, unit, at, first } = this.#runs.findLast((run) => run.first <= n)!;
+    return `${file}, ${unit} ${at + n - first}`;
+  }
+}
