@@ -185,7 +185,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   explicit EngineWrap(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<EngineWrap>(info), worker_(std::make_unique<Worker>(info.Env())) {
+      : Napi::ObjectWrap<EngineWrap>(info) {
+    guard(info.Env(), [&] {
+      worker_ = std::make_unique<Worker>(info.Env());
+      return info.Env().Undefined();
+    });
     napi_add_env_cleanup_hook(info.Env(), at_exit, this);
   }
   ~EngineWrap() override {

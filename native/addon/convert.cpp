@@ -193,6 +193,9 @@ std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
   return {a.Data(), a.Data() + a.ElementLength()};
 }
 
+// What a batch is made in before an engine has seen it: half a gigabyte each of tokens and targets.
+constexpr int64_t kMostTokens = int64_t(1) << 27;
+
 // Reads the sequences where they lie (a mapped file, as a rule) and lays them one after the other: the only copy on the way.
 Batch to_batch(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "batch");
@@ -218,7 +221,7 @@ Batch to_batch(const Napi::Value& v) {
       mask = masked.As<Napi::Uint8Array>().Data();
     }
     const int64_t end = int64_t(b.ids.size()) + std::max(n, pad_to);
-    if (end > std::numeric_limits<int32_t>::max()) throw Error("E_BATCH", "Batch: more than 2147483647 tokens.");
+    if (end > kMostTokens) throw Error("E_BATCH", "Batch: more than " + std::to_string(kMostTokens) + " tokens.");
     const int32_t* first = ids.Data();
     buffers.insert(ids.ArrayBuffer().Data());
     b.ids.insert(b.ids.end(), first, first + n);

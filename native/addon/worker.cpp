@@ -1,6 +1,8 @@
 #include "addon/worker.h"
 
 #include <new>
+#include <stdexcept>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -19,6 +21,8 @@ Napi::Value to_js_error(Napi::Env env, const std::exception_ptr& thrown) {
     return make(e.code, e.what(), e.where);
   } catch (const Napi::Error& e) {
     return e.Value();
+  } catch (const std::length_error&) {
+    return make("E_MEMORY", "This would take more memory than any system has. Use a smaller batch size or sequence length.", "");
   } catch (const std::bad_alloc&) {
     return make("E_MEMORY", "The system has no memory left. Use a smaller batch size or sequence length.", "");
   } catch (const std::exception& e) {
@@ -47,7 +51,12 @@ void settle(Napi::Env env, const Napi::Promise::Deferred& deferred, const Result
 Worker::Worker(Napi::Env env)
     : settle_(Napi::ThreadSafeFunction::New(env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "lowrank", 0, 1)) {
   settle_.Unref(env);  // an idle engine does not keep the process alive
-  thread_ = std::thread([this] { run(); });
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& e) {
+    settle_.Release();
+    throw Error("E_THREADS", std::string("The system starts no more threads (") + e.code().message() + "). Close engines that are not needed.");
+  }
 }
 
 Worker::~Worker() {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <span>
 
 #include "cpu/cpu.h"
@@ -12,10 +13,16 @@ namespace lowrank {
 
 namespace {
 
+// Beyond them sizes in bytes may not be numbers any more.
+constexpr int64_t kMostThreads = 4096, kMostTokens = std::numeric_limits<int32_t>::max(), kMostRank = 1 << 16;
+
 void check_options(const EngineOptions& o) {
   if (o.checkpointed_blocks < 0) throw Error("E_OPTIONS", "checkpointedBlocks must not be negative.");
   if (o.threads < 1 || o.max_tokens < 1 || o.max_sequence < 1) {
     throw Error("E_OPTIONS", "threads, maxTokens and maxSequence must be at least 1.");
+  }
+  if (o.threads > kMostThreads || o.max_tokens > kMostTokens || o.max_sequence > kMostTokens) {
+    throw Error("E_OPTIONS", "threads is at most " + std::to_string(kMostThreads) + ", maxTokens and maxSequence at most " + std::to_string(kMostTokens) + ".");
   }
   if (o.cache_tokens < 0 || o.cache_tokens > o.max_sequence) {
     throw Error("E_OPTIONS", "cacheTokens must be from 0 to maxSequence.");
@@ -23,9 +30,20 @@ void check_options(const EngineOptions& o) {
 }
 
 void check_adapter_spec(const AdapterSpec& s) {
+  if (s.rank < 1 || s.rank > kMostRank) {
+    throw Error("E_OPTIONS", "The adapter's rank is " + std::to_string(s.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
+  }
   if (!(s.dropout >= 0 && s.dropout < 1)) {
     throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
   }
+}
+
+// Before anything is made of them.
+EngineOptions checked(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options) {
+  check_options(options);
+  if (spec) check_adapter_spec(*spec);
+  if (options.training && !spec) throw Error("E_OPTIONS", "Training needs an adapter.");
+  return options_for(source, options);
 }
 
 }  // namespace
@@ -52,14 +70,11 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
 
 Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, LoadProgress& progress)
     : config_(source.config),
-      options_(options_for(source, options)),
+      options_(checked(source, spec, options)),
       spec_(spec ? *spec : AdapterSpec()),
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
-      weights_(source, int(std::max<int64_t>(1, options.threads)), options.copies_weights, progress),
-      rope_(source.config, std::max(options.max_sequence, int64_t(1))) {
-  check_options(options);
-  if (spec) check_adapter_spec(*spec);
-  if (options.training && !spec) throw Error("E_OPTIONS", "Training needs an adapter.");
+      weights_(source, int(options.threads), options.copies_weights, progress),
+      rope_(source.config, options.max_sequence) {
   backend_ = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
   if (options.profile) {
     auto profile = std::make_unique<ProfilingBackend>(std::move(backend_));
