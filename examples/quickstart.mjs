@@ -94,3 +94,8 @@ console.log(`Fine-tuned ${lastStep} steps in ${seconds.toFixed(0)} s; the adapte
 console.log("                     before    after");
 console.log(`  validation loss   ${before.toFixed(3).padStart(7)}  ${after.toFixed(3).padStart(7)}`);
 console.log(`  perplexity        ${perplexity(before).padStart(7)}  ${perplexity(after).padStart(7)}`);
+console.log(`
+Next, with a model and texts of your own ("A first model" in README.md says where to get one):
+
+  node dist/cli/main.js train --base_model FOLDER --train_file FILE.jsonl --output_dir my-lora --dry_run
+`);

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { runAlive } from "./support/alive.mjs";
 import { readArguments } from "./support/arguments.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -22,26 +22,12 @@ const options = readArguments({
   },
 });
 
-/** Runs a command; where it fails, shows what it printed (unless it was shown already) and ends. */
-function run(command, args, { quiet = false, env = {} } = {}) {
-  const result = spawnSync(command, args, {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ["ignore", quiet ? "pipe" : "inherit", quiet ? "pipe" : "inherit"],
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-  });
-  if (result.status === 0) return;
-  if (result.error) console.error(`${command}: ${result.error.message}`);
-  if (quiet) console.error(result.stdout, result.stderr);
-  process.exit(result.status ?? 1);
-}
-
 const sanitizers = options["thread-sanitize"] ? "thread" : options.sanitize ? "address,undefined" : "";
 const build = join(root, "build", { thread: "native-tsan", "": "native-tests" }[sanitizers] ?? "native-asan");
 // LOWRANK_CMAKE_ARGS as for the addon's build (scripts/build-native.cjs).
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
-run(
+await runAlive(
+  "configuring the native tests",
   "cmake",
   [
     ...["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_TESTS=ON", "-DLOWRANK_ADDON=OFF"],
@@ -52,7 +38,8 @@ run(
   { quiet: true },
 );
 const started = Date.now();
-run("cmake", ["--build", build, "-j", process.env.LOWRANK_JOBS ?? String(availableParallelism())], { quiet: true });
+const jobs = process.env.LOWRANK_JOBS ?? String(availableParallelism());
+await runAlive("building the native tests", "cmake", ["--build", build, "-j", jobs], { quiet: true });
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
 const rates = ["speed", "matmul"].filter((mode) => options[mode]);
@@ -60,10 +47,15 @@ const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "suppo
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
   options[name] ? [`--${name}`, `${options[name]}`] : [],
 );
-run(join(build, "lowrank_op_cases"), [...modes, ...(sanitizers ? ["--quick"] : []), ...filters], {
-  env: {
-    ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1",
-    UBSAN_OPTIONS: "print_stacktrace=1",
-    TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
+await runAlive(
+  "native tests",
+  join(build, "lowrank_op_cases"),
+  [...modes, ...(sanitizers ? ["--quick"] : []), ...filters],
+  {
+    env: {
+      ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1",
+      UBSAN_OPTIONS: "print_stacktrace=1",
+      TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
+    },
   },
-});
+);
