@@ -113,6 +113,40 @@ describe("a run", () => {
     await Promise.all([whole.close(), rest.close()]);
   });
 
+  test("warns of what the command warns of, and holds the checkpoint it will go on from", async () => {
+    await using model = await open();
+    const output = work.path("prepared");
+    const first = await make(model, { max_steps: 4, save_steps: 2, output_dir: output });
+    for await (const event of first.run()) if (event.type === "step" && event.step === 2) first.stop();
+    const written = await bytesOf(first);
+    await first.close();
+    const max_seq_length = 2 * model.config.maxPositions;
+    await using long = await make(model, { max_seq_length, per_device_train_batch_size: 1 });
+    const warnings: string[] = [];
+    for await (const event of long.run()) {
+      if (event.type === "warning") warnings.push(event.message);
+      if (event.type === "step") break;
+    }
+    expect(warnings).toContain(
+      `max_seq_length ${max_seq_length} is more than the ${model.config.maxPositions} tokens that the base model was made for`,
+    );
+    // Texts that come while another run is asked for: from the first one on, the folder is this run's.
+    let other: Promise<LowrankError> | undefined;
+    const again = { max_steps: 4, save_steps: 2, output_dir: output, resume: "latest" };
+    async function* slowly() {
+      for (const text of texts) {
+        other ??= errorOf(() => make(model, again));
+        await other;
+        yield text;
+      }
+    }
+    await using second = await make(model, { ...again, train: slowly() });
+    expect((await other!).code).toBe("E_OUTPUT_LOCKED");
+    // Before its run it is what the checkpoint is.
+    expect((await bytesOf(second)).equals(written)).toBe(true);
+    expect(types(await all(second.run())).filter((type) => type === "step")).toHaveLength(2);
+  });
+
   test("the model writes between steps, with the adapter as it is", async () => {
     await using model = await open();
     await using trainer = await make(model, { learning_rate: 0.05 });

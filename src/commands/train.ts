@@ -2,19 +2,17 @@ import { join, resolve } from "node:path";
 import type { TrainOptions } from "../config/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { modelDtype } from "../model/index.js";
-import { memoryLimits } from "../setup/available-memory.js";
 import { openBase } from "../setup/base.js";
-import type { Settings } from "../setup/fitting.js";
-import { choosePrecision, type InitialAdapter, initialAdapter, threadCount } from "../setup/inputs.js";
+import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { checkOutput } from "../setup/output.js";
-import { type Plan, Planner, parameterCounts, trainableLine } from "../setup/plan.js";
-import { AUTO, checkAgreement, type Resumption } from "../setup/resume.js";
-import { mappedWarning, memoryTable } from "../setup/room.js";
+import { type Plan, parameterCounts, trainableLine } from "../setup/plan.js";
+import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/prepare.js";
+import { AUTO, type Resumption } from "../setup/resume.js";
+import { memoryTable } from "../setup/room.js";
 import { RunFolder } from "../setup/run-folder.js";
-import { runSettings } from "../setup/settings.js";
 import { count } from "../setup/text.js";
 import { openTokenizer, packingHint, readTrainingTexts, type TrainingTexts, tellEnd } from "../setup/token-texts.js";
-import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
+import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
 import type { TrainerEvent, TrainResult } from "../trainer/index.js";
 import { loading } from "./loading.js";
@@ -28,39 +26,18 @@ function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, eng
   log.info(`precision ${engine.precision}${why}; ${engine.threads} threads`);
   log.print(trainableLine(parameterCounts(model, adapter)));
   log.print(memoryTable(memory));
-  const warning = mappedWarning(memory, memoryLimits(o.memory_limit));
-  if (warning) log.warn(warning);
-  if (o.max_seq_length > model.config.maxPositions) {
-    log.warn(
-      `--max_seq_length ${o.max_seq_length} is more than the ${model.config.maxPositions} tokens that the base model was made for`,
-    );
-  }
 }
 
-/** What a run needs of its base, known before anything is read that is large. */
-interface Base {
-  model: ModelSource;
-  adapter: InitialAdapter;
-  settings: Settings;
-  plan: Plan;
-  /** @throws LowrankError E_MEMORY */
-  checkMemory(): void;
-}
-
-function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: string) => void): Base {
+function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
   const model = openBase(o, warn);
-  const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(
+  return planRun(o, given, {
     model,
-    adapter.spec,
-    threadCount(o.threads, warn),
-    o.tokenizer_name ?? o.base_model,
-    true,
-  );
-  const settings = memorySettings(o, choosePrecision(o.precision, model), adapter);
-  const plan = planner.plan(settings, o.share_weights ? undefined : memoryLimits(o.memory_limit));
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
-  return { model, adapter, settings, plan, checkMemory };
+    precision: choosePrecision(o.precision, model),
+    threads: threadCount(o.threads, warn),
+    tokenizer: o.tokenizer_name ?? o.base_model,
+    sharesWeights: o.share_weights,
+    samplesOnly: true,
+  });
 }
 
 /** One call of the command. */
@@ -68,12 +45,12 @@ class TrainCommand {
   readonly #o: TrainOptions;
   readonly #signal: AbortSignal;
   readonly #folder: RunFolder;
-  readonly #base: Base;
+  readonly #base: RunPlan;
   readonly #tracking: Tracking;
   /** Where the merged model goes. */
   readonly #merged: string;
 
-  constructor(o: TrainOptions, signal: AbortSignal, folder: RunFolder, base: Base, tracking: Tracking) {
+  constructor(o: TrainOptions, signal: AbortSignal, folder: RunFolder, base: RunPlan, tracking: Tracking) {
     this.#o = o;
     this.#signal = signal;
     this.#folder = folder;
@@ -128,6 +105,7 @@ class TrainCommand {
   #showPlan(): void {
     const { model, plan } = this.#base;
     printPlan(this.#tracking.log, this.#o, model, plan);
+    warnOf(this.#o, this.#base, this.#warn);
     const { precision, threads } = plan.engine;
     const parameters = parameterCounts(model, plan.adapter);
     this.#tell({ type: "plan", precision, threads, memory: plan.memory, parameters });
@@ -136,7 +114,7 @@ class TrainCommand {
   async #dryRun(reading: Promise<TrainingTexts>): Promise<void> {
     const resumption = await this.#folder.findCheckpoint(this.#warn, true);
     this.#showPlan();
-    this.#prepared(await reading, resumption);
+    prepareRun(this.#o, this.#base, await reading, resumption, this.#warn);
     this.#base.checkMemory();
   }
 
@@ -145,32 +123,24 @@ class TrainCommand {
     // From here on no other run may change the checkpoints.
     const resumption = await this.#folder.findCheckpoint(this.#warn);
     this.#showPlan();
-    const { model, adapter, plan } = this.#base;
+    const { model, plan } = this.#base;
     // While texts are read, the bar is theirs.
     let isRead = false;
     const shown = loading(progress, log, () => isRead);
-    const creating = Engine.create(model, adapter.spec, { ...plan.engine, profile: this.#o.profile }, shown);
+    const creating = Engine.create(model, plan.adapter, { ...plan.engine, profile: this.#o.profile }, shown);
     creating.catch(() => {});
     const texts = await reading;
     isRead = true;
     await using engine = await creating;
-    const prepared = this.#prepared(texts, resumption);
+    const prepared = prepareRun(this.#o, this.#base, texts, resumption, this.#warn);
     const { training, validation } = texts;
     const packed = this.#o.packing ? ` in ${count(training.length)} packs` : "";
     log.info(`${count(training.examples)} texts to train on${packed}, ${count(validation.examples)} to evaluate on`);
     this.#signal.throwIfAborted();
     this.#signal.addEventListener("abort", () => log.warn("finishing this step and saving; once more ends at once"));
+    await beginWith(engine, prepared);
     if (resumption) log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
     await this.#trainWith(engine, prepared);
-  }
-
-  /** @throws LowrankError E_RESUME where the checkpoint is of another run */
-  #prepared(texts: TrainingTexts, resumption: Resumption | null): Prepared {
-    const { model, adapter, plan } = this.#base;
-    const { precision } = this.#base.settings;
-    const settings = runSettings(this.#o, { model, spec: adapter.spec, precision, texts });
-    if (resumption) checkAgreement(resumption, settings, this.#warn);
-    return { model, adapter, plan, texts, resumption, settings };
   }
 
   async #trainWith(engine: Engine, prepared: Prepared): Promise<void> {

@@ -1,15 +1,12 @@
 import { writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../engine.js";
 import { LowrankError } from "../errors.js";
-import { memoryLimits } from "../setup/available-memory.js";
-import { initialAdapter } from "../setup/inputs.js";
 import type { RunOptions } from "../setup/options.js";
-import { type ParameterCounts, Planner, parameterCounts } from "../setup/plan.js";
-import { checkAgreement } from "../setup/resume.js";
+import { type ParameterCounts, parameterCounts } from "../setup/plan.js";
+import { beginWith, planRun, prepareRun, warnOf } from "../setup/prepare.js";
 import { RunFolder } from "../setup/run-folder.js";
-import { runSettings } from "../setup/settings.js";
 import { readTrainingTexts, tellEnd } from "../setup/token-texts.js";
-import { checkRunOptions, memorySettings, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
+import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
 import { type Evaluation, evaluateModel, type TrainerEvent, type TrainResult } from "../trainer/index.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
@@ -72,26 +69,23 @@ export class Trainer {
     const inputs = [model.folder, options.init_adapter];
     const folder = output === undefined ? null : new RunFolder({ ...options, output_dir: output }, inputs);
     folder?.check();
-    const adapter = initialAdapter(options, checked.given, model.source);
-    const planner = new Planner(model.source, adapter.spec, model.threads, null);
-    const settings = memorySettings(options, model.precision, adapter);
-    const limits = memoryLimits(options.memory_limit);
-    const plan = planner.plan(settings, model.sharesWeights ? undefined : limits);
-    planner.check(plan, settings, adapter.tensors !== null, limits);
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
-    const from = { ...options, train_file: checked.train, validation_file: checked.validation };
+    const { source, precision, threads, sharesWeights } = model;
+    const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
+    const plan = planRun(options, checked.given, base);
+    plan.checkMemory();
+    warnOf(options, plan, warn);
     tellEnd(options, model.tokenizer, { info: () => {}, warn });
-    const texts = await readTrainingTexts(from, model.tokenizer, model.config.vocabSize, { warn });
-    const about = { model: model.source, spec: adapter.spec, precision: model.precision, texts };
-    const identity = runSettings(options, about);
     let engine: Engine | undefined;
     try {
+      // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      if (resumption) checkAgreement(resumption, identity, warn);
-      engine = await Engine.create(model.source, adapter.spec, plan.engine);
-      const prepared = { model: model.source, adapter, plan, texts, resumption, settings: identity };
-      if (!resumption && adapter.tensors) await engine.setAdapter(adapter.tensors);
+      const from = { ...options, train_file: checked.train, validation_file: checked.validation };
+      const texts = await readTrainingTexts(from, model.tokenizer, source.config.vocabSize, { warn });
+      const prepared = prepareRun(options, plan, texts, resumption, warn);
+      engine = await Engine.create(source, plan.adapter.spec, plan.plan.engine);
+      await beginWith(engine, prepared);
       return new Trainer(model, { options, prepared, engine, folder, warnings, samples: checked.samples });
     } catch (error) {
       await engine?.close();

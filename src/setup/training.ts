@@ -18,7 +18,7 @@ import type { Settings } from "./fitting.js";
 import { type InitialAdapter, stopIds } from "./inputs.js";
 import type { RunOptions } from "./options.js";
 import type { Plan } from "./plan.js";
-import { type Resumption, restore } from "./resume.js";
+import type { Resumption } from "./resume.js";
 import type { TrainingTexts } from "./token-texts.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
@@ -76,12 +76,11 @@ export function checkRunOptions(o: RunOptions): void {
   if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
 }
 
+/** @param work with an engine that holds what the run begins with */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
   const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
-  if (resumption) await restore(resumption, engine, model);
-  else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
   const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
   const identity = { settings, cpu: cpuInfo().isa };
   const keeper =

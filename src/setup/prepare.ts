@@ -1,0 +1,77 @@
+// What the command and the library do alike before the first step.
+import type { Engine, ModelSource, Precision } from "../engine.js";
+import { memoryLimits } from "./available-memory.js";
+import type { Settings } from "./fitting.js";
+import { type InitialAdapter, initialAdapter } from "./inputs.js";
+import type { RunOptions } from "./options.js";
+import { type Plan, Planner } from "./plan.js";
+import { checkAgreement, type Resumption, restore } from "./resume.js";
+import { mappedWarning } from "./room.js";
+import { runSettings } from "./settings.js";
+import type { TrainingTexts } from "./token-texts.js";
+import { memorySettings, type Prepared } from "./training.js";
+
+type Warn = (message: string) => void;
+
+/** The base that a run is planned with. */
+export interface PlannedBase {
+  model: ModelSource;
+  precision: Precision;
+  threads: number;
+  /** Folder or file of the tokenizer that is still to be loaded; null where it has been. */
+  tokenizer: string | null;
+  /** Whether the weights stay in the page cache. */
+  sharesWeights: boolean;
+  /** Whether the engine generates nothing but samples. */
+  samplesOnly: boolean;
+}
+
+/** What a run needs of its base, known before anything is read that is large. */
+export interface RunPlan {
+  model: ModelSource;
+  adapter: InitialAdapter;
+  settings: Settings;
+  plan: Plan;
+  /** @throws LowrankError E_MEMORY */
+  checkMemory(): void;
+}
+
+/** @param given options that the user named */
+export function planRun(o: RunOptions, given: ReadonlySet<string>, base: PlannedBase): RunPlan {
+  const { model, precision, threads, tokenizer } = base;
+  const adapter = initialAdapter(o, given, model);
+  const planner = new Planner(model, adapter.spec, threads, tokenizer, base.samplesOnly);
+  const settings = memorySettings(o, precision, adapter);
+  const plan = planner.plan(settings, base.sharesWeights ? undefined : memoryLimits(o.memory_limit));
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
+  return { model, adapter, settings, plan, checkMemory };
+}
+
+/** Warns of what is slow or beyond what the base was made for. */
+export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): void {
+  const mapped = mappedWarning(plan.memory, memoryLimits(o.memory_limit));
+  if (mapped) warn(mapped);
+  const { maxPositions } = model.config;
+  if (o.max_seq_length > maxPositions) {
+    warn(`max_seq_length ${o.max_seq_length} is more than the ${maxPositions} tokens that the base model was made for`);
+  }
+}
+
+/** @throws LowrankError E_RESUME where the checkpoint is of another run */
+export function prepareRun(
+  o: RunOptions,
+  { model, adapter, settings: { precision }, plan }: RunPlan,
+  texts: TrainingTexts,
+  resumption: Resumption | null,
+  warn: Warn,
+): Prepared {
+  const settings = runSettings(o, { model, spec: adapter.spec, precision, texts });
+  if (resumption) checkAgreement(resumption, settings, warn);
+  return { model, adapter, plan, texts, resumption, settings };
+}
+
+/** Puts into the engine what the run begins with: the checkpoint's state, or the initial adapter. */
+export async function beginWith(engine: Engine, { model, adapter, resumption }: Prepared): Promise<void> {
+  if (resumption) await restore(resumption, engine, model);
+  else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
+}
