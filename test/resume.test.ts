@@ -213,7 +213,14 @@ describe("what is damaged", () => {
 
 test("what would be another run is refused, with every option and both values", async () => {
   const output = stoppedAfter(4, "disagree");
-  const others = { learning_rate: 0.02, seed: 7, lora_r: 8, per_device_train_batch_size: 4, shuffle: false };
+  const others = {
+    learning_rate: 0.02,
+    seed: 7,
+    lora_r: 8,
+    per_device_train_batch_size: 4,
+    shuffle: false,
+    text_by: "file",
+  };
   const file = someTexts(work.path("changed.jsonl"), 29);
   const { code, stderr } = await run(output, { ...others, train_file: file }, ["--resume"]);
   expect(code).toBe(1);
@@ -224,6 +231,7 @@ test("what would be another run is refused, with every option and both values", 
     "--lora_r is 8, in the checkpoint 4",
     "--per_device_train_batch_size is 4, in the checkpoint 2",
     "--shuffle is false, in the checkpoint true",
+    "--text_by is file, in the checkpoint not given",
     "--train_file: the training texts are not those of the checkpoint",
   ])
     expect(stderr).toContain(part);

@@ -80,7 +80,6 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     train_file: texts.hashes.training,
     validation_file: texts.hashes.validation,
     text_by: o.text_by ?? null,
-    json_field: o.json_field ?? null,
     precision,
     loss_scale: precision === "fp16" ? o.loss_scale : null,
     loss_scale_window: precision === "fp16" ? o.loss_scale_window : null,
