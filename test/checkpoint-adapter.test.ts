@@ -1,5 +1,5 @@
 import { readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter, writeAdapter } from "../src/checkpoint/index.js";
 import { openModel, readSafetensorsHeader, widen, writeSafetensors } from "../src/model/index.js";
@@ -63,15 +63,20 @@ describe.each(goldenNames())("%s", (name) => {
     expect(readFileSync(join(written, WEIGHTS)).equals(readFileSync(join(source, "final", WEIGHTS)))).toBe(true);
 
     const ours = JSON.parse(readFileSync(join(written, CONFIG), "utf8"));
-    const { target_modules, peft_version, ...theirs } = read.config as Record<string, unknown>;
-    expect(ours).toEqual({
-      ...theirs,
-      peft_version: expect.any(String),
-      target_modules: [...(target_modules as string[])].sort(),
-    });
+    const theirs = read.config as { target_modules: string[]; base_model_name_or_path: string };
+    const same = { base_model_name_or_path: resolve(name), target_modules: [...theirs.target_modules].sort() };
+    const { base_model_name_or_path, target_modules } = theirs;
+    expect(theirs).toMatchObject({ ...ours, base_model_name_or_path, target_modules });
+    expect(ours).toMatchObject(same);
+    // What PEFT 0.11 knows; it refuses anything else.
+    expect(Object.keys(ours)).toEqual([
+      ...["base_model_name_or_path", "bias", "inference_mode", "lora_alpha", "lora_dropout"],
+      ...["peft_type", "r", "target_modules", "task_type", "use_rslora"],
+    ]);
     expect(Object.keys(ours)).toEqual(Object.keys(ours).sort());
     const card = readFileSync(join(written, "README.md"), "utf8");
-    expect(card).toMatch(/^---\nbase_model: ".*"\nlibrary_name: peft\n/);
+    expect(card).toMatch(/^---\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- lora\n- lowrank\n---\n/);
+    expect(card).toContain(`| base model | \`${resolve(name)}\` |`);
   });
 });
 

@@ -82,6 +82,7 @@ async function run(options: Options) {
     adapter: { spec, targets },
     folder,
     limit,
+    texts: { training: { texts: 8, tokens: 90 }, validation: { texts: 0, tokens: 0 } },
     identity: { settings: {}, cpu: "" },
     metric: "eval_loss",
     report,

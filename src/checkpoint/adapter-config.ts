@@ -4,65 +4,30 @@ import { LowrankError } from "../errors.js";
 import { ConfigKeys, kindOf } from "../model/index.js";
 
 /**
- * What PEFT 0.20 writes besides the adapter's own numbers. Reading refuses every other value of these keys, except for
- * those that do not change what a trained adapter computes.
+ * Values of PEFT's keys with which an adapter is plain LoRA, as far as they decide what it computes. Reading refuses others;
+ * writing leaves them out, for PEFT before 0.14 refuses keys that it does not know.
  */
-const DEFAULTS: Record<string, unknown> = {
+const PLAIN: Record<string, unknown> = {
   alora_invocation_tokens: null,
   alpha_pattern: {},
   arrow_config: null,
-  auto_mapping: null,
   bias: "none",
-  corda_config: null,
-  ensure_weight_tying: false,
-  eva_config: null,
   exclude_modules: null,
   fan_in_fan_out: false,
-  inference_mode: true,
-  init_lora_weights: true,
   kasa_config: null,
   layer_replication: null,
-  layers_pattern: null,
   layers_to_transform: null,
-  loftq_config: {},
   lora_bias: false,
-  lora_ga_config: null,
-  megatron_config: null,
-  megatron_core: "megatron.core",
   modules_to_save: null,
   monteclora_config: null,
-  peft_type: "LORA",
-  peft_version: "0.20.0",
-  qalora_group_size: 16,
   rank_pattern: {},
-  revision: null,
   target_parameters: null,
-  task_type: "CAUSAL_LM",
   trainable_token_indices: null,
   use_bdlora: null,
   use_dora: false,
   use_qalora: false,
   velora_config: null,
 };
-
-/** Keys that say how an adapter was made or is used elsewhere, not what it computes on its base. */
-const HARMLESS = new Set([
-  "auto_mapping",
-  "ensure_weight_tying",
-  "inference_mode",
-  "init_lora_weights",
-  "layers_pattern",
-  "corda_config",
-  "eva_config",
-  "lora_ga_config",
-  "loftq_config",
-  "megatron_config",
-  "megatron_core",
-  "peft_version",
-  "qalora_group_size",
-  "revision",
-  "task_type",
-]);
 
 /** Initialisations that leave the base as it is; the others (PiSSA, OLoRA, LoftQ, ...) train on a changed base. */
 const PLAIN_INITS: unknown[] = [true, false, "gaussian", "orthogonal", "eva", undefined, null];
@@ -75,15 +40,18 @@ export interface AdapterConfig {
   targetModules: string | string[];
 }
 
-/** The configuration of a trained adapter. */
-export function adapterConfigJson(spec: AdapterSpec, targets: string | string[], baseModel: string) {
+/** The configuration of a trained adapter, in keys that PEFT has had since 0.11. @param base absolute path */
+export function adapterConfigJson(spec: AdapterSpec, targets: string | string[], base: string) {
   return {
-    ...DEFAULTS,
-    base_model_name_or_path: baseModel,
+    base_model_name_or_path: base,
+    bias: "none",
+    inference_mode: true,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,
+    peft_type: "LORA",
     r: spec.rank,
     target_modules: targets,
+    task_type: "CAUSAL_LM",
     use_rslora: spec.useRslora,
   };
 }
@@ -98,8 +66,8 @@ function isEmpty(value: unknown): boolean {
 export function parseAdapterConfig(json: Record<string, unknown>, file: string): AdapterConfig {
   const keys = new ConfigKeys(json, file);
   keys.only("peft_type", ["LORA"]);
-  for (const [key, expected] of Object.entries(DEFAULTS)) {
-    if (HARMLESS.has(key) || key === "peft_type" || isEmpty(json[key]) || json[key] === expected) continue;
+  for (const [key, expected] of Object.entries(PLAIN)) {
+    if (isEmpty(json[key]) || json[key] === expected) continue;
     throw unsupported(file, key, json[key], JSON.stringify(expected));
   }
   if (!PLAIN_INITS.includes(json.init_lora_weights)) {

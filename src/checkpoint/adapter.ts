@@ -1,10 +1,12 @@
 // Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
 import { closeSync, existsSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Tokenizer } from "../data/index.js";
 import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import {
+  hubNameError,
+  kindOf,
   matchTargets,
   type ResolvedTargets,
   readJsonObject,
@@ -15,9 +17,9 @@ import {
   writeSafetensors,
 } from "../model/index.js";
 import { openRegular, readError } from "../system-errors.js";
-import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
+import { type AdapterConfig, adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
-import { modelCard } from "./model-card.js";
+import { type CardRun, modelCard } from "./model-card.js";
 
 const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
@@ -121,8 +123,10 @@ export interface AdapterToWrite {
   tensors: AdapterTensors;
   spec: AdapterSpec;
   targets: ResolvedTargets;
-  /** Folder or name of the base, as PEFT will look for it. */
+  /** Folder or file of the base. */
   baseModel: string;
+  /** For the model card: how it was trained. */
+  run?: CardRun;
   /** Whose files to write beside it. */
   tokenizer?: Tokenizer;
 }
@@ -139,7 +143,7 @@ export async function writeAdapter(folder: string, adapter: AdapterToWrite): Pro
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
 export async function writeAdapterFiles(
   folder: string,
-  { tensors, spec, targets, baseModel, tokenizer }: AdapterToWrite,
+  { tensors, spec, targets, baseModel, run, tokenizer }: AdapterToWrite,
 ): Promise<void> {
   const entries = [...tensors].map(([name, { shape, data }]) => ({
     name: PREFIX + name,
@@ -148,8 +152,58 @@ export async function writeAdapterFiles(
     bytes: data.byteLength,
     data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   }));
+  // Whoever opens the adapter does so from another folder.
+  const base = resolve(baseModel);
   await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
-  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, baseModel)));
-  await writeTextFile(join(folder, "README.md"), modelCard(spec, targets.peft, baseModel));
+  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
+  await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets: targets.peft, base, run }));
   if (tokenizer) await copyInto(folder, tokenizer.files);
+}
+
+/** What adapter_config.json says about an adapter, and its file. */
+export interface AdapterAbout extends AdapterConfig {
+  base: string;
+  tensors: number;
+  parameters: number;
+  /** As the file spells them. */
+  dtypes: string[];
+}
+
+/** An adapter without its base. @throws LowrankError where it is not plain LoRA or damaged */
+export function aboutAdapter(folder: string): AdapterAbout {
+  const { tensors } = readSafetensorsHeader(findWeights(folder));
+  const configFile = join(folder, CONFIG);
+  const config = parseAdapterConfig(readJsonObject(configFile, "Adapter configuration"), configFile);
+  const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+  const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].sort();
+  return { ...config, base: baseNamed(folder), tensors: tensors.length, parameters, dtypes };
+}
+
+/** Whether a folder holds an adapter, and no model. */
+export function isAdapterFolder(folder: string): boolean {
+  return existsSync(join(folder, CONFIG)) && !existsSync(join(folder, "config.json"));
+}
+
+/** As it is spelled. @throws LowrankError E_CONFIG_VALUE */
+function baseNamed(folder: string): string {
+  const file = join(folder, CONFIG);
+  const { base_model_name_or_path: base } = readJsonObject(file, "Adapter configuration");
+  if (typeof base === "string" && base !== "") return base;
+  const message = `${file}: base_model_name_or_path is ${kindOf(base)}, expected the base's folder. Name the base with --base_model.`;
+  throw new LowrankError("E_CONFIG_VALUE", message, "base_model_name_or_path");
+}
+
+/**
+ * The folder or file of the base that an adapter names; a relative path is one from here, else one from the adapter.
+ * @throws LowrankError E_FILE_MISSING where it is not here
+ */
+export function baseOfAdapter(folder: string): string {
+  const base = baseNamed(folder);
+  const found = [base, resolve(folder, base)].find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  const file = join(folder, CONFIG);
+  const named = `The base that ${file} names with base_model_name_or_path`;
+  const hub = hubNameError(base, named);
+  if (hub) throw new LowrankError(hub.code, `${hub.message} Give it with --base_model.`, base);
+  throw new LowrankError("E_FILE_MISSING", `${named}, ${base}, is not there. Name its folder with --base_model.`, base);
 }

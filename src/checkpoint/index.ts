@@ -1,6 +1,17 @@
-export { type AdapterToWrite, type LoadedAdapter, readAdapter, writeAdapter, writeAdapterFiles } from "./adapter.js";
+export {
+  type AdapterAbout,
+  type AdapterToWrite,
+  aboutAdapter,
+  baseOfAdapter,
+  isAdapterFolder,
+  type LoadedAdapter,
+  readAdapter,
+  writeAdapter,
+  writeAdapterFiles,
+} from "./adapter.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
+export type { CardRun, TextCounts } from "./model-card.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
 export { isPlain, writeQuantized } from "./quantize.js";
 export { type RunSettings, type RunState, readRunState, writeRunState } from "./run-state.js";

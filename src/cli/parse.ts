@@ -1,18 +1,14 @@
-import { readFileSync } from "node:fs";
 import yargs, { type Argv } from "yargs";
 import { type Command, commands, type Flags, otherNames, shownDefault } from "../config/index.js";
 import { LowrankError } from "../errors.js";
 import { suggestion } from "../nearest.js";
+import { packageVersion } from "../version.js";
 import { normalise } from "./argv.js";
 
 /** What the command line asks for. */
 export type Request = { kind: "text"; text: string } | { kind: "command"; command: Command; flags: Flags };
 
 const LATEST_COLUMN = 110;
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
-}
 
 /** yargs without its guesses: values stay text, names stay as they are, what is unknown is left for us to refuse. */
 function parser(argv: string[]): Argv {
@@ -88,7 +84,7 @@ async function overview(): Promise<string> {
 /** @throws LowrankError E_USAGE where there is no such command */
 export async function parse(argv: readonly string[]): Promise<Request> {
   const [first, ...rest] = argv;
-  if (first === "--version") return { kind: "text", text: version() };
+  if (first === "--version") return { kind: "text", text: packageVersion() };
   if (first === "--help" || first === "-h" || first === "help") return { kind: "text", text: await overview() };
   if (first === undefined) throw new LowrankError("E_USAGE", `A command is missing.\n\n${await overview()}`);
   const names = commands.map(({ name }) => name);

@@ -2,7 +2,7 @@ import { readAdapter } from "../checkpoint/index.js";
 import type { EvalOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import { Engine, type EngineOptions } from "../engine.js";
-import { openBase } from "../setup/base.js";
+import { openBase, withBase } from "../setup/base.js";
 import { planInference } from "../setup/inference-memory.js";
 import { choosePrecision, threadCount } from "../setup/inputs.js";
 import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/token-texts.js";
@@ -13,7 +13,8 @@ import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
-export async function run(o: EvalOptions): Promise<void> {
+export async function run(named: EvalOptions): Promise<void> {
+  const o = withBase(named);
   const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const progress = await Progress.open(showsBar());

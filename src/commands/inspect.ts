@@ -1,3 +1,4 @@
+import { isAdapterFolder } from "../checkpoint/index.js";
 import type { InspectOptions } from "../config/index.js";
 import { cpuInfo } from "../engine.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
@@ -7,12 +8,14 @@ import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js
 import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
 import { memoryTable, tightest } from "../setup/room.js";
 import { bytes, table } from "../setup/text.js";
+import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 
 const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
 export async function run(o: InspectOptions): Promise<void> {
+  if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);

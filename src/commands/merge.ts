@@ -5,6 +5,7 @@ import type { MergeOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { Engine, type ModelSource } from "../engine.js";
 import { openModel } from "../model/index.js";
+import { withBase } from "../setup/base.js";
 import { threadCount } from "../setup/inputs.js";
 import { checkOutput } from "../setup/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
@@ -46,7 +47,8 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 }
 
 /** `lowrank merge`. */
-export async function run(o: MergeOptions): Promise<void> {
+export async function run(named: MergeOptions): Promise<void> {
+  const o = withBase(named);
   checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [
     o.base_model,
     o.tokenizer_name,

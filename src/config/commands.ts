@@ -1,4 +1,5 @@
 import type { OptionsOf, Rows } from "./row.js";
+import { optional } from "./row.js";
 import { needed, rows } from "./rows.js";
 
 /** A command as the user sees it: what it is for, an example and its options. */
@@ -17,6 +18,11 @@ const { base_model, tokenizer_name, precision, threads, config, seed, json } = r
 const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
 const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
 const model = { base_model, tokenizer_name };
+/** Of commands that take an adapter. */
+const adapted = {
+  base_model: { ...optional(base_model), help: `${base_model.help}; default: the one that adapter_config.json names` },
+  tokenizer_name,
+};
 const run = { precision, threads, config };
 const weights = { ...quantized, share_weights: rows.share_weights };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
@@ -36,7 +42,7 @@ export const generateCommand = command({
   name: "generate",
   summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
   example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
-  rows: { ...model, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+  rows: { ...adapted, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
 });
 
 export const evalCommand = command({
@@ -44,7 +50,7 @@ export const evalCommand = command({
   summary: "Loss and perplexity on texts, with an adapter or without",
   example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
   rows: {
-    ...model,
+    ...adapted,
     ...weights,
     adapter,
     validation_file: needed.validation_file,
@@ -62,7 +68,7 @@ export const mergeCommand = command({
   summary: "Write the base model with an adapter merged into its weights",
   example: "lowrank merge --base_model ./SmolLM2-135M --adapter ./lora_model --output_dir ./merged",
   rows: {
-    ...model,
+    ...adapted,
     adapter: needed.adapter,
     output_dir: needed.output_dir,
     overwrite_output_dir: rows.overwrite_output_dir,
@@ -88,7 +94,7 @@ export const quantizeCommand = command({
 
 export const inspectCommand = command({
   name: "inspect",
-  summary: "Architecture, parameters, target modules and the memory that training would need",
+  summary: "What a model is, and the memory that training would need; or what an adapter or a checkpoint is",
   example: "lowrank inspect ./SmolLM2-135M --per_device_train_batch_size 4 --max_seq_length 1024",
   positional: "base_model",
   rows: {

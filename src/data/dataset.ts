@@ -49,6 +49,12 @@ export class TokenDataset {
     return this.#examples.length;
   }
 
+  /** Of all examples. */
+  get counts(): { texts: number; tokens: number } {
+    const tokens = this.#examples.reduce((sum, example) => sum + this.#table.tokens(example), 0);
+    return { texts: this.#examples.length, tokens };
+  }
+
   /** Numbers of an item's examples in the table. */
   #item(position: number): Int32Array {
     if (!(position >= 0 && position < this.length)) {

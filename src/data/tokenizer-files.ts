@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
-import { findGguf } from "../model/index.js";
+import { findGguf, hubNameError } from "../model/index.js";
 import { LARGEST_LIST_BYTES, readBytes, readError } from "../system-errors.js";
 import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
 
@@ -53,7 +53,7 @@ export function findMainFile(path: string): string {
   try {
     isFolder = statSync(path).isDirectory();
   } catch (error) {
-    throw readError(error, path, "Tokenizer");
+    throw hubNameError(path, "Tokenizer") ?? readError(error, path, "Tokenizer");
   }
   const file = isFolder ? join(path, MAIN) : path;
   const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);

@@ -1,5 +1,5 @@
 // A Hugging Face model folder: config.json and safetensors, in one file or in shards with an index.
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import {
   listLinears,
@@ -15,6 +15,7 @@ import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
 import { HEAD, readConfig } from "./config.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
+import { hubNameError } from "./hub.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
 import type { Warn } from "./warn.js";
 
@@ -109,9 +110,13 @@ function checkFolder(folder: string): void {
   try {
     isFolder = statSync(folder).isDirectory();
   } catch (error) {
-    throw readError(error, folder, "Model folder");
+    throw hubNameError(folder, "Model folder") ?? readError(error, folder, "Model folder");
   }
-  if (isFolder) return;
+  if (isFolder && (existsSync(join(folder, "config.json")) || !existsSync(join(folder, "adapter_config.json")))) return;
+  if (isFolder) {
+    const message = `${folder} holds an adapter, not a model: name it with --adapter, and its base with --base_model.`;
+    throw new LowrankError("E_FILE", message, folder);
+  }
   const expected = "expected a model folder with config.json and model.safetensors, or a .gguf file";
   throw new LowrankError("E_FILE", `${folder} is a file, ${expected}.`, folder);
 }

@@ -1,5 +1,6 @@
 // The base model as the options want it: as it is stored, or quantised while it is loaded.
 import { join } from "node:path";
+import { baseOfAdapter } from "../checkpoint/index.js";
 import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
@@ -120,6 +121,20 @@ export function quantizedSource(model: ModelSource, o: Options, warn: Warn): Mod
   const quantize = (tensor: TensorEntry) => (weights.has(tensor.name) ? { ...tensor, quantize: spec } : tensor);
   const source = { ...model, tensors: model.tensors.map(quantize) };
   return rounds ? rounding(source, linears, OUTLIER_THRESHOLD) : source;
+}
+
+/**
+ * The options with the base that they mean: where none is named, the one that the adapter names.
+ * @throws LowrankError E_USAGE, E_FILE_MISSING, E_CONFIG_VALUE
+ */
+export function withBase<O extends { base_model: string | undefined; adapter: string | undefined }>(
+  o: O,
+): Omit<O, "base_model"> & { base_model: string } {
+  const { base_model, adapter } = o;
+  if (base_model === undefined && adapter === undefined) {
+    throw usage("base_model", "is missing: expected a model folder or file, or an adapter that names its base");
+  }
+  return { ...o, base_model: base_model ?? baseOfAdapter(adapter!) };
 }
 
 /** Reads the base model's folder. @throws LowrankError */

@@ -89,6 +89,7 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
       : new Saver({
           ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
           folder: o.output_dir,
+          texts: { training: training.counts, validation: validation.counts },
           metric: o.metric_for_best_model,
           resume: resumption ?? undefined,
         });

@@ -1,5 +1,6 @@
 import {
   type AdapterToWrite,
+  type CardRun,
   checkpointFolder,
   pruneCheckpoints,
   type RunState,
@@ -31,6 +32,8 @@ export interface SaverOptions {
   limit: number | null;
   /** What trainer_state.json calls the best metric. */
   metric: Metric;
+  /** For the model card. */
+  texts: Pick<CardRun, "training" | "validation">;
   /** What a run that goes on must agree with. */
   identity: Pick<RunState, "settings" | "cpu">;
   /** The checkpoint that the run goes on from. */
@@ -183,7 +186,8 @@ export class Saver implements Keeper {
   }
 
   async #adapter(): Promise<AdapterToWrite> {
-    const { engine, model, tokenizer, adapter } = this.#o;
-    return { ...adapter, tensors: await engine.adapter(), baseModel: model.folder, tokenizer };
+    const { engine, model, tokenizer, adapter, texts, identity } = this.#o;
+    const run = { ...texts, settings: identity.settings, history: [...this.#history] };
+    return { ...adapter, tensors: await engine.adapter(), baseModel: model.folder, run, tokenizer };
   }
 }
