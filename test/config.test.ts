@@ -338,6 +338,8 @@ describe("names of other trainers", () => {
       "fp16: unknown option; use precision: fp16",
     );
     expect(await refusal(flags({}), { LOWRANK_BF16: "1" })).toContain("use LOWRANK_PRECISION=bf16");
+    for (const name of ["-r", "-lora_r"])
+      expect(await refusal(flags({}, [name, "8"]))).toContain(`${name}: unknown option (did you mean --lora_r?)`);
     expect(await refusal(flags({}, ["--load-in-8bit"]))).toContain("use --use_8bit, with --quant_type llm_int8");
     expect(await refusal(flags({}, ["--batch_size", "4"]))).toContain("use --per_device_train_batch_size");
     expect(await refusal(flags({ lr: "x" }))).toContain('--lr: expected a number of at least 0, found "x"');

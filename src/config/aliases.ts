@@ -35,6 +35,7 @@ export const aliases = {
   sequence_len: "max_seq_length",
   cutoff_len: "max_seq_length",
   sample_packing: "packing",
+  add_eos_token: "add_eos",
 
   epochs: "num_train_epochs",
   num_epochs: "num_train_epochs",
@@ -128,7 +129,7 @@ export const HINTS: Record<string, string> = {
   report_to: "metrics are in OUTPUT/metrics.jsonl, which is all that is written",
   save_dir: "use {output_dir}",
   checkpoint: "use {resume}",
-  auto_resume_from_checkpoints: "use {resume}",
+  auto_resume_from_checkpoints: "use {resume=auto}",
   adam_epsilon: "AdamW's epsilon is 1e-8",
   adam_beta1: "AdamW's beta1 is 0.9",
   adam_beta2: "AdamW's beta2 is 0.999",

@@ -90,6 +90,7 @@ class Problems {
     const meant = canonical(name);
     const hint = hintFor(name, spelled);
     if (later !== undefined) this.add(name, `${written}: ${later}`);
+    else if (known.includes(meant)) this.add(name, `${written}: unknown option (did you mean ${spelled(meant)}?)`);
     else if (allNames.has(meant)) {
       const other = meant === name ? "" : ` (another name of ${spelled(meant)})`;
       this.add(name, `${written}: not an option of ${this.#isCommandLine ? "lowrank " : ""}${command}${other}`);
