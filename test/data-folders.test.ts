@@ -266,6 +266,22 @@ describe("splits by name", () => {
     ]);
   });
 
+  test("several data sets of one repository are told apart, by its card", async () => {
+    const folder = tree("main/train-0.parquet", "main/test-0.parquet", "more/train-0.parquet", "more/test-0.parquet");
+    const card = (...names: string[]) =>
+      writeFileSync(
+        join(folder, "README.md"),
+        `---\nlicense: mit\nconfigs:\n${names.map((name) => `- config_name: ${name}\n  data_files: x\n`).join("")}tags:\n- a\n---\n`,
+      );
+    card("main", "more");
+    const error = await errorOf(() => dataFiles([folder]));
+    expect(error).toMatchObject({ code: "E_DATA_FILES", where: folder });
+    expect(error.message).toMatch(/holds several data sets, by its README\.md: main, more\. Name the folder of one/);
+    expect(chosen(join(folder, "main")).files).toEqual(["train-0.parquet"]);
+    card("default");
+    expect(chosen(folder).files).toEqual(["main/train-0.parquet", "more/train-0.parquet"]);
+  });
+
   test("a single split of another name is trained on", () => {
     expect(chosen(tree("data/corpus-00000-of-00001.parquet")).files).toEqual(["data/corpus-00000-of-00001.parquet"]);
   });

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { LowrankError } from "../errors.js";
 import { isObject, readJsonObject } from "../model/index.js";
-import { requireRegular } from "../system-errors.js";
+import { readBytes, requireRegular } from "../system-errors.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { dataExtension, extensionsBeside, knownExtensions } from "./formats/table.js";
 import { splitNamed, splitsOf } from "./splits.js";
@@ -135,6 +135,26 @@ function splitsIn(folder: string): { splits: Map<string, string[]>; all: string[
   return { splits, all: [...splits.values()].flat() };
 }
 
+/** The data sets of a hub's repository, by its card; datasets calls them configurations. */
+function configurations(folder: string): string[] {
+  const card = join(folder, "README.md");
+  if (!existsSync(card)) return [];
+  const head = /^---\r?\n(.*?)\r?\n---/s.exec(readBytes(card, "Dataset card").toString("utf8"))?.[1] ?? "";
+  const list = /^configs:\r?\n((?:[ -].*\r?\n?)*)/m.exec(head)?.[1] ?? "";
+  return Array.from(list.matchAll(/config_name: *["']?([^"'\r\n]+)/g), ([, name]) => name!.trim());
+}
+
+/** As datasets does, which asks for the name of one. @throws LowrankError E_DATA_FILES for files of several */
+function requireOne(folder: string, files: string[]): void {
+  const names = configurations(folder);
+  const found = new Set(
+    files.map((file) => relative(folder, file).split("/")[0]!).filter((top) => names.includes(top)),
+  );
+  if (found.size < 2) return;
+  const message = `Folder ${folder} holds several data sets, by its README.md: ${[...found].join(", ")}. Name the folder of one, such as ${join(folder, [...found][0]!)}.`;
+  throw new LowrankError("E_DATA_FILES", message, folder);
+}
+
 /** Which split is read; undefined where the folder has none for it. */
 function choose(splits: Map<string, string[]>, wanted: Wanted): string | undefined {
   if (wanted === "validation") return ["validation", "test"].find((split) => splits.has(split));
@@ -161,6 +181,7 @@ export function folderFiles(folder: string, wanted: Wanted): FolderFiles {
     const message = `Folder ${folder} holds no data file${among}; expected at least one file with one of ${knownExtensions()}.`;
     throw new LowrankError("E_DATA_FILES", message, folder);
   }
+  requireOne(folder, files);
   const validation = wanted === "train" && split === "train" ? ofOneFormat(splits.get("validation") ?? []) : [];
   const notes: string[] = [];
   if (split !== undefined) {
