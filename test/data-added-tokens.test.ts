@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { QuickEncoder, quickPlan } from "../src/data/cache/encode.js";
 import { Tokenizer } from "../src/data/index.js";
+import { paddingToken } from "../src/setup/token-texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 
 interface Case {
@@ -83,4 +84,11 @@ test("added_tokens.json belongs to the cache's name of a tokenizer", async () =>
     return (await Tokenizer.open(write({ "added_tokens.json": { a: 2048, b: id } }))).sha256;
   });
   expect(new Set(await Promise.all(hashes)).size).toBe(2);
+});
+
+test("a padding token that the model lacks is not used", async () => {
+  const { tokenizer } = await opened(write({ "tokenizer_config.json": { pad_token: "<|pad|>", eos_token: "</s>" } }));
+  expect([paddingToken(tokenizer, 2049), paddingToken(tokenizer, 2048), paddingToken(tokenizer, 1)]).toEqual([
+    2048, 1, 0,
+  ]);
 });

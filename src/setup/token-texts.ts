@@ -251,6 +251,14 @@ function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, Te
   return [texts(trained.files), held.length > 0 ? texts(held) : null];
 }
 
+/** That of the tokenizer where the model has it: any other is as good, for nothing is learned or seen of it. */
+export function paddingToken(
+  { padTokenId, eosTokenId }: Pick<Tokenizer, "padTokenId" | "eosTokenId">,
+  vocabSize: number,
+): number {
+  return [padTokenId, eosTokenId].find((id) => id !== undefined && id < vocabSize) ?? 0;
+}
+
 /** @param vocabSize of the base model */
 export async function readTrainingTexts(
   o: TrainTextOptions,
@@ -262,7 +270,7 @@ export async function readTrainingTexts(
   const read = (source: TextSource) => readTokens(source, tokenizer, vocabSize, o, reading);
   const given = await read(training);
   const held = validation && (await read(validation));
-  const padId = tokenizer.padTokenId ?? tokenizer.eosTokenId ?? 0;
+  const padId = paddingToken(tokenizer, vocabSize);
   const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
   const packing = o.packing ? { packTo: o.max_seq_length } : {};
   const sides = held ? { training: given.examples, validation: held.examples } : split(given, o.seed);
