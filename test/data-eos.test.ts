@@ -3,7 +3,8 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fileTexts, listCache, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
-import { packingHint, readTokens, readTrainingTexts, tellEnd } from "../src/setup/token-texts.js";
+import { openModel } from "../src/model/index.js";
+import { packingHint, readTokens, readTrainingTexts, tellEnd, warnOfIds } from "../src/setup/token-texts.js";
 import { editJson, errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf } from "./support/tokens.js";
 
@@ -229,6 +230,22 @@ describe("tokens beyond the embedding", () => {
   test("are no matter where no text has one", async () => {
     const { training: dataset } = await training(["a", "b c"], ["a"], {}, small);
     expect(dataset.examples).toBe(2);
+  });
+});
+
+describe("a tokenizer with tokens beyond the embedding", () => {
+  test("is a warning, where the model has fewer", async () => {
+    const warnings: string[] = [];
+    const { config } = openModel(tinyBase);
+    for (const vocabSize of [VOCABULARY, VOCABULARY - 2])
+      await warnOfIds({ folder: tinyBase, tensors: [], config: { ...config, vocabSize } }, (line) =>
+        warnings.push(line),
+      );
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /^the tokenizer has 2 tokens that the model has no embedding for \(vocab_size 2046\): ".+" is number 2046; /,
+      ),
+    ]);
   });
 });
 

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { readTokenizerJson } from "../src/data/gguf-tokenizer.js";
 import { readEosIds, Tokenizer } from "../src/data/index.js";
 import { Engine, type ModelSource } from "../src/engine.js";
 import { openModel, readSafetensorsHeader } from "../src/model/index.js";
@@ -162,8 +163,7 @@ describe.skipIf(!hasReal)("the real file", () => {
       expect(ours[key], key).toBe(theirs[key]);
     expect(readEosIds(realFile)).toEqual(readEosIds(real));
     const template = (tokenizer: Tokenizer) =>
-      JSON.parse(readFileSync(tokenizer.files.find((file) => file.endsWith("tokenizer_config.json"))!, "utf8"))
-        .chat_template;
+      readTokenizerJson(tokenizer.files.find((file) => file.endsWith("tokenizer_config.json"))!).chat_template;
     expect(template(ours)).toBe(template(theirs));
   });
 });

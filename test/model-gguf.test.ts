@@ -1,8 +1,9 @@
 // GGUF headers, configurations and tokenizers, right and damaged: files of a few kilobytes, plain weights.
 import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import tokenizers from "tokenizers";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { copyInto } from "../src/checkpoint/files.js";
 import { planBpe } from "../src/data/bpe/index.js";
 import { readEosIds, Tokenizer } from "../src/data/index.js";
 import { LowrankError } from "../src/errors.js";
@@ -14,10 +15,6 @@ import { errorOf, temporaryFolders } from "./support/folders.js";
 import { ggufBytes, type MetaValue, type TensorToWrite, writeGguf } from "./support/gguf.js";
 
 const folder = temporaryFolders();
-// Tokenizers of GGUF files are made in the cache.
-beforeAll(() => {
-  process.env.XDG_CACHE_HOME = folder();
-});
 
 type Meta = Record<string, MetaValue>;
 
@@ -617,18 +614,23 @@ describe("the tokenizer", () => {
     );
   });
 
-  test("files in the cache that a crash left empty are written again", async () => {
-    const file = writeTokenizer();
-    const before = await Tokenizer.open(file);
-    const hash = before.sha256;
-    for (const made of before.files) truncateSync(made, 0);
-    expect((await Tokenizer.open(file)).sha256).toBe(hash);
-    expect(await pieces(file, "he")).toEqual(["he"]);
-    expect(readdirSync(join(before.file, "..")).sort()).toEqual([
-      "generation_config.json",
-      "tokenizer.json",
-      "tokenizer_config.json",
-    ]);
+  test("needs no cache, and its files are those of a folder", async () => {
+    vi.stubEnv("XDG_CACHE_HOME", "/dev/null");
+    vi.stubEnv("HOME", "/dev/null");
+    try {
+      const file = writeTokenizer();
+      const before = await Tokenizer.open(file);
+      // As a thread opens it.
+      expect((await Tokenizer.open(before.file)).sha256).toBe(before.sha256);
+      expect(before.files.map((path) => basename(path))).toEqual(["tokenizer.json", "tokenizer_config.json"]);
+      const target = folder();
+      await copyInto(target, before.files);
+      expect(readdirSync(target).sort()).toEqual(["tokenizer.json", "tokenizer_config.json"]);
+      expect((await Tokenizer.open(target)).sha256).toBe(before.sha256);
+      expect(await pieces(target, "he")).toEqual(["he"]);
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 });
 

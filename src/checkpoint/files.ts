@@ -3,7 +3,7 @@
 import { closeSync, existsSync, readdirSync } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isTokenizerFile } from "../data/index.js";
+import { ggufFile, isTokenizerFile } from "../data/index.js";
 import { LowrankError } from "../errors.js";
 import { openRegular, writeError } from "../system-errors.js";
 
@@ -33,13 +33,15 @@ export function sortedJson(value: Record<string, unknown>): string {
   return `${JSON.stringify(sorted, null, 2)}\n`;
 }
 
-/** Copies files into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
+/** Copies files, of the disk or of a GGUF file's tokenizer, into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
 export async function copyInto(folder: string, files: string[]): Promise<void> {
   for (const file of files) {
     const target = join(folder, basename(file));
-    closeSync(openRegular(file));
+    const text = ggufFile(file);
+    if (text === undefined) closeSync(openRegular(file));
     try {
-      await copyFile(file, target);
+      if (text === undefined) await copyFile(file, target);
+      else await writeFile(target, text);
       await flush(target);
     } catch (error) {
       throw writeError(error, target);

@@ -8,6 +8,7 @@ import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js
 import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
 import { memoryTable, tightest } from "../setup/room.js";
 import { bytes, table } from "../setup/text.js";
+import { warnOfIds } from "../setup/token-texts.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 
@@ -17,6 +18,7 @@ const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapte
 export async function run(o: InspectOptions): Promise<void> {
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
+  await warnOfIds(model, warn);
   const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
   const precision = choosePrecision(o.precision, model);
   const limits = memoryLimits(o.memory_limit);

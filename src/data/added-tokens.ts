@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
 import { isObject, kindOf } from "../model/index.js";
-import { LARGEST_LIST_BYTES, readText } from "../system-errors.js";
+import { readTokenizerText } from "./gguf-tokenizer.js";
 import {
   NAMED_TOKENS,
   namedToken,
@@ -85,7 +85,7 @@ export function readAddedTokens(file: string): AddedTokens {
 
 /** Of tokenizer.json, without parsing the vocabulary, which is large. What is damaged is the package's to report. */
 function ownTokens(file: string): Record<string, unknown>[] {
-  const text = readText(file, "Tokenizer", LARGEST_LIST_BYTES);
+  const text = readTokenizerText(file);
   const key = /"added_tokens"\s*:\s*(?=\[)/.exec(text);
   if (!key) return [];
   const begin = key.index + key[0].length;

@@ -1,44 +1,45 @@
-// The tokenizer of a GGUF file as files: everything that opens, hashes or copies a tokenizer works with them.
-import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { ggufTokenizer } from "../model/index.js";
-import { writeError } from "../system-errors.js";
-import { defaultCacheFolder } from "./cache/index.js";
+// The tokenizer of a GGUF file as files that are in memory alone. They are named as if the GGUF file were their folder,
+// "model.gguf/tokenizer.json": what opens, hashes or copies a tokenizer's files reads them by these functions.
+import { existsSync, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { findGguf, ggufTokenizer, readJsonObject } from "../model/index.js";
+import { LARGEST_LIST_BYTES, readText } from "../system-errors.js";
+
+const NAMES = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"];
+
+/** Contents by name, made once for each state of a GGUF file. */
+const made = new Map<string, { state: string; files: ReadonlyMap<string, string> }>();
 
 /**
- * The folder that holds the files, within the cache; named by their content. Files that are not there, or that differ, as
- * after a crash, are written.
- * @throws LowrankError E_TOKENIZER, E_GGUF, E_WRITE
+ * Content of a file of a GGUF file's tokenizer; undefined for every other path.
+ * @throws LowrankError E_TOKENIZER, E_GGUF
  */
-export function ggufTokenizerFolder(file: string): string {
-  const files = Object.entries(ggufTokenizer(file)).map(([name, value]) => [name, JSON.stringify(value)] as const);
-  const hash = createHash("sha256");
-  for (const [name, text] of files) hash.update(`${name} ${text.length} `).update(text);
-  const folder = join(defaultCacheFolder(), "tokenizers", hash.digest("hex").slice(0, 32));
-  for (const [name, text] of files) {
-    if (!holds(join(folder, name), text)) place(folder, name, text);
+export function ggufFile(file: string): string | undefined {
+  if (!NAMES.includes(basename(file))) return undefined;
+  const gguf = dirname(file);
+  const stats = statSync(gguf, { throwIfNoEntry: false });
+  if (!stats?.isFile() || findGguf(gguf) === undefined) return undefined;
+  const state = [stats.ino, stats.size, stats.mtimeMs].join();
+  let found = made.get(gguf);
+  if (found?.state !== state) {
+    const files = Object.entries(ggufTokenizer(gguf)).map(([name, value]) => [name, JSON.stringify(value)] as const);
+    found = { state, files: new Map(files) };
+    made.set(gguf, found);
   }
-  return folder;
+  return found.files.get(basename(file));
 }
 
-function holds(file: string, text: string): boolean {
-  try {
-    return readFileSync(file, "utf8") === text;
-  } catch {
-    return false;
-  }
+export function hasTokenizerFile(file: string): boolean {
+  return ggufFile(file) !== undefined || existsSync(file);
 }
 
-/** Under another name first: another process may read the file, or write the same one. */
-function place(folder: string, name: string, text: string): void {
-  const temporary = join(folder, `.${name}-${randomUUID()}.tmp`);
-  try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(temporary, text);
-    renameSync(temporary, join(folder, name));
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw writeError(error, join(folder, name));
-  }
+/** @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8 */
+export function readTokenizerText(file: string): string {
+  return ggufFile(file) ?? readText(file, "Tokenizer", LARGEST_LIST_BYTES);
+}
+
+/** @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
+export function readTokenizerJson(file: string): Record<string, unknown> {
+  const text = ggufFile(file);
+  return text === undefined ? readJsonObject(file, "Tokenizer", LARGEST_LIST_BYTES) : JSON.parse(text);
 }

@@ -16,6 +16,7 @@ export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js
 export { dataFiles, requireApart } from "./files.js";
 export type { Wanted } from "./folder.js";
 export type { ReadOptions } from "./formats/format.js";
+export { ggufFile } from "./gguf-tokenizer.js";
 export { epochOrder, groupByLength, splitValidation } from "./order.js";
 export { readChatTemplate, readEosIds } from "./special-tokens.js";
 export type { TextEnd } from "./text-end.js";

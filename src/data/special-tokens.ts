@@ -1,9 +1,9 @@
 // What the files beside tokenizer.json and a model folder say about special tokens.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { findGguf, isObject, readJsonObject } from "../model/index.js";
+import { findGguf, isObject } from "../model/index.js";
 import { readText } from "../system-errors.js";
-import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
+import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
 
 export interface TokenizerSettings {
   /** Texts of the tokens, undefined where no file names one. */
@@ -38,7 +38,7 @@ export interface SettingsFiles {
 }
 
 export function readIfThere(file: string): Record<string, unknown> {
-  return existsSync(file) ? readJsonObject(file) : {};
+  return hasTokenizerFile(file) ? readTokenizerJson(file) : {};
 }
 
 /** A token is a text or an object with its text in `content`. */
@@ -82,9 +82,8 @@ export function readTokenizerSettings(folder: string): TokenizerSettings {
 /** Tokens that end a text of the model: of generation_config.json, else of config.json; empty where neither says. */
 export function readEosIds(model: string): number[] {
   const gguf = existsSync(join(model, "config.json")) ? undefined : findGguf(model);
-  const modelFolder = gguf === undefined ? model : ggufTokenizerFolder(gguf);
   for (const name of ["generation_config.json", "config.json"]) {
-    const { eos_token_id: ids } = readIfThere(join(modelFolder, name));
+    const { eos_token_id: ids } = readIfThere(join(gguf ?? model, name));
     const list = (Array.isArray(ids) ? ids : [ids]).filter((id): id is number => Number.isInteger(id));
     if (list.length > 0) return list;
   }

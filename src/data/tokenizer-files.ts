@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../errors.js";
 import { findGguf, hubNameError } from "../model/index.js";
 import { LARGEST_LIST_BYTES, readBytes, readError } from "../system-errors.js";
-import { ggufTokenizerFolder } from "./gguf-tokenizer.js";
+import { ggufFile, hasTokenizerFile } from "./gguf-tokenizer.js";
 
 const MAIN = "tokenizer.json";
 
@@ -26,10 +26,11 @@ const DECISIVE = ["tokenizer_config.json", "special_tokens_map.json", "added_tok
 /** sha256 of the files that decide which tokens a text becomes. @param main tokenizer.json. @throws LowrankError E_FILE */
 export function tokenizerHash(main: string): string {
   const hash = createHash("sha256");
-  const beside = DECISIVE.map((name) => join(dirname(main), name)).filter((file) => existsSync(file));
+  const beside = DECISIVE.map((name) => join(dirname(main), name)).filter(hasTokenizerFile);
   for (const file of [main, ...beside]) {
     try {
-      const content = readBytes(file, "Tokenizer", LARGEST_LIST_BYTES);
+      const text = ggufFile(file);
+      const content = text === undefined ? readBytes(file, "Tokenizer", LARGEST_LIST_BYTES) : Buffer.from(text);
       hash.update(`${basename(file)} ${content.length} `).update(content);
     } catch (error) {
       throw readError(error, file, "Tokenizer");
@@ -42,13 +43,14 @@ export function isTokenizerFile(path: string): boolean {
   return FILES.includes(basename(path));
 }
 
-/** Paths of the tokenizer files that a folder has. */
+/** Paths of the tokenizer files that a folder or a GGUF file has. */
 export function findTokenizerFiles(folder: string): string[] {
-  return FILES.map((name) => join(folder, name)).filter((path) => existsSync(path));
+  return FILES.map((name) => join(folder, name)).filter(hasTokenizerFile);
 }
 
 /** @param path tokenizer.json or its folder, or a GGUF file. @throws LowrankError E_FILE_MISSING, E_FILE */
 export function findMainFile(path: string): string {
+  if (ggufFile(path) !== undefined) return path;
   let isFolder: boolean;
   try {
     isFolder = statSync(path).isDirectory();
@@ -57,7 +59,7 @@ export function findMainFile(path: string): string {
   }
   const file = isFolder ? join(path, MAIN) : path;
   const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);
-  if (gguf !== undefined) return join(ggufTokenizerFolder(gguf), MAIN);
+  if (gguf !== undefined) return join(gguf, MAIN);
   if (!isFolder || existsSync(file)) return file;
   const old = findTokenizerFiles(path).map((name) => basename(name));
   throw new LowrankError(

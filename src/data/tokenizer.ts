@@ -6,6 +6,7 @@ import { LowrankError } from "../errors.js";
 import type { Warn } from "../model/index.js";
 import { LARGEST_LIST_BYTES, openRegular } from "../system-errors.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
+import { ggufFile } from "./gguf-tokenizer.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
 import type { TextEnd } from "./text-end.js";
 import { TokenStream } from "./token-stream.js";
@@ -15,7 +16,7 @@ export class Tokenizer {
   readonly #native: Native;
   readonly #settings: TokenizerSettings;
   readonly #added: AddedTokens;
-  /** tokenizer.json */
+  /** tokenizer.json; of a GGUF file one in memory, see `ggufFile` */
   readonly file: string;
   /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -24,7 +25,7 @@ export class Tokenizer {
   #specialIds: Set<number> | undefined;
   #sha256: string | undefined;
 
-  /** Paths of the files that exist, to copy beside an adapter. */
+  /** Paths of the files that exist, to copy beside an adapter with `copyInto`. */
   readonly files: string[];
 
   private constructor(native: Native, added: AddedTokens, file: string) {
@@ -46,9 +47,11 @@ export class Tokenizer {
     const file = findMainFile(path);
     const { default: tokenizers } = await import("tokenizers");
     // The package would wait for a pipe, and take all memory for a device.
-    closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
+    const inMemory = ggufFile(file);
+    if (inMemory === undefined) closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
     try {
-      const native = tokenizers.Tokenizer.fromFile(file);
+      const { Tokenizer: Package } = tokenizers;
+      const native = inMemory === undefined ? Package.fromFile(file) : Package.fromString(inMemory);
       const added = readAddedTokens(file);
       if (added.extra.length > 0) {
         const asNative = ({ content, special, ...how }: AddedToken): NativeToken =>
@@ -87,6 +90,12 @@ export class Tokenizer {
 
   get vocabSize(): number {
     return this.#native.getVocabSize(true);
+  }
+
+  /** Ids from this one on, with their tokens, in order. */
+  tokensFrom(least: number): [number, string][] {
+    const found = Object.entries(this.#native.getVocab(true)).filter(([, id]) => id >= least);
+    return found.map(([token, id]): [number, string] => [id, token]).sort(([a], [b]) => a - b);
   }
 
   get bosTokenId(): number | undefined {

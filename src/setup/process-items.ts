@@ -1,6 +1,6 @@
 // What a process holds besides an engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { findMainFile } from "../data/index.js";
+import { findMainFile, ggufFile } from "../data/index.js";
 import { copiedBytes, type MemoryItem, type ModelSource } from "../engine.js";
 import { heldBesides } from "./available-memory.js";
 
@@ -18,7 +18,8 @@ const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size
 /** Size of a tokenizer's file; what is wrong with it is told when it is opened. */
 function tokenizerBytes(path: string): number {
   try {
-    return sizeOf(findMainFile(path));
+    const file = findMainFile(path);
+    return ggufFile(file)?.length ?? sizeOf(file);
   } catch {
     return 0;
   }

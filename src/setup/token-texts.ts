@@ -14,7 +14,7 @@ import {
   tokenTable,
   type Wanted,
 } from "../data/index.js";
-import { trimHeaps } from "../engine.js";
+import { type ModelSource, trimHeaps } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import type { Warn } from "../model/index.js";
 import { threadCount } from "./inputs.js";
@@ -186,6 +186,19 @@ export async function readTokens(
   const texts = await tokenise(source, tokenizer, o, reading);
   await checkIds(texts, tokenizer, vocabSize);
   return { table: texts.table, examples: await learnable(texts, reading.warn) };
+}
+
+/** Warns where a model's own tokenizer has tokens that the model has no embedding for. What else is wrong with it is told when it is used. */
+export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
+  const tokenizer = await Tokenizer.open(model.folder).catch(() => null);
+  const { vocabSize } = model.config;
+  const beyond = tokenizer?.tokensFrom(vocabSize) ?? [];
+  const [first] = beyond;
+  if (!first) return;
+  const what = beyond.length === 1 ? "1 token that the model has" : `${count(beyond.length)} tokens that the model has`;
+  warn(
+    `the tokenizer has ${what} no embedding for (vocab_size ${vocabSize}): ${JSON.stringify(first[1])} is number ${first[0]}; a text that holds one is refused`,
+  );
 }
 
 /** Says what `add_eos` does to texts. */

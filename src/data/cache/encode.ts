@@ -1,9 +1,8 @@
 // Texts to tokens: the quick way where it is known to give the same, else the package's.
 import { dirname } from "node:path";
-import { readJsonObject } from "../../model/index.js";
-import { LARGEST_LIST_BYTES } from "../../system-errors.js";
 import { readAddedTokens } from "../added-tokens.js";
 import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
+import { readTokenizerJson } from "../gguf-tokenizer.js";
 import { readTokenizerSettings } from "../special-tokens.js";
 import { Tokenizer } from "../tokenizer.js";
 
@@ -19,7 +18,7 @@ export interface EncodeOptions {
 
 /** How a tokenizer.json is done the quick way; null where it is for the package alone. */
 export function quickPlan(file: string): BpePlan | null {
-  return planBpe(readJsonObject(file, "Tokenizer", LARGEST_LIST_BYTES), readAddedTokens(file).contents);
+  return planBpe(readTokenizerJson(file), readAddedTokens(file).contents);
 }
 
 export class QuickEncoder {
