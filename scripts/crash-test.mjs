@@ -106,7 +106,9 @@ function train(output, more, kill, env = {}) {
 
 /** Everything of a finished run that must not depend on how it came about. */
 function resultOf(output) {
-  const withoutSpeed = ({ tokens_per_s: _, mfu: __, ...row }) => JSON.stringify(row);
+  // No two runs have alike: times, speeds and memory.
+  const isSteady = ([name]) => !/^(tokens_per_s|mfu|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
+  const withoutSpeed = (row) => JSON.stringify(Object.fromEntries(Object.entries(row).filter(isSteady)));
   const checkpoints = readdirSync(output)
     .filter((name) => name.startsWith("checkpoint-"))
     .sort();

@@ -209,7 +209,7 @@ describe("a run", () => {
     const finished = await lowrank(["train", ...all.map(([option, v]) => `--${option}=${v}`), ...flags]);
     return { ...finished, file: (name: string) => `${work.path(output)}/${name}` };
   }
-  const losses = (file: string) => jsonLines(file).map(({ loss }) => loss!);
+  const losses = (file: string) => jsonLines(file).flatMap(({ loss }) => loss ?? []);
 
   test("learns as with moments in f32, and goes on bit for bit", async () => {
     const eight = await train("eight", { optim: "adamw_8bit" });

@@ -1,5 +1,5 @@
 // The built command as a user runs it.
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cliFile, jsonLines, lowrank, someTexts, tinyBase, validationFile, workFolder } from "./support/tiny.js";
 
@@ -63,6 +63,17 @@ describe("train", () => {
       expect(Object.keys(row)).toEqual(["step", "epoch", "loss", "grad_norm", "learning_rate", "tokens_per_s", "mfu"]);
     expect(evals.map(({ step }) => step)).toEqual([7, 10, 14, 20]);
     for (const row of evals) expect(Object.keys(row)).toEqual(["step", "epoch", "eval_loss", "eval_perplexity"]);
+    const best = evals.toSorted((a, b) => a.eval_loss! - b.eval_loss!)[0]!;
+    const last = rows.at(-1)!;
+    expect(last).toMatchObject({ step: 20, best_step: best.step, best_eval_loss: best.eval_loss });
+    const times = ["train_runtime", "train_samples_per_second", "train_steps_per_second", "train_tokens_per_second"];
+    for (const name of [...times, "train_tokens", "total_flos", "peak_memory_bytes", "planned_memory_bytes"])
+      expect(last[name], name).toBeGreaterThan(0);
+    expect(last.train_loss).toBeCloseTo(steps.reduce((sum, { loss }) => sum + loss!, 0) / steps.length, 10);
+    expect(last.train_samples_per_second! * last.train_runtime!).toBeCloseTo(
+      last.train_steps_per_second! * last.train_runtime! * 4,
+      -1,
+    );
     // 20 steps, ceil(0.6) of warmup; step 5 is the fifth of 19 falling ones, counted from the peak at step 2.
     expect(steps[0]!.learning_rate).toBeCloseTo(1e-2 * (16 / 19), 12);
     expect(evals.at(-1)!.eval_loss).toBeLessThan(evals[0]!.eval_loss!);
@@ -76,8 +87,18 @@ describe("train", () => {
     const merged = readdirSync(`${output}_merged`);
     for (const name of ["config.json", "model.safetensors", "tokenizer.json"]) expect(merged).toContain(name);
     const log = readFileSync(`${output}/train.log`, "utf8");
-    for (const part of ["trainable params: 7,168", "Memory plan:", "step 5/20", "eval_loss", "Sample 3"])
+    for (const part of [
+      "trainable params: 7,168",
+      "Memory plan:",
+      "step 5/20",
+      "eval_loss",
+      "writing 3 samples",
+      "Sample 3",
+    ])
       expect(log).toContain(part);
+    const summary = / 20 steps in .* tokens\/s .* best step \d+ .* peak memory .* \(planned .*\)$/;
+    expect(log.trim().split("\n").at(-1)).toMatch(summary);
+    expect(finished.stderr.trim().split("\n").at(-1)).toMatch(/^20 steps in .*\(planned .*\)$/);
   });
 
   test("the adapter, the merged model and eval agree", async () => {
@@ -114,6 +135,26 @@ describe("train, in other ways", () => {
     expect(existsSync(folder)).toBe(false);
   });
 
+  test("--dry_run says how many texts and steps, and about how long, also for a used folder", async () => {
+    const used = work.path("used");
+    mkdirSync(used);
+    writeFileSync(`${used}/notes.txt`, "");
+    const args = ["train", ...model, ...data(), ...fast, "--num_train_epochs", "2", "--output_dir", used, "--dry-run"];
+    const { stdout, stderr } = await succeeds([...args, "--json"]);
+    expect(stderr).toMatch(/^warning: .* is not empty/m);
+    expect(stderr).toMatch(/^36 texts to train on, 4 to evaluate on$/m);
+    expect(stderr).toMatch(/^\d+ steps, \d+ an epoch, \d+ of warmup$/m);
+    expect(stderr).toMatch(/^about \d+\.\d s: /m);
+    const events = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(events.at(-1)).toMatchObject({ type: "dry_run" });
+    expect(events.at(-1).steps).toBe(2 * events.at(-1).steps_per_epoch);
+    expect(events.at(-1).seconds).toBeGreaterThan(0);
+    expect(readdirSync(used)).toEqual(["notes.txt"]);
+  });
+
   test("a YAML file and the environment", async () => {
     const config = work.path("run.yaml");
     const folder = work.path("yaml");
@@ -126,6 +167,7 @@ describe("train, in other ways", () => {
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
+    ["SIGHUP", 129],
   ] as const)("%s finishes the step and saves", async (signal, exitCode) => {
     const folder = work.path(signal);
     let sent = false;

@@ -275,6 +275,7 @@ describe("evaluating and saving", () => {
       total_steps: 9,
       next_micro_batch: 3,
       epoch: 1.5,
+      totals: { milliseconds: 0, losses: 0, steps: 0, tokens: 0, samples: 0, flop: 0 },
       interval: { losses: 0, steps: 0, tokens: 0, flop: 0, milliseconds: 0 },
     };
     const resume = { ...state, last_eval: evals[2]!, best_eval: null, early_stopping: over, loss_scale: null };

@@ -30,6 +30,17 @@ const schema = z.object({
     flop: z.number().default(0),
     milliseconds: z.number(),
   }),
+  /** Of the whole run so far. */
+  totals: z
+    .object({
+      milliseconds: z.number(),
+      losses: z.number(),
+      steps: count,
+      tokens: count,
+      samples: count,
+      flop: z.number(),
+    })
+    .default({ milliseconds: 0, losses: 0, steps: 0, tokens: 0, samples: 0, flop: 0 }),
   last_eval: evaluation.nullable(),
   best_eval: evaluation.nullable(),
   /** The best metric so far, and evaluations since; null where the run does not stop early. */

@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
 import * as config from "../config/index.js";
 import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { readError, writeError } from "../system-errors.js";
+import { ignoresHangup } from "./hangup.js";
 import { stoppable } from "./signals.js";
+import { failureOf, guardStreams } from "./streams.js";
 
 /** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
 const load = createRequire(import.meta.url);
@@ -57,8 +59,15 @@ function describe(error: unknown): string {
   return `error E_INTERNAL: ${what} (a fault of lowrank; LOWRANK_DEBUG=1 shows where it happened)`;
 }
 
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+/**
+ * Where standard output is the result, a result that could not be written is an error; a reader that has seen enough, as in
+ * `lowrank ... | head`, is none.
+ */
+async function checkResult(): Promise<void> {
+  // What a stream failed with is told after the call that wrote.
+  await new Promise((resolve) => setImmediate(resolve));
+  const failure = failureOf(process.stdout);
+  if (failure && failure.code !== "EPIPE") throw writeError(failure, "Standard output");
 }
 
 /** For programs: one object on a line. */
@@ -70,17 +79,19 @@ function asJson(error: unknown): string {
 
 /** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
 export async function main(argv: readonly string[]): Promise<number> {
-  // A reader that has gone away, as in `lowrank ... | head`, must not end a training run.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", ignoreClosedPipe);
+  guardStreams();
+  if (ignoresHangup()) process.on("SIGHUP", () => {});
+  const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
   try {
     const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
-    if (request.kind === "command") return await runners[request.command.name]!(request.flags);
-    process.stdout.write(`${request.text}\n`);
-    return 0;
+    if (request.kind === "text") process.stdout.write(`${request.text}\n`);
+    const code = request.kind === "text" ? 0 : await runners[request.command.name]!(request.flags);
+    // A training run's results are files.
+    if (request.kind === "text" || request.command.name !== "train" || wantsJson) await checkResult();
+    return code;
   } catch (caught) {
     const error = outOfFiles(caught);
-    const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
     process.stderr.write(`${wantsJson ? asJson(error) : describe(error)}\n`);
     return 1;
   }

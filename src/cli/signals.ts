@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { ignoresHangup } from "./hangup.js";
 
 /** Exit codes of a program that a signal ended. */
 const code = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
@@ -16,7 +17,8 @@ export async function stoppable(work: (signal: AbortSignal) => Promise<void>): P
     exitCode = code(signal);
     controller.abort(signal);
   };
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, onSignal);
+  const signals: NodeJS.Signals[] = ignoresHangup() ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals) process.on(signal, onSignal);
   try {
     await work(controller.signal);
     return exitCode;
@@ -25,6 +27,6 @@ export async function stoppable(work: (signal: AbortSignal) => Promise<void>): P
     if (exitCode !== 0 && error === controller.signal.reason) return exitCode;
     throw error;
   } finally {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, onSignal);
+    for (const signal of signals) process.off(signal, onSignal);
   }
 }

@@ -5,7 +5,7 @@ import { candidateTargets, modelDtype } from "../model/index.js";
 import { memoryLimits } from "../setup/available-memory.js";
 import { openBase } from "../setup/base.js";
 import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
-import { Planner, parameterCounts, trainableLine } from "../setup/plan.js";
+import { Planner, parameterCounts, samplesOf, trainableLine, USUAL_SAMPLES } from "../setup/plan.js";
 import { memoryTable, tightest } from "../setup/room.js";
 import { bytes, table } from "../setup/text.js";
 import { warnOfIds } from "../setup/token-texts.js";
@@ -31,7 +31,7 @@ export async function run(o: InspectOptions): Promise<void> {
     checkpointing: o.gradient_checkpointing,
     optimizer: o.optim,
   };
-  const planner = new Planner(model, spec, threadCount(o.threads, warn), o.base_model, true);
+  const planner = new Planner(model, spec, threadCount(o.threads, warn), o.base_model, samplesOf(USUAL_SAMPLES, true));
   const { memory } = planner.plan(settings, o.share_weights ? undefined : limits);
   const counts = parameterCounts(model, spec);
   const dtype = modelDtype(model);

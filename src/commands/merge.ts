@@ -11,16 +11,45 @@ import { checkOutput } from "../setup/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
 import { warn } from "./warn.js";
 
+/** A question to a person; null where the terminal's line was closed, as by Ctrl-C and Ctrl-D. */
+export type Ask = (question: string) => Promise<string | null>;
+
+/** Asks until the answer is yes or no, or nothing, which is no. */
+export async function isYes(question: string, ask: Ask): Promise<boolean> {
+  for (let again = ""; ; again = "Please answer y or n. ") {
+    const answer = (await ask(`${again}${question} [y/N] `))?.trim() ?? "";
+    if (/^(n|no|)$/i.test(answer)) return false;
+    if (/^y(es)?$/i.test(answer)) return true;
+  }
+}
+
+/** A word of a shell's command line. */
+const word = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** The command that merges a run's adapter later. */
+export function mergeCommand(o: MergeQuestion, folder: string): string {
+  const tokenizer = o.tokenizer_name === undefined ? "" : ` --tokenizer_name ${word(o.tokenizer_name)}`;
+  return `lowrank merge --base_model ${word(o.base_model)}${tokenizer} --adapter ${word(o.output_dir)} --output_dir ${word(folder)}`;
+}
+
+export interface MergeQuestion {
+  merge: boolean | undefined;
+  base_model: string;
+  tokenizer_name: string | undefined;
+  output_dir: string;
+}
+
 /** Whether to merge after training: as told, else as a person at the terminal answers, else not. */
-export async function wantsMerge(told: boolean | undefined, folder: string): Promise<boolean> {
-  if (told !== undefined) return told;
+export async function wantsMerge(o: MergeQuestion, folder: string): Promise<boolean> {
+  if (o.merge !== undefined) return o.merge;
   if (!process.stdin.isTTY || !process.stderr.isTTY) return false;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    // Ctrl-C and Ctrl-D close the terminal's line without an answer.
-    const closed = once(terminal, "close").then(() => "");
-    const answer = await Promise.race([terminal.question(`Write the merged model to ${folder}? [y/N] `), closed]);
-    return /^y(es)?$/i.test(answer.trim());
+    const closed = once(terminal, "close").then(() => null);
+    const ask: Ask = (question) => Promise.race([terminal.question(question), closed]);
+    const wanted = await isYes(`Write the merged model to ${folder}?`, ask);
+    if (!wanted) process.stderr.write(`Later: ${mergeCommand(o, folder)}\n`);
+    return wanted;
   } finally {
     terminal.close();
   }

@@ -1,4 +1,5 @@
-import { count } from "../setup/text.js";
+import { bytes, count } from "../setup/text.js";
+import type { RunResult } from "../setup/training.js";
 import type { Log, Metrics, Progress } from "../tracking/index.js";
 import type { Reporter, StepMetrics } from "../trainer/index.js";
 
@@ -12,6 +13,27 @@ function stepLine(m: StepMetrics, steps: number): string {
     `${count(Math.round(m.tokens_per_s))} tokens/s`,
     `mfu ${(100 * m.mfu).toFixed(0)} %`,
     ...(m.loss_scale === undefined ? [] : [`loss_scale ${m.loss_scale}`, `skipped ${m.skipped_steps}`]),
+  ].join("  ");
+}
+
+/** Seconds for people. */
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** The last line of a run. */
+export function summaryLine(s: RunResult["summary"]): string {
+  const best =
+    s.best_step === undefined ? [] : [`best step ${s.best_step} (eval_loss ${s.best_eval_loss!.toFixed(4)})`];
+  return [
+    `${s.step} steps in ${duration(s.train_runtime)}`,
+    `${count(s.train_tokens)} tokens`,
+    `${count(Math.round(s.train_tokens_per_second))} tokens/s`,
+    `loss ${s.train_loss.toFixed(4)}`,
+    ...best,
+    `peak memory ${bytes(s.peak_memory_bytes)} (planned ${bytes(s.planned_memory_bytes)})`,
   ].join("  ");
 }
 
@@ -29,6 +51,7 @@ export function reporter(tracking: Tracking): Reporter {
   let step = 0;
   let loss = "";
   let sampled = 0;
+  let sampling = 0;
   return (event) => {
     switch (event.type) {
       case "start":
@@ -39,7 +62,7 @@ export function reporter(tracking: Tracking): Reporter {
       case "step":
         step = event.step;
         loss = `loss ${event.loss.toFixed(4)}`;
-        progress.update(step, loss);
+        progress.update(step, `${loss}, ${count(Math.round(event.tokens_per_s))} tokens/s`);
         if (event.metrics) {
           tracking.metrics?.write(event.metrics);
           log.verbose(stepLine(event.metrics, steps));
@@ -65,6 +88,11 @@ export function reporter(tracking: Tracking): Reporter {
         break;
       case "best":
         log.info(`kept the adapter of step ${event.step} (eval_loss ${event.eval_loss.toFixed(4)})`);
+        break;
+      case "sampling":
+        if (event.done < sampling || sampling === 0) progress.start("writing samples, tokens", event.total);
+        sampling = event.done;
+        progress.update(event.done);
         break;
       case "sample":
         log.print(`\nSample ${++sampled}\n  prompt: ${event.sample.prompt}\n  continuation: ${event.sample.text}`);

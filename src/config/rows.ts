@@ -201,6 +201,12 @@ export const rows = {
     "end after so many evaluations without an improvement; default never",
   ).optional(),
   early_stopping_threshold: number({ min: 0 }, OUTPUT, "a smaller improvement is none").or(0),
+  num_samples: integer(
+    { min: 0, max: LARGEST_COUNT },
+    OUTPUT,
+    "texts that the trained model writes at the end, after the beginnings of validation texts; 0 for none",
+  ).or(3),
+  sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT, "longest of these continuations").or(100),
   merge: flag(OUTPUT, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
 
   memory_limit: size(
@@ -217,7 +223,7 @@ export const rows = {
     RUN,
     "time every operation, print where the time went and write OUTPUT/profile.json, a Chrome trace",
   ).or(false),
-  dry_run: flag(RUN, "print the plan and stop").or(false),
+  dry_run: flag(RUN, "print texts, steps, memory and about how long it takes, and stop").or(false),
   json: flag(RUN, "print the result as one JSON object").or(false),
 
   shell: choice(["bash", "zsh", "fish"], RUN, "the shell to complete in").required(),

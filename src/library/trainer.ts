@@ -6,8 +6,8 @@ import { type ParameterCounts, parameterCounts } from "../setup/plan.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/prepare.js";
 import { RunFolder } from "../setup/run-folder.js";
 import { readTrainingTexts, tellEnd } from "../setup/token-texts.js";
-import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/training.js";
-import { type Evaluation, evaluateModel, type TrainerEvent, type TrainResult } from "../trainer/index.js";
+import { checkRunOptions, type Prepared, type RunResult, trainedSamples, trainPrepared } from "../setup/training.js";
+import { type Evaluation, evaluateModel, type TrainerEvent } from "../trainer/index.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
 import { type Adapter, checkModel, type Model, register } from "./model.js";
@@ -16,7 +16,7 @@ import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
 /** What a run tells, in order; the last event is `end`. */
-export type RunEvent = TrainerEvent | ({ type: "end" } & TrainResult);
+export type RunEvent = TrainerEvent | ({ type: "end" } & RunResult);
 
 /** Fine-tunes an adapter on a model, on a native thread of its own. */
 export class Trainer {
@@ -124,11 +124,12 @@ export class Trainer {
       const work = { engine: this.#engine, report: put, signal: this.#stop.signal, abort, begin: () => this.#begin() };
       const result = await trainPrepared(this.#options, this.#prepared, work);
       if (this.#samples && !result.aborted) {
-        const written = trainedSamples(this.#options, this.#prepared, this.#engine, this.#stop.signal);
-        for await (const sample of written) {
+        const signals = AbortSignal.any([this.#stop.signal, abort]);
+        for await (const event of trainedSamples(this.#options, this.#prepared, this.#engine, signals)) {
           abort.throwIfAborted();
-          await put({ type: "sample", sample });
+          await put(event);
         }
+        abort.throwIfAborted();
       }
       await put({ type: "end", ...result });
     };

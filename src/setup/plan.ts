@@ -1,3 +1,4 @@
+import { trainCommand } from "../config/index.js";
 import {
   type AdapterSpec,
   type EngineOptions,
@@ -42,27 +43,46 @@ function isPlain({ tensors }: ModelSource): boolean {
   return tensors.every(({ dtype, quantize }) => quantize === undefined && PLAIN.includes(dtype));
 }
 
+/** What an engine generates beside training. */
+export interface Generation {
+  /** The longest sample, with its prompt; 0 where there is none. */
+  sampleTokens: number;
+  /** Whether nothing else is generated. */
+  samplesOnly: boolean;
+}
+
+const { num_samples, sample_max_new_tokens } = trainCommand.rows;
+/** Of a run that asks for no other. */
+export const USUAL_SAMPLES = {
+  num_samples: num_samples.defaultValue!,
+  sample_max_new_tokens: sample_max_new_tokens.defaultValue!,
+};
+
+/** By the options of a run. */
+export function samplesOf(o: { num_samples: number; sample_max_new_tokens: number }, samplesOnly: boolean): Generation {
+  return { sampleTokens: o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens, samplesOnly };
+}
+
 export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
   readonly #threads: number;
   readonly #process: MemoryItem[];
   readonly #quantized = new Map<string, ModelSource>();
-  readonly #writesSamplesOnly: boolean;
+  readonly #generation: Generation;
 
   /**
    * @param adapter whose rank the settings decide
    * @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been
-   * @param writesSamplesOnly whether the engine generates nothing longer than samples
    */
   constructor(
     model: ModelSource,
     adapter: AdapterSpec,
     threads: number,
     tokenizer: string | null,
-    writesSamplesOnly = false,
+    generation = samplesOf(USUAL_SAMPLES, false),
   ) {
-    this.#writesSamplesOnly = writesSamplesOnly;
+    this.#generation = generation;
     this.#process = processItems("training", model, tokenizer);
     this.#model = model;
     this.#adapter = adapter;
@@ -88,14 +108,14 @@ export class Planner {
     const { precision, batchSize, sequence, rank, checkpointing, optimizer } = settings;
     const model = this.#source(settings.base);
     // Samples are written with the same engine after training.
-    const sample = Math.min(SAMPLE.promptTokens + SAMPLE.newTokens, this.#model.config.maxPositions);
+    const sample = Math.min(this.#generation.sampleTokens, this.#model.config.maxPositions);
     const maxSequence = Math.max(sequence, sample);
     const engine: EngineOptions = {
       precision,
       threads: this.#threads,
       maxTokens: batchSize * sequence,
       maxSequence,
-      cacheTokens: this.#writesSamplesOnly ? sample : maxSequence,
+      cacheTokens: this.#generation.samplesOnly ? sample : maxSequence,
       training: true,
       optimizer,
       checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,

@@ -4,7 +4,7 @@ import { memoryLimits } from "./available-memory.js";
 import type { Settings } from "./fitting.js";
 import { type InitialAdapter, initialAdapter } from "./inputs.js";
 import type { RunOptions } from "./options.js";
-import { type Plan, Planner } from "./plan.js";
+import { type Plan, Planner, samplesOf } from "./plan.js";
 import { checkAgreement, type Resumption, restore } from "./resume.js";
 import { mappedWarning } from "./room.js";
 import { runSettings } from "./settings.js";
@@ -40,7 +40,7 @@ export interface RunPlan {
 export function planRun(o: RunOptions, given: ReadonlySet<string>, base: PlannedBase): RunPlan {
   const { model, precision, threads, tokenizer } = base;
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threads, tokenizer, base.samplesOnly);
+  const planner = new Planner(model, adapter.spec, threads, tokenizer, samplesOf(o, base.samplesOnly));
   const settings = memorySettings(o, precision, adapter);
   const plan = planner.plan(settings, base.sharesWeights ? undefined : memoryLimits(o.memory_limit));
   const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));

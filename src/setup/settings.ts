@@ -71,6 +71,20 @@ export interface RunParts {
   texts: TrainingTexts;
 }
 
+/**
+ * Options of `lowrank train` that change no bit of the training: another value is no other run. The number of steps decides
+ * the schedule alone, and the trainer says so. Every other option is a setting, or decides one.
+ */
+export const CHANGES_NO_BIT: ReadonlySet<string> = new Set([
+  ...["num_train_epochs", "max_steps"],
+  ...["logging_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "metric_for_best_model"],
+  ...["save_strategy", "save_steps", "save_total_limit", "load_best_model_at_end"],
+  ...["early_stopping_patience", "early_stopping_threshold"],
+  ...["output_dir", "overwrite_output_dir", "resume", "merge", "num_samples", "sample_max_new_tokens"],
+  ...["cache_dir", "cache_limit_gb", "share_weights", "gradient_checkpointing"],
+  ...["memory_limit", "threads", "config", "profile", "dry_run", "json"],
+]);
+
 /** By option. What another option overrides is left out, and so is what changes no bit: threads, folders, limits. */
 export function runSettings(o: RunOptions, { model, spec, precision, texts }: RunParts): RunSettings {
   return {
@@ -95,8 +109,6 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     group_by_length: o.group_by_length,
     pad_to_max_length: o.pad_to_max_length,
     shuffle: o.shuffle,
-    num_train_epochs: o.max_steps === undefined ? o.num_train_epochs : null,
-    max_steps: o.max_steps ?? null,
     per_device_train_batch_size: o.per_device_train_batch_size,
     gradient_accumulation_steps: o.gradient_accumulation_steps,
     optim: o.optim === "adamw" ? null : o.optim,
@@ -107,15 +119,6 @@ export function runSettings(o: RunOptions, { model, spec, precision, texts }: Ru
     weight_decay: o.weight_decay,
     max_grad_norm: o.max_grad_norm,
     seed: o.seed,
-    logging_steps: o.logging_steps,
-    eval_strategy: o.eval_strategy,
-    eval_steps: o.eval_strategy === "steps" ? o.eval_steps : null,
-    early_stopping_patience: o.early_stopping_patience ?? null,
-    early_stopping_threshold: o.early_stopping_patience === undefined ? null : o.early_stopping_threshold,
-    metric_for_best_model: o.metric_for_best_model,
-    per_device_eval_batch_size: o.per_device_eval_batch_size,
-    save_strategy: o.save_strategy,
-    save_steps: o.save_strategy === "steps" ? o.save_steps : null,
   };
 }
 
@@ -131,12 +134,16 @@ function shown(name: string, value: RunSettings[string] | undefined): string {
 /** A line for each setting in which a run and a checkpoint differ, with both values. */
 export function differences(run: RunSettings, checkpoint: RunSettings): string[] {
   const names = [...new Set([...Object.keys(run), ...Object.keys(checkpoint)])];
-  return names
-    .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? null))
-    .map((name) => {
-      const [here, there] = [run[name], checkpoint[name]];
-      if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
-      const short = (hash: typeof here) => String(hash).slice(0, 12);
-      return `--${name}: ${HASHED[name]} of the checkpoint (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
-    });
+  return (
+    names
+      // Checkpoints of earlier versions hold more of them.
+      .filter((name) => !CHANGES_NO_BIT.has(name))
+      .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? null))
+      .map((name) => {
+        const [here, there] = [run[name], checkpoint[name]];
+        if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
+        const short = (hash: typeof here) => String(hash).slice(0, 12);
+        return `--${name}: ${HASHED[name]} of the checkpoint (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
+      })
+  );
 }

@@ -1,4 +1,5 @@
 // A training run from its options: what the command and the library have in common.
+import { readFileSync } from "node:fs";
 import type { RunSettings } from "../checkpoint/index.js";
 import { readEosIds } from "../data/index.js";
 import { cpuInfo, type Engine, type ModelSource, type Precision } from "../engine.js";
@@ -8,8 +9,8 @@ import {
   modelFlop,
   type Reporter,
   SAMPLE,
-  type Sample,
   Saver,
+  type Summary,
   samples,
   type TrainResult,
   train,
@@ -76,8 +77,25 @@ export function checkRunOptions(o: RunOptions): void {
   if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
 }
 
+/** The result, with the peak of the process's memory beside the plan. */
+export interface RunResult extends TrainResult {
+  summary: Summary & { peak_memory_bytes: number; planned_memory_bytes: number };
+}
+
+/** The most memory that the process has had resident. */
+function peakMemory(): number {
+  const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+  return Number(found?.[1] ?? process.resourceUsage().maxRSS) * 1024;
+}
+
 /** @param work with an engine that holds what the run begins with */
-export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
+export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
+  const result = await trainEngine(o, prepared, work);
+  const memory = { peak_memory_bytes: peakMemory(), planned_memory_bytes: prepared.plan.memory.totalBytes };
+  return { ...result, summary: { ...result.summary, ...memory } };
+}
+
+async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
   const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
@@ -127,17 +145,25 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
   });
 }
 
-/** What the trained model writes after the beginnings of some validation texts. */
+/** What the trained model writes after the beginnings of some validation texts, as events. */
 export function trainedSamples(
   o: RunOptions,
   { model, texts, plan }: Prepared,
   engine: Engine,
   signal: AbortSignal,
-): AsyncGenerator<Sample> {
+): ReturnType<typeof samples> {
   const { tokenizer, validation } = texts;
-  const items = Array.from({ length: Math.min(SAMPLE.count, validation.length) }, (_, i) => i);
+  const items = Array.from({ length: Math.min(o.num_samples, validation.length) }, (_, i) => i);
   const prompts = items.map((item) => validation.beginning(item, SAMPLE.promptTokens));
-  const { maxSequence } = plan.engine;
+  // Not more than there is a cache for.
+  const { maxSequence, cacheTokens = maxSequence } = plan.engine;
   const ends = stopIds(readEosIds(model.folder), tokenizer);
-  return samples(engine, tokenizer, { prompts, seed: o.seed, maxSequence, stopIds: ends, signal });
+  return samples(engine, tokenizer, {
+    prompts,
+    seed: o.seed,
+    maxNewTokens: o.sample_max_new_tokens,
+    maxSequence: cacheTokens,
+    stopIds: ends,
+    signal,
+  });
 }

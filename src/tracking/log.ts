@@ -42,6 +42,8 @@ export class Log {
   #early: string[] | null = [];
   /** Of writing, kept for whoever logs next. */
   #failure: unknown;
+  /** Undoes the constructor's. */
+  readonly #leaveStreams: () => void;
 
   constructor({ level, results = process.stdout, beforeLine }: LogOptions) {
     const colours = process.stderr.isTTY === true && !process.env.NO_COLOR;
@@ -73,7 +75,22 @@ export class Log {
         else this.#file?.write(text);
       }),
     ];
+    this.#leaveStreams = this.#watchStreams();
     this.#logger = winston.createLogger({ levels: LEVELS, level: "verbose", transports: this.#transports });
+  }
+
+  /** A run goes on without a stream that cannot be written; the file says so. */
+  #watchStreams(): () => void {
+    const streams = { "standard output": process.stdout, "standard error": process.stderr };
+    const watched = Object.entries(streams).map(([name, stream]) => {
+      const tell = ({ code }: NodeJS.ErrnoException) =>
+        this.note(`${name} cannot be written any more (${code}): the run goes on without it`, "warn");
+      stream.once("error", tell);
+      return () => stream.off("error", tell);
+    });
+    return () => {
+      for (const leave of watched) leave();
+    };
   }
 
   #sink(write: (text: string) => void): Writable {
@@ -110,15 +127,18 @@ export class Log {
 
   /** Also writes to this file from now on, what was logged so far first. */
   openFile(path: string, append = false): void {
-    this.#file = new TextFile(path, append);
+    const anew = `${new Date().toISOString()} warn this file was removed while the run went on, and begins anew\n`;
+    this.#file = new TextFile(path, append, () => anew);
     for (const text of this.#early ?? []) this.#file.write(text);
     this.#early = null;
   }
 
   /** Adds a line to the file alone, as of an error that is shown elsewhere and matters more than this line. */
-  note(message: string): void {
+  note(message: string, level: Level = "error"): void {
+    const text = `${new Date().toISOString()} ${level} ${message}\n`;
     try {
-      this.#file?.write(`${new Date().toISOString()} error ${message}\n`);
+      if (this.#early) this.#early.push(text);
+      else this.#file?.write(text);
     } catch {}
   }
 
@@ -128,6 +148,7 @@ export class Log {
     this.#logger.end();
     await Promise.all(finished);
     this.#file?.close();
+    this.#leaveStreams();
   }
 
   #log(level: Level, message: string): void {

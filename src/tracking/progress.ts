@@ -1,13 +1,22 @@
-import type { MultiBar, SingleBar } from "cli-progress";
+import type { GenericFormatter, MultiBar, SingleBar } from "cli-progress";
 
 /** Whether a bar can be shown: on a terminal, and not in a build's log. */
 export function showsBar(stream: NodeJS.WriteStream = process.stderr): boolean {
   return stream.isTTY === true && !process.env.CI;
 }
 
+const FORMAT = "{task} {bar} {value}/{total} | eta {eta_formatted} | {note}";
+
+/** A bar of one line: a second one would stay when the bar is drawn again. What matters least is cut off. */
+export function oneLine(formatter: GenericFormatter, columns: () => number | undefined): GenericFormatter {
+  return (options, params, payload) => {
+    const line = formatter({ ...options, format: FORMAT }, params, payload);
+    return line.slice(0, (columns() || 80) - 1);
+  };
+}
+
 /** A bar leaves nothing of the terminal changed, whenever the process ends. */
 const OPTIONS = {
-  format: "{task} {bar} {value}/{total} | {note} | eta {eta_formatted}",
   barsize: 25,
   clearOnComplete: true,
   emptyOnZero: true,
@@ -31,8 +40,9 @@ export class Progress {
   /** @param shows whether there is a terminal to draw on; without one nothing is loaded */
   static async open(shows: boolean): Promise<Progress> {
     if (!shows) return new Progress(null);
-    const { MultiBar, Presets } = (await import("cli-progress")).default;
-    return new Progress(() => new MultiBar({ ...OPTIONS, stream: process.stderr }, Presets.shades_classic));
+    const { Format, MultiBar, Presets } = (await import("cli-progress")).default;
+    const format = oneLine(Format.Formatter, () => process.stderr.columns);
+    return new Progress(() => new MultiBar({ ...OPTIONS, format, stream: process.stderr }, Presets.shades_classic));
   }
 
   get shown(): boolean {

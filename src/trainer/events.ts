@@ -25,6 +25,24 @@ export interface EvalMetrics {
   eval_perplexity: number;
 }
 
+/** A run in numbers; the last line of metrics.jsonl, under the Trainer's names where it has one. */
+export interface Summary {
+  step: number;
+  epoch: number;
+  /** Seconds, with evaluating and saving, of all starts of the run. */
+  train_runtime: number;
+  train_samples_per_second: number;
+  train_steps_per_second: number;
+  /** Mean of all steps' losses. */
+  train_loss: number;
+  total_flos: number;
+  train_tokens: number;
+  train_tokens_per_second: number;
+  /** Of the best evaluation, if there was one. */
+  best_step?: number;
+  best_eval_loss?: number;
+}
+
 export interface Sample {
   prompt: string;
   text: string;
@@ -34,7 +52,7 @@ export type TrainerEvent =
   /** Before the first step. */
   | { type: "start"; steps: number; steps_per_epoch: number; warmup_steps: number }
   /** After every step; `metrics` where one is due. */
-  | { type: "step"; step: number; loss: number; metrics: StepMetrics | null }
+  | { type: "step"; step: number; loss: number; tokens_per_s: number; metrics: StepMetrics | null }
   /** An overflow of fp16 made the step void; the next ones use this scale. */
   | { type: "skipped"; step: number; loss_scale: number; skipped_steps: number }
   /** While evaluating. */
@@ -42,6 +60,8 @@ export type TrainerEvent =
   | { type: "eval"; metrics: EvalMetrics }
   | { type: "checkpoint"; step: number; folder: string; removed: string[] }
   | { type: "best"; step: number; eval_loss: number; folder: string | null }
+  /** While samples are written: tokens, of at most so many. */
+  | { type: "sampling"; done: number; total: number }
   | { type: "sample"; sample: Sample }
   | { type: "warning"; message: string };
 

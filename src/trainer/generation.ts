@@ -1,12 +1,13 @@
 import type { Tokenizer } from "../data/index.js";
 import type { Engine, SamplingOptions } from "../engine.js";
-import type { Sample } from "./events.js";
+import type { TrainerEvent } from "./events.js";
 
 export interface GenerationOptions extends SamplingOptions {
   maxNewTokens: number;
   /** Tokens that end a text; they are not part of it. */
   stopIds: ReadonlySet<number>;
   signal?: AbortSignal | undefined;
+  onToken?: () => void;
 }
 
 /** How a text came to its end. */
@@ -29,6 +30,7 @@ export async function* generate(
   let n = 0;
   while (!options.stopIds.has(token)) {
     n++;
+    options.onToken?.();
     const piece = stream.push(token);
     if (piece) yield piece;
     if (n === options.maxNewTokens || options.signal?.aborted) break;
@@ -39,16 +41,18 @@ export async function* generate(
   return { tokens: n, stop: options.stopIds.has(token) ? token : null };
 }
 
-/** Tokens of a validation text that a sample starts from, and the most that it adds. */
-export const SAMPLE = { count: 3, promptTokens: 50, newTokens: 100, temperature: 0.7, topP: 0.95 };
+/** Tokens of a validation text that a sample starts from, and how its continuation is chosen. */
+export const SAMPLE = { promptTokens: 50, temperature: 0.7, topP: 0.95 };
 
 export interface SampleOptions {
   /** Beginnings of texts. */
   prompts: Int32Array[];
   seed: number;
+  maxNewTokens: number;
   /** Longest text that the engine can hold. */
   maxSequence: number;
   stopIds: ReadonlySet<number>;
+  /** Ends the sample at the next token, and begins none. */
   signal?: AbortSignal | undefined;
 }
 
@@ -58,18 +62,36 @@ export function seedOf(seed: number, i: number): number {
   return i <= left ? seed + i : i - left - 1;
 }
 
-/** Continuations of the beginnings of some texts. */
-export async function* samples(engine: Engine, tokenizer: Tokenizer, options: SampleOptions): AsyncGenerator<Sample> {
-  const { prompts, seed, maxSequence, stopIds, signal } = options;
-  for (const [i, beginning] of prompts.entries()) {
+type SampleEvent = Extract<TrainerEvent, { type: "sampling" | "sample" }>;
+
+/** Continuations of the beginnings of some texts, and how far they are. */
+export async function* samples(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  options: SampleOptions,
+): AsyncGenerator<SampleEvent> {
+  const { seed, maxSequence, stopIds, signal } = options;
+  const prompts = options.prompts
+    .map((beginning) => beginning.subarray(0, Math.min(SAMPLE.promptTokens, maxSequence - 1)))
+    .filter((prompt) => prompt.length > 0);
+  const most = prompts.map((prompt) => Math.min(options.maxNewTokens, maxSequence - prompt.length));
+  const total = most.reduce((sum, tokens) => sum + tokens, 0);
+  let done = 0;
+  for (const [i, prompt] of prompts.entries()) {
     if (signal?.aborted) return;
-    const prompt = beginning.subarray(0, Math.min(SAMPLE.promptTokens, maxSequence - 1));
-    if (prompt.length === 0) continue;
-    const maxNewTokens = Math.min(SAMPLE.newTokens, maxSequence - prompt.length);
+    const maxNewTokens = most[i]!;
     const { temperature, topP } = SAMPLE;
-    const sampling = { temperature, topP, topK: 0, seed: seedOf(seed, i), maxNewTokens, stopIds, signal };
+    let tokens = 0;
+    const onToken = () => {
+      tokens++;
+    };
+    const sampling = { temperature, topP, topK: 0, seed: seedOf(seed, i), maxNewTokens, stopIds, signal, onToken };
     let text = "";
-    for await (const piece of generate(engine, tokenizer, prompt, sampling)) text += piece;
-    yield { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), text };
+    for await (const piece of generate(engine, tokenizer, prompt, sampling)) {
+      text += piece;
+      yield { type: "sampling", done: done + tokens, total };
+    }
+    done += maxNewTokens;
+    yield { type: "sample", sample: { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), text } };
   }
 }

@@ -1,7 +1,7 @@
 export type { Cadence, Strategy } from "./cadence.js";
 export { type EarlyStoppingOptions, METRICS, type Metric } from "./early-stopping.js";
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateModel } from "./evaluate.js";
-export type { EvalMetrics, Reporter, Sample, StepMetrics, TrainerEvent } from "./events.js";
+export type { EvalMetrics, Reporter, Sample, StepMetrics, Summary, TrainerEvent } from "./events.js";
 export { type Ending, type GenerationOptions, generate, SAMPLE, type SampleOptions, samples } from "./generation.js";
 export { BestInMemory, type Keeper } from "./keeper.js";
 export { type TrainResult, type TrainRun, train } from "./loop.js";

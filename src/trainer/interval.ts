@@ -57,6 +57,11 @@ export class Interval {
     return this.#flop / this.#seconds;
   }
 
+  /** Tokens a second so far. */
+  get speed(): number {
+    return this.#tokens / this.#seconds;
+  }
+
   get #seconds(): number {
     return (this.#milliseconds + performance.now() - this.#since) / 1000;
   }

@@ -6,6 +6,8 @@ import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 export interface Keeper {
   /** Folder of the last checkpoint, if any. */
   readonly lastFolder: string | null;
+  /** The best evaluation so far, if any. */
+  readonly best: EvalMetrics | null;
   /** Remembers a line of metrics. */
   note(metrics: StepMetrics | EvalMetrics): void;
   /** @param evaluation of this very step, where there is one */
@@ -34,6 +36,10 @@ export class BestInMemory implements Keeper {
   constructor(engine: Engine, report: Reporter) {
     this.#engine = engine;
     this.#report = report;
+  }
+
+  get best(): EvalMetrics | null {
+    return this.#best?.metrics ?? null;
   }
 
   note(): void {}

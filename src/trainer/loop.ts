@@ -4,12 +4,13 @@ import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
 import { evaluate } from "./evaluate.js";
-import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
+import type { EvalMetrics, Reporter, StepMetrics, Summary } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Keeper } from "./keeper.js";
 import { LossScaler, type LossScaling } from "./loss-scaler.js";
 import { MatmulPeak } from "./peak.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
+import { Totals } from "./totals.js";
 import { type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
@@ -65,6 +66,7 @@ export interface TrainResult {
   /** The last evaluation, and that of the adapter that was kept. */
   lastEval: EvalMetrics | null;
   bestEval: EvalMetrics | null;
+  summary: Summary;
 }
 
 /** Fine-tunes the engine's adapter, leaves the best one in it and saves it. */
@@ -86,6 +88,7 @@ class Loop {
   readonly #steps: Steps;
   readonly #warmup: number;
   readonly #interval: Interval;
+  readonly #totals: Totals;
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
   readonly #scaler: LossScaler | null;
@@ -97,6 +100,7 @@ class Loop {
     this.#steps = countSteps({ ...run, rows: run.training.length });
     this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
     this.#interval = new Interval(run.resume?.interval);
+    this.#totals = new Totals(run.resume?.totals);
     this.#lastEval = run.resume?.last_eval ?? null;
     this.#earlyStopping = run.earlyStopping
       ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
@@ -118,9 +122,12 @@ class Loop {
     const run = this.#run;
     const { total } = this.#steps;
     let done = 0;
+    let epoch = 0;
     if (run.resume) {
       done = run.resume.step;
+      epoch = run.resume.epoch;
       await this.#begin();
+      if (done < total && run.resume.total_steps !== total) await this.#tellNewSchedule(run.resume);
       await this.#makeUp(run.resume);
     }
     await this.#peak.measure();
@@ -130,7 +137,8 @@ class Loop {
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       if (done === 0) await this.#begin();
       done = window.step;
-      const { step, epoch, firstIndex, microBatches } = window;
+      epoch = window.epoch;
+      const { step, firstIndex, microBatches } = window;
       const nextMicroBatch = firstIndex + microBatches.length;
       const at = { step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) };
       await this.#optimize(window, at);
@@ -146,7 +154,16 @@ class Loop {
     // An interrupted run keeps what it has; a whole one its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish();
-    return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval };
+    const summary = this.#totals.summary(done, epoch, run.saver.best);
+    return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval, summary };
+  }
+
+  async #tellNewSchedule({ step, total_steps: before }: RunState): Promise<void> {
+    const { total } = this.#steps;
+    const message =
+      `The run has ${total} steps, in the checkpoint ${before}: it goes on after step ${step} with the optimizer's state, and ` +
+      `with the learning rate of a schedule of ${total} steps (${this.#warmup} of warmup). It is not the run that ends after ${before}.`;
+    await this.#run.report({ type: "warning", message });
   }
 
   #nothingLeft(done: number): string {
@@ -203,7 +220,11 @@ class Loop {
     if (this.#scaler) await this.#rescale(this.#scaler, gradNorm, step);
     else await this.#checkFinite("gradient norm", gradNorm, at);
 
-    this.#interval.add(loss, window.tokens, this.#run.modelFlop(window));
+    const flop = this.#run.modelFlop(window);
+    const samples = window.microBatches.reduce((sum, { batch }) => sum + batch.sequences.length, 0);
+    this.#interval.add(loss, window.tokens, flop);
+    this.#totals.add(loss, window.tokens, samples, flop);
+    const tokens_per_s = this.#interval.speed;
     const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
     let metrics: StepMetrics | null = null;
     if (step % loggingSteps === 0 || step === this.#steps.total) {
@@ -214,7 +235,7 @@ class Loop {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
       metrics = this.#interval.line(about, this.#peak.flopPerSecond);
     }
-    await report({ type: "step", step, loss, metrics });
+    await report({ type: "step", step, loss, tokens_per_s, metrics });
     const message = metrics && this.#peak.warning(metrics.mfu);
     if (message) await report({ type: "warning", message });
   }
@@ -292,6 +313,7 @@ class Loop {
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {
       interval: this.#interval.state,
+      totals: this.#totals.state,
       last_eval: this.#lastEval,
       early_stopping: this.#earlyStopping?.state ?? null,
       loss_scale: this.#scaler ? { ...this.#scaler.state } : null,

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import {
   type AdapterToWrite,
   type CardRun,
@@ -72,6 +73,8 @@ export class Saver implements Keeper {
   /** Whether the last save did. */
   #hasFailed = false;
   #pending: Pending | null = null;
+  /** Whether the folder has been seen. */
+  #wasThere = false;
 
   constructor(options: SaverOptions) {
     this.#o = options;
@@ -84,9 +87,14 @@ export class Saver implements Keeper {
     return this.#lastFolder;
   }
 
+  get best(): EvalMetrics | null {
+    return this.#best?.metrics ?? null;
+  }
+
   /** Remembers a line of metrics for trainer_state.json. */
   note(metrics: StepMetrics | EvalMetrics): void {
     this.#history.push(metrics);
+    this.#wasThere ||= existsSync(this.#o.folder);
   }
 
   /**
@@ -102,6 +110,7 @@ export class Saver implements Keeper {
     evaluation: EvalMetrics | null,
   ): Promise<void> {
     await this.settle();
+    await this.#noticeRemoval();
     const { step, maxSteps } = progress;
     const { engine, folder: output, identity, signal } = this.#o;
     const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
@@ -172,17 +181,35 @@ export class Saver implements Keeper {
     if (!this.#best) return null;
     const { metrics, folder } = this.#best;
     const { engine, model, report } = this.#o;
+    if (folder !== this.#lastFolder && !existsSync(folder)) {
+      const message = `The best checkpoint, ${folder}, was removed: the adapter of the last step is kept.`;
+      await report({ type: "warning", message });
+      return null;
+    }
     if (folder !== this.#lastFolder) await engine.setAdapter(readAdapter(folder, model).tensors);
     await report({ type: "best", step: metrics.step, eval_loss: metrics.eval_loss, folder });
     return metrics;
   }
 
   async finish(): Promise<void> {
+    await this.#noticeRemoval();
     const adapter = await this.#adapter();
     await writeAdapter(this.#o.folder, adapter);
     freeTensors(adapter.tensors);
     // A run that was killed right after its last checkpoint, and goes on with nothing left to do, has not removed old ones.
     await this.#prune();
+  }
+
+  /** Whoever removes the folder of a run that goes on has its files written anew, and is told. */
+  async #noticeRemoval(): Promise<void> {
+    const { folder, report } = this.#o;
+    const isThere = existsSync(folder);
+    if (isThere || !this.#wasThere) {
+      this.#wasThere ||= isThere;
+      return;
+    }
+    const message = `${folder} was removed while the run goes on: it is made anew, without what was in it.`;
+    await report({ type: "warning", message });
   }
 
   async #adapter(): Promise<AdapterToWrite> {

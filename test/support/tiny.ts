@@ -23,6 +23,15 @@ export function jsonLines<T = Record<string, number>>(file: string): T[] {
     .map((line) => JSON.parse(line));
 }
 
+/** The lines of metrics.jsonl, as texts, without what no two runs have alike: times, speeds and memory. */
+export function steadyMetrics(folder: string): string[] {
+  const isSteady = ([name]: [string, unknown]) =>
+    !/^(tokens_per_s|mfu|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
+  return jsonLines(join(folder, "metrics.jsonl")).map((row) =>
+    JSON.stringify(Object.fromEntries(Object.entries(row).filter(isSteady))),
+  );
+}
+
 /** The first lines of the examples' texts, as a file. */
 export function someTexts(file: string, count: number): string {
   writeFileSync(file, readFileSync(trainFile, "utf8").split("\n").slice(0, count).join("\n"));

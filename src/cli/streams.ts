@@ -1,0 +1,31 @@
+// Standard streams that may be gone or full: what cannot be written ends no work that is in progress.
+
+const failures = new WeakMap<NodeJS.WriteStream, NodeJS.ErrnoException>();
+const guarded = new WeakSet<NodeJS.WriteStream>();
+
+/** What a stream failed with first; null where it is whole. */
+export function failureOf(stream: NodeJS.WriteStream): NodeJS.ErrnoException | null {
+  return failures.get(stream) ?? null;
+}
+
+/** From here on a write that fails throws nothing, and nothing is written after it. Listeners for `error` hear of it once. */
+export function guardStreams(streams = [process.stdout, process.stderr]): void {
+  for (const stream of streams) {
+    if (guarded.has(stream)) continue;
+    guarded.add(stream);
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (!failures.has(stream)) failures.set(stream, error);
+    });
+    const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;
+    stream.write = (...args: unknown[]) => {
+      if (failures.has(stream)) return true;
+      try {
+        return write(...args);
+      } catch (error) {
+        // Files and terminals are written at once, and some versions of Node.js throw what the system says.
+        stream.emit("error", error);
+        return true;
+      }
+    };
+  }
+}
