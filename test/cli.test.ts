@@ -142,7 +142,7 @@ describe("train, in other ways", () => {
     const args = ["train", ...model, ...data(), ...fast, "--num_train_epochs", "2", "--output_dir", used, "--dry-run"];
     const { stdout, stderr } = await succeeds([...args, "--json"]);
     expect(stderr).toMatch(/^warning: .* is not empty/m);
-    expect(stderr).toMatch(/^36 texts to train on, 4 to evaluate on$/m);
+    expect(stderr).toMatch(/^40 texts to train on, 6 to evaluate on$/m);
     expect(stderr).toMatch(/^\d+ steps, \d+ an epoch, \d+ of warmup$/m);
     expect(stderr).toMatch(/^about \d+\.\d s: /m);
     const events = stdout

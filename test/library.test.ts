@@ -79,7 +79,11 @@ describe("a run", () => {
       await using model = await open();
       await using trainer = await make(model, { samples: true, seed });
       const events = await all(trainer.run());
-      expect(types(events).slice(-4)).toEqual(["sample", "sample", "sample", "end"]);
+      expect(
+        types(events)
+          .filter((type) => type !== "sampling")
+          .slice(-4),
+      ).toEqual(["sample", "sample", "sample", "end"]);
       for (const event of events) if (event.type === "sample") expect(event.sample.prompt.length).toBeGreaterThan(0);
     },
   );
@@ -95,6 +99,19 @@ describe("a run", () => {
     const own = await trainer.adapter();
     expect(adapter.spec).toMatchObject({ rank: 4, alpha: 8 });
     for (const [name, { data }] of own.tensors) expect(adapter.tensors.get(name)!.data, name).toEqual(data);
+  });
+
+  test("as many samples as are asked for, of so many tokens, with their progress", async () => {
+    await using model = await open();
+    const short = { samples: true, max_steps: 1, sample_max_new_tokens: 5 };
+    await using trainer = await make(model, { ...short, num_samples: 2 });
+    const events = await all(trainer.run());
+    expect(types(events).filter((type) => type === "sample")).toHaveLength(2);
+    const progress = events.flatMap((event) => (event.type === "sampling" ? [event] : []));
+    expect(progress.length).toBeGreaterThan(2);
+    expect(progress.every(({ done, total }, i) => total === 10 && done > (progress[i - 1]?.done ?? 0))).toBe(true);
+    await using silent = await make(model, { ...short, num_samples: 0 });
+    expect(types(await all(silent.run()))).not.toContain("sample");
   });
 
   test("resumes where another ended, bit for bit", async () => {
