@@ -59,6 +59,8 @@ const DEFAULTS = {
   eval_steps: 100,
   save_steps: 1000,
   save_total_limit: 3,
+  num_samples: 3,
+  sample_max_new_tokens: 100,
   seed: 42,
   warmup_steps: undefined,
   precision: "auto",
