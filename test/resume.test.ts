@@ -130,7 +130,7 @@ describe("going on", () => {
     expect(adapter.equals(readFileSync(`${whole}/checkpoint-10/adapter_model.safetensors`))).toBe(true);
     const evaluations = steadyMetrics(output).filter((row) => row.includes('"eval_loss'));
     expect(evaluations.map((row) => JSON.parse(row).step)).toEqual([3, 6, 9, 10]);
-    const wanted = steadyMetrics(whole).filter((row) => /"step":(3|6|9|10),.*eval_loss/.test(row));
+    const wanted = steadyMetrics(whole).filter((row) => /"step":(3|6|9|10),.*"eval_loss/.test(row));
     expect(evaluations).toEqual(wanted);
   });
 });
