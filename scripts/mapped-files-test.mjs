@@ -29,6 +29,8 @@ const values = readArguments({
   options: {
     runs: { kind: "number", default: 100, least: 1, help: "runs that are disturbed" },
     seed: { kind: "number", default: 1, help: "of the instants and of what is done" },
+    file: { of: ["weights", "cache"], help: "the one that is disturbed; both, in turn, where none is named" },
+    damage: { of: ["cut", "cut and restored", "written to"], help: "what is done; each where none is named" },
   },
 });
 
@@ -195,8 +197,10 @@ async function trial(number, name, references, adapter) {
   const base = join(folder, "base");
   cpSync(tiny, base, { recursive: true });
   const content = readFileSync(weightsOf(base));
-  const what = kind.files[below(kind.files.length)];
-  const [way, damage] = Object.entries(DAMAGES)[below(3)];
+  const what = values.file ?? kind.files[below(kind.files.length)];
+  const ways = values.damage ? [values.damage] : Object.keys(DAMAGES);
+  const way = ways[below(ways.length)];
+  const damage = DAMAGES[way];
   const file = what === "weights" ? () => weightsOf(base) : () => cacheOf(join(folder, "cache"));
   const { mapped, result: expected } = references[name];
   const label = `run ${number} (seed ${values.seed}): ${name}, ${what} ${way}`;
@@ -237,11 +241,12 @@ try {
   for (const [name, kind] of Object.entries(KINDS)) {
     const base = join(reference, `base-${name}`);
     cpSync(tiny, base, { recursive: true });
-    const ended = await run(kind.args(base, reference, join(reference, "out")), { file: () => weightsOf(base) });
+    const file = values.file === "cache" ? () => cacheOf(join(reference, "cache")) : () => weightsOf(base);
+    const ended = await run(kind.args(base, reference, join(reference, "out")), { file });
     if (ended.code !== 0) fail(`${name}: ${ended.stderr}`);
     references[name] = { mapped: ended.mapped ?? 0, result: kind.result(ended, reference) };
   }
-  const names = Object.keys(KINDS);
+  const names = Object.keys(KINDS).filter((name) => !values.file || KINDS[name].files.includes(values.file));
   for (let i = 1; i <= values.runs; i++) {
     await trial(i, names[i % names.length], references, join(reference, "out"));
     if (process.stderr.isTTY) process.stderr.write(`\r${i}/${values.runs}`);

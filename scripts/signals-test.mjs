@@ -60,7 +60,9 @@ const name = (phase, signal) => `${signal} while it is to ${phase}`;
 function start(output, options) {
   const all = { ...OPTIONS, merge: false, cache_dir: `${output}-cache`, output_dir: output, json: true, ...options };
   const args = Object.entries(all).map(([option, value]) => `--${option}=${value}`);
-  return spawn(process.execPath, [cli, "train", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  // Where this script is itself started by nohup, the runs are not: `_` is what a shell calls the program that it starts.
+  const env = { ...process.env, _: process.execPath };
+  return spawn(process.execPath, [cli, "train", ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** @returns how the run ended, and whether the signal met it */

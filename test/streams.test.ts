@@ -1,6 +1,6 @@
 // Standard output and standard error that are full or gone, and the output folder that somebody removes.
-import { spawn } from "node:child_process";
-import { mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkpointProblem } from "../src/checkpoint/index.js";
 import { Model, Trainer } from "../src/index.js";
@@ -88,6 +88,24 @@ test("a reader that has seen enough is no error", async () => {
   });
   await new Promise((resolve) => child.once("close", resolve));
   expect(stderr).toBe("code 0\n");
+});
+
+// `script` of util-linux gives a command a terminal, which hangs up when it is killed.
+const hasScript = spawnSync("script", ["--version"]).status === 0;
+test.skipIf(!hasScript)("a terminal that hangs up: the run ends as another, with its exit code", async () => {
+  const [output, ended] = [work.path("hung-up"), work.path("hung-up.code")];
+  const run = [process.execPath, cliFile, ...train, "--output_dir", output].map((word) => `'${word}'`).join(" ");
+  const ignoring = `trap "" HUP; ${run}; echo $? > '${ended}.new'; mv '${ended}.new' '${ended}'`;
+  const terminal = spawn("script", ["-qec", ignoring, "/dev/null"], { stdio: ["ignore", "ignore", "ignore"] });
+  const isThere = (file: string) => expect.poll(() => existsSync(file), { timeout: 30_000, interval: 5 }).toBe(true);
+  await isThere(`${output}/train.log`);
+  terminal.kill("SIGKILL");
+  await isThere(ended);
+  expect(readFileSync(ended, "utf8")).toBe("0\n");
+  expectSame(output);
+  expect(readFileSync(`${output}/train.log`, "utf8")).toMatch(
+    /standard (output|error) cannot be written any more \(EIO\)/,
+  );
 });
 
 describe("an output folder that is removed while the run goes on", () => {

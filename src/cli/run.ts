@@ -4,7 +4,7 @@ import { LowrankError } from "../errors.js";
 import { readError, writeError } from "../system-errors.js";
 import { ignoresHangup } from "./hangup.js";
 import { stoppable } from "./signals.js";
-import { failureOf, guardStreams } from "./streams.js";
+import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
 
 /** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
 const load = createRequire(import.meta.url);
@@ -80,6 +80,7 @@ function asJson(error: unknown): string {
 /** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
 export async function main(argv: readonly string[]): Promise<number> {
   guardStreams();
+  letGoOfLostTerminals();
   if (ignoresHangup()) process.on("SIGHUP", () => {});
   const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
   try {

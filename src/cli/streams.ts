@@ -1,4 +1,6 @@
 // Standard streams that may be gone or full: what cannot be written ends no work that is in progress.
+import { closeSync, fstatSync } from "node:fs";
+import { isatty } from "node:tty";
 
 const failures = new WeakMap<NodeJS.WriteStream, NodeJS.ErrnoException>();
 const guarded = new WeakSet<NodeJS.WriteStream>();
@@ -28,4 +30,22 @@ export function guardStreams(streams = [process.stdout, process.stderr]): void {
       }
     };
   }
+}
+
+const isLostTerminal = (descriptor: number) => {
+  try {
+    return fstatSync(descriptor).isCharacterDevice() && !isatty(descriptor);
+  } catch {
+    return false;
+  }
+};
+
+/**
+ * Node.js gives terminals their settings back when it ends, and aborts over one that has hung up. It takes no notice of a
+ * descriptor that is closed by then, as other devices than terminals may be, too.
+ */
+export function letGoOfLostTerminals(): void {
+  process.on("exit", () => {
+    for (const descriptor of [0, 1, 2]) if (isLostTerminal(descriptor)) closeSync(descriptor);
+  });
 }
