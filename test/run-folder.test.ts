@@ -1,6 +1,7 @@
 // What may lie in the output folder of a run that begins, and of one that goes on if it can.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
+import { checkOutput } from "../src/setup/output.js";
 import { RunFolder } from "../src/setup/run-folder.js";
 import { errorOf } from "./support/folders.js";
 import { workFolder } from "./support/tiny.js";
@@ -22,6 +23,19 @@ function holding(...names: string[]): string {
 
 const open = (output_dir: string, resume: string | undefined = "auto") =>
   new RunFolder({ output_dir, overwrite_output_dir: false, resume }, []);
+
+describe("a folder that is not empty", () => {
+  test("the way on by --resume is named where the command knows it", async () => {
+    const path = holding("config.json");
+    const training = await errorOf(() => open(path, undefined).check());
+    expect(training.code).toBe("E_OUTPUT_EXISTS");
+    const merging = await errorOf(() => checkOutput(path, "nothing"));
+    expect(merging.message).toContain("is not empty (config.json)");
+    expect(merging.message).not.toContain("--resume");
+    const running = await errorOf(() => checkOutput(path, "nothing", [], true));
+    expect(running.message).toContain("go on with --resume");
+  });
+});
 
 describe("--resume auto begins", () => {
   test.each([

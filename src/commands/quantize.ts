@@ -33,7 +33,7 @@ export async function run(o: QuantizeOptions): Promise<void> {
     });
     progress.stop();
     const before = model.tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
-    log.info(`saved the quantised model in ${o.output_dir}; the weights were ${bytes(before)} before`);
+    log.info(`saved the quantised model in ${o.output_dir}; the weights of the base have ${bytes(before)}`);
   } finally {
     progress.stop();
     await log.close();

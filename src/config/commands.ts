@@ -85,7 +85,7 @@ export const quantizeCommand = command({
     ...model,
     ...quantized,
     use_4bit: { ...rows.use_4bit, help: "store the linears in 4 bits (nf4 or fp4), the default" },
-    output_dir: needed.output_dir,
+    output_dir: { ...needed.output_dir, help: "folder for the quantised model" },
     overwrite_output_dir: rows.overwrite_output_dir,
     threads,
     config,

@@ -34,7 +34,7 @@ export function optionsDocument(): string {
     "environment, the environment over the file, the file over the defaults. What is unknown, misspelled, given twice or out",
     "of range is an error.",
     "",
-    "One file serves all commands: keys of other commands are ignored. Paths, in the file as in flags and variables, are relative",
+    "One file serves all commands that have --config: keys of other commands are ignored. Paths, in the file as in flags and variables, are relative",
     "to the folder that the command is started in, not to the file's.",
     "",
     "[Names that other trainers use](#other-names) are accepted wherever the option's own name is.",

@@ -54,9 +54,15 @@ function names(folder: string): string[] {
 /**
  * Whether results may be written to a folder; nothing is changed.
  * @param inputs folders that the run reads and must not write into
+ * @param canResume whether what writes there knows --resume
  * @throws LowrankError E_OUTPUT_EXISTS
  */
-export function checkOutput(folder: string, allowed: Allowed, inputs: (string | undefined)[] = []): void {
+export function checkOutput(
+  folder: string,
+  allowed: Allowed,
+  inputs: (string | undefined)[] = [],
+  canResume = false,
+): void {
   if (!existsSync(folder)) return;
   if (!statSync(folder).isDirectory()) {
     throw new LowrankError(
@@ -74,7 +80,7 @@ export function checkOutput(folder: string, allowed: Allowed, inputs: (string | 
   if (found.length === 0) return;
   const named = found.slice(0, 4).join(", ") + (found.length > 4 ? ", ..." : "");
   const what = allowed === "nothing" ? "is not empty" : "holds results, but no checkpoint to go on from";
-  const goOn = allowed === "nothing" ? " go on with --resume," : "";
+  const goOn = canResume && allowed === "nothing" ? " go on with --resume," : "";
   throw new LowrankError(
     "E_OUTPUT_EXISTS",
     `${folder} ${what} (${named}). Choose another --output_dir,${goOn} or replace an earlier run's results with --overwrite_output_dir.`,

@@ -34,7 +34,7 @@ export class RunFolder {
   check(): void {
     this.#lock.check();
     const goesOn = this.#inPlace && (this.#o.resume !== AUTO || holdsCheckpoints(this.path));
-    checkOutput(this.path, goesOn ? "results" : this.#allowed(), this.#inputs);
+    checkOutput(this.path, goesOn ? "results" : this.#allowed(), this.#inputs, true);
   }
 
   /**
@@ -59,7 +59,7 @@ export class RunFolder {
     this.#lock.take();
     if (resumption?.inPlace) return removeLater(this.path, resumption.state.step);
     // Another run may have been here while this one read its texts.
-    checkOutput(this.path, this.#allowed(), this.#inputs);
+    checkOutput(this.path, this.#allowed(), this.#inputs, true);
     beginOutput(this.path);
     return [];
   }
