@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { main } from "../dist/cli/run.js";
 import { fail, readArguments } from "./support/arguments.mjs";
 
 const { changes, seed } = readArguments({
@@ -16,6 +15,8 @@ const { changes, seed } = readArguments({
     seed: { kind: "number", default: 1, help: "of the places and the values" },
   },
 });
+
+const { main } = await import("../dist/cli/run.js");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const work = mkdtempSync(join(tmpdir(), "lowrank-cache-"));

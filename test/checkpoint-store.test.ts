@@ -184,3 +184,10 @@ test("trainer_state.json has the Trainer's keys, sorted", async () => {
   });
   expect(none).toMatchObject({ best_global_step: null, best_metric: null, best_model_checkpoint: null });
 });
+
+test("what is no folder has no checkpoints: an error that names it", async () => {
+  await expect(listCheckpoints("/dev/null")).rejects.toMatchObject({
+    code: "E_FILE",
+    message: expect.stringContaining("Folder of checkpoints /dev/null cannot be read: a part of its path is a file"),
+  });
+});

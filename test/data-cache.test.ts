@@ -81,6 +81,22 @@ describe("what it holds", () => {
     expect(wrong).toBe(0);
   });
 
+  test("few large texts are under way at once, whatever the number of threads", async () => {
+    const dist = await import(new URL("../dist/data/index.js", import.meta.url).href);
+    const tokenizer = await dist.Tokenizer.open(tinyBase);
+    const text = "word ".repeat(1 << 20);
+    let read = 0;
+    async function* texts() {
+      for (; read < 8; read++) yield text;
+    }
+    const first: number[] = [];
+    const onProgress = () => first.push(read);
+    const options = { tokenizer, folder: folder(), maxLength: 32, longText: "truncate", limit: 1e12 };
+    await dist.tokenTable(dist.givenTexts(texts()), { ...options, threads: 3, onProgress });
+    // 5 MiB each, and room for 7 MiB: 7 blocks of any size were under way before.
+    expect(first[0]).toBeLessThan(3);
+  });
+
   test("an error of a thread reaches the caller, and nothing is left", async () => {
     const dist = await import(new URL("../dist/data/index.js", import.meta.url).href);
     const opened = await dist.Tokenizer.open(tinyBase);

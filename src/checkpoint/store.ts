@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { writeError } from "../system-errors.js";
+import { readError, writeError } from "../system-errors.js";
 import { hiddenName, removeFolder, writeFolder } from "./files.js";
 import { writeManifest } from "./manifest.js";
 
@@ -34,11 +34,11 @@ export async function saveCheckpoint(
   return folder;
 }
 
-/** Folders of the checkpoints, the oldest first; none where there is no such output folder. */
+/** Folders of the checkpoints, the oldest first; none where there is no such output folder. @throws LowrankError E_FILE */
 export async function listCheckpoints(outputDir: string): Promise<string[]> {
   const names = await readdir(outputDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw error;
+    throw readError(error, outputDir, "Folder of checkpoints");
   });
   return names
     .filter((name) => NAME.test(name))

@@ -38,6 +38,8 @@ export interface Tokenised {
 
 /** Characters of texts in a block. */
 const BLOCK = 1 << 18;
+/** Bytes that a block has where no text is larger than that: the widest characters take four in UTF-8. */
+const BLOCK_BYTES = 4 * BLOCK;
 
 /** The same texts in blocks of about the same size. */
 async function* blocks(texts: AsyncIterable<string[]>): AsyncGenerator<string[]> {
@@ -102,6 +104,10 @@ async function tokeniseInto(
   const hash = createHash("sha256");
   const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };
   const inWork: { block: Promise<Block>; texts: number; bytes: number }[] = [];
+  // Tokenising takes many times the memory of a text: few large ones are as much work as many blocks.
+  const isFull = () =>
+    inWork.length >= pool.capacity ||
+    (inWork.length > 1 && inWork.reduce((sum, { bytes }) => sum + bytes, 0) > pool.capacity * BLOCK_BYTES);
   const take = async () => {
     const { block, texts, bytes } = inWork.shift()!;
     const tokens = await block;
@@ -121,7 +127,7 @@ async function tokeniseInto(
       block.catch(() => {});
       inWork.push({ block, texts: texts.length, bytes });
       row += texts.length;
-      if (inWork.length >= pool.capacity) await take();
+      while (isFull()) await take();
     }
     while (inWork.length > 0) await take();
     if (row === 0) throw new LowrankError("E_DATA_EMPTY", "There are no texts.");
