@@ -1,6 +1,7 @@
-// Opening and reading files, and what the system's errors mean to a person.
+// Opening and reading files, what is free on a disk, and what the system's errors mean to a person.
 import { isUtf8 } from "node:buffer";
-import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, type Stats, statfsSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { LowrankError } from "./errors.js";
 
 const REASONS: Record<string, string> = {
@@ -39,6 +40,49 @@ export function readError(error: unknown, file: string, what = "File"): LowrankE
 export function writeError(error: unknown, file: string): unknown {
   if (typeof (error as NodeJS.ErrnoException).errno !== "number") return error;
   return new LowrankError("E_WRITE", `${file} cannot be written: ${reason(error)}.`, file, { cause: error });
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/** A number of bytes for people: "1.5 MiB". */
+export function bytes(n: number): string {
+  let unit = 0;
+  let value = n;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  // A tenth of a GiB is too much to leave out.
+  return `${unit === 0 ? value : value.toFixed(unit < 3 ? 1 : 2)} ${UNITS[unit]}`;
+}
+
+/** Bytes that are free for this user where `path` is or will be; undefined where the system does not say. */
+export function freeBytes(path: string): number | undefined {
+  let there = resolve(path);
+  while (!existsSync(there) && dirname(there) !== there) there = dirname(there);
+  try {
+    const { bavail, bsize } = statfsSync(there);
+    return bavail * bsize;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether an error is E_WRITE of a full disk or a used up quota. */
+export function isFull(error: unknown): error is LowrankError {
+  if (!(error instanceof LowrankError) || error.code !== "E_WRITE") return false;
+  const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  return code === "ENOSPC" || code === "EDQUOT";
+}
+
+/** The error of a full disk about all of what was to be written, not one file of it; any other error stays what it is. */
+export function fullError(error: unknown, whole: string, needed: number): unknown {
+  if (!isFull(error)) return error;
+  const free = freeBytes(whole);
+  const found = free === undefined ? "" : `, and ${bytes(free)} are free there`;
+  const at = error.where === undefined || error.where === whole ? "" : ` It failed at its ${basename(error.where)}.`;
+  const message = `${whole} cannot be written: ${reason(error.cause)}. It needs ${bytes(needed)}${found}.${at}`;
+  return new LowrankError("E_WRITE", message, whole, { cause: error.cause });
 }
 
 /** Never waits for the writer of a pipe. */

@@ -20,6 +20,8 @@ const SHORT = { max_seq_length: "32", max_steps: "4", per_device_train_batch_siz
 interface Refused {
   output: string;
   message: string;
+  /** What came before it. */
+  warnings: string;
   stdout: string;
 }
 
@@ -36,7 +38,8 @@ async function refused(options: Record<string, string>, flags: string[] = []): P
   expect(code, stderr).toBe(1);
   expect(stderr.match(/^error /gm), stderr).toHaveLength(1);
   expect(stderr).not.toMatch(/\n\s+at /);
-  return { output, message: stderr.slice(stderr.indexOf("error ")), stdout };
+  const begin = stderr.indexOf("error ");
+  return { output, message: stderr.slice(begin), warnings: stderr.slice(0, begin), stdout };
 }
 
 /** As `refused`, and nothing may have been written. */
@@ -211,16 +214,18 @@ describe("output folder", () => {
     expect(message).toContain("which this run reads");
   });
 
-  test("no space left: the message names the file, and the last checkpoint stays", async ({ skip }) => {
+  test("no space left: the messages name what is needed and free, and the last checkpoint stays", async ({ skip }) => {
     const disk = work.path("disk");
     mkdirSync(disk);
     const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]);
     skip(mounted.status !== 0, "a small tmpfs cannot be mounted here");
     try {
       const output_dir = join(disk, "out");
-      const { message } = await refused({ output_dir, save_steps: "1" });
+      const { message, warnings } = await refused({ output_dir, save_steps: "1" });
       expect(message).toMatch(/E_WRITE.*no space left/s);
-      expect(message).toContain(output_dir);
+      expect(message).toMatch(/\/out\/checkpoint-\d+ cannot be written.*It needs .*, and .* are free there/s);
+      expect(warnings).toContain(`warning: The disk of ${output_dir} has too little room`);
+      expect(message).toContain(`--resume goes on from ${output_dir}/checkpoint-`);
       expect(readdirSync(output_dir)).toContain("checkpoint-1");
       const { code, stderr } = await lowrank([
         "generate",

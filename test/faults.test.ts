@@ -1,8 +1,9 @@
 // Every file-system call of a run fails once: what was whole stays whole, and the run goes on or ends with a message.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { checkpointProblem, listCheckpoints } from "../src/checkpoint/index.js";
+import { checkpointProblem, listCheckpoints, readAdapter } from "../src/checkpoint/index.js";
+import { openModel } from "../src/model/index.js";
 import { buildPreload, type Fault, FaultyCommand } from "./support/faults.js";
 import { someTexts, steadyMetrics, tinyBase, workFolder } from "./support/tiny.js";
 
@@ -84,6 +85,14 @@ async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> 
   }
   expect(printed, what).toMatch(/error E_WRITE: \S+ cannot be written: .*\((ENOSPC|EIO)\)/);
   expect(printed, what).toContain(output);
+  if (/\/checkpoint-\d+ cannot be written.*\(ENOSPC\)/.test(printed)) {
+    expect(printed, what).toMatch(/It needs \d\S* \w+, and \d\S* \w+ are free there/);
+    // The disk was full for one call only.
+    expect(printed, what).toContain(`The adapter as it is now was saved in ${output}`);
+    expect(readAdapter(output, openModel(tinyBase)).tensors.size, what).toBe(2);
+    const goOn = checkpoints.length > 0 ? `--resume goes on from ${checkpoints.at(-1)}` : "no whole checkpoint";
+    expect(printed, what).toContain(goOn);
+  }
   const more = checkpoints.length > 0 ? "--resume" : "--overwrite_output_dir";
   // As far as the next run goes: the process that holds it would be gone.
   rmSync(`${output}/.lowrank.lock`, { force: true });
@@ -106,6 +115,25 @@ describe.skipIf(missing !== null)(`failing calls${missing === null ? "" : ` (ski
     },
     3_600_000,
   );
+
+  test("a disk that stays full ends the run: the earlier adapter stays, and the error says how to go on", async () => {
+    const longer = (folder: string) => [
+      ...args(folder).filter((arg) => !arg.startsWith("--max_steps=")),
+      "--resume",
+      "--max_steps=4",
+    ];
+    for (const name of ["whole-longer", "full"]) cpSync(reference, `${disk}/${name}`, { recursive: true });
+    const whole = await command.run(longer(`${disk}/whole-longer`));
+    expect(whole.code, whole.printed).toBe(0);
+    const full = `${disk}/full`;
+    const fault = { at: Math.floor(whole.calls / 2), errno: ENOSPC, forGood: true };
+    const { code, printed } = await command.run(longer(full), fault);
+    expect(code, printed).toBe(1);
+    expect(printed).toMatch(/\/full(\/checkpoint-4)? cannot be written: no space left.*It needs .* are free there/);
+    expect(printed).toContain("The adapter alone could not be saved either.");
+    expect(printed).toMatch(/--resume goes on from \S+\/full\/checkpoint-[34]/);
+    expect(adapterOf(full).equals(adapterOf(reference))).toBe(true);
+  });
 
   test("merging: the folder is whole or not there", async () => {
     const merged = `${disk}/merged`;

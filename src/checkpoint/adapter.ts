@@ -24,7 +24,7 @@ import { type CardRun, modelCard } from "./model-card.js";
 const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
 /** What PEFT puts before a module's name in the file; the engine's names do not have it. */
-const PREFIX = "base_model.model.";
+export const PREFIX = "base_model.model.";
 
 export interface LoadedAdapter {
   spec: AdapterSpec;
@@ -45,7 +45,7 @@ export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const { targetModules, ...numbers } = parseAdapterConfig(config, configFile);
   const targets = matchTargets(model, targetModules, `${configFile}: target_modules`);
   const spec: AdapterSpec = { ...numbers, targets: targets.modules, seed: 0 };
-  return { spec, tensors: readTensors(findWeights(folder), expectedShapes(model, spec)), config, targets };
+  return { spec, tensors: readTensors(findWeights(folder), adapterShapes(model, spec)), config, targets };
 }
 
 function findWeights(folder: string): string {
@@ -58,7 +58,7 @@ function findWeights(folder: string): string {
 }
 
 /** Shape of every tensor of the adapter under the engine's names: A (R, I), B (O, R). */
-function expectedShapes(model: ModelSource, { rank, targets }: AdapterSpec): Map<string, [number, number]> {
+export function adapterShapes(model: ModelSource, { rank, targets }: AdapterSpec): Map<string, [number, number]> {
   const wanted = new Set(targets);
   const linears = listLinears(model).filter(({ name }) => wanted.has(name));
   return new Map(
@@ -140,11 +140,24 @@ export async function writeAdapter(folder: string, adapter: AdapterToWrite): Pro
   await replaceFiles(folder, WEIGHTS, (temporary) => writeAdapterFiles(temporary, adapter));
 }
 
+/** Only the weights and adapter_config.json, for a disk that has no room for more; otherwise like `writeAdapter`. @throws LowrankError E_WRITE */
+export async function writeBareAdapter(folder: string, adapter: AdapterToWrite): Promise<void> {
+  await replaceFiles(folder, WEIGHTS, (temporary) => writeWeights(temporary, adapter));
+}
+
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
-export async function writeAdapterFiles(
-  folder: string,
-  { tensors, spec, targets, baseModel, run, tokenizer }: AdapterToWrite,
-): Promise<void> {
+export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite): Promise<void> {
+  const { spec, targets, baseModel, run, tokenizer } = adapter;
+  await writeWeights(folder, adapter);
+  await writeTextFile(
+    join(folder, "README.md"),
+    modelCard({ spec, targets: targets.peft, base: resolve(baseModel), run }),
+  );
+  if (tokenizer) await copyInto(folder, tokenizer.files);
+}
+
+/** What an adapter cannot do without. */
+async function writeWeights(folder: string, { tensors, spec, targets, baseModel }: AdapterToWrite): Promise<void> {
   const entries = [...tensors].map(([name, { shape, data }]) => ({
     name: PREFIX + name,
     dtype: "F32",
@@ -156,8 +169,6 @@ export async function writeAdapterFiles(
   const base = resolve(baseModel);
   await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
   await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
-  await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets: targets.peft, base, run }));
-  if (tokenizer) await copyInto(folder, tokenizer.files);
 }
 
 /** What adapter_config.json says about an adapter, and its file. */

@@ -8,6 +8,7 @@ export {
   readAdapter,
   writeAdapter,
   writeAdapterFiles,
+  writeBareAdapter,
 } from "./adapter.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
@@ -15,6 +16,7 @@ export type { CardRun, TextCounts } from "./model-card.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
 export { isPlain, writeQuantized } from "./quantize.js";
 export { type RunSettings, type RunState, readRunState, writeRunState } from "./run-state.js";
+export { type SavedSizes, savedSizes } from "./size.js";
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";
 export {
   checkpointFolder,

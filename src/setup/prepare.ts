@@ -1,6 +1,7 @@
 // What the command and the library do alike before the first step.
 import type { Engine, ModelSource, Precision } from "../engine.js";
 import { memoryLimits } from "./available-memory.js";
+import { diskNeed, diskWarning, roomFor } from "./disk-space.js";
 import type { Settings } from "./fitting.js";
 import { type InitialAdapter, initialAdapter } from "./inputs.js";
 import type { RunOptions } from "./options.js";
@@ -67,7 +68,10 @@ export function prepareRun(
 ): Prepared {
   const settings = runSettings(o, { model, spec: adapter.spec, precision, texts });
   if (resumption) checkAgreement(resumption, settings, warn);
-  return { model, adapter, plan, texts, resumption, settings };
+  const prepared = { model, adapter, plan, texts, resumption, settings };
+  const full = o.output_dir && diskWarning(o.output_dir, diskNeed(o, prepared), roomFor(o.output_dir));
+  if (full) warn(full);
+  return prepared;
 }
 
 /** Puts into the engine what the run begins with: the checkpoint's state, or the initial adapter. */

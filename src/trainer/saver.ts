@@ -6,19 +6,23 @@ import {
   pruneCheckpoints,
   type RunState,
   readAdapter,
+  type SavedSizes,
   saveCheckpoint,
+  savedSizes,
   type TrainerProgress,
   trainerState,
   writeAdapter,
   writeAdapterFiles,
+  writeBareAdapter,
   writeOptimizerState,
   writeRunState,
   writeTrainerState,
 } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import { type AdapterSpec, type Engine, freeTensors, type ModelSource } from "../engine.js";
+import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../engine.js";
 import { LowrankError } from "../errors.js";
 import type { ResolvedTargets } from "../model/index.js";
+import { fullError, isFull } from "../system-errors.js";
 import type { Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import type { Keeper } from "./keeper.js";
@@ -128,7 +132,9 @@ export class Saver implements Keeper {
     const outcome = saveCheckpoint(output, step, write)
       .then(
         (folder) => ({ folder }),
-        (error: unknown) => ({ error }),
+        (error: unknown) => ({
+          error: fullError(error, checkpointFolder(output, step), this.#sizes(optimizer).checkpoint),
+        }),
       )
       .finally(() => freeTensors(adapter.tensors, ...("m" in optimizer ? [optimizer.m, optimizer.v] : [])));
     const pending: Pending = { progress, best, outcome, isDone: false };
@@ -158,10 +164,43 @@ export class Saver implements Keeper {
 
   async #goOnWithout(error: unknown, { step, maxSteps }: Pick<TrainerProgress, "step" | "maxSteps">): Promise<void> {
     const isAllowed = this.#lastFolder !== null && !this.#hasFailed && step < maxSteps && !this.#o.signal?.aborted;
-    if (!(error instanceof LowrankError) || error.code !== "E_WRITE" || !isAllowed) throw error;
+    if (!(error instanceof LowrankError) || error.code !== "E_WRITE" || !isAllowed) throw await this.#endOf(error);
     this.#hasFailed = true;
     const message = `${error.message} Training goes on without this checkpoint; the last whole one is ${this.#lastFolder}.`;
     await this.#o.report({ type: "warning", message });
+  }
+
+  #sizes(state?: OptimizerState): SavedSizes {
+    const { model, tokenizer, adapter } = this.#o;
+    return savedSizes(model, adapter.spec, state && "moments" in state ? "adamw_8bit" : "adamw", tokenizer);
+  }
+
+  /** Of a full disk that ends the run: what is small may still fit. @returns the error, with what was saved and how to go on */
+  async #endOf(error: unknown): Promise<unknown> {
+    if (!isFull(error)) return error;
+    const { folder } = this.#o;
+    const saved = await this.#saveBare();
+    const adapter = saved
+      ? `The adapter as it is now was saved in ${folder}, without tokenizer and optimizer state.`
+      : "The adapter alone could not be saved either.";
+    const goOn =
+      this.#lastFolder === null
+        ? "There is no whole checkpoint to go on from."
+        : `With room on the disk, --resume goes on from ${this.#lastFolder}.`;
+    return new LowrankError("E_WRITE", `${error.message} ${adapter} ${goOn}`, error.where, { cause: error.cause });
+  }
+
+  /** @returns whether it succeeded; an earlier adapter stays where it did not */
+  async #saveBare(): Promise<boolean> {
+    try {
+      const adapter = await this.#adapter();
+      // Another error may have ended the run.
+      if (![...adapter.tensors.values()].every(({ data }) => data.every(Number.isFinite))) return false;
+      await writeBareAdapter(this.#o.folder, adapter).finally(() => freeTensors(adapter.tensors));
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** What cannot be removed takes up space only. @returns the folders removed */
@@ -194,8 +233,13 @@ export class Saver implements Keeper {
   async finish(): Promise<void> {
     await this.#noticeRemoval();
     const adapter = await this.#adapter();
-    await writeAdapter(this.#o.folder, adapter);
-    freeTensors(adapter.tensors);
+    try {
+      await writeAdapter(this.#o.folder, adapter);
+    } catch (error) {
+      throw await this.#endOf(fullError(error, this.#o.folder, this.#sizes().adapter));
+    } finally {
+      freeTensors(adapter.tensors);
+    }
     // A run that was killed right after its last checkpoint, and goes on with nothing left to do, has not removed old ones.
     await this.#prune();
   }
