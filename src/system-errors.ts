@@ -1,6 +1,16 @@
 // Opening and reading files, what is free on a disk, and what the system's errors mean to a person.
 import { isUtf8 } from "node:buffer";
-import { closeSync, constants, existsSync, fstatSync, openSync, readFileSync, type Stats, statfsSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statfsSync,
+} from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { LowrankError } from "./errors.js";
 
@@ -47,7 +57,7 @@ const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"];
 /** A number of bytes for people: "1.5 MiB". */
 export function bytes(n: number): string {
   let unit = 0;
-  let value = n;
+  let value = Math.round(n);
   while (value >= 1024 && unit < UNITS.length - 1) {
     value /= 1024;
     unit++;
@@ -105,6 +115,21 @@ export function requireRegular(stats: Stats, file: string, what = "File"): void 
   throw new LowrankError("E_FILE", message, file);
 }
 
+/** What Git LFS leaves in place of a file that it has not fetched; the rest are a hash and a size. */
+const LFS_POINTER = "version https://git-lfs.github.com/spec/";
+const LARGEST_POINTER = 1024;
+
+/** @throws LowrankError E_FILE */
+function requireFetched(descriptor: number, { size }: Stats, file: string, what: string): void {
+  if (size < LFS_POINTER.length || size > LARGEST_POINTER) return;
+  const head = Buffer.alloc(LFS_POINTER.length);
+  readSync(descriptor, head, 0, head.length, 0);
+  if (head.toString("latin1") !== LFS_POINTER) return;
+  const found = "it is a pointer of Git LFS in place of the file, which was not fetched";
+  const message = `${what} ${file} cannot be read: ${found}. Run "git lfs pull" in its repository, or download the file.`;
+  throw new LowrankError("E_FILE", message, file);
+}
+
 const MIB = 2 ** 20;
 /** Largest file of settings; a hundred times what any model's has. */
 const LARGEST_BYTES = 64 * MIB;
@@ -122,6 +147,7 @@ export function openRegular(file: string, what = "File", most = Number.POSITIVE_
     descriptor = openSync(file, TO_READ);
     const stats = fstatSync(descriptor);
     requireRegular(stats, file, what);
+    requireFetched(descriptor, stats, file, what);
     if (stats.size <= most) return descriptor;
     const sizes = `it has ${Math.ceil(stats.size / MIB)} MiB, more than the ${most / MIB} MiB that such a file may have`;
     throw new LowrankError("E_FILE", `${what} ${file} cannot be read: ${sizes}. Name the right file.`, file);

@@ -268,18 +268,61 @@ describe("splits by name", () => {
 
   test("several data sets of one repository are told apart, by its card", async () => {
     const folder = tree("main/train-0.parquet", "main/test-0.parquet", "more/train-0.parquet", "more/test-0.parquet");
-    const card = (...names: string[]) =>
-      writeFileSync(
-        join(folder, "README.md"),
-        `---\nlicense: mit\nconfigs:\n${names.map((name) => `- config_name: ${name}\n  data_files: x\n`).join("")}tags:\n- a\n---\n`,
-      );
-    card("main", "more");
+    const card = (configs: string) =>
+      writeFileSync(join(folder, "README.md"), `---\nlicense: mit\nconfigs:\n${configs}tags:\n- a\n---\n`);
+    const files = (name: string) => `- config_name: ${name}\n  data_files: ${name}/train-*\n`;
+    card(files("main") + files("more"));
     const error = await errorOf(() => dataFiles([folder]));
     expect(error).toMatchObject({ code: "E_DATA_FILES", where: folder });
-    expect(error.message).toMatch(/holds several data sets, by its README\.md: main, more\. Name the folder of one/);
+    expect(error.message).toMatch(
+      /holds several data sets, by its README\.md: main, more\. Name the folder or the files of one, such as .*\/main\/train-\*\.$/,
+    );
     expect(chosen(join(folder, "main")).files).toEqual(["train-0.parquet"]);
-    card("default");
+    card("- config_name: main\n- config_name: more\n");
+    expect((await errorOf(() => dataFiles([folder]))).message).toMatch(/: main, more\. .* such as .*\/main\.$/);
+    card(`${files("main")}${files("more")}  default: true\n`);
+    expect(chosen(folder).files).toEqual(["more/train-0.parquet"]);
+    card(files("main") + files("absent"));
+    expect(chosen(folder).files).toEqual(["main/train-0.parquet"]);
+    card("- config_name: default\n  data_files: elsewhere/*\n");
     expect(chosen(folder).files).toEqual(["main/train-0.parquet", "more/train-0.parquet"]);
+  });
+
+  test.each<[string, string, string[], string[]]>([
+    [
+      "splits of files whose names tell none",
+      "- config_name: default\n  data_files:\n  - split: train\n    path: main.jsonl\n  - split: test\n    path: held.jsonl\n",
+      ["main.jsonl"],
+      ["held.jsonl"],
+    ],
+    [
+      "lists of paths, CRLF",
+      "  - config_name: default\r\n    data_files:\r\n      - split: train\r\n        path:\r\n          - b/two.jsonl\r\n          - ./main.jsonl\r\n      - split: dev\r\n        path: 'b/o*.jsonl'\r\n",
+      ["b/two.jsonl", "main.jsonl"],
+      ["b/one.jsonl"],
+    ],
+    ["one pattern for training", '- config_name: default\n  data_files: "b/*"\n', ["b/one.jsonl", "b/two.jsonl"], []],
+    ["patterns at every depth", "- config_name: x\n  data_files: '**/t[a-z]o.jsonl'\n", ["b/two.jsonl"], []],
+    ["a folder", "- config_name: x\n  data_dir: b\n", ["b/one.jsonl", "b/two.jsonl"], ["b/one.jsonl", "b/two.jsonl"]],
+    [
+      "a folder and paths within",
+      "- config_name: x\n  data_dir: ./b/\n  data_files:\n  - split: train\n    path: one*\n",
+      ["b/one.jsonl"],
+      [],
+    ],
+    [
+      "no YAML",
+      "- [",
+      ["b/one.jsonl", "b/two.jsonl", "held.jsonl", "main.jsonl"],
+      ["b/one.jsonl", "b/two.jsonl", "held.jsonl", "main.jsonl"],
+    ],
+  ])("a card's data_files decide: %s", async (_, configs, files, validation) => {
+    const folder = tree("main.jsonl", "held.jsonl", "b/one.jsonl", "b/two.jsonl");
+    const end = configs.includes("\r") ? "\r\n" : "\n";
+    writeFileSync(join(folder, "README.md"), `---${end}configs:${end}${configs}---${end}# Texts\n`);
+    expect(chosen(folder).files.sort()).toEqual(files);
+    if (validation.length > 0) expect(chosen(folder, "validation").files).toEqual(validation);
+    else expect(await errorOf(() => dataFiles([folder], "validation"))).toMatchObject({ code: "E_DATA_FILES" });
   });
 
   test("a single split of another name is trained on", () => {

@@ -18,6 +18,7 @@ import { planInference } from "../src/setup/inference-memory.js";
 import { choosePrecision } from "../src/setup/inputs.js";
 import { Planner } from "../src/setup/plan.js";
 import { fitsAll, mappedWarning, planOf, tightest } from "../src/setup/room.js";
+import { bytes } from "../src/system-errors.js";
 import { errorOf } from "./support/folders.js";
 import { tinyBase } from "./support/tiny.js";
 
@@ -277,4 +278,14 @@ describe("refusals", () => {
     expect(error.message).toMatch(/^Generating with these settings needs [\d.]+ [MG]iB, but 64\.0 MiB are allowed/);
     expect(error.message).toMatch(/key\/value cache +[\d.]+ MiB\n.*Use a smaller --max_new_tokens\.$/s);
   });
+});
+
+test.each([
+  [0, "0 B"],
+  [908.8773229200032, "909 B"],
+  [1023.6, "1.0 KiB"],
+  [2048, "2.0 KiB"],
+  [3.5 * 2 ** 30, "3.50 GiB"],
+])("%d bytes for people", (n, text) => {
+  expect(bytes(n)).toBe(text);
 });

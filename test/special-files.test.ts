@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, truncateSync } from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { copyInto } from "../src/checkpoint/files.js";
 import { readAdapter, readOptimizerState } from "../src/checkpoint/index.js";
@@ -79,6 +79,27 @@ describe("what is no file is refused by name", () => {
     const { folder, file } = without("config.json");
     symlinkSync(file, file);
     expect((await errorOf(() => openModel(folder))).message).toMatch(/its links lead in a circle/);
+  });
+});
+
+describe("a pointer of Git LFS in place of a file is called so", () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0a".repeat(32)}\nsize 134515080\n`;
+  const texts = ["jsonl", "json", "csv", "txt", "md"].map((extension): (typeof READERS)[0] => {
+    const name = `texts.${extension}`;
+    return [name, (folder) => readTexts([join(folder, name)], "text")];
+  });
+  test.each([...READERS, ...texts])("%s", async (name, read) => {
+    const { folder, file } = without(name);
+    writeIn(folder, name, pointer);
+    const error = await errorOf(() => read(folder));
+    expect(error).toMatchObject({ code: "E_FILE", where: file });
+    expect(error.message).toMatch(/cannot be read: it is a pointer of Git LFS .* "git lfs pull"/);
+  });
+
+  test("a text about them is none", async () => {
+    const file = join(temporary(), "a.txt");
+    writeIn(dirname(file), "a.txt", "version https://git-lfs.github.com is where it is\n");
+    expect((await readTexts([file], "text")).length).toBe(1);
   });
 });
 

@@ -1,6 +1,6 @@
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { LowrankError } from "../errors.js";
 import { readText } from "../system-errors.js";
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from "../yaml.js";
 
 export interface FileValue {
   key: string;

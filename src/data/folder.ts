@@ -3,7 +3,8 @@ import { existsSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { LowrankError } from "../errors.js";
 import { isObject, readJsonObject } from "../model/index.js";
-import { readBytes, requireRegular } from "../system-errors.js";
+import { requireRegular } from "../system-errors.js";
+import { describedSplits } from "./card.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { dataExtension, extensionsBeside, knownExtensions } from "./formats/table.js";
 import { splitNamed, splitsOf } from "./splits.js";
@@ -116,43 +117,31 @@ function listed(names: string[]): string {
 
 const counted = (files: string[]) => `${files.length} ${files.length === 1 ? "file" : "files"}`;
 
-/** The splits of a folder, each with its files; none where no name tells. */
-function splitsIn(folder: string): { splits: Map<string, string[]>; all: string[] } {
+/** The splits of a folder, each with its files, none where no name tells; the files to read without one, and all found. */
+function splitsIn(folder: string): { splits: Map<string, string[]>; from: string[]; all: string[] } {
   const dict = join(folder, "dataset_dict.json");
   if (!existsSync(dict)) {
     // Of a saved dataset the order is that of its rows.
     const found = [...filesBelow(folder)];
     const all = isSaved(folder) ? found : found.sort(byName);
-    const paths = all.map((file) => relative(folder, file));
-    const splits = isSaved(folder) ? [] : [...splitsOf(paths.filter((path) => dataExtension(path) !== undefined))];
-    return { splits: new Map(splits.map(([name, found]) => [name, found.map((path) => join(folder, path))])), all };
+    if (isSaved(folder)) return { splits: new Map(), from: all, all };
+    const paths = all.map((file) => relative(folder, file)).filter((path) => dataExtension(path) !== undefined);
+    const described = describedSplits(folder, paths);
+    const whole = (names: string[]) => names.map((path) => join(folder, path));
+    const splits = [...(described?.splits ?? splitsOf(paths))];
+    return {
+      splits: new Map(splits.map(([name, files]) => [name, whole(files)])),
+      from: described ? whole(described.all) : all,
+      all,
+    };
   }
   const { splits: names } = readJsonObject(dict, "List of splits");
   if (!Array.isArray(names) || names.length === 0 || names.some((name) => typeof name !== "string")) {
     throw new LowrankError("E_DATA_FILES", `${dict}: it names no splits. Save the dataset again.`, dict);
   }
   const splits = new Map(names.map((name: string) => [splitNamed(name), savedFiles(join(folder, name))]));
-  return { splits, all: [...splits.values()].flat() };
-}
-
-/** The data sets of a hub's repository, by its card; datasets calls them configurations. */
-function configurations(folder: string): string[] {
-  const card = join(folder, "README.md");
-  if (!existsSync(card)) return [];
-  const head = /^---\r?\n(.*?)\r?\n---/s.exec(readBytes(card, "Dataset card").toString("utf8"))?.[1] ?? "";
-  const list = /^configs:\r?\n((?:[ -].*\r?\n?)*)/m.exec(head)?.[1] ?? "";
-  return Array.from(list.matchAll(/config_name: *["']?([^"'\r\n]+)/g), ([, name]) => name!.trim());
-}
-
-/** As datasets does, which asks for the name of one. @throws LowrankError E_DATA_FILES for files of several */
-function requireOne(folder: string, files: string[]): void {
-  const names = configurations(folder);
-  const found = new Set(
-    files.map((file) => relative(folder, file).split("/")[0]!).filter((top) => names.includes(top)),
-  );
-  if (found.size < 2) return;
-  const message = `Folder ${folder} holds several data sets, by its README.md: ${[...found].join(", ")}. Name the folder of one, such as ${join(folder, [...found][0]!)}.`;
-  throw new LowrankError("E_DATA_FILES", message, folder);
+  const all = [...splits.values()].flat();
+  return { splits, from: all, all };
 }
 
 /** Which split is read; undefined where the folder has none for it. */
@@ -168,20 +157,19 @@ function choose(splits: Map<string, string[]>, wanted: Wanted): string | undefin
  * @throws LowrankError E_DATA_FILES where there is none; E_FILE
  */
 export function folderFiles(folder: string, wanted: Wanted): FolderFiles {
-  const { splits, all } = splitsIn(folder);
+  const { splits, from: whole, all } = splitsIn(folder);
   const split = splits.size === 0 ? undefined : choose(splits, wanted);
   if (splits.size > 0 && split === undefined) {
     const message = `Folder ${folder} has the splits ${[...splits.keys()].join(", ")}, none of them for ${wanted === "train" ? "training" : "validation"}. Name the files to read, such as ${[...splits.values()][0]![0]}.`;
     throw new LowrankError("E_DATA_FILES", message, folder);
   }
-  const from = split === undefined ? all : splits.get(split)!;
+  const from = split === undefined ? whole : splits.get(split)!;
   const files = ofOneFormat(from);
   if (files.length === 0) {
     const among = all.length === 0 ? "" : ` among the ${all.length} found, such as ${all[0]}`;
     const message = `Folder ${folder} holds no data file${among}; expected at least one file with one of ${knownExtensions()}.`;
     throw new LowrankError("E_DATA_FILES", message, folder);
   }
-  requireOne(folder, files);
   const validation = wanted === "train" && split === "train" ? ofOneFormat(splits.get("validation") ?? []) : [];
   const notes: string[] = [];
   if (split !== undefined) {

@@ -38,8 +38,8 @@ export function readTokenizerText(file: string): string {
   return ggufFile(file) ?? readText(file, "Tokenizer", LARGEST_LIST_BYTES);
 }
 
-/** @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
-export function readTokenizerJson(file: string): Record<string, unknown> {
+/** @param most bytes that the file may have, else as a file of settings. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */
+export function readTokenizerJson(file: string, most?: number): Record<string, unknown> {
   const text = ggufFile(file);
-  return text === undefined ? readJsonObject(file, "Tokenizer", LARGEST_LIST_BYTES) : JSON.parse(text);
+  return text === undefined ? readJsonObject(file, "Tokenizer", most) : JSON.parse(text);
 }

@@ -1,5 +1,6 @@
 // Texts to tokens: the quick way where it is known to give the same, else the package's.
 import { dirname } from "node:path";
+import { LARGEST_LIST_BYTES } from "../../system-errors.js";
 import { readAddedTokens } from "../added-tokens.js";
 import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
 import { readTokenizerJson } from "../gguf-tokenizer.js";
@@ -18,7 +19,7 @@ export interface EncodeOptions {
 
 /** How a tokenizer.json is done the quick way; null where it is for the package alone. */
 export function quickPlan(file: string): BpePlan | null {
-  return planBpe(readTokenizerJson(file), readAddedTokens(file).contents);
+  return planBpe(readTokenizerJson(file, LARGEST_LIST_BYTES), readAddedTokens(file).contents);
 }
 
 export class QuickEncoder {

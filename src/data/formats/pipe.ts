@@ -24,8 +24,9 @@ function open(file: string): Readable {
 }
 
 class Pipe {
-  readonly #stream: Readable;
-  readonly #source: AsyncIterator<Buffer>;
+  /** Opened when it is read first: a pipe without a writer keeps a thread waiting, and some formats are read from files only. */
+  #stream: Readable | undefined;
+  #source: AsyncIterator<Buffer> | undefined;
   /** The last of what was read; the chunks before are gone. */
   readonly #chunks: Buffer[] = [];
   #gone = 0;
@@ -33,12 +34,11 @@ class Pipe {
   /** While a chunk is awaited, by whomever. */
   #next: Promise<boolean> | null = null;
 
-  constructor(readonly file: string) {
-    this.#stream = open(file);
-    this.#source = this.#stream[Symbol.asyncIterator]();
-  }
+  constructor(readonly file: string) {}
 
   async #more(): Promise<boolean> {
+    this.#stream ??= open(this.file);
+    this.#source ??= this.#stream[Symbol.asyncIterator]();
     const { done, value } = await this.#source.next();
     this.#next = null;
     if (done) return false;
@@ -64,7 +64,7 @@ class Pipe {
   }
 
   close(): void {
-    this.#stream.destroy();
+    this.#stream?.destroy();
   }
 }
 

@@ -1,8 +1,8 @@
 // The one table of formats, and which of them a file is.
-import { statSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { LowrankError } from "../../errors.js";
-import { readError, requireRegular } from "../../system-errors.js";
+import { openRegular } from "../../system-errors.js";
 import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
 import type { Format, ReadOptions } from "./format.js";
@@ -66,11 +66,7 @@ async function pipeFormat(file: string, options: ReadOptions): Promise<Format> {
 
 /** @throws LowrankError E_FILE_MISSING, E_FILE, E_DATA_FORMAT, E_GZIP */
 export async function formatOf(file: string, options: ReadOptions): Promise<Format> {
-  try {
-    if (!isPipe(file)) requireRegular(statSync(file), file, "Data file");
-  } catch (error) {
-    throw readError(error, file, "Data file");
-  }
+  if (!isPipe(file)) closeSync(openRegular(file, "Data file"));
   const extension = extensionOf(file);
   const format = find(extension);
   if (format === undefined && isPipe(file)) return pipeFormat(file, options);
