@@ -8,7 +8,7 @@ import { temporaryFolders, tinyBase } from "./support/folders.js";
 const newFolder = temporaryFolders();
 
 /** Options whose effect is in a setting of another name, or in the hash of what they name. */
-const IN_OTHERS = ["init_adapter", "text_column", "csv_separator", "csv_quoting"];
+const IN_OTHERS = ["init_adapter", "text_column", "json_field", "csv_separator", "csv_quoting"];
 
 test("every option of a run is a setting, or changes no bit", async () => {
   const options = Object.fromEntries(Object.entries(trainCommand.rows).map(([name, row]) => [name, row.defaultValue]));
