@@ -68,6 +68,7 @@ describe.each(["a.jsonl", "a.ndjson", "a.json"])("%s", (name) => {
     ['{"x":NaN,"text":"a" "b"}', "E_JSON: NAME, line 1, column 21: not valid JSON: "],
     ['{"x":nan,"text":"a"}', "E_JSON: NAME, line 1, column 7: not valid JSON: Unexpected token 'a'."],
     ["{'text':'a'}", "E_JSON: NAME, line 1, column 2: not valid JSON: "],
+    ['{"text":"a"}\n\n\n{"x":1,\n\n\n\r\n"text" "b"}', "E_JSON: NAME, line 8, column 8: not valid JSON: "],
     ['{"text":"a"}\n{"text":"b"\n{"text":"c"}\n', "E_JSON: NAME, line 3, column 1: not valid JSON: "],
     ['{"text":"a"}\n{"text":"b\n{"text":"c"}\n', "E_JSON: NAME, line 2, column 11: not valid JSON: "],
     ['{"text":"a"} {"text" "b"}', "E_JSON: NAME, line 1, column 22: not valid JSON: "],

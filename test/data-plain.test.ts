@@ -48,6 +48,19 @@ describe.each(["line", "paragraph", "file"] as const)("by %s", (textBy) => {
     expect((await errorOf(() => read(file, textBy))).message).toContain(`${file}, line 3: not valid UTF-8.`);
   });
 
+  test.each(["\n", "\r", "\r\n"])("very many empty lines %j take no memory, and count", async (end) => {
+    const before = process.memoryUsage.rss();
+    const file = write("a.txt.gz", gzipSync(`a${end.repeat(8_000_000)}b`));
+    const texts = await read(file, textBy);
+    if (textBy !== "file") {
+      expect(texts).toEqual([
+        ["a", 1],
+        ["b", 8_000_001],
+      ]);
+      expect(process.memoryUsage.rss() - before).toBeLessThan(200 * 2 ** 20);
+    } else expect((texts[0]![0] as string).length).toBe(8_000_002);
+  });
+
   test("lines over the ends of chunks", async () => {
     const lines = Array.from({ length: 5000 }, (_, i) => `${i} ${"é🙂\t".repeat(i % 299)}.`);
     for (const end of ["\n", "\r\n", "\r"]) {

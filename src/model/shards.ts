@@ -73,14 +73,20 @@ function unlistedShards(folder: string, listed: string[]): string[] {
 
 /** Tensors of every file. Of one that several shards hold, that of the index counts, else the last, as in transformers. */
 export function readTensors(folder: string, { files, weightMap }: WeightFiles): FileTensor[] {
+  const inFile = (file: string): FileTensor[] =>
+    // Spelled out: spreading an object of a million takes longer than reading the header.
+    readSafetensorsHeader(file).tensors.map(({ name, dtype, shape, begin, end }) => {
+      return { name, dtype, shape, begin, end, file };
+    });
+  if (files.length === 1) return inFile(join(folder, files[0]!));
   const tensors = new Map<string, FileTensor>();
   for (const name of files) {
     const file = join(folder, name);
-    for (const tensor of readSafetensorsHeader(file).tensors) {
+    for (const tensor of inFile(file)) {
       const other = tensors.get(tensor.name);
       const placed = weightMap?.get(tensor.name);
       if (!other || placed === undefined || other.file !== join(folder, placed))
-        tensors.set(tensor.name, { ...tensor, file });
+        tensors.set(tensor.name, tensor);
     }
   }
   return [...tensors.values()];

@@ -26,6 +26,8 @@ class Splitter {
   #at = 0;
   #column = 1;
   #depth = 0;
+  /** Number of the line after the last one. */
+  #next = 1;
 
   constructor(file: string, most: number) {
     this.#file = file;
@@ -38,6 +40,9 @@ class Splitter {
 
   /** @returns the values that end in a line. @throws LowrankError E_JSON, E_TEXT_SIZE */
   add({ text: line, number }: Line): Parsed[] {
+    // Empty lines are not given one by one, but count in the place of an error.
+    if (this.isOpen && number > this.#next) this.#keep("\n".repeat(number - this.#next - 1));
+    this.#next = number + 1;
     const values: Parsed[] = [];
     const token = /["[\]{}]/g;
     let begin = 0;

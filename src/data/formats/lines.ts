@@ -13,6 +13,13 @@ export interface Line {
 const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
 
+/** Bytes of the line's end that stands there, 0 where none does. */
+function lengthOfEnd(chunk: Buffer, at: number): number {
+  if (chunk[at] === LINE_FEED) return 1;
+  if (chunk[at] !== RETURN) return 0;
+  return chunk[at + 1] === LINE_FEED ? 2 : 1;
+}
+
 /** Positions of a byte in a chunk, in order. */
 class Finder {
   readonly #chunk: Buffer;
@@ -34,7 +41,8 @@ class Finder {
 }
 
 /**
- * Lines of a text file, a chunk of the file at a time. Each may end in a line feed, a carriage return or both.
+ * Lines of a text file, a chunk of the file at a time. Each may end in a line feed, a carriage return or both. Of empty lines
+ * that follow each other only the first of a chunk is given; all are counted.
  * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8 and E_TEXT_SIZE with the line
  */
 export async function* readLines(file: string, options: ReadOptions): AsyncGenerator<Line[], void, undefined> {
@@ -58,8 +66,14 @@ export async function* readLines(file: string, options: ReadOptions): AsyncGener
     for (;;) {
       const end = Math.min(feeds.from(at), returns.from(at));
       if (end >= chunk.length) break;
+      const isEmpty = end === at && pieces.isEmpty;
       lines.push(finish(chunk.subarray(at, end)));
-      at = end + (chunk[end] === RETURN && chunk[end + 1] === LINE_FEED ? 2 : 1);
+      at = end + lengthOfEnd(chunk, end);
+      // Of empty lines that follow each other one is enough: gigabytes of them take little time and no memory.
+      for (let length = isEmpty ? lengthOfEnd(chunk, at) : 0; length > 0; length = lengthOfEnd(chunk, at)) {
+        number++;
+        at += length;
+      }
     }
     isReturned = chunk.at(-1) === RETURN;
     if (at < chunk.length) pieces.add(chunk.subarray(at));
