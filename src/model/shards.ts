@@ -85,8 +85,7 @@ export function readTensors(folder: string, { files, weightMap }: WeightFiles): 
     for (const tensor of inFile(file)) {
       const other = tensors.get(tensor.name);
       const placed = weightMap?.get(tensor.name);
-      if (!other || placed === undefined || other.file !== join(folder, placed))
-        tensors.set(tensor.name, tensor);
+      if (!other || placed === undefined || other.file !== join(folder, placed)) tensors.set(tensor.name, tensor);
     }
   }
   return [...tensors.values()];
