@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { fail, readArguments } from "./support/arguments.mjs";
+import { generator } from "./support/random.mjs";
 
 const { changes, seed } = readArguments({
   about: "Changes single bytes of a token cache's files at random: no evaluation may give another loss.",
@@ -23,14 +24,7 @@ const work = mkdtempSync(join(tmpdir(), "lowrank-cache-"));
 const cache = join(work, "cache");
 const texts = join(work, "texts.jsonl");
 
-/** mulberry32 */
-let state = seed >>> 0;
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let t = Math.imul(state ^ (state >>> 15), state | 1);
-  t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
+const random = generator(seed);
 const below = (n) => Math.floor(random() * n);
 
 const options = {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
+import { generator } from "./support/random.mjs";
 
 const values = readArguments({
   about: `Kills training runs with SIGKILL at random instants, resumes them, with another number of threads, and holds the final adapter
@@ -41,16 +42,6 @@ const OPTIONS = {
   save_total_limit: 2,
 };
 
-/** mulberry32 */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 const random = generator(values.seed);
 const below = (n) => Math.floor(random() * n);
 

@@ -22,6 +22,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
+import { generator } from "./support/random.mjs";
 
 const values = readArguments({
   about:
@@ -45,14 +46,7 @@ writeFileSync(
   readFileSync(join(root, "examples/data/train.jsonl"), "utf8").split("\n").slice(0, 200).join("\n"),
 );
 
-/** mulberry32 */
-let state = values.seed >>> 0;
-function random() {
-  state = (state + 0x6d2b79f5) >>> 0;
-  let t = Math.imul(state ^ (state >>> 15), state | 1);
-  t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
+const random = generator(values.seed);
 const below = (n) => Math.floor(random() * n);
 
 function fail(message) {

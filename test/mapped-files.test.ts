@@ -29,7 +29,7 @@ import { Model, Trainer } from "../src/index.js";
 import { openModel } from "../src/model/index.js";
 import { quantizedSource } from "../src/setup/base.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
-import { type MetaValue, writeGguf } from "./support/gguf.js";
+import { ONE_BLOCK, writeGguf } from "./support/gguf.js";
 import { writeModel } from "./support/larger-base.js";
 import { root, someTexts } from "./support/tiny.js";
 import { tableOf } from "./support/tokens.js";
@@ -44,17 +44,6 @@ const DAMAGES: Record<string, (file: string) => void> = {
   "written anew, alike": (file) => writeFileSync(file, readFileSync(file)),
 };
 
-const GGUF: Record<string, MetaValue> = {
-  "general.architecture": "llama",
-  "llama.block_count": { u32: 1 },
-  "llama.context_length": { u32: 64 },
-  "llama.embedding_length": { u32: 64 },
-  "llama.feed_forward_length": { u32: 96 },
-  "llama.attention.head_count": { u32: 4 },
-  "llama.attention.head_count_kv": { u32: 2 },
-  "llama.attention.layer_norm_rms_epsilon": { f32: 1e-5 },
-};
-
 function gguf(): string {
   const shapes: Record<string, number[]> = {
     ...{ "token_embd.weight": [2048, 64], "output_norm.weight": [64] },
@@ -67,7 +56,7 @@ function gguf(): string {
     const values = Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => (i % 13) / 100);
     return { name, shape, type: 0, data: new Uint8Array(values.buffer) };
   });
-  return writeGguf(join(folder(), "model.gguf"), GGUF, tensors);
+  return writeGguf(join(folder(), "model.gguf"), ONE_BLOCK, tensors);
 }
 
 function tinyCopy(): string {

@@ -12,22 +12,11 @@ import { readGgufHeader } from "../src/model/gguf/header.js";
 import { PRETOKENIZERS } from "../src/model/gguf/pretokenizers.js";
 import { ggufTokenizer, openModel } from "../src/model/index.js";
 import { errorOf, temporaryFolders } from "./support/folders.js";
-import { ggufBytes, type MetaValue, type TensorToWrite, writeGguf } from "./support/gguf.js";
+import { ggufBytes, type MetaValue, ONE_BLOCK, type TensorToWrite, writeGguf } from "./support/gguf.js";
 
 const folder = temporaryFolders();
 
 type Meta = Record<string, MetaValue>;
-
-const METADATA: Meta = {
-  "general.architecture": "llama",
-  "llama.block_count": { u32: 1 },
-  "llama.context_length": { u32: 64 },
-  "llama.embedding_length": { u32: 64 },
-  "llama.feed_forward_length": { u32: 96 },
-  "llama.attention.head_count": { u32: 4 },
-  "llama.attention.head_count_kv": { u32: 2 },
-  "llama.attention.layer_norm_rms_epsilon": { f32: 1e-5 },
-};
 
 /** f32, every element the tensor's number, so that one can be told from another. */
 let made = 0;
@@ -53,7 +42,7 @@ function tensors(): TensorToWrite[] {
 }
 
 const write = (metadata: Meta = {}, more: TensorToWrite[] = []) =>
-  writeGguf(join(folder(), "m.gguf"), { ...METADATA, ...metadata }, [...tensors(), ...more]);
+  writeGguf(join(folder(), "m.gguf"), { ...ONE_BLOCK, ...metadata }, [...tensors(), ...more]);
 
 function raw(type: number, bytes: number, put: (into: Buffer) => void): { raw: Buffer } {
   const value = Buffer.alloc(4 + bytes);
@@ -90,7 +79,7 @@ describe("the header", () => {
       nested: lists([7, 8], [9, 10]),
     });
     const { metadata } = readGgufHeader(file);
-    const read = Object.fromEntries([...metadata].slice(Object.keys(METADATA).length));
+    const read = Object.fromEntries([...metadata].slice(Object.keys(ONE_BLOCK).length));
     expect(read).toEqual({
       u8: 200,
       i8: -100,
@@ -116,7 +105,7 @@ describe("the header", () => {
     "tensors lie where they are said to: %o",
     ({ version, alignment }) => {
       const file = join(folder(), "m.gguf");
-      const metadata = { ...METADATA, ...(alignment && { "general.alignment": { u32: alignment } }) };
+      const metadata = { ...ONE_BLOCK, ...(alignment && { "general.alignment": { u32: alignment } }) };
       const written = tensors();
       const bytes = ggufBytes(metadata, written, { version, alignment });
       writeFileSync(file, bytes);
@@ -130,7 +119,7 @@ describe("the header", () => {
   );
 
   test("cut anywhere before its last weight, it is a clear error", async () => {
-    const bytes = ggufBytes({ ...METADATA, words: ["a", "b"], flag: true }, tensors());
+    const bytes = ggufBytes({ ...ONE_BLOCK, words: ["a", "b"], flag: true }, tensors());
     const file = join(folder(), "m.gguf");
     writeFileSync(file, bytes);
     const { tensors: entries } = openModel(file);
@@ -144,7 +133,7 @@ describe("the header", () => {
   });
 
   test("with any byte of it changed, it is a model or a clear error", () => {
-    const bytes = ggufBytes({ ...METADATA, words: ["a", "b"], nested: lists([1], [2]) }, tensors());
+    const bytes = ggufBytes({ ...ONE_BLOCK, words: ["a", "b"], nested: lists([1], [2]) }, tensors());
     const file = join(folder(), "m.gguf");
     writeFileSync(file, bytes);
     const dataBegin = Math.min(...openModel(file).tensors.map(({ offset }) => offset));
@@ -168,7 +157,7 @@ describe("the header", () => {
   });
 
   const edited = (edit: (bytes: Buffer, at: (name: string) => number) => void) => {
-    const bytes = ggufBytes(METADATA, tensors());
+    const bytes = ggufBytes(ONE_BLOCK, tensors());
     edit(bytes, (name) => bytes.indexOf(name) + name.length);
     const file = join(folder(), "m.gguf");
     writeFileSync(file, bytes);
@@ -368,7 +357,7 @@ describe("the configuration", () => {
 
   test("a folder's safetensors come first; two GGUF files in it are not its tokenizer's affair then", () => {
     const work = folder();
-    for (const name of ["a.gguf", "b.gguf"]) writeGguf(join(work, name), METADATA, tensors());
+    for (const name of ["a.gguf", "b.gguf"]) writeGguf(join(work, name), ONE_BLOCK, tensors());
     writeFileSync(join(work, "model.safetensors"), "");
     expect(() => openModel(work)).toThrow(/config\.json/);
   });
@@ -382,7 +371,7 @@ const TOKENS = ["<|first|>", ...LETTERS, "he", "<|user|>", "<|last|>"];
 const LAST = TOKENS.length - 1;
 
 const tokenizerMeta = (more: Meta = {}, tokens = TOKENS): Meta => ({
-  ...METADATA,
+  ...ONE_BLOCK,
   "tokenizer.ggml.model": "gpt2",
   "tokenizer.ggml.pre": "gpt-2",
   "tokenizer.ggml.tokens": tokens,

@@ -88,3 +88,15 @@ export function writeGguf(file: string, metadata: Record<string, MetaValue>, ten
   writeFileSync(file, ggufBytes(metadata, tensors));
   return file;
 }
+
+/** Metadata of a llama of one block, width 64. */
+export const ONE_BLOCK: Record<string, MetaValue> = {
+  "general.architecture": "llama",
+  "llama.block_count": { u32: 1 },
+  "llama.context_length": { u32: 64 },
+  "llama.embedding_length": { u32: 64 },
+  "llama.feed_forward_length": { u32: 96 },
+  "llama.attention.head_count": { u32: 4 },
+  "llama.attention.head_count_kv": { u32: 2 },
+  "llama.attention.layer_norm_rms_epsilon": { f32: 1e-5 },
+};
