@@ -65,8 +65,9 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
   let metadata: unknown = {};
   const seen = new Set<string>();
   for (const [name, entry] of headerMembers(header, fail)) {
-    if (seen.has(name)) throw fail(`tensor ${JSON.stringify(name)} stands twice in the header. The file is damaged.`);
-    seen.add(name);
+    const before = seen.size;
+    if (seen.add(name).size === before)
+      throw fail(`tensor ${JSON.stringify(name)} stands twice in the header. The file is damaged.`);
     if (name === "__metadata__") metadata = entry;
     else tensors.push(readTensor(name, entry, dataBegin, fail));
   }
