@@ -87,13 +87,15 @@ class Scanner {
 /** Values that are parsed together: a call of JSON.parse costs as much as a small value. */
 const TOGETHER = 512;
 
-/** Brackets of the texts are balanced, so that they mean the same in a list; what is wrong is found one by one. */
-function parseAll(texts: string[]): unknown[] {
+/** Keys beside the values of their texts, whose brackets are balanced, so that they mean the same in a list. */
+function* parsed(keys: string[], texts: string[]): Generator<[key: string, value: unknown]> {
+  let values: unknown[] = [];
   try {
-    const values = JSON.parse(`[${texts.join()}]`);
-    if (values.length === texts.length) return values;
+    values = JSON.parse(`[${texts.join()}]`);
   } catch {}
-  return texts.map((text) => JSON.parse(text));
+  // What is wrong is found one by one, after what stands before it.
+  const isWhole = values.length === texts.length;
+  for (const [i, key] of keys.entries()) yield [key, isWhole ? values[i] : JSON.parse(texts[i]!)];
 }
 
 /**
@@ -103,27 +105,34 @@ function parseAll(texts: string[]): unknown[] {
 export function* members(text: string): Generator<[key: string, value: unknown]> {
   const scanner = new Scanner(text);
   if (!scanner.takes(OPEN)) throw new SyntaxError("it does not begin with a brace");
-  let keys: string[] = [];
-  let values: string[] = [];
-  if (!scanner.takes(CLOSE)) {
-    do {
-      scanner.space();
-      let begin = scanner.at;
-      scanner.string();
-      const key = scanner.parseString(begin);
-      if (!scanner.takes(COLON)) throw new SyntaxError(`a colon is missing after ${JSON.stringify(key)}`);
-      scanner.space();
-      begin = scanner.at;
-      scanner.value();
-      keys.push(key);
-      values.push(scanner.slice(begin));
-      if (keys.length < TOGETHER) continue;
-      for (const [i, value] of parseAll(values).entries()) yield [keys[i]!, value];
-      keys = [];
-      values = [];
-    } while (scanner.takes(COMMA));
-    for (const [i, value] of parseAll(values).entries()) yield [keys[i]!, value];
-    if (!scanner.takes(CLOSE)) throw new SyntaxError("the last brace is missing");
+  for (let isOpen = !scanner.takes(CLOSE); isOpen; ) {
+    const keys: string[] = [];
+    const texts: string[] = [];
+    let failure: unknown;
+    try {
+      while (isOpen && keys.length < TOGETHER) {
+        readMember(scanner, keys, texts);
+        isOpen = scanner.takes(COMMA);
+      }
+      if (!isOpen && !scanner.takes(CLOSE)) failure = new SyntaxError("the last brace is missing");
+    } catch (error) {
+      failure = error;
+    }
+    yield* parsed(keys, texts);
+    if (failure) throw failure;
   }
   if (!scanner.isAtEnd()) throw new SyntaxError("something follows the last brace");
+}
+
+function readMember(scanner: Scanner, keys: string[], texts: string[]): void {
+  scanner.space();
+  let begin = scanner.at;
+  scanner.string();
+  const key = scanner.parseString(begin);
+  if (!scanner.takes(COLON)) throw new SyntaxError(`a colon is missing after ${JSON.stringify(key)}`);
+  scanner.space();
+  begin = scanner.at;
+  scanner.value();
+  keys.push(key);
+  texts.push(scanner.slice(begin));
 }
