@@ -175,11 +175,14 @@ describe("the plan", () => {
 
   test("so for evaluating; for generating they stay mapped", async () => {
     const inference = { model: await someModel(), adapter: null, engine: { ...options, training: false } };
-    const mapped = inferencePlan(inference, false, limit(Number.POSITIVE_INFINITY));
+    const held = [{ name: "process so far", bytes: 100 * MIB }];
+    const planned = (copies: boolean, bytes: number) => inferencePlan(inference, copies, limit(bytes), held);
+    const mapped = planned(false, Number.POSITIVE_INFINITY);
     expect(names(mapped.memory)).toContain("weights (mapped)");
-    const room = inferencePlan(inference, true, limit(total(mapped.memory) + 4 * MIB));
+    const needed = total(planned(true, Number.POSITIVE_INFINITY).memory);
+    const room = planned(true, needed);
     expect([names(room.memory).includes("weights"), room.engine.copyWeights]).toEqual([true, true]);
-    const tight = inferencePlan(inference, true, limit(total(mapped.memory) - 4 * MIB));
+    const tight = planned(true, needed - 1);
     expect([names(tight.memory).includes("weights"), tight.engine.copyWeights]).toEqual([false, false]);
   });
 

@@ -1,4 +1,11 @@
-import { type AdapterSpec, type EngineOptions, type MemoryPlan, type ModelSource, planMemory } from "../engine.js";
+import {
+  type AdapterSpec,
+  type EngineOptions,
+  type MemoryItem,
+  type MemoryPlan,
+  type ModelSource,
+  planMemory,
+} from "../engine.js";
 import { type MemoryLimit, memoryLimits } from "./available-memory.js";
 import { processItems } from "./process-items.js";
 import { fitsAll, memoryTable, planOf, refusal } from "./room.js";
@@ -17,13 +24,14 @@ export interface InferencePlan {
 /**
  * What evaluating or generating takes, once the tokenizer is loaded.
  * @param copies whether the weights are copied where they fit beside the rest; a short text would be done before that is
+ * @param process the process's own share, which changes while it runs
  */
 export function inferencePlan(
   { model, adapter, engine }: Inference,
   copies: boolean,
   limits: MemoryLimit[] = memoryLimits(),
+  process: MemoryItem[] = processItems("inference", model, null),
 ): InferencePlan {
-  const process = processItems("inference", model, null);
   const plan = (copyWeights: boolean): InferencePlan => {
     const options = { ...engine, copyWeights };
     return { engine: options, memory: planOf([...planMemory(model, adapter, options).items, ...process]) };
