@@ -13,7 +13,7 @@ const { positionals, rounds, prompt, tokens } = readArguments({
     tokens: { kind: "number", least: 1, default: 64, help: "tokens after it" },
   },
 });
-const { Engine } = await import("../dist/engine.js");
+const { Engine } = await import("../dist/native/index.js");
 const { openBase } = await import("../dist/setup/base.js");
 const asIs = { use_4bit: false, use_8bit: false, double_quant: false };
 

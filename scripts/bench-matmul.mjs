@@ -20,7 +20,7 @@ const values = readArguments({
     write: { kind: "flag", help: "the tables into docs/performance.md" },
   },
 });
-const { cpuInfo } = await import("../dist/engine.js");
+const { cpuInfo } = await import("../dist/native/index.js");
 const dtype = { bf16: "bf16", fp32: "f32" }[values.precision];
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 

@@ -39,7 +39,7 @@ const o = readArguments({
     json: { kind: "flag", help: "one JSON line last" },
   },
 });
-const { cpuInfo } = await import("../dist/engine.js");
+const { cpuInfo } = await import("../dist/native/index.js");
 
 /** The last line that a command prints, as JSON. */
 function lastJson(command, args, env = {}) {

@@ -7,7 +7,7 @@ import { readArguments } from "./support/arguments.mjs";
 
 readArguments({
   about: `Holds the map in docs/architecture.md against the real includes and imports: a folder may use itself and what its row names, a
-few packages and headers have one owner, and every folder has a row.`,
+few packages and headers have one owner, every folder has a row, and no files import each other in a circle.`,
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -56,8 +56,8 @@ function rowOf(file) {
   used.add(row);
   return map.has(row) ? row : undefined;
 }
-/** How the table's last column calls a file: native/ops -> ops, src/engine.ts -> engine. */
-const shortName = (row) => row.split("/")[1].replace(/\.ts$/, "");
+/** How the table's last column calls a folder: native/ops -> ops. */
+const shortName = (row) => row.split("/")[1];
 
 function check(file, target, what) {
   const from = rowOf(file);
@@ -81,19 +81,37 @@ for (const file of sources) {
 }
 
 const owners = new Map();
+/** File -> files that it imports. */
+const imports = new Map();
 const modules = files("src", /\.ts$/);
 for (const file of modules) {
   if (file === "src/index.ts") continue; // the public face: it may re-export anything
   const text = readFileSync(join(root, file), "utf8");
   for (const [, name] of text.matchAll(/(?:\bfrom|\bimport\(|\bimport) ?"([^"]+)"/g)) {
     if (name.startsWith(".")) {
-      check(file, normalize(join(dirname(file), name)).replace(/\.js$/, ".ts"), `imports ${name}`);
+      const target = normalize(join(dirname(file), name)).replace(/\.js$/, ".ts");
+      imports.set(file, [...(imports.get(file) ?? []), target]);
+      check(file, target, `imports ${name}`);
     } else if (!name.startsWith("node:") && !builtinModules.includes(name)) {
       const owned = ONE_OWNER.find((p) => name === p || name.startsWith(`${p}/`));
       if (owned) owners.set(owned, new Set([...(owners.get(owned) ?? []), file]));
     }
   }
 }
+
+/** Follows the imports from the last file of `path`; a file that is reached again closes a circle. */
+const done = new Set();
+function follow(path) {
+  const file = path.at(-1);
+  for (const next of imports.get(file) ?? []) {
+    const start = path.indexOf(next);
+    if (start >= 0) failures.push(`a circle of imports: ${[...path.slice(start), next].join(" -> ")}`);
+    else if (!done.has(next)) follow([...path, next]);
+  }
+  done.add(file);
+}
+for (const file of modules) if (!done.has(file)) follow([file]);
+
 for (const [name, by] of owners) {
   if (by.size > 1) failures.push(`${name} is imported by ${[...by].join(", ")}: it has one owner`);
 }

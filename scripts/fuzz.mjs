@@ -12,7 +12,7 @@ const MOST_MS = 20_000;
 const MOST_BYTES = 1500 * 2 ** 20;
 
 async function work() {
-  const { LowrankError } = await import("../dist/errors.js");
+  const { LowrankError } = await import("../dist/base/errors.js");
   const { kinds } = await import("../test/fuzz/kinds.mjs");
   const all = kinds();
   // What a library leaves behind after its error was told belongs to nobody; but not to the fuzzer's own faults.

@@ -4,7 +4,7 @@ const { readArguments } = require("./support/arguments.mjs");
 
 readArguments({
   about: `npm's install script: builds the addon where no prebuilt one fits this machine. Nothing depends on its having run: where it may
-not, the loader (src/native.ts) names the command that builds.`,
+not, the loader (src/native/addon.ts) names the command that builds.`,
 });
 
 /** Whether the prebuilt addon of this version is installed and loads here. */

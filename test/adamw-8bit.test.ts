@@ -1,6 +1,7 @@
 // 8-bit AdamW: the dumps of bitsandbytes, a twin held against them, and the engine held against the twin.
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openModel, readSafetensorsHeader } from "../src/model/index.js";
 import {
   type AdapterTensors,
   Engine,
@@ -9,8 +10,7 @@ import {
   type OptimizerState,
   planMemory,
   quantizationMaps,
-} from "../src/engine.js";
-import { openModel, readSafetensorsHeader } from "../src/model/index.js";
+} from "../src/native/index.js";
 import { jsonLines, lowrank, someTexts, tinyBase, workFolder } from "./support/tiny.js";
 
 const golden = new URL("goldens/adamw-8bit/steps.safetensors", import.meta.url).pathname;

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter, writeMerged } from "../src/checkpoint/index.js";
 import { Tokenizer } from "../src/data/index.js";
-import { type Batch, Engine } from "../src/engine.js";
 import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
+import { type Batch, Engine } from "../src/native/index.js";
 import { copyGolden, errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { goldensFolder, largestDifference } from "./support/golden.js";
 

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { LowrankError } from "../src/base/errors.js";
 import {
   listCheckpoints,
   pruneCheckpoints,
@@ -9,7 +10,6 @@ import {
   trainerState,
   writeTrainerState,
 } from "../src/checkpoint/index.js";
-import { LowrankError } from "../src/errors.js";
 import { writeSafetensors } from "../src/model/index.js";
 import { errorOf, temporaryFolders, writeIn } from "./support/folders.js";
 

@@ -2,8 +2,8 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { Engine } from "../src/engine.js";
 import { ggufTokenizer } from "../src/model/index.js";
+import { Engine } from "../src/native/index.js";
 import { type BaseOptions, openBase, type QuantType } from "../src/setup/base.js";
 import { temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { goldensFolder } from "./support/golden.js";

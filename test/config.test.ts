@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { nearest } from "../src/base/nearest.js";
 import { aliases, findRow, HINTS, hintFor } from "../src/config/aliases.js";
 import { commands, type Flags, loadOptions, optionsDocument, optionsFrom, trainCommand } from "../src/config/index.js";
 import { laterRows } from "../src/config/rows.js";
-import { nearest } from "../src/nearest.js";
 import { errorOf } from "./support/folders.js";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-config-"));

@@ -1,14 +1,21 @@
 // Weights copied into large pages: nothing but their place changes, and the plan knows.
 import { cpSync, existsSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { copiedBytes, Engine, type EngineOptions, listLinears, type ModelSource, planMemory } from "../src/engine.js";
 import { Model, Trainer } from "../src/index.js";
 import { openModel } from "../src/model/index.js";
-import type { MemoryLimit } from "../src/setup/available-memory.js";
+import {
+  copiedBytes,
+  Engine,
+  type EngineOptions,
+  listLinears,
+  type ModelSource,
+  planMemory,
+} from "../src/native/index.js";
 import { quantizedSource } from "../src/setup/base.js";
-import type { Settings } from "../src/setup/fitting.js";
-import { inferencePlan } from "../src/setup/inference-memory.js";
-import { Planner } from "../src/setup/plan.js";
+import { inferencePlan } from "../src/setup/memory/inference.js";
+import type { MemoryLimit } from "../src/setup/memory/limits.js";
+import { Planner } from "../src/setup/memory/plan.js";
+import type { Settings } from "../src/setup/memory/proposals.js";
 import { temporaryFolders, tinyBase } from "./support/folders.js";
 import { writeModel } from "./support/larger-base.js";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { QuickEncoder, quickPlan } from "../src/data/cache/encode.js";
 import { Tokenizer } from "../src/data/index.js";
-import { paddingToken } from "../src/setup/token-texts.js";
+import { paddingToken } from "../src/setup/texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 
 interface Case {

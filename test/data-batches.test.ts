@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { epochOrder, splitValidation, TokenDataset, Tokenizer } from "../src/data/index.js";
-import { Engine } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
+import { Engine } from "../src/native/index.js";
 import { errorOf, temporaryFolders, tinyBase } from "./support/folders.js";
 import { tableOf } from "./support/tokens.js";
 

@@ -16,7 +16,7 @@ import { describe, expect, test } from "vitest";
 import { Residence } from "../src/data/cache/residence.js";
 import { clearCache, fileTexts, listCache, type TextSource, Tokenizer, tokenTable } from "../src/data/index.js";
 import { generator } from "../src/data/random.js";
-import { mapFile, releasePages } from "../src/engine.js";
+import { mapFile, releasePages } from "../src/native/index.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf, textsOf } from "./support/tokens.js";
 

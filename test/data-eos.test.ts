@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fileTexts, listCache, TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
 import { openModel } from "../src/model/index.js";
-import { packingHint, readTokens, readTrainingTexts, tellEnd, warnOfIds } from "../src/setup/token-texts.js";
+import { packingHint, readTokens, readTrainingTexts, tellEnd, warnOfIds } from "../src/setup/texts.js";
 import { editJson, errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { tableOf } from "./support/tokens.js";
 

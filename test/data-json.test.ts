@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { parseJson } from "../src/base/json.js";
 import { readTexts } from "../src/data/index.js";
-import { parseJson } from "../src/model/index.js";
 import { errorOf, temporaryFolders, writeIn } from "./support/folders.js";
 
 const folder = temporaryFolders();

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { epochOrder, groupByLength, TokenDataset, Tokenizer } from "../src/data/index.js";
 import { packBestFit } from "../src/data/packing.js";
-import { type Batch, Engine } from "../src/engine.js";
 import { openModel, resolveTargets } from "../src/model/index.js";
+import { type Batch, Engine } from "../src/native/index.js";
 import { temporaryFolders, tinyBase } from "./support/folders.js";
 import { largestDifference } from "./support/golden.js";
 import { tableOf } from "./support/tokens.js";

@@ -2,17 +2,17 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { freeBytes } from "../src/base/system-errors.js";
 import { savedSizes } from "../src/checkpoint/index.js";
 import { Tokenizer } from "../src/data/index.js";
 import { Model, Trainer, type TrainerOptions } from "../src/index.js";
 import { openModel, resolveTargets } from "../src/model/index.js";
-import { diskNeed, diskWarning } from "../src/setup/disk-space.js";
-import { freeBytes } from "../src/system-errors.js";
+import { diskNeed, diskWarning } from "../src/setup/run/disk-space.js";
 import { someTexts, tinyBase, workFolder } from "./support/tiny.js";
 
 let free: number | undefined;
-vi.mock("../src/system-errors.js", async (original) => {
-  const real = await original<typeof import("../src/system-errors.js")>();
+vi.mock("../src/base/system-errors.js", async (original) => {
+  const real = await original<typeof import("../src/base/system-errors.js")>();
   return { ...real, freeBytes: (path: string) => free ?? real.freeBytes(path) };
 });
 

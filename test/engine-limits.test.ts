@@ -1,7 +1,7 @@
 // Sizes that no machine has: an error of the call, and the process goes on.
 import { expect, test } from "vitest";
-import { type AdapterSpec, Engine, type EngineOptions, planMemory } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
+import { type AdapterSpec, Engine, type EngineOptions, planMemory } from "../src/native/index.js";
 import { errorOf, tinyBase } from "./support/folders.js";
 
 const model = openModel(tinyBase);

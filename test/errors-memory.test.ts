@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { heldBesides, memoryLimits } from "../src/setup/available-memory.js";
-import { proposals, type Settings } from "../src/setup/fitting.js";
+import { heldBesides, memoryLimits } from "../src/setup/memory/limits.js";
+import { proposals, type Settings } from "../src/setup/memory/proposals.js";
 import { workFolder } from "./support/tiny.js";
 
 const work = workFolder("memory");

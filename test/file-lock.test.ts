@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type FileLock, lockFile, unlockFile } from "../src/engine.js";
+import { type FileLock, lockFile, unlockFile } from "../src/native/index.js";
 
 let folder: string;
 let file: string;

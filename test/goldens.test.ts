@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter } from "../src/checkpoint/adapter.js";
-import { type AdapterTensors, Engine, type EngineOptions } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
+import { type AdapterTensors, Engine, type EngineOptions } from "../src/native/index.js";
 import {
   cosine,
   goldenNames,

@@ -16,6 +16,8 @@ import { Worker } from "node:worker_threads";
 import { beforeAll, describe, expect, test } from "vitest";
 import { writeMerged } from "../src/checkpoint/index.js";
 import { TokenDataset, Tokenizer } from "../src/data/index.js";
+import { Model, Trainer } from "../src/index.js";
+import { openModel } from "../src/model/index.js";
 import {
   type AdapterSpec,
   copiedBytes,
@@ -24,9 +26,7 @@ import {
   type ModelSource,
   mapFile,
   mappedProblem,
-} from "../src/engine.js";
-import { Model, Trainer } from "../src/index.js";
-import { openModel } from "../src/model/index.js";
+} from "../src/native/index.js";
 import { quantizedSource } from "../src/setup/base.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 import { ONE_BLOCK, writeGguf } from "./support/gguf.js";

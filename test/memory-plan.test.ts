@@ -1,7 +1,9 @@
 // The printed plan against what an engine really maps, and against limits.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { bytes } from "../src/base/system-errors.js";
 import { loadOptions, trainCommand } from "../src/config/index.js";
+import { openModel } from "../src/model/index.js";
 import {
   type AdapterSpec,
   Engine,
@@ -9,16 +11,14 @@ import {
   listLinears,
   type ModelSource,
   planMemory,
-} from "../src/engine.js";
-import { openModel } from "../src/model/index.js";
-import type { MemoryLimit } from "../src/setup/available-memory.js";
+} from "../src/native/index.js";
+import { choosePrecision } from "../src/setup/adapter.js";
 import { quantizedSource } from "../src/setup/base.js";
-import { proposals, type Settings } from "../src/setup/fitting.js";
-import { planInference } from "../src/setup/inference-memory.js";
-import { choosePrecision } from "../src/setup/inputs.js";
-import { Planner } from "../src/setup/plan.js";
-import { fitsAll, mappedWarning, planOf, tightest } from "../src/setup/room.js";
-import { bytes } from "../src/system-errors.js";
+import { planInference } from "../src/setup/memory/inference.js";
+import type { MemoryLimit } from "../src/setup/memory/limits.js";
+import { Planner } from "../src/setup/memory/plan.js";
+import { proposals, type Settings } from "../src/setup/memory/proposals.js";
+import { fitsAll, mappedWarning, planOf, tightest } from "../src/setup/memory/room.js";
 import { errorOf } from "./support/folders.js";
 import { tinyBase } from "./support/tiny.js";
 

@@ -1,8 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { ModelSource } from "../src/engine.js";
 import { modelDtype, openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
+import type { ModelSource } from "../src/native/index.js";
 import {
   copyGolden,
   editJson,

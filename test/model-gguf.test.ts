@@ -3,10 +3,10 @@ import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } fr
 import { basename, join } from "node:path";
 import tokenizers from "tokenizers";
 import { describe, expect, test, vi } from "vitest";
+import { LowrankError } from "../src/base/errors.js";
 import { copyInto } from "../src/checkpoint/files.js";
 import { planBpe } from "../src/data/bpe/index.js";
 import { readEosIds, Tokenizer } from "../src/data/index.js";
-import { LowrankError } from "../src/errors.js";
 import { readConfig } from "../src/model/config.js";
 import { readGgufHeader } from "../src/model/gguf/header.js";
 import { PRETOKENIZERS } from "../src/model/gguf/pretokenizers.js";

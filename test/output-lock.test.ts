@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { LOCK, OutputLock } from "../src/setup/lock.js";
+import { LOCK, OutputLock } from "../src/setup/run/lock.js";
 import { buildPreload } from "./support/faults.js";
 import { workFolder } from "./support/tiny.js";
 
@@ -12,7 +12,7 @@ const work = workFolder("lock");
 const library = work.path("odd-host.so");
 const missing = buildPreload("odd-host.c", library);
 if (missing !== null) console.log(`output-lock.test.ts: ${missing}; other hosts and disks are not tried`);
-const module = new URL("../dist/setup/lock.js", import.meta.url).href;
+const module = new URL("../dist/setup/run/lock.js", import.meta.url).href;
 const holders: ChildProcess[] = [];
 
 afterEach(() => {

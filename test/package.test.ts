@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
 import { tooNew } from "../scripts/support/glibc.mjs";
-import type { NativeAddon } from "../src/native.js";
+import type { NativeAddon } from "../src/native/addon.js";
 import { temporaryFolders } from "./support/folders.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -17,15 +17,16 @@ const temporaryFolder = temporaryFolders();
 async function installed(prebuilt?: string): Promise<{ folder: string; native: () => NativeAddon }> {
   const modules = join(temporaryFolder(), "node_modules");
   const folder = join(modules, "lowrank");
-  mkdirSync(join(folder, "dist"), { recursive: true });
-  for (const file of ["native.js", "errors.js"]) copyFileSync(join(root, "dist", file), join(folder, "dist", file));
+  for (const part of ["native", "base"]) mkdirSync(join(folder, "dist", part), { recursive: true });
+  for (const file of ["native/addon.js", "base/errors.js"])
+    copyFileSync(join(root, "dist", file), join(folder, "dist", file));
   writeFileSync(join(folder, "package.json"), JSON.stringify({ version, type: "module" }));
   if (prebuilt) {
     mkdirSync(join(modules, PREBUILT));
     writeFileSync(join(modules, PREBUILT, "package.json"), JSON.stringify({ version: prebuilt, main: "lowrank.node" }));
     symlinkSync(join(root, "build/Release/lowrank.node"), join(modules, PREBUILT, "lowrank.node"));
   }
-  return { folder, ...(await import(pathToFileURL(join(folder, "dist/native.js")).href)) };
+  return { folder, ...(await import(pathToFileURL(join(folder, "dist/native/addon.js")).href)) };
 }
 
 describe("the loader", () => {

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../src/checkpoint/adapter.js";
-import { Engine } from "../src/engine.js";
 import { openModel } from "../src/model/index.js";
+import { Engine } from "../src/native/index.js";
 import { largestDifference } from "./support/golden.js";
 
 const root = new URL("..", import.meta.url).pathname;

@@ -5,6 +5,7 @@ import { describe, expect, test, vi } from "vitest";
 import { writeQuantized } from "../src/checkpoint/index.js";
 import { loading } from "../src/commands/loading.js";
 import { Tokenizer } from "../src/data/index.js";
+import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
 import {
   Engine,
   type ModelSource,
@@ -12,8 +13,7 @@ import {
   quantizationMaps,
   quantizeTensor,
   type TensorEntry,
-} from "../src/engine.js";
-import { openModel, readSafetensorsHeader, writeSafetensors } from "../src/model/index.js";
+} from "../src/native/index.js";
 import { type BaseOptions, openBase, quantizedSource } from "../src/setup/base.js";
 import { copyGolden, errorOf, temporaryFolders, tinyBase } from "./support/folders.js";
 import { goldensFolder, largestDifference, readReference, readTensors, toBatch } from "./support/golden.js";

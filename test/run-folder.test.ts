@@ -1,8 +1,8 @@
 // What may lie in the output folder of a run that begins, and of one that goes on if it can.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
-import { checkOutput } from "../src/setup/output.js";
-import { RunFolder } from "../src/setup/run-folder.js";
+import { RunFolder } from "../src/setup/run/folder.js";
+import { checkOutput } from "../src/setup/run/output.js";
 import { errorOf } from "./support/folders.js";
 import { workFolder } from "./support/tiny.js";
 

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { trainCommand } from "../src/config/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../src/index.js";
-import { CHANGES_NO_BIT, differences, runSettings } from "../src/setup/settings.js";
+import { CHANGES_NO_BIT, differences, runSettings } from "../src/setup/run/identity.js";
 import { temporaryFolders, tinyBase } from "./support/folders.js";
 
 const newFolder = temporaryFolders();

@@ -1,6 +1,7 @@
 // Same seed, same bits: the number of threads changes when the work is done and nothing else.
 import { availableParallelism } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
+import { openModel } from "../src/model/index.js";
 import {
   type AdapterTensors,
   type Batch,
@@ -9,9 +10,8 @@ import {
   PRECISIONS,
   type Precision,
   planMemory,
-} from "../src/engine.js";
-import { openModel } from "../src/model/index.js";
-import { threadCount } from "../src/setup/inputs.js";
+} from "../src/native/index.js";
+import { threadCount } from "../src/setup/adapter.js";
 
 const model = openModel(new URL("../examples/tiny-base", import.meta.url).pathname);
 const STEPS = 5;

@@ -3,8 +3,8 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../src/checkpoint/index.js";
 import { TokenDataset, Tokenizer, type TokenTable } from "../src/data/index.js";
-import { Engine } from "../src/engine.js";
 import { openModel, resolveTargets } from "../src/model/index.js";
+import { Engine } from "../src/native/index.js";
 import {
   type Dataset,
   type EvalMetrics,

@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { givenTexts, Tokenizer } from "../src/data/index.js";
-import { readTrainingTexts } from "../src/setup/token-texts.js";
+import { readTrainingTexts } from "../src/setup/texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "./support/folders.js";
 
 const folder = temporaryFolders();

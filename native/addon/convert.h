@@ -1,4 +1,4 @@
-// JavaScript values to the engine's structures and back (the types are those of src/engine.ts).
+// JavaScript values to the engine's structures and back (the types are those of src/native/types.ts).
 #pragma once
 #include <napi.h>
 

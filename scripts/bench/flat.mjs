@@ -1,6 +1,6 @@
 // Whether what is resident stays flat. Needs node --expose-gc.
 import { readFileSync } from "node:fs";
-import { trimHeaps } from "../../dist/engine.js";
+import { trimHeaps } from "../../dist/native/index.js";
 
 const LARGEST_GROWTH = 0.01;
 

@@ -1,7 +1,9 @@
 // adapter_config.json of PEFT.
-import type { AdapterSpec } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { ConfigKeys, kindOf } from "../model/index.js";
+
+import { LowrankError } from "../base/errors.js";
+import { kindOf } from "../base/json.js";
+import { ConfigKeys } from "../model/index.js";
+import type { AdapterSpec } from "../native/index.js";
 
 /**
  * Values of PEFT's keys with which an adapter is plain LoRA, as far as they decide what it computes. Reading refuses others;

@@ -1,22 +1,21 @@
 // Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
 import { closeSync, existsSync, readSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { kindOf, readJsonObject } from "../base/json.js";
+import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
-import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import {
   hubNameError,
-  kindOf,
   matchTargets,
   type ResolvedTargets,
-  readJsonObject,
   readSafetensorsHeader,
   type SafetensorsTensor,
   weightDtype,
   widen,
   writeSafetensors,
 } from "../model/index.js";
-import { openRegular, readError } from "../system-errors.js";
+import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../native/index.js";
 import { type AdapterConfig, adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
 import { type CardRun, modelCard } from "./model-card.js";

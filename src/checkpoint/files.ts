@@ -3,9 +3,9 @@
 import { closeSync, existsSync, readdirSync } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { openRegular, writeError } from "../base/system-errors.js";
 import { ggufFile, isTokenizerFile } from "../data/index.js";
-import { LowrankError } from "../errors.js";
-import { openRegular, writeError } from "../system-errors.js";
 
 export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { z } from "zod";
-import { openRegular, readText } from "../system-errors.js";
+import { openRegular, readText } from "../base/system-errors.js";
 import { sortedJson, writeTextFile } from "./files.js";
 
 const NAME = "manifest.json";

@@ -2,11 +2,11 @@
 import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { TO_READ, writeError } from "../base/system-errors.js";
 import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
-import type { Engine, ModelSource } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
-import { TO_READ, writeError } from "../system-errors.js";
+import type { Engine, ModelSource } from "../native/index.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
 import { isPlain } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";

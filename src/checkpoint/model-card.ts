@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from "node:path";
-import type { AdapterSpec } from "../engine.js";
-import { packageVersion } from "../version.js";
+import { packageVersion } from "../base/version.js";
+import type { AdapterSpec } from "../native/index.js";
 
 /** What a card tells of the run that made the adapter. */
 export interface CardRun {

@@ -2,10 +2,10 @@
 // tensors are codes (U8) with the maxima of their blocks (F32).
 import { closeSync, readSync } from "node:fs";
 import { join } from "node:path";
-import type { AdapterTensors, Moments, OptimizerState } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import { openRegular, readError } from "../base/system-errors.js";
 import { readSafetensorsHeader, writeSafetensors } from "../model/index.js";
-import { openRegular, readError } from "../system-errors.js";
+import type { AdapterTensors, Moments, OptimizerState } from "../native/index.js";
 
 const NAME = "optimizer.safetensors";
 /** The moments' names, as PyTorch's AdamW has them, before the adapter tensor's. */

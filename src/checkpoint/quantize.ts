@@ -3,7 +3,10 @@
 import { closeSync, existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { readJsonObject } from "../base/json.js";
+import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
+import { FOUR_BIT, HEAD, PLAIN, ROW_MAXIMA, stateOf, type TensorToWrite, writeSafetensors } from "../model/index.js";
 import {
   checkFinite,
   type ModelSource,
@@ -11,19 +14,7 @@ import {
   quantizationMaps,
   quantizeTensor,
   type TensorEntry,
-} from "../engine.js";
-import {
-  FOUR_BIT,
-  HEAD,
-  PLAIN,
-  ROW_MAXIMA,
-  readError,
-  readJsonObject,
-  stateOf,
-  type TensorToWrite,
-  writeSafetensors,
-} from "../model/index.js";
-import { openRegular } from "../system-errors.js";
+} from "../native/index.js";
 import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { Unchanged } from "./unchanged.js";
 

@@ -1,9 +1,9 @@
 // lowrank_state.json: what a run needs to go on, besides adapter, optimizer and the history in trainer_state.json.
 import { join } from "node:path";
 import { z } from "zod";
-import { LowrankError } from "../errors.js";
-import { readJsonObject } from "../model/index.js";
-import { LARGEST_LIST_BYTES } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { readJsonObject } from "../base/json.js";
+import { LARGEST_LIST_BYTES } from "../base/system-errors.js";
 import { sortedJson, writeTextFile } from "./files.js";
 import { TRAINER_STATE } from "./state.js";
 

@@ -1,7 +1,7 @@
 // How large a checkpoint and an adapter are on disk, before they are written.
 import { statSync } from "node:fs";
 import { ggufFile, type Tokenizer } from "../data/index.js";
-import type { AdapterSpec, ModelSource, Optimizer } from "../engine.js";
+import type { AdapterSpec, ModelSource, Optimizer } from "../native/index.js";
 import { adapterShapes, PREFIX } from "./adapter.js";
 
 /** Of a tensor's entry in a safetensors header, beside its name: dtype, shape, offsets. */

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { readError, writeError } from "../system-errors.js";
+import { readError, writeError } from "../base/system-errors.js";
 import { hiddenName, removeFolder, writeFolder } from "./files.js";
 import { writeManifest } from "./manifest.js";
 

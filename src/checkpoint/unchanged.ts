@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
-import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
 
 /** Size and time of change; of a name, so that another file in the same place counts, too. */
 function stateOf(file: string): string {

@@ -1,8 +1,8 @@
 import yargs, { type Argv } from "yargs";
+import { LowrankError } from "../base/errors.js";
+import { suggestion } from "../base/nearest.js";
+import { packageVersion } from "../base/version.js";
 import { type Command, commands, type Flags, otherNames, shownDefault } from "../config/index.js";
-import { LowrankError } from "../errors.js";
-import { suggestion } from "../nearest.js";
-import { packageVersion } from "../version.js";
 import { normalise } from "./argv.js";
 
 /** What the command line asks for. */

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
+import { LowrankError } from "../base/errors.js";
+import { readError, writeError } from "../base/system-errors.js";
 import * as config from "../config/index.js";
-import { LowrankError } from "../errors.js";
-import { readError, writeError } from "../system-errors.js";
 import { ignoresHangup } from "./hangup.js";
 import { stoppable } from "./signals.js";
 import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";

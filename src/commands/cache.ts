@@ -1,6 +1,7 @@
+import { defaultCacheFolder } from "../base/cache-folder.js";
+import { bytes, table } from "../base/text.js";
 import type { CacheOptions } from "../config/index.js";
-import { type CacheEntry, clearCache, defaultCacheFolder, listCache } from "../data/index.js";
-import { bytes, table } from "../setup/text.js";
+import { type CacheEntry, clearCache, listCache } from "../data/index.js";
 
 const total = (entries: CacheEntry[]) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
 

@@ -1,13 +1,14 @@
 // `lowrank doctor`: whether everything is there that a run needs, and what this machine has to give.
+
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname } from "node:path";
+import { defaultCacheFolder } from "../base/cache-folder.js";
+import { LowrankError } from "../base/errors.js";
+import { bytes } from "../base/text.js";
 import type { DoctorOptions } from "../config/index.js";
-import { defaultCacheFolder } from "../data/index.js";
-import { cpuInfo, supportedArchitectures } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { memoryLimits } from "../setup/available-memory.js";
-import { bytes } from "../setup/text.js";
+import { cpuInfo, supportedArchitectures } from "../native/index.js";
+import { memoryLimits } from "../setup/memory/limits.js";
 
 interface Finding {
   name: string;

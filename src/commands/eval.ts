@@ -1,11 +1,11 @@
 import { readAdapter } from "../checkpoint/index.js";
 import type { EvalOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
-import { Engine, type EngineOptions } from "../engine.js";
+import { Engine, type EngineOptions } from "../native/index.js";
+import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, withBase } from "../setup/base.js";
-import { planInference } from "../setup/inference-memory.js";
-import { choosePrecision, threadCount } from "../setup/inputs.js";
-import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/token-texts.js";
+import { planInference } from "../setup/memory/inference.js";
+import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
 import { loading, STDERR } from "./loading.js";

@@ -1,10 +1,10 @@
 import { readAdapter } from "../checkpoint/index.js";
 import type { GenerateOptions } from "../config/index.js";
 import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
-import { Engine, type EngineOptions } from "../engine.js";
+import { Engine, type EngineOptions } from "../native/index.js";
+import { choosePrecision, stopIds, threadCount } from "../setup/adapter.js";
 import { openBase, withBase } from "../setup/base.js";
-import { planInference } from "../setup/inference-memory.js";
-import { choosePrecision, stopIds, threadCount } from "../setup/inputs.js";
+import { planInference } from "../setup/memory/inference.js";
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";

@@ -1,8 +1,8 @@
 import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
+import { LowrankError } from "../base/errors.js";
+import { writeError } from "../base/system-errors.js";
 import { configTemplate, type InitOptions } from "../config/index.js";
-import { LowrankError } from "../errors.js";
-import { writeError } from "../system-errors.js";
 
 /** The installed package's own copy. */
 const SCHEMA = new URL("../../docs/lowrank.schema.json", import.meta.url);

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { isObject, readJsonObject } from "../base/json.js";
+import { count, table } from "../base/text.js";
 import { aboutAdapter, checkpointProblem } from "../checkpoint/index.js";
-import { isObject, readJsonObject } from "../model/index.js";
-import { count, table } from "../setup/text.js";
 
 /** Of a checkpoint: trainer_state.json; null where there is none. */
 function progressOf(folder: string): Record<string, unknown> | null {

@@ -1,14 +1,14 @@
+import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
 import type { InspectOptions } from "../config/index.js";
-import { cpuInfo } from "../engine.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
-import { memoryLimits } from "../setup/available-memory.js";
+import { cpuInfo } from "../native/index.js";
+import { choosePrecision, initialAdapter, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
-import { choosePrecision, initialAdapter, threadCount } from "../setup/inputs.js";
-import { Planner, parameterCounts, samplesOf, trainableLine, USUAL_SAMPLES } from "../setup/plan.js";
-import { memoryTable, tightest } from "../setup/room.js";
-import { bytes, table } from "../setup/text.js";
-import { warnOfIds } from "../setup/token-texts.js";
+import { memoryLimits } from "../setup/memory/limits.js";
+import { Planner, parameterCounts, samplesOf, trainableLine, USUAL_SAMPLES } from "../setup/memory/plan.js";
+import { memoryTable, tightest } from "../setup/memory/room.js";
+import { warnOfIds } from "../setup/texts.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 

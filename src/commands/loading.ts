@@ -1,5 +1,5 @@
 // Shows how far the loading of weights is.
-import type { LoadingWork, OnLoading } from "../engine.js";
+import type { LoadingWork, OnLoading } from "../native/index.js";
 import type { Log, Progress } from "../tracking/index.js";
 import { LINE_S } from "./tokenising.js";
 

@@ -3,11 +3,11 @@ import { createInterface } from "node:readline/promises";
 import { readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { MergeOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
-import { Engine, type ModelSource } from "../engine.js";
 import { openModel } from "../model/index.js";
+import { Engine, type ModelSource } from "../native/index.js";
+import { threadCount } from "../setup/adapter.js";
 import { withBase } from "../setup/base.js";
-import { threadCount } from "../setup/inputs.js";
-import { checkOutput } from "../setup/output.js";
+import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
 import { warn } from "./warn.js";
 

@@ -1,9 +1,10 @@
 // `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
+
+import { count, table } from "../base/text.js";
 import type { PreviewOptions } from "../config/index.js";
 import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { modelVocabSize } from "../model/index.js";
-import { count, table } from "../setup/text.js";
-import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/token-texts.js";
+import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";

@@ -1,7 +1,7 @@
 // What a run's time went into: a table for people, and a trace for chrome://tracing or Perfetto.
 import { writeFileSync } from "node:fs";
-import type { EngineProfile } from "../engine.js";
-import { writeError } from "../system-errors.js";
+import { writeError } from "../base/system-errors.js";
+import type { EngineProfile } from "../native/index.js";
 
 interface Row {
   name: string;

@@ -1,11 +1,11 @@
+import { LowrankError } from "../base/errors.js";
+import { bytes } from "../base/text.js";
 import { isPlain, writeQuantized } from "../checkpoint/index.js";
 import type { QuantizeOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
-import { LowrankError } from "../errors.js";
+import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
-import { threadCount } from "../setup/inputs.js";
-import { checkOutput } from "../setup/output.js";
-import { bytes } from "../setup/text.js";
+import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
 import { loading } from "./loading.js";
 

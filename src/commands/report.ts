@@ -1,5 +1,5 @@
-import { bytes, count } from "../setup/text.js";
-import type { RunResult } from "../setup/training.js";
+import { bytes, count } from "../base/text.js";
+import type { RunResult } from "../setup/run/train.js";
 import type { Log, Metrics, Progress } from "../tracking/index.js";
 import type { Reporter, StepMetrics } from "../trainer/index.js";
 

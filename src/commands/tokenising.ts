@@ -1,8 +1,8 @@
 // Shows how far tokenising is.
 import { statSync } from "node:fs";
+import { bytes, count } from "../base/text.js";
 import type { Tokenised } from "../data/index.js";
-import { bytes, count } from "../setup/text.js";
-import type { ReadingDisplay } from "../setup/token-texts.js";
+import type { ReadingDisplay } from "../setup/texts.js";
 import type { Log, Progress } from "../tracking/index.js";
 
 /** Seconds between two lines where there is no bar. */

@@ -1,6 +1,6 @@
 import type { z } from "zod";
-import { LowrankError } from "../errors.js";
-import { suggestion } from "../nearest.js";
+import { LowrankError } from "../base/errors.js";
+import { suggestion } from "../base/nearest.js";
 import { aliases, canonical, findRow, hintFor } from "./aliases.js";
 import { type Command, commands, trainCommand } from "./commands.js";
 import { type OptionsOf, parseText, type Rows } from "./row.js";

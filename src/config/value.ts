@@ -1,6 +1,6 @@
 // Values that somebody gave, of any type and size, in messages and as objects of options.
 import { inspect } from "node:util";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
 
 const LONGEST = 80;
 

@@ -1,6 +1,6 @@
-import { LowrankError } from "../errors.js";
-import { readText } from "../system-errors.js";
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from "../yaml.js";
+import { LowrankError } from "../base/errors.js";
+import { readText } from "../base/system-errors.js";
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from "../base/yaml.js";
 
 export interface FileValue {
   key: string;

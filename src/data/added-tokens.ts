@@ -1,8 +1,8 @@
 // Tokens that stand for a text as it is, whatever the vocabulary's model makes of it: those of tokenizer.json, and those that
 // only the files beside it name, by the rules of transformers 5.
 import { dirname, join } from "node:path";
-import { LowrankError } from "../errors.js";
-import { isObject, kindOf } from "../model/index.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf } from "../base/json.js";
 import { readTokenizerText } from "./gguf-tokenizer.js";
 import {
   NAMED_TOKENS,

@@ -1,10 +1,10 @@
 // The data sets that a hub's repository describes in its card (README.md), which datasets calls configurations.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { LowrankError } from "../errors.js";
-import { isObject } from "../model/index.js";
-import { readBytes } from "../system-errors.js";
-import { parse } from "../yaml.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
+import { readBytes } from "../base/system-errors.js";
+import { parse } from "../base/yaml.js";
 import { splitNamed, splitsOf } from "./splits.js";
 
 interface Configuration {

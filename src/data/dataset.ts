@@ -1,5 +1,5 @@
-import type { Batch } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import type { Batch } from "../native/index.js";
 import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
 

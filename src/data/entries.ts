@@ -2,8 +2,8 @@
 import { isUtf8 } from "node:buffer";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
 
 export interface Entry {
   name: string;

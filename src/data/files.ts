@@ -1,8 +1,8 @@
 // The files that a list of files, folders and patterns stands for.
 import { type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { type FolderFiles, folderFiles, isAside, type Wanted } from "./folder.js";
 import { dataExtension, knownExtensions } from "./formats/table.js";

@@ -1,9 +1,9 @@
 // The data files of a folder, chosen as datasets' load_dataset(folder) and load_from_disk(folder) choose them.
 import { existsSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
-import { LowrankError } from "../errors.js";
-import { isObject, readJsonObject } from "../model/index.js";
-import { requireRegular } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, readJsonObject } from "../base/json.js";
+import { requireRegular } from "../base/system-errors.js";
 import { describedSplits } from "./card.js";
 import { type Entry, entriesOf } from "./entries.js";
 import { dataExtension, extensionsBeside, knownExtensions } from "./formats/table.js";

@@ -2,8 +2,9 @@
 // "model.gguf/tokenizer.json": what opens, hashes or copies a tokenizer's files reads them by these functions.
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { findGguf, ggufTokenizer, readJsonObject } from "../model/index.js";
-import { LARGEST_LIST_BYTES, readText } from "../system-errors.js";
+import { readJsonObject } from "../base/json.js";
+import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
+import { findGguf, ggufTokenizer } from "../model/index.js";
 
 const NAMES = ["tokenizer.json", "tokenizer_config.json", "generation_config.json"];
 

@@ -2,7 +2,6 @@ export {
   type CacheEntry,
   type CacheOptions,
   clearCache,
-  defaultCacheFolder,
   fileTexts,
   givenTexts,
   type LongText,

@@ -1,4 +1,4 @@
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
 import { generator, shuffle } from "./random.js";
 
 /** Separate streams of the same seed. */

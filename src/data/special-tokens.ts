@@ -1,8 +1,9 @@
 // What the files beside tokenizer.json and a model folder say about special tokens.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { findGguf, isObject } from "../model/index.js";
-import { readText } from "../system-errors.js";
+import { isObject } from "../base/json.js";
+import { readText } from "../base/system-errors.js";
+import { findGguf } from "../model/index.js";
 import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
 
 export interface TokenizerSettings {

@@ -1,6 +1,6 @@
 // Text files of any known format to one list of texts.
-import { LowrankError } from "../errors.js";
-import { kindOf } from "../model/index.js";
+import { LowrankError } from "../base/errors.js";
+import { kindOf } from "../base/json.js";
 import { dataFiles } from "./files.js";
 import type { Format, ReadOptions, Row } from "./formats/format.js";
 import { openPipe } from "./formats/pipe.js";

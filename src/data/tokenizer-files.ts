@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import { LARGEST_LIST_BYTES, readBytes, readError } from "../base/system-errors.js";
 import { findGguf, hubNameError } from "../model/index.js";
-import { LARGEST_LIST_BYTES, readBytes, readError } from "../system-errors.js";
 import { ggufFile, hasTokenizerFile } from "./gguf-tokenizer.js";
 
 const MAIN = "tokenizer.json";

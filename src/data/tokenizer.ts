@@ -2,9 +2,9 @@
 import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { JsEncoding as Encoding, Tokenizer as Native, AddedToken as NativeToken } from "tokenizers";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
 import type { Warn } from "../model/index.js";
-import { LARGEST_LIST_BYTES, openRegular } from "../system-errors.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { ggufFile } from "./gguf-tokenizer.js";
 import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";

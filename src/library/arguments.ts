@@ -1,7 +1,8 @@
 // What the public methods take, by the schema of the options and some rows for what only programs can give.
+
+import { LowrankError } from "../base/errors.js";
 import { type Command, custom, type OptionsOf, optionsFrom, type Rows, rows, shownValue } from "../config/index.js";
-import { LowrankError } from "../errors.js";
-import type { Adapter } from "./model.js";
+import type { Adapter } from "./adapter.js";
 
 /** Texts in memory, or as they come. */
 export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;

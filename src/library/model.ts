@@ -1,21 +1,15 @@
+import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
 import { TokenDataset, Tokenizer } from "../data/index.js";
-import {
-  type AdapterSpec,
-  type AdapterTensors,
-  Engine,
-  type ModelConfig,
-  type ModelSource,
-  type Precision,
-} from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { candidateTargets, type ResolvedTargets } from "../model/index.js";
+import { candidateTargets } from "../model/index.js";
+import { Engine, type ModelConfig, type ModelSource, type Precision } from "../native/index.js";
+import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
-import { inferencePlan } from "../setup/inference-memory.js";
-import { choosePrecision, threadCount } from "../setup/inputs.js";
-import { readTokens, tellEnd } from "../setup/token-texts.js";
+import { inferencePlan } from "../setup/memory/inference.js";
+import { readTokens, tellEnd } from "../setup/texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
+import type { Adapter } from "./adapter.js";
 import {
   checkPath,
   checkTexts,
@@ -26,7 +20,6 @@ import {
 } from "./arguments.js";
 import { textSource } from "./options.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
-import type { Trainer } from "./trainer.js";
 
 export interface ModelOptions {
   /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
@@ -47,14 +40,6 @@ export interface ModelOptions {
   quantize_head?: boolean | undefined;
   /** Leaves the weights in the page cache, shared with other processes; else they may be copied, see docs/memory.md. */
   share_weights?: boolean | undefined;
-}
-
-/** An adapter (LoRA) that was read for a model. */
-export interface Adapter {
-  folder: string;
-  spec: AdapterSpec;
-  tensors: AdapterTensors;
-  targets: ResolvedTargets;
 }
 
 /** @throws LowrankError where it is no adapter, or one of another model */
@@ -79,8 +64,13 @@ export interface ModelEvaluateOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** A trainer, for the model that it is made from. */
+interface Closable {
+  close(): Promise<void>;
+}
+
 /** Trainers tell a model when they are made, and by the function that this returns when they are closed. */
-export let register: (model: Model, trainer: Trainer, method: string) => () => void;
+export let register: (model: Model, trainer: Closable, method: string) => () => void;
 let isModel: (value: unknown) => value is Model;
 
 /** @throws LowrankError E_ARGUMENT where it is none */
@@ -101,7 +91,7 @@ export class Model {
   readonly precision: Precision;
   readonly threads: number;
   readonly sharesWeights: boolean;
-  readonly #trainers = new Set<Trainer>();
+  readonly #trainers = new Set<Closable>();
   #closed = false;
 
   static {

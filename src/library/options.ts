@@ -1,4 +1,6 @@
 // Options of the library: the command's rows without those that only a command line has.
+
+import { LowrankError } from "../base/errors.js";
 import {
   type aliases,
   type Command,
@@ -10,8 +12,7 @@ import {
   trainCommand,
 } from "../config/index.js";
 import { givenTexts, type TextSource } from "../data/index.js";
-import { LowrankError } from "../errors.js";
-import type { RunOptions } from "../setup/options.js";
+import type { RunOptions } from "../setup/run/options.js";
 import { type Texts, texts, yesOrNo } from "./arguments.js";
 
 const {

@@ -1,9 +1,10 @@
 // Text from a prompt, for models and trainers alike.
+
+import { LowrankError } from "../base/errors.js";
 import { shownValue } from "../config/index.js";
 import { readEosIds, type Tokenizer } from "../data/index.js";
-import type { Engine } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { stopIds } from "../setup/inputs.js";
+import type { Engine } from "../native/index.js";
+import { stopIds } from "../setup/adapter.js";
 import { type Prompt, readPrompt } from "../setup/prompt.js";
 import { generate } from "../trainer/index.js";
 import type { TextRequestOptions } from "./arguments.js";

@@ -1,9 +1,9 @@
 // Folders that were saved quantised, in bitsandbytes' layout: a weight's codes under its own name, its statistics beside it.
 import { closeSync, readSync } from "node:fs";
-import { type FileRange, quantizationMaps, type TensorEntry } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { openRegular, readError } from "../system-errors.js";
-import { isObject, parseJson } from "./json.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, parseJson } from "../base/json.js";
+import { openRegular, readError } from "../base/system-errors.js";
+import { type FileRange, quantizationMaps, type TensorEntry } from "../native/index.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 
 export type FileTensor = SafetensorsTensor & { file: string };

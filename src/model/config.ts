@@ -1,7 +1,8 @@
 // config.json of a model folder to the numbers that the engine takes.
-import { type ModelConfig, supportedArchitectures } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { isObject, kindOf, readJsonObject } from "./json.js";
+
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf, readJsonObject } from "../base/json.js";
+import { type ModelConfig, supportedArchitectures } from "../native/index.js";
 import { ConfigKeys } from "./keys.js";
 import { readRope } from "./rope.js";
 import type { Warn } from "./warn.js";

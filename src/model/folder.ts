@@ -1,6 +1,8 @@
 // A Hugging Face model folder: config.json and safetensors, in one file or in shards with an index.
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
 import {
   listLinears,
   type ModelConfig,
@@ -8,9 +10,7 @@ import {
   type PlainDtype,
   type TensorEntry,
   type WeightDtype,
-} from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { readError } from "../system-errors.js";
+} from "../native/index.js";
 import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
 import { HEAD, readConfig } from "./config.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";

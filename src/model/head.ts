@@ -1,7 +1,7 @@
 // Whether the head is the embedding: config.json says so, and the weights may say otherwise.
 import { closeSync, readSync } from "node:fs";
-import type { ModelSource, PlainDtype, TensorEntry } from "../engine.js";
-import { openRegular, readError } from "../system-errors.js";
+import { openRegular, readError } from "../base/system-errors.js";
+import type { ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
 import { EMBEDDING, HEAD } from "./config.js";
 import type { Warn } from "./warn.js";
 import { widen } from "./widen.js";

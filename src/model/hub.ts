@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
 
 /** OWNER/NAME, as the hub has it. */
 const HUB_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;

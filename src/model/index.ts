@@ -1,10 +1,8 @@
-export { readError, readText, writeError } from "../system-errors.js";
 export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
 export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
 export { findGguf, ggufTokenizer } from "./gguf/index.js";
 export { hubNameError } from "./hub.js";
-export { isObject, jsonProblem, kindOf, parseJson, placeIn, readJsonObject } from "./json.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";

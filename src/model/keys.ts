@@ -1,5 +1,5 @@
-import { LowrankError } from "../errors.js";
-import { isObject, kindOf } from "./json.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf } from "../base/json.js";
 
 /** The keys of a configuration object, read with their types and ranges. A key that is null counts as absent. */
 export class ConfigKeys {

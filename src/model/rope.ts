@@ -1,8 +1,9 @@
 // Rotary positions are spelled in three ways: `rope_scaling` with `type`, the same with `rope_type`, and transformers 5's
 // `rope_parameters`; `rope_theta` stands in one of these, or beside them. Of several the one counts that transformers 5 takes.
-import type { ModelConfig, RopeScaling } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { isObject } from "./json.js";
+
+import { LowrankError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
+import type { ModelConfig, RopeScaling } from "../native/index.js";
 import type { ConfigKeys } from "./keys.js";
 import type { Warn } from "./warn.js";
 

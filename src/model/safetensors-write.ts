@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
-import { LowrankError } from "../errors.js";
-import { writeError } from "../system-errors.js";
+import { LowrankError } from "../base/errors.js";
+import { writeError } from "../base/system-errors.js";
 import { elementBytes } from "./safetensors.js";
 
 export interface TensorToWrite {

@@ -2,9 +2,9 @@
 // checked against the file's size before anybody believes it.
 import { isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, readSync } from "node:fs";
-import { LowrankError } from "../errors.js";
-import { openRegular, readError } from "../system-errors.js";
-import { isObject, kindOf } from "./json.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf } from "../base/json.js";
+import { openRegular, readError } from "../base/system-errors.js";
 import { members } from "./members.js";
 
 /** Bytes of one element; the sub-byte types have no whole number and no users here. */

@@ -2,9 +2,9 @@
 // the shards hold.
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf, readJsonObject } from "../base/json.js";
 import type { FileTensor } from "./bitsandbytes.js";
-import { isObject, kindOf, readJsonObject } from "./json.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";

@@ -1,7 +1,8 @@
 // Which linears carry an adapter: names, "all-linear" or a regular expression, matched as PEFT matches them.
-import { listLinears, type ModelSource } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { suggestion } from "../nearest.js";
+
+import { LowrankError } from "../base/errors.js";
+import { suggestion } from "../base/nearest.js";
+import { listLinears, type ModelSource } from "../native/index.js";
 
 export interface ResolvedTargets {
   /** Full module names, in the order of `listLinears`. */

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { readJsonObject } from "../base/json.js";
 import { findGguf, openGguf } from "./gguf/index.js";
-import { readJsonObject } from "./json.js";
 
 /** How many tokens a model has embeddings for, without opening its weights; undefined where a folder does not say. */
 export function modelVocabSize(path: string): number | undefined {

@@ -1,4 +1,4 @@
-import type { PlainDtype } from "../engine.js";
+import type { PlainDtype } from "../native/index.js";
 
 /** f16 (1 sign, 5 exponent, 10 fraction bits) as a number; exact. */
 function halfToNumber(half: number): number {

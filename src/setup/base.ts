@@ -1,9 +1,9 @@
 // The base model as the options want it: as it is stored, or quantised while it is loaded.
 import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
 import { baseOfAdapter } from "../checkpoint/index.js";
-import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
+import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../native/index.js";
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
 

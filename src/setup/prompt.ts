@@ -1,5 +1,5 @@
+import { LowrankError } from "../base/errors.js";
 import type { Tokenizer } from "../data/index.js";
-import { LowrankError } from "../errors.js";
 
 export interface Prompt {
   ids: Int32Array;

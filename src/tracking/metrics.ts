@@ -1,5 +1,5 @@
 import { renameSync } from "node:fs";
-import { writeError } from "../system-errors.js";
+import { writeError } from "../base/system-errors.js";
 import { TextFile } from "./text-file.js";
 
 const line = (metrics: object) => `${JSON.stringify(metrics)}\n`;

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, mkdirSync, openSync, statSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { writeError } from "../system-errors.js";
+import { writeError } from "../base/system-errors.js";
 
 /** A text file that only grows. What is written is in the file when the call returns, so that no exit loses it. */
 export class TextFile {

@@ -1,5 +1,5 @@
-import type { AdapterTensors } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import type { AdapterTensors } from "../native/index.js";
 
 /** Where a number of the training was found not to be one. */
 export interface Place {

@@ -1,5 +1,5 @@
-import type { Engine } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
+import type { Engine } from "../native/index.js";
 import { batches, type Dataset, positions } from "./windows.js";
 
 export interface Evaluation {

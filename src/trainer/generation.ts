@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../data/index.js";
-import type { Engine, SamplingOptions } from "../engine.js";
+import type { Engine, SamplingOptions } from "../native/index.js";
 import type { TrainerEvent } from "./events.js";
 
 export interface GenerationOptions extends SamplingOptions {

@@ -1,5 +1,5 @@
 import type { RunState, TrainerProgress } from "../checkpoint/index.js";
-import type { AdapterTensors, Engine } from "../engine.js";
+import type { AdapterTensors, Engine } from "../native/index.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 
 /** Keeps what a run has reached: on disk (`Saver`) or in memory. */

@@ -1,5 +1,5 @@
 import type { RunState } from "../checkpoint/index.js";
-import { type Engine, freeTensors } from "../engine.js";
+import { type Engine, freeTensors } from "../native/index.js";
 import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";

@@ -1,4 +1,4 @@
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
 
 export interface LossScaling {
   /** Loss scale of the first step. */

@@ -1,4 +1,4 @@
-import { type AdapterSpec, listLinears, type ModelSource } from "../engine.js";
+import { type AdapterSpec, listLinears, type ModelSource } from "../native/index.js";
 import type { Window } from "./windows.js";
 
 /** What of a window decides it. */

@@ -1,4 +1,4 @@
-import type { Engine } from "../engine.js";
+import type { Engine } from "../native/index.js";
 
 /** The share of the time that measuring may take. */
 const SHARE = 0.01;

@@ -1,4 +1,6 @@
 import { existsSync } from "node:fs";
+import { LowrankError } from "../base/errors.js";
+import { fullError, isFull } from "../base/system-errors.js";
 import {
   type AdapterToWrite,
   type CardRun,
@@ -19,10 +21,8 @@ import {
   writeTrainerState,
 } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import type { ResolvedTargets } from "../model/index.js";
-import { fullError, isFull } from "../system-errors.js";
+import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../native/index.js";
 import type { Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import type { Keeper } from "./keeper.js";

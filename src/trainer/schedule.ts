@@ -1,4 +1,4 @@
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../base/errors.js";
 
 export type Scheduler = "linear" | "cosine" | "constant";
 

@@ -6,9 +6,9 @@ import { gzipSync } from "node:zlib";
 import { readAdapter } from "../../dist/checkpoint/index.js";
 import { loadOptions, trainCommand } from "../../dist/config/index.js";
 import { readTexts, Tokenizer } from "../../dist/data/index.js";
-import { Engine, listLinears, planMemory } from "../../dist/engine.js";
 import { openModel, resolveTargets } from "../../dist/model/index.js";
-import { findCheckpoint, restore } from "../../dist/setup/resume.js";
+import { Engine, listLinears, planMemory } from "../../dist/native/index.js";
+import { findCheckpoint, restore } from "../../dist/setup/run/resume.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const GOLDEN = here("../goldens/gqa-untied");

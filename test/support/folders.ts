@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { LowrankError } from "../../src/errors.js";
+import { LowrankError } from "../../src/base/errors.js";
 import { readSafetensorsHeader, type TensorToWrite, writeSafetensors } from "../../src/model/index.js";
 import { goldensFolder } from "./golden.js";
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AdapterTensors, Batch, Sequence } from "../../src/engine.js";
+import type { AdapterTensors, Batch, Sequence } from "../../src/native/index.js";
 
 /** Ragged token sequences, of which the first `prompt_tokens` are read but not trained on. */
 export interface GoldenBatch {

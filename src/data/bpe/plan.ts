@@ -1,5 +1,5 @@
 // What a tokenizer.json asks for, as far as it can be done here; in a form that threads can be sent.
-import { isObject } from "../../model/index.js";
+import { isObject } from "../../base/json.js";
 import { type MergeTable, mergeTable } from "./merges.js";
 import { type Cut, cuts } from "./splitters.js";
 

@@ -1,5 +1,5 @@
 // tokenizer.json's pre-tokenizers as regular expressions of JavaScript.
-import { isObject } from "../../model/index.js";
+import { isObject } from "../../base/json.js";
 
 /** Cuts a text into pieces that are tokenised one by one. */
 export type Splitter = (text: string) => string[];

@@ -1,6 +1,6 @@
 // Texts to tokens: the quick way where it is known to give the same, else the package's.
 import { dirname } from "node:path";
-import { LARGEST_LIST_BYTES } from "../../system-errors.js";
+import { LARGEST_LIST_BYTES } from "../../base/system-errors.js";
 import { readAddedTokens } from "../added-tokens.js";
 import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
 import { readTokenizerJson } from "../gguf-tokenizer.js";

@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { LowrankError } from "../../errors.js";
-import { writeError } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { writeError } from "../../base/system-errors.js";
 import { type Encoder, encoder } from "./arrow.js";
 import type { Block } from "./block.js";
 import { Checksum, type Content, type Provenance } from "./contents.js";

@@ -1,7 +1,7 @@
 // Texts to a table of tokens: from the cache where it has them, else tokenised into it.
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import type { TextEnd } from "../text-end.js";
 import type { Tokenizer } from "../tokenizer.js";
 import { FORMAT_VERSION } from "./arrow.js";

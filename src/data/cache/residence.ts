@@ -1,4 +1,4 @@
-import { releasePages } from "../../engine.js";
+import { releasePages } from "../../native/index.js";
 
 /** What a look into a mapped file may make resident around it: the system maps as much as it keeps in one piece. */
 const REGION_BYTES = 2 << 20;

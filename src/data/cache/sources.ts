@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { realpathSync, statSync, writeFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
-import { readError } from "../../system-errors.js";
+import { readError } from "../../base/system-errors.js";
 import type { ReadOptions } from "../formats/format.js";
 import { isPipe } from "../formats/pipe.js";
 import { Places } from "../places.js";

@@ -1,10 +1,9 @@
 // The cache folder: which files it holds, which are removed when it grows too large.
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, join } from "node:path";
-import { mapFile } from "../../engine.js";
-import { LowrankError } from "../../errors.js";
-import { readError, writeError } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { readError, writeError } from "../../base/system-errors.js";
+import { mapFile } from "../../native/index.js";
 import { decode } from "./arrow.js";
 import { type Contents, isWhole } from "./contents.js";
 import { isLeftover, temporaryName } from "./file.js";
@@ -14,11 +13,6 @@ import { TokenTable } from "./table.js";
 const FILE = /^[0-9a-f]{64}\.arrow$/;
 /** What is worth nothing without a cache file; `places` is an earlier version's. */
 const NOTE = /^[0-9a-f]{64}\.(note\.|places\.)?json$/;
-
-/** $XDG_CACHE_HOME/lowrank, or ~/.cache/lowrank. */
-export function defaultCacheFolder(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lowrank");
-}
 
 function noteFile(folder: string, key: string): string {
   return join(folder, `${key}.note.json`);

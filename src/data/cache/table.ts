@@ -1,5 +1,5 @@
-import { mappedProblem, type Sequence } from "../../engine.js";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { mappedProblem, type Sequence } from "../../native/index.js";
 import type { Block } from "./block.js";
 import type { Content, Contents, Provenance } from "./contents.js";
 import { Residence } from "./residence.js";

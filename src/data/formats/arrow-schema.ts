@@ -1,5 +1,5 @@
 // An Arrow schema, and where a column's buffers are among those of a record batch.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { check } from "./damage.js";
 import type { Table } from "./flatbuffer.js";
 import { noColumn } from "./format.js";

@@ -1,5 +1,5 @@
 // Arrow IPC: files and streams, a record batch at a time.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { BatchReader } from "./arrow-column.js";
 import { findColumn, type TextColumn } from "./arrow-schema.js";
 import { columnar, type Decode, type Texts } from "./columnar.js";

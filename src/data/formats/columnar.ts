@@ -1,6 +1,6 @@
 // What the binary formats share: one column of texts, read from ranges of the file.
 import { isUtf8 } from "node:buffer";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { damageError } from "./damage.js";
 import type { Format, Row } from "./format.js";
 import { RandomAccess } from "./random-access.js";

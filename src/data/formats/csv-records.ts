@@ -1,12 +1,12 @@
 // The records of CSV and TSV, a chunk of the file at a time, by the rules that pandas reads them by: a quote that begins a field
 // opens it, two within are one, elsewhere a quote is a character; a line ends in a line feed, a carriage return or both.
 import { isUtf8 } from "node:buffer";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
+import type { Separator } from "./format.js";
 import { tooLong } from "./size.js";
 import { notUtf8 } from "./utf8.js";
 
-export const SEPARATORS = { comma: ",", semicolon: ";", tab: "\t", pipe: "|" };
-export type Separator = keyof typeof SEPARATORS;
+export const SEPARATORS: Record<Separator, string> = { comma: ",", semicolon: ";", tab: "\t", pipe: "|" };
 
 /** Advice where fields seem to be separated by another character. */
 export function separatorAdvice(separator: string): string | undefined {

@@ -1,7 +1,7 @@
 // CSV and TSV: one column of their records.
-import type { LowrankError } from "../../errors.js";
-import { Records, SEPARATORS, type Separator, separatorAdvice } from "./csv-records.js";
-import { type Format, noColumn, type ReadOptions, type Row } from "./format.js";
+import type { LowrankError } from "../../base/errors.js";
+import { Records, SEPARATORS, separatorAdvice } from "./csv-records.js";
+import { type Format, noColumn, type ReadOptions, type Row, type Separator } from "./format.js";
 import { mostBytes } from "./size.js";
 import { readUtf8 } from "./utf8.js";
 

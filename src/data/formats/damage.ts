@@ -1,5 +1,5 @@
 // What is wrong with the bytes of a binary file: thrown by decoders, which know no file, and worded once.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 
 /** Bytes that cannot be what they should be. The message says what was found: "a page is longer than its column". */
 export class Damage extends Error {}

@@ -1,9 +1,11 @@
-import { LowrankError } from "../../errors.js";
-import { suggestion } from "../../nearest.js";
-import type { Separator } from "./csv-records.js";
+import { LowrankError } from "../../base/errors.js";
+import { suggestion } from "../../base/nearest.js";
 
 /** What an example of a plain text file is; `datasets` calls the last one a document. */
 export type TextBy = "line" | "paragraph" | "file";
+
+/** The character between fields of CSV and TSV. */
+export type Separator = "comma" | "semicolon" | "tab" | "pipe";
 
 /** How the texts of data files are found in them. */
 export interface ReadOptions {

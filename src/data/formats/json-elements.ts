@@ -1,7 +1,7 @@
 // The elements of one JSON array, a chunk of the file at a time, so that a large file is never held whole.
 import { isUtf8 } from "node:buffer";
-import { LowrankError } from "../../errors.js";
-import { placeIn } from "../../model/index.js";
+import { LowrankError } from "../../base/errors.js";
+import { placeIn } from "../../base/json.js";
 import type { ReadOptions } from "./format.js";
 import { chunksFrom } from "./json-field.js";
 import { type Fail, parseValue } from "./json-text.js";

@@ -1,5 +1,5 @@
 // The keys of the one object that a file is, and the array under one of them, a chunk at a time.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { readUtf8 } from "./utf8.js";
 
 const code = (character: string) => character.charCodeAt(0);

@@ -1,5 +1,5 @@
 // Objects one after the other: JSON Lines, also where an object takes several lines or a line holds several of them.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import type { ReadOptions } from "./format.js";
 import { adviceOnLarge } from "./json-field.js";
 import { afterText, type Fail, parse, parseValue } from "./json-text.js";

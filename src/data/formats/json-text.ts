@@ -1,6 +1,6 @@
 // What JSON.parse does not do: NaN and infinities as Python writes them, keys given twice, objects over several lines.
-import { LowrankError } from "../../errors.js";
-import { isObject, jsonProblem, kindOf } from "../../model/index.js";
+import { LowrankError } from "../../base/errors.js";
+import { isObject, jsonProblem, kindOf } from "../../base/json.js";
 import { noColumn, type ReadOptions } from "./format.js";
 import { AS_RECORDS, fieldAdvice, TABLE_ADVICE } from "./json-field.js";
 

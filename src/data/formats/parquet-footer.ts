@@ -1,5 +1,5 @@
 // What a Parquet file's footer says about its columns, checked against the file.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { check, checkedSize, Damage } from "./damage.js";
 import { noColumn } from "./format.js";
 import type { RandomAccess } from "./random-access.js";

@@ -1,7 +1,7 @@
 // Parquet: the pages of one column, a page at a time.
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { columnar, type Decode, type Texts } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";
 import { unpackLz4, unpackOldLz4 } from "./lz4.js";

@@ -2,7 +2,7 @@
 // so that it can be looked at before it is read.
 import { createReadStream, statSync } from "node:fs";
 import type { Readable } from "node:stream";
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 
 const CHUNK_BYTES = 1 << 20;
 /** Of the beginning. */

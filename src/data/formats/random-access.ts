@@ -1,6 +1,6 @@
 // Ranged reads of a file.
 import { type FileHandle, open } from "node:fs/promises";
-import { readError, requireRegular, TO_READ } from "../../system-errors.js";
+import { readError, requireRegular, TO_READ } from "../../base/system-errors.js";
 import { check } from "./damage.js";
 
 export class RandomAccess {

@@ -1,5 +1,5 @@
 // How large a text may be, so that no file, whatever it holds, takes more memory than some times this.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import type { ReadOptions } from "./format.js";
 
 /** 64 MiB: above any text that is one example, and so little that a reader needs less than a gigabyte (docs/data.md). */

@@ -2,8 +2,8 @@
 import { createReadStream } from "node:fs";
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { LowrankError } from "../../errors.js";
-import { openRegular, readError } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { openRegular, readError } from "../../base/system-errors.js";
 import { isPipe, readPipe } from "./pipe.js";
 
 const CHUNK_BYTES = 1 << 20;

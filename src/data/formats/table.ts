@@ -1,8 +1,8 @@
 // The one table of formats, and which of them a file is.
 import { closeSync } from "node:fs";
 import { basename, extname } from "node:path";
-import { LowrankError } from "../../errors.js";
-import { openRegular } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { openRegular } from "../../base/system-errors.js";
 import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
 import type { Format, ReadOptions } from "./format.js";

@@ -1,5 +1,5 @@
 // A text file's bytes as UTF-8 without a byte order mark, and what a file is that is no text.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import { isPipe } from "./pipe.js";
 import { readChunks } from "./source.js";
 

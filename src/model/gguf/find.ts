@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
-import { LowrankError } from "../../errors.js";
-import { readError } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { readError } from "../../base/system-errors.js";
 
 const isGguf = (name: string) => name.toLowerCase().endsWith(".gguf");
 

@@ -1,8 +1,8 @@
 // The header of a GGUF file (versions 2 and 3): metadata and where each tensor lies. It is untrusted input: every count and
 // length is held against the file's size before anything of that size is made.
 import { closeSync, fstatSync, readSync } from "node:fs";
-import { LowrankError } from "../../errors.js";
-import { openRegular, readError } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { openRegular, readError } from "../../base/system-errors.js";
 import { tensorType } from "./types.js";
 
 /** What a metadata value can be. Whole numbers of 64 bits are numbers here: nothing that counts is beyond 2^53. */

@@ -1,5 +1,5 @@
 // Typed reading of a GGUF file's metadata.
-import { LowrankError } from "../../errors.js";
+import { LowrankError } from "../../base/errors.js";
 import type { GgufHeader, GgufValue } from "./header.js";
 
 /** Products of two stay exact integers. */

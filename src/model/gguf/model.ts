@@ -1,6 +1,7 @@
 // A GGUF file as a model: its configuration from the metadata, its tensors under Hugging Face's names.
-import type { ModelConfig, ModelSource, RopeScaling, TensorEntry } from "../../engine.js";
-import { LowrankError } from "../../errors.js";
+
+import { LowrankError } from "../../base/errors.js";
+import type { ModelConfig, ModelSource, RopeScaling, TensorEntry } from "../../native/index.js";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.js";
 import { Metadata, shown } from "./metadata.js";
 import { llama3Scaling } from "./rope-factors.js";

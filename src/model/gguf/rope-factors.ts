@@ -1,8 +1,8 @@
 // Llama 3's scaling of rotary frequencies: GGUF files hold its result, one factor for each frequency.
 import { closeSync } from "node:fs";
-import type { RopeScaling } from "../../engine.js";
-import { LowrankError } from "../../errors.js";
-import { openRegular } from "../../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { openRegular } from "../../base/system-errors.js";
+import type { RopeScaling } from "../../native/index.js";
 import { fill, type GgufHeader, type GgufTensor } from "./header.js";
 
 /** Of Llama 3.1, and of 3.2. */

@@ -1,5 +1,5 @@
 // How ggml's types of tensors are stored.
-import type { WeightDtype } from "../../engine.js";
+import type { WeightDtype } from "../../native/index.js";
 
 export interface TensorType {
   /** For people, and where it can be read the engine's name. */

@@ -1,4 +1,4 @@
-import type { Optimizer, Precision } from "../engine.js";
+import type { Optimizer, Precision } from "../../native/index.js";
 
 /** Settings that decide how much memory a training run needs. */
 export interface Settings {

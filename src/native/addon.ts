@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
+import { LowrankError } from "../base/errors.js";
 import type {
   AdapterSpec,
   AdapterTensors,
@@ -17,8 +18,7 @@ import type {
   QuantizedTensor,
   SamplingOptions,
   TensorEntry,
-} from "./engine.js";
-import { LowrankError } from "./errors.js";
+} from "./types.js";
 
 /** The addon's engine class; `Engine` in engine.ts is its public face. */
 export interface NativeEngine {
@@ -68,7 +68,7 @@ export interface NativeAddon {
 
 let addon: NativeAddon | undefined;
 
-const here = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
+const here = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const require = createRequire(import.meta.url);
 
 /** What the prebuilt addon's package for this machine is called. */
@@ -99,7 +99,7 @@ function prebuiltFile(version: string): string {
 /** The native addon, loaded at first use. @throws LowrankError naming every place that was tried. */
 export function native(): NativeAddon {
   if (addon) return addon;
-  const { version } = require("../package.json") as { version: string };
+  const { version } = require("../../package.json") as { version: string };
   const tried: string[] = [];
   const attempt = (place: string, file: () => string) => {
     try {

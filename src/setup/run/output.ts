@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { isTokenizerFile } from "../data/index.js";
-import { LowrankError } from "../errors.js";
-import { readError, writeError } from "../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { readError, writeError } from "../../base/system-errors.js";
+import { isTokenizerFile } from "../../data/index.js";
 import { LOCK } from "./lock.js";
 
 /** What a training run writes into its folder, besides what it also writes into each checkpoint. */

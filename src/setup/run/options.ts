@@ -1,5 +1,5 @@
-import type { TrainOptions } from "../config/index.js";
-import type { BaseOptions } from "./base.js";
+import type { TrainOptions } from "../../config/index.js";
+import type { BaseOptions } from "../base.js";
 
 /** What decides a run, besides its texts. */
 export type RunOptions = Omit<

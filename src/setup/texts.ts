@@ -1,7 +1,9 @@
 // The texts that a command works on, as tokens from the cache.
+import { defaultCacheFolder } from "../base/cache-folder.js";
+import { LowrankError } from "../base/errors.js";
+import { count } from "../base/text.js";
 import {
   dataFiles,
-  defaultCacheFolder,
   fileTexts,
   type ReadOptions,
   requireApart,
@@ -14,11 +16,9 @@ import {
   tokenTable,
   type Wanted,
 } from "../data/index.js";
-import { type ModelSource, trimHeaps } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import type { Warn } from "../model/index.js";
-import { threadCount } from "./inputs.js";
-import { count } from "./text.js";
+import { type ModelSource, trimHeaps } from "../native/index.js";
+import { threadCount } from "./adapter.js";
 
 /** Held back where no validation file is named. */
 const VALIDATION_SHARE = 0.1;

@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { type FileLock, lockFile, unlockFile } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import { writeError } from "../system-errors.js";
+import { LowrankError } from "../../base/errors.js";
+import { writeError } from "../../base/system-errors.js";
+import { type FileLock, lockFile, unlockFile } from "../../native/index.js";
 
 /**
  * The file that says which process writes into a folder, and that this process has locked in the kernel. Where the file

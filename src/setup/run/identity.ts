@@ -1,12 +1,12 @@
 // What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
 import { createHash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
-import type { RunSettings } from "../checkpoint/index.js";
-import type { AdapterSpec, ModelSource, Precision } from "../engine.js";
-import { HEAD, OUTLIER_THRESHOLD } from "../model/index.js";
-import { openRegular, readError } from "../system-errors.js";
+import { openRegular, readError } from "../../base/system-errors.js";
+import type { RunSettings } from "../../checkpoint/index.js";
+import { HEAD, OUTLIER_THRESHOLD } from "../../model/index.js";
+import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
+import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
-import type { TrainingTexts } from "./token-texts.js";
 
 /** Enough of a tensor to know a model that was trained further from the one before. */
 const SAMPLE_BYTES = 4096;

@@ -1,12 +1,12 @@
 // What a run will save beside what the disk has room for.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type SavedSizes, savedSizes } from "../checkpoint/index.js";
-import { freeBytes } from "../system-errors.js";
-import { countSteps } from "../trainer/index.js";
+import { freeBytes } from "../../base/system-errors.js";
+import { bytes, count } from "../../base/text.js";
+import { type SavedSizes, savedSizes } from "../../checkpoint/index.js";
+import { countSteps } from "../../trainer/index.js";
 import type { RunOptions } from "./options.js";
-import { bytes, count } from "./text.js";
-import type { Prepared } from "./training.js";
+import type { Prepared } from "./train.js";
 
 export interface DiskNeed extends SavedSizes {
   /** Checkpoints that are there at once, with the one that is being written. */

@@ -1,8 +1,8 @@
 // What a process holds besides an engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { findMainFile, ggufFile } from "../data/index.js";
-import { copiedBytes, type MemoryItem, type ModelSource } from "../engine.js";
-import { heldBesides } from "./available-memory.js";
+import { findMainFile, ggufFile } from "../../data/index.js";
+import { copiedBytes, type MemoryItem, type ModelSource } from "../../native/index.js";
+import { heldBesides } from "./limits.js";
 
 /**
  * What the program comes to hold besides: compiled code and the JavaScript heap, from the plan to the peak. Measured over

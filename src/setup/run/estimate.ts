@@ -1,8 +1,8 @@
 // How many steps a run has, and about how long it takes, before it is begun.
-import { Engine, type ModelSource } from "../engine.js";
-import { countSteps, countWarmup, type Dataset, modelFlop, type Steps } from "../trainer/index.js";
+import { Engine, type ModelSource } from "../../native/index.js";
+import { countSteps, countWarmup, type Dataset, modelFlop, type Steps } from "../../trainer/index.js";
 import type { RunOptions } from "./options.js";
-import type { Prepared } from "./training.js";
+import type { Prepared } from "./train.js";
 
 /** Items of a data set that stand for all. */
 const LOOKED_AT = 512;

@@ -1,6 +1,6 @@
 // JSON with errors that say where.
-import { LowrankError } from "../errors.js";
-import { readText } from "../system-errors.js";
+import { LowrankError } from "./errors.js";
+import { readText } from "./system-errors.js";
 
 /** A failed `JSON.parse` of `text`: 1-based line and column, and the parser's reason. */
 export function jsonProblem(error: unknown, text: string): { line: number; column: number; reason: string } {

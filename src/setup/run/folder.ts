@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { removeLater } from "../checkpoint/index.js";
+import { removeLater } from "../../checkpoint/index.js";
 import { OutputLock } from "./lock.js";
 import { type Allowed, beginOutput, checkOutput, holdsCheckpoints } from "./output.js";
 import { AUTO, findCheckpoint, liesIn, type Resumption } from "./resume.js";

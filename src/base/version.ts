@@ -4,6 +4,6 @@ let version: string | undefined;
 
 /** Of this package. */
 export function packageVersion(): string {
-  version ??= JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version as string;
+  version ??= JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version as string;
   return version;
 }

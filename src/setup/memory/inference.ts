@@ -5,9 +5,9 @@ import {
   type MemoryPlan,
   type ModelSource,
   planMemory,
-} from "../engine.js";
-import { type MemoryLimit, memoryLimits } from "./available-memory.js";
-import { processItems } from "./process-items.js";
+} from "../../native/index.js";
+import { type MemoryLimit, memoryLimits } from "./limits.js";
+import { processItems } from "./process.js";
 import { fitsAll, memoryTable, planOf, refusal } from "./room.js";
 
 export interface Inference {

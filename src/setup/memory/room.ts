@@ -1,8 +1,9 @@
 // A memory plan beside what there is.
-import type { MemoryItem, MemoryPlan } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import type { MemoryLimit } from "./available-memory.js";
-import { bytes, table } from "./text.js";
+
+import { LowrankError } from "../../base/errors.js";
+import { bytes, table } from "../../base/text.js";
+import type { MemoryItem, MemoryPlan } from "../../native/index.js";
+import type { MemoryLimit } from "./limits.js";
 
 /**
  * The plan's item that is mapped from files. It is page cache: given back to the system when something else needs the

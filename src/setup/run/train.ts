@@ -1,9 +1,9 @@
 // A training run from its options: what the command and the library have in common.
 import { readFileSync } from "node:fs";
-import type { RunSettings } from "../checkpoint/index.js";
-import { readEosIds } from "../data/index.js";
-import { cpuInfo, type Engine, type ModelSource, type Precision } from "../engine.js";
-import { LowrankError } from "../errors.js";
+import { LowrankError } from "../../base/errors.js";
+import type { RunSettings } from "../../checkpoint/index.js";
+import { readEosIds } from "../../data/index.js";
+import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
 import {
   BestInMemory,
   modelFlop,
@@ -14,13 +14,13 @@ import {
   samples,
   type TrainResult,
   train,
-} from "../trainer/index.js";
-import type { Settings } from "./fitting.js";
-import { type InitialAdapter, stopIds } from "./inputs.js";
+} from "../../trainer/index.js";
+import { type InitialAdapter, stopIds } from "../adapter.js";
+import type { Plan } from "../memory/plan.js";
+import type { Settings } from "../memory/proposals.js";
+import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
-import type { Plan } from "./plan.js";
 import type { Resumption } from "./resume.js";
-import type { TrainingTexts } from "./token-texts.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 export interface Prepared {

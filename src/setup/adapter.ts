@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
+import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../engine.js";
-import { LowrankError } from "../errors.js";
 import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets } from "../model/index.js";
+import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../native/index.js";
 
 /** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
 export function threadCount(threads: number | undefined, warn?: (message: string) => void): number {

@@ -1,5 +1,5 @@
 // Numbers and tables for people.
-export { bytes } from "../system-errors.js";
+export { bytes } from "./system-errors.js";
 
 export function count(n: number): string {
   return n.toLocaleString("en-US");

@@ -1,4 +1,6 @@
-import { trainCommand } from "../config/index.js";
+import { count } from "../../base/text.js";
+import { trainCommand } from "../../config/index.js";
+import { PLAIN } from "../../model/index.js";
 import {
   type AdapterSpec,
   type EngineOptions,
@@ -8,15 +10,13 @@ import {
   type ModelSource,
   type Optimizer,
   planMemory,
-} from "../engine.js";
-import { PLAIN } from "../model/index.js";
-import { SAMPLE } from "../trainer/index.js";
-import { type MemoryLimit, memoryLimits } from "./available-memory.js";
-import { quantizedSource } from "./base.js";
-import { proposals, type Settings } from "./fitting.js";
-import { processItems } from "./process-items.js";
+} from "../../native/index.js";
+import { SAMPLE } from "../../trainer/index.js";
+import { quantizedSource } from "../base.js";
+import { type MemoryLimit, memoryLimits } from "./limits.js";
+import { processItems } from "./process.js";
+import { proposals, type Settings } from "./proposals.js";
 import { fitsAll, planOf, refusal } from "./room.js";
-import { count } from "./text.js";
 
 /**
  * What saving makes of an adapter of so many bytes: copies of it and of both moments on both sides of the addon, and what

@@ -1,16 +1,16 @@
 // What the command and the library do alike before the first step.
-import type { Engine, ModelSource, Precision } from "../engine.js";
-import { memoryLimits } from "./available-memory.js";
+import type { Engine, ModelSource, Precision } from "../../native/index.js";
+import { type InitialAdapter, initialAdapter } from "../adapter.js";
+import { memoryLimits } from "../memory/limits.js";
+import { type Plan, Planner, samplesOf } from "../memory/plan.js";
+import type { Settings } from "../memory/proposals.js";
+import { mappedWarning } from "../memory/room.js";
+import type { TrainingTexts } from "../texts.js";
 import { diskNeed, diskWarning, roomFor } from "./disk-space.js";
-import type { Settings } from "./fitting.js";
-import { type InitialAdapter, initialAdapter } from "./inputs.js";
+import { runSettings } from "./identity.js";
 import type { RunOptions } from "./options.js";
-import { type Plan, Planner, samplesOf } from "./plan.js";
 import { checkAgreement, type Resumption, restore } from "./resume.js";
-import { mappedWarning } from "./room.js";
-import { runSettings } from "./settings.js";
-import type { TrainingTexts } from "./token-texts.js";
-import { memorySettings, type Prepared } from "./training.js";
+import { memorySettings, type Prepared } from "./train.js";
 
 type Warn = (message: string) => void;
 

@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
+import { LowrankError } from "../../base/errors.js";
 import {
   checkpointFolder,
   checkpointProblem,
@@ -10,11 +11,10 @@ import {
   readOptimizerState,
   readRunState,
   recoverCheckpoints,
-} from "../checkpoint/index.js";
-import { cpuInfo, type Engine, type ModelSource } from "../engine.js";
-import { LowrankError } from "../errors.js";
-import type { Resumed } from "../trainer/index.js";
-import { differences } from "./settings.js";
+} from "../../checkpoint/index.js";
+import { cpuInfo, type Engine, type ModelSource } from "../../native/index.js";
+import type { Resumed } from "../../trainer/index.js";
+import { differences } from "./identity.js";
 
 /** `--resume` without a folder. */
 const LATEST = "latest";

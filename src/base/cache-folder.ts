@@ -1,0 +1,7 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** $XDG_CACHE_HOME/lowrank, or ~/.cache/lowrank. */
+export function defaultCacheFolder(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "lowrank");
+}
