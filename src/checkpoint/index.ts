@@ -15,7 +15,7 @@ export { type MergeOptions, writeMerged } from "./merge.js";
 export type { CardRun, TextCounts } from "./model-card.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
 export { isPlain, writeQuantized } from "./quantize.js";
-export { type RunSettings, type RunState, readRunState, writeRunState } from "./run-state.js";
+export { type Identity, type RunState, readRunState, writeRunState } from "./run-state.js";
 export { type SavedSizes, savedSizes } from "./size.js";
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";
 export {

@@ -54,7 +54,7 @@ const schema = z.object({
 });
 
 export type RunState = Omit<z.infer<typeof schema>, "version">;
-export type RunSettings = RunState["settings"];
+export type Identity = RunState["settings"];
 
 /** @throws LowrankError E_WRITE */
 export async function writeRunState(folder: string, state: RunState): Promise<void> {

@@ -1,6 +1,6 @@
 import type { OptionsOf, Rows } from "./row.js";
 import { optional } from "./row.js";
-import { needed, rows } from "./rows.js";
+import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
 
 /** A command as the user sees it: what it is for, an example and its options. */
 export interface Command<R extends Rows = Rows> {
@@ -25,7 +25,7 @@ const adapted = {
 };
 const run = { precision, threads, config };
 const weights = { ...quantized, share_weights: rows.share_weights };
-const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file, ...training } = rows;
+const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file } = rows;
 const { text_column, text_by, json_field, csv_separator, csv_quoting } = rows;
 const texts = { text_column, text_by, json_field, csv_separator, csv_quoting };
 const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
@@ -35,7 +35,12 @@ export const trainCommand = command({
   name: "train",
   summary: "Fine-tune a base model on texts and write a LoRA adapter",
   example: "lowrank train --base_model ./SmolLM2-135M --train_file texts.jsonl --output_dir ./lora_model",
-  rows: { ...training, json: { ...json, help: "print every event as a line of JSON on standard output" } },
+  rows: inOrder({
+    ...modelRows,
+    ...trainRows,
+    ...terminalRows,
+    json: { ...json, help: "print every event as a line of JSON on standard output" },
+  }),
 });
 
 export const generateCommand = command({

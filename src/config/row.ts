@@ -14,24 +14,31 @@ export interface Row<T = unknown> {
   /** Value where the option stands alone; only of texts. */
   bare?: string;
   group: string;
+  /** What it decides of a training run: its bits, so that a run that goes on must have the same value, or none of them. */
+  decides: "bits" | "nothing";
   help: string;
 }
+
+/** Where a row stands in the help, and what it decides. */
+export type Place = Pick<Row, "group" | "decides">;
+
+/** Rows of one heading. */
+export const section = (group: string) =>
+  ({ bits: { group, decides: "bits" }, nothing: { group, decides: "nothing" } }) as const satisfies Record<
+    string,
+    Place
+  >;
 
 export type Rows = Record<string, Row>;
 
 /** The validated values of some rows. */
 export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends Row<infer T> ? T : never };
 
-interface About {
-  group: string;
-  help: string;
-}
-
 type Built<T> = { required: () => Row<T>; optional: () => Row<T | undefined>; or: (value: T) => Row<T> };
 
 /** The ways a row can treat a value that nobody gave: an error, `undefined` or a default. */
-function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: About): Built<T> {
-  const row = { kind, expects, group: about.group, help: about.help };
+function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, place: Place, help: string): Built<T> {
+  const row = { kind, expects, ...place, help };
   return {
     required: () => ({ ...row, schema, defaultValue: undefined, required: true }),
     optional: () => ({ ...row, schema: schema.optional(), defaultValue: undefined, required: false }),
@@ -39,69 +46,74 @@ function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, about: Abou
   };
 }
 
+/** The other rows. */
+export function without<R extends Rows, K extends keyof R>(rows: R, ...names: K[]): Omit<R, K> {
+  return Object.fromEntries(Object.entries(rows).filter(([name]) => !names.includes(name as K))) as Omit<R, K>;
+}
+
 /** The same row where nobody needs to give a value, and there is no default. */
 export function optional<T>(row: Row<T>): Row<T | undefined> {
   return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };
 }
 
-export function text(expects: string, group: string, help: string): Built<string> {
-  return built(z.string().min(1), "text", expects, { group, help });
+export function text(expects: string, place: Place, help: string): Built<string> {
+  return built(z.string().min(1), "text", expects, place, help);
 }
 
 /** Several texts: a list in YAML, or one text with commas. */
-export function texts(expects: string, group: string, help: string): Built<string[]> {
+export function texts(expects: string, place: Place, help: string): Built<string[]> {
   const list = z.array(z.string().trim().min(1)).min(1);
   const commas = z.string().transform((value) => value.split(","));
-  return built(z.union([list, commas.pipe(list)]), "text", expects, { group, help });
+  return built(z.union([list, commas.pipe(list)]), "text", expects, place, help);
 }
 
 /** Names joined by commas: one text, or a list. */
-export function nameList(expects: string, group: string, help: string): Built<string> {
+export function nameList(expects: string, place: Place, help: string): Built<string> {
   const list = z.array(z.string().trim().min(1)).min(1);
   const joined = list.transform((names) => names.join(","));
-  return built(z.union([z.string().min(1), joined]) as unknown as z.ZodType<string>, "text", expects, { group, help });
+  return built(z.union([z.string().min(1), joined]) as unknown as z.ZodType<string>, "text", expects, place, help);
 }
 
 /** @param others what other trainers call these values */
 export function choice<const T extends string>(
   values: readonly [T, ...T[]],
-  group: string,
+  place: Place,
   help: string,
   others: Record<string, T> = {},
 ): Built<T> {
-  const about = { group, help: `${values.join(", ")}: ${help}` };
+  const about = `${values.join(", ")}: ${help}`;
   const own = z.enum(values) as z.ZodType<T>;
   const names = Object.keys(others) as [string, ...string[]];
   const schema =
     names.length > 0
       ? (z.union([own, z.enum(names).transform((name) => others[name])]) as unknown as z.ZodType<T>)
       : own;
-  return built(schema, "text", values.join(" or "), about);
+  return built(schema, "text", values.join(" or "), place, about);
 }
 
-export function flag(group: string, help: string): Built<boolean> {
-  return built(z.boolean(), "flag", "true or false", { group, help });
+export function flag(place: Place, help: string): Built<boolean> {
+  return built(z.boolean(), "flag", "true or false", place, help);
 }
 
 /** What only programs can give, and no text stands for. */
 export function custom<T>(expects: string, test: (value: unknown) => value is T, help: string): Built<T> {
-  return built(z.custom<T>(test), "text", expects, { group: "", help });
+  return built(z.custom<T>(test), "text", expects, section("").nothing, help);
 }
 
 /** A text that may also be left out (`bare`), as `--name`, or switched off, as `--no-name`. */
-export function textOrBare(bare: string, expects: string, group: string, help: string): Row<string | undefined> {
+export function textOrBare(bare: string, expects: string, place: Place, help: string): Row<string | undefined> {
   const meaning = (value: unknown) => {
     if (value === true || value === "true") return bare;
     return value === false || value === "false" ? undefined : value;
   };
-  const row = built(z.string().min(1), "text", expects, { group, help }).optional();
+  const row = built(z.string().min(1), "text", expects, place, help).optional();
   return { ...row, bare, schema: z.preprocess(meaning, row.schema) as z.ZodType<string | undefined> };
 }
 
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i;
 
 /** A number of bytes, also as a text with a unit: 6GB is 6 * 10^9, 6GiB (or 6G) is 6 * 2^30. */
-export function size(group: string, help: string): Built<number> {
+export function size(place: Place, help: string): Built<number> {
   const schema = z.union([z.number(), z.string()]).transform((value, context) => {
     const [, digits, unit = "", binary] = SIZE.exec(String(value).trim()) ?? [];
     const isDecimal = binary === "" && /b$/i.test(String(value));
@@ -110,7 +122,7 @@ export function size(group: string, help: string): Built<number> {
     context.addIssue({ code: "custom" });
     return z.NEVER;
   });
-  return built(schema as unknown as z.ZodType<number>, "text", "a size such as 6GB or 512MiB", { group, help });
+  return built(schema as unknown as z.ZodType<number>, "text", "a size such as 6GB or 512MiB", place, help);
 }
 
 export interface Range {
@@ -140,12 +152,12 @@ function bounded(schema: z.ZodNumber, r: Range): z.ZodNumber {
   return bound;
 }
 
-export function integer(limits: Range, group: string, help: string): Built<number> {
-  return built(bounded(z.int(), limits), "number", `a whole number${range(limits)}`, { group, help });
+export function integer(limits: Range, place: Place, help: string): Built<number> {
+  return built(bounded(z.int(), limits), "number", `a whole number${range(limits)}`, place, help);
 }
 
-export function number(limits: Range, group: string, help: string): Built<number> {
-  return built(bounded(z.number(), limits), "number", `a number${range(limits)}`, { group, help });
+export function number(limits: Range, place: Place, help: string): Built<number> {
+  return built(bounded(z.number(), limits), "number", `a number${range(limits)}`, place, help);
 }
 
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;

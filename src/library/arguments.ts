@@ -1,7 +1,17 @@
 // What the public methods take, by the schema of the options and some rows for what only programs can give.
 
 import { LowrankError } from "../base/errors.js";
-import { type Command, custom, type OptionsOf, optionsFrom, type Rows, rows, shownValue } from "../config/index.js";
+import {
+  type Command,
+  custom,
+  modelRows,
+  type OptionsOf,
+  optionsFrom,
+  type Rows,
+  rows,
+  shownValue,
+  without,
+} from "../config/index.js";
 import type { Adapter } from "./adapter.js";
 
 /** Texts in memory, or as they come. */
@@ -61,17 +71,8 @@ export function methodOptions<R extends Rows>(method: string, methodRows: R): (g
   return (given) => optionsFrom(command, given).options;
 }
 
-const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head, share_weights } = rows;
-const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
-
-export const openOptions = methodOptions("Model.open", {
-  ...quantized,
-  share_weights,
-  precision: rows.precision,
-  threads: rows.threads,
-  // Also given as `tokenizer`.
-  tokenizer_name: rows.tokenizer_name,
-});
+// The base is the first argument.
+export const openOptions = methodOptions("Model.open", without(modelRows, "base_model"));
 
 const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
 const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };

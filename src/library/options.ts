@@ -1,4 +1,4 @@
-// Options of the library: the command's rows without those that only a command line has.
+// Options of the library: every row of a run.
 
 import { LowrankError } from "../base/errors.js";
 import {
@@ -9,45 +9,20 @@ import {
   optional,
   optionsFrom,
   shownValue,
-  trainCommand,
+  trainRows,
 } from "../config/index.js";
 import { givenTexts, type TextSource } from "../data/index.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { type Texts, texts, yesOrNo } from "./arguments.js";
-
-const {
-  // Of the model:
-  base_model: _,
-  tokenizer_name: __,
-  use_4bit: _________,
-  use_8bit: __________,
-  double_quant: ___________,
-  quantize_skip: ____________,
-  quant_type: ______________,
-  quantize_head: _______________,
-  share_weights: ________________,
-  precision: ___,
-  threads: ____,
-  // Of a command line:
-  config: _____,
-  dry_run: ______,
-  json: ________,
-  merge: _______,
-  profile: _____________,
-  // Optional here:
-  train_file,
-  output_dir,
-  ...rows
-} = trainCommand.rows;
 
 const command = {
   name: "Trainer.create",
   summary: "",
   example: "",
   rows: {
-    ...rows,
-    train_file: optional(train_file),
-    output_dir: optional(output_dir),
+    ...trainRows,
+    train_file: optional(trainRows.train_file),
+    output_dir: optional(trainRows.output_dir),
     train: texts(", or files in train_file"),
     validation: texts(", or files in validation_file"),
     samples: yesOrNo.or(false),
@@ -143,8 +118,8 @@ export interface CheckedOptions {
   samples: boolean;
 }
 
-/** @param folder of the base model. @throws LowrankError E_ARGUMENT, E_USAGE naming everything that is wrong */
-export function checkOptions(object: unknown, folder: string): CheckedOptions {
+/** @throws LowrankError E_ARGUMENT, E_USAGE naming everything that is wrong */
+export function checkOptions(object: unknown): CheckedOptions {
   const { options: all, given } = optionsFrom(command, object);
   const { train, validation, samples, ...options } = all;
   const wrong: [string, string][] = [];
@@ -159,10 +134,8 @@ export function checkOptions(object: unknown, folder: string): CheckedOptions {
   if (options.output_dir === undefined && options.resume !== undefined)
     wrong.push(["resume", "resume: expected output_dir beside it"]);
   if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.map(([, line]) => line).join("; "), wrong[0]![0]);
-  const model = { base_model: folder, tokenizer_name: undefined, precision: "auto", threads: undefined } as const;
-  const surroundings = { config: undefined, dry_run: false, json: false, merge: undefined };
   return {
-    options: { ...options, ...model, ...surroundings },
+    options,
     given,
     train: from!,
     validation: held,

@@ -63,8 +63,8 @@ export class Trainer {
    */
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
     checkModel(model, "Trainer.create");
-    const checked = checkOptions(given, model.folder);
-    const options: RunOptions = { ...checked.options, threads: model.threads };
+    const checked = checkOptions(given);
+    const { options } = checked;
     checkRunOptions(options);
     const { output_dir: output } = options;
     const inputs = [model.folder, options.init_adapter];
@@ -82,7 +82,7 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const from = { ...options, train_file: checked.train, validation_file: checked.validation };
+      const from = { ...options, threads, train_file: checked.train, validation_file: checked.validation };
       const texts = await readTrainingTexts(from, model.tokenizer, source.config.vocabSize, { warn });
       const prepared = prepareRun(options, plan, texts, resumption, warn);
       engine = await Engine.create(source, plan.adapter.spec, plan.plan.engine);

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../../base/system-errors.js";
-import type { RunSettings } from "../../checkpoint/index.js";
+import type { Identity } from "../../checkpoint/index.js";
+import { modelRows, type Row, terminalRows, trainRows } from "../../config/index.js";
 import { HEAD, OUTLIER_THRESHOLD } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
@@ -40,10 +41,10 @@ function modelHash({ config, tensors }: ModelSource): string {
 }
 
 /** As what the linears were quantised while they were loaded, and how they are computed; nothing where there is nothing to say. */
-function quantization({ tensors }: ModelSource): RunSettings {
+function quantization({ tensors }: ModelSource): Identity {
   const threshold = tensors.find(({ outlierThreshold }) => outlierThreshold)?.outlierThreshold;
   const rounds = threshold === OUTLIER_THRESHOLD ? "llm_int8" : `llm_int8 with a threshold of ${threshold}`;
-  const eight: RunSettings = threshold === undefined ? {} : { quant_type: rounds };
+  const eight: Identity = threshold === undefined ? {} : { quant_type: rounds };
   const quantized = tensors.filter(({ quantize }) => quantize !== undefined);
   const [first] = quantized;
   if (!first) return eight;
@@ -71,59 +72,73 @@ export interface RunParts {
   texts: TrainingTexts;
 }
 
-/**
- * Options of `lowrank train` that change no bit of the training: another value is no other run. The number of steps decides
- * the schedule alone, and the trainer says so. Every other option is a setting, or decides one.
- */
-export const CHANGES_NO_BIT: ReadonlySet<string> = new Set([
-  ...["num_train_epochs", "max_steps"],
-  ...["logging_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "metric_for_best_model"],
-  ...["save_strategy", "save_steps", "save_total_limit", "load_best_model_at_end"],
-  ...["early_stopping_patience", "early_stopping_threshold"],
-  ...["output_dir", "overwrite_output_dir", "resume", "merge", "num_samples", "sample_max_new_tokens"],
-  ...["cache_dir", "cache_limit_gb", "share_weights", "gradient_checkpointing"],
-  ...["memory_limit", "threads", "config", "profile", "dry_run", "json"],
-]);
+/** Every option of a training run. */
+const runRows = { ...modelRows, ...trainRows, ...terminalRows };
+type Name = keyof typeof runRows;
+const names = (decides: Row["decides"]) =>
+  (Object.keys(runRows) as Name[]).filter((name) => runRows[name].decides === decides);
+const DECIDE_BITS = names("bits");
+/** Another value of these is no other run. The number of steps decides the schedule alone, and the trainer says so. */
+const DECIDE_NOTHING: ReadonlySet<string> = new Set(names("nothing"));
 
-/** By option. What another option overrides is left out, and so is what changes no bit: threads, folders, limits. */
-export function runSettings(o: RunOptions, { model, spec, precision, texts }: RunParts): RunSettings {
-  return {
-    base_model: modelHash(model),
-    ...quantization(model),
-    tokenizer_name: texts.tokenizer.sha256,
-    train_file: texts.hashes.training,
-    validation_file: texts.hashes.validation,
-    text_by: o.text_by ?? null,
-    precision,
-    loss_scale: precision === "fp16" ? o.loss_scale : null,
-    loss_scale_window: precision === "fp16" ? o.loss_scale_window : null,
-    lora_r: spec.rank,
-    lora_alpha: spec.alpha,
-    lora_dropout: spec.dropout,
-    use_rslora: spec.useRslora,
-    target_modules: [...spec.targets].sort().join(),
-    max_seq_length: o.max_seq_length,
-    long_text: o.long_text,
-    add_eos: o.add_eos ? true : null,
-    packing: o.packing,
-    group_by_length: o.group_by_length,
-    pad_to_max_length: o.pad_to_max_length,
-    shuffle: o.shuffle,
-    per_device_train_batch_size: o.per_device_train_batch_size,
-    gradient_accumulation_steps: o.gradient_accumulation_steps,
-    optim: o.optim === "adamw" ? null : o.optim,
-    learning_rate: o.learning_rate,
-    lr_scheduler: o.lr_scheduler,
-    warmup_ratio: o.warmup_steps === undefined ? o.warmup_ratio : null,
-    warmup_steps: o.warmup_steps ?? null,
-    weight_decay: o.weight_decay,
-    max_grad_norm: o.max_grad_norm,
-    seed: o.seed,
-  };
+type Setting = Identity[string] | undefined;
+/** Undefined where the option decides nothing of this run, or what it decides is seen in another option's setting. */
+type SettingOf = (o: RunOptions, parts: RunParts) => Setting;
+
+const inOther: SettingOf = () => undefined;
+const ofFp16 = (name: "loss_scale" | "loss_scale_window"): SettingOf => {
+  return (o, { precision }) => (precision === "fp16" ? o[name] : null);
+};
+const ofQuantization = Object.fromEntries(
+  ["use_4bit", "use_8bit", "quant_type", "double_quant", "quantize_skip", "quantize_head"].map((name) => {
+    return [name, (_, { model }) => quantization(model)[name]] satisfies [string, SettingOf];
+  }),
+);
+
+/** Options that decide bits otherwise than by the value that was given; every other one's setting is its value. */
+const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
+  base_model: (_, { model }) => modelHash(model),
+  tokenizer_name: (_, { texts }) => texts.tokenizer.sha256,
+  precision: (_, parts) => parts.precision,
+  ...ofQuantization,
+  lora_r: (_, { spec }) => spec.rank,
+  lora_alpha: (_, { spec }) => spec.alpha,
+  lora_dropout: (_, { spec }) => spec.dropout,
+  use_rslora: (_, { spec }) => spec.useRslora,
+  target_modules: (_, { spec }) => [...spec.targets].sort().join(),
+  init_adapter: inOther,
+  train_file: (_, { texts }) => texts.hashes.training,
+  validation_file: (_, { texts }) => texts.hashes.validation,
+  text_column: inOther,
+  json_field: inOther,
+  csv_separator: inOther,
+  csv_quoting: inOther,
+  // The first checkpoints were made without an end, and name none.
+  add_eos: (o) => (o.add_eos ? true : null),
+  optim: (o) => (o.optim === "adamw" ? null : o.optim),
+  loss_scale: ofFp16("loss_scale"),
+  loss_scale_window: ofFp16("loss_scale_window"),
+  warmup_ratio: (o) => (o.warmup_steps === undefined ? o.warmup_ratio : null),
+};
+
+/** The value itself, in a form that a file of JSON holds. */
+function plain(value: unknown): Identity[string] {
+  return Array.isArray(value) ? value.join() : ((value ?? null) as Identity[string]);
+}
+
+/** What a run must agree in, by option: derived from the rows that decide bits. */
+export function identityOf(o: RunOptions, parts: RunParts): Identity {
+  const given: Partial<Record<Name, unknown>> = o;
+  const found: Identity = {};
+  for (const name of DECIDE_BITS) {
+    const setting = SETTINGS[name] ? SETTINGS[name](o, parts) : plain(given[name]);
+    if (setting !== undefined) found[name] = setting;
+  }
+  return found;
 }
 
 /** Module names without what they share, as they are too many to be read. */
-function shown(name: string, value: RunSettings[string] | undefined): string {
+function shown(name: string, value: Identity[string] | undefined): string {
   if (value === null || value === undefined) return "not given";
   if (name !== "target_modules") return String(value);
   const modules = String(value).split(",");
@@ -131,14 +146,20 @@ function shown(name: string, value: RunSettings[string] | undefined): string {
   return `${kinds.join(",")} (${modules.length} modules)`;
 }
 
+/** What a run had, of which the checkpoint does not hold the setting: of an option that came later, its default. */
+function before(name: string): Identity[string] {
+  const isPlain = name in runRows && !(name in SETTINGS);
+  return isPlain ? plain(runRows[name as Name].defaultValue) : null;
+}
+
 /** A line for each setting in which a run and a checkpoint differ, with both values. */
-export function differences(run: RunSettings, checkpoint: RunSettings): string[] {
+export function differences(run: Identity, checkpoint: Identity): string[] {
   const names = [...new Set([...Object.keys(run), ...Object.keys(checkpoint)])];
   return (
     names
-      // Checkpoints of earlier versions hold more of them.
-      .filter((name) => !CHANGES_NO_BIT.has(name))
-      .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? null))
+      // Checkpoints of earlier versions hold some of them.
+      .filter((name) => !DECIDE_NOTHING.has(name))
+      .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? before(name)))
       .map((name) => {
         const [here, there] = [run[name], checkpoint[name]];
         if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;

@@ -1,11 +1,7 @@
-import type { TrainOptions } from "../../config/index.js";
-import type { BaseOptions } from "../base.js";
+import type { OptionsOf, trainRows } from "../../config/index.js";
 
-/** What decides a run, besides its texts. */
-export type RunOptions = Omit<
-  TrainOptions,
-  "output_dir" | "train_file" | "validation_file" | keyof BaseOptions | "share_weights" | "tokenizer_name" | "profile"
-> & {
+/** The options of a run, besides its base and its texts. */
+export type RunOptions = Omit<OptionsOf<typeof trainRows>, "output_dir" | "train_file" | "validation_file"> & {
   /** Without it nothing is written. */
   output_dir: string | undefined;
 };

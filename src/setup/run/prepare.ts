@@ -7,7 +7,7 @@ import type { Settings } from "../memory/proposals.js";
 import { mappedWarning } from "../memory/room.js";
 import type { TrainingTexts } from "../texts.js";
 import { diskNeed, diskWarning, roomFor } from "./disk-space.js";
-import { runSettings } from "./identity.js";
+import { identityOf } from "./identity.js";
 import type { RunOptions } from "./options.js";
 import { checkAgreement, type Resumption, restore } from "./resume.js";
 import { memorySettings, type Prepared } from "./train.js";
@@ -66,7 +66,7 @@ export function prepareRun(
   resumption: Resumption | null,
   warn: Warn,
 ): Prepared {
-  const settings = runSettings(o, { model, spec: adapter.spec, precision, texts });
+  const settings = identityOf(o, { model, spec: adapter.spec, precision, texts });
   if (resumption) checkAgreement(resumption, settings, warn);
   const prepared = { model, adapter, plan, texts, resumption, settings };
   const full = o.output_dir && diskWarning(o.output_dir, diskNeed(o, prepared), roomFor(o.output_dir));

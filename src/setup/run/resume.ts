@@ -4,8 +4,8 @@ import { LowrankError } from "../../base/errors.js";
 import {
   checkpointFolder,
   checkpointProblem,
+  type Identity,
   listCheckpoints,
-  type RunSettings,
   type RunState,
   readAdapter,
   readOptimizerState,
@@ -114,7 +114,7 @@ async function findBest(state: RunState, within: string, own: string, warn: Warn
 }
 
 /** @throws LowrankError E_RESUME naming every setting that is not the checkpoint's, with both values */
-export function checkAgreement({ folder, state }: Resumption, settings: RunSettings, warn: Warn): void {
+export function checkAgreement({ folder, state }: Resumption, settings: Identity, warn: Warn): void {
   const found = differences(settings, state.settings);
   if (found.length > 0) {
     const lines = found.map((line) => `\n  ${line}`).join("");

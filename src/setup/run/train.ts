@@ -1,7 +1,7 @@
 // A training run from its options: what the command and the library have in common.
 import { readFileSync } from "node:fs";
 import { LowrankError } from "../../base/errors.js";
-import type { RunSettings } from "../../checkpoint/index.js";
+import type { Identity } from "../../checkpoint/index.js";
 import { readEosIds } from "../../data/index.js";
 import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
 import {
@@ -29,7 +29,7 @@ export interface Prepared {
   plan: Plan;
   texts: TrainingTexts;
   resumption: Resumption | null;
-  settings: RunSettings;
+  settings: Identity;
 }
 
 /** What a prepared run works with. */
