@@ -435,6 +435,8 @@ describe("the tokenizer", () => {
   test("ids that end a text, each once", () => {
     const ends = { "tokenizer.ggml.eot_token_id": { u32: 0 }, "tokenizer.ggml.eom_token_id": { u32: LAST } };
     expect(readEosIds(writeTokenizer(ends))).toEqual([LAST, 0]);
+    // The tokenizer of another kind is given as a folder; the file's ends count all the same.
+    expect(readEosIds(writeTokenizer({ ...ends, "tokenizer.ggml.model": "llama" }))).toEqual([LAST, 0]);
   });
 
   const PIECES = "he 're 'RE x1234567 $9.99 -- a_b\n\n  z";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { isObject } from "../base/json.js";
 import { readText } from "../base/system-errors.js";
-import { findGguf } from "../model/index.js";
+import { findGguf, ggufEndIds } from "../model/index.js";
 import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
 
 export interface TokenizerSettings {
@@ -80,11 +80,12 @@ export function readTokenizerSettings(folder: string): TokenizerSettings {
   };
 }
 
-/** Tokens that end a text of the model: of generation_config.json, else of config.json; empty where neither says. */
+/** Tokens that end a text of the model: of generation_config.json, else of config.json, or of a GGUF file; empty where none is named. */
 export function readEosIds(model: string): number[] {
   const gguf = existsSync(join(model, "config.json")) ? undefined : findGguf(model);
+  if (gguf !== undefined) return ggufEndIds(gguf);
   for (const name of ["generation_config.json", "config.json"]) {
-    const { eos_token_id: ids } = readIfThere(join(gguf ?? model, name));
+    const { eos_token_id: ids } = readIfThere(join(model, name));
     const list = (Array.isArray(ids) ? ids : [ids]).filter((id): id is number => Number.isInteger(id));
     if (list.length > 0) return list;
   }

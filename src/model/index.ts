@@ -1,7 +1,7 @@
 export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
 export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
-export { findGguf, ggufTokenizer } from "./gguf/index.js";
+export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
 export { hubNameError } from "./hub.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";

@@ -1,3 +1,3 @@
 export { findGguf, findGgufBase } from "./find.js";
 export { openGguf } from "./model.js";
-export { ggufTokenizer } from "./tokenizer.js";
+export { ggufEndIds, ggufTokenizer } from "./tokenizer.js";

@@ -23,13 +23,11 @@ export function ggufTokenizer(file: string): TokenizerFiles {
   const cut = readPretokenizer(metadata);
   const tokens = metadata.texts("tokenizer.ggml.tokens");
   const vocab = readVocab(metadata, tokens);
-  // Old files have ids that mean none, such as -1, for what nothing needs.
   const special = (name: string): Special | undefined => {
-    const id = metadata.index(`tokenizer.ggml.${name}_token_id`, tokens.length);
+    const id = specialId(metadata, name, tokens.length);
     return id === undefined ? undefined : { id, content: tokens[id]! };
   };
   const [bos, eos] = [special("bos"), special("eos")];
-  const ends = [eos, special("eot"), special("eom")].flatMap((token) => token?.id ?? []);
   return {
     "tokenizer.json": {
       version: "1.0",
@@ -62,8 +60,27 @@ export function ggufTokenizer(file: string): TokenizerFiles {
       chat_template:
         metadata.get("tokenizer.chat_template") === undefined ? undefined : metadata.text("tokenizer.chat_template"),
     },
-    "generation_config.json": { eos_token_id: [...new Set(ends)] },
+    "generation_config.json": { eos_token_id: endIds(metadata, tokens.length) },
   };
+}
+
+/**
+ * Ids of the tokens that end a text, in a file whose tokenizer is perhaps of a kind that is not read; empty where it names none.
+ * @throws LowrankError E_GGUF
+ */
+export function ggufEndIds(file: string): number[] {
+  const metadata = new Metadata(readGgufHeader(file), "E_TOKENIZER", ADVICE);
+  const tokens = metadata.get("tokenizer.ggml.tokens");
+  return endIds(metadata, Array.isArray(tokens) ? tokens.length : 0);
+}
+
+/** Old files have ids that mean none, such as -1, for tokens that nothing needs. */
+function specialId(metadata: Metadata, name: string, count: number): number | undefined {
+  return metadata.index(`tokenizer.ggml.${name}_token_id`, count);
+}
+
+function endIds(metadata: Metadata, count: number): number[] {
+  return [...new Set(["eos", "eot", "eom"].flatMap((name) => specialId(metadata, name, count) ?? []))];
 }
 
 function readPretokenizer(metadata: Metadata): Pretokenizer {
