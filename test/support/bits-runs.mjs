@@ -93,4 +93,4 @@ for (const [name, [{ gguf: isGguf = false, ...ofModel }, { resumedAfter, ...ofRu
   table[name] = { sha256: createHash("sha256").update(file).digest("hex"), loss: losses.at(-1), eval_loss: loss, text };
   await model.close();
 }
-console.log(JSON.stringify(table, null, 1));
+console.log(JSON.stringify(table, null, 2));
