@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { baseOfAdapter, isAdapterFolder, readAdapter, writeAdapter } from "../src/checkpoint/index.js";
 import { modelCard } from "../src/checkpoint/model-card.js";
 import { run as inspect } from "../src/commands/inspect.js";
-import { inspectCommand } from "../src/config/commands.js";
+import { commands } from "../src/config/commands.js";
 import { optionsFrom } from "../src/config/load.js";
 import { Tokenizer } from "../src/data/index.js";
 import { openModel } from "../src/model/index.js";
@@ -110,7 +110,7 @@ describe("inspect tells what an adapter is", () => {
       return true;
     });
     try {
-      await inspect(optionsFrom(inspectCommand, { base_model: path, json }).options);
+      await inspect(optionsFrom(commands.inspect, { base_model: path, json }).options);
     } finally {
       write.mockRestore();
     }

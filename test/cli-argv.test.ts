@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { normalise } from "../src/cli/argv.js";
 import { parse } from "../src/cli/parse.js";
-import { commands, generateCommand, trainCommand } from "../src/config/index.js";
+import { commandList, commands } from "../src/config/index.js";
 
 describe("one spelling for every way to write an option", () => {
   test.each([
@@ -53,7 +53,7 @@ describe("one spelling for every way to write an option", () => {
       ["--", "--lora-r"],
     ],
   ])("%j", (written, expected) => {
-    expect(normalise(written, trainCommand.rows)).toEqual(expected);
+    expect(normalise(written, commands.train.rows)).toEqual(expected);
   });
 });
 
@@ -92,7 +92,7 @@ describe("parsing", () => {
 });
 
 describe("help", () => {
-  test.each(commands.map((command) => [command.name, command] as const))(
+  test.each(commandList.map((command) => [command.name, command] as const))(
     "of %s names every option",
     async (name, command) => {
       const request = await parse([name, "--help"]);
@@ -109,7 +109,7 @@ describe("help", () => {
   test("of the program lists the commands", async () => {
     for (const argv of [["--help"], ["-h"], ["help"]]) {
       const request = await parse(argv);
-      for (const { name, summary } of commands) {
+      for (const { name, summary } of commandList) {
         expect(request.kind === "text" && request.text).toContain(`lowrank ${name}`);
         expect(request.kind === "text" && request.text.replace(/\s+/g, " ")).toContain(summary);
       }
@@ -117,7 +117,7 @@ describe("help", () => {
   });
 
   test("every row has words of its own", () => {
-    for (const row of Object.values({ ...trainCommand.rows, ...generateCommand.rows })) {
+    for (const row of Object.values({ ...commands.train.rows, ...commands.generate.rows })) {
       expect(row.help.length).toBeGreaterThan(3);
       expect(row.expects.length).toBeGreaterThan(3);
     }

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { nearest } from "../src/base/nearest.js";
 import { aliases, findRow, HINTS, hintFor } from "../src/config/aliases.js";
-import { commands, type Flags, loadOptions, optionsDocument, optionsFrom, trainCommand } from "../src/config/index.js";
+import { commandList, commands, type Flags, loadOptions, optionsDocument, optionsFrom } from "../src/config/index.js";
 import { laterRows } from "../src/config/rows.js";
 import { errorOf } from "./support/folders.js";
 
@@ -24,7 +24,7 @@ function yaml(text: string): string {
   return file;
 }
 
-const load = (f: Flags, environment: NodeJS.ProcessEnv = {}) => loadOptions(trainCommand, f, environment);
+const load = (f: Flags, environment: NodeJS.ProcessEnv = {}) => loadOptions(commands.train, f, environment);
 
 async function refusal(f: Flags, environment: NodeJS.ProcessEnv = {}): Promise<string> {
   const error = await load(f, environment).then(
@@ -263,7 +263,7 @@ describe("names that every object has", () => {
     expect(await refusal(flags({}, [`--${name}=1`]))).toContain(`--${name}: unknown option`);
     expect(await refusal(flags({ config: yaml(`${name}: 1\n`) }))).toContain(`${name}: unknown option`);
     const object = JSON.parse(`{"base_model": "m", "train_file": ["t"], "${name}": 1}`);
-    const error = await errorOf(async () => optionsFrom(trainCommand, object));
+    const error = await errorOf(async () => optionsFrom(commands.train, object));
     expect(error.message).toContain(`${name}: unknown option`);
     const { options } = await load(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "1" });
     expect(options.lora_r).toBe(8);
@@ -274,7 +274,7 @@ describe("names that every object has", () => {
 
 describe("names of other trainers", () => {
   const names = Object.keys(aliases) as (keyof typeof aliases)[];
-  const own = new Set(commands.flatMap(({ rows }) => Object.keys(rows)));
+  const own = new Set(commandList.flatMap(({ rows }) => Object.keys(rows)));
 
   test("each stands for one option, and none hides an option", () => {
     for (const name of names) {
@@ -291,9 +291,9 @@ describe("names of other trainers", () => {
     }
   });
 
-  test.each(names.filter((name) => findRow(trainCommand.rows, name)))("%s is accepted everywhere", async (name) => {
-    const option = aliases[name] as keyof typeof trainCommand.rows;
-    const row = trainCommand.rows[option];
+  test.each(names.filter((name) => findRow(commands.train.rows, name)))("%s is accepted everywhere", async (name) => {
+    const option = aliases[name] as keyof typeof commands.train.rows;
+    const row = commands.train.rows[option];
     const text = { number: "3", flag: "true", text: "x" }[row.kind];
     const sample = row.expects.includes(" or ") && row.kind === "text" ? row.expects.split(" or ")[0]! : text;
     const without = Object.fromEntries(Object.entries(REQUIRED).filter(([key]) => key !== option));
@@ -309,7 +309,7 @@ describe("names of other trainers", () => {
       load(by({ ...without, [name]: sample })),
       load(by({ ...without, config: yaml(`${name}: ${sample}\n`) })),
       load(by(without), { [`LOWRANK_${name.toUpperCase()}`]: sample }),
-      optionsFrom(trainCommand, {
+      optionsFrom(commands.train, {
         ...without,
         [name]: row.kind === "number" ? 3 : row.kind === "flag" ? true : sample,
       }),
@@ -326,7 +326,7 @@ describe("names of other trainers", () => {
       /run\.yaml:2: r: given beside .*run\.yaml:1: lora_rank/,
     );
     expect(await refusal(flags({}), { LOWRANK_EPOCHS: "1", LOWRANK_NUM_EPOCHS: "2" })).toContain("given beside");
-    const error = await errorOf(async () => optionsFrom(trainCommand, { ...REQUIRED, lr: 1, learning_rate: 1 }));
+    const error = await errorOf(async () => optionsFrom(commands.train, { ...REQUIRED, lr: 1, learning_rate: 1 }));
     expect(error.message).toContain("learning_rate: given beside lr");
     const { options } = await load(flags({ lr: "3e-4", config: yaml("learning_rate: 1e-4\n") }), {
       LOWRANK_LR: "2e-4",
@@ -376,7 +376,7 @@ describe("one file for all commands", () => {
       "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\n",
     );
 
-  test.each(commands.filter(({ rows }) => "config" in rows).map((command) => [command.name, command] as const))(
+  test.each(commandList.filter(({ rows }) => "config" in rows).map((command) => [command.name, command] as const))(
     "%s takes what is its own",
     async (name, command) => {
       const { options, ignored } = await loadOptions(
@@ -406,7 +406,7 @@ describe("one file for all commands", () => {
 
   test("what no command knows is an error of each", async () => {
     const config = yaml("base_model: b\nlearning_rte: 1\nbf16: true\nprompt: x\n");
-    for (const command of commands.filter(({ rows }) => "config" in rows)) {
+    for (const command of commandList.filter(({ rows }) => "config" in rows)) {
       const error = await errorOf(() =>
         loadOptions(command, { values: new Map([["config", [config]]]), strays: [] }, {}),
       );
@@ -452,7 +452,7 @@ describe("objects of options", () => {
     ["a getter that throws", getter],
   ])("%s is refused at once", async (_, value) => {
     const start = performance.now();
-    const error = await errorOf(async () => optionsFrom(trainCommand, value));
+    const error = await errorOf(async () => optionsFrom(commands.train, value));
     expect(performance.now() - start).toBeLessThan(1000);
     expect(error.code).toBe("E_ARGUMENT");
     expect(error.message).toContain("expected an object of options, found ");
@@ -462,13 +462,13 @@ describe("objects of options", () => {
   test("long names and values are cut, many problems counted", async () => {
     const many = Object.fromEntries(Array.from({ length: 900 }, (_, i) => [`key_${i}`, 1]));
     const { message } = await errorOf(async () =>
-      optionsFrom(trainCommand, { ...REQUIRED, ...many, ["y".repeat(1 << 20)]: 1 }),
+      optionsFrom(commands.train, { ...REQUIRED, ...many, ["y".repeat(1 << 20)]: 1 }),
     );
     expect(message).toContain("901 problems");
     expect(message).toContain("and 871 more");
     expect(message.length).toBeLessThan(10_000);
     const long = await errorOf(async () =>
-      optionsFrom(trainCommand, { ...REQUIRED, lora_r: "z".repeat(1 << 20), seed: 1n }),
+      optionsFrom(commands.train, { ...REQUIRED, lora_r: "z".repeat(1 << 20), seed: 1n }),
     );
     expect(long.message.length).toBeLessThan(600);
     expect(long.message).toContain("seed: expected a whole number from 0 to 9007199254740991, found 1n");
@@ -478,7 +478,7 @@ describe("objects of options", () => {
   test("of another realm is as good", async () => {
     const { runInNewContext } = await import("node:vm");
     const { options } = optionsFrom(
-      trainCommand,
+      commands.train,
       runInNewContext("({ base_model: 'm', train_file: ['t'], lora_r: 3 })"),
     );
     expect(options.lora_r).toBe(3);
@@ -493,11 +493,19 @@ test.each([
   ["epochs", "num_train_epochs"],
   ["zzzzzz", undefined],
 ])("the name nearest to %s is %s", (written, expected) => {
-  expect(nearest(written, Object.keys(trainCommand.rows))).toBe(expected);
+  expect(nearest(written, Object.keys(commands.train.rows))).toBe(expected);
 });
 
 test("docs/options.md is what the table says", () => {
   const page = readFileSync(new URL("../docs/options.md", import.meta.url), "utf8");
   expect(page).toBe(optionsDocument());
-  for (const { rows } of commands) for (const name of Object.keys(rows)) expect(page).toContain(`\`${name}\``);
+  for (const { rows } of commandList) for (const name of Object.keys(rows)) expect(page).toContain(`\`${name}\``);
+});
+
+test("a command is its entry in the registry, and the file of its name", () => {
+  const folder = new URL("../src/commands/", import.meta.url);
+  const runs = readdirSync(folder).filter((file) =>
+    /^export async function run\(/m.test(readFileSync(new URL(file, folder), "utf8")),
+  );
+  expect(runs).toEqual(commandList.map(({ name }) => `${name}.ts`).sort());
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bytes } from "../src/base/system-errors.js";
-import { loadOptions, trainCommand } from "../src/config/index.js";
+import { commands, loadOptions } from "../src/config/index.js";
 import { openModel } from "../src/model/index.js";
 import {
   type AdapterSpec,
@@ -221,7 +221,7 @@ describe("refusals", () => {
         for (const name of ["base_model", "train_file"]) values.set(name, ["x"]);
         const given = { lora_r: "16", max_seq_length: "512", per_device_train_batch_size: "8" };
         for (const [name, value] of Object.entries(given)) if (!values.has(name)) values.set(name, [value]);
-        const { options } = await loadOptions(trainCommand, { values, strays: [] }, {});
+        const { options } = await loadOptions(commands.train, { values, strays: [] }, {});
         const base = quantizedSource(source, options, () => {});
         const again: Settings = {
           precision: choosePrecision(options.precision, base),

@@ -1,6 +1,6 @@
 // What a run may differ in from the checkpoint that it goes on from.
 import { expect, test } from "vitest";
-import { trainCommand } from "../src/config/index.js";
+import { commands } from "../src/config/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../src/index.js";
 import type { Precision } from "../src/native/index.js";
 import { differences, identityOf } from "../src/setup/run/identity.js";
@@ -10,7 +10,9 @@ const newFolder = temporaryFolders();
 
 /** Of a run with every option at its default, on a base in one of several forms. */
 function settingsOf(form: "plain" | "nf4" | "llm_int8", precision: Precision, given: Record<string, unknown> = {}) {
-  const defaults = Object.fromEntries(Object.entries(trainCommand.rows).map(([name, row]) => [name, row.defaultValue]));
+  const defaults = Object.fromEntries(
+    Object.entries(commands.train.rows).map(([name, row]) => [name, row.defaultValue]),
+  );
   const spec = { rank: 8, alpha: 16, dropout: 0.05, useRslora: false, targets: ["b.q_proj", "a.q_proj"], seed: 42 };
   const texts = { tokenizer: { sha256: "t" }, hashes: { training: "a", validation: null } };
   const stored = { dtype: "f32", shape: [1], file: import.meta.filename, offset: 0, bytes: 1 };
@@ -78,7 +80,7 @@ test("every option of a run is a setting, or decides nothing", () => {
   const known = new Set<string>(IN_OTHERS);
   for (const form of ["plain", "nf4", "llm_int8"] as const)
     for (const name of Object.keys(settingsOf(form, "fp16"))) known.add(name);
-  for (const [name, row] of Object.entries(trainCommand.rows))
+  for (const [name, row] of Object.entries(commands.train.rows))
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
 });
 

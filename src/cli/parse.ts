@@ -2,7 +2,7 @@ import yargs, { type Argv } from "yargs";
 import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
 import { packageVersion } from "../base/version.js";
-import { type Command, commands, type Flags, otherNames, shownDefault } from "../config/index.js";
+import { type Command, commandList, type Flags, otherNames, shownDefault } from "../config/index.js";
 import { normalise } from "./argv.js";
 
 /** What the command line asks for. */
@@ -77,7 +77,7 @@ function parserFor(command: Command, argv: string[]): Argv {
 
 async function overview(): Promise<string> {
   const y = parser([]).usage("lowrank: LoRA fine-tuning of language models\n\nUsage: $0 <command> [options]");
-  for (const { name, summary } of commands) y.command(name, summary);
+  for (const { name, summary } of commandList) y.command(name, summary);
   return y.epilogue("lowrank <command> --help lists a command's options.").getHelp();
 }
 
@@ -87,8 +87,8 @@ export async function parse(argv: readonly string[]): Promise<Request> {
   if (first === "--version") return { kind: "text", text: packageVersion() };
   if (first === "--help" || first === "-h" || first === "help") return { kind: "text", text: await overview() };
   if (first === undefined) throw new LowrankError("E_USAGE", `A command is missing.\n\n${await overview()}`);
-  const names = commands.map(({ name }) => name);
-  const command = commands.find(({ name }) => name === first);
+  const names = commandList.map(({ name }) => name);
+  const command = commandList.find(({ name }) => name === first);
   if (!command) {
     const near = suggestion(first, names);
     throw new LowrankError("E_USAGE", `${first}: unknown command${near || `; there are ${names.join(", ")}`}`);

@@ -9,37 +9,17 @@ import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
 /** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
 const load = createRequire(import.meta.url);
 
-type Runner = (flags: config.Flags) => Promise<number>;
-
-/** A command's options are read before its code is loaded, and only the chosen command's code is. */
-function runner<R extends config.Rows>(command: config.Command<R>): Runner {
-  return async (flags) => {
-    const { options } = await config.loadOptions(command, flags, process.env);
-    const { run } = load(`../commands/${command.name}.js`) as { run(options: config.OptionsOf<R>): Promise<void> };
-    await run(options);
-    return 0;
-  };
+/** A command's options are read before its code is loaded, and no other command's code is. @returns the exit code */
+async function runCommand(command: config.Command, flags: config.Flags): Promise<number> {
+  const { options, given, ignored } = await config.loadOptions(command, flags, process.env);
+  type Run = (o: typeof options, given: ReadonlySet<string>, signal?: AbortSignal) => Promise<void>;
+  const tells = command.trains ? ignored : [];
+  for (const key of tells) process.stderr.write(`note: ${key} is no option of lowrank ${command.name}\n`);
+  const { run } = load(`../commands/${command.name}.js`) as { run: Run };
+  if (command.trains) return stoppable((signal) => run(options, given, signal));
+  await run(options, given);
+  return 0;
 }
-
-const runners: Record<string, Runner> = {
-  train: async (flags) => {
-    const { options, given, ignored } = await config.loadOptions(config.trainCommand, flags, process.env);
-    for (const key of ignored) process.stderr.write(`note: ${key} is no option of lowrank train\n`);
-    const { run } = load("../commands/train.js") as typeof import("../commands/train.js");
-    return stoppable((signal) => run(options, given, signal));
-  },
-  generate: runner(config.generateCommand),
-  eval: runner(config.evalCommand),
-  merge: runner(config.mergeCommand),
-  quantize: runner(config.quantizeCommand),
-  inspect: runner(config.inspectCommand),
-  preview: runner(config.previewCommand),
-  cache: runner(config.cacheCommand),
-  init: runner(config.initCommand),
-  schema: runner(config.schemaCommand),
-  doctor: runner(config.doctorCommand),
-  completion: runner(config.completionCommand),
-};
 
 /** A file that could not be opened for want of descriptors may be one of the program's own, which nothing reads as data. */
 function outOfFiles(error: unknown): unknown {
@@ -87,9 +67,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
     if (request.kind === "text") process.stdout.write(`${request.text}\n`);
-    const code = request.kind === "text" ? 0 : await runners[request.command.name]!(request.flags);
+    const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags);
     // A training run's results are files.
-    if (request.kind === "text" || request.command.name !== "train" || wantsJson) await checkResult();
+    if (request.kind === "text" || !request.command.trains || wantsJson) await checkResult();
     return code;
   } catch (caught) {
     const error = outOfFiles(caught);

@@ -1,6 +1,6 @@
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { bytes, table } from "../base/text.js";
-import type { CacheOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { type CacheEntry, clearCache, listCache } from "../data/index.js";
 
 const total = (entries: CacheEntry[]) => entries.reduce((sum, entry) => sum + entry.bytes, 0);
@@ -12,7 +12,7 @@ function shown(entries: CacheEntry[]): string {
 }
 
 /** `lowrank cache ls|clear`. */
-export async function run(o: CacheOptions): Promise<void> {
+export async function run(o: CommandOptions<"cache">): Promise<void> {
   const folder = o.cache_dir ?? defaultCacheFolder();
   const entries = o.action === "clear" ? clearCache(folder) : listCache(folder);
   if (o.json) {

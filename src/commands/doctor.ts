@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
 import { bytes } from "../base/text.js";
-import type { DoctorOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { cpuInfo, supportedArchitectures } from "../native/index.js";
 import { memoryLimits } from "../setup/memory/limits.js";
 
@@ -72,7 +72,7 @@ function disk(name: string, folder: string, advice: string): Finding {
 }
 
 /** @throws LowrankError E_DOCTOR where something is not right, after everything was printed */
-export async function run(o: DoctorOptions): Promise<void> {
+export async function run(o: CommandOptions<"doctor">): Promise<void> {
   const { model } = cpus()[0] ?? { model: "unknown" };
   const findings: Finding[] = [
     node(),

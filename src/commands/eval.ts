@@ -1,5 +1,5 @@
 import { readAdapter } from "../checkpoint/index.js";
-import type { EvalOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import { Engine, type EngineOptions } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
@@ -13,7 +13,7 @@ import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
-export async function run(named: EvalOptions): Promise<void> {
+export async function run(named: CommandOptions<"eval">): Promise<void> {
   const o = withBase(named);
   const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);

@@ -1,5 +1,5 @@
 import { readAdapter } from "../checkpoint/index.js";
-import type { GenerateOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
 import { Engine, type EngineOptions } from "../native/index.js";
 import { choosePrecision, stopIds, threadCount } from "../setup/adapter.js";
@@ -22,7 +22,11 @@ async function given(prompt: string): Promise<string> {
 export function nothingWritten(
   { tokens, stop }: Ending,
   tokenizer: Pick<Tokenizer, "decode">,
-  { base_model, tokenizer_name, adapter }: Pick<GenerateOptions, "tokenizer_name" | "adapter"> & { base_model: string },
+  {
+    base_model,
+    tokenizer_name,
+    adapter,
+  }: Pick<CommandOptions<"generate">, "tokenizer_name" | "adapter"> & { base_model: string },
 ): string {
   const name = (token: number) => JSON.stringify(tokenizer.decode(Int32Array.of(token), { skipSpecialTokens: false }));
   const first = tokens === 0 ? "at once" : `after ${tokens} ${tokens === 1 ? "token" : "tokens"} without text`;
@@ -39,7 +43,7 @@ export function nothingWritten(
 }
 
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
-export async function run(named: GenerateOptions): Promise<void> {
+export async function run(named: CommandOptions<"generate">): Promise<void> {
   const o = withBase(named);
   const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   opening.catch(() => {});

@@ -2,13 +2,13 @@ import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
-import { configTemplate, type InitOptions } from "../config/index.js";
+import { type CommandOptions, configTemplate } from "../config/index.js";
 
 /** The installed package's own copy. */
 const SCHEMA = new URL("../../docs/lowrank.schema.json", import.meta.url);
 
 /** `lowrank init`: a commented configuration to be filled in. */
-export async function run(o: InitOptions): Promise<void> {
+export async function run(o: CommandOptions<"init">): Promise<void> {
   try {
     writeFileSync(o.file, configTemplate(pathToFileURL(SCHEMA.pathname).href), { flag: "wx" });
   } catch (error) {

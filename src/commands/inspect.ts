@@ -1,6 +1,6 @@
 import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
-import type { InspectOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
 import { choosePrecision, initialAdapter, threadCount } from "../setup/adapter.js";
@@ -15,7 +15,7 @@ import { warn } from "./warn.js";
 const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
-export async function run(o: InspectOptions): Promise<void> {
+export async function run(o: CommandOptions<"inspect">): Promise<void> {
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   await warnOfIds(model, warn);

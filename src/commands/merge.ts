@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import { readAdapter, writeMerged } from "../checkpoint/index.js";
-import type { MergeOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { openModel } from "../model/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
@@ -76,7 +76,7 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 }
 
 /** `lowrank merge`. */
-export async function run(named: MergeOptions): Promise<void> {
+export async function run(named: CommandOptions<"merge">): Promise<void> {
   const o = withBase(named);
   checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [
     o.base_model,

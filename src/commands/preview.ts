@@ -1,7 +1,7 @@
 // `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
 
 import { count, table } from "../base/text.js";
-import type { PreviewOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { modelVocabSize } from "../model/index.js";
 import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
@@ -64,7 +64,11 @@ function quantile(sorted: Int32Array, share: number): number {
 }
 
 /** What all texts together are. @param vocabSize of the base model, undefined where it is not known */
-function summary(tokens: TokenTable, o: PreviewOptions, vocabSize: number | undefined): Record<string, number> {
+function summary(
+  tokens: TokenTable,
+  o: CommandOptions<"preview">,
+  vocabSize: number | undefined,
+): Record<string, number> {
   const lengths = Int32Array.from({ length: tokens.length }, (_, i) => tokens.tokens(i)).sort();
   const full = lengths.filter((length) => length >= o.max_seq_length).length;
   const learnable = tokens.learnable();
@@ -109,7 +113,7 @@ function remarks(
   return found;
 }
 
-export async function run(o: PreviewOptions): Promise<void> {
+export async function run(o: CommandOptions<"preview">): Promise<void> {
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };

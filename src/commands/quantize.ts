@@ -1,7 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import { bytes } from "../base/text.js";
 import { isPlain, writeQuantized } from "../checkpoint/index.js";
-import type { QuantizeOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
@@ -10,7 +10,7 @@ import { Log, Progress, showsBar } from "../tracking/index.js";
 import { loading } from "./loading.js";
 
 /** `lowrank quantize`. */
-export async function run(o: QuantizeOptions): Promise<void> {
+export async function run(o: CommandOptions<"quantize">): Promise<void> {
   checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [o.base_model, o.tokenizer_name]);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });

@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
-import type { TrainOptions } from "../config/index.js";
+import type { CommandOptions } from "../config/index.js";
 import { modelDtype } from "../model/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
@@ -23,14 +23,14 @@ import { profileTable, writeTrace } from "./profile.js";
 import { duration, reporter, summaryLine, type Tracking } from "./report.js";
 import { tokenising } from "./tokenising.js";
 
-function printPlan(log: Log, o: TrainOptions, model: ModelSource, { adapter, engine, memory }: Plan): void {
+function printPlan(log: Log, o: CommandOptions<"train">, model: ModelSource, { adapter, engine, memory }: Plan): void {
   const why = o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
   log.info(`precision ${engine.precision}${why}; ${engine.threads} threads`);
   log.print(trainableLine(parameterCounts(model, adapter)));
   log.print(memoryTable(memory));
 }
 
-function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
+function openPlan(o: CommandOptions<"train">, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
   const model = openBase(o, warn);
   return planRun(o, given, {
     model,
@@ -44,7 +44,7 @@ function openPlan(o: TrainOptions, given: ReadonlySet<string>, warn: (message: s
 
 /** One call of the command. */
 class TrainCommand {
-  readonly #o: TrainOptions;
+  readonly #o: CommandOptions<"train">;
   readonly #signal: AbortSignal;
   readonly #folder: RunFolder;
   readonly #base: RunPlan;
@@ -52,7 +52,7 @@ class TrainCommand {
   /** Where the merged model goes. */
   readonly #merged: string;
 
-  constructor(o: TrainOptions, signal: AbortSignal, folder: RunFolder, base: RunPlan, tracking: Tracking) {
+  constructor(o: CommandOptions<"train">, signal: AbortSignal, folder: RunFolder, base: RunPlan, tracking: Tracking) {
     this.#o = o;
     this.#signal = signal;
     this.#folder = folder;
@@ -220,10 +220,10 @@ class TrainCommand {
   readonly #warn = (message: string): void => this.#tracking.log.warn(message);
 }
 
-const mergedFolder = ({ output_dir }: TrainOptions) => `${resolve(output_dir)}_merged`;
+const mergedFolder = ({ output_dir }: CommandOptions<"train">) => `${resolve(output_dir)}_merged`;
 
 /** A run that goes on by itself makes the merged model anew. */
-const mayReplaceMerged = (o: TrainOptions) => o.overwrite_output_dir || o.resume === AUTO;
+const mayReplaceMerged = (o: CommandOptions<"train">) => o.overwrite_output_dir || o.resume === AUTO;
 
 /** What would refuse the run itself is no obstacle to a look at it. */
 function tellOf(check: () => void, log: Log): void {
@@ -240,7 +240,7 @@ function tellOf(check: () => void, log: Log): void {
  * @param given options that the user named
  * @param signal finishes the step in progress, saves and returns
  */
-export async function run(o: TrainOptions, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+export async function run(o: CommandOptions<"train">, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   checkRunOptions(o);
   const folder = new RunFolder(o, [o.base_model, o.tokenizer_name, o.init_adapter]);
   try {

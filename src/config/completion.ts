@@ -1,6 +1,6 @@
 // Completion of the command line in shells: commands, options, and the values of choices; file names elsewhere.
 import type { Command } from "./commands.js";
-import { commands } from "./commands.js";
+import { commandList } from "./commands.js";
 import type { Row } from "./row.js";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
@@ -15,19 +15,19 @@ function choices(row: Row): string[] {
 const options = ({ rows }: Command) => Object.keys(rows).map((name) => `--${name}`);
 
 function bash(): string {
-  const cases = commands.flatMap((command) => {
+  const cases = commandList.flatMap((command) => {
     const lines = [`    ${command.name}) options="${options(command).join(" ")} --help" ;;`];
     return lines;
   });
   const values = new Map<string, string>();
-  for (const { rows } of commands) {
+  for (const { rows } of commandList) {
     for (const [name, row] of Object.entries(rows))
       if (choices(row).length > 0) values.set(name, choices(row).join(" "));
   }
   const valueCases = [...values].map(
     ([name, list]) => `    --${name}) COMPREPLY=($(compgen -W "${list}" -- "$word")); return ;;`,
   );
-  const positional = commands.flatMap(({ name, positional: option, rows }) => {
+  const positional = commandList.flatMap(({ name, positional: option, rows }) => {
     const list = option === undefined ? [] : choices(rows[option]!);
     return list.length > 0 ? [`    ${name}) COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$word")); return ;;`] : [];
   });
@@ -36,7 +36,7 @@ _lowrank() {
   local word="\${COMP_WORDS[COMP_CWORD]}" before="\${COMP_WORDS[COMP_CWORD-1]}" options=""
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(" ")} --help --version" -- "$word"))
+    COMPREPLY=($(compgen -W "${commandList.map(({ name }) => name).join(" ")} --help --version" -- "$word"))
     return
   fi
   case "$before" in
@@ -71,10 +71,10 @@ const quoted = (text: string) => `'${text.replaceAll("\\", "\\\\").replaceAll("'
 
 function fish(): string {
   const lines = ["# lowrank: completion for fish. lowrank completion fish > ~/.config/fish/completions/lowrank.fish"];
-  for (const { name, summary } of commands) {
+  for (const { name, summary } of commandList) {
     lines.push(`complete -c lowrank -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`);
   }
-  for (const { name, positional, rows } of commands) {
+  for (const { name, positional, rows } of commandList) {
     const inside = `-n '__fish_seen_subcommand_from ${name}'`;
     for (const [option, row] of Object.entries(rows)) {
       const list = choices(row);

@@ -1,5 +1,5 @@
 import { otherNames } from "./aliases.js";
-import { commands } from "./commands.js";
+import { commandList } from "./commands.js";
 import type { Row, Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 
@@ -39,7 +39,7 @@ export function optionsDocument(): string {
     "",
     "[Names that other trainers use](#other-names) are accepted wherever the option's own name is.",
   ];
-  for (const { name, summary, example, rows } of commands) {
+  for (const { name, summary, example, rows } of commandList) {
     lines.push("", `## lowrank ${name}`, "", `${summary}.`, "", "```sh", example, "```");
     for (const [group, members] of byGroup(rows)) {
       lines.push("", `### ${group}`, "", "| option | default | value | meaning |", "|---|---|---|---|");
@@ -58,7 +58,7 @@ export function optionsDocument(): string {
     "| option | also |",
     "|---|---|",
   );
-  for (const option of new Set(commands.flatMap(({ rows }) => Object.keys(rows)))) {
+  for (const option of new Set(commandList.flatMap(({ rows }) => Object.keys(rows)))) {
     const others = otherNames(option).map((other) => `\`${other}\``);
     if (others.length > 0) lines.push(`| \`${option}\` | ${others.join(", ")} |`);
   }

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
 import { aliases, canonical, findRow, hintFor } from "./aliases.js";
-import { type Command, commands, trainCommand } from "./commands.js";
+import { type Command, commandList, commands } from "./commands.js";
 import { type OptionsOf, parseText, type Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 import { plainEntries, shownValue } from "./value.js";
@@ -34,9 +34,9 @@ const LONGEST_NAME = 200;
 /** Environment variables that are not options. */
 const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
 
-const allNames = new Set(commands.flatMap(({ rows }) => Object.keys(rows)));
+const allNames = new Set(commandList.flatMap(({ rows }) => Object.keys(rows)));
 /** Of commands that read a file of options: what it may hold, whichever command it is for. */
-const namesInFiles = new Set(commands.flatMap(({ rows }) => ("config" in rows ? Object.keys(rows) : [])));
+const namesInFiles = new Set(commandList.flatMap(({ rows }) => ("config" in rows ? Object.keys(rows) : [])));
 /** Shorter names are too near to anything. */
 const longAliases = Object.keys(aliases).filter((name) => name.length >= 5);
 
@@ -130,7 +130,7 @@ async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, 
     if (key === "config") problems.add(key, `${written}: a file of options names no other`);
     else if (row) put(into, row.key, { value, written }, problems);
     else if (!namesInFiles.has(canonical(key))) problems.unknown(key, written, asKey, [...namesInFiles]);
-    else if (!findRow(trainCommand.rows, key)) ignored.push(written);
+    else if (!findRow(commands.train.rows, key)) ignored.push(written);
   }
   return ignored;
 }

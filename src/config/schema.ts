@@ -1,7 +1,7 @@
 // JSON Schema of the YAML file that --config names, from the one table of options.
 import { z } from "zod";
 import { otherNames } from "./aliases.js";
-import { commands, trainCommand } from "./commands.js";
+import { commandList, commands } from "./commands.js";
 import type { Row, Rows } from "./row.js";
 
 export const SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema";
@@ -21,15 +21,15 @@ function property(row: Row): Record<string, unknown> {
 
 /** Options of training runs, and those that only other commands know: one file serves all. */
 function rowsInFiles(): Rows {
-  const others = commands.filter(({ rows }) => "config" in rows).map(({ rows }) => rows as Rows);
-  const { config: _, ...rows } = Object.assign({}, ...others, trainCommand.rows) as Rows;
+  const others = commandList.filter(({ rows }) => "config" in rows).map(({ rows }) => rows as Rows);
+  const { config: _, ...rows } = Object.assign({}, ...others, commands.train.rows) as Rows;
   return rows;
 }
 
 export function jsonSchema(): Record<string, unknown> {
   const rows = rowsInFiles();
   const names = Object.keys(rows);
-  const needed = (name: string, row: Row) => ({ ...row, required: row.required && name in trainCommand.rows });
+  const needed = (name: string, row: Row) => ({ ...row, required: row.required && name in commands.train.rows });
   const others = names.flatMap((name) =>
     otherNames(name).map((other) => [other, { $ref: `#/properties/${name}`, description: `the same as ${name}` }]),
   );

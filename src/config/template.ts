@@ -1,5 +1,5 @@
 // A commented YAML file with every option of a training run.
-import { trainCommand } from "./commands.js";
+import { commands } from "./commands.js";
 import { byGroup } from "./document.js";
 
 const WIDTH = 110;
@@ -26,7 +26,7 @@ export function configTemplate(schema: string): string {
       "Options of `lowrank train --config THIS_FILE`. Flags and LOWRANK_<NAME> win over what is set here; a line that begins with # is the default. Other commands take the same file, and ignore what is not theirs. Paths are relative to the folder that the command is started in.",
     ),
   ];
-  for (const [group, members] of byGroup(trainCommand.rows)) {
+  for (const [group, members] of byGroup(commands.train.rows)) {
     const shown = members.filter(([name]) => name !== "config" && name !== "dry_run");
     if (shown.length === 0) continue;
     lines.push("", `# --- ${group} ${"-".repeat(Math.max(0, 60 - group.length))}`);

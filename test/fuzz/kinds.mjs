@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { readAdapter } from "../../dist/checkpoint/index.js";
-import { loadOptions, trainCommand } from "../../dist/config/index.js";
+import { commands, loadOptions } from "../../dist/config/index.js";
 import { readTexts, Tokenizer } from "../../dist/data/index.js";
 import { openModel, resolveTargets } from "../../dist/model/index.js";
 import { Engine, listLinears, planMemory } from "../../dist/native/index.js";
@@ -90,7 +90,7 @@ async function readTokenizer(folder) {
 }
 
 async function readYaml(file) {
-  await loadOptions(trainCommand, { values: new Map([["config", [file]]]), strays: [] }, {});
+  await loadOptions(commands.train, { values: new Map([["config", [file]]]), strays: [] }, {});
 }
 
 /** A base that is one file, and its tokenizer. */

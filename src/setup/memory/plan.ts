@@ -1,5 +1,5 @@
 import { count } from "../../base/text.js";
-import { trainCommand } from "../../config/index.js";
+import { trainRows } from "../../config/index.js";
 import { PLAIN } from "../../model/index.js";
 import {
   type AdapterSpec,
@@ -51,7 +51,7 @@ export interface Generation {
   samplesOnly: boolean;
 }
 
-const { num_samples, sample_max_new_tokens } = trainCommand.rows;
+const { num_samples, sample_max_new_tokens } = trainRows;
 /** Of a run that asks for no other. */
 export const USUAL_SAMPLES = {
   num_samples: num_samples.defaultValue!,
