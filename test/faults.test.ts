@@ -73,7 +73,10 @@ async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> 
   for (const folder of checkpoints) expect(await checkpointProblem(folder), `${what}: ${folder}`).toBeNull();
   if (code === 0) {
     if (!printed.includes("Training goes on without this checkpoint")) {
-      expectSame(output, what);
+      // A disk that fails from the last line of metrics on has no room for it; one that failed once has all of them.
+      if (fault.forGood && printed.includes("metrics.jsonl failed, and the run goes on"))
+        expect(adapterOf(output).equals(adapterOf(reference)), what).toBe(true);
+      else expectSame(output, what);
       return "unharmed";
     }
     // The one that is missing may have been the best: the last one is what it would have been.

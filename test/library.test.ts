@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { LowrankError, loadAdapter, Model, type RunEvent, Trainer, type TrainerOptions } from "../src/index.js";
 import { errorOf } from "./support/folders.js";
-import { lowrank, someTexts, tinyBase, workFolder } from "./support/tiny.js";
+import { lowrank, someTexts, steadyMetrics, tinyBase, workFolder } from "./support/tiny.js";
 
 const work = workFolder("library");
 afterAll(() => work.remove());
@@ -67,6 +67,9 @@ describe("a run", () => {
     for (const name of ["adapter_model.safetensors", "adapter_config.json", "checkpoint-2/optimizer.safetensors"]) {
       expect(readFileSync(`${own}/${name}`).equals(readFileSync(`${output}/${name}`)), name).toBe(true);
     }
+    expect(steadyMetrics(own)).toEqual(steadyMetrics(output));
+    const files = (folder: string) => readdirSync(folder).filter((name) => name !== "train.log");
+    expect(files(own).sort()).toEqual(files(output).sort());
     // Texts in memory are the same texts.
     await using other = await make(model);
     await all(other.run());

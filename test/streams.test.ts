@@ -1,11 +1,10 @@
 // Standard output and standard error that are full or gone, and the output folder that somebody removes.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkpointProblem } from "../src/checkpoint/index.js";
 import { Model, Trainer } from "../src/index.js";
-import { Metrics } from "../src/tracking/index.js";
-import { cliFile, jsonLines, lowrank, someTexts, steadyMetrics, tinyBase, workFolder } from "./support/tiny.js";
+import { cliFile, lowrank, someTexts, steadyMetrics, tinyBase, workFolder } from "./support/tiny.js";
 
 const work = workFolder("streams");
 let train: string[] = [];
@@ -124,18 +123,5 @@ describe("an output folder that is removed while the run goes on", () => {
     ]);
     expect(readdirSync(output_dir)).toEqual(expect.arrayContaining(["checkpoint-6", "adapter_model.safetensors"]));
     expect(await checkpointProblem(`${output_dir}/checkpoint-6`)).toBeNull();
-  });
-
-  test("metrics.jsonl holds what it held, and what follows", () => {
-    const folder = work.path("metrics");
-    mkdirSync(folder);
-    const metrics = new Metrics(`${folder}/metrics.jsonl`, [{ step: 1 }]);
-    metrics.write({ step: 2 });
-    rmSync(folder, { recursive: true });
-    metrics.write({ step: 3 });
-    renameSync(`${folder}/metrics.jsonl`, `${folder}/elsewhere`);
-    metrics.write({ step: 4 });
-    metrics.close();
-    expect(jsonLines(`${folder}/metrics.jsonl`).map(({ step }) => step)).toEqual([1, 2, 3, 4]);
   });
 });

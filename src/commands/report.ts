@@ -1,7 +1,6 @@
 import { bytes, count } from "../base/text.js";
-import type { RunResult } from "../setup/run/train.js";
-import type { Log, Metrics, Progress } from "../tracking/index.js";
-import type { Reporter, StepMetrics } from "../trainer/index.js";
+import type { Log, Progress } from "../tracking/index.js";
+import type { Reporter, RunResult, StepMetrics } from "../trainer/index.js";
 
 function stepLine(m: StepMetrics, steps: number): string {
   return [
@@ -40,13 +39,10 @@ export function summaryLine(s: RunResult["summary"]): string {
 export interface Tracking {
   log: Log;
   progress: Progress;
-  /** Known once the run begins to write. */
-  metrics: Metrics | null;
 }
 
-/** Shows what the trainer tells, and writes its metrics down. */
-export function reporter(tracking: Tracking): Reporter {
-  const { log, progress } = tracking;
+/** Shows what the trainer tells. */
+export function reporter({ log, progress }: Tracking): Reporter {
   let steps = 0;
   let step = 0;
   let loss = "";
@@ -63,10 +59,7 @@ export function reporter(tracking: Tracking): Reporter {
         step = event.step;
         loss = `loss ${event.loss.toFixed(4)}`;
         progress.update(step, `${loss}, ${count(Math.round(event.tokens_per_s))} tokens/s`);
-        if (event.metrics) {
-          tracking.metrics?.write(event.metrics);
-          log.verbose(stepLine(event.metrics, steps));
-        }
+        if (event.metrics) log.verbose(stepLine(event.metrics, steps));
         break;
       case "skipped":
         log.info(
@@ -78,7 +71,6 @@ export function reporter(tracking: Tracking): Reporter {
         break;
       case "eval": {
         const { step: at, eval_loss, eval_perplexity } = event.metrics;
-        tracking.metrics?.write(event.metrics);
         log.info(`step ${at}/${steps}  eval_loss ${eval_loss.toFixed(4)}  perplexity ${eval_perplexity.toFixed(2)}`);
         break;
       }

@@ -13,10 +13,10 @@ import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
-import { checkRunOptions, type Prepared, type RunResult, trainedSamples, trainPrepared } from "../setup/run/train.js";
+import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
 import { openTokenizer, packingHint, readTrainingTexts, type TrainingTexts, tellEnd } from "../setup/texts.js";
-import { Log, Metrics, Progress, showsBar } from "../tracking/index.js";
-import type { TrainerEvent } from "../trainer/index.js";
+import { Log, Progress, showsBar } from "../tracking/index.js";
+import type { RunResult, TrainerEvent } from "../trainer/index.js";
 import { loading } from "./loading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
@@ -83,7 +83,6 @@ class TrainCommand {
       // What is still being read is for nobody.
       ended.abort();
       progress.stop();
-      this.#tracking.metrics?.close();
     }
   }
 
@@ -169,7 +168,6 @@ class TrainCommand {
     const begin = () => this.#begin(prepared.resumption);
     const result = await trainPrepared(o, prepared, { engine, report, signal: this.#signal, begin });
     const { aborted } = result;
-    this.#tracking.metrics?.write(result.summary);
     progress.stop();
     if (o.profile) await this.#profile(engine);
     log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
@@ -193,7 +191,6 @@ class TrainCommand {
     const { log } = this.#tracking;
     for (const later of await this.#folder.begin(resumption)) log.verbose(`removed ${later}`);
     log.openFile(join(this.#folder.path, "train.log"), resumption?.inPlace === true);
-    this.#tracking.metrics = new Metrics(join(this.#folder.path, "metrics.jsonl"), resumption?.history);
   }
 
   async #profile(engine: Engine): Promise<void> {
@@ -259,7 +256,7 @@ export async function run(o: CommandOptions<"train">, given: ReadonlySet<string>
       if (o.dry_run) tellOf(checkFolders, log);
       const base = openPlan(o, given, (message) => log.warn(message));
       if (!o.dry_run) base.checkMemory();
-      await new TrainCommand(o, signal, folder, base, { log, progress, metrics: null }).run();
+      await new TrainCommand(o, signal, folder, base, { log, progress }).run();
     } finally {
       await log.close();
     }

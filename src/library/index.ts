@@ -4,4 +4,4 @@ export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from
 export type { TrainerOptions } from "./options.js";
 export type { TrainerState } from "./state.js";
 export type { TextOptions } from "./text.js";
-export { type RunEvent, Trainer } from "./trainer.js";
+export { Trainer } from "./trainer.js";

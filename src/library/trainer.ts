@@ -5,9 +5,9 @@ import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
-import { checkRunOptions, type Prepared, type RunResult, trainedSamples, trainPrepared } from "../setup/run/train.js";
+import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
 import { readTrainingTexts, tellEnd } from "../setup/texts.js";
-import { type Evaluation, evaluateModel, type TrainerEvent } from "../trainer/index.js";
+import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
@@ -15,9 +15,6 @@ import { checkModel, type Model, register } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
-
-/** What a run tells, in order; the last event is `end`. */
-export type RunEvent = TrainerEvent | ({ type: "end" } & RunResult);
 
 /** Fine-tunes an adapter on a model, on a native thread of its own. */
 export class Trainer {

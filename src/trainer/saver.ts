@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { LowrankError } from "../base/errors.js";
 import { fullError, isFull } from "../base/system-errors.js";
 import {
@@ -68,6 +68,12 @@ interface Pending {
   isDone: boolean;
 }
 
+/** Differs where a folder was removed and made anew; null where there is none. */
+function sameness(folder: string): string | null {
+  const found = statSync(folder, { bigint: true, throwIfNoEntry: false });
+  return found ? `${found.dev} ${found.ino} ${found.birthtimeNs}` : null;
+}
+
 /** Writes checkpoints and the final adapter, and knows which checkpoint is the best. */
 export class Saver implements Keeper {
   readonly #o: SaverOptions;
@@ -77,8 +83,8 @@ export class Saver implements Keeper {
   /** Whether the last save did. */
   #hasFailed = false;
   #pending: Pending | null = null;
-  /** Whether the folder has been seen. */
-  #wasThere = false;
+  /** The folder as it was seen; null where it has not been. */
+  #seen: string | null = null;
 
   constructor(options: SaverOptions) {
     this.#o = options;
@@ -98,7 +104,7 @@ export class Saver implements Keeper {
   /** Remembers a line of metrics for trainer_state.json. */
   note(metrics: StepMetrics | EvalMetrics): void {
     this.#history.push(metrics);
-    this.#wasThere ||= existsSync(this.#o.folder);
+    this.#seen ??= sameness(this.#o.folder);
   }
 
   /**
@@ -247,11 +253,9 @@ export class Saver implements Keeper {
   /** Whoever removes the folder of a run that goes on has its files written anew, and is told. */
   async #noticeRemoval(): Promise<void> {
     const { folder, report } = this.#o;
-    const isThere = existsSync(folder);
-    if (isThere || !this.#wasThere) {
-      this.#wasThere ||= isThere;
-      return;
-    }
+    const before = this.#seen;
+    this.#seen = sameness(folder);
+    if (before === null || before === this.#seen) return;
     const message = `${folder} was removed while the run goes on: it is made anew, without what was in it.`;
     await report({ type: "warning", message });
   }

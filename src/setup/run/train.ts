@@ -4,13 +4,14 @@ import { LowrankError } from "../../base/errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { readEosIds } from "../../data/index.js";
 import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
+import { Trackers } from "../../tracking/trackers/index.js";
 import {
   BestInMemory,
   modelFlop,
   type Reporter,
+  type RunResult,
   SAMPLE,
   Saver,
-  type Summary,
   samples,
   type TrainResult,
   train,
@@ -21,6 +22,7 @@ import type { Settings } from "../memory/proposals.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
 import type { Resumption } from "./resume.js";
+import { trackersOf } from "./trackers.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 export interface Prepared {
@@ -77,22 +79,41 @@ export function checkRunOptions(o: RunOptions): void {
   if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
 }
 
-/** The result, with the peak of the process's memory beside the plan. */
-export interface RunResult extends TrainResult {
-  summary: Summary & { peak_memory_bytes: number; planned_memory_bytes: number };
-}
-
 /** The most memory that the process has had resident. */
 function peakMemory(): number {
   const found = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
   return Number(found?.[1] ?? process.resourceUsage().maxRSS) * 1024;
 }
 
-/** @param work with an engine that holds what the run begins with */
+/**
+ * Trains, and feeds the trackers of the run.
+ * @param work with an engine that holds what the run begins with
+ */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
-  const result = await trainEngine(o, prepared, work);
-  const memory = { peak_memory_bytes: peakMemory(), planned_memory_bytes: prepared.plan.memory.totalBytes };
-  return { ...result, summary: { ...result.summary, ...memory } };
+  const trackers = new Trackers(trackersOf(o));
+  const report: Reporter = async (event) => {
+    trackers.event(event);
+    await tellFailures();
+    await work.report(event);
+  };
+  const tellFailures = async () => {
+    for (const message of trackers.takeWarnings()) await work.report({ type: "warning", message });
+  };
+  const begin = async () => {
+    await work.begin?.();
+    trackers.start({ history: prepared.resumption?.history ?? [] });
+  };
+  let result: RunResult;
+  try {
+    const trained = await trainEngine(o, prepared, { ...work, report, begin });
+    const memory = { peak_memory_bytes: peakMemory(), planned_memory_bytes: prepared.plan.memory.totalBytes };
+    result = { ...trained, summary: { ...trained.summary, ...memory } };
+    trackers.event({ type: "end", ...result });
+  } finally {
+    await trackers.end();
+  }
+  await tellFailures();
+  return result;
 }
 
 async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {

@@ -1,0 +1,24 @@
+import type { RunEvent } from "../../trainer/index.js";
+
+/** A run that is tracked. */
+export interface TrackedRun {
+  /** Lines of metrics of the run so far, where it goes on from a checkpoint. */
+  history: object[];
+}
+
+/**
+ * Writes down what a run tells, in a form of its own: one file each in this folder. The command and the library feed trackers alike.
+ * A tracker's first exception or rejected promise is a warning of the run, the later ones are silent, and none ends the run: the
+ * tracker goes on being fed. At the end of the run a promise that does not settle is left alone after some seconds. What a tracker
+ * leaves open must not keep the process alive.
+ */
+export interface Tracker {
+  /** In warnings. */
+  readonly name: string;
+  /** Before the first event, when the output folder is there. */
+  start(run: TrackedRun): void | Promise<void>;
+  /** Every event of the training in order, one at a time; the run does not wait for a promise. `end` is missing where the run fails. */
+  event(event: RunEvent): void | Promise<void>;
+  /** The run is over, also where it failed. */
+  end(): void | Promise<void>;
+}
