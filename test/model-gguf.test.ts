@@ -440,109 +440,12 @@ describe("the tokenizer", () => {
   });
 
   const PIECES = "he 're 'RE x1234567 $9.99 -- a_b\n\n  z";
-  test.each<[string, string[]]>([
-    [
-      "gpt-2",
-      ["he", " '", "re", " '", "RE", " x", "1234567", " $", "9", ".", "99", " --", " a", "_", "b", "\n\n ", " z"],
-    ],
-    [
-      "smollm",
-      [
-        "he",
-        " '",
-        "re",
-        " '",
-        "RE",
-        " x",
-        ..."1234567",
-        " $",
-        "9",
-        ".",
-        "9",
-        "9",
-        " --",
-        " a",
-        "_",
-        "b",
-        "\n\n ",
-        " z",
-      ],
-    ],
-    [
-      "llama-bpe",
-      [
-        "he",
-        " '",
-        "re",
-        " '",
-        "RE",
-        " x",
-        "123",
-        "456",
-        "7",
-        " $",
-        "9",
-        ".",
-        "99",
-        " --",
-        " a",
-        "_b",
-        "\n\n",
-        " ",
-        " z",
-      ],
-    ],
-    [
-      "qwen2",
-      [
-        "he",
-        " '",
-        "re",
-        " '",
-        "RE",
-        " x",
-        ..."1234567",
-        " $",
-        "9",
-        ".",
-        "9",
-        "9",
-        " --",
-        " a",
-        "_b",
-        "\n\n",
-        " ",
-        " z",
-      ],
-    ],
-    [
-      "default",
-      [
-        "he",
-        " ",
-        "'",
-        "re",
-        " ",
-        "'",
-        "RE",
-        " x",
-        "123",
-        "456",
-        "7",
-        " ",
-        "$",
-        "9",
-        ".",
-        "99",
-        " ",
-        "--",
-        " a",
-        "_",
-        "b",
-        "\n\n ",
-        " z",
-      ],
-    ],
+  test.each([
+    ["gpt-2", "he| '|re| '|RE| x|1234567| $|9|.|99| --| a|_|b|\n\n | z"],
+    ["smollm", "he| '|re| '|RE| x|1|2|3|4|5|6|7| $|9|.|9|9| --| a|_|b|\n\n | z"],
+    ["llama-bpe", "he| '|re| '|RE| x|123|456|7| $|9|.|99| --| a|_b|\n\n| | z"],
+    ["qwen2", "he| '|re| '|RE| x|1|2|3|4|5|6|7| $|9|.|9|9| --| a|_b|\n\n| | z"],
+    ["default", "he| |'|re| |'|RE| x|123|456|7| |$|9|.|99| |--| a|_|b|\n\n | z"],
   ])("%s cuts a text as its family does, in the package and in the quick way", (pre, expected) => {
     expect([...PRETOKENIZERS.keys()]).toContain(pre);
     const json = ggufTokenizer(writeTokenizer({ "tokenizer.ggml.pre": pre }))["tokenizer.json"] as Record<
@@ -555,7 +458,7 @@ describe("the tokenizer", () => {
     const cut = native
       .preTokenizeString(PIECES)
       .map(([piece]) => [...piece].map((letter) => bytes.get(letter)).join(""));
-    expect(cut).toEqual(expected);
+    expect(cut.join("|")).toBe(expected);
     expect(planBpe(json, [])).not.toBeNull();
   });
 
