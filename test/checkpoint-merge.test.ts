@@ -28,6 +28,12 @@ function tensorBytes(path: string): Map<string, Buffer> {
   return new Map(tensors.map((t) => [t.name, readFileSync(t.file).subarray(t.offset, t.offset + t.bytes)]));
 }
 
+/** A file's header without the file's own name. */
+function headerOf(file: string) {
+  const { tensors, ...header } = readSafetensorsHeader(file);
+  return { ...header, tensors: tensors.map(({ file: _, ...tensor }) => tensor) };
+}
+
 /** Splits a golden's weights into two shards. */
 async function shard(source: string): Promise<void> {
   const file = join(source, "model.safetensors");
@@ -53,8 +59,8 @@ describe.each(["mha-tied", "gqa-untied", "stored-bf16", "odd-sizes-f16", "bias-h
     const progress: [number, number][] = [];
     await writeMerged({ engine, model, modules, output, onProgress: (...at) => progress.push(at) });
 
-    const header = readSafetensorsHeader(join(source, "model.safetensors"));
-    expect(readSafetensorsHeader(join(output, "model.safetensors"))).toEqual(header);
+    const header = headerOf(join(source, "model.safetensors"));
+    expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
     const [base, merged] = [tensorBytes(source), tensorBytes(output)];
     const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
     expect(changed.sort()).toEqual(modules.map((module) => `${module}.weight`).sort());
@@ -89,7 +95,7 @@ test("shards keep their names, headers and index", async () => {
     expect(readFileSync(join(output, name)).equals(readFileSync(join(source, name)))).toBe(true);
   }
   for (const name of readdirSync(source).filter((name) => /^model-.*safetensors$/.test(name))) {
-    expect(readSafetensorsHeader(join(output, name))).toEqual(readSafetensorsHeader(join(source, name)));
+    expect(headerOf(join(output, name))).toEqual(headerOf(join(source, name)));
   }
 });
 

@@ -6,8 +6,6 @@ import { openRegular, readError } from "../base/system-errors.js";
 import { type FileRange, quantizationMaps, type TensorEntry } from "../native/index.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 
-export type FileTensor = SafetensorsTensor & { file: string };
-
 export type FourBit = "nf4" | "fp4";
 const FOUR_BIT_TYPES: readonly FourBit[] = ["nf4", "fp4"];
 /** After a weight's name. */
@@ -24,7 +22,7 @@ const NESTED_BLOCK = 256;
 /** Of a JSON text that describes a tensor. */
 const LONGEST_STATE = 1 << 16;
 
-function readBytes({ file, begin, end }: FileTensor): Buffer {
+function readBytes({ file, begin, end }: SafetensorsTensor): Buffer {
   const bytes = Buffer.alloc(end - begin);
   let descriptor: number | undefined;
   try {
@@ -38,13 +36,13 @@ function readBytes({ file, begin, end }: FileTensor): Buffer {
   }
 }
 
-const rangeOf = ({ file, begin, end }: FileTensor): FileRange => ({ file, offset: begin, bytes: end - begin });
+const rangeOf = ({ file, begin, end }: SafetensorsTensor): FileRange => ({ file, offset: begin, bytes: end - begin });
 
 /** Finds the statistics of a folder's quantised weights. */
 export class QuantizedTensors {
-  readonly #byName: Map<string, FileTensor>;
+  readonly #byName: Map<string, SafetensorsTensor>;
 
-  constructor(tensors: FileTensor[]) {
+  constructor(tensors: SafetensorsTensor[]) {
     this.#byName = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   }
 
@@ -52,7 +50,7 @@ export class QuantizedTensors {
    * The entry of a quantised weight, undefined where the tensor is none.
    * @throws LowrankError E_QUANTIZED naming the tensor whose statistics are missing or do not fit it
    */
-  entry(tensor: FileTensor): TensorEntry | undefined {
+  entry(tensor: SafetensorsTensor): TensorEntry | undefined {
     const { name, dtype } = tensor;
     if (!name.endsWith(".weight")) return undefined;
     // The codes' bytes may be stored as numbers of any type (bnb_4bit_quant_storage), as FSDP needs them.
@@ -62,7 +60,7 @@ export class QuantizedTensors {
     return dtype === "I8" ? this.#int8(tensor) : undefined;
   }
 
-  #wrong({ file, name }: FileTensor, what: string): LowrankError {
+  #wrong({ file, name }: SafetensorsTensor, what: string): LowrankError {
     return new LowrankError(
       "E_QUANTIZED",
       `${file}: tensor ${name} ${what}. Quantise or download the model again.`,
@@ -70,7 +68,7 @@ export class QuantizedTensors {
     );
   }
 
-  #statistics(tensor: FileTensor, name: string, dtype: string): FileTensor {
+  #statistics(tensor: SafetensorsTensor, name: string, dtype: string): SafetensorsTensor {
     const found = this.#byName.get(name);
     if (!found) throw this.#wrong(tensor, `is quantised, but ${name} is missing`);
     if (found.dtype !== dtype)
@@ -78,13 +76,13 @@ export class QuantizedTensors {
     return found;
   }
 
-  #int8(tensor: FileTensor): TensorEntry {
+  #int8(tensor: SafetensorsTensor): TensorEntry {
     const maxima = this.#statistics(tensor, tensor.name.replace(/\.weight$/, ROW_MAXIMA), "F32");
     const { name, shape } = tensor;
     return { name, dtype: "i8", shape, ...rangeOf(tensor), absmax: rangeOf(maxima) };
   }
 
-  #fourBit(tensor: FileTensor, type: FourBit): TensorEntry {
+  #fourBit(tensor: SafetensorsTensor, type: FourBit): TensorEntry {
     const { name } = tensor;
     const suffix = stateOf(type);
     const description = this.#statistics(tensor, name + suffix, "U8");
@@ -119,7 +117,7 @@ export class QuantizedTensors {
   }
 
   /** The codes mean the type's values, and nothing else, natively. */
-  #checkMap(tensor: FileTensor, type: FourBit, map: FileTensor): void {
+  #checkMap(tensor: SafetensorsTensor, type: FourBit, map: SafetensorsTensor): void {
     const values = quantizationMaps()[type];
     if (readBytes(map).equals(Buffer.from(values.buffer, values.byteOffset, values.byteLength))) return;
     throw this.#wrong(tensor, `has other values in ${map.name} than ${type}'s`);

@@ -11,11 +11,12 @@ import {
   type TensorEntry,
   type WeightDtype,
 } from "../native/index.js";
-import { type FileTensor, QuantizedTensors } from "./bitsandbytes.js";
+import { QuantizedTensors } from "./bitsandbytes.js";
 import { HEAD, readConfig } from "./config.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
 import { hubNameError } from "./hub.js";
+import type { SafetensorsTensor } from "./safetensors.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
 import type { Warn } from "./warn.js";
 
@@ -36,7 +37,7 @@ const OUTSIDE = /^(model\.(embed_tokens|norm)|lm_head)\./;
 const BARE = /^(embed_tokens|layers|norm)\./;
 
 /** The tensors under a whole model's names; of two that are meant by one name, the one that has it counts. */
-function withPrefix(tensors: FileTensor[]): FileTensor[] {
+function withPrefix(tensors: SafetensorsTensor[]): SafetensorsTensor[] {
   if (!tensors.some(({ name }) => BARE.test(name))) return tensors;
   const known = new Set(tensors.map(({ name }) => name));
   return tensors.flatMap((tensor) => {
@@ -95,7 +96,7 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
 }
 
 /** What may be wrong where no tensor has a name, by the names of the others; "" where they say nothing. */
-function hintOfNames(found: FileTensor[], name: string): string {
+function hintOfNames(found: SafetensorsTensor[], name: string): string {
   const module = name.replace(/\.\w+$/, "");
   const other = found.find((each) => each.name.endsWith(`.${name}`) || each.name.startsWith(`${module}.base_layer.`));
   if (other) {
@@ -126,7 +127,7 @@ function openChecked(model: ModelSource): ModelSource {
   return model;
 }
 
-function unreadableDtype({ file, name, dtype }: FileTensor): LowrankError {
+function unreadableDtype({ file, name, dtype }: SafetensorsTensor): LowrankError {
   return new LowrankError(
     "E_TENSOR_DTYPE",
     `${file}: tensor ${name} is stored as ${dtype}, expected ${Object.keys(DTYPES).join(", ")}. ` +

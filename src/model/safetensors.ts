@@ -6,6 +6,7 @@ import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf } from "../base/json.js";
 import { openRegular, readError } from "../base/system-errors.js";
 import { members } from "./members.js";
+import { repeatedNames } from "./repeated.js";
 
 /** Bytes of one element; the sub-byte types have no whole number and no users here. */
 const ELEMENT_BYTES: Record<string, number> = {
@@ -32,6 +33,7 @@ const ELEMENT_BYTES: Record<string, number> = {
 const LARGEST_HEADER = 100_000_000;
 
 export interface SafetensorsTensor {
+  file: string;
   name: string;
   /** As the file spells it: "F32", "BF16", "F16", ... */
   dtype: string;
@@ -49,6 +51,10 @@ export interface SafetensorsHeader {
   fileBytes: number;
 }
 
+const METADATA = "__metadata__";
+/** Of a header that names none. */
+const NO_METADATA: Record<string, string> = {};
+
 type Fail = (message: string) => LowrankError;
 
 /** Bytes of one element of a dtype as the file spells it, undefined for an unknown one. */
@@ -62,21 +68,19 @@ export function readSafetensorsHeader(file: string): SafetensorsHeader {
   const { header, fileBytes } = readHeaderBytes(file, fail);
   const dataBegin = 8 + header.length;
   const tensors: SafetensorsTensor[] = [];
-  let metadata: unknown = {};
-  const seen = new Set<string>();
+  let metadata: unknown = NO_METADATA;
   for (const [name, entry] of headerMembers(header, fail)) {
-    const before = seen.size;
-    if (seen.add(name).size === before)
-      throw fail(`tensor ${JSON.stringify(name)} stands twice in the header. The file is damaged.`);
-    if (name === "__metadata__") metadata = entry;
-    else tensors.push(readTensor(name, entry, dataBegin, fail));
+    if (name !== METADATA) tensors.push(readTensor(name, entry, { file, dataBegin }, fail));
+    else if (metadata === NO_METADATA) metadata = entry;
+    else throw standsTwice(name, fail);
   }
+  for (const name of repeatedNames(tensors)) throw standsTwice(name, fail);
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
     throw fail("__metadata__ in the header must be an object of texts. The file is damaged.");
   }
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   checkRanges(tensors, dataBegin, fileBytes, fail);
-  return { tensors, metadata: metadata as Record<string, string>, dataBegin, fileBytes };
+  return { tensors, metadata: { ...metadata } as Record<string, string>, dataBegin, fileBytes };
 }
 
 function readHeaderBytes(file: string, fail: Fail): { header: Buffer; fileBytes: number } {
@@ -126,7 +130,15 @@ const notJson = (reason: string, fail: Fail) =>
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-function readTensor(name: string, entry: unknown, dataBegin: number, fail: Fail): SafetensorsTensor {
+const standsTwice = (name: string, fail: Fail) =>
+  fail(`tensor ${JSON.stringify(name)} stands twice in the header. The file is damaged.`);
+
+function readTensor(
+  name: string,
+  entry: unknown,
+  { file, dataBegin }: { file: string; dataBegin: number },
+  fail: Fail,
+): SafetensorsTensor {
   const bad = (message: string) => fail(`tensor ${JSON.stringify(name)}: ${message}. The file is damaged.`);
   if (!isObject(entry)) throw bad(`its entry is ${kindOf(entry)}, expected an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
@@ -146,7 +158,7 @@ function readTensor(name: string, entry: unknown, dataBegin: number, fail: Fail)
   if (each !== undefined && bytes !== elements * each) {
     throw bad(`it occupies ${bytes} bytes, expected ${elements * each} for ${dtype} ${JSON.stringify(shape)}`);
   }
-  return { name, dtype, shape, begin: dataBegin + begin, end: dataBegin + end };
+  return { file, name, dtype, shape, begin: dataBegin + begin, end: dataBegin + end };
 }
 
 /** Every byte after the header belongs to exactly one tensor. */

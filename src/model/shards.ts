@@ -4,8 +4,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf, readJsonObject } from "../base/json.js";
-import type { FileTensor } from "./bitsandbytes.js";
-import { readSafetensorsHeader } from "./safetensors.js";
+import { repeatedNames } from "./repeated.js";
+import { readSafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -72,23 +72,19 @@ function unlistedShards(folder: string, listed: string[]): string[] {
 }
 
 /** Tensors of every file. Of one that several shards hold, that of the index counts, else the last, as in transformers. */
-export function readTensors(folder: string, { files, weightMap }: WeightFiles): FileTensor[] {
-  const inFile = (file: string): FileTensor[] =>
-    // Spelled out: spreading an object of a million takes longer than reading the header.
-    readSafetensorsHeader(file).tensors.map(({ name, dtype, shape, begin, end }) => {
-      return { name, dtype, shape, begin, end, file };
-    });
-  if (files.length === 1) return inFile(join(folder, files[0]!));
-  const tensors = new Map<string, FileTensor>();
-  for (const name of files) {
-    const file = join(folder, name);
-    for (const tensor of inFile(file)) {
-      const other = tensors.get(tensor.name);
-      const placed = weightMap?.get(tensor.name);
-      if (!other || placed === undefined || other.file !== join(folder, placed)) tensors.set(tensor.name, tensor);
-    }
+export function readTensors(folder: string, { files, weightMap }: WeightFiles): SafetensorsTensor[] {
+  const lists = files.map((name) => readSafetensorsHeader(join(folder, name)).tensors);
+  if (lists.length === 1) return lists[0]!;
+  const tensors = lists.flat();
+  const repeated = repeatedNames(tensors);
+  if (repeated.size === 0) return tensors;
+  const chosen = new Map<string, SafetensorsTensor>();
+  for (const tensor of tensors.filter(({ name }) => repeated.has(name))) {
+    const other = chosen.get(tensor.name);
+    const placed = weightMap?.get(tensor.name);
+    if (!other || placed === undefined || other.file !== join(folder, placed)) chosen.set(tensor.name, tensor);
   }
-  return [...tensors.values()];
+  return tensors.filter((tensor) => (chosen.get(tensor.name) ?? tensor) === tensor);
 }
 
 /** Shards that an index names and the folder lacks. */

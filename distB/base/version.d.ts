@@ -1,0 +1,2 @@
+/** Of this package. */
+export declare function packageVersion(): string;

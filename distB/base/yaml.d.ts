@@ -1,0 +1,1 @@
+export { isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";

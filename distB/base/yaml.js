@@ -1,0 +1,2 @@
+// The one owner of the `yaml` package.
+export { isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";

@@ -1,0 +1,81 @@
+// adapter_config.json of PEFT.
+import { LowrankError } from "../base/errors.js";
+import { kindOf } from "../base/json.js";
+import { ConfigKeys } from "../model/index.js";
+/**
+ * Values of PEFT's keys with which an adapter is plain LoRA, as far as they decide what it computes. Reading refuses others;
+ * writing leaves them out, for PEFT before 0.14 refuses keys that it does not know.
+ */
+const PLAIN = {
+    alora_invocation_tokens: null,
+    alpha_pattern: {},
+    arrow_config: null,
+    bias: "none",
+    exclude_modules: null,
+    fan_in_fan_out: false,
+    kasa_config: null,
+    layer_replication: null,
+    layers_to_transform: null,
+    lora_bias: false,
+    modules_to_save: null,
+    monteclora_config: null,
+    rank_pattern: {},
+    target_parameters: null,
+    trainable_token_indices: null,
+    use_bdlora: null,
+    use_dora: false,
+    use_qalora: false,
+    velora_config: null,
+};
+/** Initialisations that leave the base as it is; the others (PiSSA, OLoRA, LoftQ, ...) train on a changed base. */
+const PLAIN_INITS = [true, false, "gaussian", "orthogonal", "eva", undefined, null];
+/** The configuration of a trained adapter, in keys that PEFT has had since 0.11. @param base absolute path */
+export function adapterConfigJson(spec, targets, base) {
+    return {
+        base_model_name_or_path: base,
+        bias: "none",
+        inference_mode: true,
+        lora_alpha: spec.alpha,
+        lora_dropout: spec.dropout,
+        peft_type: "LORA",
+        r: spec.rank,
+        target_modules: targets,
+        task_type: "CAUSAL_LM",
+        use_rslora: spec.useRslora,
+    };
+}
+/** Nothing, null, false, an empty list or object: PEFT's ways of saying no. */
+function isEmpty(value) {
+    if (typeof value === "object" && value !== null)
+        return Object.keys(value).length === 0;
+    return value === undefined || value === null || value === false;
+}
+/** @throws LowrankError E_CONFIG_VALUE, E_ADAPTER_UNSUPPORTED naming the key */
+export function parseAdapterConfig(json, file) {
+    const keys = new ConfigKeys(json, file);
+    keys.only("peft_type", ["LORA"]);
+    for (const [key, expected] of Object.entries(PLAIN)) {
+        if (isEmpty(json[key]) || json[key] === expected)
+            continue;
+        throw unsupported(file, key, json[key], JSON.stringify(expected));
+    }
+    if (!PLAIN_INITS.includes(json.init_lora_weights)) {
+        throw unsupported(file, "init_lora_weights", json.init_lora_weights, "an adapter whose base was left as it is");
+    }
+    const { target_modules: targets } = json;
+    const isList = Array.isArray(targets) && targets.every((name) => typeof name === "string");
+    if (!isList && typeof targets !== "string") {
+        throw keys.error("target_modules", `expected a list of names or a regular expression, found ${kindOf(targets)}`);
+    }
+    return {
+        rank: keys.count("r", 1 << 20, 8),
+        alpha: keys.number("lora_alpha", { above: 0 }, 8),
+        dropout: json.lora_dropout === 0 ? 0 : keys.number("lora_dropout", { above: 0, atMost: 1 }, 0),
+        useRslora: keys.flag("use_rslora", false),
+        targetModules: targets,
+    };
+}
+function unsupported(file, key, value, expected) {
+    return new LowrankError("E_ADAPTER_UNSUPPORTED", `${file}: ${key} is ${JSON.stringify(value)}, which is not supported; expected ${expected}. ` +
+        "Only plain LoRA adapters of linears can be read.", key);
+}

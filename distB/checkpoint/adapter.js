@@ -1,0 +1,173 @@
+// Adapters in PEFT's layout: adapter_model.safetensors, adapter_config.json and a model card.
+import { closeSync, existsSync, readSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { kindOf, readJsonObject } from "../base/json.js";
+import { openRegular, readError } from "../base/system-errors.js";
+import { hubNameError, matchTargets, readSafetensorsHeader, weightDtype, widen, writeSafetensors, } from "../model/index.js";
+import { listLinears } from "../native/index.js";
+import { adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
+import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
+import { modelCard } from "./model-card.js";
+const WEIGHTS = "adapter_model.safetensors";
+const CONFIG = "adapter_config.json";
+/** What PEFT puts before a module's name in the file; the engine's names do not have it. */
+export const PREFIX = "base_model.model.";
+/**
+ * Reads an adapter for this model.
+ * @throws LowrankError where it is not plain LoRA, belongs to another model or is damaged
+ */
+export function readAdapter(folder, model) {
+    const configFile = join(folder, CONFIG);
+    const config = readJsonObject(configFile, "Adapter configuration");
+    const { targetModules, ...numbers } = parseAdapterConfig(config, configFile);
+    const targets = matchTargets(model, targetModules, `${configFile}: target_modules`);
+    const spec = { ...numbers, targets: targets.modules, seed: 0 };
+    return { spec, tensors: readTensors(findWeights(folder), adapterShapes(model, spec)), config, targets };
+}
+function findWeights(folder) {
+    const file = join(folder, WEIGHTS);
+    if (existsSync(file))
+        return file;
+    const hint = existsSync(join(folder, "adapter_model.bin"))
+        ? "It has adapter_model.bin; save the adapter as safetensors."
+        : "The folder is incomplete.";
+    throw new LowrankError("E_FILE_MISSING", `Adapter folder ${folder} has no ${WEIGHTS}. ${hint}`, file);
+}
+/** Shape of every tensor of the adapter under the engine's names: A (R, I), B (O, R). */
+export function adapterShapes(model, { rank, targets }) {
+    const wanted = new Set(targets);
+    const linears = listLinears(model).filter(({ name }) => wanted.has(name));
+    return new Map(linears.flatMap(({ name, outFeatures, inFeatures }) => [
+        [`${name}.lora_A.weight`, [rank, inFeatures]],
+        [`${name}.lora_B.weight`, [outFeatures, rank]],
+    ]));
+}
+function readTensors(file, expected) {
+    const fail = (name, message) => new LowrankError("E_ADAPTER", `${file}: tensor ${name} ${message}.`, name);
+    const found = new Map();
+    for (const tensor of readSafetensorsHeader(file).tensors) {
+        const name = tensor.name.startsWith(PREFIX) ? tensor.name.slice(PREFIX.length) : tensor.name;
+        if (!expected.has(name))
+            throw fail(tensor.name, strangerReason(tensor.name));
+        found.set(name, tensor);
+    }
+    const tensors = new Map();
+    let descriptor;
+    try {
+        descriptor = openRegular(file, "Adapter");
+        for (const [name, shape] of expected) {
+            const tensor = found.get(name);
+            if (!tensor)
+                throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although target_modules names it`);
+            const sameShape = tensor.shape.length === 2 && tensor.shape.every((n, i) => n === shape[i]);
+            if (!sameShape) {
+                const shapes = `has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`;
+                throw fail(tensor.name, `${shapes}: the adapter belongs to another base model, or its r is another`);
+            }
+            const dtype = weightDtype(tensor.dtype);
+            if (!dtype)
+                throw fail(tensor.name, `is stored as ${tensor.dtype}, expected F32, BF16 or F16`);
+            const bytes = new Uint8Array(tensor.end - tensor.begin);
+            readSync(descriptor, bytes, 0, bytes.length, tensor.begin);
+            const data = widen(bytes, dtype);
+            if (!data.every(Number.isFinite)) {
+                throw fail(tensor.name, "holds NaN or infinity: its training had diverged, or the file is damaged");
+            }
+            tensors.set(name, { shape, data });
+        }
+    }
+    catch (error) {
+        throw readError(error, file, "Adapter");
+    }
+    finally {
+        if (descriptor !== undefined)
+            closeSync(descriptor);
+    }
+    return tensors;
+}
+/** Why a tensor does not belong to a plain LoRA adapter of this model's linears. */
+function strangerReason(name) {
+    if (name.includes("lora_embedding_"))
+        return "adapts an embedding, which is not supported";
+    if (name.includes("lora_magnitude_vector"))
+        return "belongs to DoRA, which is not supported";
+    if (/\.lora_[AB]\.bias$/.test(name))
+        return "is a bias of an adapter, which is not supported";
+    if (/\.lora_[AB]\./.test(name)) {
+        return "belongs to no module that target_modules names and the base model has: the adapter is of another base model, or adapts more than linears";
+    }
+    return "is a whole weight (modules_to_save), which is not supported";
+}
+/**
+ * Writes an adapter that PEFT loads unchanged; the folder is made where there is none. An adapter that stood there
+ * before stays whole until the new one is.
+ * @throws LowrankError E_WRITE
+ */
+export async function writeAdapter(folder, adapter) {
+    await replaceFiles(folder, WEIGHTS, (temporary) => writeAdapterFiles(temporary, adapter));
+}
+/** Only the weights and adapter_config.json, for a disk that has no room for more; otherwise like `writeAdapter`. @throws LowrankError E_WRITE */
+export async function writeBareAdapter(folder, adapter) {
+    await replaceFiles(folder, WEIGHTS, (temporary) => writeWeights(temporary, adapter));
+}
+/** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
+export async function writeAdapterFiles(folder, adapter) {
+    const { spec, targets, baseModel, run, tokenizer } = adapter;
+    await writeWeights(folder, adapter);
+    await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets: targets.peft, base: resolve(baseModel), run }));
+    if (tokenizer)
+        await copyInto(folder, tokenizer.files);
+}
+/** What an adapter cannot do without. */
+async function writeWeights(folder, { tensors, spec, targets, baseModel }) {
+    const entries = [...tensors].map(([name, { shape, data }]) => ({
+        name: PREFIX + name,
+        dtype: "F32",
+        shape,
+        bytes: data.byteLength,
+        data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    }));
+    // Whoever opens the adapter does so from another folder.
+    const base = resolve(baseModel);
+    await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
+    await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
+}
+/** An adapter without its base. @throws LowrankError where it is not plain LoRA or damaged */
+export function aboutAdapter(folder) {
+    const { tensors } = readSafetensorsHeader(findWeights(folder));
+    const configFile = join(folder, CONFIG);
+    const config = parseAdapterConfig(readJsonObject(configFile, "Adapter configuration"), configFile);
+    const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
+    const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].sort();
+    return { ...config, base: baseNamed(folder), tensors: tensors.length, parameters, dtypes };
+}
+/** Whether a folder holds an adapter, and no model. */
+export function isAdapterFolder(folder) {
+    return existsSync(join(folder, CONFIG)) && !existsSync(join(folder, "config.json"));
+}
+/** As it is spelled. @throws LowrankError E_CONFIG_VALUE */
+function baseNamed(folder) {
+    const file = join(folder, CONFIG);
+    const { base_model_name_or_path: base } = readJsonObject(file, "Adapter configuration");
+    if (typeof base === "string" && base !== "")
+        return base;
+    const message = `${file}: base_model_name_or_path is ${kindOf(base)}, expected the base's folder. Name the base with --base_model.`;
+    throw new LowrankError("E_CONFIG_VALUE", message, "base_model_name_or_path");
+}
+/**
+ * The folder or file of the base that an adapter names; a relative path is one from here, else one from the adapter.
+ * @throws LowrankError E_FILE_MISSING where it is not here
+ */
+export function baseOfAdapter(folder) {
+    const base = baseNamed(folder);
+    const found = [base, resolve(folder, base)].find((path) => existsSync(path));
+    if (found !== undefined)
+        return found;
+    const file = join(folder, CONFIG);
+    const named = `The base that ${file} names with base_model_name_or_path`;
+    const hub = hubNameError(base, named);
+    if (hub)
+        throw new LowrankError(hub.code, `${hub.message} Give it with --base_model.`, base);
+    throw new LowrankError("E_FILE_MISSING", `${named}, ${base}, is not there. Name its folder with --base_model.`, base);
+}

@@ -1,0 +1,58 @@
+// manifest.json: size and sha256 of every other file of a checkpoint, written last.
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { z } from "zod";
+import { openRegular, readText } from "../base/system-errors.js";
+import { sortedJson, writeTextFile } from "./files.js";
+const NAME = "manifest.json";
+const schema = z.object({
+    version: z.literal(1),
+    files: z.record(z.string(), z.object({ bytes: z.int().min(0), sha256: z.string() })),
+});
+async function sha256(file) {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(file, { fd: openRegular(file) }))
+        hash.update(chunk);
+    return hash.digest("hex");
+}
+async function filesOf(folder) {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    return files.map((entry) => relative(folder, join(entry.parentPath, entry.name))).sort();
+}
+/** Vouches for what the folder holds now. @throws LowrankError E_WRITE */
+export async function writeManifest(folder) {
+    const files = {};
+    for (const name of await filesOf(folder)) {
+        const file = join(folder, name);
+        files[name] = { bytes: (await stat(file)).size, sha256: await sha256(file) };
+    }
+    await writeTextFile(join(folder, NAME), sortedJson({ version: 1, files }));
+}
+/** What is wrong with a folder that should be a whole checkpoint, in words that follow its name; null where nothing is. */
+export async function checkpointProblem(folder) {
+    try {
+        const parsed = schema.safeParse(JSON.parse(readText(join(folder, NAME))));
+        if (!parsed.success)
+            return `${NAME} is not a list of files`;
+        for (const [name, expected] of Object.entries(parsed.data.files)) {
+            const file = join(folder, name);
+            const found = await stat(file).catch(() => null);
+            if (!found?.isFile())
+                return `${name} is missing`;
+            if (found.size !== expected.bytes)
+                return `${name} has ${found.size} bytes, expected ${expected.bytes}`;
+            if ((await sha256(file)) !== expected.sha256)
+                return `${name} is not what was written (another sha256)`;
+        }
+        return null;
+    }
+    catch (error) {
+        if (error instanceof SyntaxError)
+            return `${NAME} is not valid JSON`;
+        const { code, message } = error;
+        return code === "E_FILE_MISSING" ? `${NAME} is missing` : message;
+    }
+}

@@ -1,0 +1,95 @@
+import { basename, dirname, resolve } from "node:path";
+import { packageVersion } from "../base/version.js";
+/** Settings whose values are hashes of what was read, or stand in the first table. */
+const NOT_TOLD = new Set([
+    ...["base_model", "tokenizer_name", "train_file", "validation_file", "target_modules", "quantize_skip"],
+    ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
+]);
+/** The hub's name of a folder that huggingface_hub has downloaded. */
+export function hubName(base) {
+    const [, owner, name] = /\/models--([^/]+?)--([^/]+)\/snapshots\/[^/]+\/?$/.exec(base) ?? [];
+    return owner === undefined ? undefined : `${owner}/${name}`;
+}
+const table = (rows) => ["| | |", "|---|---|", ...rows.map(([name, value]) => `| ${name} | ${value.replaceAll("|", "\\|")} |`)].join("\n");
+/** In Python, with the base where PEFT would not find it. */
+function snippet(base) {
+    const adapter = `"FOLDER OF THIS CARD"`;
+    if (!base.toLowerCase().endsWith(".gguf")) {
+        return `from peft import AutoPeftModelForCausalLM
+
+model = AutoPeftModelForCausalLM.from_pretrained(${adapter})`;
+    }
+    const [folder, file] = [dirname(base), basename(base)].map((part) => JSON.stringify(part));
+    return `from peft import PeftModel
+from transformers import AutoModelForCausalLM  # needs the gguf package for this base
+
+base = AutoModelForCausalLM.from_pretrained(${folder}, gguf_file=${file})
+model = PeftModel.from_pretrained(base, ${adapter})`;
+}
+const count = (n) => n.toLocaleString("en-US");
+function evaluations(history) {
+    const found = history.filter((line) => "eval_loss" in line);
+    const line = ({ step, eval_loss }) => `${eval_loss.toFixed(4)} at step ${step}`;
+    const [first, last] = [found[0], found.at(-1)];
+    if (!first || !last)
+        return [];
+    return first === last
+        ? [["evaluation loss", line(first)]]
+        : [
+            ["first evaluation loss", line(first)],
+            ["last evaluation loss", line(last)],
+        ];
+}
+function trained({ settings, training, validation, history }) {
+    const texts = (counts) => `${count(counts.texts)} texts, ${count(counts.tokens)} tokens`;
+    const told = Object.entries(settings).filter(([name, value]) => !NOT_TOLD.has(name) && value !== null && value !== undefined);
+    return `
+## Training
+
+${table([["training texts", texts(training)], ["validation texts", texts(validation)], ...evaluations(history)])}
+
+${table(told.map(([name, value]) => [name, String(value)]))}
+`;
+}
+/** README.md beside an adapter: what the hub shows, and how to use the folder. */
+export function modelCard({ spec, targets, base, run }) {
+    const scale = spec.useRslora ? "alpha / sqrt(r)" : "alpha / r";
+    const name = hubName(base);
+    // The hub refuses a base_model that is no name of its own.
+    const metadata = [
+        ...(name === undefined ? [] : [`base_model: ${name}`]),
+        ...["library_name: peft", "pipeline_tag: text-generation", "tags:", "- lora", "- lowrank"],
+    ];
+    const facts = [
+        ["base model", `\`${name ?? base}\``],
+        ["r", String(spec.rank)],
+        ["alpha", `${spec.alpha} (scale ${scale})`],
+        ["dropout", String(spec.dropout)],
+        ["target modules", typeof targets === "string" ? `\`${targets}\`` : targets.join(", ")],
+        ["versions", `lowrank ${packageVersion()}, Node.js ${process.versions.node}`],
+    ];
+    return `---
+${metadata.join("\n")}
+---
+
+# LoRA adapter for ${name ?? basename(resolve(base))}
+
+Trained with lowrank, stored as PEFT stores it.
+
+${table(facts)}
+${run ? trained(run) : ""}
+## Use
+
+In Python:
+
+\`\`\`python
+${snippet(base)}
+\`\`\`
+
+With lowrank, which takes the base from adapter_config.json where it is still there:
+
+\`\`\`sh
+lowrank generate --adapter FOLDER --prompt TEXT
+\`\`\`
+`;
+}

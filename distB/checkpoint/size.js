@@ -1,0 +1,34 @@
+// How large a checkpoint and an adapter are on disk, before they are written.
+import { statSync } from "node:fs";
+import { ggufFile } from "../data/index.js";
+import { adapterShapes, PREFIX } from "./adapter.js";
+/** Of a tensor's entry in a safetensors header, beside its name: dtype, shape, offsets. */
+const ENTRY_BYTES = 70;
+/** adapter_config.json and the model card. */
+const ABOUT_BYTES = 3 * 2 ** 10;
+/** trainer_state.json, lowrank_state.json and manifest.json with a short history. */
+const STATE_BYTES = 6 * 2 ** 10;
+/** By bitsandbytes' rules, which 8-bit AdamW follows: smaller tensors keep f32; the others have an f32 for each block. */
+const LEAST_8BIT_ELEMENTS = 4096;
+const BLOCK_8BIT = 256;
+function momentBytes(elements, optimizer) {
+    if (optimizer === "adamw" || elements < LEAST_8BIT_ELEMENTS)
+        return 4 * elements;
+    return elements + 4 * Math.ceil(elements / BLOCK_8BIT);
+}
+/** Bytes of the files, without what a file system adds to them. */
+export function savedSizes(model, spec, optimizer, tokenizer) {
+    let weights = 0;
+    let moments = 0;
+    for (const [name, [rows, columns]] of adapterShapes(model, spec)) {
+        const entry = PREFIX.length + name.length + ENTRY_BYTES;
+        weights += 4 * rows * columns + entry;
+        moments += 2 * (momentBytes(rows * columns, optimizer) + entry);
+    }
+    const sizeOf = (file) => {
+        const text = ggufFile(file);
+        return text === undefined ? (statSync(file, { throwIfNoEntry: false })?.size ?? 0) : Buffer.byteLength(text);
+    };
+    const adapter = weights + ABOUT_BYTES + tokenizer.files.reduce((sum, file) => sum + sizeOf(file), 0);
+    return { adapter, checkpoint: adapter + moments + STATE_BYTES };
+}

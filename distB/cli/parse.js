@@ -1,0 +1,94 @@
+import yargs from "yargs";
+import { LowrankError } from "../base/errors.js";
+import { suggestion } from "../base/nearest.js";
+import { packageVersion } from "../base/version.js";
+import { commandList, otherNames, shownDefault } from "../config/index.js";
+import { normalise } from "./argv.js";
+const LATEST_COLUMN = 110;
+/** yargs without its guesses: values stay text, names stay as they are, what is unknown is left for us to refuse. */
+function parser(argv) {
+    return yargs(argv)
+        .scriptName("lowrank")
+        .parserConfiguration({
+        "boolean-negation": false,
+        "camel-case-expansion": false,
+        "dot-notation": false,
+        "parse-numbers": false,
+        "parse-positional-numbers": false,
+        "short-option-groups": false,
+        "unknown-options-as-args": true,
+    })
+        .exitProcess(false)
+        .fail((message, error) => {
+        throw error ?? new LowrankError("E_USAGE", message);
+    })
+        .wrap(Math.min(LATEST_COLUMN, process.stdout.columns ?? LATEST_COLUMN))
+        .help(false)
+        .version(false)
+        .option("help", { alias: "h", type: "boolean", describe: "show this help" })
+        .option("version", { type: "boolean", describe: "show the version" });
+}
+function declare(y, command) {
+    for (const [name, row] of Object.entries(command.rows)) {
+        const shown = row.required ? undefined : shownDefault(row);
+        const others = otherNames(name);
+        const also = others.length > 0 ? `; also --${others.join(", --")}` : "";
+        y.option(name, {
+            group: `${row.group}:`,
+            describe: `${row.help}${also}${row.required ? " (required)" : ""}`,
+            nargs: 1,
+            ...(shown === undefined ? {} : { defaultDescription: shown }),
+        });
+        for (const other of others)
+            y.option(other, { nargs: 1, hidden: true });
+    }
+    const positional = command.positional ? ` [${command.positional}]` : "";
+    return y
+        .usage(`lowrank ${command.name}${positional} [options]\n\n${command.summary}.`)
+        .example(command.example, "")
+        .epilogue("Options may be spelled with _ or -, set in a YAML file (--config) or as LOWRANK_<NAME>; --no-<name> is false.");
+}
+function commandFlags(command, rest) {
+    const parsed = parserFor(command, normalise(rest, command.rows)).parseSync();
+    const values = new Map();
+    for (const name of Object.keys(command.rows).flatMap((name) => [name, ...otherNames(name)])) {
+        const value = parsed[name];
+        if (value !== undefined)
+            values.set(name, (Array.isArray(value) ? value : [value]).map(String));
+    }
+    const strays = parsed._.map(String);
+    const { positional } = command;
+    if (positional && strays[0] !== undefined && !strays[0].startsWith("-")) {
+        values.set(positional, [...(values.get(positional) ?? []), strays.shift()]);
+    }
+    return { values, strays };
+}
+function parserFor(command, argv) {
+    return declare(parser(argv), command);
+}
+async function overview() {
+    const y = parser([]).usage("lowrank: LoRA fine-tuning of language models\n\nUsage: $0 <command> [options]");
+    for (const { name, summary } of commandList)
+        y.command(name, summary);
+    return y.epilogue("lowrank <command> --help lists a command's options.").getHelp();
+}
+/** @throws LowrankError E_USAGE where there is no such command */
+export async function parse(argv) {
+    const [first, ...rest] = argv;
+    if (first === "--version")
+        return { kind: "text", text: packageVersion() };
+    if (first === "--help" || first === "-h" || first === "help")
+        return { kind: "text", text: await overview() };
+    if (first === undefined)
+        throw new LowrankError("E_USAGE", `A command is missing.\n\n${await overview()}`);
+    const names = commandList.map(({ name }) => name);
+    const command = commandList.find(({ name }) => name === first);
+    if (!command) {
+        const near = suggestion(first, names);
+        throw new LowrankError("E_USAGE", `${first}: unknown command${near || `; there are ${names.join(", ")}`}`);
+    }
+    if (rest.includes("--help") || rest.includes("-h")) {
+        return { kind: "text", text: await parserFor(command, []).getHelp() };
+    }
+    return { kind: "command", command, flags: commandFlags(command, rest) };
+}

@@ -1,0 +1,78 @@
+import { createRequire } from "node:module";
+import { LowrankError } from "../base/errors.js";
+import { readError, writeError } from "../base/system-errors.js";
+import * as config from "../config/index.js";
+import { ignoresHangup } from "./hangup.js";
+import { stoppable } from "./signals.js";
+import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
+/** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
+const load = createRequire(import.meta.url);
+/** A command's options are read before its code is loaded, and no other command's code is. @returns the exit code */
+async function runCommand(command, flags) {
+    const { options, given, ignored } = await config.loadOptions(command, flags, process.env);
+    const tells = command.trains ? ignored : [];
+    for (const key of tells)
+        process.stderr.write(`note: ${key} is no option of lowrank ${command.name}\n`);
+    const { run } = load(`../commands/${command.name}.js`);
+    if (command.trains)
+        return stoppable((signal) => run(options, given, signal));
+    await run(options, given);
+    return 0;
+}
+/** A file that could not be opened for want of descriptors may be one of the program's own, which nothing reads as data. */
+function outOfFiles(error) {
+    const { code, path } = error;
+    return code === "EMFILE" || code === "ENFILE" ? readError(error, path ?? "of the program") : error;
+}
+/** One message for a person; the stack where LOWRANK_DEBUG asks for it. */
+function describe(error) {
+    const debug = Boolean(process.env.LOWRANK_DEBUG);
+    if (error instanceof LowrankError) {
+        const cause = error.cause instanceof Error ? `\nCause: ${error.cause.stack}` : "";
+        return `error ${error.code}: ${error.message}${debug ? `\n${error.stack}${cause}` : ""}`;
+    }
+    if (debug && error instanceof Error)
+        return `error E_INTERNAL: ${error.stack}`;
+    const what = error instanceof Error ? `${error.name}: ${error.message.split("\n")[0]}` : String(error);
+    return `error E_INTERNAL: ${what} (a fault of lowrank; LOWRANK_DEBUG=1 shows where it happened)`;
+}
+/**
+ * Where standard output is the result, a result that could not be written is an error; a reader that has seen enough, as in
+ * `lowrank ... | head`, is none.
+ */
+async function checkResult() {
+    // What a stream failed with is told after the call that wrote.
+    await new Promise((resolve) => setImmediate(resolve));
+    const failure = failureOf(process.stdout);
+    if (failure && failure.code !== "EPIPE")
+        throw writeError(failure, "Standard output");
+}
+/** For programs: one object on a line. */
+function asJson(error) {
+    const { code, message, where } = error instanceof LowrankError ? error : { code: "E_INTERNAL", message: String(error), where: undefined };
+    return JSON.stringify({ code, message, where });
+}
+/** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
+export async function main(argv) {
+    guardStreams();
+    letGoOfLostTerminals();
+    if (ignoresHangup())
+        process.on("SIGHUP", () => { });
+    const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
+    try {
+        const { parse } = load("./parse.js");
+        const request = await parse(argv);
+        if (request.kind === "text")
+            process.stdout.write(`${request.text}\n`);
+        const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags);
+        // A training run's results are files.
+        if (request.kind === "text" || !request.command.trains || wantsJson)
+            await checkResult();
+        return code;
+    }
+    catch (caught) {
+        const error = outOfFiles(caught);
+        process.stderr.write(`${wantsJson ? asJson(error) : describe(error)}\n`);
+        return 1;
+    }
+}

@@ -1,0 +1,84 @@
+// `lowrank doctor`: whether everything is there that a run needs, and what this machine has to give.
+import { accessSync, constants, existsSync, mkdirSync, statfsSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { dirname } from "node:path";
+import { defaultCacheFolder } from "../base/cache-folder.js";
+import { LowrankError } from "../base/errors.js";
+import { bytes } from "../base/text.js";
+import { cpuInfo, supportedArchitectures } from "../native/index.js";
+import { memoryLimits } from "../setup/memory/limits.js";
+const LEAST_NODE = [20, 19];
+/** Below this little more than a tiny model can be trained. */
+const LEAST_MEMORY = 2 ** 30;
+const LEAST_DISK = 2 ** 30;
+function node() {
+    const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+    const ok = major > LEAST_NODE[0] || (major === LEAST_NODE[0] && minor >= LEAST_NODE[1]);
+    return { name: "Node.js", ok, text: `${process.version}${ok ? "" : `, expected ${LEAST_NODE.join(".")} or newer`}` };
+}
+function addon() {
+    try {
+        const { isa, available } = cpuInfo();
+        const forced = process.env.LOWRANK_CPU ? ", chosen by LOWRANK_CPU" : "";
+        return [
+            { name: "native addon", ok: true, text: `loaded; models of type ${supportedArchitectures().join(", ")}` },
+            { name: "instruction sets", ok: true, text: `${available.join(", ")}; in use: ${isa}${forced}` },
+        ];
+    }
+    catch (error) {
+        if (!(error instanceof LowrankError))
+            throw error;
+        return [{ name: "native addon", ok: false, text: error.message.replaceAll("\n", " ") }];
+    }
+}
+function memory() {
+    const { bytes: free, of } = memoryLimits().reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    const ok = free >= LEAST_MEMORY;
+    return { name: "memory", ok, text: `${bytes(free)} ${of}${ok ? "" : ": too little for most models"}` };
+}
+/** The folder itself, or the nearest one above it that is there. */
+function nearest(folder) {
+    return existsSync(folder) || folder === dirname(folder) ? folder : nearest(dirname(folder));
+}
+function disk(name, folder, advice) {
+    try {
+        const there = nearest(folder);
+        accessSync(there, constants.W_OK);
+        if (name === "cache folder")
+            mkdirSync(folder, { recursive: true });
+        const { bavail, bsize } = statfsSync(there);
+        const free = bavail * bsize;
+        const ok = free >= LEAST_DISK;
+        return { name, ok, text: `${folder}: ${bytes(free)} free${ok ? "" : `; ${advice}`}` };
+    }
+    catch (error) {
+        return {
+            name,
+            ok: false,
+            text: `${folder} cannot be written to (${error.code}); ${advice}`,
+        };
+    }
+}
+/** @throws LowrankError E_DOCTOR where something is not right, after everything was printed */
+export async function run(o) {
+    const { model } = cpus()[0] ?? { model: "unknown" };
+    const findings = [
+        node(),
+        { name: "processor", ok: true, text: `${model}, ${availableParallelism()} threads` },
+        ...addon(),
+        memory(),
+        disk("cache folder", o.cache_dir ?? defaultCacheFolder(), "name another one with --cache_dir"),
+        disk("temporary folder", tmpdir(), "free some space, or set TMPDIR"),
+    ];
+    if (o.json) {
+        process.stdout.write(`${JSON.stringify({ ok: findings.every(({ ok }) => ok), findings })}\n`);
+    }
+    else {
+        const width = Math.max(...findings.map(({ name }) => name.length));
+        const lines = findings.map(({ name, ok, text }) => `${ok ? "ok     " : "PROBLEM"}  ${name.padEnd(width)}  ${text}`);
+        process.stdout.write(`${lines.join("\n")}\n`);
+    }
+    const wrong = findings.filter(({ ok }) => !ok).map(({ name }) => name);
+    if (wrong.length > 0)
+        throw new LowrankError("E_DOCTOR", `Not right: ${wrong.join(", ")}.`);
+}

@@ -1,0 +1,119 @@
+// `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
+import { count, table } from "../base/text.js";
+import { TokenDataset } from "../data/index.js";
+import { modelVocabSize } from "../model/index.js";
+import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
+import { Progress, showsBar } from "../tracking/index.js";
+import { STDERR } from "./loading.js";
+import { tokenising } from "./tokenising.js";
+import { warn } from "./warn.js";
+function tokensOf(ids, mask, tokenizer) {
+    const stream = tokenizer.stream({ skipSpecialTokens: false });
+    // Nothing comes before the first token that it could be predicted from.
+    const tokens = Array.from(ids, (id, i) => ({ id, text: stream.push(id), learned: i > 0 && mask[i] !== 0 }));
+    const rest = stream.end();
+    if (rest)
+        tokens.at(-1).text += rest;
+    return tokens;
+}
+const RESET = "\x1b[0m";
+/** Backgrounds that take turns, so that tokens can be told apart: of what is learned, and of what is not. */
+const LEARNED = ["\x1b[30;42m", "\x1b[30;46m"];
+const OTHER = ["\x1b[37;100m", "\x1b[97;40m"];
+/** Line ends are shown, and kept. */
+const visible = (text) => text.replaceAll("\n", "⏎\n").replaceAll("\t", "⇥\t");
+function coloured(tokens) {
+    let turn = 0;
+    const painted = tokens.map(({ text, learned }) => {
+        if (text === "")
+            return "";
+        const colour = (learned ? LEARNED : OTHER)[turn++ % 2];
+        // A background that reaches over a line's end would fill the rest of the line.
+        return visible(text)
+            .split("\n")
+            .map((line) => (line === "" ? "" : `${colour}${line}${RESET}`))
+            .join("\n");
+    });
+    return painted.join("");
+}
+/** Without colours: tokens in bars, those that are not learned in brackets. */
+function plain(tokens) {
+    const parts = tokens.filter(({ text }) => text !== "");
+    return `|${parts.map(({ text, learned }) => (learned ? visible(text) : `[${visible(text)}]`)).join("|")}|`;
+}
+function usesColour() {
+    return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
+}
+/** Of sorted numbers. */
+function quantile(sorted, share) {
+    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+}
+/** What all texts together are. @param vocabSize of the base model, undefined where it is not known */
+function summary(tokens, o, vocabSize) {
+    const lengths = Int32Array.from({ length: tokens.length }, (_, i) => tokens.tokens(i)).sort();
+    const full = lengths.filter((length) => length >= o.max_seq_length).length;
+    const learnable = tokens.learnable();
+    const packed = new TokenDataset(tokens, learnable, { packTo: o.max_seq_length });
+    const beyond = vocabSize === undefined ? {} : { tokens_beyond_the_embedding: tokens.countTokens(vocabSize) };
+    return {
+        texts: tokens.texts,
+        texts_left_out: leftOut(tokens).length,
+        examples: tokens.length,
+        tokens: lengths.reduce((sum, length) => sum + length, 0),
+        shortest: lengths[0],
+        median: quantile(lengths, 0.5),
+        longest_of_95_percent: quantile(lengths, 0.95),
+        longest: lengths.at(-1),
+        examples_of_max_seq_length: full,
+        ...beyond,
+        packs: packed.length,
+        tokens_per_pack: packed.length === 0 ? 0 : Math.round(packed.allTokens / packed.length),
+    };
+}
+/** What is to be said of an example besides its tokens. */
+function remarks(ids, learned, end, tokenizer, vocabSize) {
+    const found = [];
+    if (learned === 0)
+        found.push("left out: nothing to learn");
+    else if (end && ids[ids.length - 1 - end.after] !== end.id)
+        found.push(`cut by max_seq_length, without its end ${tokenizer.eosToken}`);
+    const beyond = vocabSize === undefined ? [] : [...new Set(ids)].filter((id) => id >= vocabSize);
+    if (beyond.length > 0) {
+        const shown = beyond.map((id) => `${tokenizer.decode([id], { skipSpecialTokens: false })} (${id})`);
+        found.push(`lowrank train refuses it: the model's ${count(vocabSize)} embeddings have none for ${shown.join(", ")}`);
+    }
+    return found;
+}
+export async function run(o) {
+    const tokenizer = await openTokenizer(o, warn);
+    tellEnd(o, tokenizer, { ...STDERR, warn });
+    const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
+    const texts = await tokenise(namedTexts(o.train_file, "train", o, reading), tokenizer, o, reading);
+    const vocabSize = modelVocabSize(o.base_model);
+    // Of a text in chunks only the last one has the end.
+    const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;
+    const paint = usesColour() ? coloured : plain;
+    const out = [];
+    const examples = Array.from({ length: Math.min(o.num_rows, texts.table.length) }, (_, i) => i);
+    const places = await texts.where([...new Set(examples.map((example) => texts.table.row(example)))]);
+    for (const example of examples) {
+        const { inputIds, lossMask } = texts.table.sequence(example);
+        const tokens = tokensOf(inputIds, lossMask, tokenizer);
+        const row = texts.table.row(example);
+        // The texts that are shown are the first ones.
+        const where = places[row];
+        const notes = remarks(inputIds, texts.table.supervised(example), end, tokenizer, vocabSize);
+        if (o.json) {
+            out.push(JSON.stringify({ row, where, tokens, notes }));
+            continue;
+        }
+        const learned = count(texts.table.supervised(example));
+        out.push([`${where}: ${count(tokens.length)} tokens, ${learned} learned`, ...notes].join("; "), paint(tokens), "");
+    }
+    const facts = summary(texts.table, o, vocabSize);
+    if (o.json)
+        out.push(JSON.stringify({ summary: facts }));
+    else
+        out.push(table(Object.entries(facts).map(([name, n]) => [name.replaceAll("_", " "), count(n)]), ""));
+    process.stdout.write(`${out.join("\n")}\n`);
+}

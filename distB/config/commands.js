@@ -1,0 +1,146 @@
+import { optional } from "./row.js";
+import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
+function named(table) {
+    return Object.fromEntries(Object.entries(table).map(([name, about]) => [name, { name, ...about }]));
+}
+const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
+const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
+const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
+const model = { base_model, tokenizer_name };
+/** Of commands that take an adapter. */
+const adapted = {
+    base_model: { ...optional(base_model), help: `${base_model.help}; default: the one that adapter_config.json names` },
+    tokenizer_name,
+};
+const run = { precision, threads, config };
+const weights = { ...quantized, share_weights: rows.share_weights };
+const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file } = rows;
+const { text_column, text_by, json_field, csv_separator, csv_quoting } = rows;
+const texts = { text_column, text_by, json_field, csv_separator, csv_quoting };
+const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
+const cache = { long_text, add_eos, cache_dir, cache_limit_gb };
+/**
+ * Every command, in the order of the help: a command is its entry here, which is known before any of its code is loaded, and
+ * `run` in src/commands/NAME.ts.
+ */
+export const commands = named({
+    train: {
+        trains: true,
+        summary: "Fine-tune a base model on texts and write a LoRA adapter",
+        example: "lowrank train --base_model ./SmolLM2-135M --train_file texts.jsonl --output_dir ./lora_model",
+        rows: inOrder({
+            ...modelRows,
+            ...trainRows,
+            ...terminalRows,
+            json: { ...json, help: "print every event as a line of JSON on standard output" },
+        }),
+    },
+    generate: {
+        summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
+        example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
+        rows: { ...adapted, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+    },
+    eval: {
+        summary: "Loss and perplexity on texts, with an adapter or without",
+        example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
+        rows: {
+            ...adapted,
+            ...weights,
+            adapter,
+            validation_file: needed.validation_file,
+            ...texts,
+            max_seq_length: rows.max_seq_length,
+            ...cache,
+            per_device_eval_batch_size: rows.per_device_eval_batch_size,
+            json,
+            ...run,
+        },
+    },
+    merge: {
+        summary: "Write the base model with an adapter merged into its weights",
+        example: "lowrank merge --base_model ./SmolLM2-135M --adapter ./lora_model --output_dir ./merged",
+        rows: {
+            ...adapted,
+            adapter: needed.adapter,
+            output_dir: needed.output_dir,
+            overwrite_output_dir: rows.overwrite_output_dir,
+            threads,
+            config,
+        },
+    },
+    quantize: {
+        summary: "Write the base model with its linears in 4 or 8 bits, as bitsandbytes and transformers save it",
+        example: "lowrank quantize --base_model ./SmolLM2-135M --output_dir ./SmolLM2-135M-nf4",
+        rows: {
+            ...model,
+            ...quantized,
+            use_4bit: { ...rows.use_4bit, help: "store the linears in 4 bits (nf4 or fp4), the default" },
+            output_dir: { ...needed.output_dir, help: "folder for the quantised model" },
+            overwrite_output_dir: rows.overwrite_output_dir,
+            threads,
+            config,
+        },
+    },
+    inspect: {
+        summary: "What a model is, and the memory that training would need; or what an adapter or a checkpoint is",
+        example: "lowrank inspect ./SmolLM2-135M --per_device_train_batch_size 4 --max_seq_length 1024",
+        positional: "base_model",
+        rows: {
+            base_model,
+            ...weights,
+            lora_r: rows.lora_r,
+            target_modules: rows.target_modules,
+            max_seq_length: rows.max_seq_length,
+            per_device_train_batch_size: rows.per_device_train_batch_size,
+            gradient_checkpointing: rows.gradient_checkpointing,
+            optim: rows.optim,
+            memory_limit: rows.memory_limit,
+            json,
+            ...run,
+        },
+    },
+    preview: {
+        summary: "Texts as tokens, coloured by what is learned, and how long they are",
+        example: "lowrank preview --base_model ./SmolLM2-135M --train_file texts.jsonl --max_seq_length 256",
+        rows: {
+            ...model,
+            train_file: rows.train_file,
+            ...texts,
+            max_seq_length: rows.max_seq_length,
+            ...cache,
+            num_rows,
+            json,
+            threads,
+            config,
+        },
+    },
+    cache: {
+        summary: "List or clear the tokenised texts that are kept for the next run",
+        example: "lowrank cache clear",
+        positional: "action",
+        rows: { action, cache_dir, json },
+    },
+    init: {
+        summary: "Write a commented YAML file with every option of a training run",
+        example: "lowrank init run.yaml",
+        positional: "file",
+        rows: { file },
+    },
+    schema: {
+        summary: "Print the JSON Schema of that file, for editors and checks",
+        example: "lowrank schema > lowrank.schema.json",
+        rows: {},
+    },
+    doctor: {
+        summary: "Whether everything is there that a run needs, and what this machine has",
+        example: "lowrank doctor",
+        rows: { cache_dir, json },
+    },
+    completion: {
+        summary: "Print a script that completes the command line in a shell",
+        example: 'eval "$(lowrank completion bash)"',
+        positional: "shell",
+        rows: { shell },
+    },
+});
+export const commandList = Object.values(commands);

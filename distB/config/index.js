@@ -1,0 +1,10 @@
+export { findRow, otherNames } from "./aliases.js";
+export * from "./commands.js";
+export { completion, SHELLS } from "./completion.js";
+export { byGroup, optionsDocument, shownDefault } from "./document.js";
+export { loadOptions, optionsFrom } from "./load.js";
+export { custom, optional, without } from "./row.js";
+export { modelRows, rows, terminalRows, trainRows } from "./rows.js";
+export { jsonSchema } from "./schema.js";
+export { configTemplate } from "./template.js";
+export { messageOf, plainEntries, shownValue } from "./value.js";

@@ -1,0 +1,148 @@
+// The one table of options, in four parts by what the options are of: commands and the library take whole parts or single rows
+// (commands.ts, src/library/arguments.ts). Each row says whether it decides the bits of a run: what a run that goes on must
+// agree in follows from it (src/setup/run/identity.ts).
+import { choice, flag, integer, nameList, number, section, size, text, textOrBare, texts } from "./row.js";
+const MODEL = section("Model");
+const LORA = section("LoRA");
+const DATA = section("Data");
+const TRAINING = section("Training");
+const OUTPUT = section("Logging, evaluation and saving");
+const RUN = section("Run");
+const GENERATION = section("Generation");
+/** In the order of the help. */
+const GROUPS = [MODEL, LORA, DATA, TRAINING, OUTPUT, RUN, GENERATION].map(({ bits }) => bits.group);
+/** Largest seed: the native generator takes 64 bits, a JSON number holds 53. */
+const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
+/** Far above any real setting, far below what would overflow 32-bit offsets into a batch. */
+const LARGEST_COUNT = 1 << 20;
+const adapter = text("an adapter folder", MODEL.nothing, "folder of a PEFT adapter (LoRA) to put on the base");
+const FILES = "files, folders or patterns";
+const validationFile = texts(FILES, DATA.bits, "texts to evaluate on, named as in train_file of lowrank train");
+/** Rows of which a command needs a value where training does not. */
+export const needed = {
+    adapter: adapter.required(),
+    validation_file: validationFile.required(),
+    output_dir: text("a folder", OUTPUT.nothing, "folder for the merged model").required(),
+};
+/** What the Trainer of transformers calls them. The update is the same; where a GPU would keep the moments is not asked here. */
+const OPTIMIZER_NAMES = {
+    ...Object.fromEntries(["adamw_torch", "adamw_torch_fused", "adamw_hf", "paged_adamw", "paged_adamw_32bit"].map((name) => [
+        name,
+        "adamw",
+    ])),
+    ...Object.fromEntries(["adamw_bnb_8bit", "paged_adamw_8bit"].map((name) => [name, "adamw_8bit"])),
+};
+/** Of the base model and the machine: where it is opened. */
+export const modelRows = {
+    base_model: text("a model folder or file", MODEL.bits, "the base model: a folder with config.json and safetensors, or a .gguf file").required(),
+    tokenizer_name: text("a folder or file", MODEL.bits, "folder with tokenizer.json, if not the base model's own").optional(),
+    precision: choice(["auto", "fp32", "bf16", "fp16"], MODEL.bits, "number format of products and activations; auto is fp32 for a base stored in f32, else bf16").or("auto"),
+    use_4bit: flag(MODEL.bits, "store the base's linears in 4 bits (nf4 or fp4), quantised while they are loaded (QLoRA)").or(false),
+    use_8bit: flag(MODEL.bits, "store the base's linears in 8 bits (int8, a scale for each row)").or(false),
+    quant_type: choice(["nf4", "fp4", "int8", "llm_int8"], MODEL.bits, "with use_4bit nf4 (the default) or fp4; with use_8bit int8 (the default) or llm_int8, which rounds activations to 8 bits, too, but for columns with outliers (LLM.int8)").optional(),
+    double_quant: flag(MODEL.bits, "with use_4bit: quantise the scales of the blocks, too").or(true),
+    quantize_skip: texts("names of modules", MODEL.bits, "modules that are not quantised: comma list, such as down_proj").optional(),
+    quantize_head: flag(MODEL.bits, "with use_4bit or use_8bit: quantise the head (lm_head), too; not where it is the embedding").or(false),
+    share_weights: flag(MODEL.nothing, "leave the base's weights in the page cache, shared with other processes; else those that lie there in small pages are copied into large ones, if they fit into memory beside the rest, as steps are faster then").or(false),
+    threads: integer({ min: 1, max: 1024 }, RUN.nothing, "worker threads; default all processors, and no more than those").optional(),
+};
+/** Of a training run, wherever it is started. */
+export const trainRows = {
+    lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank").or(8),
+    lora_alpha: number({ above: 0 }, LORA.bits, "scale: the adapter's output is multiplied by alpha / r").or(16),
+    lora_dropout: number({ min: 0, below: 1 }, LORA.bits, "dropout of the adapter's input while training").or(0.05),
+    target_modules: nameList("names, all-linear or a regular expression", LORA.bits, "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama q_proj,v_proj,k_proj,o_proj").optional(),
+    use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
+    init_adapter: text("an adapter folder", LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
+    train_file: texts(FILES, DATA.bits, "texts to train on: comma list (in YAML also a list) of .jsonl, .ndjson, .json, .csv, .tsv, .txt, .md (all also .gz), .parquet and .arrow files and those of like names (docs/data.md), folders of them and patterns with *, ? and **").required(),
+    validation_file: {
+        ...validationFile.optional(),
+        help: "texts to evaluate on; without it the validation split of the folder trained on, else a tenth of the training texts",
+    },
+    text_column: text("a column's name", DATA.bits, "column or key that holds the text").or("text"),
+    text_by: choice(["line", "paragraph", "file"], DATA.bits, "what a text is in .txt and .md files; default file for .md, line for .txt").optional(),
+    json_field: text("a key", DATA.bits, "JSON: key that the rows are under, where a file is one object").optional(),
+    csv_separator: choice(["comma", "semicolon", "tab", "pipe"], DATA.bits, "what is between fields; default comma for .csv, tab for .tsv").optional(),
+    csv_quoting: choice(["minimal", "none"], DATA.bits, "CSV and TSV: none where quotes are characters like any other, as in many .tsv files; else a quote opens a field").optional(),
+    max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA.bits, "longest example in tokens, see long_text").or(512),
+    pad_to_max_length: flag(DATA.bits, "pad every text to max_seq_length, not just to the end of the text").or(false),
+    long_text: choice(["truncate", "chunk"], DATA.bits, "what happens to texts of more than max_seq_length tokens: their end is cut off, or they become several examples").or("truncate"),
+    add_eos: flag(DATA.bits, "end each text with the tokenizer's end token (eos_token), where it does not end with it already, so that the model learns to stop; an end that max_seq_length cuts off is not put back").or(true),
+    packing: flag(DATA.bits, "fill each item of a batch with several short texts; they do not see each other").or(false),
+    group_by_length: flag(DATA.bits, "texts of similar length in a step").or(false),
+    cache_dir: text("a folder", DATA.nothing, "folder for tokenised texts; default ~/.cache/lowrank or $XDG_CACHE_HOME/lowrank").optional(),
+    cache_limit_gb: number({ min: 0 }, DATA.nothing, "size of that folder; what was used longest ago is removed").or(20),
+    shuffle: flag(DATA.bits, "another order of the texts in each epoch; --no-shuffle is the file's order").or(true),
+    num_train_epochs: number({ above: 0 }, TRAINING.nothing, "times through the training texts").or(3),
+    max_steps: integer({ min: 1 }, TRAINING.nothing, "optimizer steps, instead of num_train_epochs").optional(),
+    per_device_train_batch_size: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.bits, "texts of a micro-batch").or(8),
+    gradient_accumulation_steps: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.bits, "micro-batches of a step").or(1),
+    optim: choice(["adamw", "adamw_8bit"], TRAINING.bits, "optimizer; adamw_8bit keeps the moments of tensors with at least 4,096 elements in 8 bits, as bitsandbytes does", OPTIMIZER_NAMES).or("adamw"),
+    learning_rate: number({ min: 0 }, TRAINING.bits, "peak learning rate of AdamW").or(3e-4),
+    lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING.bits, "course of the learning rate after warmup", {
+        constant_with_warmup: "constant",
+    }).or("linear"),
+    warmup_ratio: number({ min: 0, max: 1 }, TRAINING.bits, "share of the steps in which the learning rate rises").or(0.03),
+    warmup_steps: integer({ min: 0 }, TRAINING.bits, "number of those steps, instead of warmup_ratio").optional(),
+    weight_decay: number({ min: 0 }, TRAINING.bits, "decoupled weight decay of AdamW").or(0),
+    max_grad_norm: number({ min: 0 }, TRAINING.bits, "clip the gradient to this norm; 0 does not clip").or(1),
+    loss_scale: number({ above: 0, max: 1e30 }, TRAINING.bits, "with fp16: the loss scale to begin with").or(65536),
+    loss_scale_window: integer({ min: 1 }, TRAINING.bits, "with fp16: steps without an overflow after which the loss scale is doubled; an overflow halves it").or(2000),
+    gradient_checkpointing: flag(TRAINING.nothing, "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits").or(false),
+    seed: integer({ min: 0, max: LARGEST_SEED }, TRAINING.bits, "of adapters, dropout, order, split and samples").or(42),
+    output_dir: text("a folder", OUTPUT.nothing, "folder for the adapter, checkpoints, metrics.jsonl and train.log").or("./lora_model"),
+    overwrite_output_dir: flag(OUTPUT.nothing, "replace the results of an earlier run in output_dir").or(false),
+    resume: textOrBare("latest", "a checkpoint folder, auto or nothing", OUTPUT.nothing, "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir; auto: likewise, or from the beginning where there is none"),
+    logging_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two lines of metrics").or(10),
+    eval_strategy: choice(["steps", "epoch", "no"], OUTPUT.nothing, "evaluate every eval_steps steps, after each epoch, or never; what is saved is evaluated, too").or("steps"),
+    eval_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two evaluations").or(100),
+    per_device_eval_batch_size: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "texts of an evaluation batch").or(8),
+    save_strategy: choice(["steps", "epoch", "no"], OUTPUT.nothing, "checkpoint every save_steps steps, after each epoch, or never; a run that is stopped always saves one").or("steps"),
+    save_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two checkpoints").or(1000),
+    save_total_limit: integer({ min: 0 }, OUTPUT.nothing, "checkpoints kept, the best always among them; 0 keeps all").or(3),
+    load_best_model_at_end: flag(OUTPUT.nothing, "the best checkpoint's adapter is the result, not the last step's; default true where checkpoints are evaluated").optional(),
+    metric_for_best_model: choice(["eval_loss", "eval_perplexity"], OUTPUT.nothing, "what the best checkpoint and early stopping are judged by").or("eval_loss"),
+    early_stopping_patience: integer({ min: 1 }, OUTPUT.nothing, "end after so many evaluations without an improvement; default never").optional(),
+    early_stopping_threshold: number({ min: 0 }, OUTPUT.nothing, "a smaller improvement is none").or(0),
+    num_samples: integer({ min: 0, max: LARGEST_COUNT }, OUTPUT.nothing, "texts that the trained model writes at the end, after the beginnings of validation texts; 0 for none").or(3),
+    sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "longest of these continuations").or(100),
+    memory_limit: size(RUN.nothing, "refuse a plan whose total, mapped weights included, is more; what is free is a limit without it, too").optional(),
+};
+/** Of a training run that is started at a terminal. */
+export const terminalRows = {
+    merge: flag(OUTPUT.nothing, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
+    config: text("a YAML file", RUN.nothing, "file with options, in the names of this list; flags override it").optional(),
+    profile: flag(RUN.nothing, "time every operation, print where the time went and write OUTPUT/profile.json, a Chrome trace").or(false),
+    dry_run: flag(RUN.nothing, "print texts, steps, memory and about how long it takes, and stop").or(false),
+    json: flag(RUN.nothing, "print the result as one JSON object").or(false),
+};
+/** Of other commands alone. */
+const otherRows = {
+    adapter: adapter.optional(),
+    shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),
+    file: text("a file's name", RUN.nothing, "the file to write").or("lowrank.yaml"),
+    num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN.nothing, "texts to show").or(3),
+    action: choice(["ls", "clear"], RUN.nothing, "list the cache's files, or remove them").or("ls"),
+    prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").required(),
+    max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION.nothing, "longest continuation").or(100),
+    temperature: number({ min: 0 }, GENERATION.nothing, "0 always takes the likeliest token").or(0.7),
+    top_k: integer({ min: 0 }, GENERATION.nothing, "choose among so many likeliest tokens; 0 among all").or(0),
+    top_p: number({ above: 0, max: 1 }, GENERATION.nothing, "choose among the likeliest tokens of this share").or(1),
+};
+/** The whole table. */
+export const rows = { ...modelRows, ...trainRows, ...terminalRows, ...otherRows };
+/** Rows of several tables, group by group. */
+export function inOrder(some) {
+    const entries = Object.entries(some);
+    return Object.fromEntries(GROUPS.flatMap((group) => entries.filter(([, row]) => row.group === group)));
+}
+/** Options of later versions: known, and refused with these words. */
+const notYet = (what, instead) => `${what} is not in this version yet. ${instead}`;
+export const laterRows = {
+    dataset_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
+    dataset_config_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
+    push_to_hub: notYet("Uploading to a hub", "Upload the output folder after training."),
+    hub_model_id: notYet("Uploading to a hub", "Upload the output folder after training."),
+    use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
+    wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
+};

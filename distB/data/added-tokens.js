@@ -1,0 +1,129 @@
+// Tokens that stand for a text as it is, whatever the vocabulary's model makes of it: those of tokenizer.json, and those that
+// only the files beside it name, by the rules of transformers 5.
+import { dirname, join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf } from "../base/json.js";
+import { readTokenizerText } from "./gguf-tokenizer.js";
+import { NAMED_TOKENS, namedToken, readIfThere, readSettingsFiles, TOKENIZER_CONFIG, tokenText, } from "./special-tokens.js";
+const LEGACY = "added_tokens.json";
+/** Defaults are those of the tokenizers package. */
+function tokenOf(value, special = value.special === true) {
+    return {
+        content: value.content,
+        special,
+        singleWord: value.single_word === true,
+        leftStrip: value.lstrip === true,
+        rightStrip: value.rstrip === true,
+        normalized: typeof value.normalized === "boolean" ? value.normalized : !special,
+    };
+}
+const isToken = (value) => isObject(value) && typeof value.content === "string";
+/**
+ * All added tokens of a tokenizer.
+ * @param file tokenizer.json
+ * @throws LowrankError E_FILE, E_JSON, E_TOKENIZER naming file and key
+ */
+export function readAddedTokens(file) {
+    const folder = dirname(file);
+    const files = readSettingsFiles(folder);
+    const own = ownTokens(file).map((value) => tokenOf(value));
+    const claimedIn = "added_tokens_decoder" in files.config ? TOKENIZER_CONFIG : LEGACY;
+    const claimed = claimedIn === TOKENIZER_CONFIG ? decoderTokens(files, folder) : legacyTokens(files, folder);
+    const candidates = [
+        ...claimed.map(({ token }) => token),
+        ...specialTokens(files, new Map(claimed.map(({ token }) => [token.content, token]))),
+    ];
+    const named = new Set(NAMED_TOKENS.map((key) => tokenText(namedToken(files, key))));
+    const known = new Set(own.map(({ content }) => content));
+    const extra = [];
+    const special = new Set(own.filter((token) => token.special).map(({ content }) => content));
+    for (const token of candidates) {
+        if (token.content === "")
+            continue;
+        const isSpecial = token.special || named.has(token.content);
+        if (isSpecial)
+            special.add(token.content);
+        if (!known.has(token.content))
+            extra.push({ ...token, special: isSpecial });
+        known.add(token.content);
+    }
+    const ids = claimed.map(({ id, token }) => ({ id, content: token.content, file: join(folder, claimedIn) }));
+    return { contents: [...known], special, extra, claimed: ids };
+}
+/** Of tokenizer.json, without parsing the vocabulary, which is large. What is damaged is the package's to report. */
+function ownTokens(file) {
+    const text = readTokenizerText(file);
+    const key = /"added_tokens"\s*:\s*(?=\[)/.exec(text);
+    if (!key)
+        return [];
+    const begin = key.index + key[0].length;
+    const parts = /"(?:[^"\\]|\\.)*"|[[\]]/g;
+    parts.lastIndex = begin;
+    let depth = 0;
+    for (let part = parts.exec(text); part; part = parts.exec(text)) {
+        if (part[0] === "[")
+            depth++;
+        else if (part[0] === "]" && --depth === 0)
+            return parsed(text.slice(begin, parts.lastIndex));
+    }
+    return [];
+}
+function parsed(list) {
+    try {
+        return JSON.parse(list).filter(isToken);
+    }
+    catch {
+        return [];
+    }
+}
+/** added_tokens_decoder: tokens by their ids. */
+function decoderTokens({ config }, folder) {
+    const { added_tokens_decoder: decoder } = config;
+    const fail = (what) => {
+        const message = `${join(folder, TOKENIZER_CONFIG)}: added_tokens_decoder ${what}.`;
+        return new LowrankError("E_TOKENIZER", message, "added_tokens_decoder");
+    };
+    if (decoder === null)
+        return [];
+    if (!isObject(decoder))
+        throw fail(`is ${kindOf(decoder)}, expected an object of tokens by their ids`);
+    const tokens = Object.entries(decoder).map(([id, value]) => {
+        if (!/^\d+$/.test(id))
+            throw fail(`has the id ${JSON.stringify(id)}, expected a number`);
+        if (!isToken(value))
+            throw fail(`has ${kindOf(value)} for ${id}, expected an object with a text as content`);
+        return { id: Number(id), token: tokenOf(value) };
+    });
+    return tokens.sort((a, b) => a.id - b.id);
+}
+/** added_tokens.json of older folders: ids by the tokens' texts. */
+function legacyTokens(files, folder) {
+    const special = new Set(specialTokens(files, new Map()).map(({ content }) => content));
+    const tokens = Object.entries(readIfThere(join(folder, LEGACY))).map(([content, id]) => {
+        if (typeof id !== "number" || !Number.isInteger(id) || id < 0) {
+            const message = `${join(folder, LEGACY)}: the id of ${JSON.stringify(content)} is ${kindOf(id)}, expected a number of at least 0.`;
+            throw new LowrankError("E_TOKENIZER", message, content);
+        }
+        return { id, token: tokenOf({ content }, special.has(content)) };
+    });
+    return tokens.sort((a, b) => a.id - b.id);
+}
+/** Tokens with a role (eos_token and the like, in transformers' order), then those without one. */
+function specialTokens(files, claimed) {
+    const { config } = files;
+    const asToken = (value) => {
+        if (isToken(value))
+            return [tokenOf(value, true)];
+        if (typeof value !== "string")
+            return [];
+        return [claimed.get(value) ?? tokenOf({ content: value }, true)];
+    };
+    const others = files.additional;
+    const own = Object.keys(config).filter((key) => key.endsWith("_token") && typeof config[key] === "string");
+    const roles = [
+        ...NAMED_TOKENS.map((key) => namedToken(files, key)),
+        ...own.filter((key) => !NAMED_TOKENS.includes(key)).map((key) => config[key]),
+        ...(isObject(others) ? Object.values(others) : []),
+    ];
+    return [...roles, ...(Array.isArray(others) ? others : [])].flatMap(asToken);
+}

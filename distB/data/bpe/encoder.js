@@ -1,0 +1,106 @@
+// Byte-level BPE tokenizers (GPT-2, Llama 3, Qwen, SmolLM and many more) in JavaScript, several times the package's speed:
+// words come again and again, and each is merged once. What is not known to come out the same is left to the package.
+import { Merges } from "./merges.js";
+import { LETTERS } from "./plan.js";
+import { splitter } from "./splitters.js";
+/** Words that are remembered; a corpus in one language has fewer. */
+const REMEMBERED = 1 << 20;
+/**
+ * Texts of these characters alone: whether one is a letter, a digit or white space has been the same in every version of
+ * Unicode that the package, its regular expressions and JavaScript may know.
+ */
+const LATIN = "\\u0000-\\u024F";
+const SYMBOLS = "\\u2010-\\u2027\\u2030-\\u205E\\u20A0-\\u20B5\\u2190-\\u21FF";
+const OTHERS = "\\u0391-\\u03A1\\u03A3-\\u03CE\\u0400-\\u0482\\u048A-\\u0513\\u05D0-\\u05EA\\u0621-\\u063A\\u0641-\\u064A" +
+    "\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u2200-\\u22FF\\u2500-\\u25FF\\u3000-\\u3003\\u3005-\\u3020" +
+    "\\u3041-\\u3096\\u30A1-\\u30FA\\u4E00-\\u9FA5\\uAC00-\\uD7A3\\uFF01-\\uFF5E\\u{1F300}-\\u{1F320}\\u{1F600}-\\u{1F610}";
+const KNOWN = new RegExp(`^[${LATIN}${SYMBOLS}${OTHERS}]*$`, "u");
+/** Each of these is its own normal form C, whatever follows. */
+const NORMAL = new RegExp(`^[${LATIN}${SYMBOLS}]*$`, "u");
+const escapeRegex = (text) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+export class BpeEncoder {
+    #plan;
+    #splitters;
+    #merges;
+    #accepted;
+    #added;
+    /** Tokens of words, a number where it is one. */
+    #words = new Map();
+    #ids = new Int32Array(1 << 12);
+    constructor(plan) {
+        this.#plan = plan;
+        this.#splitters = plan.cuts.map(splitter);
+        this.#merges = new Merges(plan.merges);
+        this.#accepted = plan.isNormalised ? NORMAL : KNOWN;
+        this.#added = plan.added.length > 0 ? new RegExp(plan.added.map(escapeRegex).join("|"), "u") : null;
+    }
+    /**
+     * Tokens of a text, as the package would make them.
+     * @param maxLength cuts the text's tokens to so many, special tokens included. @param side that is cut
+     * @returns null where the package has to be asked
+     */
+    encode(text, maxLength = Number.POSITIVE_INFINITY, side = "right") {
+        if (!this.#accepted.test(text) || this.#added?.test(text))
+            return null;
+        const { before, after } = this.#plan;
+        const room = maxLength - before.length - after.length;
+        if (room <= 0)
+            return null;
+        let count = before.length;
+        this.#reserve(count);
+        this.#ids.set(before);
+        // Every word is a token at least, so no more than `room` words of a long text count.
+        const enough = side === "right" ? before.length + room : Number.POSITIVE_INFINITY;
+        for (const word of this.#split(text)) {
+            const tokens = this.#words.get(word) ?? this.#learn(word);
+            if (tokens === null)
+                return null;
+            if (typeof tokens === "number") {
+                if (count === this.#ids.length)
+                    this.#reserve(count + 1);
+                this.#ids[count++] = tokens;
+            }
+            else {
+                this.#reserve(count + tokens.length);
+                this.#ids.set(tokens, count);
+                count += tokens.length;
+            }
+            if (count >= enough)
+                break;
+        }
+        if (count - before.length > room) {
+            if (side === "left")
+                this.#ids.copyWithin(before.length, count - room, count);
+            count = before.length + room;
+        }
+        this.#reserve(count + after.length);
+        this.#ids.set(after, count);
+        return this.#ids.slice(0, count + after.length);
+    }
+    #split(text) {
+        let pieces = [text];
+        for (const split of this.#splitters)
+            pieces = pieces.length === 1 ? split(pieces[0]) : pieces.flatMap(split);
+        return pieces;
+    }
+    #learn(word) {
+        const bytes = Buffer.from(word);
+        const whole = this.#plan.wholeWords?.get(Array.from(bytes, (byte) => LETTERS[byte]).join(""));
+        const ids = whole === undefined ? this.#merges.encode(bytes) : Int32Array.of(whole);
+        if (ids === null)
+            return null;
+        const tokens = ids.length === 1 ? ids[0] : ids;
+        if (this.#words.size >= REMEMBERED)
+            this.#words = new Map();
+        // A piece of a longer text would keep all of that in memory.
+        this.#words.set(Buffer.from(word, "utf16le").toString("utf16le"), tokens);
+        return tokens;
+    }
+    #reserve(length) {
+        if (length <= this.#ids.length)
+            return;
+        const larger = new Int32Array(2 * length);
+        larger.set(this.#ids);
+        this.#ids = larger;
+    }
+}

@@ -1,0 +1,2 @@
+export { BpeEncoder } from "./encoder.js";
+export { type BpePlan, planBpe } from "./plan.js";

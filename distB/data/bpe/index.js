@@ -1,0 +1,2 @@
+export { BpeEncoder } from "./encoder.js";
+export { planBpe } from "./plan.js";

@@ -1,0 +1,112 @@
+// Byte-pair encoding of one word: Sennrich, Haddow and Birch (2016), over bytes as in GPT-2.
+import { MinHeap } from "./heap.js";
+/** More than any word's length. */
+const PLACE = 2 ** 31;
+const GONE = -1;
+/** Numbers of a table's slot: left and right token of a pair, its rank, the token that it becomes. */
+const SLOT = 4;
+const EMPTY = -1;
+const shared = (length) => new Int32Array(new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT));
+/** Where a pair's slot is looked for first: Knuth's multiplicative hash of both. */
+function home(left, right, mask) {
+    const mixed = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b);
+    return (mixed ^ (mixed >>> 15)) & mask;
+}
+/** @param pairs left, right and resulting token of each merge, in the order of their ranks */
+export function mergeTable(bytes, pairs) {
+    const size = 2 ** Math.ceil(Math.log2(2 * pairs.length + 2));
+    const table = { bytes: shared(bytes.length), slots: shared(size * SLOT).fill(EMPTY) };
+    table.bytes.set(bytes);
+    for (const [rank, [left, right, id]] of pairs.entries()) {
+        let slot = home(left, right, size - 1);
+        while (table.slots[slot * SLOT] !== EMPTY)
+            slot = (slot + 1) & (size - 1);
+        table.slots.set([left, right, rank, id], slot * SLOT);
+    }
+    return table;
+}
+export class Merges {
+    #bytes;
+    #slots;
+    #mask;
+    #heap = new MinHeap();
+    // Of the symbols that are left of a word; one lives at the place of its first byte.
+    #ids = new Int32Array(0);
+    #next = new Int32Array(0);
+    #previous = new Int32Array(0);
+    constructor({ bytes, slots }) {
+        this.#bytes = bytes;
+        this.#slots = slots;
+        this.#mask = slots.length / SLOT - 1;
+    }
+    /**
+     * Tokens of a word: of all pairs side by side the one of the lowest rank is merged, the leftmost of several, and again.
+     * @returns null where a byte has no token
+     */
+    encode(word) {
+        const { length } = word;
+        if (length > this.#ids.length)
+            this.#reserve(length);
+        const ids = this.#ids;
+        const next = this.#next;
+        const previous = this.#previous;
+        for (let i = 0; i < length; i++) {
+            ids[i] = this.#bytes[word[i]];
+            if (ids[i] === -1)
+                return null;
+            next[i] = i + 1;
+            previous[i] = i - 1;
+        }
+        for (let i = 0; i + 1 < length; i++)
+            this.#consider(i, length);
+        let left = length;
+        for (let top = this.#heap.pop(); top !== undefined; top = this.#heap.pop()) {
+            const at = top % PLACE;
+            const right = next[at];
+            if (ids[at] === GONE || right >= length)
+                continue;
+            const slot = this.#find(ids[at], ids[right]);
+            // An entry of the past: one of its two symbols has become part of another.
+            if (slot < 0 || this.#slots[slot + 2] !== Math.floor(top / PLACE))
+                continue;
+            ids[at] = this.#slots[slot + 3];
+            ids[right] = GONE;
+            left--;
+            const after = next[right];
+            next[at] = after;
+            if (after < length)
+                previous[after] = at;
+            this.#consider(at, length);
+            if (previous[at] >= 0)
+                this.#consider(previous[at], length);
+        }
+        const tokens = new Int32Array(left);
+        for (let i = 0, at = 0; i < left; i++, at = next[at])
+            tokens[i] = ids[at];
+        return tokens;
+    }
+    #consider(at, length) {
+        const right = this.#next[at];
+        if (right >= length)
+            return;
+        const slot = this.#find(this.#ids[at], this.#ids[right]);
+        if (slot >= 0)
+            this.#heap.push(this.#slots[slot + 2] * PLACE + at);
+    }
+    /** Where a pair's numbers begin, or -1. */
+    #find(left, right) {
+        const slots = this.#slots;
+        for (let slot = home(left, right, this.#mask);; slot = (slot + 1) & this.#mask) {
+            const at = slot * SLOT;
+            if (slots[at] === EMPTY)
+                return -1;
+            if (slots[at] === left && slots[at + 1] === right)
+                return at;
+        }
+    }
+    #reserve(length) {
+        this.#ids = new Int32Array(2 * length);
+        this.#next = new Int32Array(2 * length);
+        this.#previous = new Int32Array(2 * length);
+    }
+}

@@ -1,0 +1,46 @@
+// Texts to tokens: the quick way where it is known to give the same, else the package's.
+import { dirname } from "node:path";
+import { LARGEST_LIST_BYTES } from "../../base/system-errors.js";
+import { readAddedTokens } from "../added-tokens.js";
+import { BpeEncoder, planBpe } from "../bpe/index.js";
+import { readTokenizerJson } from "../gguf-tokenizer.js";
+import { readTokenizerSettings } from "../special-tokens.js";
+import { Tokenizer } from "../tokenizer.js";
+/** Texts that both ways must agree on before the quick one is used. */
+const COMPARED = 64;
+/** Characters of each of them: a long text shows no more than a short one. */
+const COMPARED_CHARACTERS = 4096;
+/** How a tokenizer.json is done the quick way; null where it is for the package alone. */
+export function quickPlan(file) {
+    return planBpe(readTokenizerJson(file, LARGEST_LIST_BYTES), readAddedTokens(file).contents);
+}
+export class QuickEncoder {
+    #bpe;
+    #file;
+    #side;
+    #package;
+    /** @param file tokenizer.json */
+    constructor(plan, file) {
+        this.#bpe = new BpeEncoder(plan);
+        this.#file = file;
+        this.#side = readTokenizerSettings(dirname(file)).truncationSide;
+    }
+    async encode(texts, { maxLength }) {
+        const encoded = texts.map((text) => this.#bpe.encode(text, maxLength, this.#side));
+        const unknown = texts.filter((_, i) => encoded[i] === null);
+        if (unknown.length > 0) {
+            this.#package ??= Tokenizer.open(this.#file);
+            const rest = await (await this.#package).encode(unknown, { maxLength });
+            for (const [i, ids] of encoded.entries())
+                encoded[i] = ids ?? rest.shift();
+        }
+        return encoded;
+    }
+    /** Whether some texts come out as the package tokenises them. */
+    async agrees(tokenizer, texts, options) {
+        const some = texts.slice(0, COMPARED).map((text) => text.slice(0, COMPARED_CHARACTERS));
+        const [quick, expected] = await Promise.all([this.encode(some, options), tokenizer.encode(some, options)]);
+        return quick.every((ids, i) => Buffer.compare(bytes(ids), bytes(expected[i])) === 0);
+    }
+}
+const bytes = (ids) => new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);

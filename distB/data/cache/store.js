@@ -1,0 +1,126 @@
+// The cache folder: which files it holds, which are removed when it grows too large.
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { basename, join } from "node:path";
+import { LowrankError } from "../../base/errors.js";
+import { readError, writeError } from "../../base/system-errors.js";
+import { mapFile } from "../../native/index.js";
+import { decode } from "./arrow.js";
+import { isWhole } from "./contents.js";
+import { isLeftover, temporaryName } from "./file.js";
+import { readNote, writeNote } from "./note.js";
+import { TokenTable } from "./table.js";
+const FILE = /^[0-9a-f]{64}\.arrow$/;
+/** What is worth nothing without a cache file; `places` is an earlier version's. */
+const NOTE = /^[0-9a-f]{64}\.(note\.|places\.)?json$/;
+function noteFile(folder, key) {
+    return join(folder, `${key}.note.json`);
+}
+export function cacheFile(folder, key) {
+    return join(folder, `${key}.arrow`);
+}
+/**
+ * Opens a cache file and reads it once, to see whether it is what was written; a damaged one is removed.
+ * @param onDamage told the file's name before that
+ * @returns null where there is no file that can be used
+ */
+export function openCache(folder, key, onDamage) {
+    const file = cacheFile(folder, key);
+    if (!existsSync(file))
+        return null;
+    const buffer = mapFile(file);
+    const found = readNote(noteFile(folder, key), buffer);
+    if (!found || !isWhole(buffer, found)) {
+        onDamage(file);
+        remove(file);
+        return null;
+    }
+    try {
+        // The time of the last use, for `evict`. The cache file's own time tells those who have it mapped that it was changed.
+        const now = new Date();
+        utimesSync(noteFile(folder, key), now, now);
+    }
+    catch {
+        // Somebody else's cache may be read, too.
+    }
+    return new TokenTable(buffer, found);
+}
+/** Opens a cache file that was just written, and notes what it holds. */
+export function adoptCache(folder, key, about) {
+    const file = cacheFile(folder, key);
+    const buffer = mapFile(file);
+    const contents = { ...about, blocks: decode(buffer) };
+    if (!isWhole(buffer, contents)) {
+        const message = `Cache file ${file} is not what was written a moment ago. Check the disk, or name another --cache_dir.`;
+        throw new LowrankError("E_CACHE", message, file);
+    }
+    writeNote(noteFile(folder, key), temporaryName(folder), buffer, contents);
+    return new TokenTable(buffer, contents);
+}
+function names(folder) {
+    try {
+        return existsSync(folder) ? readdirSync(folder) : [];
+    }
+    catch (error) {
+        throw readError(error, folder, "Cache folder");
+    }
+}
+/** The cache's files, the one that was used last first. */
+export function listCache(folder) {
+    const files = names(folder).filter((name) => FILE.test(name));
+    const entries = files.flatMap((name) => {
+        const file = join(folder, name);
+        const found = statSync(file, { throwIfNoEntry: false });
+        if (!found)
+            return [];
+        const note = statSync(noteFile(folder, basename(name, ".arrow")), { throwIfNoEntry: false });
+        return [{ file, bytes: found.size, lastUse: (note ?? found).mtime }];
+    });
+    return entries.sort((a, b) => b.lastUse.getTime() - a.lastUse.getTime());
+}
+/** Removes everything that is the cache's. @returns the cache files removed */
+export function clearCache(folder) {
+    const entries = listCache(folder);
+    for (const name of names(folder)) {
+        if (FILE.test(name) || NOTE.test(name) || isLeftover(name))
+            remove(join(folder, name));
+    }
+    return entries;
+}
+/** Removes the files that were used longest ago until no more than `limit` bytes are left, but not `kept`. */
+export function evict(folder, limit, kept) {
+    for (const name of names(folder))
+        if (isLeftover(name))
+            remove(join(folder, name));
+    let bytes = 0;
+    return listCache(folder).filter(({ file, bytes: size }) => {
+        bytes += size;
+        if (bytes <= limit || file === kept)
+            return false;
+        remove(file);
+        remove(noteFile(folder, basename(file, ".arrow")));
+        bytes -= size;
+        return true;
+    });
+}
+// A run that has the file mapped keeps it until it ends.
+function remove(file) {
+    try {
+        rmSync(file, { force: true });
+    }
+    catch (error) {
+        throw writeError(error, file);
+    }
+}
+/** Key of the cache file that was made from sources in this state, as `rememberSources` has noted it. */
+export function recallSources(folder, stamp) {
+    const file = join(folder, `${stamp}.json`);
+    if (!existsSync(file))
+        return null;
+    try {
+        const { key } = JSON.parse(readFileSync(file, "utf8"));
+        return typeof key === "string" && /^[0-9a-f]{64}$/.test(key) ? key : null;
+    }
+    catch {
+        return null;
+    }
+}

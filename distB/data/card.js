@@ -1,0 +1,98 @@
+// The data sets that a hub's repository describes in its card (README.md), which datasets calls configurations.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
+import { readBytes } from "../base/system-errors.js";
+import { parse } from "../base/yaml.js";
+import { splitNamed, splitsOf } from "./splits.js";
+const texts = (value) => [value].flat().filter((each) => typeof each === "string");
+/** A text or a list of texts is the training split; else it is a list of splits with paths. */
+function patternsOf(files) {
+    return [files].flat().flatMap((one) => {
+        if (typeof one === "string")
+            return [["train", one]];
+        if (!isObject(one) || typeof one.split !== "string")
+            return [];
+        const split = splitNamed(one.split);
+        return texts(one.path).map((path) => [split, path]);
+    });
+}
+/** What stands before a card's text; nothing where that is no YAML, as the card may be of something else. */
+function headOf(card) {
+    const head = /^\uFEFF?---\r?\n(.*?)\r?\n---/s.exec(card)?.[1] ?? "";
+    try {
+        const value = parse(head, { logLevel: "silent" });
+        return isObject(value) ? value : {};
+    }
+    catch {
+        return {};
+    }
+}
+function configurations(folder) {
+    const card = join(folder, "README.md");
+    if (!existsSync(card))
+        return [];
+    const { configs } = headOf(readBytes(card, "Dataset card").toString("utf8"));
+    return (Array.isArray(configs) ? configs : []).filter(isObject).map((config) => {
+        const name = typeof config.config_name === "string" ? config.config_name : "default";
+        return {
+            name,
+            isDefault: config.default === true,
+            folder: typeof config.data_dir === "string" ? config.data_dir : config.data_files === undefined ? name : "",
+            patterns: patternsOf(config.data_files),
+        };
+    });
+}
+/** * and ? match within a name, ** at any depth, [ ] one of some characters. */
+function pathTest(pattern) {
+    const source = pattern.replace(/\*\*\/|\*\*|\*|\?|\[!?[^\]/]+\]|[.+^${}()|[\]\\]/g, (part) => {
+        if (part === "**/")
+            return "(?:.*/)?";
+        if (part === "**")
+            return ".*";
+        if (part === "*")
+            return "[^/]*";
+        if (part === "?")
+            return "[^/]";
+        return part.length > 1 ? part.replace("[!", "[^").replaceAll("\\", "\\\\") : `\\${part}`;
+    });
+    return new RegExp(`^${source}$`, "s");
+}
+/** Without ./ before it and / behind it. */
+const plainPath = (path) => path.replace(/^(?:\.\/)+|\/+$/g, "");
+function splitsFrom({ folder, patterns }, paths) {
+    const base = plainPath(folder) === "" ? "" : `${plainPath(folder)}/`;
+    const within = paths.filter((path) => path.startsWith(base)).map((path) => path.slice(base.length));
+    const splits = patterns.length === 0 ? splitsOf(within) : new Map();
+    for (const [split, pattern] of patterns) {
+        const test = pathTest(plainPath(pattern));
+        const found = within.filter((path) => test.test(path));
+        if (found.length > 0)
+            splits.set(split, [...new Set([...(splits.get(split) ?? []), ...found])]);
+    }
+    const all = patterns.length === 0 ? within : [...splits.values()].flat();
+    const whole = (files) => files.map((path) => base + path);
+    return { splits: new Map([...splits].map(([split, files]) => [split, whole(files)])), all: whole(all) };
+}
+/**
+ * What a folder's card says about the files in it: those of its default configuration, or of the one that is there.
+ * @param paths of data files within the folder, sorted
+ * @returns undefined where there is no card, or what it describes is not there
+ * @throws LowrankError E_DATA_FILES where there are several and none is the default, as datasets does
+ */
+export function describedSplits(folder, paths) {
+    const found = configurations(folder)
+        .map((configuration) => ({ configuration, files: splitsFrom(configuration, paths) }))
+        .filter(({ files }) => files.all.length > 0);
+    const chosen = found.find(({ configuration }) => configuration.isDefault) ??
+        found.find(({ configuration }) => found.length === 1 || configuration.name === "default");
+    if (chosen || found.length === 0)
+        return chosen?.files;
+    const names = found.map(({ configuration }) => configuration.name).join(", ");
+    const [{ configuration, files }] = found;
+    const [, pattern = "**"] = configuration.patterns[0] ?? [];
+    const example = configuration.patterns.length > 0 ? join(configuration.folder, pattern) : files.all[0].split("/")[0];
+    const message = `Folder ${folder} holds several data sets, by its README.md: ${names}. Name the folder or the files of one, such as ${join(folder, example)}.`;
+    throw new LowrankError("E_DATA_FILES", message, folder);
+}

@@ -1,0 +1,126 @@
+// The files that a list of files, folders and patterns stands for.
+import { statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
+import { entriesOf } from "./entries.js";
+import { folderFiles, isAside } from "./folder.js";
+import { dataExtension, knownExtensions } from "./formats/table.js";
+const WILDCARD = /[*?]/;
+const byName = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+/** Follows links. Undefined where there is nothing. */
+function stat(path) {
+    return statSync(path, { throwIfNoEntry: false });
+}
+/** The pattern of one name: * is any text, ? is one character. */
+function nameTest(pattern) {
+    const source = pattern.replace(/[.*+?^${}()|[\]\\]/g, "\\$&").replace(/(?:\\\*)+/g, ".*");
+    return new RegExp(`^${source.replaceAll("\\?", ".")}$`, "su");
+}
+/** What a pattern finds in a folder. What is hidden is there only where the pattern itself begins with a dot. */
+function found(folder, pattern) {
+    const test = nameTest(pattern);
+    const matters = (name) => name.startsWith(".") === pattern.startsWith(".") && test.test(name);
+    return entriesOf(folder, matters).filter(({ name }) => matters(name));
+}
+/** The folder itself and all below it. Links are not followed: they may lead back. */
+function* foldersBelow(folder) {
+    yield folder;
+    for (const { name, path, kind, isLink } of entriesOf(folder, () => false)) {
+        if (kind === "folder" && !isLink && !name.startsWith("."))
+            yield* foldersBelow(path);
+    }
+}
+/** Files whose path fits the parts of a pattern, from a folder on ("" is the current one). */
+function* matches(folder, [part, ...rest]) {
+    if (part === undefined)
+        return;
+    if (part === "**") {
+        // A pattern's last ** takes the files at every depth.
+        for (const below of foldersBelow(folder))
+            yield* matches(below, rest.length > 0 ? rest : ["*"]);
+        return;
+    }
+    const isLast = rest.length === 0;
+    if (!WILDCARD.test(part)) {
+        const path = folder === "" ? part : join(folder, part);
+        const there = stat(path);
+        if (isLast ? there?.isFile() : there?.isDirectory())
+            yield* isLast ? [path] : matches(path, rest);
+        return;
+    }
+    for (const { name, path, kind } of found(folder, part)) {
+        if (isLast && kind === "file" && !isAside(name))
+            yield path;
+        if (!isLast && kind === "folder")
+            yield* matches(path, rest);
+    }
+}
+function matching(pattern) {
+    const parts = pattern.split("/").filter((part) => part !== "");
+    const paths = [...matches(pattern.startsWith("/") ? "/" : "", parts)];
+    const files = paths.filter((path) => dataExtension(path) !== undefined);
+    if (files.length > 0)
+        return { files: [...new Set(files)].sort(byName), validation: [], notes: [] };
+    const among = paths.length === 0 ? "" : ` among the ${paths.length} found, such as ${paths[0]}`;
+    const message = `No data file matches ${pattern}${among}; expected at least one file with one of ${knownExtensions()}.`;
+    throw new LowrankError("E_DATA_FILES", message, pattern);
+}
+function expand(name, wanted) {
+    const there = stat(name);
+    if (there?.isDirectory())
+        return folderFiles(name, wanted);
+    if (there !== undefined || !WILDCARD.test(name))
+        return { files: [name], validation: [], notes: [] };
+    return matching(name);
+}
+/**
+ * The files that names stand for, in the order of the names: a file is itself; a folder is the data files in it, see
+ * `folderFiles`; * and ? match within a name, ** folders at any depth. What is hidden is left out, unless named.
+ * @param wanted the split that a folder is read for
+ * @throws LowrankError E_DATA_FILES, E_FILE
+ */
+export function dataFiles(names, wanted = "train") {
+    const from = new Map();
+    const all = { files: [], validation: [], notes: [] };
+    for (const name of names) {
+        let one;
+        try {
+            one = expand(name, wanted);
+        }
+        catch (error) {
+            throw readError(error, name, "Data file");
+        }
+        for (const file of one.files) {
+            const before = from.get(resolve(file));
+            if (before !== undefined) {
+                const message = `Data file ${file} is named twice, by ${before.name} and by ${name}. Leave one out.`;
+                throw new LowrankError("E_DATA_FILES", message, file);
+            }
+            from.set(resolve(file), { file, name });
+        }
+        all.files.push(...one.files);
+        all.validation.push(...one.validation);
+        all.notes.push(...one.notes);
+    }
+    return all;
+}
+/**
+ * Whatever a file is called, by links and otherwise, it is either trained on or evaluated on.
+ * @throws LowrankError E_DATA_FILES naming a file that is among both
+ */
+export function requireApart(training, validation) {
+    const identity = (file) => {
+        const { dev, ino } = statSync(file, { bigint: true, throwIfNoEntry: false }) ?? {};
+        return ino === undefined ? resolve(file) : `${dev}:${ino}`;
+    };
+    const trained = new Map(training.map((file) => [identity(file), file]));
+    for (const file of validation) {
+        const other = trained.get(identity(file));
+        if (other === undefined)
+            continue;
+        const both = other === file ? file : `${file}, which is ${other},`;
+        const message = `Data file ${both} is both trained on and evaluated on. Leave it out of train_file or of validation_file.`;
+        throw new LowrankError("E_DATA_FILES", message, file);
+    }
+}

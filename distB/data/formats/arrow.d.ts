@@ -1,0 +1,1 @@
+export declare const arrow: import("./format.js").Format;

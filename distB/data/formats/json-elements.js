@@ -1,0 +1,149 @@
+// The elements of one JSON array, a chunk of the file at a time, so that a large file is never held whole.
+import { isUtf8 } from "node:buffer";
+import { LowrankError } from "../../base/errors.js";
+import { placeIn } from "../../base/json.js";
+import { chunksFrom } from "./json-field.js";
+import { parseValue } from "./json-text.js";
+import { mostBytes, Pieces, tooLong } from "./size.js";
+import { notUtf8, readUtf8 } from "./utf8.js";
+const code = (character) => character.charCodeAt(0);
+const QUOTE = code('"');
+const BACKSLASH = code("\\");
+const COMMA = code(",");
+const OPEN_LIST = code("[");
+const CLOSE_LIST = code("]");
+const OPEN_OBJECT = code("{");
+const CLOSE_OBJECT = code("}");
+/** Where the array's structure cuts the file; what lies between the cuts is left to JSON.parse. */
+class Cutter {
+    #isBefore = true;
+    #isAfter = false;
+    #depth = 0;
+    #isText = false;
+    #isEscaped = false;
+    get isAfter() {
+        return this.#isAfter;
+    }
+    /** The next cut from `at` on, or -1. */
+    next(chunk, at) {
+        if (this.#isAfter)
+            return -1;
+        for (let i = at; i < chunk.length; i++) {
+            const byte = chunk[i];
+            if (this.#isText) {
+                if (this.#isEscaped)
+                    this.#isEscaped = false;
+                else if (byte === BACKSLASH)
+                    this.#isEscaped = true;
+                else if (byte === QUOTE)
+                    this.#isText = false;
+            }
+            else if (byte === QUOTE) {
+                this.#isText = true;
+            }
+            else if (byte === OPEN_LIST || byte === OPEN_OBJECT) {
+                if (this.#isBefore && byte === OPEN_LIST) {
+                    this.#isBefore = false;
+                    return i;
+                }
+                this.#depth++;
+            }
+            else if (byte === COMMA && this.#depth === 0 && !this.#isBefore) {
+                return i;
+            }
+            else if (byte === CLOSE_LIST || byte === CLOSE_OBJECT) {
+                if (this.#depth === 0 && byte === CLOSE_LIST) {
+                    this.#isAfter = true;
+                    return i;
+                }
+                this.#depth--;
+            }
+        }
+        return -1;
+    }
+}
+async function* parts(chunks, file, most) {
+    const cutter = new Cutter();
+    let row = 1;
+    // Of an element that goes on in the next chunk.
+    const pieces = new Pieces(most, () => tooLong(`${file}, row ${row}`, "the element", most, file));
+    for await (const chunk of chunks) {
+        const found = [];
+        let at = 0;
+        for (let cut = cutter.next(chunk, 0); cut >= 0; cut = cutter.next(chunk, at)) {
+            found.push({ bytes: pieces.take(chunk.subarray(at, cut)), end: String.fromCharCode(chunk[cut]) });
+            if (chunk[cut] === COMMA)
+                row++;
+            at = cut + 1;
+        }
+        if (cutter.isAfter)
+            found.push({ bytes: chunk.subarray(at), end: "" });
+        else
+            pieces.add(chunk.subarray(at));
+        yield found;
+    }
+    yield [{ bytes: pieces.take(Buffer.alloc(0)), end: "" }];
+}
+/**
+ * The values of an array, some at a time: of the file, or under the key `jsonField` of the object that it is.
+ * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8, E_JSON, E_JSON_FIELD, E_TEXT_SIZE
+ */
+export async function* readElements(file, options) {
+    const { jsonField } = options;
+    const start = { line: 1, column: 1 };
+    let row = 0;
+    let state = "before";
+    /** The last character behind the array that is not white. */
+    let last = "";
+    const fail = (reason, at, cause) => {
+        const column = at.line === 1 ? start.column + at.column - 1 : at.column;
+        const message = `${file}, line ${start.line + at.line - 1}, column ${column}: not valid JSON: ${reason}.`;
+        return new LowrankError("E_JSON", message, file, { cause });
+    };
+    const decode = (bytes) => {
+        // What follows an array under a key is not read, and may end within a character.
+        if (state === "after" && jsonField !== undefined)
+            return bytes.toString("latin1");
+        if (!isUtf8(bytes))
+            throw notUtf8(`${file}, row ${row + 1}`, file);
+        return bytes.toString("utf8");
+    };
+    const chunks = jsonField === undefined ? readUtf8(file) : chunksFrom(file, jsonField, start);
+    for await (const some of parts(chunks, file, mostBytes(options))) {
+        const elements = [];
+        for (const { bytes, end } of some) {
+            const text = decode(bytes);
+            const isBlank = text.trim() === "";
+            if (state === "before") {
+                if (end === "" && isBlank)
+                    throw fail("the file is empty", { line: 1, column: 1 });
+                // Whatever stands before the bracket is no JSON together with it.
+                if (!isBlank)
+                    parseValue(`${text}${end}`, fail);
+                state = "within";
+            }
+            else if (state === "after") {
+                if (!isBlank && jsonField === undefined) {
+                    const begin = text.length - text.trimStart().length;
+                    throw fail("Unexpected non-whitespace character after JSON", placeIn(text, begin));
+                }
+                last = text.trimEnd().at(-1) ?? last;
+            }
+            else if (!(isBlank && end === "]" && row === 0)) {
+                // What ends an element too early is then what the parser stumbles over.
+                elements.push({ value: parseValue(isBlank || end === "" ? `${text}${end}` : text, fail), text });
+                if (end === "")
+                    throw fail("Unexpected end of JSON input", placeIn(text, text.trimEnd().length));
+                row++;
+            }
+            if (end === "]")
+                state = "after";
+            const lines = text.split("\n");
+            start.line += lines.length - 1;
+            start.column = (lines.length === 1 ? start.column : 1) + lines.at(-1).length + end.length;
+        }
+        yield elements;
+    }
+    if (jsonField !== undefined && last !== "}")
+        throw fail("Unexpected end of JSON input", { line: 1, column: 1 });
+}

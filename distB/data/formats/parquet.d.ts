@@ -1,0 +1,1 @@
+export declare const parquet: import("./format.js").Format;

@@ -1,0 +1,44 @@
+// How large a text may be, so that no file, whatever it holds, takes more memory than some times this.
+import { LowrankError } from "../../base/errors.js";
+/** 64 MiB: above any text that is one example, and so little that a reader needs less than a gigabyte (docs/data.md). */
+export const MOST_TEXT_BYTES = 64 << 20;
+export function mostBytes(options) {
+    return options.mostBytes ?? MOST_TEXT_BYTES;
+}
+/** @param what is too long: "a line" @param advice what to do about it */
+export function tooLong(place, what, most, file, advice = "") {
+    const size = most >= 1 << 20 ? `${most / (1 << 20)} MiB` : `${most} bytes`;
+    return new LowrankError("E_TEXT_SIZE", `${place}: ${what} is longer than ${size}, the most a text may be.${advice}`, file);
+}
+/** Pieces of something that goes on in the next chunk of the file. */
+export class Pieces {
+    #most;
+    #problem;
+    #pieces = [];
+    #bytes = 0;
+    /** @param problem the error if they are together longer than `most` bytes */
+    constructor(most, problem) {
+        this.#most = most;
+        this.#problem = problem;
+    }
+    get isEmpty() {
+        return this.#pieces.length === 0;
+    }
+    add(piece) {
+        this.#bytes += piece.length;
+        if (this.#bytes > this.#most)
+            throw this.#problem();
+        this.#pieces.push(piece);
+    }
+    /** All, with a last one; then there are none. */
+    take(last) {
+        if (this.#bytes + last.length > this.#most)
+            throw this.#problem();
+        if (this.isEmpty)
+            return last;
+        const whole = Buffer.concat([...this.#pieces, last]);
+        this.#pieces = [];
+        this.#bytes = 0;
+        return whole;
+    }
+}

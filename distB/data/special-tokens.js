@@ -1,0 +1,85 @@
+// What the files beside tokenizer.json and a model folder say about special tokens.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { isObject } from "../base/json.js";
+import { readText } from "../base/system-errors.js";
+import { findGguf, ggufEndIds } from "../model/index.js";
+import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
+export const TOKENIZER_CONFIG = "tokenizer_config.json";
+/** Roles of tokens, in transformers' order. */
+export const NAMED_TOKENS = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+];
+export function readIfThere(file) {
+    return hasTokenizerFile(file) ? readTokenizerJson(file) : {};
+}
+/** A token is a text or an object with its text in `content`. */
+export function tokenText(value) {
+    const text = isObject(value) ? value.content : value;
+    return typeof text === "string" ? text : undefined;
+}
+/** @throws LowrankError E_FILE, E_JSON */
+export function readSettingsFiles(folder) {
+    const config = readIfThere(join(folder, TOKENIZER_CONFIG));
+    const map = readIfThere(join(folder, "special_tokens_map.json"));
+    const isEmpty = (value) => typeof value !== "object" || value === null || Object.keys(value).length === 0;
+    const [own, old] = [config.extra_special_tokens, config.additional_special_tokens];
+    const additional = isEmpty(own) ? old : own;
+    if (!isOlder(config))
+        return { config, map, additional };
+    return { config, map, additional: map.extra_special_tokens ?? map.additional_special_tokens ?? additional };
+}
+/** Folders before `added_tokens_decoder`: there special_tokens_map.json decides. */
+const isOlder = (config) => !("added_tokens_decoder" in config);
+/** The token of a role, as a text or an object. */
+export function namedToken({ config, map }, role) {
+    const [first, second] = isOlder(config) ? [map, config] : [config, map];
+    return [first[role], second[role]].find((value) => tokenText(value) !== undefined);
+}
+/** tokenizer_config.json, and special_tokens_map.json where it decides or for what the former does not say. */
+export function readTokenizerSettings(folder) {
+    const files = readSettingsFiles(folder);
+    const token = (role) => tokenText(namedToken(files, role));
+    return {
+        bos: token("bos_token"),
+        eos: token("eos_token"),
+        pad: token("pad_token"),
+        truncationSide: files.config.truncation_side === "left" ? "left" : "right",
+    };
+}
+/** Tokens that end a text of the model: of generation_config.json, else of config.json, or of a GGUF file; empty where none is named. */
+export function readEosIds(model) {
+    const gguf = existsSync(join(model, "config.json")) ? undefined : findGguf(model);
+    if (gguf !== undefined)
+        return ggufEndIds(gguf);
+    for (const name of ["generation_config.json", "config.json"]) {
+        const { eos_token_id: ids } = readIfThere(join(model, name));
+        const list = (Array.isArray(ids) ? ids : [ids]).filter((id) => Number.isInteger(id));
+        if (list.length > 0)
+            return list;
+    }
+    return [];
+}
+/** The chat template of a model's or tokenizer's folder, as it is written; undefined where it has none that can be read. */
+export function readChatTemplate(folder) {
+    try {
+        const file = join(folder, "chat_template.jinja");
+        if (existsSync(file))
+            return readText(file);
+        const { chat_template: template } = readIfThere(join(folder, TOKENIZER_CONFIG));
+        // Several by name, as older folders have them: the first.
+        const one = Array.isArray(template)
+            ? template[0]?.template
+            : template;
+        return typeof one === "string" ? one : undefined;
+    }
+    catch {
+        return undefined;
+    }
+}

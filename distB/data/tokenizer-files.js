@@ -1,0 +1,67 @@
+import { createHash } from "node:crypto";
+import { existsSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { LARGEST_LIST_BYTES, readBytes, readError } from "../base/system-errors.js";
+import { findGguf, hubNameError } from "../model/index.js";
+import { ggufFile, hasTokenizerFile } from "./gguf-tokenizer.js";
+const MAIN = "tokenizer.json";
+/** Files of a tokenizer that belong beside an adapter or a merged model. */
+const FILES = [
+    MAIN,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+];
+/** Those beside the main file that decide which tokens a text becomes. */
+const DECISIVE = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+/** sha256 of the files that decide which tokens a text becomes. @param main tokenizer.json. @throws LowrankError E_FILE */
+export function tokenizerHash(main) {
+    const hash = createHash("sha256");
+    const beside = DECISIVE.map((name) => join(dirname(main), name)).filter(hasTokenizerFile);
+    for (const file of [main, ...beside]) {
+        try {
+            const text = ggufFile(file);
+            const content = text === undefined ? readBytes(file, "Tokenizer", LARGEST_LIST_BYTES) : Buffer.from(text);
+            hash.update(`${basename(file)} ${content.length} `).update(content);
+        }
+        catch (error) {
+            throw readError(error, file, "Tokenizer");
+        }
+    }
+    return hash.digest("hex");
+}
+export function isTokenizerFile(path) {
+    return FILES.includes(basename(path));
+}
+/** Paths of the tokenizer files that a folder or a GGUF file has. */
+export function findTokenizerFiles(folder) {
+    return FILES.map((name) => join(folder, name)).filter(hasTokenizerFile);
+}
+/** @param path tokenizer.json or its folder, or a GGUF file. @throws LowrankError E_FILE_MISSING, E_FILE */
+export function findMainFile(path) {
+    if (ggufFile(path) !== undefined)
+        return path;
+    let isFolder;
+    try {
+        isFolder = statSync(path).isDirectory();
+    }
+    catch (error) {
+        throw hubNameError(path, "Tokenizer") ?? readError(error, path, "Tokenizer");
+    }
+    const file = isFolder ? join(path, MAIN) : path;
+    const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);
+    if (gguf !== undefined)
+        return join(gguf, MAIN);
+    if (!isFolder || existsSync(file))
+        return file;
+    const old = findTokenizerFiles(path).map((name) => basename(name));
+    throw new LowrankError("E_FILE_MISSING", `Tokenizer folder ${path} has no ${MAIN}. ` +
+        (old.length > 0
+            ? `It has ${old.join(", ")}; save the tokenizer with a current version of transformers, which writes ${MAIN}.`
+            : "Copy the model's tokenizer files there, or name another folder with --tokenizer_name."), file);
+}

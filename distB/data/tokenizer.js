@@ -1,0 +1,161 @@
+// The one owner of the `tokenizers` package.
+import { closeSync } from "node:fs";
+import { dirname } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
+import { readAddedTokens } from "./added-tokens.js";
+import { ggufFile } from "./gguf-tokenizer.js";
+import { readTokenizerSettings } from "./special-tokens.js";
+import { TokenStream } from "./token-stream.js";
+import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
+export class Tokenizer {
+    #native;
+    #settings;
+    #added;
+    /** tokenizer.json; of a GGUF file one in memory, see `ggufFile` */
+    file;
+    /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
+    #last = Promise.resolve();
+    /** Null until it is set: the file may name one. */
+    #maxLength = null;
+    #specialIds;
+    #sha256;
+    /** Paths of the files that exist, to copy beside an adapter with `copyInto`. */
+    files;
+    constructor(native, added, file) {
+        const folder = dirname(file);
+        this.#native = native;
+        this.#added = added;
+        this.file = file;
+        this.#settings = readTokenizerSettings(folder);
+        this.files = findTokenizerFiles(folder);
+        // Padding is the batch's affair, whatever the file says.
+        native.disablePadding();
+    }
+    /**
+     * @param path tokenizer.json or its folder
+     * @throws LowrankError E_FILE_MISSING, E_FILE, E_TOKENIZER
+     */
+    static async open(path, warn = () => { }) {
+        const file = findMainFile(path);
+        const { default: tokenizers } = await import("tokenizers");
+        // The package would wait for a pipe, and take all memory for a device.
+        const inMemory = ggufFile(file);
+        if (inMemory === undefined)
+            closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
+        try {
+            const { Tokenizer: Package } = tokenizers;
+            const native = inMemory === undefined ? Package.fromFile(file) : Package.fromString(inMemory);
+            const added = readAddedTokens(file);
+            if (added.extra.length > 0) {
+                const asNative = ({ content, special, ...how }) => new tokenizers.AddedToken(content, special, how);
+                native.addAddedTokens(added.extra.map(asNative));
+            }
+            const tokenizer = new Tokenizer(native, added, file);
+            tokenizer.#warnOfIds(warn);
+            return tokenizer;
+        }
+        catch (error) {
+            if (error instanceof LowrankError)
+                throw error;
+            const reason = error.message.replace("Error loading from file", "");
+            throw new LowrankError("E_TOKENIZER", `Tokenizer ${file} cannot be loaded: ${reason}.`, file, { cause: error });
+        }
+    }
+    /** An id in a file beside tokenizer.json is where a token stands among the others, and no more. */
+    #warnOfIds(warn) {
+        const moved = this.#added.claimed.flatMap(({ id, content, file }) => {
+            const found = this.#id(content);
+            return content === "" || found === id ? [] : [{ id, content, file, found }];
+        });
+        const [first, ...others] = moved;
+        if (!first)
+            return;
+        const more = others.length > 0 ? ` (and ${others.length} more)` : "";
+        warn(`${first.file}: token ${JSON.stringify(first.content)} has the id ${first.id}${more}, but by ${this.file} it is ${first.found}, which is used, as in transformers 5`);
+    }
+    /** Of the files that decide how texts become tokens. */
+    get sha256() {
+        this.#sha256 ??= tokenizerHash(this.file);
+        return this.#sha256;
+    }
+    get vocabSize() {
+        return this.#native.getVocabSize(true);
+    }
+    /** Ids from this one on, with their tokens, in order. */
+    tokensFrom(least) {
+        const found = Object.entries(this.#native.getVocab(true)).filter(([, id]) => id >= least);
+        return found.map(([token, id]) => [id, token]).sort(([a], [b]) => a - b);
+    }
+    get bosTokenId() {
+        return this.#id(this.#settings.bos);
+    }
+    get eosTokenId() {
+        return this.#id(this.#settings.eos);
+    }
+    /** Text of the end token; undefined where the tokenizer has none. */
+    get eosToken() {
+        return this.eosTokenId === undefined ? undefined : this.#settings.eos;
+    }
+    get padTokenId() {
+        return this.#id(this.#settings.pad);
+    }
+    #id(token) {
+        return token === undefined ? undefined : (this.#native.tokenToId(token) ?? undefined);
+    }
+    /**
+     * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` (undefined: not cut) as transformers
+     * does with `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
+     */
+    async encode(texts, { maxLength }) {
+        const encodings = await this.#encode(texts, maxLength);
+        return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
+    }
+    #encode(texts, maxLength) {
+        const encoded = this.#last.then(() => {
+            if (maxLength !== this.#maxLength) {
+                if (maxLength === undefined)
+                    this.#native.disableTruncation();
+                else
+                    this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
+                this.#maxLength = maxLength;
+            }
+            return this.#native.encodeBatch(texts);
+        });
+        this.#last = encoded.catch(() => undefined);
+        return encoded;
+    }
+    /** How texts get the end token; null where the tokenizer names none, or puts it after every text itself. */
+    async textEnd() {
+        const id = this.eosTokenId;
+        if (id === undefined)
+            return null;
+        const [encoding] = await this.#encode(["a"], undefined);
+        const isSpecial = encoding.getSpecialTokensMask();
+        const end = isSpecial.lastIndexOf(0) + 1 || isSpecial.length;
+        const begin = isSpecial.includes(0) ? isSpecial.indexOf(0) : end;
+        if (encoding.getIds().slice(end).includes(id))
+            return null;
+        return { id, before: begin, after: isSpecial.length - end, side: this.#settings.truncationSide };
+    }
+    /** Text of tokens; ids outside the vocabulary have none. */
+    decode(ids, { skipSpecialTokens }) {
+        const special = skipSpecialTokens ? this.#special() : undefined;
+        const tokens = [];
+        for (const id of Array.from(ids)) {
+            const token = special?.has(id) ? null : this.#native.idToToken(id);
+            if (token !== null)
+                tokens.push(token);
+        }
+        return this.#native.getDecoder()?.decode(tokens) ?? tokens.join(" ");
+    }
+    /** Text of tokens as they come. */
+    stream(options = { skipSpecialTokens: true }) {
+        return new TokenStream((ids) => this.decode(ids, options));
+    }
+    /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
+    #special() {
+        this.#specialIds ??= new Set([...this.#added.special].flatMap((content) => this.#id(content) ?? []));
+        return this.#specialIds;
+    }
+}

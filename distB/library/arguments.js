@@ -1,0 +1,80 @@
+// What the public methods take, by the schema of the options and some rows for what only programs can give.
+import { LowrankError } from "../base/errors.js";
+import { custom, modelRows, optionsFrom, rows, shownValue, without, } from "../config/index.js";
+const isObject = (value) => typeof value === "object" && value !== null;
+/** Not whether what it gives are texts: that is seen when they are read. */
+export function isTexts(value) {
+    if (!isObject(value))
+        return false;
+    const { [Symbol.iterator]: one, [Symbol.asyncIterator]: other } = value;
+    return typeof one === "function" || typeof other === "function";
+}
+const isCount = (value) => Number.isInteger(value) && value > 0;
+function isTensor(value) {
+    const { shape, data } = value;
+    return Array.isArray(shape) && shape.length === 2 && shape.every(isCount) && data instanceof Float32Array;
+}
+function isAdapter(value) {
+    if (!isObject(value))
+        return false;
+    const { folder, spec, tensors, targets } = value;
+    if (typeof folder !== "string" || !isObject(spec) || !isObject(targets) || !(tensors instanceof Map))
+        return false;
+    const { rank, alpha, dropout, useRslora, seed, targets: modules } = spec;
+    return (isCount(rank) &&
+        [alpha, dropout, seed].every((number) => typeof number === "number") &&
+        typeof useRslora === "boolean" &&
+        Array.isArray(modules) &&
+        modules.every((name) => typeof name === "string") &&
+        [...tensors].every(([name, tensor]) => typeof name === "string" && isTensor(tensor)));
+}
+const isSignal = (value) => value instanceof AbortSignal;
+/** Rows of what only programs can give. */
+export const signal = custom("an AbortSignal", isSignal, "ends what is in progress").optional();
+export const adapter = custom("what loadAdapter or trainer.adapter() gives", isAdapter, "the adapter").optional();
+/** @param instead what else may be given */
+export const texts = (instead = "") => custom(`an iterable of strings or of { text: string }${instead}`, isTexts, "the texts").optional();
+export const yesOrNo = custom("true or false", (value) => typeof value === "boolean", "true or false");
+/** The options of a method. @throws LowrankError E_ARGUMENT, E_USAGE */
+export function methodOptions(method, methodRows) {
+    const command = { name: method, summary: "", example: "", rows: methodRows };
+    return (given) => optionsFrom(command, given).options;
+}
+// The base is the first argument.
+export const openOptions = methodOptions("Model.open", without(modelRows, "base_model"));
+const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
+const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };
+export const modelGenerateOptions = methodOptions("model.generate", { ...sampling, adapter });
+export const trainerGenerateOptions = methodOptions("trainer.generate", { ...sampling, wait: yesOrNo.or(false) });
+const { add_eos, cache_dir, cache_limit_gb, long_text, max_seq_length, per_device_eval_batch_size } = rows;
+export const modelEvaluateOptions = methodOptions("model.evaluate", {
+    adapter,
+    batch_size: per_device_eval_batch_size,
+    max_seq_length,
+    long_text,
+    add_eos,
+    cache_dir,
+    cache_limit_gb,
+    signal,
+});
+export const runOptions = methodOptions("trainer.run", { signal });
+export const trainerEvaluateOptions = methodOptions("trainer.evaluate", { signal });
+/** @throws LowrankError E_ARGUMENT where a path is none */
+export function checkPath(value, method, name) {
+    if (typeof value === "string" && value !== "" && !value.includes("\0"))
+        return;
+    throw new LowrankError("E_ARGUMENT", `${method}: expected the path of ${name}, found ${shownValue(value)}.`, name);
+}
+/** @throws LowrankError E_ARGUMENT */
+export function checkTexts(value, method) {
+    let found = false;
+    try {
+        found = isTexts(value);
+    }
+    catch {
+        // Code of the value itself, as of a proxy: then it is none.
+    }
+    if (found)
+        return;
+    throw new LowrankError("E_ARGUMENT", `${method}: expected ${texts().expects}, found ${shownValue(value)}.`, "texts");
+}

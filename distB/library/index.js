@@ -1,0 +1,2 @@
+export { loadAdapter, Model } from "./model.js";
+export { Trainer } from "./trainer.js";

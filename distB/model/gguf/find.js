@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { LowrankError } from "../../base/errors.js";
+import { readError } from "../../base/system-errors.js";
+const isGguf = (name) => name.toLowerCase().endsWith(".gguf");
+/**
+ * The GGUF file that a path means: the file itself, or the only one of a folder; undefined where it means none.
+ * @throws LowrankError E_GGUF where a folder has several, E_FILE where it cannot be listed
+ */
+export function findGguf(path) {
+    const status = statusOf(path);
+    if (!status)
+        return undefined;
+    if (!status.isDirectory())
+        return isGguf(path) ? path : undefined;
+    const files = namesIn(path).filter(isGguf);
+    if (files.length > 1) {
+        const message = `${path} has several GGUF files: ${files.sort().join(", ")}. Name one of them.`;
+        throw new LowrankError("E_GGUF", message, path);
+    }
+    return files[0] === undefined ? undefined : join(path, files[0]);
+}
+/** Undefined for a path that leads nowhere, which is for those to report who know what it was to be. */
+function statusOf(path) {
+    try {
+        return statSync(path);
+    }
+    catch {
+        return undefined;
+    }
+}
+function namesIn(folder) {
+    try {
+        return readdirSync(folder);
+    }
+    catch (error) {
+        throw readError(error, folder, "Model folder");
+    }
+}
+/** The same for a base model: weights of another format in the folder come first. */
+export function findGgufBase(path) {
+    const others = ["model.safetensors", "model.safetensors.index.json"];
+    return others.some((name) => existsSync(join(path, name))) ? undefined : findGguf(path);
+}

@@ -1,0 +1,3 @@
+export { findGguf, findGgufBase } from "./find.js";
+export { openGguf } from "./model.js";
+export { ggufEndIds, ggufTokenizer } from "./tokenizer.js";

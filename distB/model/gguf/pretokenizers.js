@@ -1,0 +1,36 @@
+const byteLevel = (use_regex) => ({
+    type: "ByteLevel",
+    add_prefix_space: false,
+    trim_offsets: true,
+    use_regex,
+});
+const split = (Regex) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
+const sequence = (...pretokenizers) => ({ type: "Sequence", pretokenizers });
+const WORDS = String.raw `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
+const REST = String.raw `| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+/** As the models' own tokenizer.json say it; "default" is llama.cpp's, punctuation first and digits by threes. */
+export const PRETOKENIZERS = new Map([
+    ["gpt-2", { pre_tokenizer: byteLevel(true) }],
+    ["smollm", { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)) }],
+    [
+        "llama-bpe",
+        {
+            pre_tokenizer: sequence(split(String.raw `${WORDS}\p{N}{1,3}${REST}`), byteLevel(false)),
+            ignore_merges: true,
+            addsBos: true,
+        },
+    ],
+    [
+        "qwen2",
+        {
+            pre_tokenizer: sequence(split(String.raw `${WORDS}\p{N}${REST}`), byteLevel(false)),
+            normalizer: { type: "NFC" },
+        },
+    ],
+    [
+        "default",
+        {
+            pre_tokenizer: sequence(split(String.raw `[\p{P}\$\+<=>\^~\|]+`), split(String.raw `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)`), split(String.raw `\p{N}+`), split("[0-9][0-9][0-9]"), byteLevel(false)),
+        },
+    ],
+]);

@@ -1,0 +1,30 @@
+// Names of the Hugging Face hub, which are no paths: nothing is downloaded here.
+import { existsSync, readdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+/** OWNER/NAME, as the hub has it. */
+const HUB_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+/** Where huggingface_hub has put a model; undefined where it has not. */
+function downloaded(name) {
+    const { HF_HOME, HF_HUB_CACHE } = process.env;
+    const cache = HF_HUB_CACHE ?? join(HF_HOME ?? join(homedir(), ".cache", "huggingface"), "hub");
+    const snapshots = join(cache, `models--${name.replace("/", "--")}`, "snapshots");
+    const [first] = existsSync(snapshots) ? readdirSync(snapshots).sort() : [];
+    return first === undefined ? undefined : join(snapshots, first);
+}
+/**
+ * The error of a path that leads nowhere and looks like a name of the hub, which says how to get the model.
+ * @returns undefined where it looks like none, or where it leads somewhere
+ */
+export function hubNameError(path, what) {
+    if (!HUB_NAME.test(path) || existsSync(path))
+        return undefined;
+    const folder = downloaded(path);
+    const short = path.slice(path.indexOf("/") + 1);
+    const advice = folder
+        ? `It has been downloaded before: name its folder ${folder}.`
+        : `Download it first (hf download ${path} --local-dir ${short}, with older versions huggingface-cli download, or git clone https://huggingface.co/${path}) and name the folder ${short}.`;
+    const message = `${what} ${path} is not there. It looks like a name of the Hugging Face hub, from which nothing is downloaded here. ${advice}`;
+    return new LowrankError("E_FILE_MISSING", message, path);
+}

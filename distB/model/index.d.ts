@@ -1,0 +1,13 @@
+export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
+export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
+export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
+export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
+export { hubNameError } from "./hub.js";
+export { ConfigKeys } from "./keys.js";
+export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
+export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
+export { findWeightFiles, type WeightFiles } from "./shards.js";
+export { candidateTargets, matchTargets, type ResolvedTargets, resolveTargets } from "./targets.js";
+export { modelVocabSize } from "./vocab-size.js";
+export type { Warn } from "./warn.js";
+export { widen } from "./widen.js";

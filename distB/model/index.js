@@ -1,0 +1,12 @@
+export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
+export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
+export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
+export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
+export { hubNameError } from "./hub.js";
+export { ConfigKeys } from "./keys.js";
+export { readSafetensorsHeader } from "./safetensors.js";
+export { writeSafetensors } from "./safetensors-write.js";
+export { findWeightFiles } from "./shards.js";
+export { candidateTargets, matchTargets, resolveTargets } from "./targets.js";
+export { modelVocabSize } from "./vocab-size.js";
+export { widen } from "./widen.js";

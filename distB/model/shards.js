@@ -1,0 +1,96 @@
+// Which files of a model folder hold its weights: one file, or shards with an index. The index is a hint: what counts is what
+// the shards hold.
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { isObject, kindOf, readJsonObject } from "../base/json.js";
+import { readSafetensorsHeader } from "./safetensors.js";
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+/** The names that transformers gives to shards. */
+const SHARD = /^model-\d+-of-(\d+)\.safetensors$/;
+/** @throws LowrankError E_FILE_MISSING, E_JSON, E_INDEX */
+export function findWeightFiles(folder) {
+    if (existsSync(join(folder, SINGLE)))
+        return { files: [SINGLE], index: null, weightMap: null };
+    if (existsSync(join(folder, INDEX)))
+        return readIndex(folder);
+    const other = readdirSync(folder).filter((name) => /\.(bin|pt|pth|gguf|safetensors)$/.test(name));
+    throw new LowrankError("E_FILE_MISSING", `Model folder ${folder} has neither ${SINGLE} nor ${INDEX}. ${adviceFor(other)}`, folder);
+}
+function adviceFor(others) {
+    if (others.length === 0)
+        return "Download its weights.";
+    const has = `It has ${others.join(", ")}`;
+    if (others.some((name) => SHARD.test(name)))
+        return `${has}: download the index that belongs to the shards, too.`;
+    const script = `AutoModelForCausalLM.from_pretrained(FOLDER, dtype="auto").save_pretrained(NEW_FOLDER)`;
+    return `${has}; save the model as ${SINGLE}, in Python with ${script}.`;
+}
+function readIndex(folder) {
+    const file = join(folder, INDEX);
+    const { weight_map: map } = readJsonObject(file);
+    if (!isObject(map))
+        throw new LowrankError("E_INDEX", `${file}: weight_map is ${kindOf(map)}, expected an object.`, file);
+    const weightMap = new Map();
+    for (const [name, shard] of Object.entries(map)) {
+        // A shard is a file of this folder: an index must not lead anywhere else.
+        if (typeof shard !== "string" || !/^[^/\\]+\.safetensors$/.test(shard)) {
+            throw new LowrankError("E_INDEX", `${file}: the shard of ${name} is ${kindOf(shard)}, expected the name of a .safetensors file of the folder.`, name);
+        }
+        weightMap.set(name, shard);
+    }
+    const listed = [...new Set(weightMap.values())];
+    const files = new Set(listed.filter((name) => existsSync(join(folder, name))));
+    for (const name of unlistedShards(folder, listed))
+        files.add(name);
+    return { files: [...files].sort(), index: INDEX, weightMap };
+}
+/** Shards that the index passes over; one of another number of shards is of another model. */
+function unlistedShards(folder, listed) {
+    const totals = new Set(listed.flatMap((name) => SHARD.exec(name)?.[1] ?? []));
+    return readdirSync(folder).filter((name) => totals.has(SHARD.exec(name)?.[1] ?? ""));
+}
+/** Tensors of every file. Of one that several shards hold, that of the index counts, else the last, as in transformers. */
+export function readTensors(folder, { files, weightMap }) {
+    const inFile = (file) => 
+    // Spelled out: spreading an object of a million takes longer than reading the header.
+    readSafetensorsHeader(file).tensors.map(({ name, dtype, shape, begin, end }) => {
+        return { name, dtype, shape, begin, end, file };
+    });
+    if (files.length === 1)
+        return inFile(join(folder, files[0]));
+    const tensors = new Map();
+    for (const name of files) {
+        const file = join(folder, name);
+        for (const tensor of inFile(file)) {
+            const other = tensors.get(tensor.name);
+            const placed = weightMap?.get(tensor.name);
+            if (!other || placed === undefined || other.file !== join(folder, placed))
+                tensors.set(tensor.name, tensor);
+        }
+    }
+    return [...tensors.values()];
+}
+/** Shards that an index names and the folder lacks. */
+export function absentShards({ files, weightMap }) {
+    return [...new Set(weightMap?.values())].filter((name) => !files.includes(name)).sort();
+}
+/**
+ * Why no shard holds a tensor, where the index knows; undefined where it does not.
+ * @param stored names that the tensor may have
+ */
+export function whyMissing(folder, found, stored) {
+    const absent = absentShards(found);
+    const name = stored.find((each) => found.weightMap?.has(each));
+    const shard = name === undefined ? undefined : found.weightMap?.get(name);
+    if (absent.length > 0 && (shard === undefined || absent.includes(shard))) {
+        const total = found.files.length + absent.length;
+        return new LowrankError("E_FILE_MISSING", `Model folder ${folder} lacks ${absent.length} of ${total} weight files that ${INDEX} names: ` +
+            `${absent.join(", ")}. Download them.`, join(folder, absent[0]));
+    }
+    if (shard === undefined)
+        return undefined;
+    return new LowrankError("E_INDEX", `${join(folder, INDEX)} says that ${shard} holds tensor ${name}, but neither it nor another shard does. ` +
+        "Index and shards are of different models, or a download is old; download the folder again.", name);
+}

@@ -1,0 +1,53 @@
+// Mapped files, locks and memory of the process.
+import { getSystemErrorName } from "node:util";
+import { native } from "./addon.js";
+import { callSync } from "./call.js";
+/**
+ * A file's bytes, mapped and not read: pages come from the page cache as they are touched. Writing to the buffer changes
+ * neither the file nor what others see. Where the file is cut while it is mapped, zeros are read: `mappedProblem` tells.
+ * @throws LowrankError E_FILE
+ */
+export function mapFile(path) {
+    return callSync(() => native().mapFile(path));
+}
+/** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */
+export function releasePages(buffer) {
+    callSync(() => native().releasePages(buffer));
+}
+/**
+ * What happened to the file of a buffer of `mapFile` since then (cut, written to, lost), and what to do; null: nothing, and what was read
+ * before is right. A change is told by size and time of change. `Engine` asks it of the tokens of each batch.
+ */
+export function mappedProblem(buffer) {
+    return callSync(() => native().mappedProblem(buffer));
+}
+/**
+ * Locks a file, which is made where there is none, without waiting. The system drops the lock when the process ends, however it does;
+ * so do `unlockFile`, the end of this worker thread, and collection of the lock. Two locks of one file exclude each other within a process, too.
+ * @returns "held" where another has it, "unsupported" where the file system knows no such locks
+ * @throws the system's error, with errno and code as those of node:fs have them
+ */
+export function lockFile(path) {
+    const result = callSync(() => native().lockFile(path));
+    if (typeof result !== "number")
+        return result;
+    const code = getSystemErrorName(-result);
+    throw Object.assign(new Error(`${code}: lock '${path}'`), { errno: -result, code, syscall: "lock", path });
+}
+export function unlockFile(lock) {
+    callSync(() => native().unlockFile(lock));
+}
+/** Bytes of a file of weights that this process's engines have copied, see `EngineOptions.copyWeights`. */
+export function copiedBytes(path) {
+    return callSync(() => native().copiedBytes(path));
+}
+/** Frees the tensors' memory now rather than when it is collected; they are empty from then on. */
+export function freeTensors(...groups) {
+    for (const tensors of groups)
+        for (const { data } of tensors.values())
+            native().detach(data.buffer);
+}
+/** Gives memory that was freed and kept for later, in any thread, back to the system; takes milliseconds. */
+export function trimHeaps() {
+    native().trimHeaps();
+}

@@ -1,0 +1,26 @@
+// A base's numbers, looked at and quantised.
+import { setImmediate } from "node:timers/promises";
+import { LowrankError } from "../base/errors.js";
+import { native } from "./addon.js";
+import { callSync } from "./call.js";
+/** A matrix as `tensor.quantize` says, with so many threads. @throws LowrankError E_FILE, E_QUANTIZED, E_TENSOR_SHAPE */
+export function quantizeTensor(tensor, threads) {
+    return callSync(() => native().quantize(tensor, threads));
+}
+/**
+ * Looks at every number of a model's files, with so many threads; in the order of the files.
+ * @throws LowrankError E_TENSOR_VALUE naming the first tensor that holds NaN or infinity; E_FILE
+ */
+export async function checkFinite({ tensors }, threads) {
+    for (const tensor of tensors) {
+        if (!callSync(() => native().isFinite(tensor, threads))) {
+            const message = `${tensor.file}: tensor ${tensor.name} holds NaN or infinity: the file is damaged, or its model had diverged before it was saved. Download or save it again.`;
+            throw new LowrankError("E_TENSOR_VALUE", message, tensor.name);
+        }
+        // A large tensor takes a while.
+        await setImmediate();
+    }
+}
+export function quantizationMaps() {
+    return native().quantizationMaps();
+}

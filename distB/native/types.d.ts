@@ -1,0 +1,224 @@
+/** Numbers of a LLaMA-family decoder, as in Hugging Face's config.json; read by `model/config.ts`, checked again natively. */
+export interface ModelConfig {
+    modelType: string;
+    vocabSize: number;
+    hiddenSize: number;
+    intermediateSize: number;
+    layers: number;
+    heads: number;
+    kvHeads: number;
+    headDim: number;
+    rmsNormEps: number;
+    maxPositions: number;
+    ropeTheta: number;
+    ropeScaling: RopeScaling | null;
+    tieWordEmbeddings: boolean;
+    attentionBias: boolean;
+    mlpBias: boolean;
+}
+export interface RopeScaling {
+    type: "linear" | "dynamic" | "llama3";
+    factor: number;
+    /** llama3 only. */
+    lowFreqFactor?: number;
+    /** llama3 only. */
+    highFreqFactor?: number;
+    /** llama3, dynamic: the context length the model was trained with. */
+    originalMaxPositions?: number;
+}
+/** Formats of weights: plain, quantised as bitsandbytes does (nf4, fp4, i8), and the block types of GGUF files. */
+export type WeightDtype = PlainDtype | "nf4" | "fp4" | "i8" | "q4_0" | "q4_1" | "q5_0" | "q8_0" | "q4_k" | "q5_k" | "q6_k";
+export type PlainDtype = "f32" | "bf16" | "f16";
+/** Bytes of a file. */
+export interface FileRange {
+    file: string;
+    offset: number;
+    bytes: number;
+}
+/** How a plain weight is stored while it is loaded. */
+export interface QuantizeSpec {
+    format: "nf4" | "fp4" | "i8";
+    /** Of nf4 and fp4: its maxima are quantised, too. */
+    doubleQuant: boolean;
+    /** Of nf4 and fp4: elements that share a maximum; default 64. */
+    blockSize?: number;
+}
+/** One tensor of a safetensors file: `bytes` bytes from `offset` of `file`, row-major. */
+export interface TensorEntry {
+    name: string;
+    dtype: WeightDtype;
+    shape: number[];
+    file: string;
+    offset: number;
+    bytes: number;
+    /**
+     * Rows of a head where its rotary pairs lie side by side: Hugging Face's row i of a head is the stored row 2i in its first
+     * half, 2 (i - interleaved / 2) + 1 in its second.
+     */
+    interleaved?: number;
+    /** Of nf4 and fp4: elements that share a maximum. */
+    blockSize?: number;
+    /** Maxima, f32: of nf4 and fp4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
+    absmax?: FileRange;
+    /** Of nf4 and fp4 with double quantisation: a byte for each block's maximum, what it stands for (256 f32), and what is added. */
+    absmaxCodes?: FileRange;
+    absmaxMap?: FileRange;
+    absmaxOffset?: number;
+    /**
+     * Of i8, stored or made while it is loaded: activations are rounded to 8 bits in the forward pass, but for columns with a
+     * magnitude of at least this (LLM.int8). 0, the default: they stay as they are.
+     */
+    outlierThreshold?: number;
+    /** What the engine makes of a plain weight while it loads it. */
+    quantize?: QuantizeSpec;
+}
+/** A base model on disk. The tensors are mapped; see `EngineOptions.copyWeights`. */
+export interface ModelSource {
+    folder: string;
+    config: ModelConfig;
+    tensors: TensorEntry[];
+}
+/** A linear of the model that can carry an adapter, `name` as in Hugging Face: `model.layers.0.self_attn.q_proj`. */
+export interface LinearModule {
+    name: string;
+    outFeatures: number;
+    inFeatures: number;
+}
+export interface AdapterSpec {
+    rank: number;
+    alpha: number;
+    dropout: number;
+    useRslora: boolean;
+    /** Full module names, see `listLinears`. */
+    targets: string[];
+    /** Of the initial A (Kaiming uniform, as PEFT); B starts at zero. */
+    seed: number;
+}
+export declare const PRECISIONS: readonly ["fp32", "bf16", "fp16"];
+export type Precision = (typeof PRECISIONS)[number];
+export interface EngineOptions {
+    /** Of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss scale. */
+    precision: Precision;
+    /** Worker threads, at least 1. */
+    threads: number;
+    /**
+     * Tokens of the largest usual micro-batch or prompt. It bounds the memory, not the batch: sequences beyond it go through
+     * the model piece by piece, with the same result.
+     */
+    maxTokens: number;
+    /** Longest sequence; for generation the most tokens held in the key/value cache. */
+    maxSequence: number;
+    /** Most tokens held in the key/value cache, prompt and continuation together; 0 for no generation. Default maxSequence. */
+    cacheTokens?: number;
+    /** Whether `forwardBackward` and `optimizerStep` will be called. */
+    training: boolean;
+    /**
+     * Gradient checkpointing: so many of the lowest blocks keep only their input and are computed again, bit for bit, in
+     * the backward pass. Default 0.
+     */
+    checkpointedBlocks?: number;
+    /** Default adamw, with moments in f32; adamw_8bit keeps those of tensors of at least 4,096 elements in 8 bits. */
+    optimizer?: Optimizer;
+    /**
+     * Whether the engine may copy the weights that every step reads into memory of this process where the page cache holds their
+     * file in small pages: in large ones they are read faster, but shared with no other process. Engines of this process share
+     * them, as the one that opens the file first has it. Default false.
+     */
+    copyWeights?: boolean;
+    /** Whether operations are timed, for `profile`. Default false. */
+    profile?: boolean;
+}
+/** What was timed since the last call. */
+export interface EngineProfile {
+    /** FLOP/s of a product at its best, with these threads, in this precision; measured anew, the best of all counts. */
+    matmulPeak: number;
+    names: string[];
+    /** Four numbers a call: the name's number, seconds from the engine's start to the call, seconds it took, FLOP of its products. */
+    events: Float64Array;
+}
+export interface MemoryItem {
+    /** Such as "weights" (with `copyWeights`, else "weights (mapped)"), "activations", "workspace", "adapters", "optimizer", "key/value cache". */
+    name: string;
+    bytes: number;
+}
+export interface MemoryPlan {
+    items: MemoryItem[];
+    totalBytes: number;
+}
+/** Tokens of one text. The views may lie in a mapped file; they are read during the call and not kept. */
+export interface Sequence {
+    inputIds: Int32Array;
+    /** 1 where the token is to be learned, that is predicted from those before it; without it, every token but the first. */
+    lossMask?: Uint8Array;
+}
+/** One micro-batch of sequences. The engine lays them one after the other, without padding unless it is asked for. */
+export interface Batch {
+    sequences: Sequence[];
+    /** Shorter sequences are padded to so many tokens with `padId`; nothing is learned there. Default 0. */
+    padTo?: number;
+    padId?: number;
+}
+export interface OptimizerOptions {
+    learningRate: number;
+    weightDecay: number;
+    /** Clip the global L2 norm of the gradients to this; 0 or Infinity switches clipping off. */
+    maxGradNorm: number;
+    /** Factor that the gradients carry, as fp16's loss scale; it is divided out. Default 1. */
+    lossScale?: number;
+    beta1?: number;
+    beta2?: number;
+    epsilon?: number;
+}
+export interface SamplingOptions {
+    /** 0 is greedy. */
+    temperature: number;
+    /** 0 switches it off. */
+    topK: number;
+    /** 1 switches it off. */
+    topP: number;
+    seed: number;
+}
+/** Adapter tensors by name, `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R), f32 row-major. */
+export type AdapterTensors = Map<string, {
+    shape: [number, number];
+    data: Float32Array;
+}>;
+export declare const OPTIMIZERS: readonly ["adamw", "adamw_8bit"];
+export type Optimizer = (typeof OPTIMIZERS)[number];
+/** A tensor's moments: f32 of small ones, else codes (bitsandbytes' dynamic maps) with a maximum for each block of 256. */
+export type Moments = {
+    m: Float32Array;
+    v: Float32Array;
+} | {
+    m: Uint8Array;
+    v: Uint8Array;
+    mMax: Float32Array;
+    vMax: Float32Array;
+};
+/** Of `adamw`, or of `adamw_8bit`, by the adapter tensors' names; `m` is the first moment, `v` the second. */
+export type OptimizerState = {
+    step: number;
+} & ({
+    m: AdapterTensors;
+    v: AdapterTensors;
+} | {
+    moments: Map<string, Moments>;
+});
+/** What the native code found out about this machine. */
+export interface CpuInfo {
+    /** Chosen instruction set, such as "avx512bf16"; `LOWRANK_CPU` overrides it. */
+    isa: string;
+    available: string[];
+}
+export interface QuantizedTensor {
+    codes: ArrayBuffer;
+    /** f32 */
+    absmax: ArrayBuffer;
+    absmaxCodes?: ArrayBuffer;
+    absmaxOffset?: number;
+}
+/** What codes stand for: those of nf4 and fp4 (16 each), of their maxima and of 8-bit AdamW's m (dynamic), of its v (256 each). */
+export type QuantizationMaps = Record<"nf4" | "fp4" | "dynamic" | "dynamicUnsigned", Float32Array>;
+/** What takes time while weights are loaded. */
+export type LoadingWork = "quantising" | "copying";
+export type OnLoading = (work: LoadingWork, done: number, total: number) => void;

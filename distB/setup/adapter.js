@@ -1,0 +1,53 @@
+import { availableParallelism } from "node:os";
+import { LowrankError } from "../base/errors.js";
+import { readAdapter } from "../checkpoint/index.js";
+import { modelDtype, PLAIN, resolveTargets } from "../model/index.js";
+/** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
+export function threadCount(threads, warn) {
+    const processors = availableParallelism();
+    if (threads === undefined || threads <= processors)
+        return threads ?? processors;
+    warn?.(`--threads ${threads} is more than the ${processors} processors that this process may use: ${processors} are used`);
+    return processors;
+}
+/** `auto` is bf16 where the base has 16 bits or fewer: more precise activations would not make its weights better. */
+export function choosePrecision(wanted, model) {
+    if (wanted !== "auto")
+        return wanted;
+    const isQuantized = model.tensors.some(({ dtype, quantize }) => quantize !== undefined || !PLAIN.includes(dtype));
+    return modelDtype(model) === "f32" && !isQuantized ? "fp32" : "bf16";
+}
+/** Where generated text ends: what the model's configuration names, and the tokenizer's end of text. */
+export function stopIds(fromModel, tokenizer) {
+    const own = tokenizer.eosTokenId;
+    return new Set(own === undefined ? fromModel : [...fromModel, own]);
+}
+/** @param given options that the user named: where they contradict the initial adapter, that is an error */
+export function initialAdapter(o, given, model) {
+    const own = { dropout: o.lora_dropout, seed: o.seed };
+    if (o.init_adapter === undefined) {
+        const targets = resolveTargets(model, o.target_modules ?? null);
+        const spec = { rank: o.lora_r, alpha: o.lora_alpha, useRslora: o.use_rslora, targets: targets.modules, ...own };
+        return { spec, targets, tensors: null };
+    }
+    const { spec, tensors, targets } = readAdapter(o.init_adapter, model);
+    const wrong = [];
+    const compare = (name, wanted, found) => {
+        if (given.has(name) && wanted !== found)
+            wrong.push(`--${name} is ${wanted}, but the adapter has ${found}`);
+    };
+    compare("lora_r", o.lora_r, spec.rank);
+    compare("lora_alpha", o.lora_alpha, spec.alpha);
+    compare("use_rslora", o.use_rslora, spec.useRslora);
+    if (given.has("target_modules")) {
+        const wanted = [...resolveTargets(model, o.target_modules ?? null).modules].sort().join();
+        if (wanted !== [...spec.targets].sort().join()) {
+            wrong.push(`--target_modules ${o.target_modules} are not the modules that the adapter has`);
+        }
+    }
+    if (wrong.length > 0) {
+        const message = `--init_adapter ${o.init_adapter} decides r, alpha and modules: ${wrong.join("; ")}. Leave the option out.`;
+        throw new LowrankError("E_USAGE", message, o.init_adapter);
+    }
+    return { spec: { ...spec, ...own }, targets, tensors };
+}

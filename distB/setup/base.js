@@ -1,0 +1,119 @@
+// The base model as the options want it: as it is stored, or quantised while it is loaded.
+import { join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { baseOfAdapter } from "../checkpoint/index.js";
+import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold } from "../model/index.js";
+import { listLinears } from "../native/index.js";
+/** The first is what is meant where none is named. */
+const TYPES = { use_4bit: ["nf4", "fp4"], use_8bit: ["int8", "llm_int8"] };
+const usage = (option, what) => new LowrankError("E_USAGE", `${option} ${what}.`, option);
+/** How the linears of the blocks are stored; undefined: as they are. */
+function wantedSpec(o, warn) {
+    if (o.use_4bit && o.use_8bit)
+        warn("--use_4bit and --use_8bit are both given: the base is quantised to 4 bits");
+    if (!o.use_4bit && !o.use_8bit)
+        return undefined;
+    const width = o.use_4bit ? "use_4bit" : "use_8bit";
+    const types = TYPES[width];
+    const type = o.quant_type ?? types[0];
+    if (!types.includes(type))
+        throw usage("quant_type", `is ${type}, with ${width} it is ${types.join(" or ")}`);
+    if (type === "nf4" || type === "fp4")
+        return { format: type, doubleQuant: o.double_quant };
+    return { format: "i8", doubleQuant: false };
+}
+/**
+ * Whether a module is one of those named, by its whole name or the last parts of it. The embedding is no linear of a block: it
+ * stays as it is.
+ */
+function isNamed(module, names) {
+    return names.some((name) => module === name || module.endsWith(`.${name}`));
+}
+/** Those weights with activations that are rounded (LLM.int8). */
+function rounding(model, weights, outlierThreshold) {
+    const tensors = model.tensors.map((tensor) => (weights.has(tensor.name) ? { ...tensor, outlierThreshold } : tensor));
+    return { ...model, tensors };
+}
+/** A base that is not quantised here. Where its linears are stored in int8, activations may be rounded. */
+function asStored(model, o) {
+    const needs = "needs use_4bit or use_8bit";
+    if (o.quantize_skip !== undefined && o.quantize_skip.length > 0)
+        throw usage("quantize_skip", needs);
+    if (o.quantize_head)
+        throw usage("quantize_head", needs);
+    if (o.quant_type === undefined)
+        return model;
+    const eight = TYPES.use_8bit;
+    const linears = new Set(listLinears(model).map(({ name }) => `${name}.weight`));
+    const stored = model.tensors.filter(({ name, dtype }) => linears.has(name) && dtype === "i8");
+    if (!eight.includes(o.quant_type) || stored.length === 0) {
+        throw usage("quant_type", `${needs}; without them it may be ${eight.join(" or ")}, for a base that is stored in int8`);
+    }
+    if (o.quant_type === "int8")
+        return model;
+    const threshold = readOutlierThreshold(join(model.folder, "config.json"));
+    return rounding(model, new Set(stored.map(({ name }) => name)), threshold);
+}
+/** The head's weight, where it is to be quantised. */
+function wantedHead(model, o, skip) {
+    if (!o.quantize_head)
+        return [];
+    if (model.config.tieWordEmbeddings) {
+        const what = `is given, but the head of ${model.folder} is its embedding (tie_word_embeddings), which stays as it is: leave quantize_head out`;
+        throw usage("quantize_head", what);
+    }
+    if (skip.some((name) => HEADS.includes(name)))
+        throw usage("quantize_head", "is given, but quantize_skip names the head");
+    return [HEAD];
+}
+/** Names of the head in quantize_skip. */
+const HEADS = ["lm_head", "head"];
+/** The weights that are to be quantised. @throws LowrankError E_USAGE */
+function wantedWeights(model, o) {
+    const skip = o.quantize_skip ?? [];
+    const linears = listLinears(model).map(({ name }) => name);
+    const unknown = skip.filter((name) => !HEADS.includes(name) && !linears.some((each) => isNamed(each, [name])));
+    if (unknown.length > 0) {
+        const known = [...new Set(linears.map((name) => name.slice(name.lastIndexOf(".") + 1)))].join(", ");
+        const message = `quantize_skip: the model has no module ${unknown.join(", ")}. It has ${known}.`;
+        throw new LowrankError("E_USAGE", message, "quantize_skip");
+    }
+    const kept = linears.filter((name) => !isNamed(name, skip)).map((name) => `${name}.weight`);
+    return { linears: new Set(kept), head: wantedHead(model, o, skip) };
+}
+/** @throws LowrankError E_QUANTIZED, E_USAGE */
+export function quantizedSource(model, o, warn) {
+    const spec = wantedSpec(o, warn);
+    if (!spec)
+        return asStored(model, o);
+    const { linears, head } = wantedWeights(model, o);
+    const weights = new Set([...linears, ...head]);
+    const stored = model.tensors.filter(({ name }) => weights.has(name)).map(({ dtype }) => dtype);
+    const other = stored.find((dtype) => !PLAIN.includes(dtype));
+    const rounds = spec.format === "i8" && o.quant_type === "llm_int8";
+    if (other !== undefined && stored.every((dtype) => dtype === spec.format)) {
+        return rounds ? rounding(model, linears, readOutlierThreshold(join(model.folder, "config.json"))) : model;
+    }
+    if (other !== undefined) {
+        const message = `${model.folder} is quantised already (${other}): leave ${o.use_4bit ? "--use_4bit" : "--use_8bit"} out, or name the folder with the f32, bf16 or f16 weights.`;
+        throw new LowrankError("E_QUANTIZED", message, model.folder);
+    }
+    const quantize = (tensor) => (weights.has(tensor.name) ? { ...tensor, quantize: spec } : tensor);
+    const source = { ...model, tensors: model.tensors.map(quantize) };
+    return rounds ? rounding(source, linears, OUTLIER_THRESHOLD) : source;
+}
+/**
+ * The options with the base that they mean: where none is named, the one that the adapter names.
+ * @throws LowrankError E_USAGE, E_FILE_MISSING, E_CONFIG_VALUE
+ */
+export function withBase(o) {
+    const { base_model, adapter } = o;
+    if (base_model === undefined && adapter === undefined) {
+        throw usage("base_model", "is missing: expected a model folder or file, or an adapter that names its base");
+    }
+    return { ...o, base_model: base_model ?? baseOfAdapter(adapter) };
+}
+/** Reads the base model's folder. @throws LowrankError */
+export function openBase(o, warn) {
+    return quantizedSource(openModel(o.base_model, warn), o, warn);
+}

@@ -1,0 +1,92 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+const V1 = {
+    mount: "sys/fs/cgroup/memory",
+    limit: "memory.limit_in_bytes",
+    used: "memory.usage_in_bytes",
+    cache: ["total_inactive_file", "total_active_file"],
+};
+const V2 = {
+    mount: "sys/fs/cgroup",
+    limit: "memory.max",
+    used: "memory.current",
+    cache: ["inactive_file", "active_file"],
+};
+function read(file) {
+    try {
+        return readFileSync(file, "utf8");
+    }
+    catch {
+        return undefined;
+    }
+}
+/** Value of `key` in lines such as `key 123` or `Key: 123 kB`. */
+function field(text, key) {
+    return Number(new RegExp(`^${key}:?\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0);
+}
+/** What one control group still allows; undefined where it sets no limit. */
+function inGroup(folder, files) {
+    const limit = read(join(folder, files.limit))?.trim();
+    const used = read(join(folder, files.used));
+    if (limit === undefined || used === undefined || limit === "max")
+        return undefined;
+    const stat = read(join(folder, "memory.stat")) ?? "";
+    const cache = files.cache.reduce((sum, key) => sum + field(stat, key), 0);
+    return Math.max(0, Number(limit) - Number(used) + cache);
+}
+/** What this process's control group and those above it still allow. */
+function inGroups(root) {
+    const limits = [];
+    for (const line of (read(join(root, "proc/self/cgroup")) ?? "").split("\n")) {
+        const [id, controllers, path] = line.split(":");
+        if (path === undefined)
+            continue;
+        const files = id === "0" && controllers === "" ? V2 : controllers?.split(",").includes("memory") ? V1 : undefined;
+        if (!files)
+            continue;
+        // Inside a container the path may be the host's; the mount's own folder is then the container's.
+        for (let at = path;; at = dirname(at)) {
+            const left = inGroup(join(root, files.mount, at), files);
+            const file = join("/", files.mount, at, files.limit);
+            if (left !== undefined)
+                limits.push({ bytes: left, of: `free within the container's limit (${file})` });
+            if (at === "/" || at === ".")
+                break;
+        }
+    }
+    return limits;
+}
+/**
+ * Everything that bounds the memory of this process: the machine, its control groups and `--memory_limit`. Page cache
+ * counts as free, for it is given back; that includes the pages of a mapped base model.
+ * @param own `--memory_limit` in bytes
+ * @param root where /proc and /sys are, for tests
+ * @returns at least one; the machine's is infinite where it does not say
+ */
+export function memoryLimits(own, root = "/") {
+    const held = field(read(join(root, "proc/self/status")) ?? "", "RssAnon") * 1024;
+    const machine = field(read(join(root, "proc/meminfo")) ?? "", "MemAvailable") * 1024;
+    const free = { bytes: machine > 0 ? machine : Number.POSITIVE_INFINITY, of: "free in this machine" };
+    const limits = [free, ...inGroups(root)].map(({ bytes, of }) => {
+        return { bytes: bytes + held, of, countsMapped: false };
+    });
+    if (own !== undefined)
+        limits.push({ bytes: own, of: "allowed by --memory_limit", countsMapped: true });
+    return limits;
+}
+/**
+ * Bytes that this process holds, without the pages of some mapped files.
+ * @param root where /proc is, for tests
+ */
+export function heldBesides(files, root = "/") {
+    let held = 0;
+    let isCounted = true;
+    for (const line of (read(join(root, "proc/self/smaps")) ?? "").split("\n")) {
+        const mapping = /^[\da-f]+-[\da-f]+ \S+ \S+ \S+ \d+\s*(.*)$/.exec(line);
+        if (mapping)
+            isCounted = !files.has(mapping[1]);
+        else if (isCounted && line.startsWith("Rss:"))
+            held += field(line, "Rss") * 1024;
+    }
+    return held || process.memoryUsage.rss();
+}

@@ -1,0 +1,37 @@
+// What a process holds besides an engine, as items of a memory plan.
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { findMainFile, ggufFile } from "../../data/index.js";
+import { copiedBytes } from "../../native/index.js";
+import { heldBesides } from "./limits.js";
+/**
+ * What the program comes to hold besides: compiled code and the JavaScript heap, from the plan to the peak. Measured over
+ * the table of docs/memory.md.
+ */
+const GROWTH_BYTES = { training: 34 * 2 ** 20, inference: 2 * 2 ** 20 };
+/** What a tokenizer takes, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
+const TOKENIZER_SIZES = 18;
+const sizeOf = (file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+/** Size of a tokenizer's file; what is wrong with it is told when it is opened. */
+function tokenizerBytes(path) {
+    try {
+        const file = findMainFile(path);
+        return ggufFile(file)?.length ?? sizeOf(file);
+    }
+    catch {
+        return 0;
+    }
+}
+/** What the process holds now, without the weights: they are an item of their own. */
+function heldNow(model) {
+    const files = [...new Set(model.tensors.map(({ file }) => file))];
+    const copied = files.reduce((sum, file) => sum + copiedBytes(file), 0);
+    return heldBesides(new Set(files.map((file) => (existsSync(file) ? realpathSync(file) : file)))) - copied;
+}
+/** @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been */
+export function processItems(work, model, tokenizer) {
+    return [
+        { name: "tokenizer", bytes: tokenizer === null ? 0 : TOKENIZER_SIZES * tokenizerBytes(tokenizer) },
+        { name: "program", bytes: GROWTH_BYTES[work] },
+        { name: "process so far", bytes: heldNow(model) },
+    ];
+}

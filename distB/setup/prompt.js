@@ -1,0 +1,18 @@
+import { LowrankError } from "../base/errors.js";
+/**
+ * Tokens of a prompt, and how many may follow.
+ * @param context most tokens of prompt and text. @param limit what sets it, for the error
+ * @throws LowrankError E_PROMPT, E_CONTEXT
+ */
+export async function readPrompt(text, wanted, tokenizer, context, limit) {
+    // One token more than fits tells a prompt that fills the context from one that was cut.
+    const [ids] = await tokenizer.encode([text], { maxLength: context + 1 });
+    if (ids === undefined || ids.length === 0) {
+        throw new LowrankError("E_PROMPT", "The prompt is empty, expected at least one token.", "prompt");
+    }
+    if (ids.length >= context) {
+        throw new LowrankError("E_CONTEXT", `The prompt has ${ids.length > context ? "more than " : ""}${context} tokens, as many as there is room for (${limit} ` +
+            `is ${context}): none is left for a continuation. Shorten the prompt.`, "prompt");
+    }
+    return { ids, maxNewTokens: Math.min(wanted, context - ids.length) };
+}

@@ -1,0 +1,58 @@
+// What a run will save beside what the disk has room for.
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { freeBytes } from "../../base/system-errors.js";
+import { bytes, count } from "../../base/text.js";
+import { savedSizes } from "../../checkpoint/index.js";
+import { countSteps } from "../../trainer/index.js";
+/** Checkpoints of a run from its beginning, or from `from` on. */
+function countSaves(o, steps, from) {
+    if (o.save_strategy === "no")
+        return 0;
+    const every = o.save_strategy === "epoch" ? steps.perEpoch : o.save_steps;
+    return Math.max(0, Math.ceil(steps.total / every) - Math.floor(from / every));
+}
+export function diskNeed(o, prepared) {
+    const { model, plan, texts, resumption } = prepared;
+    const batchSize = o.per_device_train_batch_size;
+    const work = { batchSize, accumulation: o.gradient_accumulation_steps, epochs: o.num_train_epochs };
+    const steps = countSteps({ rows: texts.training.length, ...work, maxSteps: o.max_steps });
+    // Earlier ones of a run that goes on in its folder are there, too.
+    const saves = countSaves(o, steps, resumption && !resumption.inPlace ? resumption.state.step : 0);
+    // Beside the newest one, the best one is never removed.
+    const least = o.eval_strategy === "no" ? 1 : 2;
+    const kept = o.save_total_limit === 0 ? saves : Math.max(least, o.save_total_limit) + 1;
+    const sizes = savedSizes(model, plan.adapter, o.optim, texts.tokenizer);
+    return { ...sizes, checkpoints: Math.min(saves, kept), fewest: Math.min(saves, least + 1) };
+}
+/** What there is room for in an output folder: what is free, and what earlier checkpoints take that this run removes or keeps. */
+export function roomFor(folder) {
+    const free = freeBytes(folder);
+    return free === undefined ? undefined : free + checkpointBytes(folder);
+}
+function checkpointBytes(folder) {
+    try {
+        const within = readdirSync(folder).filter((name) => /^checkpoint-\d+$/.test(name));
+        const files = within.flatMap((name) => readdirSync(join(folder, name)).map((file) => join(folder, name, file)));
+        return files.reduce((sum, file) => sum + statSync(file).size, 0);
+    }
+    catch {
+        // Also of a folder that is not there yet, or that another run changes.
+        return 0;
+    }
+}
+/** @param room bytes; undefined where it is not known */
+export function diskWarning(folder, need, room) {
+    const { adapter, checkpoint, checkpoints, fewest } = need;
+    const total = checkpoints * checkpoint + adapter;
+    if (room === undefined || room >= total)
+        return undefined;
+    const one = checkpoints === 0 ? adapter : checkpoint;
+    const what = checkpoints === 0
+        ? "the adapter"
+        : `${count(checkpoints)} checkpoint${checkpoints === 1 ? "" : "s"} of ${bytes(checkpoint)} at once and the adapter`;
+    const none = one > room ? ` Not even one ${checkpoints === 0 ? "adapter" : "checkpoint"} fits.` : "";
+    const limit = fewest < checkpoints && fewest * checkpoint + adapter <= room ? "keep fewer with --save_total_limit, " : "";
+    return (`The disk of ${folder} has too little room: the run needs ${bytes(total)} (${what}), and there are ${bytes(room)}.${none} ` +
+        `Free some space, ${limit}or choose another --output_dir.`);
+}

@@ -1,0 +1,145 @@
+// What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
+import { createHash } from "node:crypto";
+import { closeSync, readSync } from "node:fs";
+import { openRegular, readError } from "../../base/system-errors.js";
+import { modelRows, terminalRows, trainRows } from "../../config/index.js";
+import { HEAD, OUTLIER_THRESHOLD } from "../../model/index.js";
+/** Enough of a tensor to know a model that was trained further from the one before. */
+const SAMPLE_BYTES = 4096;
+/** Options of which the content counts, not the name: their settings are hashes. */
+const HASHED = {
+    base_model: "the base model is not that",
+    tokenizer_name: "the tokenizer is not that",
+    train_file: "the training texts are not those",
+    validation_file: "the validation texts are not those",
+};
+/** Of configuration, layout and the first bytes of every tensor: a large model is not read whole for this. */
+function modelHash({ config, tensors }) {
+    const hash = createHash("sha256").update(JSON.stringify(config));
+    const buffer = Buffer.alloc(SAMPLE_BYTES);
+    const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const { name, dtype, shape, file, offset, bytes } of sorted) {
+        hash.update(JSON.stringify([name, dtype, shape]));
+        let descriptor;
+        try {
+            descriptor = openRegular(file, "Weights");
+            hash.update(buffer.subarray(0, readSync(descriptor, buffer, 0, Math.min(bytes, SAMPLE_BYTES), offset)));
+        }
+        catch (error) {
+            throw readError(error, file, "Weights");
+        }
+        finally {
+            if (descriptor !== undefined)
+                closeSync(descriptor);
+        }
+    }
+    return hash.digest("hex");
+}
+/** As what the linears were quantised while they were loaded, and how they are computed; nothing where there is nothing to say. */
+function quantization({ tensors }) {
+    const threshold = tensors.find(({ outlierThreshold }) => outlierThreshold)?.outlierThreshold;
+    const rounds = threshold === OUTLIER_THRESHOLD ? "llm_int8" : `llm_int8 with a threshold of ${threshold}`;
+    const eight = threshold === undefined ? {} : { quant_type: rounds };
+    const quantized = tensors.filter(({ quantize }) => quantize !== undefined);
+    const [first] = quantized;
+    if (!first)
+        return eight;
+    const { format, doubleQuant } = first.quantize;
+    // Of all linears, so that those that were left out count.
+    const names = quantized
+        .map(({ name }) => name)
+        .filter((name) => name !== HEAD)
+        .sort()
+        .join();
+    const modules = createHash("sha256").update(names).digest("hex").slice(0, 12);
+    return {
+        [format === "i8" ? "use_8bit" : "use_4bit"]: true,
+        double_quant: doubleQuant,
+        quantize_skip: modules,
+        ...(format === "fp4" ? { quant_type: format } : eight),
+        ...(quantized.some(({ name }) => name === HEAD) ? { quantize_head: true } : {}),
+    };
+}
+/** Every option of a training run. */
+const runRows = { ...modelRows, ...trainRows, ...terminalRows };
+const names = (decides) => Object.keys(runRows).filter((name) => runRows[name].decides === decides);
+const DECIDE_BITS = names("bits");
+/** Another value of these is no other run. The number of steps decides the schedule alone, and the trainer says so. */
+const DECIDE_NOTHING = new Set(names("nothing"));
+const inOther = () => undefined;
+const ofFp16 = (name) => {
+    return (o, { precision }) => (precision === "fp16" ? o[name] : null);
+};
+const ofQuantization = Object.fromEntries(["use_4bit", "use_8bit", "quant_type", "double_quant", "quantize_skip", "quantize_head"].map((name) => {
+    return [name, (_, { model }) => quantization(model)[name]];
+}));
+/** Options that decide bits otherwise than by the value that was given; every other one's setting is its value. */
+const SETTINGS = {
+    base_model: (_, { model }) => modelHash(model),
+    tokenizer_name: (_, { texts }) => texts.tokenizer.sha256,
+    precision: (_, parts) => parts.precision,
+    ...ofQuantization,
+    lora_r: (_, { spec }) => spec.rank,
+    lora_alpha: (_, { spec }) => spec.alpha,
+    lora_dropout: (_, { spec }) => spec.dropout,
+    use_rslora: (_, { spec }) => spec.useRslora,
+    target_modules: (_, { spec }) => [...spec.targets].sort().join(),
+    init_adapter: inOther,
+    train_file: (_, { texts }) => texts.hashes.training,
+    validation_file: (_, { texts }) => texts.hashes.validation,
+    text_column: inOther,
+    json_field: inOther,
+    csv_separator: inOther,
+    csv_quoting: inOther,
+    // The first checkpoints were made without an end, and name none.
+    add_eos: (o) => (o.add_eos ? true : null),
+    optim: (o) => (o.optim === "adamw" ? null : o.optim),
+    loss_scale: ofFp16("loss_scale"),
+    loss_scale_window: ofFp16("loss_scale_window"),
+    warmup_ratio: (o) => (o.warmup_steps === undefined ? o.warmup_ratio : null),
+};
+/** The value itself, in a form that a file of JSON holds. */
+function plain(value) {
+    return Array.isArray(value) ? value.join() : (value ?? null);
+}
+/** What a run must agree in, by option: derived from the rows that decide bits. */
+export function identityOf(o, parts) {
+    const given = o;
+    const found = {};
+    for (const name of DECIDE_BITS) {
+        const setting = SETTINGS[name] ? SETTINGS[name](o, parts) : plain(given[name]);
+        if (setting !== undefined)
+            found[name] = setting;
+    }
+    return found;
+}
+/** Module names without what they share, as they are too many to be read. */
+function shown(name, value) {
+    if (value === null || value === undefined)
+        return "not given";
+    if (name !== "target_modules")
+        return String(value);
+    const modules = String(value).split(",");
+    const kinds = [...new Set(modules.map((module) => module.slice(module.lastIndexOf(".") + 1)))];
+    return `${kinds.join(",")} (${modules.length} modules)`;
+}
+/** What a run had, of which the checkpoint does not hold the setting: of an option that came later, its default. */
+function before(name) {
+    const isPlain = name in runRows && !(name in SETTINGS);
+    return isPlain ? plain(runRows[name].defaultValue) : null;
+}
+/** A line for each setting in which a run and a checkpoint differ, with both values. */
+export function differences(run, checkpoint) {
+    const names = [...new Set([...Object.keys(run), ...Object.keys(checkpoint)])];
+    return (names
+        // Checkpoints of earlier versions hold some of them.
+        .filter((name) => !DECIDE_NOTHING.has(name))
+        .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? before(name)))
+        .map((name) => {
+        const [here, there] = [run[name], checkpoint[name]];
+        if (!(name in HASHED))
+            return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
+        const short = (hash) => String(hash).slice(0, 12);
+        return `--${name}: ${HASHED[name]} of the checkpoint (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
+    }));
+}

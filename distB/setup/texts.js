@@ -1,0 +1,197 @@
+// The texts that a command works on, as tokens from the cache.
+import { defaultCacheFolder } from "../base/cache-folder.js";
+import { LowrankError } from "../base/errors.js";
+import { count } from "../base/text.js";
+import { dataFiles, fileTexts, requireApart, splitValidation, TokenDataset, Tokenizer, tokenTable, } from "../data/index.js";
+import { trimHeaps } from "../native/index.js";
+import { threadCount } from "./adapter.js";
+/** Held back where no validation file is named. */
+const VALIDATION_SHARE = 0.1;
+const GIB = 2 ** 30;
+/** Texts that a message names one by one. */
+const NAMED = 3;
+/** Texts that fit into one of `max_seq_length` tokens from which on packing is worth a hint. */
+const WORTH_PACKING = 4;
+export function openTokenizer(o, warn) {
+    return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
+}
+function readOptions(o) {
+    return {
+        column: o.text_column,
+        jsonField: o.json_field,
+        textBy: o.text_by,
+        csvSeparator: o.csv_separator,
+        csvQuoting: o.csv_quoting,
+    };
+}
+/**
+ * @param names files, folders and patterns
+ * @param wanted the split that folders are read for
+ * @throws LowrankError E_DATA_FILES, E_FILE
+ */
+export function namedTexts(names, wanted, o, reading) {
+    const { files, notes } = dataFiles(names, wanted);
+    for (const note of notes)
+        (reading.note ?? reading.warn)(note);
+    return fileTexts(files, readOptions(o), reading.warn);
+}
+/** Every text, whatever is in it. */
+export async function tokenise(source, tokenizer, o, { show, signal, warn }) {
+    const { files } = source;
+    const display = show?.(files);
+    let table = null;
+    try {
+        table = await tokenTable(source, {
+            tokenizer,
+            maxLength: o.max_seq_length,
+            longText: o.long_text,
+            addEos: o.add_eos,
+            folder: o.cache_dir ?? defaultCacheFolder(),
+            limit: o.cache_limit_gb * GIB,
+            threads: threadCount(o.threads),
+            onProgress: display && ((done) => display.update(done)),
+            signal,
+            warn,
+        });
+        // Tokenising needs the most outside of an engine, and needs it no more.
+        trimHeaps();
+        return { table, where: (rows) => source.places(rows) };
+    }
+    finally {
+        display?.end(table);
+    }
+}
+/** @throws LowrankError E_TOKENIZER naming the first text with a token that the base model has no embedding for */
+async function checkIds({ table, where }, tokenizer, vocabSize) {
+    const example = table.findToken(vocabSize);
+    if (example < 0)
+        return;
+    const id = table.sequence(example).inputIds.find((each) => each >= vocabSize);
+    const [place] = await where([table.row(example)]);
+    const text = JSON.stringify(tokenizer.decode([id], { skipSpecialTokens: false }));
+    throw new LowrankError("E_TOKENIZER", `${place}: token ${text} has number ${id}, but the base model's embedding ends with ${vocabSize - 1} (vocab_size ${vocabSize}). ` +
+        "Leave the text out, or name the model's own tokenizer with --tokenizer_name; a token that was added needs a model whose embedding was resized for it.", place);
+}
+/** Numbers of texts, in order, of which no example has something to learn. */
+export function leftOut(table) {
+    const learned = new Uint8Array(table.texts);
+    for (const example of table.learnable())
+        learned[table.row(example)] = 1;
+    const found = [];
+    for (const [row, isLearned] of learned.entries())
+        if (!isLearned)
+            found.push(row);
+    return found;
+}
+/** Numbers of the examples with something to learn. @throws LowrankError E_ALL_MASKED where there is none */
+async function learnable({ table, where }, warn) {
+    const rows = leftOut(table);
+    const examples = table.learnable();
+    if (rows.length === 0)
+        return examples;
+    const named = await where(rows.slice(0, NAMED));
+    const list = `${named.join("; ")}${rows.length > NAMED ? `; and ${count(rows.length - NAMED)} more` : ""}`;
+    if (examples.length === 0) {
+        const message = `There is nothing to learn in any of the ${count(table.texts)} texts (${list}): each is blank or a single token. Check --text_column.`;
+        throw new LowrankError("E_ALL_MASKED", message, named[0]);
+    }
+    const what = rows.length === 1 ? "1 text is left out, as it is" : `${count(rows.length)} texts are left out, as they are`;
+    warn(`${what} blank or a single token, with nothing to learn: ${list}`);
+    return examples;
+}
+/**
+ * @param vocabSize of the base model
+ * @throws LowrankError of reading; E_TOKENIZER, E_ALL_MASKED
+ */
+export async function readTokens(source, tokenizer, vocabSize, o, reading) {
+    const texts = await tokenise(source, tokenizer, o, reading);
+    await checkIds(texts, tokenizer, vocabSize);
+    return { table: texts.table, examples: await learnable(texts, reading.warn) };
+}
+/** Warns where a model's own tokenizer has tokens that the model has no embedding for. What else is wrong with it is told when it is used. */
+export async function warnOfIds(model, warn) {
+    const tokenizer = await Tokenizer.open(model.folder).catch(() => null);
+    const { vocabSize } = model.config;
+    const beyond = tokenizer?.tokensFrom(vocabSize) ?? [];
+    const [first] = beyond;
+    if (!first)
+        return;
+    const what = beyond.length === 1 ? "1 token that the model has" : `${count(beyond.length)} tokens that the model has`;
+    warn(`the tokenizer has ${what} no embedding for (vocab_size ${vocabSize}): ${JSON.stringify(first[1])} is number ${first[0]}; a text that holds one is refused`);
+}
+/** Says what `add_eos` does to texts. */
+export function tellEnd({ add_eos }, { eosToken }, say) {
+    if (!add_eos)
+        return;
+    if (eosToken !== undefined)
+        say.info(`each text ends with ${eosToken} (add_eos)`);
+    else
+        say.warn("the tokenizer names no end token (eos_token): texts are learned without an end, as with --no-add_eos");
+}
+/** Divides examples by their texts as `splitValidation` does. */
+function split({ table, examples }, seed) {
+    const texts = [...new Set(Array.from(examples, (example) => table.row(example)))];
+    const isHeld = new Uint8Array(table.texts);
+    for (const i of splitValidation(texts.length, VALIDATION_SHARE, seed).validation)
+        isHeld[texts[i]] = 1;
+    const side = (held) => examples.filter((example) => isHeld[table.row(example)] === held);
+    return { training: side(0), validation: side(1) };
+}
+/**
+ * What is trained on, and what is evaluated on; the latter is null where a part of the former is taken for it.
+ * @throws LowrankError E_DATA_FILES, also for a file that is in both
+ */
+function trainingSources(o, reading) {
+    const { train_file: train, validation_file: validation } = o;
+    if (!Array.isArray(train)) {
+        return [train, Array.isArray(validation) ? namedTexts(validation, "validation", o, reading) : (validation ?? null)];
+    }
+    const { note = reading.warn } = reading;
+    const trained = dataFiles(train, "train");
+    const given = Array.isArray(validation) ? dataFiles(validation, "validation") : null;
+    const own = validation === undefined ? trained.validation : [];
+    for (const line of [...trained.notes, ...(given?.notes ?? [])])
+        note(line);
+    if (own.length > 0) {
+        const files = own.length === 1 ? own[0] : `${own.length} files, ${own[0]} the first`;
+        note(`the validation split is evaluated on, instead of a tenth of the training texts: ${files}`);
+    }
+    const held = given?.files ?? own;
+    requireApart(trained.files, held);
+    const texts = (files) => fileTexts(files, readOptions(o), reading.warn);
+    if (validation !== undefined && !Array.isArray(validation))
+        return [texts(trained.files), validation];
+    return [texts(trained.files), held.length > 0 ? texts(held) : null];
+}
+/** That of the tokenizer where the model has it: any other is as good, for nothing is learned or seen of it. */
+export function paddingToken({ padTokenId, eosTokenId }, vocabSize) {
+    return [padTokenId, eosTokenId].find((id) => id !== undefined && id < vocabSize) ?? 0;
+}
+/** @param vocabSize of the base model */
+export async function readTrainingTexts(o, tokenizer, vocabSize, reading) {
+    const [training, validation] = trainingSources(o, reading);
+    const read = (source) => readTokens(source, tokenizer, vocabSize, o, reading);
+    const given = await read(training);
+    const held = validation && (await read(validation));
+    const padId = paddingToken(tokenizer, vocabSize);
+    const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
+    const packing = o.packing ? { packTo: o.max_seq_length } : {};
+    const sides = held ? { training: given.examples, validation: held.examples } : split(given, o.seed);
+    return {
+        tokenizer,
+        training: new TokenDataset(given.table, sides.training, { ...padding, ...packing }),
+        validation: new TokenDataset((held ?? given).table, sides.validation, padding),
+        hashes: { training: given.table.content.sha256, validation: held === null ? null : held.table.content.sha256 },
+    };
+}
+/** Says how many packs short texts would make; undefined where they are packed, or not short. */
+export function packingHint({ training }, o) {
+    const { length } = training;
+    if (o.packing || length * o.max_seq_length < WORTH_PACKING * training.allTokens)
+        return undefined;
+    const packs = training.packs(o.max_seq_length);
+    if (packs * WORTH_PACKING > length)
+        return undefined;
+    const mean = count(Math.round(training.allTokens / length));
+    return `the texts are short, ${mean} tokens in the mean: --packing would make ${count(packs)} pack${packs === 1 ? "" : "s"} of these ${count(length)} texts`;
+}

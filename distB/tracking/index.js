@@ -1,0 +1,3 @@
+export { Log } from "./log.js";
+export { Metrics } from "./metrics.js";
+export { Progress, showsBar } from "./progress.js";

@@ -1,0 +1,102 @@
+/** A line of training metrics; the fields of metrics.jsonl. */
+export interface StepMetrics {
+    step: number;
+    /** Times through the training texts so far. */
+    epoch: number;
+    /** Mean of the steps' losses since the last line. */
+    loss: number;
+    /** Of this step, before clipping. Not a number or infinite where fp16 overflowed. */
+    grad_norm: number;
+    /** That this step used. */
+    learning_rate: number;
+    /** Since the last line, without evaluating and saving. */
+    tokens_per_s: number;
+    /** Model FLOP utilisation in that time: the share of a product's best speed here, with the same threads and precision. */
+    mfu: number;
+    /** Of fp16: the loss scale after this step, and steps of the run so far that an overflow made void. */
+    loss_scale?: number;
+    skipped_steps?: number;
+}
+export interface EvalMetrics {
+    step: number;
+    epoch: number;
+    eval_loss: number;
+    eval_perplexity: number;
+}
+/** A run in numbers; the last line of metrics.jsonl, under the Trainer's names where it has one. */
+export interface Summary {
+    step: number;
+    epoch: number;
+    /** Seconds, with evaluating and saving, of all starts of the run. */
+    train_runtime: number;
+    train_samples_per_second: number;
+    train_steps_per_second: number;
+    /** Mean of all steps' losses. */
+    train_loss: number;
+    total_flos: number;
+    train_tokens: number;
+    train_tokens_per_second: number;
+    /** Of the best evaluation, if there was one. */
+    best_step?: number;
+    best_eval_loss?: number;
+}
+export interface Sample {
+    prompt: string;
+    text: string;
+}
+export type TrainerEvent = 
+/** Before the first step. */
+{
+    type: "start";
+    steps: number;
+    steps_per_epoch: number;
+    warmup_steps: number;
+}
+/** After every step; `metrics` where one is due. */
+ | {
+    type: "step";
+    step: number;
+    loss: number;
+    tokens_per_s: number;
+    metrics: StepMetrics | null;
+}
+/** An overflow of fp16 made the step void; the next ones use this scale. */
+ | {
+    type: "skipped";
+    step: number;
+    loss_scale: number;
+    skipped_steps: number;
+}
+/** While evaluating. */
+ | {
+    type: "evaluating";
+    done: number;
+    total: number;
+} | {
+    type: "eval";
+    metrics: EvalMetrics;
+} | {
+    type: "checkpoint";
+    step: number;
+    folder: string;
+    removed: string[];
+} | {
+    type: "best";
+    step: number;
+    eval_loss: number;
+    folder: string | null;
+}
+/** While samples are written: tokens, of at most so many. */
+ | {
+    type: "sampling";
+    done: number;
+    total: number;
+} | {
+    type: "sample";
+    sample: Sample;
+} | {
+    type: "warning";
+    message: string;
+};
+/** Receives what happens, in order; the run goes on when its promise resolves. An exception from it ends the run. */
+export type Reporter = (event: TrainerEvent) => void | Promise<void>;

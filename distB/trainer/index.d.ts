@@ -1,0 +1,11 @@
+export type { Cadence, Strategy } from "./cadence.js";
+export { type EarlyStoppingOptions, METRICS, type Metric } from "./early-stopping.js";
+export { type EvaluateOptions, type Evaluation, evaluate, evaluateModel } from "./evaluate.js";
+export type { EvalMetrics, Reporter, Sample, StepMetrics, Summary, TrainerEvent } from "./events.js";
+export { type Ending, type GenerationOptions, generate, SAMPLE, type SampleOptions, samples } from "./generation.js";
+export { BestInMemory, type Keeper } from "./keeper.js";
+export { type TrainResult, type TrainRun, train } from "./loop.js";
+export { modelFlop } from "./model-flop.js";
+export { type Best, type Resumed, Saver, type SaverOptions } from "./saver.js";
+export { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
+export type { Dataset } from "./windows.js";

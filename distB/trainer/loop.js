@@ -1,0 +1,261 @@
+import { freeTensors } from "../native/index.js";
+import { isDue } from "./cadence.js";
+import { checkFinite, magnitude } from "./diverged.js";
+import { EarlyStopping } from "./early-stopping.js";
+import { evaluate } from "./evaluate.js";
+import { Interval } from "./interval.js";
+import { LossScaler } from "./loss-scaler.js";
+import { MatmulPeak } from "./peak.js";
+import { countSteps, countWarmup, learningRateFactor } from "./schedule.js";
+import { Totals } from "./totals.js";
+import { windows } from "./windows.js";
+/** Fine-tunes the engine's adapter, leaves the best one in it and saves it. */
+export function train(run) {
+    return new Loop(run).train();
+}
+class Loop {
+    #run;
+    #steps;
+    #warmup;
+    #interval;
+    #totals;
+    #lastEval;
+    #earlyStopping;
+    #scaler;
+    #peak;
+    constructor(run) {
+        this.#run = run;
+        this.#peak = new MatmulPeak(run.engine);
+        this.#steps = countSteps({ ...run, rows: run.training.length });
+        this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
+        this.#interval = new Interval(run.resume?.interval);
+        this.#totals = new Totals(run.resume?.totals);
+        this.#lastEval = run.resume?.last_eval ?? null;
+        this.#earlyStopping = run.earlyStopping
+            ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
+            : null;
+        this.#scaler = run.lossScaling ? new LossScaler(run.lossScaling, run.resume?.loss_scale) : null;
+    }
+    async train() {
+        try {
+            return await this.#train();
+        }
+        catch (error) {
+            // Nothing is written any more once a run has ended; the error that ended it is the one to tell.
+            await this.#run.saver.settle().catch(() => { });
+            throw error;
+        }
+    }
+    async #train() {
+        const run = this.#run;
+        const { total } = this.#steps;
+        let done = 0;
+        let epoch = 0;
+        if (run.resume) {
+            done = run.resume.step;
+            epoch = run.resume.epoch;
+            await this.#begin();
+            if (done < total && run.resume.total_steps !== total)
+                await this.#tellNewSchedule(run.resume);
+            await this.#makeUp(run.resume);
+        }
+        await this.#peak.measure();
+        const isFinished = done >= total || (done > 0 && this.#isOver());
+        if (isFinished)
+            await run.report({ type: "warning", message: this.#nothingLeft(done) });
+        const isStopped = isFinished || (done > 0 && this.#aborted());
+        for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
+            if (done === 0)
+                await this.#begin();
+            done = window.step;
+            epoch = window.epoch;
+            const { step, firstIndex, microBatches } = window;
+            const nextMicroBatch = firstIndex + microBatches.length;
+            const at = { step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) };
+            await this.#optimize(window, at);
+            this.#interval.pause();
+            await this.#evaluateAndSave(at);
+            await run.saver.collect();
+            this.#interval.resume();
+            if (this.#aborted() || this.#isOver())
+                break;
+        }
+        const stoppedEarly = done < total && this.#isOver();
+        const aborted = done < total && !stoppedEarly;
+        await run.saver.settle();
+        // An interrupted run keeps what it has; a whole one its best.
+        const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
+        await run.saver.finish();
+        const summary = this.#totals.summary(done, epoch, run.saver.best);
+        return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval, summary };
+    }
+    async #tellNewSchedule({ step, total_steps: before }) {
+        const { total } = this.#steps;
+        const message = `The run has ${total} steps, in the checkpoint ${before}: it goes on after step ${step} with the optimizer's state, and ` +
+            `with the learning rate of a schedule of ${total} steps (${this.#warmup} of warmup). It is not the run that ends after ${before}.`;
+        await this.#run.report({ type: "warning", message });
+    }
+    #nothingLeft(done) {
+        const { total } = this.#steps;
+        const why = done < total ? "it stopped early" : done > total ? `${total} are asked for` : "those are all";
+        return `The run is finished: ${done} steps are done, and ${why}. Nothing is trained; the adapter is written again.`;
+    }
+    /** Whether early stopping ends the run. */
+    #isOver() {
+        return this.#earlyStopping?.isOver === true;
+    }
+    #aborted() {
+        return this.#run.signal?.aborted === true;
+    }
+    /** That a step uses; the schedule stands still in steps that are skipped. */
+    #learningRate(step) {
+        const { scheduler, learningRate } = this.#run;
+        const done = step - 1 - (this.#scaler?.state.skipped ?? 0);
+        return learningRate * learningRateFactor(scheduler, done, this.#warmup, this.#steps.total);
+    }
+    async #begin() {
+        const { total, perEpoch } = this.#steps;
+        await this.#run.begin?.();
+        await this.#run.report({ type: "start", steps: total, steps_per_epoch: perEpoch, warmup_steps: this.#warmup });
+    }
+    /** A run that was stopped did not take the time to evaluate; one that goes on does so first. */
+    async #makeUp({ step, epoch, next_micro_batch: nextMicroBatch }) {
+        if (this.#lastEval?.step === step || !this.#run.validation || !this.#evaluates(step))
+            return;
+        this.#interval.pause();
+        await this.#evaluateAndSave({ step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) });
+        this.#interval.resume();
+    }
+    async #optimize(window, at) {
+        const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
+        const { step, epoch, learningRate } = at;
+        const { supervisedTokens } = window;
+        const lossScale = this.#scaler?.state.scale ?? 1;
+        let sum = 0;
+        for (const [i, { batch }] of window.microBatches.entries()) {
+            sum += await engine.forwardBackward(batch, lossScale / supervisedTokens, window.firstIndex + i);
+            this.#run.abort?.throwIfAborted();
+        }
+        const loss = sum / supervisedTokens;
+        if (!this.#scaler)
+            await this.#checkFinite("loss", loss, at);
+        // A loss scale is no help against a base that is damaged.
+        else if (step === 1 && !Number.isFinite(loss))
+            await engine.checkWeights();
+        const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, lossScale });
+        if (this.#scaler)
+            await this.#rescale(this.#scaler, gradNorm, step);
+        else
+            await this.#checkFinite("gradient norm", gradNorm, at);
+        const flop = this.#run.modelFlop(window);
+        const samples = window.microBatches.reduce((sum, { batch }) => sum + batch.sequences.length, 0);
+        this.#interval.add(loss, window.tokens, flop);
+        this.#totals.add(loss, window.tokens, samples, flop);
+        const tokens_per_s = this.#interval.speed;
+        const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
+        let metrics = null;
+        if (step % loggingSteps === 0 || step === this.#steps.total) {
+            await this.#keepPeak();
+            metrics = this.#interval.metrics(about, this.#peak.flopPerSecond);
+            saver.note(metrics);
+        }
+        else if (this.#aborted()) {
+            // For whoever stopped the run, and not of its history: a run that goes on has no line here.
+            metrics = this.#interval.line(about, this.#peak.flopPerSecond);
+        }
+        await report({ type: "step", step, loss, tokens_per_s, metrics });
+        const message = metrics && this.#peak.warning(metrics.mfu);
+        if (message)
+            await report({ type: "warning", message });
+    }
+    /** For a line of metrics, and not of its time. */
+    async #keepPeak() {
+        const reached = this.#interval.rate;
+        this.#interval.pause();
+        await this.#peak.keepUp(reached);
+        this.#interval.resume();
+    }
+    async #rescale(scaler, gradNorm, step) {
+        const overflowed = !Number.isFinite(gradNorm);
+        scaler.update(overflowed, step);
+        const { scale: loss_scale, skipped: skipped_steps } = scaler.state;
+        if (overflowed)
+            await this.#run.report({ type: "skipped", step, loss_scale, skipped_steps });
+    }
+    /** For a line of metrics. */
+    #scaling() {
+        if (!this.#scaler)
+            return {};
+        const { scale, skipped } = this.#scaler.state;
+        return { loss_scale: scale, skipped_steps: skipped };
+    }
+    async #evaluateAndSave(at) {
+        let evaluation = null;
+        if (!this.#aborted() && this.#evaluates(at.step))
+            evaluation = await this.#evaluate(at);
+        const endsEarly = this.#isOver() && this.#run.saving.strategy !== "no";
+        if (this.#saves(at.step) || this.#aborted() || endsEarly)
+            await this.#save(at, evaluation);
+    }
+    #saves(step) {
+        return isDue(this.#run.saving, step, this.#steps.perEpoch, this.#steps.total);
+    }
+    #evaluates(step) {
+        const { evaluating } = this.#run;
+        if (evaluating.strategy === "no")
+            return false;
+        return this.#saves(step) || isDue(evaluating, step, this.#steps.perEpoch, this.#steps.total);
+    }
+    async #evaluate(at) {
+        const { engine, validation, saver, report, signal, abort, evalBatchSize: batchSize } = this.#run;
+        if (!validation)
+            return null;
+        const onProgress = (done, total) => report({ type: "evaluating", done, total });
+        const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress });
+        if (!found)
+            return null;
+        await this.#checkFinite("evaluation loss", found.eval_loss, at);
+        const { step, epoch } = at;
+        const metrics = { step, epoch, ...found };
+        await report({ type: "eval", metrics });
+        saver.note(metrics);
+        this.#lastEval = metrics;
+        this.#earlyStopping?.note(metrics[this.#run.metric]);
+        if (this.#isOver()) {
+            const { patience } = this.#run.earlyStopping;
+            const message = `Stopped early: ${this.#run.metric} has not improved in ${patience} evaluations.`;
+            await report({ type: "warning", message });
+        }
+        return metrics;
+    }
+    async #save(at, evaluation) {
+        const { engine, saver, batchSize, loggingSteps, evaluating, saving } = this.#run;
+        const { total: maxSteps, perEpoch } = this.#steps;
+        const { step, epoch, nextMicroBatch } = at;
+        // The last step may have ruined the adapter without a loss having shown it yet.
+        const adapter = await engine.adapter();
+        const size = magnitude(adapter);
+        freeTensors(adapter);
+        await this.#checkFinite("adapter's magnitude", size, at);
+        const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
+        const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
+        const state = {
+            interval: this.#interval.state,
+            totals: this.#totals.state,
+            last_eval: this.#lastEval,
+            early_stopping: this.#earlyStopping?.state ?? null,
+            loss_scale: this.#scaler ? { ...this.#scaler.state } : null,
+        };
+        const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
+        await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);
+    }
+    async #checkFinite(what, value, { step, learningRate }) {
+        const { saver } = this.#run;
+        if (!Number.isFinite(value)) {
+            await this.#run.engine.checkWeights();
+            // The error names the last checkpoint: it may be being written.
+            await saver.settle();
+        }
+        checkFinite(what, value, { step, learningRate, lastCheckpoint: saver.lastFolder });
+    }
+}

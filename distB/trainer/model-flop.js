@@ -1,0 +1,27 @@
+import { listLinears } from "../native/index.js";
+/**
+ * FLOP that a step's window asks of the model, as MFU counts them (Chowdhery et al., 2022): products, attention and the head,
+ * forward and backward, without what is computed again. The base is frozen: its linears have the gradient of their input alone.
+ */
+export function modelFlop(model, adapter) {
+    const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;
+    const targets = new Set(adapter.targets);
+    let perToken = 0;
+    for (const { name, inFeatures, outFeatures } of listLinears(model)) {
+        perToken += 4 * inFeatures * outFeatures;
+        if (targets.has(name))
+            perToken += 6 * adapter.rank * (inFeatures + outFeatures);
+    }
+    const perSupervised = 4 * hiddenSize * vocabSize;
+    const perPair = 12 * layers * heads * headDim;
+    return ({ microBatches, supervisedTokens }) => {
+        let flop = perSupervised * supervisedTokens;
+        for (const { batch } of microBatches) {
+            for (const { inputIds } of batch.sequences) {
+                const n = inputIds.length;
+                flop += perToken * n + perPair * ((n * (n + 1)) / 2);
+            }
+        }
+        return flop;
+    };
+}

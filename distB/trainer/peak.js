@@ -1,0 +1,42 @@
+/** The share of the time that measuring may take. */
+const SHARE = 0.01;
+/**
+ * FLOP/s of a product at its best. What else the machine does changes, so it is measured again beside the steps that are compared with
+ * it: now and then, and where steps were faster than it.
+ */
+export class MatmulPeak {
+    #engine;
+    #best = 0;
+    #milliseconds = 0;
+    #end = 0;
+    #wasExceeded = false;
+    #hasWarned = false;
+    constructor(engine) {
+        this.#engine = engine;
+    }
+    get flopPerSecond() {
+        return this.#best;
+    }
+    async measure() {
+        const begin = performance.now();
+        this.#best = await this.#engine.matmulPeak(this.#best > 0);
+        this.#end = performance.now();
+        this.#milliseconds = this.#end - begin;
+    }
+    /** @param reached FLOP/s of the steps since the last call */
+    async keepUp(reached) {
+        const isDue = performance.now() - this.#end >= this.#milliseconds / SHARE;
+        if (isDue || (reached > this.#best && !this.#wasExceeded))
+            await this.measure();
+        if (reached > this.#best)
+            this.#wasExceeded = true;
+    }
+    /** Once, for a share above one: why that can be. */
+    warning(share) {
+        if (share <= 1 || this.#hasWarned)
+            return null;
+        this.#hasWarned = true;
+        return (`mfu is ${Math.round(100 * share)} %: the steps were faster than a product alone whenever that was measured, as where ` +
+            "other programs used the processors just then. Losses and tokens/s are right.");
+    }
+}

@@ -1,0 +1,26 @@
+import { LowrankError } from "../base/errors.js";
+export function countSteps({ rows, batchSize, accumulation, epochs, maxSteps }) {
+    if (rows < 1)
+        throw new LowrankError("E_DATA_EMPTY", "There are no texts to train on.");
+    const microBatchesPerEpoch = Math.ceil(rows / batchSize);
+    const perEpoch = Math.ceil(microBatchesPerEpoch / accumulation);
+    return { microBatchesPerEpoch, perEpoch, total: maxSteps ?? Math.ceil(epochs * perEpoch) };
+}
+/** Steps in which the learning rate rises. A number of steps, 0 included, wins over a share. */
+export function countWarmup(total, ratio, steps) {
+    return steps ?? Math.ceil(total * ratio);
+}
+/**
+ * Factor of the learning rate for the step that follows `done` finished ones: the Trainer's
+ * `get_{linear,cosine,constant}_schedule_with_warmup`. With warmup the first step's factor is 0.
+ */
+export function learningRateFactor(scheduler, done, warmup, total) {
+    if (done < warmup)
+        return done / Math.max(1, warmup);
+    if (scheduler === "constant")
+        return 1;
+    const rest = Math.max(1, total - warmup);
+    if (scheduler === "linear")
+        return Math.max(0, (total - done) / rest);
+    return Math.max(0, 0.5 * (1 + Math.cos(Math.PI * ((done - warmup) / rest))));
+}
