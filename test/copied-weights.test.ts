@@ -182,7 +182,7 @@ describe("the plan", () => {
 
   test("so for evaluating; for generating they stay mapped", async () => {
     const inference = { model: await someModel(), adapter: null, engine: { ...options, training: false } };
-    const held = [{ name: "process so far", bytes: 100 * MIB }];
+    const held = [{ name: "process so far", bytes: 100 * MIB, place: "host" as const }];
     const planned = (copies: boolean, bytes: number) => inferencePlan(inference, copies, limit(bytes), held);
     const mapped = planned(false, Number.POSITIVE_INFINITY);
     expect(names(mapped.memory)).toContain("weights (mapped)");

@@ -106,8 +106,8 @@ describe("checkpointing", () => {
 
 describe("a plan and its limits", () => {
   const plan = planOf([
-    { name: "weights (mapped)", bytes: 500 },
-    { name: "activations", bytes: 300 },
+    { name: "of files", bytes: 500, place: "mapped" },
+    { name: "activations", bytes: 300, place: "host" },
   ]);
   const machine = (bytes: number): MemoryLimit => ({ bytes, of: "free in this machine", countsMapped: false });
   const own = (bytes: number): MemoryLimit => ({ bytes, of: "allowed by --memory_limit", countsMapped: true });

@@ -11,8 +11,8 @@
 #include "addon/mapped.h"
 #include "addon/worker.h"
 #include "model/finite.h"
+#include "ops/backends.h"
 #include "quant/dynamic_map.h"
-#include "cpu/cpu.h"
 
 namespace lowrank::addon {
 
@@ -46,8 +46,9 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&] {
     Napi::Object o = Napi::Object::New(env);
-    o.Set("isa", cpu_default_instruction_set());
-    o.Set("available", strings(env, cpu_instruction_sets()));
+    const Processor found = processor();
+    o.Set("isa", found.instruction_set);
+    o.Set("available", strings(env, found.available));
     return o;
   });
 }
@@ -153,6 +154,7 @@ Napi::Value plan(const Napi::CallbackInfo& info) {
       Napi::Object o = Napi::Object::New(env);
       o.Set("name", items[i].name);
       o.Set("bytes", double(items[i].bytes));
+      o.Set("place", items[i].place == MemoryPlace::mapped ? "mapped" : "host");
       list.Set(i, o);
     }
     return list;

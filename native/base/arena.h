@@ -8,9 +8,13 @@
 
 namespace lowrank {
 
+// mapped: page cache of files, given back to the system when something else needs the memory.
+enum class MemoryPlace { host, mapped };
+
 struct MemoryItem {
   std::string name;
   int64_t bytes = 0;
+  MemoryPlace place = MemoryPlace::host;
 };
 
 class Arena {

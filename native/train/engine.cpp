@@ -6,8 +6,8 @@
 #include <limits>
 #include <span>
 
-#include "cpu/cpu.h"
 #include "model/finite.h"
+#include "ops/backends.h"
 
 namespace lowrank {
 
@@ -55,14 +55,15 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const EngineOptions all = options_for(source, options);
   const OpLimits limits = op_limits(source.config, adapters, spec, all);
   Arena arena;
-  const Layout layout(arena, source.config, adapters, all, cpu_workspace_bytes(limits, int(all.threads), cpu_default_instruction_set()));
+  const Layout layout(arena, source.config, adapters, all, workspace_bytes(limits, int(all.threads)));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
     if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
     else quantized += quantized_bytes(t.quantize, t.shape[0], t.shape[1]);
   }
-  items.push_back({options.copies_weights ? "weights" : "weights (mapped)", mapped});
+  if (options.copies_weights) items.push_back({"weights", mapped});
+  else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized});
   items.insert(items.end(), arena.items().begin(), arena.items().end());
   return items;
@@ -75,7 +76,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
       adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
       weights_(source, int(options.threads), options.copies_weights, progress),
       rope_(source.config, options.max_sequence) {
-  backend_ = make_cpu_backend(int(options.threads), cpu_default_instruction_set());
+  backend_ = make_backend(int(options.threads));
   if (options.profile) {
     auto profile = std::make_unique<ProfilingBackend>(std::move(backend_));
     profile_ = profile.get();

@@ -165,6 +165,8 @@ export interface MemoryItem {
   /** Such as "weights" (with `copyWeights`, else "weights (mapped)"), "activations", "workspace", "adapters", "optimizer", "key/value cache". */
   name: string;
   bytes: number;
+  /** mapped: page cache of files, which is given back to the system when something else needs the memory. */
+  place: "host" | "mapped";
 }
 
 export interface MemoryPlan {

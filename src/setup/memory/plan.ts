@@ -19,8 +19,8 @@ import { proposals, type Settings } from "./proposals.js";
 import { fitsAll, planOf, refusal } from "./room.js";
 
 /**
- * What saving makes of an adapter of so many bytes: copies of it and of both moments on both sides of the addon, and what
- * the allocator keeps of them. Measured over the table of docs/memory.md.
+ * Memory that saving an adapter of so many bytes takes: copies of it and of both moments on both sides of the addon, and the memory
+ * that the allocator retains of them. Measured over the table of docs/memory.md.
  */
 function savingBytes(adapters: number, optimizer: Optimizer): number {
   // Of a large adapter the copies count, and with 8-bit moments they are a little more than half of what they are with f32; of a small
@@ -123,8 +123,8 @@ export class Planner {
     };
     const adapter = { ...this.#adapter, rank };
     const { items } = planMemory(model, adapter, engine);
-    const saving = savingBytes(items.find(({ name }) => name === "adapters")?.bytes ?? 0, optimizer);
-    const memory = planOf([...items, { name: "saving", bytes: saving }, ...this.#process]);
+    const saving = savingBytes(4 * parameterCounts(model, adapter).trainable, optimizer);
+    const memory = planOf([...items, { name: "saving", bytes: saving, place: "host" }, ...this.#process]);
     return { adapter, engine, memory };
   }
 

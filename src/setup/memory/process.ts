@@ -39,8 +39,8 @@ export function processItems(
   tokenizer: string | null,
 ): MemoryItem[] {
   return [
-    { name: "tokenizer", bytes: tokenizer === null ? 0 : TOKENIZER_SIZES * tokenizerBytes(tokenizer) },
-    { name: "program", bytes: GROWTH_BYTES[work] },
-    { name: "process so far", bytes: heldNow(model) },
+    { name: "tokenizer", bytes: tokenizer === null ? 0 : TOKENIZER_SIZES * tokenizerBytes(tokenizer), place: "host" },
+    { name: "program", bytes: GROWTH_BYTES[work], place: "host" },
+    { name: "process so far", bytes: heldNow(model), place: "host" },
   ];
 }

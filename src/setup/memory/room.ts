@@ -5,20 +5,16 @@ import { bytes, table } from "../../base/text.js";
 import type { MemoryItem, MemoryPlan } from "../../native/index.js";
 import type { MemoryLimit } from "./limits.js";
 
-/**
- * The plan's item that is mapped from files. It is page cache: given back to the system when something else needs the
- * memory, and read again from disk when the next step needs the weights. So the rest of the plan must fit, and weights
- * that do not fit beside it are slow, not impossible.
- */
-const MAPPED = "weights (mapped)";
-
 export function planOf(items: MemoryItem[]): MemoryPlan {
   return { items, totalBytes: items.reduce((sum, item) => sum + item.bytes, 0) };
 }
 
-/** What of a plan counts against a limit. */
+/**
+ * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them: the rest of the plan
+ * must fit, and weights that do not fit beside it are slow, not impossible.
+ */
 function need({ items }: MemoryPlan, { countsMapped }: MemoryLimit): number {
-  return items.reduce((sum, { name, bytes }) => sum + (name === MAPPED && !countsMapped ? 0 : bytes), 0);
+  return items.reduce((sum, { place, bytes }) => sum + (place === "mapped" && !countsMapped ? 0 : bytes), 0);
 }
 
 /** What a limit leaves beside a plan; negative where the plan does not fit. */
