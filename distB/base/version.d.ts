@@ -1,2 +1,0 @@
-/** Of this package. */
-export declare function packageVersion(): string;

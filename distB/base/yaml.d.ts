@@ -1,1 +1,0 @@
-export { isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";

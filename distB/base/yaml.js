@@ -1,2 +1,0 @@
-// The one owner of the `yaml` package.
-export { isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";

@@ -1,2 +1,0 @@
-/** For commands without a log: their results go to standard output. */
-export declare const warn: (message: string) => undefined;

@@ -1,2 +1,0 @@
-/** For commands without a log: their results go to standard output. */
-export const warn = (message) => void process.stderr.write(`warning: ${message}\n`);

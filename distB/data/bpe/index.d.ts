@@ -1,2 +1,0 @@
-export { BpeEncoder } from "./encoder.js";
-export { type BpePlan, planBpe } from "./plan.js";

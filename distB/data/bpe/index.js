@@ -1,2 +1,0 @@
-export { BpeEncoder } from "./encoder.js";
-export { planBpe } from "./plan.js";

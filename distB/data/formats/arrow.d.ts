@@ -1,1 +1,0 @@
-export declare const arrow: import("./format.js").Format;

@@ -1,1 +1,0 @@
-export declare const parquet: import("./format.js").Format;

@@ -1,2 +1,0 @@
-export { loadAdapter, Model } from "./model.js";
-export { Trainer } from "./trainer.js";

@@ -1,6 +1,0 @@
-export type { FileLock } from "./addon.js";
-export { Engine } from "./engine.js";
-export * from "./memory.js";
-export * from "./model.js";
-export * from "./quantize.js";
-export * from "./types.js";

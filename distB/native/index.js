@@ -1,5 +1,0 @@
-export { Engine } from "./engine.js";
-export * from "./memory.js";
-export * from "./model.js";
-export * from "./quantize.js";
-export * from "./types.js";
