@@ -91,17 +91,17 @@ async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> 
   if (/\/checkpoint-\d+ cannot be written.*\(ENOSPC\)/.test(printed)) {
     expect(printed, what).toMatch(/It needs \d\S* \w+, and \d\S* \w+ are free there/);
     // The disk was full for one call only.
-    expect(printed, what).toContain(`The adapter as it is now was saved in ${output}`);
-    expect(readAdapter(output, openModel(tinyBase)).tensors.size, what).toBe(2);
+    expect(printed, what).toContain(`The adapter as it is now was saved in ${output}/unfinished-adapter`);
+    expect(readAdapter(`${output}/unfinished-adapter`, openModel(tinyBase)).tensors.size, what).toBe(2);
     const goOn = checkpoints.length > 0 ? `--resume goes on from ${checkpoints.at(-1)}` : "no whole checkpoint";
     expect(printed, what).toContain(goOn);
   }
-  const more = checkpoints.length > 0 ? "--resume" : "--overwrite_output_dir";
   // As far as the next run goes: the process that holds it would be gone.
   rmSync(`${output}/.lowrank.lock`, { force: true });
-  const again = await command.run([...args(output), more]);
+  const again = await command.run([...args(output), "--resume=auto"]);
   expect(again.code, `${what}: ${again.printed}`).toBe(0);
   expectSame(output, what);
+  expect(existsSync(`${output}/unfinished-adapter`), what).toBe(false);
   return "ended";
 }
 

@@ -151,6 +151,26 @@ test("--resume auto: begins, goes on, and says of a finished run that it is", as
   expect([disagreeing.code, disagreeing.stderr]).toEqual([1, expect.stringContaining("E_RESUME")]);
 });
 
+test("--resume auto of a finished run without checkpoints: it says so, and makes no more steps", async () => {
+  const output = work.path("no-checkpoints");
+  const [none, auto] = [{ save_strategy: "no" }, ["--resume=auto"]];
+  const names = () => readdirSync(output).filter((name) => !name.startsWith("."));
+  await resumes(output, none, auto);
+  const adapter = readFileSync(`${output}/adapter_model.safetensors`);
+  const [metrics, files] = [steadyMetrics(output), names()];
+  expect(files.filter((name) => name.startsWith("checkpoint-"))).toEqual([]);
+  const finished = await resumes(output, none, auto);
+  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and those are all.");
+  expect(readFileSync(`${output}/adapter_model.safetensors`).equals(adapter)).toBe(true);
+  expect([steadyMetrics(output), names()]).toEqual([metrics, files]);
+  const longer = await run(output, { ...none, max_steps: 12 }, auto);
+  expect(longer.stderr).toContain(
+    "holds a finished run of 10 steps and no checkpoint, from which it could go on to 12",
+  );
+  const other = await run(output, { ...none, seed: 7 }, auto);
+  expect([longer.code, other.code, other.stderr]).toEqual([1, 1, expect.stringContaining("E_RESUME")]);
+});
+
 test("killed after its last checkpoint, before older ones were removed: they are removed", async () => {
   const output = work.path("unpruned");
   cpSync(whole, output, { recursive: true });

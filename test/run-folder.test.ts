@@ -44,6 +44,7 @@ describe("--resume auto begins", () => {
     ["half a first checkpoint", ["train.log", "metrics.jsonl", ".checkpoint-2.tmp/"]],
     ["half a checkpoint that was being removed", ["train.log", ".checkpoint-2.old/"]],
     ["half a final adapter", ["train.log", "metrics.jsonl", ".adapter.tmp/", "tokenizer.json", "README.md"]],
+    ["the adapter of a run whose disk was full", ["train.log", "metrics.jsonl", "unfinished-adapter/"]],
     ["files of others", ["slurm-17.out", "notes.txt"]],
   ])("with %s", async (_, names) => {
     const path = names === null ? work.path("none") : holding(...names);
@@ -52,8 +53,8 @@ describe("--resume auto begins", () => {
     expect(await folder.findCheckpoint(() => {})).toBeNull();
     expect(await folder.begin(null)).toEqual([]);
     folder.release();
-    const left = (names ?? []).filter((name) => /^(README|tokenizer|slurm|notes)/.test(name));
-    expect(readdirSync(path).sort()).toEqual(left.sort());
+    const left = (names ?? []).filter((name) => /^(README|tokenizer|unfinished|slurm|notes)/.test(name));
+    expect(readdirSync(path).sort()).toEqual(left.map((name) => name.replace("/", "")).sort());
   });
 
   test.each([

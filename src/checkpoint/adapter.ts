@@ -17,8 +17,10 @@ import {
 } from "../model/index.js";
 import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../native/index.js";
 import { type AdapterConfig, adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
-import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
+import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { type CardRun, modelCard } from "./model-card.js";
+import { RUN_STATE } from "./run-state.js";
+import { TRAINER_STATE } from "./state.js";
 
 const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
@@ -133,15 +135,31 @@ export interface AdapterToWrite {
 /**
  * Writes an adapter that PEFT loads unchanged; the folder is made where there is none. An adapter that stood there
  * before stays whole until the new one is.
+ * @param writeMore writes other files into the folder that it is given, which take their places with the adapter's
  * @throws LowrankError E_WRITE
  */
-export async function writeAdapter(folder: string, adapter: AdapterToWrite): Promise<void> {
-  await replaceFiles(folder, WEIGHTS, (temporary) => writeAdapterFiles(temporary, adapter));
+export async function writeAdapter(
+  folder: string,
+  adapter: AdapterToWrite,
+  writeMore?: (temporary: string) => Promise<void>,
+): Promise<void> {
+  await replaceFiles(folder, WEIGHTS, async (temporary) => {
+    await writeAdapterFiles(temporary, adapter);
+    await writeMore?.(temporary);
+  });
 }
 
-/** Only the weights and adapter_config.json, for a disk that has no room for more; otherwise like `writeAdapter`. @throws LowrankError E_WRITE */
+/** OUTPUT/unfinished-adapter: the adapter of a run that could save nothing else. It is no result, and is in no run's way. */
+export const unfinishedAdapter = (outputDir: string) => join(outputDir, "unfinished-adapter");
+
+/** Only the weights and adapter_config.json, for a disk that has no room for more: whole, or not there. @throws LowrankError E_WRITE */
 export async function writeBareAdapter(folder: string, adapter: AdapterToWrite): Promise<void> {
-  await replaceFiles(folder, WEIGHTS, (temporary) => writeWeights(temporary, adapter));
+  await writeFolder(folder, (temporary) => writeWeights(temporary, adapter));
+}
+
+/** Whether a folder holds the result of a run that ended without a checkpoint: the states of its end lie beside the adapter. */
+export function holdsFinishedRun(folder: string): boolean {
+  return [WEIGHTS, RUN_STATE, TRAINER_STATE].every((name) => existsSync(join(folder, name)));
 }
 
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */

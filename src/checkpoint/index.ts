@@ -3,13 +3,16 @@ export {
   type AdapterToWrite,
   aboutAdapter,
   baseOfAdapter,
+  holdsFinishedRun,
   isAdapterFolder,
   type LoadedAdapter,
   readAdapter,
+  unfinishedAdapter,
   writeAdapter,
   writeAdapterFiles,
   writeBareAdapter,
 } from "./adapter.js";
+export { removeFolder } from "./files.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
 export type { CardRun, TextCounts } from "./model-card.js";

@@ -7,7 +7,7 @@ import { LARGEST_LIST_BYTES } from "../base/system-errors.js";
 import { sortedJson, writeTextFile } from "./files.js";
 import { TRAINER_STATE } from "./state.js";
 
-const NAME = "lowrank_state.json";
+export const RUN_STATE = "lowrank_state.json";
 
 const count = z.int().min(0);
 /** JSON has no infinity and says null. */
@@ -58,12 +58,12 @@ export type Identity = RunState["settings"];
 
 /** @throws LowrankError E_WRITE */
 export async function writeRunState(folder: string, state: RunState): Promise<void> {
-  await writeTextFile(join(folder, NAME), sortedJson({ version: 1, ...state }));
+  await writeTextFile(join(folder, RUN_STATE), sortedJson({ version: 1, ...state }));
 }
 
 /** @returns the state, and the lines of metrics so far @throws LowrankError E_FILE_MISSING, E_CHECKPOINT */
 export function readRunState(folder: string): { state: RunState; history: object[] } {
-  const file = join(folder, NAME);
+  const file = join(folder, RUN_STATE);
   const parsed = schema.safeParse(readJsonObject(file, "State of the run"));
   const first = parsed.error?.issues[0];
   if (first) throw new LowrankError("E_CHECKPOINT", `${file}: ${first.path.join(".")}: ${first.message}.`, file);

@@ -2,6 +2,12 @@ import type { RunState, TrainerProgress } from "../checkpoint/index.js";
 import type { AdapterTensors, Engine } from "../native/index.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 
+/** How far a run is, for whoever goes on from there. */
+export interface Reached {
+  progress: Omit<TrainerProgress, "history" | "best">;
+  state: Omit<RunState, "settings" | "cpu" | "best_eval">;
+}
+
 /** Keeps what a run has reached: on disk (`Saver`) or in memory. */
 export interface Keeper {
   /** Folder of the last checkpoint, if any. */
@@ -11,11 +17,7 @@ export interface Keeper {
   /** Remembers a line of metrics. */
   note(metrics: StepMetrics | EvalMetrics): void;
   /** @param evaluation of this very step, where there is one */
-  checkpoint(
-    progress: Omit<TrainerProgress, "history" | "best">,
-    state: Omit<RunState, "settings" | "cpu" | "best_eval">,
-    evaluation: EvalMetrics | null,
-  ): Promise<void>;
+  checkpoint(reached: Reached, evaluation: EvalMetrics | null): Promise<void>;
   /** Tells of a checkpoint that has been written meanwhile. @throws LowrankError E_WRITE where it could not be */
   collect(): Promise<void>;
   /** Waits for a checkpoint that is being written. @throws LowrankError E_WRITE */
@@ -23,7 +25,7 @@ export interface Keeper {
   /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
   restoreBest(): Promise<EvalMetrics | null>;
   /** The run is over: keeps what the engine has now. */
-  finish(): Promise<void>;
+  finish(reached: Reached): Promise<void>;
 }
 
 /** For runs that write nothing. */
@@ -44,7 +46,7 @@ export class BestInMemory implements Keeper {
 
   note(): void {}
 
-  async checkpoint(_: unknown, __: unknown, evaluation: EvalMetrics | null): Promise<void> {
+  async checkpoint(_: unknown, evaluation: EvalMetrics | null): Promise<void> {
     if (!evaluation || (this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) return;
     this.#best = { metrics: evaluation, adapter: await this.#engine.adapter() };
   }

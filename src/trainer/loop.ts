@@ -6,7 +6,7 @@ import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-s
 import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter, StepMetrics, Summary } from "./events.js";
 import { Interval } from "./interval.js";
-import type { Keeper } from "./keeper.js";
+import type { Keeper, Reached } from "./keeper.js";
 import { LossScaler, type LossScaling } from "./loss-scaler.js";
 import { MatmulPeak } from "./peak.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
@@ -123,9 +123,11 @@ class Loop {
     const { total } = this.#steps;
     let done = 0;
     let epoch = 0;
+    let nextMicroBatch = 0;
     if (run.resume) {
       done = run.resume.step;
       epoch = run.resume.epoch;
+      nextMicroBatch = run.resume.next_micro_batch;
       await this.#begin();
       if (done < total && run.resume.total_steps !== total) await this.#tellNewSchedule(run.resume);
       await this.#makeUp(run.resume);
@@ -139,7 +141,7 @@ class Loop {
       done = window.step;
       epoch = window.epoch;
       const { step, firstIndex, microBatches } = window;
-      const nextMicroBatch = firstIndex + microBatches.length;
+      nextMicroBatch = firstIndex + microBatches.length;
       const at = { step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) };
       await this.#optimize(window, at);
       this.#interval.pause();
@@ -153,7 +155,7 @@ class Loop {
     await run.saver.settle();
     // An interrupted run keeps what it has; a whole one its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
-    await run.saver.finish();
+    await run.saver.finish(this.#reached({ step: done, epoch, nextMicroBatch }));
     const summary = this.#totals.summary(done, epoch, run.saver.best);
     return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval, summary };
   }
@@ -301,14 +303,18 @@ class Loop {
   }
 
   async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
-    const { engine, saver, batchSize, loggingSteps, evaluating, saving } = this.#run;
-    const { total: maxSteps, perEpoch } = this.#steps;
-    const { step, epoch, nextMicroBatch } = at;
+    const { engine, saver } = this.#run;
     // The last step may have ruined the adapter without a loss having shown it yet.
     const adapter = await engine.adapter();
     const size = magnitude(adapter);
     freeTensors(adapter);
     await this.#checkFinite("adapter's magnitude", size, at);
+    await saver.checkpoint(this.#reached(at), evaluation);
+  }
+
+  #reached({ step, epoch, nextMicroBatch }: Omit<Step, "learningRate">): Reached {
+    const { batchSize, loggingSteps, evaluating, saving } = this.#run;
+    const { total: maxSteps, perEpoch } = this.#steps;
     const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {
@@ -319,7 +325,7 @@ class Loop {
       loss_scale: this.#scaler ? { ...this.#scaler.state } : null,
     };
     const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
-    await saver.checkpoint({ ...run, step, epoch }, { ...cursor, ...state }, evaluation);
+    return { progress: { ...run, step, epoch }, state: { ...cursor, ...state } };
   }
 
   async #checkFinite(what: string, value: number, { step, learningRate }: Step): Promise<void> {

@@ -8,11 +8,13 @@ import {
   pruneCheckpoints,
   type RunState,
   readAdapter,
+  removeFolder,
   type SavedSizes,
   saveCheckpoint,
   savedSizes,
   type TrainerProgress,
   trainerState,
+  unfinishedAdapter,
   writeAdapter,
   writeAdapterFiles,
   writeBareAdapter,
@@ -25,7 +27,7 @@ import type { ResolvedTargets } from "../model/index.js";
 import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../native/index.js";
 import type { Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
-import type { Keeper } from "./keeper.js";
+import type { Keeper, Reached } from "./keeper.js";
 
 export interface SaverOptions {
   engine: Engine;
@@ -114,26 +116,20 @@ export class Saver implements Keeper {
    * @param evaluation of this very step, where there is one
    * @throws LowrankError E_WRITE
    */
-  async checkpoint(
-    progress: Omit<TrainerProgress, "history" | "best">,
-    state: Omit<RunState, "settings" | "cpu" | "best_eval">,
-    evaluation: EvalMetrics | null,
-  ): Promise<void> {
+  async checkpoint({ progress, state }: Reached, evaluation: EvalMetrics | null): Promise<void> {
     await this.settle();
     await this.#noticeRemoval();
     const { step, maxSteps } = progress;
-    const { engine, folder: output, identity, signal } = this.#o;
+    const { engine, folder: output, signal } = this.#o;
     const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
     const best = isBest ? { metrics: evaluation, folder: checkpointFolder(output, step) } : this.#best;
-    const named = best && { step: best.metrics.step, metric: best.metrics[this.#o.metric], folder: best.folder };
     // As they are now: what follows changes them.
     const [adapter, optimizer] = [await this.#adapter(), await engine.optimizerState()];
-    const trainer = trainerState({ ...progress, history: [...this.#history], best: named });
+    const writeStates = this.#states({ progress, state }, best);
     const write = async (within: string) => {
       await writeAdapterFiles(within, adapter);
-      await writeTrainerState(within, trainer);
       await writeOptimizerState(within, optimizer);
-      await writeRunState(within, { ...state, best_eval: best?.metrics ?? null, ...identity });
+      await writeStates(within);
     };
     const outcome = saveCheckpoint(output, step, write)
       .then(
@@ -149,6 +145,17 @@ export class Saver implements Keeper {
     });
     this.#pending = pending;
     if (step === maxSteps || signal?.aborted) await this.settle();
+  }
+
+  /** Writes the states as they are now. */
+  #states({ progress, state }: Reached, best: Best | null): (within: string) => Promise<void> {
+    const { metric, identity } = this.#o;
+    const named = best && { step: best.metrics.step, metric: best.metrics[metric], folder: best.folder };
+    const trainer = trainerState({ ...progress, history: [...this.#history], best: named });
+    return async (within) => {
+      await writeTrainerState(within, trainer);
+      await writeRunState(within, { ...state, best_eval: best?.metrics ?? null, ...identity });
+    };
   }
 
   async collect(): Promise<void> {
@@ -187,7 +194,7 @@ export class Saver implements Keeper {
     const { folder } = this.#o;
     const saved = await this.#saveBare();
     const adapter = saved
-      ? `The adapter as it is now was saved in ${folder}, without tokenizer and optimizer state.`
+      ? `The adapter as it is now was saved in ${unfinishedAdapter(folder)}, without tokenizer and optimizer state.`
       : "The adapter alone could not be saved either.";
     const goOn =
       this.#lastFolder === null
@@ -196,13 +203,13 @@ export class Saver implements Keeper {
     return new LowrankError("E_WRITE", `${error.message} ${adapter} ${goOn}`, error.where, { cause: error.cause });
   }
 
-  /** @returns whether it succeeded; an earlier adapter stays where it did not */
+  /** @returns whether it succeeded */
   async #saveBare(): Promise<boolean> {
     try {
       const adapter = await this.#adapter();
       // Another error may have ended the run.
       if (![...adapter.tensors.values()].every(({ data }) => data.every(Number.isFinite))) return false;
-      await writeBareAdapter(this.#o.folder, adapter).finally(() => freeTensors(adapter.tensors));
+      await writeBareAdapter(unfinishedAdapter(this.#o.folder), adapter).finally(() => freeTensors(adapter.tensors));
       return true;
     } catch {
       return false;
@@ -236,16 +243,20 @@ export class Saver implements Keeper {
     return metrics;
   }
 
-  async finish(): Promise<void> {
+  async finish(reached: Reached): Promise<void> {
     await this.#noticeRemoval();
+    const { folder } = this.#o;
     const adapter = await this.#adapter();
+    const hasCheckpoint = this.#lastFolder !== null && this.#lastFolder !== folder;
     try {
-      await writeAdapter(this.#o.folder, adapter);
+      // Without a checkpoint nothing else says that the run is finished, and which run it was.
+      await writeAdapter(folder, adapter, hasCheckpoint ? undefined : this.#states(reached, this.#best));
     } catch (error) {
-      throw await this.#endOf(fullError(error, this.#o.folder, this.#sizes().adapter));
+      throw await this.#endOf(fullError(error, folder, this.#sizes().adapter));
     } finally {
       freeTensors(adapter.tensors);
     }
+    await removeFolder(unfinishedAdapter(folder)).catch(() => {});
     // A run that was killed right after its last checkpoint, and goes on with nothing left to do, has not removed old ones.
     await this.#prune();
   }

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { freeBytes } from "../../base/system-errors.js";
 import { bytes, count } from "../../base/text.js";
 import { type SavedSizes, savedSizes } from "../../checkpoint/index.js";
-import { countSteps } from "../../trainer/index.js";
 import type { RunOptions } from "./options.js";
+import { stepsOf } from "./steps.js";
 import type { Prepared } from "./train.js";
 
 export interface DiskNeed extends SavedSizes {
@@ -24,9 +24,7 @@ function countSaves(o: RunOptions, steps: { total: number; perEpoch: number }, f
 
 export function diskNeed(o: RunOptions, prepared: Pick<Prepared, "model" | "plan" | "texts" | "resumption">): DiskNeed {
   const { model, plan, texts, resumption } = prepared;
-  const batchSize = o.per_device_train_batch_size;
-  const work = { batchSize, accumulation: o.gradient_accumulation_steps, epochs: o.num_train_epochs };
-  const steps = countSteps({ rows: texts.training.length, ...work, maxSteps: o.max_steps });
+  const steps = stepsOf(o, texts.training.length);
   // Earlier ones of a run that goes on in its folder are there, too.
   const saves = countSaves(o, steps, resumption && !resumption.inPlace ? resumption.state.step : 0);
   // Beside the newest one, the best one is never removed.

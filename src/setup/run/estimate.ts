@@ -1,7 +1,8 @@
 // How many steps a run has, and about how long it takes, before it is begun.
 import { Engine, type ModelSource } from "../../native/index.js";
-import { countSteps, countWarmup, type Dataset, modelFlop, type Steps } from "../../trainer/index.js";
+import { countWarmup, type Dataset, modelFlop, type Steps } from "../../trainer/index.js";
 import type { RunOptions } from "./options.js";
+import { stepsOf } from "./steps.js";
 import type { Prepared } from "./train.js";
 
 /** Items of a data set that stand for all. */
@@ -43,10 +44,7 @@ async function matmulPeak({ model, adapter, plan }: Prepared): Promise<number> {
 export async function estimate(o: RunOptions, prepared: Prepared): Promise<Estimate> {
   const { model, adapter, texts } = prepared;
   const { training, validation } = texts;
-  const batchSize = o.per_device_train_batch_size;
-  const accumulation = o.gradient_accumulation_steps;
-  const work = { batchSize, accumulation, epochs: o.num_train_epochs, maxSteps: o.max_steps };
-  const steps = countSteps({ rows: training.length, ...work });
+  const steps = stepsOf(o, training.length);
   const flopOf = modelFlop(model, adapter.spec);
   const items = (steps.total / steps.perEpoch) * training.length;
   const every = o.eval_strategy === "epoch" ? steps.perEpoch : o.eval_steps;

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { removeLater } from "../../checkpoint/index.js";
+import { holdsFinishedRun, removeLater } from "../../checkpoint/index.js";
 import { OutputLock } from "./lock.js";
 import { type Allowed, beginOutput, checkOutput, holdsCheckpoints } from "./output.js";
 import { AUTO, findCheckpoint, liesIn, type Resumption } from "./resume.js";
@@ -33,7 +33,8 @@ export class RunFolder {
   /** Refuses early; nothing is changed. @throws LowrankError E_OUTPUT_LOCKED, E_OUTPUT_EXISTS */
   check(): void {
     this.#lock.check();
-    const goesOn = this.#inPlace && (this.#o.resume !== AUTO || holdsCheckpoints(this.path));
+    const goesOn =
+      this.#inPlace && (this.#o.resume !== AUTO || holdsCheckpoints(this.path) || holdsFinishedRun(this.path));
     checkOutput(this.path, goesOn ? "results" : this.#allowed(), this.#inputs, true);
   }
 

@@ -7,7 +7,7 @@ import { LOCK } from "./lock.js";
 
 /** What a training run writes into its folder, besides what it also writes into each checkpoint. */
 const OURS =
-  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|(lowrank|trainer)_state\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
 /** What stands there only if a run has begun. */
 const BEGUN = /^(metrics\.jsonl|train\.log)$/;
 const CHECKPOINT = /^checkpoint-\d+$/;

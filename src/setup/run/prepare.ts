@@ -9,7 +9,8 @@ import type { TrainingTexts } from "../texts.js";
 import { diskNeed, diskWarning, roomFor } from "./disk-space.js";
 import { identityOf } from "./identity.js";
 import type { RunOptions } from "./options.js";
-import { checkAgreement, type Resumption, restore } from "./resume.js";
+import { checkAgreement, checkFinished, type Resumption, restore } from "./resume.js";
+import { stepsOf } from "./steps.js";
 import { memorySettings, type Prepared } from "./train.js";
 
 type Warn = (message: string) => void;
@@ -58,7 +59,7 @@ export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): voi
   }
 }
 
-/** @throws LowrankError E_RESUME where the checkpoint is of another run */
+/** @throws LowrankError E_RESUME where the checkpoint is of another run, E_CHECKPOINT where steps are asked for and there is none to go on from */
 export function prepareRun(
   o: RunOptions,
   { model, adapter, settings: { precision }, plan }: RunPlan,
@@ -67,7 +68,10 @@ export function prepareRun(
   warn: Warn,
 ): Prepared {
   const settings = identityOf(o, { model, spec: adapter.spec, precision, texts });
-  if (resumption) checkAgreement(resumption, settings, warn);
+  if (resumption) {
+    checkAgreement(resumption, settings, warn);
+    checkFinished(resumption, stepsOf(o, texts.training.length).total, o.early_stopping_patience);
+  }
   const prepared = { model, adapter, plan, texts, resumption, settings };
   const full = o.output_dir && diskWarning(o.output_dir, diskNeed(o, prepared), roomFor(o.output_dir));
   if (full) warn(full);

@@ -4,6 +4,7 @@ import { LowrankError } from "../../base/errors.js";
 import {
   checkpointFolder,
   checkpointProblem,
+  holdsFinishedRun,
   type Identity,
   listCheckpoints,
   type RunState,
@@ -26,6 +27,8 @@ export interface Resumption extends Resumed {
   state: RunState;
   /** Whether it lies in the run's own output folder. */
   inPlace: boolean;
+  /** Whether it is the result of a run that kept no checkpoint: there is nothing to go on with. */
+  isResult: boolean;
 }
 
 function real(path: string): string {
@@ -50,6 +53,9 @@ async function newestWhole(folder: string, skip: string | null, warn: Warn): Pro
   return null;
 }
 
+/** Where a run without checkpoints is finished, its output folder. */
+const finishedRun = (outputDir: string) => (holdsFinishedRun(outputDir) ? outputDir : null);
+
 async function chosen(wanted: string, outputDir: string, warn: Warn): Promise<string | null> {
   if (wanted === LATEST || wanted === AUTO) {
     const damaged: string[] = [];
@@ -57,7 +63,9 @@ async function chosen(wanted: string, outputDir: string, warn: Warn): Promise<st
       damaged.push(message);
       warn(message);
     });
-    if (found !== null || (wanted === AUTO && damaged.length === 0)) return found;
+    if (found !== null) return found;
+    const finished = damaged.length === 0 ? finishedRun(outputDir) : null;
+    if (finished !== null || (wanted === AUTO && damaged.length === 0)) return finished;
     const why = damaged.length === 0 ? "there is no checkpoint in it" : "no checkpoint in it is whole";
     const message = `--resume: ${outputDir} cannot be resumed, ${why}. Start again without --resume.`;
     throw new LowrankError("E_CHECKPOINT", message, outputDir);
@@ -98,7 +106,9 @@ export async function findCheckpoint(
   if (folder === null) return null;
   const { state, history } = readRunState(folder);
   const within = inPlace ? outputDir : dirname(resolve(folder));
-  return { folder, state, history, inPlace, best: await findBest(state, within, folder, warn) };
+  const isResult = folder === outputDir;
+  const best = isResult ? null : await findBest(state, within, folder, warn);
+  return { folder, state, history, inPlace, isResult, best };
 }
 
 async function findBest(state: RunState, within: string, own: string, warn: Warn): Promise<Resumed["best"]> {
@@ -133,8 +143,18 @@ export function checkAgreement({ folder, state }: Resumption, settings: Identity
   }
 }
 
+/** @throws LowrankError E_CHECKPOINT where steps are asked for and there is no checkpoint to make them from */
+export function checkFinished({ folder, state, isResult }: Resumption, total: number, patience = Infinity): void {
+  const stoppedEarly = (state.early_stopping?.waited ?? 0) >= patience;
+  if (!isResult || state.step >= total || stoppedEarly) return;
+  const found = `${folder} holds a finished run of ${state.step} steps and no checkpoint, from which it could go on to ${total}`;
+  const advice = `Choose another --output_dir, with --init_adapter ${folder} to train its adapter further.`;
+  throw new LowrankError("E_CHECKPOINT", `--resume: ${found}. ${advice}`, folder);
+}
+
 /** Puts the adapter and the optimizer's state of the checkpoint into the engine. */
-export async function restore({ folder }: Resumption, engine: Engine, model: ModelSource): Promise<void> {
+export async function restore({ folder, isResult }: Resumption, engine: Engine, model: ModelSource): Promise<void> {
   await engine.setAdapter(readAdapter(folder, model).tensors);
+  if (isResult) return;
   await engine.setOptimizerState(readOptimizerState(folder));
 }
