@@ -102,12 +102,11 @@ int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const In
   return threads * p.thread_end + p.packed_end;
 }
 
-void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {
+void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const AttentionShape& s = a.shape;
   const PanelOps ops(isa_, a.q.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
-  check(dim == limits_.head_dim && s.kv_heads == limits_.kv_heads && a.q.dtype == limits_.act, "shapes", "attention_fwd");
   char* const packed = work_ + pool_.threads() * p.thread_end;
   const auto queries = [&](int64_t i) { return int64_t(s.q_offsets[i + 1]) - s.q_offsets[i]; };
   const auto keys = [&](int64_t i) { return int64_t(s.kv_offsets[i + 1]) - s.kv_offsets[i]; };
@@ -213,13 +212,11 @@ void CpuBackend::attention_fwd(const AttentionFwdArgs& a) {
 // One task per sequence and key/value head: its query heads follow one another, so that dk and dv are sums in a fixed order.
 // dk and dv are accumulated transposed, (D, keys): then p and ds are right operands as they come out of the softmax, and
 // only the small q and do are transposed.
-void CpuBackend::attention_bwd(const AttentionBwdArgs& a) {
+void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const AttentionShape& s = a.shape;
   const PanelOps ops(isa_, a.q.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
-  check(dim == limits_.head_dim && s.kv_heads == limits_.kv_heads && a.q.dtype == limits_.act && limits_.training, "shapes",
-        "attention_bwd");
   char* const packed = work_ + pool_.threads() * p.thread_end;
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {

@@ -23,31 +23,15 @@ class CpuBackend final : public Backend {
     return std::max({linear_workspace(l, threads), head_workspace(l, threads), attention_workspace(l, threads, isa)});
   }
   int64_t workspace_bytes(const OpLimits& l) const override { return workspace_bytes(l, pool_.threads(), isa_); }
-  void set_workspace(const OpLimits& limits, void* memory) override {
+
+ private:
+  void do_set_workspace(const OpLimits& limits, void* memory) override {
     limits_ = limits;
     work_ = static_cast<char*>(memory);
   }
+#define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
+#include "ops/operations.inc"
 
-  void embedding_fwd(const EmbeddingArgs&) override;
-  void norm_fwd(const NormFwdArgs&) override;
-  void norm_apply(const NormApplyArgs&) override;
-  void norm_bwd(const NormBwdArgs&) override;
-  void linear_fwd(const LinearFwdArgs&) override;
-  void linear_bwd(const LinearBwdArgs&) override;
-  void rope(const RopeArgs&) override;
-  void attention_fwd(const AttentionFwdArgs&) override;
-  void attention_bwd(const AttentionBwdArgs&) override;
-  void swiglu_fwd(const SwigluFwdArgs&) override;
-  void swiglu_bwd(const SwigluBwdArgs&) override;
-  void head(const HeadArgs&) override;
-  void cast(const Mat& src, const Mat& dst) override;
-  void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
-  void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
-  void adamw(const AdamWArgs&) override;
-  void adamw_8bit(const AdamW8bitArgs&) override;
-  double sum_squares(const float* x, int64_t n) override;
-
- private:
   static int64_t linear_workspace(const OpLimits&, int threads);                            // linear.cpp
   static int64_t head_workspace(const OpLimits&, int threads);                              // head.cpp
   static int64_t attention_workspace(const OpLimits&, int threads, const InstructionSet&);  // attention.cpp

@@ -36,9 +36,8 @@ int64_t CpuBackend::head_workspace(const OpLimits& l, int threads) {
          Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), threads);
 }
 
-void CpuBackend::head(const HeadArgs& a) {
+void CpuBackend::do_head(const HeadArgs& a) {
   const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols, most = chunk_rows(limits_);
-  check(a.x.cols == dim && n <= limits_.tokens && vocab <= limits_.vocab && a.x.dtype == limits_.act, "shapes", "head");
   const DType act = a.x.dtype;
   const int64_t logit_bytes = round_up(most * apart(limits_.vocab) * dtype_bytes(act), 64), loss_bytes = round_up(most * 8, 64);
   double* const losses = reinterpret_cast<double*>(work_ + logit_bytes);

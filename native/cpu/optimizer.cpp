@@ -23,7 +23,7 @@ AdamWFactors factors_of(const AdamWArgs& a) {
 }
 }  // namespace
 
-void CpuBackend::adamw(const AdamWArgs& a) {
+void CpuBackend::do_adamw(const AdamWArgs& a) {
   const AdamWFactors factors = factors_of(a);
   pool_.run((a.n + kBlock - 1) / kBlock, [&](int64_t task, int) {
     const int64_t i = task * kBlock, n = std::min(kBlock, a.n - i);
@@ -31,7 +31,7 @@ void CpuBackend::adamw(const AdamWArgs& a) {
   });
 }
 
-void CpuBackend::adamw_8bit(const AdamW8bitArgs& args) {
+void CpuBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   const AdamWArgs& a = args.step;
   const AdamWFactors factors = factors_of(a);
   constexpr int64_t kBlocks = 16;  // of a task
@@ -49,14 +49,15 @@ void CpuBackend::adamw_8bit(const AdamW8bitArgs& args) {
   });
 }
 
-double CpuBackend::sum_squares(const float* x, int64_t n) {
+void CpuBackend::do_sum_squares(const SumSquaresArgs& a) {
+  const auto& [x, n, result] = a;
   std::vector<double> parts(static_cast<size_t>((n + kBlock - 1) / kBlock));
   pool_.run(int64_t(parts.size()), [&](int64_t task, int) {
     parts[size_t(task)] = rk_.sum_squares(x + task * kBlock, std::min(kBlock, n - task * kBlock));
   });
   double sum = 0;
   for (const double p : parts) sum += p;
-  return sum;
+  *result = sum;
 }
 
 }  // namespace lowrank::cpu

@@ -20,14 +20,14 @@ void CpuBackend::for_rows(int64_t rows, int64_t cols, F&& f) {
   });
 }
 
-void CpuBackend::embedding_fwd(const EmbeddingArgs& a) {
+void CpuBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   const int64_t c = a.table.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
     k_.decode(a.table, a.ids[m], 1, 0, c, DType::f32, a.x.row(m), c);
   });
 }
 
-void CpuBackend::norm_fwd(const NormFwdArgs& a) {
+void CpuBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t c = a.x.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
     const float* x = reinterpret_cast<const float*>(a.x.row(m));
@@ -37,18 +37,18 @@ void CpuBackend::norm_fwd(const NormFwdArgs& a) {
   });
 }
 
-void CpuBackend::norm_apply(const NormApplyArgs& a) {
+void CpuBackend::do_norm_apply(const NormApplyArgs& a) {
   for_rows(a.x.rows, a.x.cols, [&](int64_t m) { rk_.norm_apply(a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype, a.h.row(m)); });
 }
 
-void CpuBackend::norm_bwd(const NormBwdArgs& a) {
+void CpuBackend::do_norm_bwd(const NormBwdArgs& a) {
   for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
     rk_.norm_bwd(reinterpret_cast<const float*>(a.dh.row(m)), a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype,
                  reinterpret_cast<float*>(a.dx.row(m)), a.rounded ? a.rounded.row(m) : nullptr);
   });
 }
 
-void CpuBackend::rope(const RopeArgs& a) {
+void CpuBackend::do_rope(const RopeArgs& a) {
   const int64_t half = a.head_dim / 2;
   for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
     const int64_t at = a.positions[m] * half;
@@ -56,18 +56,22 @@ void CpuBackend::rope(const RopeArgs& a) {
   });
 }
 
-void CpuBackend::swiglu_fwd(const SwigluFwdArgs& a) {
+void CpuBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
   for_rows(a.g.rows, a.g.cols, [&](int64_t m) { rk_.swiglu_fwd(a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.a.row(m)); });
 }
 
-void CpuBackend::swiglu_bwd(const SwigluBwdArgs& a) {
+void CpuBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
   for_rows(a.g.rows, a.g.cols, [&](int64_t m) {
     rk_.swiglu_bwd(a.da.row(m), a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.dg.row(m), a.du.row(m));
   });
 }
 
-void CpuBackend::cast(const Mat& src, const Mat& dst) {
-  check(src.dtype == dst.dtype || src.dtype == DType::f32 || dst.dtype == DType::f32, "dtypes", "cast");
+void CpuBackend::do_zero(const ZeroArgs& a) {
+  for (int64_t r = 0; r < a.x.rows; r++) std::memset(a.x.row(r), 0, size_t(a.x.cols * dtype_bytes(a.x.dtype)));
+}
+
+void CpuBackend::do_cast(const CastArgs& a) {
+  const auto& [src, dst] = a;
   for_rows(src.rows, src.cols, [&](int64_t m) {
     if (src.dtype == dst.dtype) std::memcpy(dst.row(m), src.row(m), size_t(src.cols * dtype_bytes(src.dtype)));
     else if (src.dtype == DType::f32) rk_.narrow(reinterpret_cast<const float*>(src.row(m)), src.cols, dst.dtype, dst.row(m));
@@ -75,11 +79,13 @@ void CpuBackend::cast(const Mat& src, const Mat& dst) {
   });
 }
 
-void CpuBackend::gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+void CpuBackend::do_gather_rows(const GatherArgs& a) {
+  const auto& [src, rows, dst] = a;
   for_rows(dst.rows, dst.cols, [&](int64_t i) { std::memcpy(dst.row(i), src.row(rows[i]), size_t(dst.cols * dtype_bytes(dst.dtype))); });
 }
 
-void CpuBackend::scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+void CpuBackend::do_scatter_rows(const ScatterArgs& a) {
+  const auto& [src, rows, dst] = a;
   for_rows(src.rows, src.cols, [&](int64_t i) { std::memcpy(dst.row(rows[i]), src.row(i), size_t(src.cols * dtype_bytes(src.dtype))); });
 }
 

@@ -1,183 +1,22 @@
-// The operations a training step is made of, forward and backward side by side. One argument struct per operation;
-// maths, shapes and "=" or "+=" stand above each. Every backend implements all of them; ref/ is the slow twin.
-//
-// Shape letters: M tokens of the micro-batch (all sequences one after the other, no padding between them), C model
-// dim, H query heads, G kv heads, D head dim, F mlp dim, V vocab, R rank, I/O in/out features.
-// "act" is the activation dtype (f32, bf16 or f16): products read act operands, accumulate in f32 and round once on output.
+// A backend: the operations of operations.inc on one device. Every backend implements all of them; ref/ is the slow twin.
 #pragma once
-#include <memory>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
-#include "base/rng.h"
-#include "base/tensor.h"
-#include "quant/weight.h"
+#include "ops/arguments.h"
+#include "ops/checks.h"
+#include "ops/flop.h"
 
 namespace lowrank {
 
-// x[m,:] = table[ids[m],:]
-struct EmbeddingArgs {
-  const int32_t* ids;  // (M)
-  Weight table;        // (V, C)
-  Mat x;               // (M, C) f32 =
-};
-
-// RMSNorm (Zhang & Sennrich, 2019): rstd[m] = 1/sqrt(mean(x[m,:]^2) + eps); h = x * rstd * w
-struct NormFwdArgs {
-  Mat x;           // (M, C) f32
-  const float* w;  // (C)
-  float eps;
-  Mat h;           // (M, C) act =
-  float* rstd;     // (M) =, may be null
-  Mat saved;       // (M, C) act = x rounded, for the backward pass; data may be null
-};
-// h again from what was saved: h = x * rstd * w
-struct NormApplyArgs {
-  Mat x;  // (M, C) act, as saved
-  const float* w;
-  const float* rstd;
-  Mat h;  // (M, C) act =
-};
-// dx += rstd * (dh*w - x * rstd^2 * mean(dh*w*x));  w is frozen
-struct NormBwdArgs {
-  Mat dh;  // (M, C) f32
-  Mat x;   // (M, C) act, as saved
-  const float* w;
-  const float* rstd;
-  Mat dx;       // (M, C) f32 +=
-  Mat rounded;  // (M, C) act = the new dx; data may be null
-};
-
-// Low-rank adapter of one linear (Hu et al., 2021). a, b, da, db are f32 and contiguous.
-struct Lora {
-  const float* a = nullptr;  // (R, I)
-  const float* b = nullptr;  // (O, R)
-  float* da = nullptr;       // (R, I) +=
-  float* db = nullptr;       // (O, R) +=
-  int64_t rank = 0;
-  float scale = 1;           // alpha/r, or alpha/sqrt(r)
-  Dropout dropout;           // on x, element index m*I + i; p = 0 in evaluation
-};
-// u = scale * dropout(x) A^T (rounded to act);  y = x W^T + bias + u B^T
-// With w.outlier_threshold (LLM.int8, Dettmers et al., 2022): a column of x is an outlier where one of its elements, rounded to
-// f16, is not below the threshold in magnitude. Row m has codes round(x[m,i] 127 / max[m]) in the other columns, max[m] over its
-// f16 values below the threshold, and x W^T is codes codes^T max[m] w.absmax[o] / 127^2 + x W^T over the outliers' columns.
-// The backward pass goes through x W^T as if nothing had been rounded.
-struct LinearFwdArgs {
-  Mat x;                       // (M, I) act
-  Weight w;                    // (O, I)
-  const float* bias = nullptr; // (O) or null
-  const Lora* lora = nullptr;
-  Mat u;                       // (M, R) act =, kept for the backward pass; needed when lora
-  Mat y;                       // (M, O) act or f32
-  bool accumulate = false;     // y += instead of y =
-  // Where given, both (M, O) act: a = silu(gate) * y as well, of y as it is stored; the same bits as SwigluFwdArgs'.
-  Mat gate = {}, a = {};
-};
-// du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x)
-struct LinearBwdArgs {
-  Mat dy;                    // (M, O) act
-  Mat x;                     // (M, I) act; needed when lora
-  Weight w;                  // (O, I)
-  const Lora* lora = nullptr;
-  Mat u;                     // (M, R) act, from the forward pass
-  Mat dx;                    // (M, I) act or f32; data null = not wanted
-  bool accumulate = false;   // dx += instead of dx =
-  // Another linear of the same input: what it adds to dx is part of the same product. Its own dx and accumulate do not count.
-  const LinearBwdArgs* also = nullptr;
-  // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through that: gate and up become their own gradients, with
-  // the same bits as SwigluBwdArgs'; what dx holds afterwards does not count.
-  Mat gate = {}, up = {};
-};
-
-// Rotary position embedding in place (Su et al., 2021; half-split pairs as in Hugging Face llama): for i < D/2
-// (x_i, x_{i+D/2}) -> (x_i c - x_{i+D/2} s, x_{i+D/2} c + x_i s); inverse turns the other way (the backward pass).
-struct RopeArgs {
-  Mat x;                     // (M, heads*D) act, in place
-  const int32_t* positions;  // (M)
-  const float* cos;          // (P, D/2)
-  const float* sin;          // (P, D/2)
-  int64_t heads, head_dim;
-  bool inverse = false;
-};
-
-// Ragged causal attention. Sequence s owns query rows [q_offsets[s], q_offsets[s+1]) and key rows [kv_offsets[s],
-// kv_offsets[s+1]); nk >= nq, and query i of nq sees keys 0 .. nk-nq+i. Training: both offsets are the same array.
-// Query head h reads kv head h / (H/G). No T x T matrix is stored (Dao et al., 2022).
-struct AttentionShape {
-  int64_t heads, kv_heads, head_dim;
-  float scale;  // usually 1/sqrt(D)
-  const int32_t *q_offsets, *kv_offsets;  // (sequences + 1)
-  int64_t sequences;
-};
-// o = softmax(scale * q k^T) v per head;  lse = log sum exp(scale * q k^T)
-struct AttentionFwdArgs {
-  AttentionShape shape;
-  Mat q;       // (M, H*D) act
-  Mat k, v;    // (Mk, G*D) act
-  Mat o;       // (M, H*D) act =
-  float* lse;  // (M, H) =, may be null
-};
-// p = exp(scale q k^T - lse);  dv = p^T do;  ds = p * (do v^T - rowsum(do*o));  dq = scale ds k;  dk = scale ds^T q
-// q and kv offsets are the same here.
-struct AttentionBwdArgs {
-  AttentionShape shape;
-  Mat q, k, v, o, d_o;  // as in the forward pass; d_o (M, H*D) act
-  const float* lse;     // (M, H)
-  Mat dq, dk, dv;       // (M, H*D), (M, G*D), (M, G*D) act =
-};
-
-// a = silu(g) * u, silu(x) = x / (1 + exp(-x))  (SwiGLU, Shazeer 2020)
-struct SwigluFwdArgs {
-  Mat g, u;  // (M, F) act
-  Mat a;     // (M, F) act =
-};
-// dg = da * u * silu'(g);  du = da * silu(g).  dg may be the memory of da or g, du that of u.
-struct SwigluBwdArgs {
-  Mat da, g, u;  // (M, F) act
-  Mat dg, du;    // (M, F) act =
-};
-
-// logits = x W^T, for row n with label t: loss = lse(logits) - logits[t];  dx = loss_scale * (softmax - onehot(t)) W.
-// Logits exist for a chunk of rows at a time only.
-struct HeadArgs {
-  Mat x;                  // (N, C) act, normed hidden states of the supervised tokens only
-  Weight w;               // (V, C)
-  const int32_t* labels;  // (N), each in [0, V)
-  float loss_scale;       // factor of the gradient, not of the reported loss
-  Mat dx;                 // (N, C) f32 =; data null in evaluation
-  double* loss_sum;       // += the sum over the N rows, unscaled
-};
-
-// AdamW (Loshchilov & Hutter, 2019), as torch.optim.AdamW: g *= grad_scale; p *= 1 - lr*wd; m = b1 m + (1-b1) g;
-// v = b2 v + (1-b2) g^2; p -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps)
-struct AdamWArgs {
-  float *p, *m, *v;
-  const float* g;
-  int64_t n;
-  double beta1, beta2;  // 1 - beta loses digits in f32
-  float lr, eps, weight_decay, grad_scale;
-  int64_t step;  // t, from 1
-};
-
-// The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
-// and they are rounded again. n elements of one tensor, in blocks of kMomentBlock.
-struct AdamW8bitArgs {
-  AdamWArgs step;        // its m and v do not count
-  uint8_t *m, *v;        // (n) codes, in place
-  float *m_max, *v_max;  // of each block, in place
-};
-
-// Upper bounds that size a backend's workspace.
-struct OpLimits {
-  int64_t tokens = 0;        // M, also the most rows of the head
-  int64_t kv_tokens = 0;     // most keys of one attention call
-  int64_t max_sequence = 0;  // longest sequence
-  int64_t features = 0;      // largest I or O of a linear (without the head)
-  int64_t model_dim = 0, vocab = 0, rank = 0, heads = 0, kv_heads = 0, head_dim = 0;
-  DType act = DType::f32;
-  bool training = false, dropout = false;
-  bool rounds_activations = false;  // linears with an outlier_threshold
+// Is told of each operation, for a profile.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void begin() = 0;
+  // @param flop multiply-adds of the products, twice
+  virtual void end(const char* operation, double flop) = 0;
 };
 
 class Backend {
@@ -186,32 +25,54 @@ class Backend {
   virtual std::string name() const = 0;  // such as "cpu/avx512bf16"
 
   // Bytes of scratch memory (64-byte aligned) that operations within these bounds need, and the memory itself: set before
-  // the first operation.
+  // the first operation, where a backend needs any.
   virtual int64_t workspace_bytes(const OpLimits&) const = 0;
-  virtual void set_workspace(const OpLimits&, void* memory) = 0;
-
-  virtual void embedding_fwd(const EmbeddingArgs&) = 0;
-  virtual void norm_fwd(const NormFwdArgs&) = 0;
-  virtual void norm_apply(const NormApplyArgs&) = 0;
-  virtual void norm_bwd(const NormBwdArgs&) = 0;
-  virtual void linear_fwd(const LinearFwdArgs&) = 0;
-  virtual void linear_bwd(const LinearBwdArgs&) = 0;
-  virtual void rope(const RopeArgs&) = 0;
-  virtual void attention_fwd(const AttentionFwdArgs&) = 0;
-  virtual void attention_bwd(const AttentionBwdArgs&) = 0;
-  virtual void swiglu_fwd(const SwigluFwdArgs&) = 0;
-  virtual void swiglu_bwd(const SwigluBwdArgs&) = 0;
-  virtual void head(const HeadArgs&) = 0;
-
-  virtual void zero(const Mat& x) {                                                     // x = 0
-    for (int64_t r = 0; r < x.rows; r++) std::memset(x.row(r), 0, size_t(x.cols * dtype_bytes(x.dtype)));
+  void set_workspace(const OpLimits& limits, void* memory) {
+    limits_ = limits;
+    do_set_workspace(limits, memory);
   }
-  virtual void cast(const Mat& src, const Mat& dst) = 0;                                // dst = src; one is f32, or both alike
-  virtual void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;   // dst[i] = src[rows[i]], same dtype
-  virtual void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) = 0;  // dst[rows[i]] = src[i], same dtype
-  virtual void adamw(const AdamWArgs&) = 0;
-  virtual void adamw_8bit(const AdamW8bitArgs&) = 0;
-  virtual double sum_squares(const float* x, int64_t n) = 0;  // in f64; the order does not depend on threads
+
+  // Null: none.
+  void observe(Observer* observer) { observer_ = observer; }
+
+  // The operations: arguments are checked, E_INTERNAL where they are wrong, and the observer is told, here and in no backend.
+#define LOWRANK_OP(operation, Args)                        \
+  void operation(const Args& a) {                          \
+    check_##operation(a, limits_ ? &*limits_ : nullptr);   \
+    const Observed observed(observer_, #operation, a);     \
+    do_##operation(a);                                     \
+  }
+#include "ops/operations.inc"
+
+ protected:
+  virtual void do_set_workspace(const OpLimits&, void* memory) = 0;
+#define LOWRANK_OP(operation, Args) virtual void do_##operation(const Args&) = 0;
+#include "ops/operations.inc"
+
+ private:
+  // From here to the end of the operation, also where it throws.
+  class Observed {
+   public:
+    template <class Args>
+    Observed(Observer* observer, const char* operation, const Args& a) : observer_(observer), operation_(operation) {
+      if (!observer) return;
+      flop_ = flop(a);
+      observer->begin();
+    }
+    ~Observed() {
+      if (observer_) observer_->end(operation_, flop_);
+    }
+    Observed(const Observed&) = delete;
+    Observed& operator=(const Observed&) = delete;
+
+   private:
+    Observer* observer_;
+    const char* operation_;
+    double flop_ = 0;
+  };
+
+  std::optional<OpLimits> limits_;
+  Observer* observer_ = nullptr;
 };
 
 }  // namespace lowrank

@@ -16,7 +16,7 @@ double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row
 
 }  // namespace
 
-void RefBackend::attention_fwd(const AttentionFwdArgs& a) {
+void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const AttentionShape& s = a.shape;
   const int64_t dim = s.head_dim;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
@@ -45,7 +45,7 @@ void RefBackend::attention_fwd(const AttentionFwdArgs& a) {
 // o = p v with p = softmax(s), s = scale q k^T:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
 // sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
 // of the query heads that read it.
-void RefBackend::attention_bwd(const AttentionBwdArgs& a) {
+void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const AttentionShape& s = a.shape;
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {

@@ -1,4 +1,4 @@
-// The slow twin: every operation of ops/backend.h in double precision, in the most obvious loops. It is what the fast
+// The slow twin: every operation of ops/operations.inc in double precision, in the most obvious loops. It is what the fast
 // backends are held against, so it is never optimised. Any matrix may have any dtype; results are rounded when stored.
 //
 // Where a fast backend rounds to act and the twin does not (the tests' bounds allow for it):
@@ -6,7 +6,7 @@
 //   dx of linear_bwd         with dropout its two terms are rounded before they are added
 //   p and ds of attention    are bf16 operands of the second products
 //   logits and their gradient in the head are stored as act
-// What the twin does round: dropout(x), u and du, which backend.h calls act.
+// What the twin does round: dropout(x), u and du, which arguments.h calls act.
 #pragma once
 #include <vector>
 
@@ -18,27 +18,11 @@ class RefBackend final : public Backend {
  public:
   std::string name() const override { return "ref"; }
   int64_t workspace_bytes(const OpLimits&) const override { return 0; }
-  void set_workspace(const OpLimits&, void*) override {}
 
-  void embedding_fwd(const EmbeddingArgs&) override;
-  void norm_fwd(const NormFwdArgs&) override;
-  void norm_apply(const NormApplyArgs&) override;
-  void norm_bwd(const NormBwdArgs&) override;
-  void linear_fwd(const LinearFwdArgs&) override;
-  void linear_bwd(const LinearBwdArgs&) override;
-  void rope(const RopeArgs&) override;
-  void attention_fwd(const AttentionFwdArgs&) override;
-  void attention_bwd(const AttentionBwdArgs&) override;
-  void swiglu_fwd(const SwigluFwdArgs&) override;
-  void swiglu_bwd(const SwigluBwdArgs&) override;
-  void head(const HeadArgs&) override;
-  void zero(const Mat& x) override;
-  void cast(const Mat& src, const Mat& dst) override;
-  void gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
-  void scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) override;
-  void adamw(const AdamWArgs&) override;
-  void adamw_8bit(const AdamW8bitArgs&) override;
-  double sum_squares(const float* x, int64_t n) override;
+ private:
+  void do_set_workspace(const OpLimits&, void*) override {}
+#define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
+#include "ops/operations.inc"
 };
 
 // v as an element of dtype t holds it.

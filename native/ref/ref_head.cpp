@@ -7,7 +7,7 @@
 namespace lowrank {
 
 // loss = log sum exp(z) - z_t with z = W x:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
-void RefBackend::head(const HeadArgs& a) {
+void RefBackend::do_head(const HeadArgs& a) {
   const int64_t vocab = a.w.rows, dim = a.w.cols;
   std::vector<double> z(static_cast<size_t>(vocab));
   for (int64_t n = 0; n < a.x.rows; n++) {

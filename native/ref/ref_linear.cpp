@@ -39,7 +39,7 @@ RefInt8 ref_int8(const Mat& x, float threshold) {
 
 double ref_int8_code(const Weight& w, int64_t r, int64_t c) { return reinterpret_cast<const int8_t*>(w.row(r))[c]; }
 
-void RefBackend::linear_fwd(const LinearFwdArgs& a) {
+void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
   const int64_t in = a.w.cols, out = a.w.rows;
   const bool rounds = a.w.outlier_threshold > 0;
   const RefInt8 rounded = rounds ? ref_int8(a.x, a.w.outlier_threshold) : RefInt8();
@@ -65,26 +65,26 @@ void RefBackend::linear_fwd(const LinearFwdArgs& a) {
       a.y.set(m, o, float(sum));
     }
   }
-  if (a.gate) swiglu_fwd({a.gate, a.y, a.a});
+  if (a.gate) do_swiglu_fwd({a.gate, a.y, a.a});
 }
 
 // y = x W^T + u B^T with u = s dropout(x) A^T, L a function of y and dy = dL/dy:
 //   dL/du = dy B; through u: dL/d(x A^T) = s dy B = du, so that da = du^T dropout(x), dropout(x)' = du A;  db = dy^T u.
-void RefBackend::linear_bwd(const LinearBwdArgs& a) {
+void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
   if (a.gate) {
     LinearBwdArgs product = a;
     product.gate = product.up = Mat();
-    linear_bwd(product);
-    swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+    do_linear_bwd(product);
+    do_swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
     return;
   }
   if (a.also) {  // one after the other
     LinearBwdArgs first = a, rest = *a.also;
     first.also = nullptr;
-    linear_bwd(first);
+    do_linear_bwd(first);
     rest.dx = a.dx;
     rest.accumulate = true;
-    linear_bwd(rest);
+    do_linear_bwd(rest);
     return;
   }
   const int64_t tokens = a.dy.rows, in = a.w.cols, out = a.w.rows, rank = a.lora ? a.lora->rank : 0;

@@ -7,7 +7,7 @@
 
 namespace lowrank {
 
-void RefBackend::adamw(const AdamWArgs& a) {
+void RefBackend::do_adamw(const AdamWArgs& a) {
   const double lr = double(a.lr), b1 = a.beta1, b2 = a.beta2, t = double(a.step);
   for (int64_t i = 0; i < a.n; i++) {
     const double g = double(a.g[i]) * double(a.grad_scale);
@@ -20,7 +20,7 @@ void RefBackend::adamw(const AdamWArgs& a) {
   }
 }
 
-void RefBackend::adamw_8bit(const AdamW8bitArgs& args) {
+void RefBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   const AdamWArgs& a = args.step;
   for (int64_t i = 0, b = 0; i < a.n; i += kMomentBlock, b++) {
     const int64_t n = std::min(kMomentBlock, a.n - i);
@@ -39,7 +39,7 @@ void RefBackend::adamw_8bit(const AdamW8bitArgs& args) {
     step.m = states[0].x.data();
     step.v = states[1].x.data();
     step.n = n;
-    adamw(step);
+    do_adamw(step);
     for (State& s : states) {
       float top = 0;
       for (const float x : s.x) top = std::max(top, std::fabs(x));
@@ -53,10 +53,9 @@ void RefBackend::adamw_8bit(const AdamW8bitArgs& args) {
   }
 }
 
-double RefBackend::sum_squares(const float* x, int64_t n) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; i++) sum += double(x[i]) * double(x[i]);
-  return sum;
+void RefBackend::do_sum_squares(const SumSquaresArgs& a) {
+  *a.sum = 0;
+  for (int64_t i = 0; i < a.n; i++) *a.sum += double(a.x[i]) * double(a.x[i]);
 }
 
 }  // namespace lowrank

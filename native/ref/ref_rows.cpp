@@ -5,13 +5,13 @@
 
 namespace lowrank {
 
-void RefBackend::embedding_fwd(const EmbeddingArgs& a) {
+void RefBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t c = 0; c < a.x.cols; c++) a.x.set(m, c, a.table.get(a.ids[m], c));
   }
 }
 
-void RefBackend::norm_fwd(const NormFwdArgs& a) {
+void RefBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t n = a.x.cols;
   for (int64_t m = 0; m < a.x.rows; m++) {
     double sum = 0;
@@ -25,7 +25,7 @@ void RefBackend::norm_fwd(const NormFwdArgs& a) {
   }
 }
 
-void RefBackend::norm_apply(const NormApplyArgs& a) {
+void RefBackend::do_norm_apply(const NormApplyArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t c = 0; c < a.x.cols; c++) a.h.set(m, c, float(double(a.x.get(m, c)) * double(a.rstd[m]) * double(a.w[c])));
   }
@@ -33,7 +33,7 @@ void RefBackend::norm_apply(const NormApplyArgs& a) {
 
 // h_c = x_c s w_c with s = (mean(x^2) + eps)^(-1/2), ds/dx_k = -s^3 x_k / n:
 //   dL/dx_k = s w_k dh_k + sum_c dh_c x_c w_c ds/dx_k = s (w_k dh_k - x_k s^2 mean(dh w x))
-void RefBackend::norm_bwd(const NormBwdArgs& a) {
+void RefBackend::do_norm_bwd(const NormBwdArgs& a) {
   const int64_t n = a.x.cols;
   for (int64_t m = 0; m < a.x.rows; m++) {
     const double s = double(a.rstd[m]);
@@ -48,7 +48,7 @@ void RefBackend::norm_bwd(const NormBwdArgs& a) {
 }
 
 // A rotation's transpose is the rotation backwards: the gradient of x is the inverse turn of the gradient of its result.
-void RefBackend::rope(const RopeArgs& a) {
+void RefBackend::do_rope(const RopeArgs& a) {
   const int64_t half = a.head_dim / 2;
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t h = 0; h < a.heads; h++) {
@@ -64,7 +64,7 @@ void RefBackend::rope(const RopeArgs& a) {
   }
 }
 
-void RefBackend::swiglu_fwd(const SwigluFwdArgs& a) {
+void RefBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
     for (int64_t c = 0; c < a.g.cols; c++) {
       const double g = double(a.g.get(m, c));
@@ -74,7 +74,7 @@ void RefBackend::swiglu_fwd(const SwigluFwdArgs& a) {
 }
 
 // silu = g s with s = 1/(1 + e^-g), s' = s (1 - s):  silu' = s + g s (1 - s)
-void RefBackend::swiglu_bwd(const SwigluBwdArgs& a) {
+void RefBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
     for (int64_t c = 0; c < a.g.cols; c++) {
       const double da = double(a.da.get(m, c)), g = double(a.g.get(m, c)), u = double(a.u.get(m, c));
@@ -85,25 +85,29 @@ void RefBackend::swiglu_bwd(const SwigluBwdArgs& a) {
   }
 }
 
-void RefBackend::zero(const Mat& x) {
+void RefBackend::do_zero(const ZeroArgs& a) {
+  const Mat& x = a.x;
   for (int64_t r = 0; r < x.rows; r++) {
     for (int64_t c = 0; c < x.cols; c++) x.set(r, c, 0.f);
   }
 }
 
-void RefBackend::cast(const Mat& src, const Mat& dst) {
+void RefBackend::do_cast(const CastArgs& a) {
+  const auto& [src, dst] = a;
   for (int64_t r = 0; r < src.rows; r++) {
     for (int64_t c = 0; c < src.cols; c++) dst.set(r, c, src.get(r, c));
   }
 }
 
-void RefBackend::gather_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+void RefBackend::do_gather_rows(const GatherArgs& a) {
+  const auto& [src, rows, dst] = a;
   for (int64_t r = 0; r < dst.rows; r++) {
     for (int64_t c = 0; c < dst.cols; c++) dst.set(r, c, src.get(rows[r], c));
   }
 }
 
-void RefBackend::scatter_rows(const Mat& src, const int32_t* rows, const Mat& dst) {
+void RefBackend::do_scatter_rows(const ScatterArgs& a) {
+  const auto& [src, rows, dst] = a;
   for (int64_t r = 0; r < src.rows; r++) {
     for (int64_t c = 0; c < src.cols; c++) dst.set(rows[r], c, src.get(r, c));
   }

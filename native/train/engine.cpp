@@ -78,9 +78,8 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
       rope_(source.config, options.max_sequence) {
   backend_ = make_backend(int(options.threads));
   if (options.profile) {
-    auto profile = std::make_unique<ProfilingBackend>(std::move(backend_));
-    profile_ = profile.get();
-    backend_ = std::move(profile);
+    profile_ = std::make_unique<Profile>();
+    backend_->observe(profile_.get());
   }
   const OpLimits limits = op_limits(config_, adapters_, spec, options_);
   layout_ = std::make_unique<Layout>(arena_, config_, adapters_, options_, backend_->workspace_bytes(limits));
@@ -91,9 +90,10 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
 
 double Engine::matmul_peak(bool again) {
   if (matmul_peak_ == 0 || again) {
-    Backend& backend = profile_ ? profile_->inner() : *backend_;
+    backend_->observe(nullptr);
     const std::span scratch(arena_.at<char>(layout_->scratch()), size_t(arena_.total_bytes() - layout_->scratch()));
-    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(backend, options_.act, op_limits(config_, adapters_, &spec_, options_), scratch));
+    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, &spec_, options_), scratch));
+    backend_->observe(profile_.get());
   }
   return matmul_peak_;
 }

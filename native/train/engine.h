@@ -120,7 +120,7 @@ class Engine {
   ModelWeights weights_;
   RopeTable rope_;
   std::unique_ptr<Backend> backend_;
-  ProfilingBackend* profile_ = nullptr;  // the backend, where operations are timed
+  std::unique_ptr<Profile> profile_;  // where operations are timed
   double matmul_peak_ = 0;
   Arena arena_;
   std::unique_ptr<Layout> layout_;

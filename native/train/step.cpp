@@ -1,4 +1,4 @@
-// The training step. It reads like the algorithm: each line is one operation of ops/backend.h.
+// The training step. It reads like the algorithm: each line is one operation of ops/operations.inc.
 #include <algorithm>
 #include <cmath>
 
@@ -212,7 +212,7 @@ void Engine::forward(const Tokens& t, Mode mode) {
   backend_->embedding_fwd({t.ids, weights_.embedding, f32(layout_->residual, t.count, config_.dim)});
   for (int64_t l = 0; l < config_.layers; l++) {
     if (mode == Mode::train && checkpointed(l)) {
-      backend_->cast(f32(layout_->residual, t.count, config_.dim), block_input(l, t.count));
+      backend_->cast({f32(layout_->residual, t.count, config_.dim), block_input(l, t.count)});
     }
     block_forward(l, t, mode);
   }
@@ -229,20 +229,20 @@ double Engine::head(const Tokens& t, float loss_scale) {
   }
   const int64_t n = int64_t(labels_.size());
   const bool train = loss_scale > 0;
-  if (train) backend_->zero(f32(layout_->d_residual, m, c));
+  if (train) backend_->zero({f32(layout_->d_residual, m, c)});
   if (n == 0) return 0;
 
   const Mat x = f32(layout_->head_x, n, c), h = act(layout_->head_h, n, c), kept = act(layout_->head_saved, n, c);
   float* rstd = arena_.at<float>(layout_->head_rstd);
-  backend_->gather_rows(f32(layout_->residual, m, c), supervised_.data(), x);
+  backend_->gather_rows({f32(layout_->residual, m, c), supervised_.data(), x});
   backend_->norm_fwd({x, weights_.final_norm, float(config_.norm_eps), h, rstd, kept});
   double loss = 0;
   const Mat dh = train ? f32(layout_->head_dh, n, c) : Mat();
   backend_->head({h, weights_.head, labels_.data(), loss_scale, dh, &loss});
   if (train) {
-    backend_->zero(x);  // becomes the gradient of the gathered rows
+    backend_->zero({x});  // becomes the gradient of the gathered rows
     backend_->norm_bwd({dh, kept, weights_.final_norm, rstd, x, {}});
-    backend_->scatter_rows(x, supervised_.data(), f32(layout_->d_residual, m, c));
+    backend_->scatter_rows({x, supervised_.data(), f32(layout_->d_residual, m, c)});
   }
   return loss;
 }
@@ -265,14 +265,14 @@ double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t r
 }
 
 void Engine::backward(const Tokens& t) {
-  if (options_.act != DType::f32) backend_->cast(f32(layout_->d_residual, t.count, config_.dim), act(layout_->dy, t.count, config_.dim));
+  if (options_.act != DType::f32) backend_->cast({f32(layout_->d_residual, t.count, config_.dim), act(layout_->dy, t.count, config_.dim)});
   for (int64_t l = config_.layers - 1; l >= 0; l--) {
     bool adapters_here = false;
     for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
     if (!adapters_here && !needs_gradient_below(l)) break;
     // What the highest of them saved is still there.
     if (checkpointed(l) && l + 1 < layout_->shared_layers) {
-      backend_->cast(block_input(l, t.count), f32(layout_->residual, t.count, config_.dim));
+      backend_->cast({block_input(l, t.count), f32(layout_->residual, t.count, config_.dim)});
       block_forward(l, t, Mode::recompute);
     }
     block_backward(l, t);
@@ -321,7 +321,9 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
   if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) throw Error("E_OPTIONS", "lossScale must be a positive number.");
   const int64_t n = adapters_.elements();
   float* g = gradients();
-  const double norm = std::sqrt(backend_->sum_squares(g, n)) / o.loss_scale;
+  double squares = 0;
+  backend_->sum_squares({g, n, &squares});
+  const double norm = std::sqrt(squares) / o.loss_scale;
   if (std::isfinite(norm)) {
     // As torch.nn.utils.clip_grad_norm_.
     const bool clips = o.max_grad_norm > 0 && std::isfinite(o.max_grad_norm);
@@ -336,7 +338,7 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
     step.step = ++steps_;
     update(step);
   }
-  backend_->zero(Mat(g, DType::f32, 1, n));
+  backend_->zero({Mat(g, DType::f32, 1, n)});
   return norm;
 }
 

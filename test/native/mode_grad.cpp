@@ -120,7 +120,7 @@ void check_linear(const Case& c, Check& check) {
   };
   // u of the case is drawn; the gradients want that of its x.
   forward();
-  if (c.rank) check.ref().cast(u.mat, m.mat("u"));
+  if (c.rank) check.ref().cast({u.mat, m.mat("u")});
   check.again();
   check.compare("dx", x, forward);
   if (!c.rank) return;
@@ -150,7 +150,7 @@ void check_rope(const Case& c, Check& check) {
   const Memory gradient(slots, Memory::Kind::twin);
   Output y(z.mat.rows, z.mat.cols);
   check.compare("x", z.mat, [&] {
-    check.ref().cast(z.mat, y.mat);
+    check.ref().cast({z.mat, y.mat});
     check.ref().rope({y.mat, m.ints("positions"), m.f32("cos"), m.f32("sin"), c.heads, c.head_dim, false});
     return y.dot(gradient.mat("x"));
   });

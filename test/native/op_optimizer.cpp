@@ -57,7 +57,7 @@ void define_sum(const Case& c, Slots& s) {
   Random r(c.seed);
   s.vector("x", r.values(c.in, DType::f32));
 }
-void call_sum(const Case& c, Backend& b, Memory& m) { m.scalar = b.sum_squares(m.f32("x"), c.in); }
+void call_sum(const Case& c, Backend& b, Memory& m) { b.sum_squares({m.f32("x"), c.in, &m.scalar}); }
 // Lanes are summed in f32 over 64 vectors and then among themselves, runs in double: no cancellation, a relative error.
 void bound_sum(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   b.scalar = sum_error(64 + 4) * twin.scalar;

@@ -206,7 +206,7 @@ void define_cast(const Case& c, Slots& s) {
   s.input("src", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
   s.output("dst", c.out, c.rows, c.in, c.ld_pad).rounded = true;
 }
-void call_cast(const Case&, Backend& b, Memory& m) { b.cast(m.mat("src"), m.mat("dst")); }
+void call_cast(const Case&, Backend& b, Memory& m) { b.cast({m.mat("src"), m.mat("dst")}); }
 void bound_copy(const Case& c, const Arithmetic&, const Memory&, const Slots& slots, Bounds& b) {
   b.of["dst"] = Values(size_t(slots.find("dst")->rows * c.in), Bounds::kExact);
 }
@@ -217,7 +217,7 @@ void define_gather(const Case& c, Slots& s) {
   s.ints("rows", indices(r, c.rows, c.features));
   s.output("dst", c.act, c.rows, c.in, c.ld_pad).rounded = true;
 }
-void call_gather(const Case&, Backend& b, Memory& m) { b.gather_rows(m.mat("src"), m.ints("rows"), m.mat("dst")); }
+void call_gather(const Case&, Backend& b, Memory& m) { b.gather_rows({m.mat("src"), m.ints("rows"), m.mat("dst")}); }
 
 // features rows of dst, of which the rows of src replace some, each once
 void define_scatter(const Case& c, Slots& s) {
@@ -228,13 +228,13 @@ void define_scatter(const Case& c, Slots& s) {
   s.ints("rows", rows);
   s.in_place("dst", c.act, c.features, c.in, r.values(c.features * c.in, c.act), c.ld_pad).rounded = true;
 }
-void call_scatter(const Case&, Backend& b, Memory& m) { b.scatter_rows(m.mat("src"), m.ints("rows"), m.mat("dst")); }
+void call_scatter(const Case&, Backend& b, Memory& m) { b.scatter_rows({m.mat("src"), m.ints("rows"), m.mat("dst")}); }
 
 void define_zero(const Case& c, Slots& s) {
   Random r(c.seed);
   s.in_place("dst", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad).rounded = true;
 }
-void call_zero(const Case&, Backend& b, Memory& m) { b.zero(m.mat("dst")); }
+void call_zero(const Case&, Backend& b, Memory& m) { b.zero({m.mat("dst")}); }
 
 // Bytes: f32 reads and writes of so many elements
 double elements(const Case& c) { return double(c.rows) * double(c.in); }

@@ -6,6 +6,7 @@
 #include "base/dtype.h"
 #include "base/rng.h"
 #include "modes.h"
+#include "operations.h"
 
 namespace lowrank::test {
 
@@ -59,6 +60,19 @@ void exhaust(const char* name, int mantissa_bits, int bias, ToF32 to_f32, FromF3
   report.expect(nans == nan_patterns, label + " NaN stays NaN", std::to_string(nans) + " of them do");
   report.expect(middles >= patterns - nan_patterns - 4, label + " rounds to nearest, ties to even",
                 "around " + std::to_string(middles) + " middles");
+}
+
+// Every operation of the one list is in the table that the modes go over, under its name. 8-bit AdamW has a test of its own (moments.cpp).
+void test_operation_list(Report& report) {
+  const char* const listed[] = {
+#define LOWRANK_OP(operation, Args) #operation,
+#include "ops/operations.inc"
+  };
+  for (const std::string name : listed) {
+    bool found = name == "adamw_8bit";
+    for (const Operation& o : operations()) found = found || name == o.name;
+    report.expect(found, "unit: operation " + name + " has cases");
+  }
 }
 
 }  // namespace
@@ -120,6 +134,7 @@ void test_generator(Report& report) {
                 std::to_string(kept));
   report.expect(pieces, "unit: a mask in pieces is the same mask");
   report.expect(!Dropout{}.active(), "unit: no dropout by default");
+  test_operation_list(report);
 }
 
 }  // namespace lowrank::test

@@ -1,0 +1,113 @@
+#include "ops/checks.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace lowrank {
+
+namespace {
+
+bool same_shape(const Mat& a, const Mat& b) { return a.rows == b.rows && a.cols == b.cols; }
+// The twin takes any dtype: dtypes are held to `act` where there are limits.
+bool is_act(const Mat& x, const OpLimits* l) { return !l || x.dtype == l->act; }
+
+void check_lora(const Lora& l, const Mat& x, const Weight& w, const Mat& u, const OpLimits* limits, const char* operation) {
+  check(l.rank >= 1 && u.rows == x.rows && u.cols == l.rank && is_act(u, limits), "u", operation);
+  if (!limits || !l.dropout.active()) return;
+  check(limits->dropout && limits->training && x.rows <= limits->tokens && w.cols <= limits->features, "dropout beyond the limits", operation);
+}
+
+void check_attention(const AttentionShape& s, const Mat& q, const Mat& k, const Mat& v, const Mat& o, const OpLimits* limits, const char* operation) {
+  check(s.kv_heads >= 1 && s.heads % s.kv_heads == 0 && q.cols == s.heads * s.head_dim && k.cols == s.kv_heads * s.head_dim &&
+            same_shape(k, v) && same_shape(q, o),
+        "shapes", operation);
+  check(!limits || (s.head_dim == limits->head_dim && s.kv_heads == limits->kv_heads), "beyond the limits", operation);
+  check(is_act(q, limits) && is_act(k, limits) && is_act(v, limits) && is_act(o, limits), "dtypes", operation);
+}
+
+void check_rows(const Mat& all, const Mat& some, const char* operation) {
+  check(all.cols == some.cols && all.dtype == some.dtype, "shapes", operation);
+}
+
+void check_adamw(const AdamWArgs& a, const char* operation) { check(a.n >= 0 && a.step >= 1, "step", operation); }
+
+}  // namespace
+
+void check_embedding_fwd(const EmbeddingArgs& a, const OpLimits*) { check(a.x.cols == a.table.cols, "shapes", "embedding_fwd"); }
+
+void check_norm_fwd(const NormFwdArgs& a, const OpLimits* l) {
+  check(same_shape(a.x, a.h) && (!a.saved || same_shape(a.x, a.saved)), "shapes", "norm_fwd");
+  check(is_act(a.h, l) && (!a.saved || is_act(a.saved, l)), "dtypes", "norm_fwd");
+}
+
+void check_norm_apply(const NormApplyArgs& a, const OpLimits* l) {
+  check(same_shape(a.x, a.h), "shapes", "norm_apply");
+  check(is_act(a.x, l) && is_act(a.h, l), "dtypes", "norm_apply");
+}
+
+void check_norm_bwd(const NormBwdArgs& a, const OpLimits* l) {
+  check(same_shape(a.dh, a.x) && same_shape(a.x, a.dx) && (!a.rounded || same_shape(a.x, a.rounded)), "shapes", "norm_bwd");
+  check(is_act(a.x, l) && (!a.rounded || is_act(a.rounded, l)), "dtypes", "norm_bwd");
+}
+
+void check_linear_fwd(const LinearFwdArgs& a, const OpLimits* l) {
+  check(a.x.cols == a.w.cols && a.y.cols == a.w.rows && a.x.rows == a.y.rows, "shapes", "linear_fwd");
+  check(!a.gate || (same_shape(a.gate, a.y) && same_shape(a.a, a.y)), "gate", "linear_fwd");
+  if (a.lora) check_lora(*a.lora, a.x, a.w, a.u, l, "linear_fwd");
+  if (l && a.w.outlier_threshold > 0) {
+    check(l->rounds_activations && a.x.rows <= l->tokens && std::max(a.w.rows, a.w.cols) <= l->features, "beyond the limits", "linear_fwd");
+  }
+}
+
+void check_linear_bwd(const LinearBwdArgs& a, const OpLimits* l) {
+  for (const LinearBwdArgs* each = &a; each; each = each->also) {
+    check(each->dy.cols == each->w.rows && each->w.cols == a.w.cols && each->dy.rows == a.dy.rows, "shapes", "linear_bwd");
+    if (!each->lora) continue;
+    check(!l || (l->training && each->dy.rows <= l->tokens), "beyond the limits", "linear_bwd");
+    check(each->x.rows == a.dy.rows && each->x.cols == a.w.cols && (!l || each->x.dtype == each->dy.dtype), "x", "linear_bwd");
+    check_lora(*each->lora, each->dy, each->w, each->u, l, "linear_bwd");
+  }
+  check(!a.dx || (a.dx.rows == a.dy.rows && a.dx.cols == a.w.cols), "dx", "linear_bwd");
+  check(!a.gate || (a.dx && same_shape(a.gate, a.dx) && same_shape(a.up, a.dx)), "gate", "linear_bwd");
+}
+
+void check_rope(const RopeArgs& a, const OpLimits* l) {
+  check(a.x.cols == a.heads * a.head_dim && a.head_dim % 2 == 0, "shapes", "rope");
+  check(is_act(a.x, l), "dtypes", "rope");
+}
+
+void check_attention_fwd(const AttentionFwdArgs& a, const OpLimits* l) { check_attention(a.shape, a.q, a.k, a.v, a.o, l, "attention_fwd"); }
+
+void check_attention_bwd(const AttentionBwdArgs& a, const OpLimits* l) {
+  check_attention(a.shape, a.q, a.k, a.v, a.o, l, "attention_bwd");
+  check(same_shape(a.q, a.d_o) && same_shape(a.q, a.dq) && same_shape(a.k, a.dk) && same_shape(a.v, a.dv), "gradients", "attention_bwd");
+  check(!l || l->training, "beyond the limits", "attention_bwd");
+}
+
+void check_swiglu_fwd(const SwigluFwdArgs& a, const OpLimits*) { check(same_shape(a.g, a.u) && same_shape(a.g, a.a), "shapes", "swiglu_fwd"); }
+
+void check_swiglu_bwd(const SwigluBwdArgs& a, const OpLimits*) {
+  check(same_shape(a.da, a.g) && same_shape(a.g, a.u) && same_shape(a.g, a.dg) && same_shape(a.u, a.du), "shapes", "swiglu_bwd");
+}
+
+void check_head(const HeadArgs& a, const OpLimits* l) {
+  check(a.x.cols == a.w.cols && (!a.dx || same_shape(a.x, a.dx)), "shapes", "head");
+  check(!l || (a.x.rows <= l->tokens && a.w.rows <= l->vocab), "beyond the limits", "head");
+  check(is_act(a.x, l), "dtypes", "head");
+}
+
+void check_zero(const ZeroArgs&, const OpLimits*) {}
+
+void check_cast(const CastArgs& a, const OpLimits*) {
+  check(same_shape(a.src, a.dst), "shapes", "cast");
+  check(a.src.dtype == a.dst.dtype || a.src.dtype == DType::f32 || a.dst.dtype == DType::f32, "dtypes", "cast");
+}
+
+void check_gather_rows(const GatherArgs& a, const OpLimits*) { check_rows(a.src, a.dst, "gather_rows"); }
+void check_scatter_rows(const ScatterArgs& a, const OpLimits*) { check_rows(a.dst, a.src, "scatter_rows"); }
+void check_adamw(const AdamWArgs& a, const OpLimits*) { check_adamw(a, "adamw"); }
+void check_adamw_8bit(const AdamW8bitArgs& a, const OpLimits*) { check_adamw(a.step, "adamw_8bit"); }
+void check_sum_squares(const SumSquaresArgs& a, const OpLimits*) { check(a.n >= 0 && a.sum, "sum", "sum_squares"); }
+
+}  // namespace lowrank
