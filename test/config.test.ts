@@ -56,6 +56,7 @@ const DEFAULTS = {
   weight_decay: 0,
   warmup_ratio: 0.03,
   logging_steps: 10,
+  report_to: "none",
   eval_steps: 100,
   save_steps: 1000,
   save_total_limit: 3,

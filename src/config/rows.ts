@@ -194,6 +194,11 @@ export const trainRows = {
     "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir; auto: likewise, or from the beginning where there is none",
   ),
   logging_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two lines of metrics").or(10),
+  report_to: choice(
+    ["none", "tensorboard"],
+    OUTPUT.nothing,
+    "tracker beside metrics.jsonl; tensorboard: event files in output_dir/runs",
+  ).or("none"),
   eval_strategy: choice(
     ["steps", "epoch", "no"],
     OUTPUT.nothing,

@@ -1,8 +1,10 @@
 import { join } from "node:path";
-import { MetricsFile, type Tracker } from "../../tracking/trackers/index.js";
+import { MetricsFile, TensorBoard, type Tracker } from "../../tracking/trackers/index.js";
 import type { RunOptions } from "./options.js";
 
 /** The trackers that a run's options ask for. */
-export function trackersOf({ output_dir }: Pick<RunOptions, "output_dir">): Tracker[] {
-  return output_dir === undefined ? [] : [new MetricsFile(join(output_dir, "metrics.jsonl"))];
+export function trackersOf({ output_dir, report_to }: Pick<RunOptions, "output_dir" | "report_to">): Tracker[] {
+  if (output_dir === undefined) return [];
+  const metrics = new MetricsFile(join(output_dir, "metrics.jsonl"));
+  return report_to === "tensorboard" ? [metrics, new TensorBoard(join(output_dir, "runs"))] : [metrics];
 }

@@ -1,0 +1,112 @@
+// TensorBoard's event files: records of TFRecord (tensorflow/core/lib/io/record_writer.h) that hold Event messages
+// (tensorflow/core/util/event.proto), of which only scalars and the two that begin a file are written.
+import { closeSync, openSync, writeSync } from "node:fs";
+import { writeError } from "../../base/system-errors.js";
+
+/** Of CRC-32C (Castagnoli), reflected. */
+const POLYNOMIAL = 0x82f63b78;
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let value = byte;
+  for (let bit = 0; bit < 8; bit++) value = value & 1 ? POLYNOMIAL ^ (value >>> 1) : value >>> 1;
+  return value;
+});
+
+export function crc32c(bytes: Uint8Array): number {
+  let value = 0xffffffff;
+  for (const byte of bytes) value = TABLE[(value ^ byte) & 0xff]! ^ (value >>> 8);
+  return ~value >>> 0;
+}
+
+/** As TFRecord stores it, so that a checksum of bytes that hold a checksum is none of a kind. */
+function masked(bytes: Uint8Array): Buffer {
+  const crc = crc32c(bytes);
+  const stored = Buffer.alloc(4);
+  stored.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
+  return stored;
+}
+
+const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
+
+function varint(value: number): Buffer {
+  const bytes: number[] = [];
+  for (let rest = BigInt(value); ; rest >>= 7n) {
+    const low = Number(rest & 127n);
+    if (rest < 128n) return Buffer.from([...bytes, low]);
+    bytes.push(low | 128);
+  }
+}
+
+const key = (field: number, kind: number) => varint(8 * field + kind);
+
+function double(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleLE(value);
+  return Buffer.concat([key(field, FIXED64!), bytes]);
+}
+
+function float(field: number, value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return Buffer.concat([key(field, FIXED32!), bytes]);
+}
+
+const integer = (field: number, value: number) => Buffer.concat([key(field, VARINT!), varint(value)]);
+
+function part(field: number, content: Buffer | string): Buffer {
+  const bytes = Buffer.from(content as string);
+  return Buffer.concat([key(field, LENGTH!), varint(bytes.length), bytes]);
+}
+
+/** An Event: wall_time, step and one of file_version, summary, session_log. */
+const event = (step: number, what: Buffer) => Buffer.concat([double(1, Date.now() / 1000), integer(2, step), what]);
+
+const FILE_VERSION = part(3, "brain.Event:2");
+/** SessionLog.START: readers forget the points of earlier files from the event's step on. */
+const SESSION_START = part(7, integer(1, 1));
+/** Summary.Value with simple_value: the newer form is none of the scalars of `EventAccumulator`. */
+const scalar = (tag: string, value: number) => part(1, Buffer.concat([part(1, tag), float(2, value)]));
+
+export class EventFile {
+  readonly #path: string;
+  #fd: number | null;
+
+  /**
+   * @param firstStep of this file: points of earlier files of the folder from there on no longer count
+   * @throws LowrankError E_WRITE, also where the file is there
+   */
+  constructor(path: string, firstStep: number) {
+    this.#path = path;
+    this.#fd = this.#attempt(() => openSync(path, "wx"));
+    this.#write(event(firstStep, FILE_VERSION));
+    this.#write(event(firstStep, SESSION_START));
+  }
+
+  /** Numbers by their tags, rounded to f32. @throws LowrankError E_WRITE */
+  scalars(step: number, values: Record<string, number>): void {
+    const list = Object.entries(values).map(([tag, value]) => scalar(tag, value));
+    if (list.length > 0) this.#write(event(step, part(5, Buffer.concat(list))));
+  }
+
+  close(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+  }
+
+  /** A record: length, its checksum, the data, their checksum. */
+  #write(data: Buffer): void {
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(data.length));
+    const record = Buffer.concat([length, masked(length), data, masked(data)]);
+    this.#attempt(() => {
+      for (let at = 0; at < record.length; ) at += writeSync(this.#fd!, record, at);
+    });
+  }
+
+  #attempt<T>(f: () => T): T {
+    try {
+      return f();
+    } catch (error) {
+      throw writeError(error, this.#path);
+    }
+  }
+}

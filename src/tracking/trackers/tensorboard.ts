@@ -1,0 +1,64 @@
+import { mkdirSync, readdirSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { RunEvent } from "../../trainer/index.js";
+import { EventFile } from "./event-file.js";
+import type { TrackedRun, Tracker } from "./tracker.js";
+
+const PREFIX = "events.out.tfevents.";
+
+/** Metrics under the tags that transformers' Trainer gives them: `train/loss`, `eval/loss`. */
+function scalarsOf(metrics: object): { step: number; values: Record<string, number> } {
+  const { step, ...rest } = metrics as Record<string, unknown>;
+  const numbers = Object.entries(rest).filter((entry): entry is [string, number] => typeof entry[1] === "number");
+  const values = numbers.map(([name, value]) => [
+    name.startsWith("eval_") ? `eval/${name.slice("eval_".length)}` : `train/${name}`,
+    value,
+  ]);
+  return { step: step as number, values: Object.fromEntries(values) };
+}
+
+/** Event files for TensorBoard: `tensorboard --logdir FOLDER`. A run that goes on begins another file, and its steps are not doubled. */
+export class TensorBoard implements Tracker {
+  readonly name = "TensorBoard";
+  readonly #folder: string;
+  #file: EventFile | null = null;
+
+  /** @param folder made where there is none */
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @throws LowrankError E_WRITE */
+  start({ history }: TrackedRun): void {
+    mkdirSync(this.#folder, { recursive: true });
+    const isThere = readdirSync(this.#folder).some((name) => name.startsWith(PREFIX));
+    const lines = history.map(scalarsOf);
+    const last = lines.reduce((most, { step }) => Math.max(most, step), -1);
+    // What earlier files have up to there stays with its times.
+    const kept = isThere ? last + 1 : 0;
+    this.#file = new EventFile(this.#newFile(), kept);
+    for (const { step, values } of lines) if (step >= kept) this.#file.scalars(step, values);
+  }
+
+  /** @throws LowrankError E_WRITE */
+  event(event: RunEvent): void {
+    const metrics = event.type === "step" || event.type === "eval" ? event.metrics : null;
+    if (!metrics) return;
+    const { step, values } = scalarsOf(metrics);
+    this.#file?.scalars(step, values);
+  }
+
+  end(): void {
+    this.#file?.close();
+  }
+
+  /** Readers take the files of a folder in the order of their names: the seconds of a new one are beyond those that are there. */
+  #newFile(): string {
+    const times = readdirSync(this.#folder)
+      .filter((name) => name.startsWith(PREFIX))
+      .map((name) => Number.parseInt(name.slice(PREFIX.length), 10) || 0);
+    const seconds = Math.max(Math.floor(Date.now() / 1000), ...times.map((time) => time + 1));
+    return join(this.#folder, `${PREFIX}${String(seconds).padStart(10, "0")}.${hostname()}.${process.pid}.0`);
+  }
+}
