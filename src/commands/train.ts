@@ -125,12 +125,14 @@ class TrainCommand {
     const prepared = prepareRun(this.#o, this.#base, await reading, resumption, this.#warn);
     this.#showTexts(prepared.texts);
     this.#base.checkMemory();
-    const { steps, warmup, seconds } = await estimate(this.#o, prepared);
+    const { steps, warmup, seconds, timedSteps } = await estimate(this.#o, prepared);
     log.info(`${count(steps.total)} steps, ${count(steps.perEpoch)} an epoch, ${count(warmup)} of warmup`);
     if (resumption) log.info(`it would go on after step ${resumption.state.step} of ${resumption.folder}`);
-    log.info(
-      `about ${duration(seconds)}: at 80 % of the speed of a matrix product here and now, without saving and samples`,
-    );
+    const [about, by] =
+      timedSteps > 0
+        ? ["about", `by ${count(timedSteps)} steps timed here and now`]
+        : ["at least about", "at 80 % of the speed of a matrix product here and now"];
+    log.info(`${about} ${duration(seconds)}: ${by}, without loading, saving and samples`);
     this.#tell({ type: "dry_run", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup, seconds });
   }
 

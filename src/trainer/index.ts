@@ -1,4 +1,4 @@
-export type { Cadence, Strategy } from "./cadence.js";
+export { type Cadence, isDue, type Strategy } from "./cadence.js";
 export { type EarlyStoppingOptions, METRICS, type Metric } from "./early-stopping.js";
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateModel } from "./evaluate.js";
 export type { EvalMetrics, Reporter, Sample, StepMetrics, Summary, TrainerEvent } from "./events.js";
@@ -9,4 +9,4 @@ export { modelFlop } from "./model-flop.js";
 export type { RunEvent, RunResult } from "./run-event.js";
 export { type Best, type Resumed, Saver, type SaverOptions } from "./saver.js";
 export { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
-export type { Dataset } from "./windows.js";
+export { type Dataset, windows } from "./windows.js";
