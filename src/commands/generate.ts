@@ -1,10 +1,8 @@
-import { readAdapter } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
-import { Engine, type EngineOptions } from "../native/index.js";
-import { choosePrecision, stopIds, threadCount } from "../setup/adapter.js";
-import { openBase, withBase } from "../setup/base.js";
-import { planInference } from "../setup/memory/inference.js";
+import { stopIds } from "../setup/adapter.js";
+import { withBase } from "../setup/base.js";
+import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";
@@ -47,13 +45,13 @@ export async function run(named: CommandOptions<"generate">): Promise<void> {
   const o = withBase(named);
   const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   opening.catch(() => {});
-  const model = openBase(o, warn);
-  const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
+  const base = openWithAdapter(o, warn);
   const tokenizer = await opening;
   const text = await given(o.prompt);
-  const context = model.config.maxPositions;
+  const context = base.model.config.maxPositions;
   const limit = `max_position_embeddings of ${o.base_model}`;
-  const { ids: prompt, maxNewTokens } = await readPrompt(text, o.max_new_tokens, tokenizer, context, limit);
+  const prompt = await readPrompt(text, o.max_new_tokens, tokenizer, context, limit);
+  const { ids, maxNewTokens } = prompt;
   if (maxNewTokens < o.max_new_tokens) {
     process.stderr.write(
       `warning: the model's context of ${context} tokens leaves room for ${maxNewTokens} new tokens, not ${o.max_new_tokens}\n`,
@@ -61,21 +59,10 @@ export async function run(named: CommandOptions<"generate">): Promise<void> {
   }
   const reader = new AbortController();
   process.stdout.once("error", () => reader.abort());
-  const spec = adapter?.spec ?? null;
-  const options: EngineOptions = {
-    precision: choosePrecision(o.precision, model),
-    threads: threadCount(o.threads, warn),
-    maxTokens: prompt.length,
-    maxSequence: prompt.length + maxNewTokens,
-    training: false,
-  };
-  const advice = "Use a smaller --max_new_tokens or a shorter prompt.";
-  planInference({ model, adapter: spec, engine: options }, { what: "Generating", advice });
   const progress = await Progress.open(showsBar());
-  const creating = Engine.create(model, spec, options, loading(progress, STDERR));
+  const creating = openForInference(base, generating(prompt), loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
-  if (adapter) await engine.setAdapter(adapter.tensors);
-  const pieces = generate(engine, tokenizer, prompt, {
+  const pieces = generate(engine, tokenizer, ids, {
     temperature: o.temperature,
     topK: o.top_k,
     topP: o.top_p,

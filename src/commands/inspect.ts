@@ -1,39 +1,34 @@
 import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
-import type { CommandOptions } from "../config/index.js";
+import { type CommandOptions, defaultsOf, trainRows, without } from "../config/index.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
-import { choosePrecision, initialAdapter, threadCount } from "../setup/adapter.js";
+import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { memoryLimits } from "../setup/memory/limits.js";
-import { Planner, parameterCounts, samplesOf, trainableLine, USUAL_SAMPLES } from "../setup/memory/plan.js";
+import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable, tightest } from "../setup/memory/room.js";
+import { planRun } from "../setup/run/prepare.js";
 import { warnOfIds } from "../setup/texts.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 
-const ADAPTER = { lora_alpha: 1, lora_dropout: 0, use_rslora: false, init_adapter: undefined, seed: 0 };
+/** Of the run that is planned. */
+const DEFAULTS = defaultsOf(without(trainRows, "train_file"));
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
 export async function run(o: CommandOptions<"inspect">): Promise<void> {
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   await warnOfIds(model, warn);
-  const { spec } = initialAdapter({ ...ADAPTER, ...o }, new Set(), model);
-  const precision = choosePrecision(o.precision, model);
   const limits = memoryLimits(o.memory_limit);
-  const settings = {
-    precision,
-    batchSize: o.per_device_train_batch_size,
-    accumulation: 1,
-    sequence: o.max_seq_length,
-    rank: spec.rank,
-    checkpointing: o.gradient_checkpointing,
-    optimizer: o.optim,
-  };
-  const planner = new Planner(model, spec, threadCount(o.threads, warn), o.base_model, samplesOf(USUAL_SAMPLES, true));
-  const { memory } = planner.plan(settings, o.share_weights ? undefined : limits);
-  const counts = parameterCounts(model, spec);
+  const precision = choosePrecision(o.precision, model);
+  const { adapter, plan } = planRun({ ...DEFAULTS, ...o }, new Set(), {
+    ...{ model, precision, threads: threadCount(o.threads, warn), tokenizer: o.base_model },
+    ...{ sharesWeights: o.share_weights, samplesOnly: true },
+  });
+  const { memory } = plan;
+  const counts = parameterCounts(model, adapter.spec);
   const dtype = modelDtype(model);
   const targets = candidateTargets(model);
   const available = tightest(memory, limits);

@@ -51,6 +51,11 @@ export function without<R extends Rows, K extends keyof R>(rows: R, ...names: K[
   return Object.fromEntries(Object.entries(rows).filter(([name]) => !names.includes(name as K))) as Omit<R, K>;
 }
 
+/** The options where nobody gives any. @param rows none of which is required */
+export function defaultsOf<R extends Rows>(rows: R): OptionsOf<R> {
+  return Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, row.defaultValue])) as OptionsOf<R>;
+}
+
 /** The same row where nobody needs to give a value, and there is no default. */
 export function optional<T>(row: Row<T>): Row<T | undefined> {
   return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };

@@ -3,10 +3,10 @@ import { readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
 import { TokenDataset, Tokenizer } from "../data/index.js";
 import { candidateTargets } from "../model/index.js";
-import { Engine, type ModelConfig, type ModelSource, type Precision } from "../native/index.js";
+import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
-import { inferencePlan } from "../setup/memory/inference.js";
+import { evaluating, generating, type InferenceWork, openForInference } from "../setup/inference.js";
 import { readTokens, tellEnd } from "../setup/texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
@@ -149,8 +149,7 @@ export class Model {
     const { adapter, ...wanted } = modelGenerateOptions(options);
     const { maxPositions } = this.config;
     const read = await readRequest(prompt, wanted, this.tokenizer, maxPositions, "max_position_embeddings");
-    const maxSequence = read.ids.length + read.maxNewTokens;
-    await using engine = await this.#engine(adapter, { maxTokens: read.ids.length, maxSequence });
+    await using engine = await this.#engine(adapter, generating(read));
     yield* continuation(engine, this.tokenizer, this.folder, read);
   }
 
@@ -166,24 +165,14 @@ export class Model {
     const o = { ...rest, text_column: "text", threads: this.threads };
     const { table, examples } = await readTokens(from, this.tokenizer, this.config.vocabSize, o, { signal, warn });
     const batchSize = Math.min(batch_size, examples.length);
-    const size = { maxTokens: batchSize * sequence, maxSequence: sequence };
-    await using engine = await this.#engine(adapter, size, !this.sharesWeights);
+    await using engine = await this.#engine(adapter, evaluating(batchSize, sequence, this.sharesWeights));
     const dataset = new TokenDataset(table, examples);
     return (await evaluateModel(engine, dataset, { batchSize, abort: signal }))!;
   }
 
-  async #engine(
-    adapter: Adapter | undefined,
-    size: { maxTokens: number; maxSequence: number },
-    copies = false,
-  ): Promise<Engine> {
+  #engine(adapter: Adapter | undefined, work: InferenceWork): Promise<Engine> {
     const { source, precision, threads } = this;
-    const spec = adapter?.spec ?? null;
-    const wanted = { precision, threads, training: false, ...size };
-    const options = copies ? inferencePlan({ model: source, adapter: spec, engine: wanted }, true).engine : wanted;
-    const engine = await Engine.create(source, spec, options);
-    if (adapter) await engine.setAdapter(adapter.tensors);
-    return engine;
+    return openForInference({ model: source, precision, threads, adapter: adapter ?? null }, work);
   }
 
   #check(method: string): void {

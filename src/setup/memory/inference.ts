@@ -7,7 +7,7 @@ import {
   planMemory,
 } from "../../native/index.js";
 import { type MemoryLimit, memoryLimits } from "./limits.js";
-import { processItems } from "./process.js";
+import { processAtMost, processItems } from "./process.js";
 import { fitsAll, memoryTable, planOf, refusal } from "./room.js";
 
 export interface Inference {
@@ -55,6 +55,10 @@ export function planInference(
     limits = memoryLimits(),
   }: { what: string; advice: string; copies?: boolean; limits?: MemoryLimit[] },
 ): InferencePlan {
+  // Short texts are quick, and the exact look at the process takes 8 ms.
+  const rough = inferencePlan(inference, copies, limits, processAtMost("inference"));
+  const isEnough = rough.engine.copyWeights === copies && fitsAll(rough.memory, limits);
+  if (isEnough && !process.env.LOWRANK_DEBUG) return rough;
   const plan = inferencePlan(inference, copies, limits);
   if (process.env.LOWRANK_DEBUG) process.stderr.write(`${memoryTable(plan.memory)}\n`);
   if (!fitsAll(plan.memory, limits)) throw refusal(`${what} with these settings`, plan.memory, limits, advice);

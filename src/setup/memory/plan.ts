@@ -53,7 +53,7 @@ export interface Generation {
 
 const { num_samples, sample_max_new_tokens } = trainRows;
 /** Of a run that asks for no other. */
-export const USUAL_SAMPLES = {
+const USUAL_SAMPLES = {
   num_samples: num_samples.defaultValue!,
   sample_max_new_tokens: sample_max_new_tokens.defaultValue!,
 };

@@ -1,0 +1,84 @@
+// The one preparation of whatever evaluates or generates: commands and library.
+import { readAdapter } from "../checkpoint/index.js";
+import {
+  type AdapterSpec,
+  type AdapterTensors,
+  Engine,
+  type EngineOptions,
+  type ModelSource,
+  type OnLoading,
+  type Precision,
+} from "../native/index.js";
+import { choosePrecision, threadCount } from "./adapter.js";
+import { type BaseOptions, openBase } from "./base.js";
+import { planInference } from "./memory/inference.js";
+import type { Prompt } from "./prompt.js";
+
+/** A base, with an adapter or without. */
+export interface OpenedBase {
+  model: ModelSource;
+  precision: Precision;
+  threads: number;
+  adapter: { spec: AdapterSpec; tensors: AdapterTensors } | null;
+}
+
+export interface OpeningOptions extends BaseOptions {
+  adapter: string | undefined;
+  precision: Precision | "auto";
+  threads: number | undefined;
+}
+
+/** Reads the base and the adapter that options name. @throws LowrankError */
+export function openWithAdapter(o: OpeningOptions, warn: (message: string) => void): OpenedBase {
+  const model = openBase(o, warn);
+  const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
+  return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
+}
+
+/** What an engine is made for. */
+export interface InferenceWork {
+  /** For the refusal, and what to do then. */
+  what: string;
+  advice: string;
+  size: Pick<EngineOptions, "maxTokens" | "maxSequence" | "cacheTokens">;
+  /** Whether the weights are copied where they fit beside the rest; a short text would be done before that is. */
+  copies: boolean;
+}
+
+/** @param sequence longest text, in tokens. @param sharesWeights whether the weights stay in the page cache */
+export function evaluating(batchSize: number, sequence: number, sharesWeights: boolean): InferenceWork {
+  return {
+    what: "Evaluating",
+    advice: "Use a smaller --per_device_eval_batch_size or --max_seq_length.",
+    size: { maxTokens: batchSize * sequence, maxSequence: sequence, cacheTokens: 0 },
+    copies: !sharesWeights,
+  };
+}
+
+export function generating({ ids, maxNewTokens }: Prompt): InferenceWork {
+  return {
+    what: "Generating",
+    advice: "Use a smaller --max_new_tokens or a shorter prompt.",
+    size: { maxTokens: ids.length, maxSequence: ids.length + maxNewTokens },
+    copies: false,
+  };
+}
+
+/** An engine that holds the base and its adapter. @throws LowrankError E_MEMORY where it does not fit */
+export async function openForInference(
+  { model, precision, threads, adapter }: OpenedBase,
+  { size, ...about }: InferenceWork,
+  onLoading?: OnLoading,
+): Promise<Engine> {
+  const spec = adapter?.spec ?? null;
+  const wanted = { precision, threads, training: false, ...size };
+  const { engine: options } = planInference({ model, adapter: spec, engine: wanted }, about);
+  const engine = await Engine.create(model, spec, options, onLoading);
+  try {
+    if (adapter) await engine.setAdapter(adapter.tensors);
+    return engine;
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
