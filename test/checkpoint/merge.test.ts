@@ -1,0 +1,161 @@
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { readAdapter, writeMerged } from "../../src/checkpoint/index.js";
+import { Tokenizer } from "../../src/data/index.js";
+import { openModel, readSafetensorsHeader, writeSafetensors } from "../../src/model/index.js";
+import { type Batch, Engine } from "../../src/native/index.js";
+import { copyGolden, errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
+import { goldensFolder, largestDifference } from "../support/golden.js";
+
+const folder = temporaryFolders();
+const options = { precision: "fp32", threads: 2, maxTokens: 32, maxSequence: 32, training: false } as const;
+const IDS = Int32Array.from({ length: 20 }, (_, i) => (i * 37) % 100);
+const batch: Batch = { sequences: [{ inputIds: IDS }] };
+
+/** An engine with a golden's trained adapter. */
+async function openAdapted(source: string) {
+  const model = openModel(source);
+  const adapter = readAdapter(join(source, "final"), model);
+  const engine = await Engine.create(model, adapter.spec, options);
+  await engine.setAdapter(adapter.tensors);
+  return { model, modules: adapter.spec.targets, engine };
+}
+
+/** Bytes of every tensor of a model folder, by name. */
+function tensorBytes(path: string): Map<string, Buffer> {
+  const { tensors } = openModel(path);
+  return new Map(tensors.map((t) => [t.name, readFileSync(t.file).subarray(t.offset, t.offset + t.bytes)]));
+}
+
+/** A file's header without the file's own name. */
+function headerOf(file: string) {
+  const { tensors, ...header } = readSafetensorsHeader(file);
+  return { ...header, tensors: tensors.map(({ file: _, ...tensor }) => tensor) };
+}
+
+/** Splits a golden's weights into two shards. */
+async function shard(source: string): Promise<void> {
+  const file = join(source, "model.safetensors");
+  const bytes = readFileSync(file);
+  const { tensors } = readSafetensorsHeader(file);
+  const shardOf = (name: string) => `model-0000${name.includes("layers.1") ? 2 : 1}-of-00002.safetensors`;
+  for (const shard of new Set(tensors.map(({ name }) => shardOf(name)))) {
+    const group = tensors
+      .filter(({ name }) => shardOf(name) === shard)
+      .map(({ begin, end, ...t }) => ({ ...t, bytes: end - begin, data: bytes.subarray(begin, end) }));
+    await writeSafetensors(join(source, shard), group, { format: "pt", note: shard });
+  }
+  const weight_map = Object.fromEntries(tensors.map(({ name }) => [name, shardOf(name)]));
+  writeIn(source, "model.safetensors.index.json", JSON.stringify({ metadata: {}, weight_map }));
+  rmSync(file);
+}
+
+describe.each(["mha-tied", "gqa-untied", "stored-bf16", "odd-sizes-f16", "bias-head-dim"])("%s", (name) => {
+  test("merged weights are the engine's, all others the base's, byte for byte", async () => {
+    const source = join(goldensFolder, name);
+    const { model, modules, engine } = await openAdapted(source);
+    const output = join(folder(), "merged");
+    const progress: [number, number][] = [];
+    await writeMerged({ engine, model, modules, output, onProgress: (...at) => progress.push(at) });
+
+    const header = headerOf(join(source, "model.safetensors"));
+    expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
+    const [base, merged] = [tensorBytes(source), tensorBytes(output)];
+    const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
+    expect(changed.sort()).toEqual(modules.map((module) => `${module}.weight`).sort());
+    for (const module of modules) {
+      expect(merged.get(`${module}.weight`)!.equals(await engine.mergedWeight(module))).toBe(true);
+    }
+    expect(readdirSync(output).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
+    expect(progress.at(-1)).toEqual([header.tensors.length, header.tensors.length]);
+    expect(progress.length).toBe(header.tensors.length);
+
+    await using plain = await Engine.create(openModel(output), null, options);
+    const { difference, scale } = largestDifference(await plain.logits(batch), await engine.logits(batch));
+    expect(difference / scale).toBeLessThan(name === "stored-bf16" ? 3e-2 : name === "odd-sizes-f16" ? 4e-3 : 1e-5);
+    await engine.close();
+  });
+});
+
+test("shards keep their names, headers and index", async () => {
+  const source = copyGolden("gqa-untied", folder());
+  const single = await openAdapted(source);
+  const expected = join(folder(), "single");
+  await writeMerged({ ...single, output: expected });
+  await single.engine.close();
+  await shard(source);
+
+  const { model, modules, engine } = await openAdapted(source);
+  const output = join(folder(), "sharded");
+  await writeMerged({ engine, model, modules, output });
+  await engine.close();
+  expect([...tensorBytes(output)].sort()).toEqual([...tensorBytes(expected)].sort());
+  for (const name of ["model.safetensors.index.json", "config.json"]) {
+    expect(readFileSync(join(output, name)).equals(readFileSync(join(source, name)))).toBe(true);
+  }
+  for (const name of readdirSync(source).filter((name) => /^model-.*safetensors$/.test(name))) {
+    expect(headerOf(join(output, name))).toEqual(headerOf(join(source, name)));
+  }
+});
+
+describe("the output folder", () => {
+  async function merge(output: string, more: { overwrite?: boolean; tokenizer?: Tokenizer } = {}, source?: string) {
+    const { engine, ...rest } = await openAdapted(source ?? join(goldensFolder, "mha-tied"));
+    try {
+      await writeMerged({ ...rest, engine, output, ...more });
+    } finally {
+      await engine.close();
+    }
+  }
+
+  test("the tokenizer's files are the given one's, else the base's", async () => {
+    const given = join(folder(), "given");
+    await merge(given, { tokenizer: await Tokenizer.open(tinyBase) });
+    expect(readdirSync(given)).toContain("tokenizer.json");
+    const source = copyGolden("mha-tied", folder());
+    cpSync(join(tinyBase, "tokenizer.json"), join(source, "tokenizer.json"));
+    writeIn(source, "chat_template.jinja", "{{ messages }}");
+    const own = join(folder(), "own");
+    await merge(own, {}, source);
+    expect(readdirSync(own)).toEqual(expect.arrayContaining(["tokenizer.json", "chat_template.jinja"]));
+  });
+
+  test("an empty one is used, one with files refused", async () => {
+    const output = folder();
+    await merge(output);
+    expect(readdirSync(output)).toContain("model.safetensors");
+    const error = await errorOf(() => merge(output));
+    expect(error).toMatchObject({ code: "E_OUTPUT_EXISTS", where: output });
+    expect(error.message).toMatch(/is not empty: it holds config.json, generation_config.json/);
+  });
+
+  test("a merged model is replaced where that is asked for, anything else never", async () => {
+    const output = folder();
+    await merge(output);
+    await merge(output, { overwrite: true, tokenizer: await Tokenizer.open(tinyBase) });
+    expect(readdirSync(output)).toContain("tokenizer.json");
+    await merge(output, { overwrite: true });
+    expect(readdirSync(output)).not.toContain("tokenizer.json");
+    writeIn(output, "thesis.txt", "");
+    const error = await errorOf(() => merge(output, { overwrite: true }));
+    expect(error.code).toBe("E_OUTPUT_EXISTS");
+    expect(error.message).toContain("it holds thesis.txt");
+  });
+
+  test("a merge that fails leaves nothing", async () => {
+    const parent = folder();
+    const { model, engine, modules } = await openAdapted(join(goldensFolder, "mha-tied"));
+    let tensors = 0;
+    const stop = () => {
+      if (++tensors === 5) throw new Error("stop");
+    };
+    const output = join(parent, "merged");
+    await expect(writeMerged({ model, engine, modules, output, onProgress: stop })).rejects.toThrow("stop");
+    expect(readdirSync(parent)).toEqual([]);
+    await engine.close();
+    const closed = await errorOf(() => writeMerged({ model, engine, modules, output }));
+    expect(closed.code).toBe("E_CLOSED");
+    expect(readdirSync(parent)).toEqual([]);
+  });
+});

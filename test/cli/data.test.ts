@@ -1,0 +1,181 @@
+// lowrank preview, lowrank cache, and what train and eval keep in the cache.
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { afterAll, describe, expect, test } from "vitest";
+import { lowrank, tinyBase, trainFile, workFolder } from "../support/tiny.js";
+
+const work = workFolder("cli-data");
+const command = (...args: string[]) => lowrank(args);
+afterAll(() => work.remove());
+
+const file = work.path("texts.jsonl");
+writeFileSync(file, ["one two three", "", "café\nline"].map((text) => JSON.stringify({ text })).join("\n"));
+const base = ["--base_model", tinyBase];
+const cacheOf = (name: string) => ["--cache_dir", work.path(name)];
+
+describe("preview", () => {
+  const preview = (...args: string[]) =>
+    command("preview", ...base, "--train_file", file, ...cacheOf("preview"), ...args);
+
+  test("tokens in bars, the first in brackets; what all texts are", async () => {
+    const { code, stdout } = await preview("--num_rows", "3");
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${file}, line 1: `);
+    const [shown] = /\|.*\|/.exec(stdout)!;
+    expect(shown).toMatch(/^\|\[<s>\]\|/);
+    expect(shown.replaceAll("|", "").replace("[<s>]", "").replace("</s>", "")).toBe("one two three");
+    expect(stdout.replaceAll("|", "")).toContain("café⏎\nline");
+    expect(stdout).toMatch(/^texts +3$/m);
+    expect(stdout).not.toContain("\x1b");
+  });
+
+  test("as JSON: the tokens' texts join to the text, whatever they cut", async () => {
+    const { stdout } = await preview("--json", "--num_rows", "3");
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const joined = lines[2].tokens.map(({ text }: { text: string }) => text).join("");
+    expect(joined.replace(/<\/?s>/g, "")).toBe("café\nline");
+    expect(lines[2]).toMatchObject({ row: 2, where: `${file}, line 3` });
+    expect(lines[0].tokens.map(({ learned }: { learned: boolean }) => learned)).toEqual(
+      lines[0].tokens.map((_: unknown, i: number) => i > 0),
+    );
+    const { summary } = lines[3];
+    const counts = lines.slice(0, 3).map(({ tokens }) => tokens.length);
+    expect(summary).toMatchObject({
+      texts: 3,
+      examples: 3,
+      tokens: counts.reduce((a, b) => a + b, 0),
+      longest: Math.max(...counts),
+      shortest: Math.min(...counts),
+      packs: 1,
+    });
+  });
+
+  test("long texts in chunks", async () => {
+    const { stdout } = await preview("--json", "--num_rows", "9", "--max_seq_length", "4", "--long_text", "chunk");
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const rows = lines.slice(0, -1).map(({ row }) => row);
+    expect(new Set(rows)).toEqual(new Set([0, 1, 2]));
+    expect(rows.length).toBeGreaterThan(3);
+    expect(lines.at(-1).summary).toMatchObject({ texts: 3, examples: rows.length, longest: 4 });
+  });
+});
+
+describe("cache", () => {
+  test("lists and clears what other commands have kept", async () => {
+    const cache = cacheOf("listed");
+    expect((await command("cache", ...cache)).stdout).toContain("0 files of tokens");
+    await command("eval", ...base, "--validation_file", file, ...cache);
+    const { stdout } = await command("cache", "ls", "--json", ...cache);
+    const listed = JSON.parse(stdout);
+    expect(listed.files).toHaveLength(1);
+    expect(listed.bytes).toBe(readFileSync(listed.files[0].file).length);
+    expect((await command("cache", "clear", ...cache)).stdout).toContain("removed 1 files of tokens");
+    expect(readdirSync(work.path("listed"))).toEqual([]);
+    const wrong = await command("cache", "empty", ...cache);
+    expect([wrong.code, wrong.stderr.includes('--action: expected ls or clear, found "empty"')]).toEqual([1, true]);
+  });
+
+  test("a second run reads the tokens, and trains the same", async () => {
+    const train = async (output: string, ...more: string[]) => {
+      const args = ["--train_file", trainFile, "--max_steps", "2", "--no-merge"];
+      const { code, stderr } = await command(
+        "train",
+        ...base,
+        ...args,
+        ...cacheOf("twice"),
+        "--output_dir",
+        work.path(output),
+        ...more,
+      );
+      expect(code, stderr).toBe(0);
+      return { stderr, adapter: readFileSync(work.path(`${output}/adapter_model.safetensors`)) };
+    };
+    const first = await train("first");
+    expect(first.stderr).toMatch(/tokenised 480 texts, 480 examples: [\d,]+ tokens/);
+    const second = await train("second");
+    expect(second.adapter.equals(first.adapter)).toBe(true);
+    const packed = await train("packed", "--packing", "--group_by_length");
+    expect(packed.stderr).toMatch(/432 texts to train on in \d+ packs, 48 to evaluate on/);
+    expect(packed.adapter.equals(first.adapter)).toBe(false);
+  });
+
+  test("a cache folder that cannot be made: its name and what to do", async () => {
+    const { code, stderr } = await command("eval", ...base, "--validation_file", file, "--cache_dir", `${file}/cache`);
+    expect([code, stderr.includes(`${file}/cache`)]).toEqual([1, true]);
+    expect(stderr).toContain("--cache_dir");
+  });
+
+  test("a text that changes is read again", async () => {
+    const changing = work.path("changing.jsonl");
+    writeFileSync(changing, '{"text":"one two"}\n');
+    const examples = async () => {
+      const args = [...base, "--train_file", changing, "--json", ...cacheOf("changing")];
+      const { stdout } = await command("preview", ...args);
+      return JSON.parse(stdout.trim().split("\n").at(-1)!).summary.examples;
+    };
+    expect(await examples()).toBe(1);
+    appendFileSync(changing, '{"text":"three"}\n');
+    expect(await examples()).toBe(2);
+  });
+});
+
+describe("strategies", () => {
+  const train = (output: string, ...more: string[]) => {
+    const args = ["--train_file", trainFile, "--max_steps", "2", "--max_seq_length", "32", "--no-merge"];
+    return command("train", ...base, ...args, ...cacheOf("strategies"), "--output_dir", work.path(output), ...more);
+  };
+
+  test("no checkpoints and no evaluations, but the adapter", async () => {
+    const { code, stderr } = await train("bare", "--save_strategy", "no", "--eval_strategy", "no");
+    expect(code, stderr).toBe(0);
+    const files = readdirSync(work.path("bare"));
+    expect(files).toContain("adapter_model.safetensors");
+    expect(files.filter((name) => name.startsWith("checkpoint"))).toEqual([]);
+    expect(readFileSync(work.path("bare/metrics.jsonl"), "utf8")).not.toContain("eval_loss");
+  });
+
+  test.each([
+    [["--load_best_model_at_end", "--save_strategy", "no"], "load_best_model_at_end needs save_strategy"],
+    [["--load_best_model_at_end", "--eval_strategy", "no"], "load_best_model_at_end needs eval_strategy"],
+    [["--early_stopping_patience", "2", "--eval_strategy", "no"], "early_stopping_patience needs eval_strategy"],
+  ])("%j is refused", async (flags, message) => {
+    const { code, stderr } = await train("refused", ...flags);
+    expect([code, stderr.includes(message)]).toEqual([1, true]);
+  });
+});
+
+describe("memory", () => {
+  const train = (output: string, ...more: string[]) => {
+    const args = ["--train_file", trainFile, "--max_steps", "2", "--max_seq_length", "64", "--no-merge"];
+    return command("train", ...base, ...args, ...cacheOf("memory"), "--output_dir", work.path(output), ...more);
+  };
+
+  test("a limit that is too small: the plan, and what would fit", async () => {
+    const { code, stderr } = await train(
+      "limited",
+      "--memory_limit",
+      "140MB",
+      "--per_device_train_batch_size",
+      "512",
+      "--precision",
+      "fp32",
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain("E_MEMORY");
+    expect(stderr).toContain("allowed by --memory_limit");
+    expect(stderr).toMatch(/ {2}activations +[\d.]+ MiB/);
+  });
+
+  test("gradient checkpointing: less memory, the same bits", async () => {
+    const [kept, again] = [await train("kept"), await train("again", "--gradient_checkpointing")];
+    const activations = (text: string) => Number(/activations +([\d.]+) MiB/.exec(text)![1]);
+    expect(activations(again.stderr + again.stdout)).toBeLessThan(0.55 * activations(kept.stderr + kept.stdout));
+    const bytes = (output: string) => readFileSync(work.path(`${output}/adapter_model.safetensors`));
+    expect(bytes("again").equals(bytes("kept"))).toBe(true);
+  });
+});

@@ -1,0 +1,215 @@
+// The quick byte-level BPE against the package, character by character.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { BpeEncoder, planBpe } from "../../src/data/bpe/index.js";
+import { translate } from "../../src/data/bpe/splitters.js";
+import { QuickEncoder, quickPlan } from "../../src/data/cache/encode.js";
+import { Tokenizer } from "../../src/data/index.js";
+import { PRETOKENIZERS } from "../../src/model/gguf/pretokenizers.js";
+import { temporaryFolders, tinyBase } from "../support/folders.js";
+
+const folder = temporaryFolders();
+const base = JSON.parse(readFileSync(join(tinyBase, "tokenizer.json"), "utf8"));
+const smol = new URL("../../../shared/models/smollm2-135m-instruct", import.meta.url).pathname;
+
+const GPT4 =
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+const split = (pattern: string) => ({
+  type: "Split",
+  pattern: { Regex: pattern },
+  behavior: "Isolated",
+  invert: false,
+});
+const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+const cut = { ...bytes, use_regex: false };
+const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokenizers });
+const template = (...single: object[]) => ({
+  type: "TemplateProcessing",
+  single,
+  pair: [],
+  special_tokens: Object.fromEntries(
+    base.added_tokens.map(({ content, id }: { content: string; id: number }) => [
+      content,
+      { id: content, ids: [id], tokens: [content] },
+    ]),
+  ),
+});
+const A = { Sequence: { id: "A", type_id: 0 } };
+const special = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
+const contents: string[] = base.added_tokens.map(({ content }: { content: string }) => content);
+const [first, second] = contents as [string, string];
+
+/** Tokenizers of the families that people fine-tune, with the small vocabulary. */
+const VARIANTS: Record<string, object> = {
+  "GPT-2": { pre_tokenizer: bytes, post_processor: bytes, normalizer: null },
+  SmolLM2: { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, bytes), post_processor: null },
+  "whole numbers": {
+    pre_tokenizer: sequence({ type: "Digits", individual_digits: false }, bytes),
+    post_processor: null,
+  },
+  "Llama 3": {
+    pre_tokenizer: sequence(split(GPT4), cut),
+    post_processor: { type: "Sequence", processors: [bytes, template(special(first), A)] },
+    model: { ...base.model, ignore_merges: true },
+  },
+  Qwen: { pre_tokenizer: sequence(split(GPT4.replace("{1,3}", "")), cut), normalizer: { type: "NFC" } },
+  "GGUF's default": { pre_tokenizer: PRETOKENIZERS.get("default")!.pre_tokenizer, post_processor: null },
+  "both ends": { pre_tokenizer: bytes, post_processor: template(special(first), A, special(second)) },
+};
+
+async function variant(change: object, settings: object = {}) {
+  const where = folder();
+  const json = { ...base, normalizer: null, post_processor: null, ...change };
+  writeFileSync(join(where, "tokenizer.json"), JSON.stringify(json));
+  writeFileSync(join(where, "tokenizer_config.json"), JSON.stringify(settings));
+  return { tokenizer: await Tokenizer.open(where), file: join(where, "tokenizer.json"), plan: planBpe(json, contents) };
+}
+
+/** From here on the characters of a range are alike: one of so many is looked at. */
+const ALIKE = { from: 0x3100, step: 13 };
+
+/** Characters in surroundings in which their class decides where words end. */
+function everyCharacter(): string[] {
+  const texts: string[] = [];
+  for (let code = 0; code <= 0x1f6ff; code += code < ALIKE.from ? 1 : ALIKE.step) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const c = String.fromCodePoint(code);
+    texts.push(`a${c}b ${c}${c} 1${c}2, ${c}!${c} \n${c}`);
+  }
+  return texts;
+}
+
+/** Texts of pieces that pre-tokenizers treat in special ways. */
+function mixed(count: number): string[] {
+  const pieces =
+    "a|B|the|It|'s|'S|'re|'RE|'ll|'Ll|'d|'\u017f|\u212a| |  |   |\t|\n|\r\n|\n\n| \n|1|23|4567|.|,|!?|--|...|'|\"|é|ñ|ß|Ж|中|あ|한|😀|\u2014|\u00a0|\u2003|\u3000|\u0085|_|x_1|$9.99|</s|\ud83d\ude00\u0301".split(
+      "|",
+    );
+  let state = 12345;
+  const next = (n: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.floor((state / 2 ** 32) * n);
+  };
+  return Array.from({ length: count }, () =>
+    Array.from({ length: next(20) }, () => pieces[next(pieces.length)]).join(""),
+  );
+}
+
+/** How many texts the quick way did itself; fails at the first that differs. */
+async function compare(
+  { tokenizer, plan }: Awaited<ReturnType<typeof variant>>,
+  texts: string[],
+  maxLength?: number,
+  side?: "left",
+) {
+  const encoder = new BpeEncoder(plan!);
+  const expected = await tokenizer.encode(texts, { maxLength });
+  let known = 0;
+  for (const [i, text] of texts.entries()) {
+    const ids = encoder.encode(text, maxLength, side);
+    if (ids === null) continue;
+    known++;
+    const same = ids.length === expected[i]!.length && ids.every((id, k) => id === expected[i]![k]);
+    if (!same) expect([...ids], JSON.stringify(text)).toEqual([...expected[i]!]);
+  }
+  return known;
+}
+
+describe.each(Object.entries(VARIANTS))("%s", (_, change) => {
+  test("every character that it takes on comes out as in the package", async () => {
+    const texts = everyCharacter();
+    const known = await compare(await variant(change), texts);
+    expect(known).toBeGreaterThan("normalizer" in change && change.normalizer ? 700 : 4000);
+  });
+
+  test("texts of special pieces, cut at either side", async () => {
+    const texts = mixed(4000);
+    const right = await variant(change);
+    expect(await compare(right, texts)).toBeGreaterThan(100);
+    for (const maxLength of [3, 8]) await compare(right, texts, maxLength);
+    await compare(await variant(change, { truncation_side: "left" }), texts, 5, "left");
+  });
+});
+
+describe("what is left to the package", () => {
+  const none = (change: object) => planBpe({ ...base, normalizer: null, ...change }, contents);
+
+  test.each([
+    ["another model", { model: { ...base.model, type: "WordPiece" } }],
+    ["dropout", { model: { ...base.model, dropout: 0.1 } }],
+    ["marked ends of words", { model: { ...base.model, end_of_word_suffix: "</w>" } }],
+    ["merges of unknown tokens", { model: { ...base.model, merges: [...base.model.merges, ["nobody", "knows"]] } }],
+    ["another normaliser", { normalizer: { type: "Lowercase" } }],
+    ["a prefix space", { pre_tokenizer: { ...bytes, add_prefix_space: true } }],
+    ["no ByteLevel", { pre_tokenizer: { type: "Whitespace" } }],
+    ["ByteLevel not last", { pre_tokenizer: sequence(bytes, { type: "Digits", individual_digits: true }) }],
+    ["another split", { pre_tokenizer: sequence({ ...split("a"), behavior: "Removed" }, cut) }],
+    ["a pattern it does not know", { pre_tokenizer: sequence(split("\\p{Han}+"), cut) }],
+    ["a post-processor it does not know", { post_processor: { type: "BertProcessing" } }],
+    ["no pre-tokenizer", { pre_tokenizer: null }],
+  ])("%s", (_, change) => {
+    expect(none({ pre_tokenizer: bytes, post_processor: null })).not.toBeNull();
+    expect(none({ pre_tokenizer: bytes, post_processor: null, ...change })).toBeNull();
+  });
+
+  test.each([
+    "\\bword",
+    "a.c",
+    "^a",
+    "a$",
+    "(?<=a)b",
+    "(?<!a)b",
+    "[a&&b]",
+    "[[a]]",
+    "a++",
+    "a*+",
+    "\\d",
+    "\\w",
+    "(a",
+    "a)",
+    "[a",
+    "(?i:[a-z])",
+    "(?<name>a)",
+  ])("pattern %s", (pattern) => expect(translate(pattern)).toBeNull());
+
+  test("texts with added tokens, lone surrogates and bytes without a token come out right all the same", async () => {
+    const { tokenizer, file, plan } = await variant({ pre_tokenizer: bytes });
+    const texts = [`say ${second} twice`, first, "\ud800 alone", "plain", "\u{1f9ff}\u0378"];
+    const encoder = new BpeEncoder(plan!);
+    expect(texts.map((text) => encoder.encode(text) === null)).toEqual([true, true, true, false, true]);
+    const quick = new QuickEncoder(plan!, file);
+    expect(await quick.encode(texts, { maxLength: undefined })).toEqual(
+      await tokenizer.encode(texts, { maxLength: undefined }),
+    );
+    const gap = { ...plan!, merges: { ...plan!.merges, bytes: plan!.merges.bytes.slice().fill(-1, 0x70, 0x71) } };
+    expect([new BpeEncoder(gap).encode("open"), new BpeEncoder(gap).encode("one")].map((ids) => ids === null)).toEqual([
+      true,
+      false,
+    ]);
+  });
+
+  test("a plan that disagrees is noticed", async () => {
+    const { tokenizer, file, plan } = await variant({ pre_tokenizer: bytes });
+    const texts = ["some words that are long enough to be merged"];
+    const options = { maxLength: undefined };
+    expect(await new QuickEncoder(plan!, file).agrees(tokenizer, texts, options)).toBe(true);
+    expect(await new QuickEncoder({ ...plan!, before: [3] }, file).agrees(tokenizer, texts, options)).toBe(false);
+  });
+});
+
+test("a long word is no slower than its length", async () => {
+  const { tokenizer, plan } = await variant({ pre_tokenizer: bytes });
+  const word = "abcdefgh".repeat(40_000);
+  expect(new BpeEncoder(plan!).encode(word)).toEqual((await tokenizer.encode([word], { maxLength: undefined }))[0]);
+});
+
+const reason = existsSync(smol) ? undefined : `${smol} is not there`;
+if (reason) console.log(`data/bpe.test.ts: the real tokenizer is skipped: ${reason}`);
+test.skipIf(reason !== undefined)("the real tokenizer on real texts", async () => {
+  const tokenizer = await Tokenizer.open(smol);
+  const plan = quickPlan(join(smol, "tokenizer.json"));
+  const lines = readFileSync(join(smol, "../../data/sotu-valid.jsonl"), "utf8").split("\n").filter(Boolean);
+  const texts = [...lines.map((line) => JSON.parse(line).text), ...mixed(500)];
+  expect(await compare({ tokenizer, plan, file: "" }, texts)).toBeGreaterThan(300);
+});

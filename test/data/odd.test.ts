@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { dataFiles, type ReadOptions, readTexts } from "../../src/data/index.js";
+
+const FOLDER = fileURLToPath(new URL("../odd-data/", import.meta.url));
+
+/** As scripts/goldens/odd_data.py writes them. */
+interface Case {
+  /** A file or folder. */
+  name: string;
+  /** Of a folder: what is read of it. */
+  split?: "train" | "validation";
+  /** What is given beside the name. */
+  options?: Partial<ReadOptions>;
+  /** What the reference reads. */
+  texts: string[];
+}
+
+const CASES: Case[] = JSON.parse(readFileSync(join(FOLDER, "cases.json"), "utf8"));
+
+describe("odd but valid files of the libraries that people use", () => {
+  test("are there", () => expect(CASES.length).toBeGreaterThanOrEqual(60));
+
+  test.each(CASES)("$name", async ({ name, split, options, texts }) => {
+    const rows = await readTexts(dataFiles([join(FOLDER, name)], split).files, { column: "text", ...options });
+    expect(Array.from({ length: rows.length }, (_, i) => rows.text(i))).toEqual(texts);
+  });
+});

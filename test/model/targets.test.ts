@@ -1,0 +1,88 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
+import { listLinears } from "../../src/native/index.js";
+import { errorOf, tinyBase } from "../support/folders.js";
+import { goldenNames, goldensFolder } from "../support/golden.js";
+
+const model = openModel(tinyBase);
+const all = listLinears(model).map(({ name }) => name);
+const only = (pattern: RegExp) => all.filter((name) => pattern.test(name));
+
+test("the default of the family", () => {
+  expect(resolveTargets(model, null)).toEqual({
+    modules: only(/[qkvo]_proj$/),
+    peft: ["k_proj", "o_proj", "q_proj", "v_proj"],
+  });
+});
+
+test("all-linear is every linear but the head", () => {
+  expect(all.length).toBe(4 * 7);
+  expect(all.some((name) => name.includes("lm_head"))).toBe(false);
+  expect(resolveTargets(model, "all-linear")).toEqual({
+    modules: all,
+    peft: ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],
+  });
+});
+
+test.each([
+  ["v_proj, q_proj", /[qv]_proj$/, ["q_proj", "v_proj"]],
+  ["q_proj,q_proj,", /q_proj$/, ["q_proj"]],
+  ["self_attn.q_proj", /q_proj$/, ["self_attn.q_proj"]],
+  ["layers.1.mlp.up_proj", /layers\.1\.mlp\.up_proj/, ["layers.1.mlp.up_proj"]],
+  ["model.layers.3.self_attn.o_proj", /3.*o_proj/, ["model.layers.3.self_attn.o_proj"]],
+])("list %s", (targets, modules, peft) => {
+  expect(resolveTargets(model, targets)).toEqual({ modules: only(modules), peft });
+});
+
+test.each([
+  [".*\\.(q|v)_proj", /[qv]_proj$/],
+  ["model\\.layers\\.[0-1]\\..*", /layers\.[01]\./],
+  [".*q_proj|.*up_proj", /(q|up)_proj$/],
+  ["(?P<all>.*down_proj)", /down_proj$/],
+  [".*\\.layers\\.\\d{1,2}\\.mlp\\..*", /mlp/],
+])("regular expression %s", (targets, modules) => {
+  expect(resolveTargets(model, targets)).toEqual({ modules: only(modules), peft: targets });
+});
+
+describe("what matches nothing", () => {
+  test.each([
+    ["q_prj", /"q_prj" matches no linear of the model \(did you mean "q_proj"\?\)/],
+    ["q_proj,vproj", /"vproj" matches no linear/],
+    ["proj", /"proj" matches no linear/],
+    ["lm_head", /"lm_head" matches no linear/],
+    ["embed_tokens", /"embed_tokens" matches no linear/],
+    // A full match, not a search.
+    ["(q|v)_proj", /the regular expression \(q\|v\)_proj matches none of the linears, such as model.layers.0/],
+    [".*q_pro", /regular expression/],
+    ["", /an empty list matches none/],
+    ["*_proj", /\*_proj is neither a comma list of names nor a regular expression: .*Nothing to repeat/],
+    ["(q_proj", /neither a comma list of names nor a regular expression: .*Unterminated group/],
+  ])("'%s'", async (targets, message) => {
+    const error = await errorOf(() => resolveTargets(model, targets));
+    expect(error).toMatchObject({ code: "E_TARGET", where: "target_modules" });
+    expect(error.message).toMatch(message);
+  });
+
+  test("the candidates are listed", async () => {
+    const { message } = await errorOf(() => resolveTargets(model, "nope"));
+    expect(message).toContain("q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj (or all-linear)");
+  });
+});
+
+test("adapter_config.json: a list may name what the model lacks, a lone name is a regular expression", async () => {
+  expect(matchTargets(model, ["q_proj", "query_key_value"]).modules).toEqual(only(/q_proj$/));
+  expect((await errorOf(() => matchTargets(model, "q_proj"))).code).toBe("E_TARGET");
+  expect((await errorOf(() => matchTargets(model, ["query_key_value"]))).code).toBe("E_TARGET");
+});
+
+// The tensors in PEFT's own file say which modules it matched.
+test.each(goldenNames())("PEFT's adapter of %s", (name) => {
+  const folder = join(goldensFolder, name);
+  const { target_modules } = JSON.parse(readFileSync(join(folder, "final/adapter_config.json"), "utf8"));
+  const header = readFileSync(join(folder, "final/adapter_model.safetensors")).toString("latin1");
+  const tensors = [...header.matchAll(/"base_model\.model\.([\w.]+)\.lora_A\.weight"/g)].map(([, module]) => module);
+  const { modules } = matchTargets(openModel(folder), target_modules);
+  expect([...modules].sort()).toEqual(tensors.sort());
+});

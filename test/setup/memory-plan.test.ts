@@ -1,0 +1,290 @@
+// The printed plan against what an engine really maps, and against limits.
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { bytes } from "../../src/base/system-errors.js";
+import { commands, loadOptions } from "../../src/config/index.js";
+import { openModel } from "../../src/model/index.js";
+import {
+  type AdapterSpec,
+  Engine,
+  type EngineOptions,
+  listLinears,
+  type ModelSource,
+  planMemory,
+} from "../../src/native/index.js";
+import { choosePrecision } from "../../src/setup/adapter.js";
+import { quantizedSource } from "../../src/setup/base.js";
+import { planInference } from "../../src/setup/memory/inference.js";
+import type { MemoryLimit } from "../../src/setup/memory/limits.js";
+import { Planner } from "../../src/setup/memory/plan.js";
+import { proposals, type Settings } from "../../src/setup/memory/proposals.js";
+import { fitsAll, mappedWarning, planOf, tightest } from "../../src/setup/memory/room.js";
+import { errorOf } from "../support/folders.js";
+import { tinyBase } from "../support/tiny.js";
+
+const MIB = 2 ** 20;
+const HUGE_PAGE = 2 * MIB;
+const model = openModel(tinyBase);
+const targets = listLinears(model).map(({ name }) => name);
+const adapter = (rank: number, dropout = 0): AdapterSpec => {
+  return { rank, alpha: 8, dropout, useRslora: false, targets, seed: 0 };
+};
+const training: EngineOptions = { precision: "fp32", threads: 1, maxTokens: 1024, maxSequence: 256, training: true };
+
+/** Sizes of the memory mapped by this process, each as often as there is a mapping of it. */
+function mappings(): Map<number, number> {
+  const sizes = new Map<number, number>();
+  for (const [, begin, end] of readFileSync("/proc/self/maps", "utf8").matchAll(
+    /^([\da-f]+)-([\da-f]+) rw-p .* 0 *$/gm,
+  )) {
+    const size = Number.parseInt(end!, 16) - Number.parseInt(begin!, 16);
+    sizes.set(size, (sizes.get(size) ?? 0) + 1);
+  }
+  return sizes;
+}
+
+/** glibc's, as most systems have it. */
+const THREAD_STACK = 8 << 20;
+
+const item = (items: { name: string; bytes: number }[], name: string) => items.find((i) => i.name === name)?.bytes ?? 0;
+
+describe("an engine maps what the plan says, to the byte", () => {
+  test.each<[string, AdapterSpec | null, Partial<EngineOptions>]>([
+    ["training", adapter(8), {}],
+    ["bf16", adapter(8), { precision: "bf16" }],
+    ["a higher rank", adapter(64), {}],
+    ["dropout", adapter(8, 0.1), {}],
+    ["checkpointing of every block", adapter(8), { checkpointedBlocks: 4 }],
+    ["checkpointing of some blocks", adapter(8), { checkpointedBlocks: 2, precision: "bf16" }],
+    ["a long sequence", adapter(8), { maxTokens: 2048, maxSequence: 2048 }],
+    ["a large batch", adapter(8), { maxTokens: 64 * 256 }],
+    ["a small key/value cache", adapter(8), { maxSequence: 1024, cacheTokens: 150 }],
+    ["no key/value cache", adapter(8), { training: false, cacheTokens: 0 }],
+    ["more threads", adapter(8), { threads: 3 }],
+    ["evaluation with an adapter", adapter(8), { training: false }],
+    ["the base alone", null, { training: false, maxTokens: 400, maxSequence: 800 }],
+  ])("%s", async (_, spec, changes) => {
+    const options = { ...training, ...changes };
+    const { items, totalBytes } = planMemory(model, spec, options);
+    const arena = Math.ceil((totalBytes - item(items, "weights (mapped)")) / HUGE_PAGE) * HUGE_PAGE;
+    // The stacks of earlier engines' threads go whenever those are collected.
+    expect(arena).not.toBe(THREAD_STACK);
+    const before = mappings().get(arena) ?? 0;
+    await using _engine = await Engine.create(model, spec, options);
+    expect(mappings().get(arena) ?? 0).toBe(before + 1);
+  });
+});
+
+test("the key/value cache is as long as it is asked for, and no text grows beyond it", async () => {
+  const cache = (changes: Partial<EngineOptions>) =>
+    item(planMemory(model, null, { ...training, training: false, ...changes }).items, "key/value cache");
+  expect(cache({ cacheTokens: 64 })).toBe(cache({}) / 4);
+  expect(cache({ cacheTokens: 0 })).toBe(0);
+  await using engine = await Engine.create(model, null, { ...training, training: false, cacheTokens: 4 });
+  const greedy = { temperature: 0, topK: 0, topP: 1, seed: 0 };
+  const token = await engine.generateStart(Int32Array.of(5, 6, 7), greedy);
+  const next = await engine.generateNext(token);
+  expect((await errorOf(() => engine.generateNext(next))).code).toBe("E_CONTEXT");
+  for (const cacheTokens of [-1, 257]) {
+    const error = await errorOf(() => planMemory(model, null, { ...training, training: false, cacheTokens }));
+    expect(error.code).toBe("E_OPTIONS");
+  }
+});
+
+describe("checkpointing", () => {
+  test.each(
+    (["fp32", "bf16"] as const).flatMap((precision) =>
+      [128, 512, 2048].flatMap((sequence) => [8, 64].map((rank) => [precision, sequence, rank] as const)),
+    ),
+  )("%s, %i tokens, rank %i: activations are at most 0.55 of those without", (precision, sequence, rank) => {
+    const options = { ...training, precision, maxTokens: 4 * sequence, maxSequence: sequence };
+    const kept = item(planMemory(model, adapter(rank), options).items, "activations");
+    const again = planMemory(model, adapter(rank), { ...options, checkpointedBlocks: model.config.layers }).items;
+    expect(item(again, "activations") / kept).toBeLessThanOrEqual(0.55);
+  });
+});
+
+describe("a plan and its limits", () => {
+  const plan = planOf([
+    { name: "of files", bytes: 500, place: "mapped" },
+    { name: "activations", bytes: 300, place: "host" },
+  ]);
+  const machine = (bytes: number): MemoryLimit => ({ bytes, of: "free in this machine", countsMapped: false });
+  const own = (bytes: number): MemoryLimit => ({ bytes, of: "allowed by --memory_limit", countsMapped: true });
+
+  test("mapped weights count against the user's limit alone", () => {
+    expect(fitsAll(plan, [machine(300)])).toBe(true);
+    expect(fitsAll(plan, [machine(299)])).toBe(false);
+    expect(fitsAll(plan, [machine(1000), own(800)])).toBe(true);
+    expect(fitsAll(plan, [machine(1000), own(799)])).toBe(false);
+  });
+
+  test("the limit that leaves the least room is named", () => {
+    expect(tightest(plan, [machine(350), own(900)])).toMatchObject({ of: "free in this machine" });
+    expect(tightest(plan, [machine(500), own(900)])).toMatchObject({ of: "allowed by --memory_limit" });
+  });
+
+  test("weights that do not fit beside the rest are a warning, but not for the user's limit", () => {
+    expect(mappedWarning(plan, [machine(799), own(1000)])).toMatch(/799 B are free in this machine/);
+    expect(mappedWarning(plan, [machine(800), own(100)])).toBeUndefined();
+  });
+});
+
+describe("refusals", () => {
+  const settings: Settings = {
+    precision: "fp32",
+    batchSize: 4,
+    accumulation: 1,
+    sequence: 512,
+    rank: 8,
+    checkpointing: false,
+    optimizer: "adamw",
+  };
+  const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
+
+  test("training: the proposals fit, and the first leaves the results as they are", async () => {
+    const planner = new Planner(model, adapter(8), 1, tinyBase);
+    const plan = planner.plan(settings);
+    const least = planner.plan({ ...settings, checkpointing: true }).memory.totalBytes;
+    expect(() => planner.check(plan, settings, false, limit(plan.memory.totalBytes))).not.toThrow();
+    const error = await errorOf(() => planner.check(plan, settings, false, limit(least)));
+    expect(error.code).toBe("E_MEMORY");
+    expect(error.message).toMatch(
+      /^Training with these settings needs [\d.]+ MiB, but [\d.]+ MiB are allowed by --memory_limit\./,
+    );
+    expect(error.message).toMatch(/What would fit:\n {2}--gradient_checkpointing\n/);
+    const hopeless = await errorOf(() => planner.check(plan, settings, false, limit(MIB)));
+    expect(hopeless.message).toContain("use a smaller model");
+  });
+
+  /** The shape of a model of a billion parameters; planning reads no weights. */
+  function billion(): ModelSource {
+    const config = {
+      ...model.config,
+      hiddenSize: 2048,
+      intermediateSize: 5632,
+      layers: 22,
+      heads: 32,
+      kvHeads: 4,
+      headDim: 64,
+    };
+    const file = model.tensors[0]!.file;
+    const vocabulary = model.config.vocabSize;
+    const tensor = (name: string, shape: number[]) => {
+      const bytes = 2 * shape.reduce((a, b) => a * b, 1);
+      return { ...model.tensors[0]!, name, shape, file, offset: 0, bytes };
+    };
+    const shapes: Record<string, number[]> = {
+      "self_attn.q_proj": [2048, 2048],
+      "self_attn.k_proj": [256, 2048],
+      "self_attn.v_proj": [256, 2048],
+      "self_attn.o_proj": [2048, 2048],
+      "mlp.gate_proj": [5632, 2048],
+      "mlp.up_proj": [5632, 2048],
+      "mlp.down_proj": [2048, 5632],
+      input_layernorm: [2048],
+      post_attention_layernorm: [2048],
+    };
+    const blocks = Array.from({ length: 22 }, (_, i) =>
+      Object.entries(shapes).map(([name, shape]) => tensor(`model.layers.${i}.${name}.weight`, shape)),
+    ).flat();
+    const ends = [tensor("model.embed_tokens.weight", [vocabulary, 2048]), tensor("model.norm.weight", [2048])];
+    return { ...model, config: { ...config, tieWordEmbeddings: true }, tensors: [...ends, ...blocks] };
+  }
+
+  test("every proposal, given as it is printed, is accepted", async () => {
+    const source = billion();
+    const wanted = { ...settings, precision: "bf16" as const, batchSize: 8, rank: 16 };
+    const spec = { ...adapter(16), targets: listLinears(source).map(({ name }) => name) };
+    const planner = new Planner(source, spec, 2, null);
+    const full = planner.plan(wanted).memory.totalBytes;
+    const kinds = new Set<string>();
+    let [refusals, hopeless] = [0, 0];
+    for (let bytes = full; bytes > full / 16; bytes *= 0.8) {
+      const limits = limit(Math.floor(bytes));
+      const plan = planner.plan(wanted);
+      if (fitsAll(plan.memory, limits)) continue;
+      refusals++;
+      const { message } = await errorOf(() => planner.check(plan, wanted, false, limits));
+      const lines = message.split("What would fit:\n")[1]?.split("\n") ?? [];
+      hopeless += Number(lines.length === 0);
+      for (const line of lines) {
+        const words = line.trim().split(" ");
+        const values = new Map<string, string[]>();
+        for (let i = 0; i < words.length; i++) {
+          const isAlone = words[i + 1] === undefined || words[i + 1]!.startsWith("--");
+          const name = words[i]!.slice(2);
+          values.set(name, [isAlone ? "true" : words[++i]!]);
+        }
+        kinds.add([...values.keys()].join(" "));
+        for (const name of ["base_model", "train_file"]) values.set(name, ["x"]);
+        const given = { lora_r: "16", max_seq_length: "512", per_device_train_batch_size: "8" };
+        for (const [name, value] of Object.entries(given)) if (!values.has(name)) values.set(name, [value]);
+        const { options } = await loadOptions(commands.train, { values, strays: [] }, {});
+        const base = quantizedSource(source, options, () => {});
+        const again: Settings = {
+          precision: choosePrecision(options.precision, base),
+          batchSize: options.per_device_train_batch_size,
+          accumulation: options.gradient_accumulation_steps,
+          sequence: options.max_seq_length,
+          rank: options.lora_r,
+          checkpointing: options.gradient_checkpointing,
+          optimizer: options.optim,
+        };
+        expect(again.batchSize * again.accumulation, line).toBeGreaterThanOrEqual(8);
+        const other = new Planner(base, { ...spec, rank: again.rank }, 2, null);
+        // What the process holds besides grows as the test goes on.
+        const slack = { ...limits[0]!, bytes: limits[0]!.bytes + 8 * MIB };
+        expect(() => other.check(other.plan(again), again, false, [slack]), line).not.toThrow();
+      }
+    }
+    expect(refusals).toBeGreaterThan(8);
+    expect(hopeless).toBeGreaterThan(0);
+    // Far below the base's own size 4 bits are the way out, with all that saves memory beside them.
+    expect(
+      [...kinds].some((kind) => /^use_4bit .*per_device_train_batch_size.*gradient_checkpointing/.test(kind)),
+    ).toBe(true);
+    expect([...kinds]).toContain("use_8bit");
+    expect(kinds.size).toBeGreaterThan(5);
+  });
+
+  test("proposals are found in few plans, and a quantised or fixed base is not quantised", () => {
+    let plans = 0;
+    const fits = (s: Settings) => {
+      plans++;
+      return s.base === "use_4bit" && s.checkpointing && s.batchSize <= 2 && s.precision === "bf16";
+    };
+    const large = { ...settings, batchSize: 64, sequence: 4096, rank: 64 };
+    const free = { rank: false, base: false };
+    expect(proposals(large, free, fits)).toEqual([
+      "--use_4bit --precision bf16 --per_device_train_batch_size 2 --gradient_accumulation_steps 32 --gradient_checkpointing",
+    ]);
+    expect(plans).toBeLessThan(120);
+    expect(proposals(large, { ...free, base: true }, fits)).toEqual([]);
+    expect(proposals(large, free, (s) => s.rank === 8 && s.sequence === 256 && s.optimizer === "adamw_8bit")).toEqual(
+      [],
+    );
+    expect(proposals(large, free, (s) => s.sequence <= 256 && s.checkpointing)).toEqual([
+      "--max_seq_length 256 --gradient_checkpointing",
+    ]);
+  });
+
+  test("generating and evaluating: the plan and what to do", async () => {
+    const engine = { ...training, training: false, maxTokens: 100, maxSequence: 100_000 };
+    const about = { what: "Generating", advice: "Use a smaller --max_new_tokens.", limits: limit(64 * MIB) };
+    const error = await errorOf(() => planInference({ model, adapter: null, engine }, about));
+    expect(error.code).toBe("E_MEMORY");
+    expect(error.message).toMatch(/^Generating with these settings needs [\d.]+ [MG]iB, but 64\.0 MiB are allowed/);
+    expect(error.message).toMatch(/key\/value cache +[\d.]+ MiB\n.*Use a smaller --max_new_tokens\.$/s);
+  });
+});
+
+test.each([
+  [0, "0 B"],
+  [908.8773229200032, "909 B"],
+  [1023.6, "1.0 KiB"],
+  [2048, "2.0 KiB"],
+  [3.5 * 2 ** 30, "3.50 GiB"],
+])("%d bytes for people", (n, text) => {
+  expect(bytes(n)).toBe(text);
+});
