@@ -3,10 +3,10 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { trackersOf } from "../src/setup/run/trackers.js";
-import { crc32c } from "../src/tracking/trackers/event-file.js";
-import { TensorBoard } from "../src/tracking/trackers/index.js";
-import { temporaryFolders } from "./support/folders.js";
+import { trackersOf } from "../../src/setup/run/trackers.js";
+import { crc32c } from "../../src/tracking/trackers/event-file.js";
+import { TensorBoard } from "../../src/tracking/trackers/index.js";
+import { temporaryFolders } from "../support/folders.js";
 
 const folder = temporaryFolders();
 const python = process.env.LOWRANK_PEER_PYTHON;
