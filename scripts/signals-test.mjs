@@ -11,7 +11,7 @@ const PHASES = ["load", "tokenise", "quantise", "train", "save", "evaluate", "sa
 
 const values = readArguments({
   about: `Sends signals to training runs in each of their phases. Every run must end saved or with nothing touched, with the exit code that
-README names, or go on to its end (SIGPIPE, and SIGCONT after SIGSTOP).`,
+docs/training.md names, or go on to its end (SIGPIPE, and SIGCONT after SIGSTOP).`,
   options: {
     signals: { kind: "text", default: SIGNALS.join(), help: "comma list" },
     phases: { kind: "text", default: PHASES.join(), help: "comma list" },
