@@ -130,7 +130,7 @@ class TrainCommand {
     if (resumption) log.info(`it would go on after step ${resumption.state.step} of ${resumption.folder}`);
     const [about, by] =
       timedSteps > 0
-        ? ["about", `by ${count(timedSteps)} steps timed here and now`]
+        ? ["about", `by ${timedSteps === 1 ? "a step" : `${timedSteps} steps`} timed here and now`]
         : ["at least about", "at 80 % of the speed of a matrix product here and now"];
     log.info(`${about} ${duration(seconds)}: ${by}, without loading, saving and samples`);
     this.#tell({ type: "dry_run", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup, seconds });
