@@ -38,7 +38,7 @@ class Worker {
   std::thread thread_;
 };
 
-// The JavaScript error for what a command threw; call inside a catch block's std::exception_ptr handling.
+// The JavaScript error of a thrown exception: {code, message, where}.
 Napi::Value to_js_error(Napi::Env, const std::exception_ptr&);
 
 }  // namespace lowrank::addon

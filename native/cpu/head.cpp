@@ -10,19 +10,19 @@ namespace lowrank::cpu {
 
 namespace {
 
-// Logits of a chunk: large enough that packing the head's weight once per chunk does not show, and those of 1,024 tokens in bf16 for a
-// vocabulary of 32,000 whole. Their rows lie apart, or they would be copied for every group of panels.
+// Bytes of one chunk's logits: 1,024 tokens of a 32,000-word vocabulary in bf16. Smaller chunks would pack the head's weight too often.
+// Rows lie off a power of two, or they would be copied for every group of panels.
 constexpr int64_t kLogitBytes = 66 << 20;
 constexpr int64_t kMinRows = 32;
 
-// Rows of a chunk, of n in all and `most` at a time. Chunks are of the same size, as far as 32 rows at a time allow: a small last one
-// would pack the weight for little.
+// Rows of a chunk, of n in all and at most `most`. Chunks have equal sizes, rounded to 32 rows: a small last chunk would pack the
+// weight for few rows.
 int64_t even_chunk(int64_t n, int64_t most) {
   const int64_t chunks = std::max<int64_t>(1, (n + most - 1) / most);
   return std::min(most, round_up((n + chunks - 1) / chunks, 32));
 }
 
-// What the workspace has room for.
+// Rows of logits that the workspace holds.
 int64_t chunk_rows(const OpLimits& l) {
   const int64_t most = std::max(kMinRows, kLogitBytes / (std::max<int64_t>(l.vocab, 1) * dtype_bytes(l.act)) / 32 * 32);
   return std::min(l.tokens, even_chunk(l.tokens, most));

@@ -16,22 +16,21 @@ constexpr int64_t kBlockRows = 96;
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 1280 << 10;  // at most; of a second cache of 2 MB
-// So many panels a thread that it is worth while without that, too: the head's.
+// From this many panels a thread, packing per thread pays even when sums go through memory. Only the head has so many.
 constexpr int64_t kManyPanels = 64;
-// Long contractions into f32, such as gate's and up's backward pass or the head's: so much of it at a time that many panels stay in
-// L2 while the rows pass, and sums are added up in the output. It is two chunks; an adapter's rank still goes with them.
+// Elements of a round of a long contraction into f32 (the backward pass of gate and up, the head's). Many panels stay in L2 while the
+// rows pass, and the output holds the sums. A round is two chunks; an adapter's rank still goes with them.
 constexpr int64_t kRound = 1536, kRoundRest = 128;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = kMaxStretch;
-// Packed at a time. A piece never has fewer than kMinPanels panels, or x would be read again too often.
+// Bytes packed at a time. A piece has at least kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
-constexpr int64_t kPackedTogether = 4;  // of panels that all threads share: so many to a task
-// Longest contraction of which kMinPanels fit for certain: of a longer one, which only an output other than f32 has in one round, fewer
-// do.
+constexpr int64_t kPackedTogether = 4;  // panels of a task, where all threads share the panels
+// kMinPanels of this length always fit. Longer contractions stay whole only if the output is not f32; fewer of their panels fit.
 constexpr int64_t kMaxPackedK = 16 * 1024;
-// At most so many rows go without packing: packing W costs as much as that many dot products.
+// Up to this many rows go without packing: packing W costs as much as 4 dot products.
 constexpr int64_t kFewRows = 4;
 
 int64_t slab_bytes() {

@@ -79,7 +79,7 @@ struct LinearBwdArgs {
   Mat u;                     // (M, R) act, from the forward pass
   Mat dx;                    // (M, I) act or f32; data null = not wanted
   bool accumulate = false;   // dx += instead of dx =
-  // Another linear of the same input: what it adds to dx is part of the same product. Its own dx and accumulate do not count.
+  // Another linear of the same input: its part of dx is a term of the same product. Its own dx and accumulate are ignored.
   const LinearBwdArgs* also = nullptr;
   // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through that: gate and up become their own gradients, with
   // the same bits as SwigluBwdArgs'; what dx holds afterwards does not count.
@@ -180,7 +180,7 @@ struct AdamWArgs {
 // The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
 // and they are rounded again. n elements of one tensor, in blocks of kMomentBlock.
 struct AdamW8bitArgs {
-  AdamWArgs step;        // its m and v do not count
+  AdamWArgs step;        // its m and v are ignored
   uint8_t *m, *v;        // (n) codes, in place
   float *m_max, *v_max;  // of each block, in place
 };

@@ -105,7 +105,7 @@ export const commands = named({
   },
 
   inspect: {
-    summary: "What a model is, and the memory that training would need; or what an adapter or a checkpoint is",
+    summary: "Describe a model and the memory of its training, or an adapter or a checkpoint",
     example: "lowrank inspect ./SmolLM2-135M --per_device_train_batch_size 4 --max_seq_length 1024",
     positional: "base_model",
     rows: {
@@ -124,7 +124,7 @@ export const commands = named({
   },
 
   preview: {
-    summary: "Texts as tokens, coloured by what is learned, and how long they are",
+    summary: "Show texts as tokens, the learned ones coloured, and the lengths of texts",
     example: "lowrank preview --base_model ./SmolLM2-135M --train_file texts.jsonl --max_seq_length 256",
     rows: {
       ...model,
@@ -140,7 +140,7 @@ export const commands = named({
   },
 
   cache: {
-    summary: "List or clear the tokenised texts that are kept for the next run",
+    summary: "List or clear the tokenised texts kept for later runs",
     example: "lowrank cache clear",
     positional: "action",
     rows: { action, cache_dir, json },
@@ -154,13 +154,13 @@ export const commands = named({
   },
 
   schema: {
-    summary: "Print the JSON Schema of that file, for editors and checks",
+    summary: "Print the JSON Schema of the configuration file, for editors and checks",
     example: "lowrank schema > lowrank.schema.json",
     rows: {},
   },
 
   doctor: {
-    summary: "Whether everything is there that a run needs, and what this machine has",
+    summary: "Check the requirements of a run, and describe this machine",
     example: "lowrank doctor",
     rows: { cache_dir, json },
   },

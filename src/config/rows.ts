@@ -65,7 +65,7 @@ export const modelRows = {
   quant_type: choice(
     ["nf4", "fp4", "int8", "llm_int8"],
     MODEL.bits,
-    "with use_4bit nf4 (the default) or fp4; with use_8bit int8 (the default) or llm_int8, which rounds activations to 8 bits, too, but for columns with outliers (LLM.int8)",
+    "with use_4bit nf4 (the default) or fp4; with use_8bit int8 (the default) or llm_int8, which also rounds activations to 8 bits, except columns with outliers (LLM.int8)",
   ).optional(),
   double_quant: flag(MODEL.bits, "with use_4bit: quantise the scales of the blocks, too").or(true),
   quantize_skip: texts(
@@ -79,18 +79,18 @@ export const modelRows = {
   ).or(false),
   share_weights: flag(
     MODEL.nothing,
-    "leave the base's weights in the page cache, shared with other processes; else those that lie there in small pages are copied into large ones, if they fit into memory beside the rest, as steps are faster then",
+    "share the base's weights with other processes through the page cache; else weights in small pages are copied into large pages for speed, if memory has room",
   ).or(false),
   threads: integer(
     { min: 1, max: 1024 },
     RUN.nothing,
-    "worker threads; default all processors, and no more than those",
+    "worker threads, at most the number of processors; default all processors",
   ).optional(),
 };
 
 /** Of a training run, wherever it is started. */
 export const trainRows = {
-  lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank").or(8),
+  lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank of the adapter").or(8),
   lora_alpha: number({ above: 0 }, LORA.bits, "scale: the adapter's output is multiplied by alpha / r").or(16),
   lora_dropout: number({ min: 0, below: 1 }, LORA.bits, "dropout of the adapter's input while training").or(0.05),
   target_modules: nameList(
@@ -113,22 +113,22 @@ export const trainRows = {
     ...validationFile.optional(),
     help: "texts to evaluate on; without it the validation split of the folder trained on, else a tenth of the training texts",
   },
-  text_column: text("a column's name", DATA.bits, "column or key that holds the text").or("text"),
+  text_column: text("a column's name", DATA.bits, "column or key of the text").or("text"),
   text_by: choice(
     ["line", "paragraph", "file"],
     DATA.bits,
-    "what a text is in .txt and .md files; default file for .md, line for .txt",
+    "unit of a text in .txt and .md files; default file for .md, line for .txt",
   ).optional(),
-  json_field: text("a key", DATA.bits, "JSON: key that the rows are under, where a file is one object").optional(),
+  json_field: text("a key", DATA.bits, "JSON: key of the rows, where a file is one object").optional(),
   csv_separator: choice(
     ["comma", "semicolon", "tab", "pipe"],
     DATA.bits,
-    "what is between fields; default comma for .csv, tab for .tsv",
+    "separator of fields; default comma for .csv, tab for .tsv",
   ).optional(),
   csv_quoting: choice(
     ["minimal", "none"],
     DATA.bits,
-    "CSV and TSV: none where quotes are characters like any other, as in many .tsv files; else a quote opens a field",
+    "CSV and TSV: none reads quotes as ordinary characters, as in many .tsv files; otherwise a quote opens a field",
   ).optional(),
   max_seq_length: integer({ min: 2, max: LARGEST_COUNT }, DATA.bits, "longest example in tokens, see long_text").or(
     512,
@@ -137,7 +137,7 @@ export const trainRows = {
   long_text: choice(
     ["truncate", "chunk"],
     DATA.bits,
-    "what happens to texts of more than max_seq_length tokens: their end is cut off, or they become several examples",
+    "texts of more than max_seq_length tokens lose their end, or become several examples",
   ).or("truncate"),
   add_eos: flag(
     DATA.bits,
@@ -150,7 +150,11 @@ export const trainRows = {
     DATA.nothing,
     "folder for tokenised texts; default ~/.cache/lowrank or $XDG_CACHE_HOME/lowrank",
   ).optional(),
-  cache_limit_gb: number({ min: 0 }, DATA.nothing, "size of that folder; what was used longest ago is removed").or(20),
+  cache_limit_gb: number(
+    { min: 0 },
+    DATA.nothing,
+    "largest size of cache_dir in GB; the files used longest ago are removed",
+  ).or(20),
   shuffle: flag(DATA.bits, "another order of the texts in each epoch; --no-shuffle is the file's order").or(true),
   num_train_epochs: number({ above: 0 }, TRAINING.nothing, "times through the training texts").or(3),
   max_steps: integer({ min: 1 }, TRAINING.nothing, "optimizer steps, instead of num_train_epochs").optional(),
@@ -169,7 +173,7 @@ export const trainRows = {
   warmup_ratio: number({ min: 0, max: 1 }, TRAINING.bits, "share of the steps in which the learning rate rises").or(
     0.03,
   ),
-  warmup_steps: integer({ min: 0 }, TRAINING.bits, "number of those steps, instead of warmup_ratio").optional(),
+  warmup_steps: integer({ min: 0 }, TRAINING.bits, "warmup steps, instead of warmup_ratio").optional(),
   weight_decay: number({ min: 0 }, TRAINING.bits, "decoupled weight decay of AdamW").or(0),
   max_grad_norm: number({ min: 0 }, TRAINING.bits, "clip the gradient to this norm; 0 does not clip").or(1),
   loss_scale: number({ above: 0, max: 1e30 }, TRAINING.bits, "with fp16: the loss scale to begin with").or(65536),
@@ -182,7 +186,11 @@ export const trainRows = {
     TRAINING.nothing,
     "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits",
   ).or(false),
-  seed: integer({ min: 0, max: LARGEST_SEED }, TRAINING.bits, "of adapters, dropout, order, split and samples").or(42),
+  seed: integer(
+    { min: 0, max: LARGEST_SEED },
+    TRAINING.bits,
+    "random seed of adapter, dropout, order, split and samples",
+  ).or(42),
   output_dir: text("a folder", OUTPUT.nothing, "folder for the adapter, checkpoints, metrics.jsonl and train.log").or(
     "./lora_model",
   ),
@@ -202,7 +210,7 @@ export const trainRows = {
   eval_strategy: choice(
     ["steps", "epoch", "no"],
     OUTPUT.nothing,
-    "evaluate every eval_steps steps, after each epoch, or never; what is saved is evaluated, too",
+    "evaluate every eval_steps steps, after each epoch, or never; saved checkpoints are evaluated, too",
   ).or("steps"),
   eval_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two evaluations").or(100),
   per_device_eval_batch_size: integer(
@@ -226,12 +234,12 @@ export const trainRows = {
   metric_for_best_model: choice(
     ["eval_loss", "eval_perplexity"],
     OUTPUT.nothing,
-    "what the best checkpoint and early stopping are judged by",
+    "metric of the best checkpoint and of early stopping",
   ).or("eval_loss"),
   early_stopping_patience: integer(
     { min: 1 },
     OUTPUT.nothing,
-    "end after so many evaluations without an improvement; default never",
+    "end after this number of evaluations without an improvement; default never",
   ).optional(),
   early_stopping_threshold: number({ min: 0 }, OUTPUT.nothing, "a smaller improvement is none").or(0),
   num_samples: integer(
@@ -239,12 +247,10 @@ export const trainRows = {
     OUTPUT.nothing,
     "texts that the trained model writes at the end, after the beginnings of validation texts; 0 for none",
   ).or(3),
-  sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "longest of these continuations").or(
-    100,
-  ),
+  sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "longest sample in tokens").or(100),
   memory_limit: size(
     RUN.nothing,
-    "refuse a plan whose total, mapped weights included, is more; what is free is a limit without it, too",
+    "refuse a plan larger than this, mapped weights included; free memory is always a limit",
   ).optional(),
 };
 
@@ -256,11 +262,10 @@ export const terminalRows = {
     RUN.nothing,
     "file with options, in the names of this list; flags override it",
   ).optional(),
-  profile: flag(
-    RUN.nothing,
-    "time every operation, print where the time went and write OUTPUT/profile.json, a Chrome trace",
-  ).or(false),
-  dry_run: flag(RUN.nothing, "print texts, steps, memory and about how long it takes, and stop").or(false),
+  profile: flag(RUN.nothing, "print the time of every operation and write OUTPUT/profile.json, a Chrome trace").or(
+    false,
+  ),
+  dry_run: flag(RUN.nothing, "print texts, steps, memory and the estimated time, and stop").or(false),
   json: flag(RUN.nothing, "print the result as one JSON object").or(false),
 };
 
@@ -272,9 +277,9 @@ const otherRows = {
   num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN.nothing, "texts to show").or(3),
   action: choice(["ls", "clear"], RUN.nothing, "list the cache's files, or remove them").or("ls"),
   prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").required(),
-  max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION.nothing, "longest continuation").or(100),
+  max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION.nothing, "longest continuation in tokens").or(100),
   temperature: number({ min: 0 }, GENERATION.nothing, "0 always takes the likeliest token").or(0.7),
-  top_k: integer({ min: 0 }, GENERATION.nothing, "choose among so many likeliest tokens; 0 among all").or(0),
+  top_k: integer({ min: 0 }, GENERATION.nothing, "choose among this number of likeliest tokens; 0 among all").or(0),
   top_p: number({ above: 0, max: 1 }, GENERATION.nothing, "choose among the likeliest tokens of this share").or(1),
 };
 

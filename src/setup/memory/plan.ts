@@ -19,12 +19,12 @@ import { proposals, type Settings } from "./proposals.js";
 import { fitsAll, planOf, refusal } from "./room.js";
 
 /**
- * Memory that saving an adapter of so many bytes takes: copies of it and of both moments on both sides of the addon, and the memory
- * that the allocator retains of them. Measured over the table of docs/memory.md.
+ * Bytes that saving needs: copies of adapter and moments in C++ and JavaScript, and the memory that malloc retains. Fitted to the table in
+ * docs/memory.md. @param adapters bytes of the adapter
  */
 function savingBytes(adapters: number, optimizer: Optimizer): number {
-  // Of a large adapter the copies count, and with 8-bit moments they are a little more than half of what they are with f32; of a small
-  // one what the allocator keeps.
+  // The copies decide for a large adapter; 8-bit moments make them a little more than half as large as f32 moments do. The allocator's share
+  // decides for a small one.
   const copies = 5 * (optimizer === "adamw" ? adapters : 0.55 * adapters);
   return Math.min(10 * adapters, copies + 22 * 2 ** 20);
 }
