@@ -16,6 +16,16 @@ import { warn } from "./warn.js";
 /** Of the run that is planned. */
 const DEFAULTS = defaultsOf(without(trainRows, "train_file"));
 
+/** Keys of config.json that are not the model's own names in snake case. */
+const KEYS: Record<string, string> = {
+  layers: "num_hidden_layers",
+  heads: "num_attention_heads",
+  kvHeads: "num_key_value_heads",
+  maxPositions: "max_position_embeddings",
+};
+/** How config.json calls a number of the model. */
+const keyOf = (name: string) => KEYS[name] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
 /** `lowrank inspect`: what a model is, and what training it would need. */
 export async function run(o: CommandOptions<"inspect">): Promise<void> {
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
@@ -43,7 +53,7 @@ export async function run(o: CommandOptions<"inspect">): Promise<void> {
   const architecture = Object.entries(model.config)
     .filter(([, value]) => value !== null)
     .map(([name, value]): [string, string] => [
-      name,
+      keyOf(name),
       typeof value === "object" ? JSON.stringify(value) : String(value),
     ]);
   const training =

@@ -6,6 +6,9 @@ import { LowrankError } from "../base/errors.js";
 
 /** OWNER/NAME, as the hub has it. */
 const HUB_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
+/** NAME alone, with a hyphen as models' names have it; files end otherwise. */
+const BARE_NAME = /^[\w.]+(-[\w.]+)+$/;
+const FILE = /\.(gguf|safetensors|json|bin)$/i;
 
 /** Where huggingface_hub has put a model; undefined where it has not. */
 function downloaded(name: string): string | undefined {
@@ -21,7 +24,12 @@ function downloaded(name: string): string | undefined {
  * @returns undefined where it looks like none, or where it leads somewhere
  */
 export function hubNameError(path: string, what: string): LowrankError | undefined {
-  if (!HUB_NAME.test(path) || existsSync(path)) return undefined;
+  if (existsSync(path)) return undefined;
+  if (BARE_NAME.test(path) && !FILE.test(path)) {
+    const message = `${what} ${path} is not there. Names of the Hugging Face hub have an owner, OWNER/${path}, and nothing is downloaded here: download the model first and name its folder.`;
+    return new LowrankError("E_FILE_MISSING", message, path);
+  }
+  if (!HUB_NAME.test(path)) return undefined;
   const folder = downloaded(path);
   const short = path.slice(path.indexOf("/") + 1);
   const advice = folder

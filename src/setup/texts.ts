@@ -149,18 +149,20 @@ export function leftOut(table: TokenTable): number[] {
 }
 
 /** Numbers of the examples with something to learn. @throws LowrankError E_ALL_MASKED where there is none */
-async function learnable({ table, where }: Texts, warn: Reading["warn"]): Promise<Int32Array> {
+async function learnable({ table, where }: Texts, warn: Reading["warn"], role: string): Promise<Int32Array> {
   const rows = leftOut(table);
   const examples = table.learnable();
   if (rows.length === 0) return examples;
   const named = await where(rows.slice(0, NAMED));
   const list = `${named.join("; ")}${rows.length > NAMED ? `; and ${count(rows.length - NAMED)} more` : ""}`;
   if (examples.length === 0) {
-    const message = `There is nothing to learn in any of the ${count(table.texts)} texts (${list}): each is blank or a single token. Check --text_column.`;
+    const message = `There is nothing to learn in any of the ${count(table.texts)} ${role}texts (${list}): each is blank or a single token. Check --text_column.`;
     throw new LowrankError("E_ALL_MASKED", message, named[0]);
   }
   const what =
-    rows.length === 1 ? "1 text is left out, as it is" : `${count(rows.length)} texts are left out, as they are`;
+    rows.length === 1
+      ? `1 ${role}text is left out, as it is`
+      : `${count(rows.length)} ${role}texts are left out, as they are`;
   warn(`${what} blank or a single token, with nothing to learn: ${list}`);
   return examples;
 }
@@ -174,6 +176,7 @@ export interface LearnableTexts {
 
 /**
  * @param vocabSize of the base model
+ * @param role of the texts in messages, where a run has texts of another one
  * @throws LowrankError of reading; E_TOKENIZER, E_ALL_MASKED
  */
 export async function readTokens(
@@ -182,10 +185,11 @@ export async function readTokens(
   vocabSize: number,
   o: TextOptions,
   reading: Reading,
+  role: "" | "training " | "validation " = "",
 ): Promise<LearnableTexts> {
   const texts = await tokenise(source, tokenizer, o, reading);
   await checkIds(texts, tokenizer, vocabSize);
-  return { table: texts.table, examples: await learnable(texts, reading.warn) };
+  return { table: texts.table, examples: await learnable(texts, reading.warn, role) };
 }
 
 /** Warns where a model's own tokenizer has tokens that the model has no embedding for. What else is wrong with it is told when it is used. */
@@ -280,9 +284,10 @@ export async function readTrainingTexts(
   reading: Reading,
 ): Promise<TrainingTexts> {
   const [training, validation] = trainingSources(o, reading);
-  const read = (source: TextSource) => readTokens(source, tokenizer, vocabSize, o, reading);
-  const given = await read(training);
-  const held = validation && (await read(validation));
+  const read = (source: TextSource, role: "training " | "validation ") =>
+    readTokens(source, tokenizer, vocabSize, o, reading, role);
+  const given = await read(training, "training ");
+  const held = validation && (await read(validation, "validation "));
   const padId = paddingToken(tokenizer, vocabSize);
   const padding = o.pad_to_max_length ? { padTo: o.max_seq_length, padId } : {};
   const packing = o.packing ? { packTo: o.max_seq_length } : {};

@@ -227,7 +227,16 @@ describe("generate", () => {
 describe("inspect and eval", () => {
   test("inspect prints architecture, parameters, modules and memory", async () => {
     const { stdout } = await succeeds(["inspect", tinyBase, "--per-device-train-batch-size", "2"]);
-    for (const part of ["modelType", "llama", "hiddenSize", "128", "bf16", "q_proj, k_proj, v_proj", "Memory plan:"])
+    for (const part of [
+      "model_type",
+      "llama",
+      "hidden_size",
+      "num_key_value_heads",
+      "128",
+      "bf16",
+      "q_proj, k_proj, v_proj",
+      "Memory plan:",
+    ])
       expect(stdout).toContain(part);
     const found = JSON.parse((await succeeds(["inspect", tinyBase, "--json"])).stdout);
     expect(found).toMatchObject({ dtype: "bf16", precision: "bf16", config: { layers: 4 } });

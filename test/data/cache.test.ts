@@ -361,6 +361,7 @@ describe("damage and limits", () => {
     const file = writeIn(folder(), "cache", "");
     const error = await errorOf(() => tableOf(TEXTS, { tokenizer, folder: file, maxLength: 20 }));
     expect([error.code, error.message.includes(file)]).toEqual(["E_WRITE", true]);
+    expect(error.message).toContain("there is something of this name already, and it is no folder (EEXIST)");
   });
 
   test("what was used longest ago goes first, never what is in use", async () => {

@@ -165,8 +165,8 @@ describe("texts with nothing to learn", () => {
       const { training: dataset, validation, warnings } = await training([...words, ...blank], ["", "a"]);
       expect([dataset.examples, validation.examples]).toEqual([9, 1]);
       expect(warnings).toEqual([
-        "6 texts are left out, as they are blank or a single token, with nothing to learn: train.jsonl, line 10; train.jsonl, line 11; train.jsonl, line 12; and 3 more",
-        "1 text is left out, as it is blank or a single token, with nothing to learn: valid.jsonl, line 1",
+        "6 training texts are left out, as they are blank or a single token, with nothing to learn: train.jsonl, line 10; train.jsonl, line 11; train.jsonl, line 12; and 3 more",
+        "1 validation text is left out, as it is blank or a single token, with nothing to learn: valid.jsonl, line 1",
       ]);
       for (let at = 0; at < dataset.length; at += size) {
         const positions = Array.from({ length: Math.min(size, dataset.length - at) }, (_, i) => at + i);
@@ -207,7 +207,7 @@ describe("texts with nothing to learn", () => {
   ])("are an error where there are no others", async (train, valid, where) => {
     const error = await errorOf(() => training(train, valid));
     expect([error.code, error.message.includes(where)]).toEqual(["E_ALL_MASKED", true]);
-    expect(error.message).toContain("any of the 2 texts");
+    expect(error.message).toContain(`any of the 2 ${where.startsWith("train") ? "training" : "validation"} texts`);
   });
 });
 
