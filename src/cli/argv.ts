@@ -1,4 +1,4 @@
-import { findRow, type Row, type Rows } from "../config/index.js";
+import { findRow, type OptionRow, type Rows } from "../config/index.js";
 
 /**
  * Rewrites arguments so that every known option has one spelling, `--lora_r=8`: dashes become underscores, `--shuffle`
@@ -33,12 +33,12 @@ export function normalise(argv: readonly string[], rows: Rows): string[] {
 
 interface KnownOption {
   name: string;
-  row: Row;
+  row: OptionRow;
   value: string | undefined;
   negated: boolean;
 }
 
-const negatable = (row: Row) => row.kind === "flag" || row.bare !== undefined;
+const negatable = (row: OptionRow) => row.kind === "flag" || row.bare !== undefined;
 
 function known(token: string, rows: Rows): KnownOption | undefined {
   const match = /^--([A-Za-z][\w-]*)(?:=([\s\S]*))?$/.exec(token);

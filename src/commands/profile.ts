@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { writeError } from "../base/system-errors.js";
 import type { EngineProfile } from "../native/index.js";
 
-interface Row {
+interface OperationTime {
   name: string;
   calls: number;
   seconds: number;
@@ -25,7 +25,7 @@ function* calls({ names, events }: EngineProfile): Generator<Call> {
 
 /** The operations that took longest first, each with its share of the time and, of products, its speed. */
 export function profileTable(profile: EngineProfile): string {
-  const rows = new Map<string, Row>();
+  const rows = new Map<string, OperationTime>();
   let total = 0;
   for (const { name, seconds, flop } of calls(profile)) {
     const row = rows.get(name) ?? { name, calls: 0, seconds: 0, flop: 0 };

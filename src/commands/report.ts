@@ -36,13 +36,8 @@ export function summaryLine(s: RunResult["summary"]): string {
   ].join("  ");
 }
 
-export interface Tracking {
-  log: Log;
-  progress: Progress;
-}
-
 /** Shows what the trainer tells. */
-export function reporter({ log, progress }: Tracking): Reporter {
+export function reporter({ log, progress }: { log: Log; progress: Progress }): Reporter {
   let steps = 0;
   let step = 0;
   let loss = "";

@@ -1,5 +1,5 @@
 // What other trainers call our options: the Trainer of transformers, TRL, PEFT, Axolotl, Unsloth, LLaMA-Factory.
-import type { Row, Rows } from "./row.js";
+import type { OptionRow, Rows } from "./row.js";
 
 /** Other names of options, with the same values and the same meaning: accepted wherever the option's own name is. */
 export const aliases = {
@@ -77,7 +77,7 @@ export function otherNames(option: string): string[] {
 }
 
 /** The option of that name, or of which that is another name. */
-export function findRow(rows: Rows, name: string): { key: string; row: Row } | undefined {
+export function findRow(rows: Rows, name: string): { key: string; row: OptionRow } | undefined {
   const key = canonical(name);
   return Object.hasOwn(rows, key) ? { key, row: rows[key]! } : undefined;
 }

@@ -1,13 +1,13 @@
 // Completion of the command line in shells: commands, options, and the values of choices; file names elsewhere.
 import type { Command } from "./commands.js";
 import { commandList } from "./commands.js";
-import type { Row } from "./row.js";
+import type { OptionRow } from "./row.js";
 
 export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** Values of an option with a fixed choice; none where it is free. */
-function choices(row: Row): string[] {
+function choices(row: OptionRow): string[] {
   if (row.kind === "flag") return [];
   return /^[a-z0-9_-]+( or [a-z0-9_-]+)+$/i.test(row.expects) ? row.expects.split(" or ") : [];
 }

@@ -1,11 +1,11 @@
 import { otherNames } from "./aliases.js";
 import { commandList } from "./commands.js";
-import type { Row, Rows } from "./row.js";
+import type { OptionRow, Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 
 /** Options by group, in the table's order. */
-export function byGroup(rows: Rows): Map<string, [string, Row][]> {
-  const groups = new Map<string, [string, Row][]>();
+export function byGroup(rows: Rows): Map<string, [string, OptionRow][]> {
+  const groups = new Map<string, [string, OptionRow][]>();
   for (const [name, row] of Object.entries(rows)) {
     const group = groups.get(row.group) ?? [];
     group.push([name, row]);
@@ -15,7 +15,7 @@ export function byGroup(rows: Rows): Map<string, [string, Row][]> {
 }
 
 /** A row's default as the help shows it. */
-export function shownDefault(row: Row): string | undefined {
+export function shownDefault(row: OptionRow): string | undefined {
   if (row.required) return "required";
   return row.defaultValue === undefined ? undefined : String(row.defaultValue);
 }

@@ -3,7 +3,7 @@ export * from "./commands.js";
 export { completion, SHELLS, type Shell } from "./completion.js";
 export { byGroup, optionsDocument, shownDefault } from "./document.js";
 export { type Flags, type Loaded, loadOptions, optionsFrom } from "./load.js";
-export { custom, defaultsOf, type OptionsOf, optional, type Row, type Rows, without } from "./row.js";
+export { custom, defaultsOf, type OptionRow, type OptionsOf, optional, type Rows, without } from "./row.js";
 export { modelRows, rows, terminalRows, trainRows } from "./rows.js";
 export { jsonSchema } from "./schema.js";
 export { configTemplate } from "./template.js";

@@ -4,7 +4,7 @@ import { z } from "zod";
 export type Kind = "text" | "number" | "flag";
 
 /** One option: everything that is known about it. Flags, YAML keys, environment, help and docs are read from here. */
-export interface Row<T = unknown> {
+export interface OptionRow<T = unknown> {
   schema: z.ZodType<T>;
   kind: Kind;
   /** What a right value is; completes "expected ...". */
@@ -20,7 +20,7 @@ export interface Row<T = unknown> {
 }
 
 /** Where a row stands in the help, and what it decides. */
-export type Place = Pick<Row, "group" | "decides">;
+export type Place = Pick<OptionRow, "group" | "decides">;
 
 /** Rows of one heading. */
 export const section = (group: string) =>
@@ -29,12 +29,16 @@ export const section = (group: string) =>
     Place
   >;
 
-export type Rows = Record<string, Row>;
+export type Rows = Record<string, OptionRow>;
 
 /** The validated values of some rows. */
-export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends Row<infer T> ? T : never };
+export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends OptionRow<infer T> ? T : never };
 
-type Built<T> = { required: () => Row<T>; optional: () => Row<T | undefined>; or: (value: T) => Row<T> };
+type Built<T> = {
+  required: () => OptionRow<T>;
+  optional: () => OptionRow<T | undefined>;
+  or: (value: T) => OptionRow<T>;
+};
 
 /** The ways a row can treat a value that nobody gave: an error, `undefined` or a default. */
 function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, place: Place, help: string): Built<T> {
@@ -57,7 +61,7 @@ export function defaultsOf<R extends Rows>(rows: R): OptionsOf<R> {
 }
 
 /** The same row where nobody needs to give a value, and there is no default. */
-export function optional<T>(row: Row<T>): Row<T | undefined> {
+export function optional<T>(row: OptionRow<T>): OptionRow<T | undefined> {
   return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };
 }
 
@@ -106,7 +110,7 @@ export function custom<T>(expects: string, test: (value: unknown) => value is T,
 }
 
 /** A text that may also be left out (`bare`), as `--name`, or switched off, as `--no-name`. */
-export function textOrBare(bare: string, expects: string, place: Place, help: string): Row<string | undefined> {
+export function textOrBare(bare: string, expects: string, place: Place, help: string): OptionRow<string | undefined> {
   const meaning = (value: unknown) => {
     if (value === true || value === "true") return bare;
     return value === false || value === "false" ? undefined : value;
@@ -172,7 +176,7 @@ const BOOLEANS = new Map([
 ]);
 
 /** The value that a flag's or variable's text stands for; text that stands for none is left for the schema to refuse. */
-export function parseText(row: Row, value: string): unknown {
+export function parseText(row: OptionRow, value: string): unknown {
   if (row.kind === "number") return NUMBER.test(value.trim()) ? Number(value) : value;
   if (row.kind === "flag") return BOOLEANS.get(value.trim().toLowerCase()) ?? value;
   return value;

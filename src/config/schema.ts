@@ -2,11 +2,11 @@
 import { z } from "zod";
 import { otherNames } from "./aliases.js";
 import { commandList, commands } from "./commands.js";
-import type { Row, Rows } from "./row.js";
+import type { OptionRow, Rows } from "./row.js";
 
 export const SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema";
 
-function property(row: Row): Record<string, unknown> {
+function property(row: OptionRow): Record<string, unknown> {
   const { $schema: _, ...type } = z.toJSONSchema(row.schema, { io: "input", unrepresentable: "any" });
   // An option that may stand alone is true there, and one that nobody needs may be left empty.
   const values: unknown[] = [type];
@@ -29,7 +29,7 @@ function rowsInFiles(): Rows {
 export function jsonSchema(): Record<string, unknown> {
   const rows = rowsInFiles();
   const names = Object.keys(rows);
-  const needed = (name: string, row: Row) => ({ ...row, required: row.required && name in commands.train.rows });
+  const needed = (name: string, row: OptionRow) => ({ ...row, required: row.required && name in commands.train.rows });
   const others = names.flatMap((name) =>
     otherNames(name).map((other) => [other, { $ref: `#/properties/${name}`, description: `the same as ${name}` }]),
   );

@@ -28,7 +28,7 @@ const NAMED = 3;
 /** Texts that fit into one of `max_seq_length` tokens from which on packing is worth a hint. */
 const WORTH_PACKING = 4;
 
-export interface TextOptions {
+export interface TokenisingOptions {
   text_column: string;
   json_field?: string | undefined;
   text_by?: ReadOptions["textBy"];
@@ -59,7 +59,7 @@ export interface Reading {
 }
 
 /** The texts of some files. */
-export interface Texts {
+export interface TokenisedTexts {
   table: TokenTable;
   /** Names texts by their numbers, which are in order. */
   where(rows: number[]): Promise<string[]>;
@@ -72,7 +72,7 @@ export function openTokenizer(
   return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
-function readOptions(o: TextOptions): ReadOptions {
+function readOptions(o: TokenisingOptions): ReadOptions {
   return {
     column: o.text_column,
     jsonField: o.json_field,
@@ -87,7 +87,7 @@ function readOptions(o: TextOptions): ReadOptions {
  * @param wanted the split that folders are read for
  * @throws LowrankError E_DATA_FILES, E_FILE
  */
-export function namedTexts(names: string[], wanted: Wanted, o: TextOptions, reading: Reading): TextSource {
+export function namedTexts(names: string[], wanted: Wanted, o: TokenisingOptions, reading: Reading): TextSource {
   const { files, notes } = dataFiles(names, wanted);
   for (const note of notes) (reading.note ?? reading.warn)(note);
   return fileTexts(files, readOptions(o), reading.warn);
@@ -97,9 +97,9 @@ export function namedTexts(names: string[], wanted: Wanted, o: TextOptions, read
 export async function tokenise(
   source: TextSource,
   tokenizer: Tokenizer,
-  o: TextOptions,
+  o: TokenisingOptions,
   { show, signal, warn }: Reading,
-): Promise<Texts> {
+): Promise<TokenisedTexts> {
   const { files } = source;
   const display = show?.(files);
   let table: TokenTable | null = null;
@@ -125,7 +125,7 @@ export async function tokenise(
 }
 
 /** @throws LowrankError E_TOKENIZER naming the first text with a token that the base model has no embedding for */
-async function checkIds({ table, where }: Texts, tokenizer: Tokenizer, vocabSize: number): Promise<void> {
+async function checkIds({ table, where }: TokenisedTexts, tokenizer: Tokenizer, vocabSize: number): Promise<void> {
   const example = table.findToken(vocabSize);
   if (example < 0) return;
   const id = table.sequence(example).inputIds.find((each) => each >= vocabSize)!;
@@ -149,7 +149,7 @@ export function leftOut(table: TokenTable): number[] {
 }
 
 /** Numbers of the examples with something to learn. @throws LowrankError E_ALL_MASKED where there is none */
-async function learnable({ table, where }: Texts, warn: Reading["warn"], role: string): Promise<Int32Array> {
+async function learnable({ table, where }: TokenisedTexts, warn: Reading["warn"], role: string): Promise<Int32Array> {
   const rows = leftOut(table);
   const examples = table.learnable();
   if (rows.length === 0) return examples;
@@ -183,7 +183,7 @@ export async function readTokens(
   source: TextSource,
   tokenizer: Tokenizer,
   vocabSize: number,
-  o: TextOptions,
+  o: TokenisingOptions,
   reading: Reading,
   role: "" | "training " | "validation " = "",
 ): Promise<LearnableTexts> {
@@ -207,7 +207,7 @@ export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
 
 /** Says what `add_eos` does to texts. */
 export function tellEnd(
-  { add_eos }: Pick<TextOptions, "add_eos">,
+  { add_eos }: Pick<TokenisingOptions, "add_eos">,
   { eosToken }: Tokenizer,
   say: { info(line: string): void; warn(line: string): void },
 ): void {
@@ -225,7 +225,7 @@ function split({ table, examples }: LearnableTexts, seed: number): { training: I
   return { training: side(0), validation: side(1) };
 }
 
-export interface TrainTextOptions extends TextOptions {
+export interface TrainTextOptions extends TokenisingOptions {
   /** Files, folders and patterns, or the texts themselves. */
   train_file: string[] | TextSource;
   validation_file: string[] | TextSource | undefined;

@@ -15,7 +15,7 @@ import { quantizedSource } from "../../src/setup/base.js";
 import { inferencePlan } from "../../src/setup/memory/inference.js";
 import type { MemoryLimit } from "../../src/setup/memory/limits.js";
 import { Planner } from "../../src/setup/memory/plan.js";
-import type { Settings } from "../../src/setup/memory/proposals.js";
+import type { MemorySettings } from "../../src/setup/memory/proposals.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { writeModel } from "../support/larger-base.js";
 
@@ -164,7 +164,7 @@ describe("the plan", () => {
     const targets = listLinears(model).map(({ name }) => name);
     const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 };
     const planner = new Planner(model, spec, 2, null);
-    const settings: Settings = {
+    const settings: MemorySettings = {
       ...{ precision: "bf16", batchSize: 1, accumulation: 1, sequence: 64, rank: 4 },
       ...{ checkpointing: false, optimizer: "adamw" },
     };

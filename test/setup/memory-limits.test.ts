@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { heldBesides, memoryLimits } from "../../src/setup/memory/limits.js";
-import { proposals, type Settings } from "../../src/setup/memory/proposals.js";
+import { type MemorySettings, proposals } from "../../src/setup/memory/proposals.js";
 import { workFolder } from "../support/tiny.js";
 
 const work = workFolder("memory");
@@ -110,7 +110,7 @@ describe("limits of memory", () => {
 });
 
 describe("what would fit", () => {
-  const settings: Settings = {
+  const settings: MemorySettings = {
     precision: "fp32",
     batchSize: 8,
     accumulation: 2,
@@ -121,7 +121,7 @@ describe("what would fit", () => {
   };
   const FREE = { rank: false, base: false };
   /** A made-up need, in the settings' units. */
-  const need = (s: Settings) =>
+  const need = (s: MemorySettings) =>
     (s.precision === "fp32" ? 4 : 2) * (s.batchSize * s.sequence * (s.checkpointing ? 0.5 : 1) + 64 * s.rank);
 
   test("each way in which one setting is enough, and no further than it must", () => {

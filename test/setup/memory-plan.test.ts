@@ -17,7 +17,7 @@ import { quantizedSource } from "../../src/setup/base.js";
 import { planInference } from "../../src/setup/memory/inference.js";
 import type { MemoryLimit } from "../../src/setup/memory/limits.js";
 import { Planner } from "../../src/setup/memory/plan.js";
-import { proposals, type Settings } from "../../src/setup/memory/proposals.js";
+import { type MemorySettings, proposals } from "../../src/setup/memory/proposals.js";
 import { fitsAll, mappedWarning, planOf, tightest } from "../../src/setup/memory/room.js";
 import { errorOf } from "../support/folders.js";
 import { tinyBase } from "../support/tiny.js";
@@ -131,7 +131,7 @@ describe("a plan and its limits", () => {
 });
 
 describe("refusals", () => {
-  const settings: Settings = {
+  const settings: MemorySettings = {
     precision: "fp32",
     batchSize: 4,
     accumulation: 1,
@@ -222,7 +222,7 @@ describe("refusals", () => {
         for (const [name, value] of Object.entries(given)) if (!values.has(name)) values.set(name, [value]);
         const { options } = await loadOptions(commands.train, { values, strays: [] }, {});
         const base = quantizedSource(source, options, () => {});
-        const again: Settings = {
+        const again: MemorySettings = {
           precision: choosePrecision(options.precision, base),
           batchSize: options.per_device_train_batch_size,
           accumulation: options.gradient_accumulation_steps,
@@ -250,7 +250,7 @@ describe("refusals", () => {
 
   test("proposals are found in few plans, and a quantised or fixed base is not quantised", () => {
     let plans = 0;
-    const fits = (s: Settings) => {
+    const fits = (s: MemorySettings) => {
       plans++;
       return s.base === "use_4bit" && s.checkpointing && s.batchSize <= 2 && s.precision === "bf16";
     };

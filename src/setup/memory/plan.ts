@@ -15,7 +15,7 @@ import { SAMPLE } from "../../trainer/index.js";
 import { quantizedSource } from "../base.js";
 import { type MemoryLimit, memoryLimits } from "./limits.js";
 import { processItems } from "./process.js";
-import { proposals, type Settings } from "./proposals.js";
+import { type MemorySettings, proposals } from "./proposals.js";
 import { fitsAll, planOf, refusal } from "./room.js";
 
 /**
@@ -90,13 +90,13 @@ export class Planner {
   }
 
   /** @param limits where the weights may be copied: they are if the plan keeps within these with them */
-  plan(settings: Settings, limits?: MemoryLimit[]): Plan {
+  plan(settings: MemorySettings, limits?: MemoryLimit[]): Plan {
     const copying = limits && this.#plan(settings, true);
     return copying && fitsAll(copying.memory, limits) ? copying : this.#plan(settings, false);
   }
 
   /** The base as settings want it. */
-  #source(base: Settings["base"]): ModelSource {
+  #source(base: MemorySettings["base"]): ModelSource {
     if (base === undefined) return this.#model;
     const options = { ...AS_PROPOSED, use_4bit: base === "use_4bit", use_8bit: base === "use_8bit" };
     const source = this.#quantized.get(base) ?? quantizedSource(this.#model, options, () => {});
@@ -104,7 +104,7 @@ export class Planner {
     return source;
   }
 
-  #plan(settings: Settings, copyWeights: boolean): Plan {
+  #plan(settings: MemorySettings, copyWeights: boolean): Plan {
     const { precision, batchSize, sequence, rank, checkpointing, optimizer } = settings;
     const model = this.#source(settings.base);
     // Samples are written with the same engine after training.
@@ -132,7 +132,7 @@ export class Planner {
    * @param fixedRank whether another rank is no way out
    * @throws LowrankError E_MEMORY with the plan and what would fit
    */
-  check(plan: Plan, settings: Settings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
+  check(plan: Plan, settings: MemorySettings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
     if (fitsAll(plan.memory, limits)) return;
     const fixed = { rank: fixedRank, base: !isPlain(this.#model) };
     const ways = proposals(settings, fixed, (s) => fitsAll(this.plan(s).memory, limits));

@@ -1,7 +1,7 @@
 import type { Optimizer, Precision } from "../../native/index.js";
 
 /** Settings that decide how much memory a training run needs. */
-export interface Settings {
+export interface MemorySettings {
   precision: Precision;
   batchSize: number;
   accumulation: number;
@@ -14,7 +14,7 @@ export interface Settings {
   base?: "use_8bit" | "use_4bit" | undefined;
 }
 
-type Change = Partial<Settings>;
+type Change = Partial<MemorySettings>;
 
 const SHORTEST_SEQUENCE = 32;
 
@@ -26,11 +26,11 @@ function halves(from: number, least: number): number[] {
 }
 
 /** Batches of at most `n` texts, with as many texts in a step as before. */
-function smallerBatch({ batchSize, accumulation }: Settings, n: number): Change {
+function smallerBatch({ batchSize, accumulation }: MemorySettings, n: number): Change {
   return { batchSize: n, accumulation: Math.ceil((accumulation * batchSize) / n) };
 }
 
-const FLAGS: Record<Exclude<keyof Settings, "base">, string> = {
+const FLAGS: Record<Exclude<keyof MemorySettings, "base">, string> = {
   precision: "precision",
   batchSize: "per_device_train_batch_size",
   accumulation: "gradient_accumulation_steps",
@@ -40,7 +40,7 @@ const FLAGS: Record<Exclude<keyof Settings, "base">, string> = {
   optimizer: "optim",
 };
 
-function asFlags(settings: Settings, change: Change): string {
+function asFlags(settings: MemorySettings, change: Change): string {
   const flags = (Object.keys(FLAGS) as (keyof typeof FLAGS)[])
     .filter((key) => change[key] !== undefined && change[key] !== settings[key])
     .map((key) => (change[key] === true ? `--${FLAGS[key]}` : `--${FLAGS[key]} ${change[key]}`));
@@ -48,7 +48,7 @@ function asFlags(settings: Settings, change: Change): string {
 }
 
 /** What may be changed, each from the slightest change to the largest, in the order in which single changes are named. */
-function waysOf(settings: Settings, fixed: Fixed) {
+function waysOf(settings: MemorySettings, fixed: Fixed) {
   const { batchSize, sequence, rank } = settings;
   // A quantised base is computed with in bf16 unless something else is asked for.
   const format: Change = settings.precision === "fp32" ? { precision: "bf16" } : {};
@@ -85,7 +85,11 @@ export interface Fixed {
  * The smallest changes that fit, as flags: of one setting, where that is enough, each way; else of several together, of a
  * base as it is and of a quantised one.
  */
-export function proposals(settings: Settings, fixed: Fixed, fits: (changed: Settings) => boolean): string[] {
+export function proposals(
+  settings: MemorySettings,
+  fixed: Fixed,
+  fits: (changed: MemorySettings) => boolean,
+): string[] {
   const tried = new Map<string, boolean>();
   const fitting = (change: Change) => {
     const key = JSON.stringify(Object.entries(change).sort());

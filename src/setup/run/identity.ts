@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../../base/system-errors.js";
 import type { Identity } from "../../checkpoint/index.js";
-import { modelRows, type Row, terminalRows, trainRows } from "../../config/index.js";
+import { modelRows, type OptionRow, terminalRows, trainRows } from "../../config/index.js";
 import { HEAD, OUTLIER_THRESHOLD } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
@@ -75,7 +75,7 @@ export interface RunParts {
 /** Every option of a training run. */
 const runRows = { ...modelRows, ...trainRows, ...terminalRows };
 type Name = keyof typeof runRows;
-const names = (decides: Row["decides"]) =>
+const names = (decides: OptionRow["decides"]) =>
   (Object.keys(runRows) as Name[]).filter((name) => runRows[name].decides === decides);
 const DECIDE_BITS = names("bits");
 /** Another value of these is no other run. The number of steps decides the schedule alone, and the trainer says so. */

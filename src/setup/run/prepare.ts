@@ -3,7 +3,7 @@ import type { Engine, ModelSource, Precision } from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
 import { memoryLimits } from "../memory/limits.js";
 import { type Plan, Planner, samplesOf } from "../memory/plan.js";
-import type { Settings } from "../memory/proposals.js";
+import type { MemorySettings } from "../memory/proposals.js";
 import { mappedWarning } from "../memory/room.js";
 import type { TrainingTexts } from "../texts.js";
 import { diskNeed, diskWarning, roomFor } from "./disk-space.js";
@@ -32,7 +32,7 @@ export interface PlannedBase {
 export interface RunPlan {
   model: ModelSource;
   adapter: InitialAdapter;
-  settings: Settings;
+  settings: MemorySettings;
   plan: Plan;
   /** @throws LowrankError E_MEMORY */
   checkMemory(): void;

@@ -18,7 +18,7 @@ import {
 } from "../../trainer/index.js";
 import { type InitialAdapter, stopIds } from "../adapter.js";
 import type { Plan } from "../memory/plan.js";
-import type { Settings } from "../memory/proposals.js";
+import type { MemorySettings } from "../memory/proposals.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
 import type { Resumption } from "./resume.js";
@@ -46,7 +46,7 @@ export interface Work {
 }
 
 /** The settings that decide how much memory a run needs. */
-export function memorySettings(o: RunOptions, precision: Precision, adapter: InitialAdapter): Settings {
+export function memorySettings(o: RunOptions, precision: Precision, adapter: InitialAdapter): MemorySettings {
   return {
     precision,
     batchSize: o.per_device_train_batch_size,

@@ -1,0 +1,110 @@
+// What `lowrank train` shows: lines and a bar for a person, events as lines of JSON for a program.
+import { LowrankError } from "../base/errors.js";
+import { count } from "../base/text.js";
+import type { CommandOptions } from "../config/index.js";
+import { modelDtype } from "../model/index.js";
+import type { OnLoading } from "../native/index.js";
+import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
+import { memoryTable } from "../setup/memory/room.js";
+import type { Estimate } from "../setup/run/estimate.js";
+import type { RunPlan } from "../setup/run/prepare.js";
+import type { Resumption } from "../setup/run/resume.js";
+import type { Reading, TrainingTexts } from "../setup/texts.js";
+import { Log, Progress, showsBar } from "../tracking/index.js";
+import type { Reporter, RunResult } from "../trainer/index.js";
+import { loading } from "./loading.js";
+import { duration, reporter, summaryLine } from "./report.js";
+import { tokenising } from "./tokenising.js";
+
+type Options = Pick<CommandOptions<"train">, "json" | "precision" | "packing" | "output_dir">;
+
+export class TrainDisplay {
+  readonly log: Log;
+  readonly progress: Progress;
+  /** Of the training itself. */
+  readonly report: Reporter;
+  readonly #o: Options;
+
+  private constructor(o: Options, log: Log, progress: Progress) {
+    this.#o = o;
+    this.log = log;
+    this.progress = progress;
+    const show = reporter({ log, progress });
+    this.report = async (event) => {
+      await show(event);
+      if (event.type !== "evaluating" && event.type !== "sampling") this.#tell(event);
+    };
+  }
+
+  static async open(o: Options): Promise<TrainDisplay> {
+    const progress = await Progress.open(showsBar());
+    const results = o.json ? process.stderr : process.stdout;
+    const beforeLine = () => progress.clearLine();
+    return new TrainDisplay(o, new Log({ level: progress.shown ? "info" : "verbose", results, beforeLine }), progress);
+  }
+
+  readonly warn = (message: string): void => this.log.warn(message);
+
+  #tell(event: object): void {
+    if (this.#o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
+  }
+
+  /** What would refuse the run itself is no obstacle to a look at it. */
+  warnInstead(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof LowrankError)) throw error;
+      this.warn(error.message);
+    }
+  }
+
+  /** Shows the reading of texts, until the signal ends it. */
+  reading(signal: AbortSignal): Reading {
+    const { log, progress } = this;
+    return { show: tokenising(progress, log), warn: this.warn, note: (line) => log.info(line), signal };
+  }
+
+  /** Shows the loading of weights. @param isFree whether the bar is nobody else's just now */
+  loading(isFree: () => boolean): OnLoading {
+    return loading(this.progress, this.log, isFree);
+  }
+
+  plan({ model, plan: { adapter, engine, memory } }: RunPlan): void {
+    const why = this.#o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
+    const parameters = parameterCounts(model, adapter);
+    const { precision, threads } = engine;
+    this.log.info(`precision ${precision}${why}; ${threads} threads`);
+    this.log.print(trainableLine(parameters));
+    this.log.print(memoryTable(memory));
+    this.#tell({ type: "plan", precision, threads, memory, parameters });
+  }
+
+  texts({ training, validation }: TrainingTexts): void {
+    const packed = this.#o.packing ? ` in ${count(training.length)} packs` : "";
+    const held = `${count(validation.examples)} to evaluate on`;
+    this.log.info(`${count(training.examples)} texts to train on${packed}, ${held}`);
+  }
+
+  estimate({ steps, warmup, seconds, timedSteps }: Estimate, resumption: Resumption | null): void {
+    const { log } = this;
+    log.info(`${count(steps.total)} steps, ${count(steps.perEpoch)} an epoch, ${count(warmup)} of warmup`);
+    if (resumption) log.info(`it would go on after step ${resumption.state.step} of ${resumption.folder}`);
+    const [about, by] =
+      timedSteps > 0
+        ? ["about", `by ${timedSteps === 1 ? "a step" : `${timedSteps} steps`} timed here and now`]
+        : ["at least about", "at 80 % of the speed of a matrix product here and now"];
+    log.info(`${about} ${duration(seconds)}: ${by}, without loading, saving and samples`);
+    this.#tell({ type: "dry_run", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup, seconds });
+  }
+
+  end(result: RunResult): void {
+    this.log.info(summaryLine(result.summary));
+    this.#tell({ type: "end", ...result, output_dir: this.#o.output_dir });
+  }
+
+  async close(): Promise<void> {
+    this.progress.stop();
+    await this.log.close();
+  }
+}
