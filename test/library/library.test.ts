@@ -1,6 +1,6 @@
 // Model, Trainer and loadAdapter: what they do, and what they refuse in which state.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { LowrankError, loadAdapter, Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
 import { Engine } from "../../src/native/index.js";
 import { errorOf } from "../support/folders.js";
@@ -457,9 +457,15 @@ describe("state by method", () => {
     },
   };
 
+  // One for all cells: none changes it.
+  let model: Model;
+  beforeAll(async () => {
+    model = await open();
+  });
+  afterAll(() => model.close());
+
   const cells = Object.keys(STATES).flatMap((state) => Object.keys(METHODS).map((method) => [state, method] as const));
   test.each(cells)("%s: %s", async (state, method) => {
-    await using model = await open();
     await STATES[state]!(model, async (trainer) => {
       const found = await METHODS[method]!(trainer).then(
         () => "ok",

@@ -199,13 +199,13 @@ describe("a run", () => {
   async function train(output: string, more: Record<string, unknown>, flags: string[] = []) {
     const usual = { base_model: tinyBase, train_file: texts, lora_r: 24, max_seq_length: 48, threads: 2 };
     const rest = {
-      max_steps: 30,
-      per_device_train_batch_size: 8,
+      max_steps: 20,
+      per_device_train_batch_size: 4,
       logging_steps: 5,
       save_steps: 10,
       eval_strategy: "no",
     };
-    const all = Object.entries({ ...usual, ...rest, learning_rate: 3e-3, output_dir: work.path(output), ...more });
+    const all = Object.entries({ ...usual, ...rest, learning_rate: 5e-3, output_dir: work.path(output), ...more });
     const finished = await lowrank(["train", ...all.map(([option, v]) => `--${option}=${v}`), ...flags]);
     return { ...finished, file: (name: string) => `${work.path(output)}/${name}` };
   }
