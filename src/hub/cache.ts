@@ -1,0 +1,160 @@
+// The cache as Python's huggingface_hub lays it out: blobs by hash, snapshots of links to them, references to commits.
+import { randomBytes } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { copyFile, link, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join, relative } from "node:path";
+import { writeError } from "../base/system-errors.js";
+import { lockFile, unlockFile } from "../native/index.js";
+import { COMMIT } from "./listing.js";
+import type { Repository } from "./name.js";
+import type { Wait } from "./retry.js";
+import type { HubSettings } from "./settings.js";
+
+const TAG = `Signature: 8a477f597d28d172789f06886806bc55
+# This file is a cache directory tag created by huggingface_hub.
+# For information about cache directory tags, see:
+#	https://bford.info/cachedir/
+`;
+
+/** How often a lock that another holds is asked for. */
+const POLL_MS = 100;
+/** What file systems without symbolic links answer. */
+const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"];
+
+const errorCode = (error: unknown) => (error as NodeJS.ErrnoException).code ?? "";
+
+/** The size of a file, or of the one that a link leads to; undefined where there is none. */
+export function sizeOf(file: string): number | undefined {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats?.isFile() ? stats.size : undefined;
+}
+
+/** The place of one repository in the cache. */
+export class RepositoryCache {
+  readonly #root: string;
+  readonly #folder: string;
+  readonly #locks: string;
+  readonly #symlinks: boolean;
+
+  constructor({ cache, symlinks }: Pick<HubSettings, "cache" | "symlinks">, { type, name }: Repository) {
+    const folder = `${type}s--${name.replace("/", "--")}`;
+    this.#root = cache;
+    this.#folder = join(cache, folder);
+    this.#locks = join(cache, ".locks", folder);
+    this.#symlinks = symlinks;
+  }
+
+  snapshot(commit: string): string {
+    return join(this.#folder, "snapshots", commit);
+  }
+
+  blob(etag: string): string {
+    return join(this.#folder, "blobs", etag);
+  }
+
+  /** The commit that a revision was when it was downloaded last. */
+  commitOf(revision: string): string | undefined {
+    if (COMMIT.test(revision)) return revision;
+    try {
+      const commit = readFileSync(join(this.#folder, "refs", revision), "utf8").trim();
+      return COMMIT.test(commit) ? commit : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Paths of the files that a snapshot has; what a link leads to may be gone. */
+  filesOf(commit: string): string[] {
+    const folder = this.snapshot(commit);
+    if (!existsSync(folder)) return [];
+    const all = readdirSync(folder, { recursive: true }) as string[];
+    return all.filter((path) => sizeOf(join(folder, path)) !== undefined);
+  }
+
+  /** @throws LowrankError E_WRITE */
+  async prepare(): Promise<void> {
+    try {
+      for (const folder of [join(this.#folder, "blobs"), this.#locks]) await mkdir(folder, { recursive: true });
+      const tag = join(this.#root, "CACHEDIR.TAG");
+      if (!existsSync(tag)) await writeFile(tag, TAG);
+    } catch (error) {
+      throw writeError(error, this.#root);
+    }
+  }
+
+  /** Written when all files of a run are there: whoever reads it finds them. @throws LowrankError E_WRITE */
+  async setCommit(revision: string, commit: string): Promise<void> {
+    if (revision === commit || this.commitOf(revision) === commit) return;
+    const file = join(this.#folder, "refs", revision);
+    const own = `${file}.${randomBytes(4).toString("hex")}`;
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(own, commit);
+      await rename(own, file);
+    } catch (error) {
+      throw writeError(error, file);
+    }
+  }
+
+  /**
+   * Does what one process does at a time, with the lock that Python's filelock takes. Where the file system knows no locks, it is done
+   * without: what is written is the same bytes at the same places.
+   * @param onWait called once where another has the lock
+   */
+  async locked<T>(
+    etag: string,
+    pause: Wait,
+    signal: AbortSignal | undefined,
+    onWait: () => void,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const file = join(this.#locks, `${etag}.lock`);
+    let lock = this.#tryLock(file);
+    if (lock === "held") onWait();
+    for (; lock === "held"; lock = this.#tryLock(file)) await pause(POLL_MS, signal);
+    try {
+      return await work();
+    } finally {
+      if (lock !== "unsupported") unlockFile(lock);
+    }
+  }
+
+  #tryLock(file: string) {
+    try {
+      return lockFile(file);
+    } catch (error) {
+      throw writeError(error, file);
+    }
+  }
+
+  /** Puts a blob into a snapshot: as a relative link, or where there are none as the file itself. @throws LowrankError E_WRITE */
+  async place(etag: string, commit: string, path: string): Promise<void> {
+    const file = join(this.snapshot(commit), path);
+    const blob = this.blob(etag);
+    const own = `${file}.${randomBytes(4).toString("hex")}`;
+    try {
+      await mkdir(dirname(file), { recursive: true });
+      if (!(await this.#linked(relative(dirname(file), blob), own))) await copyOrLink(blob, own);
+      await rename(own, file);
+    } catch (error) {
+      await rm(own, { force: true }).catch(() => {});
+      throw writeError(error, file);
+    }
+  }
+
+  async #linked(target: string, file: string): Promise<boolean> {
+    if (!this.#symlinks) return false;
+    try {
+      await symlink(target, file);
+      return true;
+    } catch (error) {
+      if (NO_LINKS.includes(errorCode(error))) return false;
+      throw error;
+    }
+  }
+}
+
+/** A second name of the same bytes, else a copy of them. */
+async function copyOrLink(from: string, to: string): Promise<void> {
+  await link(from, to).catch(() => copyFile(from, to));
+}

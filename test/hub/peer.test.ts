@@ -1,0 +1,81 @@
+// Python's huggingface_hub reads this cache offline, and this program reads Python's. Runs where LOWRANK_PEER_PYTHON names a Python
+// that has huggingface_hub.
+import { spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { hubSettings, modelFiles, snapshotFolder } from "../../src/hub/index.js";
+import { temporaryFolders } from "../support/folders.js";
+import { HubServer } from "../support/hub-server.js";
+
+const python = process.env.LOWRANK_PEER_PYTHON ?? "";
+const isThere = python !== "" && spawnSync(python, ["-c", "import huggingface_hub"]).status === 0;
+if (!isThere) console.log("skipped: Python's huggingface_hub is not there (LOWRANK_PEER_PYTHON)");
+
+const NAME = "someone/tiny-llama";
+const repository = { type: "model", name: NAME, revision: "main" } as const;
+const commit = "0123456789abcdef0123456789abcdef01234567";
+const files = {
+  "config.json": "{}",
+  "tokenizer.json": '{"version": "1.0"}',
+  "model.safetensors": randomBytes(100_000),
+};
+const folder = temporaryFolders();
+let hub: HubServer;
+
+beforeAll(async () => {
+  hub = await HubServer.start();
+  hub.repositories.set(NAME, { commit, files });
+});
+afterAll(() => hub.stop());
+
+function inPython(script: string, env: Record<string, string>): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(python, ["-c", script], { env: { ...process.env, HF_ENDPOINT: hub.endpoint, ...env } });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.on("data", (data) => {
+      stdout += data;
+    });
+    child.stderr.on("data", (data) => {
+      stderr += data;
+    });
+    child.on("close", (code) => (code === 0 ? resolve(stdout.trim()) : reject(new Error(stderr))));
+  });
+}
+
+it.skipIf(!isThere)("Python finds offline what is downloaded here", async () => {
+  const cache = folder();
+  const settings = hubSettings({ HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HOME: folder() });
+  const snapshot = await snapshotFolder(repository, modelFiles, { settings });
+  const script = `import huggingface_hub as h
+print(h.hf_hub_download("${NAME}", "model.safetensors"))
+print(h.snapshot_download("${NAME}"))
+info, = h.scan_cache_dir().repos
+print(info.repo_id, info.nb_files, info.refs["main"].commit_hash, len(h.scan_cache_dir().warnings))`;
+  hub.seen.length = 0;
+  expect((await inPython(script, { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1" })).split("\n")).toEqual([
+    join(snapshot, "model.safetensors"),
+    snapshot,
+    `${NAME} 3 ${commit} 0`,
+  ]);
+  expect(hub.seen).toEqual([]);
+});
+
+it.skipIf(!isThere)("what Python downloaded is found offline here", async () => {
+  const cache = folder();
+  const env = { HF_HUB_CACHE: cache, HF_HUB_DISABLE_XET: "1", HF_HUB_OFFLINE: "" };
+  const script = `import huggingface_hub as h
+print(h.snapshot_download("${NAME}"))`;
+  const theirs = await inPython(script, env);
+  hub.seen.length = 0;
+  const settings = hubSettings({ HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1" });
+  expect(await snapshotFolder(repository, modelFiles, { settings })).toBe(theirs);
+  expect(hub.seen).toEqual([]);
+  expect(readdirSync(theirs).sort()).toEqual(Object.keys(files).sort());
+  expect(files["model.safetensors"].equals(readFileSync(join(theirs, "model.safetensors")))).toBe(true);
+  // Asked again online, nothing of it is fetched.
+  expect(await snapshotFolder(repository, modelFiles, { settings: { ...settings, offline: false } })).toBe(theirs);
+  expect(hub.fetched()).toEqual([]);
+});
