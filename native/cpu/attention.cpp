@@ -249,7 +249,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       int64_t ds_ld = kStripLd;
       if (ops.dots()) {
         const int64_t panel_elements = ops.panel_bytes(rows) / 2;
-        // Pairs of rows as the panels want them; what is missing of the last step of k is zero.
+        // Pairs of rows, in the panels' layout. Zeros fill the last step of k.
         for (int64_t r = 0; r < ops.depth(rows); r += 2) {
           SoftmaxRow pair[2];
           for (int64_t i = 0; i < 2; i++) {

@@ -66,8 +66,8 @@ double bf16_product_seconds(const InstructionSet& set) {
   return best;
 }
 
-// On some processors bf16 dot products run at twice the rate of f32 multiply-adds, on others at half of it. The two differ
-// so much that the choice is the same every time.
+// On some processors bf16 dot products run at twice the rate of f32 multiply-adds, on others at half of it. The difference
+// is large enough for the choice to be the same every time.
 bool dot_products_pay() {
   static const bool pay = bf16_product_seconds(kAvx512Bf16Set) < bf16_product_seconds(kAvx512Set);
   return pay;

@@ -14,7 +14,7 @@ std::vector<std::string> cpu_instruction_sets();
 // The one to use: LOWRANK_CPU where set (error E_CPU where it is unknown or not usable here), else the fastest.
 std::string cpu_default_instruction_set();
 
-// Backend::workspace_bytes of a backend with so many threads, without one: no thread is started.
+// Backend::workspace_bytes of a backend with `threads` threads. It makes no backend and starts no thread.
 int64_t cpu_workspace_bytes(const OpLimits&, int threads, const std::string& instruction_set);
 
 std::unique_ptr<Backend> make_cpu_backend(int threads, const std::string& instruction_set);

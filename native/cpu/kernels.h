@@ -19,9 +19,9 @@ constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * t
 constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
 constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
 
-// Whether bf16 rows so many elements apart share few sets of the first cache: as left operands they push one another out.
+// Whether bf16 rows ld elements apart share few sets of the first cache: as left operands they push one another out.
 constexpr bool rows_collide(int64_t ld) { return ld % 1024 == 0; }
-// The least row length for so many columns at which they don't.
+// The least row length for `columns` elements at which they don't.
 constexpr int64_t apart(int64_t columns) { return columns + (rows_collide(columns) ? kPanelStep : 0); }
 
 // Longest stretch of a contraction: 32 rows of it stay in the first cache while the panels pass.

@@ -112,7 +112,7 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
 
 // y = dot products straight from the rows of W: each is read once, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
-  // Of a task: shared evenly, and long enough that what a thread fetches ahead is its own.
+  // Outputs of a task: shared evenly, and many enough for a thread to fetch ahead its own rows only.
   constexpr int64_t kLeast = 16, kMost = 192;
   const int64_t share = (p.n + 2 * pool_.threads() - 1) / (2 * pool_.threads()), outputs = std::clamp(round_up(share, kLeast), kLeast, kMost);
   const int64_t m = p.out.rows;

@@ -16,8 +16,8 @@ struct Term {
   Along along;
 };
 
-// out (=|+=) alpha * (sum over the terms of x w) + bias.  Two terms make a linear with its adapter one product; those of several
-// linears make their input's gradient one.
+// out (=|+=) alpha * (sum over the terms of x w) + bias.  Two terms make a linear with its adapter one product. The terms
+// of several linears make the gradient of their input one product.
 struct Product {
   static constexpr int kMostTerms = 6;
   Term terms[kMostTerms];

@@ -1,4 +1,4 @@
-// Of a mapped file: what is read in every step, copied into large pages.
+// Copies the parts of a mapped file that every step reads into large pages.
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ int64_t bytes_in_large_pages(const char* begin) {
   while (std::fgets(line, sizeof line, f)) {
     uint64_t from = 0, to = 0;
     int64_t kilobytes = 0;
-    // A mapping's own line, or one of those that follow it.
+    // A mapping's first line, or a later line about it.
     if (std::sscanf(line, "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2) here = from == reinterpret_cast<uintptr_t>(begin);
     else if (here && std::sscanf(line, "FilePmdMapped: %" SCNd64, &kilobytes) == 1) found = kilobytes * 1024;
   }

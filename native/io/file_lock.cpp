@@ -34,7 +34,7 @@ FileLock::Attempt FileLock::take(const std::string& path) {
     // For writing, because NFS makes of an exclusive lock one that needs it.
     const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return {Outcome::failed, nullptr, errno};
-    // Belongs to what was opened just now, so that two parts of one process exclude each other.
+    // The lock belongs to this open file description, so that two parts of one process exclude each other.
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
       const int error = errno;
       close(fd);

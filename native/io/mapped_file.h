@@ -1,4 +1,4 @@
-// A file mapped read-only: pages come from the page cache and are shared between processes, but for those that are copied.
+// A file mapped read-only: pages come from the page cache and are shared between processes, except copied pages.
 #pragma once
 #include <array>
 #include <atomic>
@@ -36,8 +36,8 @@ class MappedFile {
   int64_t bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
 
-  // What somebody did to the file since it was mapped, to go after its name: what was read since then may be anything. Nothing where
-  // size and time of change are the same; another file that was put in its place does not matter. Takes a microsecond.
+  // The change of the file since it was mapped, as words to follow its name: bytes read since then may be anything. Nothing where size
+  // and time of change are the same. Another file put in its place does not matter. Takes a microsecond.
   std::optional<std::string> change() const;
   void check_unchanged() const;  // Error E_FILE_CHANGED
 

@@ -1,5 +1,5 @@
-// The block types of GGUF files, element by element: what every fast decoder is held against. Layouts and formulas are
-// those of ggml (ggml-common.h, dequantize_row_*); products of a scale and a code are exact in f32.
+// The block types of GGUF files, element by element: the reference of every fast decoder. Layouts and formulas are
+// ggml's (ggml-common.h, dequantize_row_*); products of a scale and a code are exact in f32.
 #pragma once
 #include <cstdint>
 #include <cstring>

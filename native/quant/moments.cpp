@@ -11,8 +11,8 @@ namespace lowrank {
 
 namespace {
 
-// The nearest value of a map. The upper half of a float's bits tells nearly where it is: a table of them holds the code of
-// the smallest value that has them, and what is left is a step or two.
+// The nearest value of a map. The upper half of a float's bits tells nearly where it is. A table over these bits holds the code of
+// the smallest value that has them; a step or two lead from there to the nearest.
 class Nearest {
  public:
   explicit Nearest(const float* map) : map_(map), start_(1 << 16) {

@@ -1,5 +1,5 @@
-// optimizer.safetensors: AdamW's moments of every adapter tensor, and the number of steps made. Of 8-bit AdamW those of large
-// tensors are codes (U8) with the maxima of their blocks (F32).
+// optimizer.safetensors: AdamW's moments of every adapter tensor, and the number of steps made. With 8-bit AdamW the moments
+// of large tensors are codes (U8) with the maxima of their blocks (F32).
 import { closeSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";

@@ -164,7 +164,7 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
       if (tensor.quantize) {
         tensors.push(...quantized(tensor, threads, count));
         count();
-        // For what is shown meanwhile.
+        // The progress bar is drawn here.
         await setImmediate();
         continue;
       }

@@ -5,9 +5,9 @@ import { ignoresHangup } from "./hangup.js";
 const code = (signal: NodeJS.Signals) => 128 + constants.signals[signal];
 
 /**
- * Runs work that a signal may ask to stop. The first signal raises the abort signal, so that what is in progress is
- * finished and saved; the second ends the process at once.
- * @returns the exit code: 0, or that of the signal
+ * Runs work that a signal may ask to stop. The first signal raises the abort signal, so that the step in progress
+ * is finished and saved; the second ends the process at once.
+ * @returns the exit code: 0, or the signal's
  */
 export async function stoppable(work: (signal: AbortSignal) => Promise<void>): Promise<number> {
   const controller = new AbortController();

@@ -6,7 +6,7 @@ export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
 
 /**
  * FLOP that a step's window asks of the model, as MFU counts them (Chowdhery et al., 2022): products, attention and the head,
- * forward and backward, without what is computed again. The base is frozen: its linears have the gradient of their input alone.
+ * forward and backward. Recomputed blocks do not add to it. The base is frozen: its linears have the gradient of their input alone.
  */
 export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: FlopWindow) => number {
   const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;

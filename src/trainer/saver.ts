@@ -110,8 +110,8 @@ export class Saver implements Keeper {
   }
 
   /**
-   * Copies what is to be saved and writes it while training goes on; one is written at a time, and the last one of a run is
-   * waited for. A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
+   * Copies adapter and optimizer state, and writes the checkpoint while training goes on. One is written at a time; the last one of a run
+   * is waited for. A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
    * last one; training goes on. The second one in a row is an error: a run must not go far without being saved.
    * @param evaluation of this very step, where there is one
    * @throws LowrankError E_WRITE
