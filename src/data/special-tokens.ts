@@ -1,6 +1,6 @@
 // What the files beside tokenizer.json and a model folder say about special tokens.
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { isObject } from "../base/json.js";
 import { readText } from "../base/system-errors.js";
 import { findGguf, ggufEndIds } from "../model/index.js";
@@ -78,6 +78,23 @@ export function readTokenizerSettings(folder: string): TokenizerSettings {
     pad: token("pad_token"),
     truncationSide: files.config.truncation_side === "left" ? "left" : "right",
   };
+}
+
+/** Classes that transformers 5 builds by tokenizer_config.json, whatever tokenizer.json says of spaces. */
+const REBUILT = /^(GPT2|Qwen2)Tokenizer(Fast)?$/;
+
+/** Settings of tokenizer_config.json under which transformers 5 gives a text other tokens than tokenizer.json does. */
+export function unheededSettings(tokenizerFile: string): string[] {
+  const file = join(dirname(tokenizerFile), TOKENIZER_CONFIG);
+  const { tokenizer_class: name, add_prefix_space: space, split_special_tokens: split } = readIfThere(file);
+  const found: string[] = [];
+  if (space === true && typeof name === "string" && REBUILT.test(name)) {
+    const { pre_tokenizer: own } = readTokenizerJson(tokenizerFile);
+    if (!/"add_prefix_space":true/.test(JSON.stringify(own ?? null)))
+      found.push(`${file}: add_prefix_space is true under ${name}, but tokenizer.json puts no space before a text`);
+  }
+  if (split === true) found.push(`${file}: split_special_tokens is true, but special tokens in a text stay whole`);
+  return found.map((line) => `${line}: tokenizer.json decides here, and transformers 5 gives other tokens`);
 }
 
 /** Tokens that end a text of the model: of generation_config.json, else of config.json, or of a GGUF file; empty where none is named. */

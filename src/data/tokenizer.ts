@@ -7,7 +7,7 @@ import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
 import type { Warn } from "../model/index.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { ggufFile } from "./gguf-tokenizer.js";
-import { readTokenizerSettings, type TokenizerSettings } from "./special-tokens.js";
+import { readTokenizerSettings, type TokenizerSettings, unheededSettings } from "./special-tokens.js";
 import type { TextEnd } from "./text-end.js";
 import { TokenStream } from "./token-stream.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
@@ -60,6 +60,7 @@ export class Tokenizer {
       }
       const tokenizer = new Tokenizer(native, added, file);
       tokenizer.#warnOfIds(warn);
+      for (const line of unheededSettings(file)) warn(line);
       return tokenizer;
     } catch (error) {
       if (error instanceof LowrankError) throw error;

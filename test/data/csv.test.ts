@@ -144,7 +144,11 @@ describe("columns", () => {
 
   test.each<[string, string, RegExp]>([
     ["id, text\n1, a\n", "E_TEXT_COLUMN", /line 1: there is no column "text" \(did you mean " text"\?\)/],
-    ["text;id\na;1\n", "E_TEXT_COLUMN", /line 1: .*seems to be another: read it with --csv_separator semicolon\.$/],
+    [
+      "text;id\na;1\n",
+      "E_TEXT_COLUMN",
+      /line 1: there is no column "text"\. .*seems to be another: read it with --csv_separator semicolon\.$/,
+    ],
     ["id\ttext\n1\ta\n", "E_TEXT_COLUMN", /--csv_separator tab\.$/],
     ['"text";"id"\n"a";1\n', "E_CSV", /line 1: text after a closing quote.*--csv_separator semicolon\.$/],
     ["text,id\na,1\nb,1,2\n", "E_CSV", /line 3: not as many fields as the header has \(3, not 2\)/],

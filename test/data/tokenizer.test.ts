@@ -33,6 +33,29 @@ const bothEnds = {
 
 const encode = async (t: Tokenizer, text: string, maxLength = 1000) => [...(await t.encode([text], { maxLength }))[0]!];
 
+describe("settings that tokenizer.json does not follow", () => {
+  const warnings = async (keys: Record<string, unknown>, own: Record<string, Record<string, unknown>> = {}) => {
+    const found: string[] = [];
+    await Tokenizer.open(copyTokenizer({ "tokenizer_config.json": keys, ...own }), (message) => found.push(message));
+    return found;
+  };
+  const space = { tokenizer_class: "GPT2Tokenizer", add_prefix_space: true };
+
+  test.each([
+    [space, /add_prefix_space is true under GPT2Tokenizer.*transformers 5 gives other tokens/],
+    [{ tokenizer_class: "Qwen2TokenizerFast", add_prefix_space: true }, /add_prefix_space is true under Qwen2/],
+    [{ split_special_tokens: true }, /split_special_tokens is true.*transformers 5 gives other tokens/],
+  ])("%j is a warning", async (keys, message) => {
+    expect(await warnings(keys)).toEqual([expect.stringMatching(message)]);
+  });
+
+  test("none where the reference gives the same tokens", async () => {
+    expect(await warnings({ tokenizer_class: "PreTrainedTokenizerFast", add_prefix_space: true })).toEqual([]);
+    const pre_tokenizer = { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true };
+    expect(await warnings(space, { "tokenizer.json": { pre_tokenizer } })).toEqual([]);
+  });
+});
+
 describe("encoding", () => {
   test("special tokens are those of tokenizer.json", async () => {
     expect(await encode(tokenizer, "")).toEqual([BOS]);

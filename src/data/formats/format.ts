@@ -57,7 +57,7 @@ export function noColumn(place: string, column: string, found: string[], file: s
   const more = found.length > names.length ? ` and ${found.length - names.length} more` : "";
   return new LowrankError(
     "E_TEXT_COLUMN",
-    `${place}: there is no column "${column}"${suggestion(column, names)}. ` +
+    `${place}: there is no column "${column}"${advice === undefined ? suggestion(column, names) : ""}. ` +
       `Columns found: ${names.join(", ") || "none"}${more}. ${advice ?? "Name one with --text_column."}`,
     file,
   );
