@@ -9,6 +9,8 @@
 #include "addon/convert.h"
 #include "addon/lock.h"
 #include "addon/mapped.h"
+#include "addon/spec.h"
+#include "addon/values.h"
 #include "addon/worker.h"
 #include "model/finite.h"
 #include "ops/backends.h"
@@ -68,8 +70,6 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value architectures(const Napi::CallbackInfo& info) { return strings(info.Env(), supported_architectures()); }
-
 // One tensor as it is quantised, for files: { codes, absmax, absmaxCodes?, absmaxOffset? }.
 Napi::Value quantize(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -120,26 +120,10 @@ Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   return o;
 }
 
-Napi::Value list_linears(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return guard(env, [&] {
-    const ModelSource source = to_source(info[0]);
-    check_source(source);
-    const Architecture& a = find_architecture(source.config.model_type);
-    Napi::Array list = Napi::Array::New(env);
-    uint32_t n = 0;
-    for (int64_t l = 0; l < source.config.layers; l++) {
-      for (int s = 0; s < kSites; s++) {
-        const auto [out, in] = linear_shape(source.config, Site(s));
-        Napi::Object o = Napi::Object::New(env);
-        o.Set("name", linear_name(a, l, Site(s)));
-        o.Set("outFeatures", double(out));
-        o.Set("inFeatures", double(in));
-        list.Set(n++, o);
-      }
-    }
-    return list;
-  });
+// Error where a tensor is missing, or is not as the description says.
+Napi::Value check_model(const Napi::CallbackInfo& info) {
+  check_source(to_source(info[0]));
+  return info.Env().Undefined();
 }
 
 Napi::Value plan(const Napi::CallbackInfo& info) {
@@ -466,11 +450,10 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
   exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
-  exports.Set("supportedArchitectures", Napi::Function::New(env, architectures));
   exports.Set("quantize", Napi::Function::New(env, quantize));
   exports.Set("isFinite", Napi::Function::New(env, guarded<finite>));
   exports.Set("quantizationMaps", Napi::Function::New(env, quantization_maps));
-  exports.Set("listLinears", Napi::Function::New(env, list_linears));
+  exports.Set("checkModel", Napi::Function::New(env, guarded<check_model>));
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
   exports.Set("copiedBytes", Napi::Function::New(env, guarded<copied_bytes>));

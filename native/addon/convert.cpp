@@ -1,156 +1,13 @@
 #include "addon/convert.h"
 
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
 
 #include "addon/mapped.h"
+#include "addon/values.h"
 
 namespace lowrank::addon {
-
-namespace {
-
-[[noreturn]] void fail(const std::string& what, const char* expected) {
-  throw Error("E_ARGUMENT", "Argument " + what + ": expected " + expected + ".", what);
-}
-
-Napi::Object to_object(const Napi::Value& v, const char* what) {
-  if (!v.IsObject()) fail(what, "an object");
-  return v.As<Napi::Object>();
-}
-
-double number(const Napi::Object& o, const char* key) { return to_number(o.Get(key), key); }
-
-int64_t integer(const Napi::Object& o, const char* key) {
-  const double d = number(o, key);
-  if (d != std::floor(d) || std::abs(d) > 9007199254740991.0) fail(key, "an integer");
-  return int64_t(d);
-}
-
-double number_or(const Napi::Object& o, const char* key, double otherwise) {
-  const Napi::Value v = o.Get(key);
-  return v.IsUndefined() || v.IsNull() ? otherwise : to_number(v, key);
-}
-
-int64_t integer_or(const Napi::Object& o, const char* key, int64_t otherwise) {
-  const Napi::Value v = o.Get(key);
-  return v.IsUndefined() || v.IsNull() ? otherwise : integer(o, key);
-}
-
-Napi::Int32Array int32_array(const Napi::Value& v, const char* what) {
-  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail(what, "an Int32Array");
-  return v.As<Napi::Int32Array>();
-}
-
-bool boolean(const Napi::Object& o, const char* key) {
-  const Napi::Value v = o.Get(key);
-  if (!v.IsBoolean()) fail(key, "true or false");
-  return v.As<Napi::Boolean>().Value();
-}
-
-Format to_format(const std::string& name) {
-  for (const FormatInfo& f : kFormats) {
-    if (name == f.name) return f.format;
-  }
-  fail("dtype", "a format of weights");
-}
-
-FileRange to_range(const Napi::Value& v) {
-  if (v.IsUndefined()) return {};
-  const Napi::Object o = to_object(v, "tensor statistics");
-  return {to_string(o.Get("file"), "statistics.file"), integer(o, "offset"), integer(o, "bytes")};
-}
-
-RopeScaling to_rope_scaling(const Napi::Value& v, int64_t max_positions) {
-  RopeScaling s;
-  if (v.IsNull() || v.IsUndefined()) return s;
-  const Napi::Object o = to_object(v, "ropeScaling");
-  const std::string type = to_string(o.Get("type"), "ropeScaling.type");
-  if (type == "linear") s.type = RopeScaling::Type::linear;
-  else if (type == "dynamic") s.type = RopeScaling::Type::dynamic;
-  else if (type == "llama3") s.type = RopeScaling::Type::llama3;
-  else fail("ropeScaling.type", "\"linear\", \"dynamic\" or \"llama3\"");
-  s.factor = number(o, "factor");
-  s.low_freq_factor = number_or(o, "lowFreqFactor", 1);
-  s.high_freq_factor = number_or(o, "highFreqFactor", 4);
-  s.original_max_positions = int64_t(number_or(o, "originalMaxPositions", double(max_positions)));
-  return s;
-}
-
-}  // namespace
-
-double to_number(const Napi::Value& v, const char* what) {
-  if (!v.IsNumber()) fail(what, "a number");
-  return v.As<Napi::Number>().DoubleValue();
-}
-
-std::string to_string(const Napi::Value& v, const char* what) {
-  if (!v.IsString()) fail(what, "a string");
-  return v.As<Napi::String>().Utf8Value();
-}
-
-QuantizeSpec to_quantize_spec(const Napi::Value& v) {
-  const Napi::Object o = to_object(v, "quantize");
-  QuantizeSpec s;
-  s.format = to_format(to_string(o.Get("format"), "quantize.format"));
-  if (!is_four_bit(s.format) && s.format != Format::i8) fail("quantize.format", "\"nf4\", \"fp4\" or \"i8\"");
-  s.double_quant = boolean(o, "doubleQuant");
-  s.block_size = integer_or(o, "blockSize", 64);
-  return s;
-}
-
-TensorEntry to_tensor(const Napi::Value& v) {
-  const Napi::Object t = to_object(v, "tensor");
-  TensorEntry e;
-  e.name = to_string(t.Get("name"), "tensor.name");
-  e.file = to_string(t.Get("file"), "tensor.file");
-  e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
-  e.interleaved = integer_or(t, "interleaved", 0);
-  e.block_size = integer_or(t, "blockSize", 64);
-  e.absmax = to_range(t.Get("absmax"));
-  e.absmax_codes = to_range(t.Get("absmaxCodes"));
-  e.absmax_map = to_range(t.Get("absmaxMap"));
-  e.absmax_offset = number_or(t, "absmaxOffset", 0);
-  e.outlier_threshold = number_or(t, "outlierThreshold", 0);
-  const Napi::Value quantize = t.Get("quantize");
-  if (!quantize.IsUndefined()) e.quantize = to_quantize_spec(quantize);
-  e.offset = integer(t, "offset");
-  e.bytes = integer(t, "bytes");
-  const Napi::Value shape = t.Get("shape");
-  if (!shape.IsArray()) fail("tensor.shape", "an array");
-  const Napi::Array dims = shape.As<Napi::Array>();
-  for (uint32_t d = 0; d < dims.Length(); d++) e.shape.push_back(int64_t(to_number(dims.Get(d), "tensor.shape[]")));
-  return e;
-}
-
-ModelSource to_source(const Napi::Value& v) {
-  const Napi::Object o = to_object(v, "source"), c = to_object(o.Get("config"), "source.config");
-  ModelSource s;
-  s.folder = to_string(o.Get("folder"), "source.folder");
-  s.config.model_type = to_string(c.Get("modelType"), "config.modelType");
-  s.config.vocab = integer(c, "vocabSize");
-  s.config.dim = integer(c, "hiddenSize");
-  s.config.mlp_dim = integer(c, "intermediateSize");
-  s.config.layers = integer(c, "layers");
-  s.config.heads = integer(c, "heads");
-  s.config.kv_heads = integer(c, "kvHeads");
-  s.config.head_dim = integer(c, "headDim");
-  s.config.max_positions = integer(c, "maxPositions");
-  s.config.norm_eps = number(c, "rmsNormEps");
-  s.config.rope_theta = number(c, "ropeTheta");
-  s.config.rope_scaling = to_rope_scaling(c.Get("ropeScaling"), s.config.max_positions);
-  s.config.tied_head = boolean(c, "tieWordEmbeddings");
-  s.config.attention_bias = boolean(c, "attentionBias");
-  s.config.mlp_bias = boolean(c, "mlpBias");
-  const Napi::Value tensors = o.Get("tensors");
-  if (!tensors.IsArray()) fail("source.tensors", "an array");
-  const Napi::Array list = tensors.As<Napi::Array>();
-  for (uint32_t i = 0; i < list.Length(); i++) {
-    s.tensors.push_back(to_tensor(list.Get(i)));
-  }
-  return s;
-}
 
 AdapterSpec to_adapter_spec(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "adapter");
@@ -250,17 +107,6 @@ OptimizerOptions to_optimizer(const Napi::Value& v) {
 Sampling to_sampling(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "sampling");
   return {float(number(o, "temperature")), integer(o, "topK"), float(number(o, "topP")), uint64_t(integer(o, "seed"))};
-}
-
-std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value& v, const char* what) {
-  const Napi::Object array = v.Env().Global().Get("Array").As<Napi::Object>();
-  const Napi::Array list = array.Get("from").As<Napi::Function>().Call(array, {to_object(v, what)}).As<Napi::Array>();
-  std::vector<std::pair<std::string, Napi::Object>> entries;
-  for (uint32_t i = 0; i < list.Length(); i++) {
-    const Napi::Object entry = to_object(list.Get(i), what);
-    entries.emplace_back(to_string(entry.Get(0u), what), to_object(entry.Get(1u), what));
-  }
-  return entries;
 }
 
 TensorMap to_tensors(const Napi::Value& v, const char* what) {

@@ -4,7 +4,6 @@
 
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "train/engine.h"
@@ -17,19 +16,13 @@ struct TensorF32 {
 };
 using TensorMap = std::map<std::string, TensorF32>;
 
-TensorEntry to_tensor(const Napi::Value&);
-ModelSource to_source(const Napi::Value&);
 AdapterSpec to_adapter_spec(const Napi::Value&);
 EngineOptions to_options(const Napi::Value&);
 Batch to_batch(const Napi::Value&);
 OptimizerOptions to_optimizer(const Napi::Value&);
 Sampling to_sampling(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
-// Of a Map whose values are objects. Error E_ARGUMENT.
-std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
-double to_number(const Napi::Value&, const char* what);
-std::string to_string(const Napi::Value&, const char* what);
 
 // A flat buffer in an adapter layout as tensors "<module>.lora_A.weight" and "<module>.lora_B.weight", and back.
 TensorMap unflatten(const AdapterLayout&, const float* flat);

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "addon/convert.h"
+#include "addon/values.h"
 #include "base/error.h"
 #include "io/file_lock.h"
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "addon/convert.h"
+#include "addon/values.h"
 #include "base/error.h"
 #include "io/mapped_file.h"
 

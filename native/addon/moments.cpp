@@ -1,5 +1,6 @@
 // The moments of an 8-bit AdamW between JavaScript and the engine.
 #include "addon/convert.h"
+#include "addon/values.h"
 #include "base/error.h"
 
 namespace lowrank::addon {

@@ -16,20 +16,21 @@ constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout s
 
 float AdapterSpec::scale() const { return float(rslora ? alpha / std::sqrt(double(rank)) : alpha / double(rank)); }
 
-AdapterLayout::AdapterLayout(const ModelConfig& c, const AdapterSpec& spec) : rank_(spec.rank) {
+AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) : rank_(spec.rank) {
   if (spec.rank < 1 || spec.rank > kMostRank) {
     throw Error("E_RANK", "The LoRA rank is " + std::to_string(spec.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
   }
   std::set<std::string> wanted(spec.targets.begin(), spec.targets.end());
-  const Architecture& a = find_architecture(c.model_type);
-  lookup_.assign(size_t(c.layers * kSites), -1);
-  for (int64_t l = 0; l < c.layers; l++) {
-    for (int s = 0; s < kSites; s++) {
-      const std::string name = linear_name(a, l, Site(s));
+  const auto linears = model.block.linears();
+  linears_ = linears.size();
+  lookup_.assign(size_t(model.layers) * linears_, -1);
+  for (int64_t l = 0; l < model.layers; l++) {
+    for (size_t i = 0; i < linears_; i++) {
+      const auto& [module, out, in, bias] = *linears[i];
+      const std::string name = model.name(l, module);
       if (wanted.erase(name) == 0) continue;
-      const auto [out, in] = linear_shape(c, Site(s));
-      lookup_[size_t(l * kSites + s)] = int(sites_.size());
-      sites_.push_back({name, l, Site(s), out, in, elements_, elements_ + rank_ * in});
+      lookup_[size_t(l) * linears_ + i] = int(sites_.size());
+      sites_.push_back({name, l, i, out, in, elements_, elements_ + rank_ * in});
       elements_ += rank_ * (in + out);
     }
   }
@@ -37,6 +38,10 @@ AdapterLayout::AdapterLayout(const ModelConfig& c, const AdapterSpec& spec) : ra
     throw Error("E_TARGET", "Target module \"" + *wanted.begin() + "\" is not a linear of this model.", *wanted.begin());
   }
   if (sites_.empty()) throw Error("E_TARGET", "No target modules were given.", "target_modules");
+}
+
+bool AdapterLayout::any_in(int64_t layer) const {
+  return std::any_of(sites_.begin(), sites_.end(), [&](const AdapterSite& s) { return s.layer == layer; });
 }
 
 void init_adapter(const AdapterLayout& layout, uint64_t seed, float* parameters) {

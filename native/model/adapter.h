@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model/architecture.h"
+#include "model/spec.h"
 #include "ops/backend.h"
 
 namespace lowrank {
@@ -22,7 +22,7 @@ struct AdapterSpec {
 struct AdapterSite {
   std::string name;  // of the module
   int64_t layer = 0;
-  Site site = Site::q;
+  size_t linear = 0;  // its number within the block
   int64_t out = 0, in = 0;
   int64_t a_offset = 0, b_offset = 0;  // in elements of the flat buffer
 };
@@ -30,19 +30,22 @@ struct AdapterSite {
 class AdapterLayout {
  public:
   AdapterLayout() = default;
-  AdapterLayout(const ModelConfig&, const AdapterSpec&);  // Error E_TARGET where a target is no linear of the model
+  AdapterLayout(const ModelSpec&, const AdapterSpec&);  // Error E_TARGET where a target is no linear of the model
 
   const std::vector<AdapterSite>& sites() const { return sites_; }
   int64_t elements() const { return elements_; }
   int64_t rank() const { return rank_; }
   bool empty() const { return sites_.empty(); }
-  int index(int64_t layer, Site site) const {  // -1: no adapter there
-    return sites_.empty() ? -1 : lookup_[size_t(layer * kSites + int(site))];
+  int index(int64_t layer, size_t linear) const {  // -1: no adapter there
+    return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];
   }
+  bool any_in(int64_t layer) const;     // an adapter in this layer
+  bool any_below(int64_t layer) const { return !sites_.empty() && sites_.front().layer < layer; }
 
  private:
   std::vector<AdapterSite> sites_;
   std::vector<int> lookup_;
+  size_t linears_ = 0;  // of a block
   int64_t elements_ = 0, rank_ = 0;
 };
 

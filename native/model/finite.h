@@ -1,6 +1,6 @@
 // Whether a stored tensor holds numbers only.
 #pragma once
-#include "model/config.h"
+#include "model/spec.h"
 
 namespace lowrank {
 

@@ -10,19 +10,19 @@ namespace {
 
 // Frequency of each pair. Every step is rounded to f32 as transformers rounds it: a last bit of a frequency is multiplied by
 // the position, and there are texts on which the difference shows in the gradient.
-std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
-  const RopeScaling& s = c.rope_scaling;
-  const int64_t half = c.head_dim / 2;
-  double base = c.rope_theta;
+std::vector<float> inverse_frequencies(const RopeSpec& rope, int64_t head_dim, int64_t length) {
+  const RopeScaling& s = rope.scaling;
+  const int64_t half = head_dim / 2;
+  double base = rope.theta;
   if (s.type == RopeScaling::Type::dynamic) {
     // NTK-aware scaling: the base grows once a sequence is longer than the trained context.
-    const double trained = double(s.original_max_positions > 0 ? s.original_max_positions : c.max_positions);
-    const double seen = std::max(double(length), trained), d = double(c.head_dim);
+    const double trained = double(s.original_max_positions);
+    const double seen = std::max(double(length), trained), d = double(head_dim);
     base *= std::pow(s.factor * seen / trained - (s.factor - 1), d / (d - 2));
   }
   std::vector<float> frequencies(static_cast<size_t>(half));
   for (int64_t i = 0; i < half; i++) {
-    const float exponent = float(2 * i) / float(c.head_dim);
+    const float exponent = float(2 * i) / float(head_dim);
     float f = 1.f / float(std::pow(double(float(base)), double(exponent)));
     const float factor = float(s.factor);
     if (s.type == RopeScaling::Type::linear) f /= factor;
@@ -44,18 +44,18 @@ std::vector<float> inverse_frequencies(const ModelConfig& c, int64_t length) {
 
 }  // namespace
 
-RopeTable::RopeTable(const ModelConfig& config, int64_t positions) : config_(config), positions_(positions) {
-  cos_.resize(size_t(positions * config.head_dim / 2));
+RopeTable::RopeTable(const RopeSpec& spec, int64_t head_dim, int64_t positions) : spec_(spec), head_dim_(head_dim), positions_(positions) {
+  cos_.resize(size_t(positions * head_dim / 2));
   sin_.resize(cos_.size());
   fill(0);
 }
 
 void RopeTable::use_length(int64_t length) {
-  if (config_.rope_scaling.type == RopeScaling::Type::dynamic && length != filled_for_) fill(length);
+  if (spec_.scaling.type == RopeScaling::Type::dynamic && length != filled_for_) fill(length);
 }
 
 void RopeTable::fill(int64_t length) {
-  const auto frequencies = inverse_frequencies(config_, length);
+  const auto frequencies = inverse_frequencies(spec_, head_dim_, length);
   const size_t half = frequencies.size();
   for (size_t p = 0; p < size_t(positions_); p++) {
     for (size_t i = 0; i < half; i++) {

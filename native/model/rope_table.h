@@ -2,13 +2,13 @@
 #pragma once
 #include <vector>
 
-#include "model/config.h"
+#include "model/spec.h"
 
 namespace lowrank {
 
 class RopeTable {
  public:
-  RopeTable(const ModelConfig&, int64_t positions);
+  RopeTable(const RopeSpec&, int64_t head_dim, int64_t positions);
 
   // Prepares the tables for sequences of this length: only "dynamic" scaling depends on it.
   void use_length(int64_t length);
@@ -20,8 +20,8 @@ class RopeTable {
  private:
   void fill(int64_t length);
 
-  ModelConfig config_;
-  int64_t positions_, filled_for_ = -1;
+  RopeSpec spec_;
+  int64_t head_dim_, positions_, filled_for_ = -1;
   std::vector<float> cos_, sin_;
 };
 

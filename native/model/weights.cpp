@@ -23,43 +23,19 @@ struct Need {
   std::vector<int64_t> shape;
 };
 
-std::vector<Need> needed_tensors(const ModelConfig& c) {
-  const Architecture& a = find_architecture(c.model_type);
-  std::vector<Need> needs = {{a.embedding, {c.vocab, c.dim}}, {a.final_norm, {c.dim}}};
-  if (!c.tied_head) needs.push_back({a.head, {c.vocab, c.dim}});
-  for (int64_t l = 0; l < c.layers; l++) {
-    const std::string block = a.block_prefix + std::to_string(l) + ".";
-    needs.push_back({block + a.attention_norm, {c.dim}});
-    needs.push_back({block + a.mlp_norm, {c.dim}});
-    for (int s = 0; s < kSites; s++) {
-      const auto [out, in] = linear_shape(c, Site(s));
-      const std::string name = linear_name(a, l, Site(s));
-      needs.push_back({name + ".weight", {out, in}});
-      if (a.has_bias(c, Site(s))) needs.push_back({name + ".bias", {out}});
+std::vector<Need> needed_tensors(const ModelSpec& m) {
+  std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}, {m.final_norm.weight, {m.dim}}};
+  if (!m.tied_head) needs.push_back({m.head, {m.vocab, m.dim}});
+  const auto linears = m.block.linears();
+  for (int64_t l = 0; l < m.layers; l++) {
+    for (const NormSpec* norm : {&m.block.attention.norm, &m.block.mlp.norm}) needs.push_back({m.name(l, norm->weight), {m.dim}});
+    for (const LinearSpec* linear : linears) {
+      const std::string module = m.name(l, linear->module);
+      needs.push_back({module + ".weight", {linear->out, linear->in}});
+      if (linear->bias) needs.push_back({module + ".bias", {linear->out}});
     }
   }
   return needs;
-}
-
-void check_config(const ModelSource& source) {
-  const ModelConfig& c = source.config;
-  const std::string where = source.folder + "/config.json";
-  const auto positive = [&](int64_t v, const char* key) {
-    if (v <= 0 || v > (int64_t(1) << 31)) {
-      throw Error("E_CONFIG_VALUE", where + ": " + key + " is " + std::to_string(v) + ", expected a positive number.", where);
-    }
-  };
-  positive(c.vocab, "vocab_size");
-  positive(c.dim, "hidden_size");
-  positive(c.mlp_dim, "intermediate_size");
-  positive(c.layers, "num_hidden_layers");
-  positive(c.heads, "num_attention_heads");
-  positive(c.kv_heads, "num_key_value_heads");
-  positive(c.head_dim, "head_dim");
-  if (c.heads % c.kv_heads != 0 || c.head_dim % 2 != 0) {
-    throw Error("E_CONFIG_VALUE",
-                where + ": num_attention_heads must be a multiple of num_key_value_heads and head_dim must be even.", where);
-  }
 }
 
 [[noreturn]] void wrong_bytes(const TensorEntry& t, const std::string& what, int64_t found, const std::string& expected) {
@@ -121,10 +97,10 @@ void check_tensor(const TensorEntry& t) {
 }
 
 void check_source(const ModelSource& source) {
-  check_config(source);
+  check_spec(source);
   std::map<std::string, const TensorEntry*> index;
   for (const auto& t : source.tensors) index[t.name] = &t;
-  for (const auto& need : needed_tensors(source.config)) {
+  for (const auto& need : needed_tensors(source.spec)) {
     const auto it = index.find(need.name);
     if (it == index.end()) {
       throw Error("E_TENSOR_MISSING", source.folder + ": tensor " + need.name + " " + shape_text(need.shape) +
@@ -217,12 +193,20 @@ Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, 
   return w;
 }
 
+LinearWeights ModelWeights::linear(const ModelSource& source, const std::string& module, const LinearSpec& spec) {
+  LinearWeights l;
+  l.stored = view(source, module + ".weight", spec.out, spec.in);
+  l.w = loaded(source, module + ".weight", l.stored);
+  if (spec.bias) l.bias = vector_f32(source, module + ".bias", spec.out);
+  return l;
+}
+
 void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
     // Vectors are held as f32, and of an embedding that is not the head a step reads some rows.
     if (t.shape.size() < 2) continue;
-    if (t.quantize.format != Format::f32 || (!source.config.tied_head && t.name == find_architecture(source.config.model_type).embedding)) continue;
+    if (t.quantize.format != Format::f32 || (!source.spec.tied_head && t.name == source.spec.embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
     if (t.absmax_codes.bytes > 0) ranges[t.absmax_codes.file].push_back({t.absmax_codes.offset, t.absmax_codes.bytes});
@@ -247,25 +231,16 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   pool_ = &pool;
   progress_ = &progress;
   for (const auto& t : source.tensors) index_[t.name] = &t;
-  const ModelConfig& c = source.config;
-  const Architecture& a = find_architecture(c.model_type);
-  embedding = view(source, a.embedding, c.vocab, c.dim);
-  head = c.tied_head ? embedding : loaded(source, a.head, view(source, a.head, c.vocab, c.dim));
-  final_norm = vector_f32(source, a.final_norm, c.dim);
-  blocks.resize(size_t(c.layers));
-  for (int64_t l = 0; l < c.layers; l++) {
+  const ModelSpec& m = source.spec;
+  embedding = view(source, m.embedding, m.vocab, m.dim);
+  head = m.tied_head ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
+  final_norm = vector_f32(source, m.final_norm.weight, m.dim);
+  blocks.resize(size_t(m.layers));
+  for (int64_t l = 0; l < m.layers; l++) {
     BlockWeights& b = blocks[size_t(l)];
-    const std::string block = a.block_prefix + std::to_string(l) + ".";
-    b.attention_norm = vector_f32(source, block + a.attention_norm, c.dim);
-    b.mlp_norm = vector_f32(source, block + a.mlp_norm, c.dim);
-    for (int s = 0; s < kSites; s++) {
-      const auto [out, in] = linear_shape(c, Site(s));
-      const std::string name = linear_name(a, l, Site(s));
-      LinearWeights& linear = b.linears[s];
-      linear.stored = view(source, name + ".weight", out, in);
-      linear.w = loaded(source, name + ".weight", linear.stored);
-      if (a.has_bias(c, Site(s))) linear.bias = vector_f32(source, name + ".bias", out);
-    }
+    b.attention_norm = vector_f32(source, m.name(l, m.block.attention.norm.weight), m.dim);
+    b.mlp_norm = vector_f32(source, m.name(l, m.block.mlp.norm.weight), m.dim);
+    for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }
   if (copies_weights) copy_weights(source);
   check_unchanged();

@@ -9,7 +9,7 @@
 
 #include "base/tensor.h"
 #include "io/mapped_file.h"
-#include "model/architecture.h"
+#include "model/spec.h"
 
 namespace lowrank {
 
@@ -22,7 +22,7 @@ struct LinearWeights {
 struct BlockWeights {
   const float* attention_norm = nullptr;  // (C)
   const float* mlp_norm = nullptr;        // (C)
-  LinearWeights linears[kSites];
+  std::vector<LinearWeights> linears;  // in the order of BlockSpec::linears()
 };
 
 // Every tensor the model needs is there, with the right shape and inside its file's declared size; files are not opened.
@@ -58,6 +58,7 @@ class ModelWeights {
   // As it is stored, or what is to be made of it.
   Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
   Weight quantized(const TensorEntry&, const Weight& w);
+  LinearWeights linear(const ModelSource&, const std::string& module, const LinearSpec&);
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);

@@ -51,11 +51,11 @@ EngineOptions checked(const ModelSource& source, const AdapterSpec* spec, const 
 std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options) {
   check_options(options);
   check_source(source);
-  const AdapterLayout adapters = spec ? AdapterLayout(source.config, *spec) : AdapterLayout();
+  const AdapterLayout adapters = spec ? AdapterLayout(source.spec, *spec) : AdapterLayout();
   const EngineOptions all = options_for(source, options);
-  const OpLimits limits = op_limits(source.config, adapters, spec, all);
+  const OpLimits limits = op_limits(source.spec, adapters, spec, all);
   Arena arena;
-  const Layout layout(arena, source.config, adapters, all, workspace_bytes(limits, int(all.threads)));
+  const Layout layout(arena, source.spec, adapters, all, workspace_bytes(limits, int(all.threads)));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
@@ -70,19 +70,20 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
 }
 
 Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, LoadProgress& progress)
-    : config_(source.config),
+    : model_(source.spec),
       options_(checked(source, spec, options)),
       spec_(spec ? *spec : AdapterSpec()),
-      adapters_(spec ? AdapterLayout(source.config, *spec) : AdapterLayout()),
+      adapters_(spec ? AdapterLayout(source.spec, *spec) : AdapterLayout()),
       weights_(source, int(options.threads), options.copies_weights, progress),
-      rope_(source.config, options.max_sequence) {
+      rope_(source.spec.block.attention.rope, source.spec.block.attention.head_dim, options.max_sequence) {
+  for (const LinearSpec* l : model_.block.linears()) names_.push_back(l->module.substr(l->module.rfind('.') + 1));
   backend_ = make_backend(int(options.threads));
   if (options.profile) {
     profile_ = std::make_unique<Profile>();
     backend_->observe(profile_.get());
   }
-  const OpLimits limits = op_limits(config_, adapters_, spec, options_);
-  layout_ = std::make_unique<Layout>(arena_, config_, adapters_, options_, backend_->workspace_bytes(limits));
+  const OpLimits limits = op_limits(model_, adapters_, spec, options_);
+  layout_ = std::make_unique<Layout>(arena_, model_, adapters_, options_, backend_->workspace_bytes(limits));
   arena_.commit();
   backend_->set_workspace(limits, arena_.at(layout_->workspace));
   if (spec) init_adapter(adapters_, spec->seed, parameters());
@@ -92,7 +93,7 @@ double Engine::matmul_peak(bool again) {
   if (matmul_peak_ == 0 || again) {
     backend_->observe(nullptr);
     const std::span scratch(arena_.at<char>(layout_->scratch()), size_t(arena_.total_bytes() - layout_->scratch()));
-    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(*backend_, options_.act, op_limits(config_, adapters_, &spec_, options_), scratch));
+    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(*backend_, options_.act, op_limits(model_, adapters_, &spec_, options_), scratch));
     backend_->observe(profile_.get());
   }
   return matmul_peak_;
@@ -121,7 +122,7 @@ uint8_t* Engine::moment_bytes() {
 std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
   for (const AdapterSite& s : adapters_.sites()) {
     if (s.name != module) continue;
-    const Weight w = weights_.blocks[size_t(s.layer)].linears[int(s.site)].stored;
+    const Weight w = weights_.blocks[size_t(s.layer)].linears[s.linear].stored;
     const float* a = arena_.at<float>(layout_->parameters) + s.a_offset;
     const float* b = arena_.at<float>(layout_->parameters) + s.b_offset;
     const float scale = spec_.scale();

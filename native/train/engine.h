@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -93,14 +94,14 @@ class Engine {
 
   const BlockOffsets& saved(int64_t layer) const { return layout_->saved(layer); }
   bool checkpointed(int64_t layer) const { return options_.training && layer < layout_->shared_layers; }
-  Mat block_input(int64_t layer, int64_t m) const { return f32(layout_->block_inputs[size_t(layer)], m, config_.dim); }
-  Lora lora(int64_t layer, Site, uint64_t rng_stream, bool train) const;
+  Mat block_input(int64_t layer, int64_t m) const { return f32(layout_->block_inputs[size_t(layer)], m, model_.dim); }
+  Lora lora(int64_t layer, size_t linear, uint64_t rng_stream, bool train) const;
   // gate, a: as LinearFwdArgs'; gate, up: as LinearBwdArgs'.
-  void linear_fwd(int64_t layer, Site, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {});
-  // Linears of one input x, each with the gradient of its output: dx is their sum.
-  void linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>>, const Mat& x, const Mat& dx, const Mat& gate = {}, const Mat& up = {});
-  bool has_adapter(int64_t layer, Site s) const { return adapters_.index(layer, s) >= 0; }
-  bool needs_gradient_below(int64_t layer) const;
+  void linear_fwd(int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {});
+  // The linears of one input x, from `first` on, each with the gradient of its output: dx is their sum.
+  void linears_bwd(int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate = {}, const Mat& up = {});
+  bool has_adapter(int64_t layer, size_t linear) const { return adapters_.index(layer, linear) >= 0; }
+  bool has_adapter(int64_t layer, size_t first, size_t count) const;  // one of them
 
   AttentionShape attention_shape(const Tokens&) const;
   void check_batch(const Batch&) const;
@@ -113,7 +114,8 @@ class Engine {
   double head(const Tokens&, float loss_scale);
   int32_t next_token(const int32_t* ids, int64_t n);
 
-  ModelConfig config_;
+  ModelSpec model_;
+  std::vector<std::string> names_;  // of a block's linears, as q_proj
   EngineOptions options_;
   AdapterSpec spec_;
   AdapterLayout adapters_;

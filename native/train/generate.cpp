@@ -28,9 +28,9 @@ int32_t Engine::next_token(const int32_t* ids, int64_t n) {
                                  std::to_string(options_.cache_tokens) + " (cacheTokens, else maxSequence).");
   }
   for (int64_t i = 0; i < n; i++) {
-    if (ids[i] < 0 || ids[i] >= config_.vocab) {
+    if (ids[i] < 0 || ids[i] >= model_.vocab) {
       throw Error("E_PROMPT", "Token " + std::to_string(ids[i]) + " is outside the vocabulary of " +
-                                  std::to_string(config_.vocab) + ": the tokenizer does not belong to this model.");
+                                  std::to_string(model_.vocab) + ": the tokenizer does not belong to this model.");
     }
   }
   positions_.resize(size_t(n));
@@ -43,11 +43,11 @@ int32_t Engine::next_token(const int32_t* ids, int64_t n) {
   cached_ += n;
 
   // Only the last token's logits are of interest.
-  const Mat x = f32(layout_->residual, n, config_.dim).slice(n - 1, 1), h = act(layout_->h, 1, config_.dim);
-  backend_->norm_fwd({x, weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});
-  logits_.resize(size_t(config_.vocab));
-  backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(logits_.data(), DType::f32, 1, config_.vocab)});
-  return sample(logits_.data(), config_.vocab, sampling_, generated_++);
+  const Mat x = f32(layout_->residual, n, model_.dim).slice(n - 1, 1), h = act(layout_->h, 1, model_.dim);
+  backend_->norm_fwd({x, weights_.final_norm, float(model_.final_norm.eps), h, nullptr, {}});
+  logits_.resize(size_t(model_.vocab));
+  backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(logits_.data(), DType::f32, 1, model_.vocab)});
+  return sample(logits_.data(), model_.vocab, sampling_, generated_++);
 }
 
 }  // namespace lowrank

@@ -36,10 +36,11 @@ struct EngineOptions {
 // Offsets of what one block keeps from the forward pass for its backward pass.
 struct BlockOffsets {
   int64_t x, attention_rstd;   // (M, C) act: block input; (M) f32
-  int64_t q, k, v, o, lse;     // (M, H*D), (M, G*D) x2, (M, H*D) act; (M, H) f32
+  int64_t inputs[kMostAttentionInputs];  // (M, O) act each: outputs of attention's inputs, where q, k and v lie
+  int64_t o, lse;              // (M, H*D) act; (M, H) f32
   int64_t x_mid, mlp_rstd;     // (M, C) act: input of the MLP's norm; (M) f32
   int64_t g, u;                // (M, F) act
-  int64_t lora_u[kSites];      // (M, R) act where the linear has an adapter
+  int64_t lora_u[kMostLinears];      // (M, R) act where the linear has an adapter
 };
 
 // Offsets of everything. What is kept from one piece to the next lies first and stays; the rest follows and is placed anew
@@ -69,7 +70,8 @@ struct Layout {
   int64_t dy = 0;              // (M, C) act: d_residual rounded for the products
   int64_t dh = 0;              // (M, C) f32: gradient of a norm's output
   int64_t da = 0;              // (M, F) act
-  int64_t d_o = 0, dq = 0, dk = 0, dv = 0;
+  int64_t d_o = 0;             // (M, H*D) act
+  int64_t d_inputs[kMostAttentionInputs] = {};  // as inputs
 
   const BlockOffsets& saved(int64_t layer) const { return blocks[slot(layer)]; }
   // What no command leaves anything in for the next one: where the pieces' buffers lie.
@@ -77,7 +79,7 @@ struct Layout {
 
   int64_t shared_layers = 0;  // in training the lowest layers share blocks[0]
 
-  Layout(Arena&, const ModelConfig&, const AdapterLayout&, const EngineOptions&, int64_t workspace_bytes);
+  Layout(Arena&, const ModelSpec&, const AdapterLayout&, const EngineOptions&, int64_t workspace_bytes);
 
   void place_training(int64_t tokens) { place(tokens, true); }     // at most piece_tokens()
   void place_evaluation(int64_t tokens) { place(tokens, false); }  // at most evaluation_tokens(); all layers share blocks[0]
@@ -87,9 +89,9 @@ struct Layout {
   void place(int64_t tokens, bool keep);
   void place(int64_t tokens, const Take& take);
 
-  ModelConfig config_;
+  ModelSpec model_;
   EngineOptions options_;
-  std::vector<std::pair<size_t, int>> lora_slots_;  // block and site of each buffer of adapters' activations
+  std::vector<std::pair<size_t, size_t>> lora_slots_;  // block and linear of each buffer of adapters' activations
   int64_t rank_ = 0, tokens_begin_ = 0, end_ = 0;
   bool keep_ = true;  // what the backward pass needs of each block
 
@@ -102,6 +104,6 @@ struct Layout {
 // With what follows from the model.
 EngineOptions options_for(const ModelSource&, EngineOptions);
 
-OpLimits op_limits(const ModelConfig&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&);
+OpLimits op_limits(const ModelSpec&, const AdapterLayout&, const AdapterSpec*, const EngineOptions&);
 
 }  // namespace lowrank

@@ -20,7 +20,7 @@ struct ProfileEvent {
 class Profile final : public Observer {
  public:
   // The module of the next linears, such as "q_proj".
-  void set_module(const char* name) { module_ = name; }
+  void set_module(const std::string& name) { module_ = name; }
   // Events since the last call; at most kMostEvents are kept.
   std::vector<ProfileEvent> take();
 
@@ -31,7 +31,7 @@ class Profile final : public Observer {
   static constexpr size_t kMostEvents = 1 << 20;
   using Clock = std::chrono::steady_clock;
 
-  const char* module_ = "";
+  std::string module_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point begin_;
   std::vector<ProfileEvent> events_;

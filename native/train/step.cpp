@@ -1,6 +1,8 @@
 // The training step. It reads like the algorithm: each line is one operation of ops/operations.inc.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <span>
 
 #include "train/engine.h"
 
@@ -23,9 +25,9 @@ void Engine::check_batch(const Batch& b) const {
   }
   for (int64_t i = 0; i < m; i++) {
     const int32_t id = b.ids[size_t(i)], t = b.targets[size_t(i)];
-    if (id < 0 || id >= config_.vocab || (t != kIgnore && (t < 0 || t >= config_.vocab))) {
-      fail("token " + std::to_string(id < 0 || id >= config_.vocab ? id : t) + " is outside the vocabulary of " +
-           std::to_string(config_.vocab) + ": the tokenizer does not belong to this model");
+    if (id < 0 || id >= model_.vocab || (t != kIgnore && (t < 0 || t >= model_.vocab))) {
+      fail("token " + std::to_string(id < 0 || id >= model_.vocab ? id : t) + " is outside the vocabulary of " +
+           std::to_string(model_.vocab) + ": the tokenizer does not belong to this model");
     }
   }
 }
@@ -63,12 +65,12 @@ std::vector<Engine::Tokens> Engine::pieces(const Batch& b, int64_t most_tokens) 
 }
 
 AttentionShape Engine::attention_shape(const Tokens& t) const {
-  return {config_.heads, config_.kv_heads, config_.head_dim, 1.f / std::sqrt(float(config_.head_dim)),
-          t.q_offsets,   t.kv_offsets,     t.sequences};
+  const AttentionSpec& a = model_.block.attention;
+  return {a.heads, a.kv_heads, a.head_dim, 1.f / std::sqrt(float(a.head_dim)), t.q_offsets, t.kv_offsets, t.sequences};
 }
 
-Lora Engine::lora(int64_t layer, Site site, uint64_t rng_stream, bool train) const {
-  const int i = adapters_.index(layer, site);
+Lora Engine::lora(int64_t layer, size_t linear, uint64_t rng_stream, bool train) const {
+  const int i = adapters_.index(layer, linear);
   const AdapterSite& s = adapters_.sites()[size_t(i)];
   Lora l;
   l.a = arena_.at<float>(layout_->parameters) + s.a_offset;
@@ -86,47 +88,46 @@ Lora Engine::lora(int64_t layer, Site site, uint64_t rng_stream, bool train) con
   return l;
 }
 
-void Engine::linear_fwd(int64_t layer, Site site, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) {
-  const LinearWeights& w = weights_.blocks[size_t(layer)].linears[int(site)];
+void Engine::linear_fwd(int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) {
+  const LinearWeights& w = weights_.blocks[size_t(layer)].linears[linear];
   LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a};
   Lora l;
-  if (has_adapter(layer, site)) {
-    l = lora(layer, site, rng_stream_, dropout_on_);
+  if (has_adapter(layer, linear)) {
+    l = lora(layer, linear, rng_stream_, dropout_on_);
     args.lora = &l;
-    args.u = act(saved(layer).lora_u[int(site)], x.rows, l.rank);
+    args.u = act(saved(layer).lora_u[linear], x.rows, l.rank);
   }
-  if (profile_) profile_->set_module(kSiteNames[int(site)]);
+  if (profile_) profile_->set_module(names_[linear]);
   backend_->linear_fwd(args);
 }
 
-void Engine::linears_bwd(int64_t layer, std::initializer_list<std::pair<Site, Mat>> linears, const Mat& x, const Mat& dx, const Mat& gate,
-                         const Mat& up) {
-  LinearBwdArgs args[kSites];
-  Lora loras[kSites];
-  int n = 0;
-  for (const auto& [site, dy] : linears) {
-    const bool adapted = has_adapter(layer, site);
+void Engine::linears_bwd(int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate, const Mat& up) {
+  LinearBwdArgs args[kMostLinears];
+  Lora loras[kMostLinears];
+  size_t n = 0;
+  std::string names;
+  for (size_t linear = first; linear < first + dys.size(); linear++) {
+    const Mat& dy = dys[linear - first];
+    const bool adapted = has_adapter(layer, linear);
+    if (profile_) names += (names.empty() ? "" : ", ") + names_[linear];
     if (!dx && !adapted) continue;
     LinearBwdArgs& a = args[n];
-    a = {.dy = dy, .x = x, .w = weights_.blocks[size_t(layer)].linears[int(site)].w, .u = {}, .dx = dx, .gate = gate, .up = up};
+    a = {.dy = dy, .x = x, .w = weights_.blocks[size_t(layer)].linears[linear].w, .u = {}, .dx = dx, .gate = gate, .up = up};
     if (adapted) {
-      loras[n] = lora(layer, site, rng_stream_, dropout_on_);
+      loras[n] = lora(layer, linear, rng_stream_, dropout_on_);
       a.lora = &loras[n];
-      a.u = act(saved(layer).lora_u[int(site)], dy.rows, loras[n].rank);
+      a.u = act(saved(layer).lora_u[linear], dy.rows, loras[n].rank);
     }
     if (n > 0) args[n - 1].also = &a;
     n++;
   }
-  if (profile_) profile_->set_module(linears.size() == 1 ? kSiteNames[int(linears.begin()->first)] : linears.size() == 2 ? "gate, up" : "q, k, v");
+  if (profile_) profile_->set_module(names);
   if (n > 0) backend_->linear_bwd(args[0]);
 }
 
-// Whether anything below this layer's input has parameters to train.
-bool Engine::needs_gradient_below(int64_t layer) const {
-  for (int64_t l = 0; l < layer; l++) {
-    for (int s = 0; s < kSites; s++) {
-      if (has_adapter(l, Site(s))) return true;
-    }
+bool Engine::has_adapter(int64_t layer, size_t first, size_t count) const {
+  for (size_t i = first; i < first + count; i++) {
+    if (has_adapter(layer, i)) return true;
   }
   return false;
 }
@@ -134,39 +135,41 @@ bool Engine::needs_gradient_below(int64_t layer) const {
 void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
   const BlockWeights& w = weights_.blocks[size_t(layer)];
   const BlockOffsets& b = saved(layer);
-  const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
-                kv_dim = config_.kv_heads * config_.head_dim;
+  const BlockSpec& block = model_.block;
+  const AttentionSpec& attention = block.attention;
+  const int64_t m = t.count, c = model_.dim, kv_dim = attention.kv_dim();
   const bool train = mode == Mode::train || mode == Mode::recompute;
-  const float eps = float(config_.norm_eps);
-  const Mat x = f32(layout_->residual, m, c), h = act(layout_->h, m, c), q = act(b.q, m, q_dim), o = act(b.o, m, q_dim);
+  const Mat x = f32(layout_->residual, m, c), h = act(layout_->h, m, c), o = act(b.o, m, attention.q_dim());
 
-  // Keys and values go straight into the cache when generating.
-  Mat k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), keys = k, values = v;
+  // Keys and values go straight into the cache when generating, where each is a linear of its own.
+  Mat outputs[kMostAttentionInputs], keys, values;
+  for (size_t i = 0; i < attention.inputs.size(); i++) outputs[i] = act(b.inputs[i], m, attention.inputs[i].out);
   if (mode == Mode::generate) {
     const int64_t past = t.kv_offsets[1] - m, layer_offset = layer * options_.cache_tokens * kv_dim * dtype_bytes(options_.act);
     keys = act(layout_->cache_k + layer_offset, t.kv_offsets[1], kv_dim);
     values = act(layout_->cache_v + layer_offset, t.kv_offsets[1], kv_dim);
-    k = keys.slice(past, m);
-    v = values.slice(past, m);
+    outputs[attention.k.linear] = keys.slice(past, m);
+    outputs[attention.v.linear] = values.slice(past, m);
   }
 
-  // x += o_proj(attention(rope(q), rope(k), v)),  q, k, v = linears of norm(x)
-  backend_->norm_fwd({x, w.attention_norm, eps, h, train ? arena_.at<float>(b.attention_rstd) : nullptr, train ? act(b.x, m, c) : Mat()});
-  linear_fwd(layer, Site::q, h, q, false);
-  linear_fwd(layer, Site::k, h, k, false);
-  linear_fwd(layer, Site::v, h, v, false);
-  backend_->rope({q, t.positions, rope_.cos(), rope_.sin(), config_.heads, config_.head_dim, false});
-  backend_->rope({k, t.positions, rope_.cos(), rope_.sin(), config_.kv_heads, config_.head_dim, false});
-  backend_->attention_fwd({attention_shape(t), q, keys, values, o, train ? arena_.at<float>(b.lse) : nullptr});
-  linear_fwd(layer, Site::o, o, x, true);
+  // x += out(attention(rope(q), rope(k), v)),  q, k, v = linears of norm(x)
+  const float attention_eps = float(attention.norm.eps), mlp_eps = float(block.mlp.norm.eps);
+  backend_->norm_fwd({x, w.attention_norm, attention_eps, h, train ? arena_.at<float>(b.attention_rstd) : nullptr, train ? act(b.x, m, c) : Mat()});
+  for (size_t i = 0; i < attention.inputs.size(); i++) linear_fwd(layer, i, h, outputs[i], false);
+  const Mat q = outputs[attention.q.linear], k = outputs[attention.k.linear], v = outputs[attention.v.linear];
+  backend_->rope({q, t.positions, rope_.cos(), rope_.sin(), attention.heads, attention.head_dim, false});
+  backend_->rope({k, t.positions, rope_.cos(), rope_.sin(), attention.kv_heads, attention.head_dim, false});
+  backend_->attention_fwd({attention_shape(t), q, keys ? keys : k, values ? values : v, o, train ? arena_.at<float>(b.lse) : nullptr});
+  linear_fwd(layer, block.out(), o, x, true);
 
-  // x += down_proj(silu(gate) * up),  gate, up = linears of norm(x)
-  const Mat g = act(b.g, m, config_.mlp_dim), u = act(b.u, m, config_.mlp_dim), a = act(layout_->a, m, config_.mlp_dim);
-  backend_->norm_fwd({x, w.mlp_norm, eps, h, train ? arena_.at<float>(b.mlp_rstd) : nullptr, train ? act(b.x_mid, m, c) : Mat()});
-  linear_fwd(layer, Site::gate, h, g, false);
-  if (mode == Mode::recompute && !has_adapter(layer, Site::down)) return linear_fwd(layer, Site::up, h, u, false);
-  linear_fwd(layer, Site::up, h, u, false, g, a);
-  linear_fwd(layer, Site::down, a, x, true);
+  // x += down(silu(gate) * up),  gate, up = linears of norm(x)
+  const int64_t f = block.mlp.up.out;
+  const Mat g = act(b.g, m, f), u = act(b.u, m, f), a = act(layout_->a, m, f);
+  backend_->norm_fwd({x, w.mlp_norm, mlp_eps, h, train ? arena_.at<float>(b.mlp_rstd) : nullptr, train ? act(b.x_mid, m, c) : Mat()});
+  linear_fwd(layer, block.gate(), h, g, false);
+  if (mode == Mode::recompute && !has_adapter(layer, block.down())) return linear_fwd(layer, block.up(), h, u, false);
+  linear_fwd(layer, block.up(), h, u, false, g, a);
+  linear_fwd(layer, block.down(), a, x, true);
 }
 
 // Takes the gradient of the block's output from d_residual and leaves that of its input there. The base is frozen: only
@@ -174,8 +177,9 @@ void Engine::block_forward(int64_t layer, const Tokens& t, Mode mode) {
 void Engine::block_backward(int64_t layer, const Tokens& t) {
   const BlockWeights& w = weights_.blocks[size_t(layer)];
   const BlockOffsets& b = saved(layer);
-  const int64_t m = t.count, c = config_.dim, q_dim = config_.heads * config_.head_dim,
-                kv_dim = config_.kv_heads * config_.head_dim, f = config_.mlp_dim;
+  const BlockSpec& block = model_.block;
+  const AttentionSpec& attention = block.attention;
+  const int64_t m = t.count, c = model_.dim, q_dim = attention.q_dim(), f = block.mlp.up.out;
   const Mat dx = f32(layout_->d_residual, m, c), dh = f32(layout_->dh, m, c), h = act(layout_->h, m, c);
   // Rounded for the products by whoever changed dx last; in f32 they read it where it is.
   const Mat dy = options_.act == DType::f32 ? dx : act(layout_->dy, m, c), rounded = options_.act == DType::f32 ? Mat() : dy;
@@ -184,42 +188,47 @@ void Engine::block_backward(int64_t layer, const Tokens& t) {
   const Mat g = act(b.g, m, f), u = act(b.u, m, f), a = act(layout_->a, m, f), da = act(layout_->da, m, f);
   const Mat x_mid = act(b.x_mid, m, c);
   const float* mlp_rstd = arena_.at<float>(b.mlp_rstd);
-  if (has_adapter(layer, Site::down)) backend_->swiglu_fwd({g, u, a});
-  linears_bwd(layer, {{Site::down, dy}}, a, da, g, u);
+  if (has_adapter(layer, block.down())) backend_->swiglu_fwd({g, u, a});
+  linears_bwd(layer, block.down(), std::array{dy}, a, da, g, u);
   const Mat dg = g, du = u;
-  if (has_adapter(layer, Site::gate) || has_adapter(layer, Site::up)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
-  linears_bwd(layer, {{Site::gate, dg}, {Site::up, du}}, h, dh);
+  if (has_adapter(layer, block.gate(), 2)) backend_->norm_apply({x_mid, w.mlp_norm, mlp_rstd, h});
+  linears_bwd(layer, block.gate(), std::array{dg, du}, h, dh);
   backend_->norm_bwd({dh, x_mid, w.mlp_norm, mlp_rstd, dx, rounded});
 
   // Attention
-  const Mat q = act(b.q, m, q_dim), k = act(b.k, m, kv_dim), v = act(b.v, m, kv_dim), o = act(b.o, m, q_dim);
-  const Mat d_o = act(layout_->d_o, m, q_dim), dq = act(layout_->dq, m, q_dim), dk = act(layout_->dk, m, kv_dim),
-            dv = act(layout_->dv, m, kv_dim), x = act(b.x, m, c);
+  const size_t inputs = attention.inputs.size();
+  Mat outputs[kMostAttentionInputs], d_outputs[kMostAttentionInputs];
+  for (size_t i = 0; i < inputs; i++) {
+    outputs[i] = act(b.inputs[i], m, attention.inputs[i].out);
+    d_outputs[i] = act(layout_->d_inputs[i], m, attention.inputs[i].out);
+  }
+  const Mat q = outputs[attention.q.linear], k = outputs[attention.k.linear], v = outputs[attention.v.linear], o = act(b.o, m, q_dim);
+  const Mat dq = d_outputs[attention.q.linear], dk = d_outputs[attention.k.linear], dv = d_outputs[attention.v.linear];
+  const Mat d_o = act(layout_->d_o, m, q_dim), x = act(b.x, m, c);
   const float* attention_rstd = arena_.at<float>(b.attention_rstd);
-  const bool below = needs_gradient_below(layer);
-  const bool qkv = has_adapter(layer, Site::q) || has_adapter(layer, Site::k) || has_adapter(layer, Site::v);
-  linears_bwd(layer, {{Site::o, dy}}, o, below || qkv ? d_o : Mat());
-  if (!below && !qkv) return;
+  const bool below = adapters_.any_below(layer), here = has_adapter(layer, 0, inputs);
+  linears_bwd(layer, block.out(), std::array{dy}, o, below || here ? d_o : Mat());
+  if (!below && !here) return;
   backend_->attention_bwd({attention_shape(t), q, k, v, o, d_o, arena_.at<float>(b.lse), dq, dk, dv});
-  backend_->rope({dq, t.positions, rope_.cos(), rope_.sin(), config_.heads, config_.head_dim, true});
-  backend_->rope({dk, t.positions, rope_.cos(), rope_.sin(), config_.kv_heads, config_.head_dim, true});
-  if (qkv) backend_->norm_apply({x, w.attention_norm, attention_rstd, h});
-  linears_bwd(layer, {{Site::q, dq}, {Site::k, dk}, {Site::v, dv}}, h, below ? dh : Mat());
+  backend_->rope({dq, t.positions, rope_.cos(), rope_.sin(), attention.heads, attention.head_dim, true});
+  backend_->rope({dk, t.positions, rope_.cos(), rope_.sin(), attention.kv_heads, attention.head_dim, true});
+  if (here) backend_->norm_apply({x, w.attention_norm, attention_rstd, h});
+  linears_bwd(layer, 0, std::span(d_outputs).first(inputs), h, below ? dh : Mat());
   if (below) backend_->norm_bwd({dh, x, w.attention_norm, attention_rstd, dx, rounded});
 }
 
 void Engine::forward(const Tokens& t, Mode mode) {
-  backend_->embedding_fwd({t.ids, weights_.embedding, f32(layout_->residual, t.count, config_.dim)});
-  for (int64_t l = 0; l < config_.layers; l++) {
+  backend_->embedding_fwd({t.ids, weights_.embedding, f32(layout_->residual, t.count, model_.dim)});
+  for (int64_t l = 0; l < model_.layers; l++) {
     if (mode == Mode::train && checkpointed(l)) {
-      backend_->cast({f32(layout_->residual, t.count, config_.dim), block_input(l, t.count)});
+      backend_->cast({f32(layout_->residual, t.count, model_.dim), block_input(l, t.count)});
     }
     block_forward(l, t, mode);
   }
 }
 
 double Engine::head(const Tokens& t, float loss_scale) {
-  const int64_t m = t.count, c = config_.dim;
+  const int64_t m = t.count, c = model_.dim;
   supervised_.clear();
   labels_.clear();
   for (int64_t i = 0; i < m; i++) {
@@ -235,7 +244,7 @@ double Engine::head(const Tokens& t, float loss_scale) {
   const Mat x = f32(layout_->head_x, n, c), h = act(layout_->head_h, n, c), kept = act(layout_->head_saved, n, c);
   float* rstd = arena_.at<float>(layout_->head_rstd);
   backend_->gather_rows({f32(layout_->residual, m, c), supervised_.data(), x});
-  backend_->norm_fwd({x, weights_.final_norm, float(config_.norm_eps), h, rstd, kept});
+  backend_->norm_fwd({x, weights_.final_norm, float(model_.final_norm.eps), h, rstd, kept});
   double loss = 0;
   const Mat dh = train ? f32(layout_->head_dh, n, c) : Mat();
   backend_->head({h, weights_.head, labels_.data(), loss_scale, dh, &loss});
@@ -265,14 +274,12 @@ double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t r
 }
 
 void Engine::backward(const Tokens& t) {
-  if (options_.act != DType::f32) backend_->cast({f32(layout_->d_residual, t.count, config_.dim), act(layout_->dy, t.count, config_.dim)});
-  for (int64_t l = config_.layers - 1; l >= 0; l--) {
-    bool adapters_here = false;
-    for (int s = 0; s < kSites; s++) adapters_here = adapters_here || has_adapter(l, Site(s));
-    if (!adapters_here && !needs_gradient_below(l)) break;
+  if (options_.act != DType::f32) backend_->cast({f32(layout_->d_residual, t.count, model_.dim), act(layout_->dy, t.count, model_.dim)});
+  for (int64_t l = model_.layers - 1; l >= 0; l--) {
+    if (!adapters_.any_in(l) && !adapters_.any_below(l)) break;
     // What the highest of them saved is still there.
     if (checkpointed(l) && l + 1 < layout_->shared_layers) {
-      backend_->cast({block_input(l, t.count), f32(layout_->residual, t.count, config_.dim)});
+      backend_->cast({block_input(l, t.count), f32(layout_->residual, t.count, model_.dim)});
       block_forward(l, t, Mode::recompute);
     }
     block_backward(l, t);
@@ -343,13 +350,13 @@ double Engine::optimizer_step(const OptimizerOptions& o) {
 }
 
 std::vector<float> Engine::logits(const Batch& batch) {
-  const int64_t c = config_.dim, vocab = config_.vocab;
+  const int64_t c = model_.dim, vocab = model_.vocab;
   std::vector<float> out(batch.ids.size() * size_t(vocab));
   for (const Tokens& t : pieces(batch, options_.evaluation_tokens())) {
     layout_->place_evaluation(t.count);
     forward(t, Mode::evaluate);
     const Mat h = act(layout_->h, t.count, c);
-    backend_->norm_fwd({f32(layout_->residual, t.count, c), weights_.final_norm, float(config_.norm_eps), h, nullptr, {}});
+    backend_->norm_fwd({f32(layout_->residual, t.count, c), weights_.final_norm, float(model_.final_norm.eps), h, nullptr, {}});
     backend_->linear_fwd({.x = h, .w = weights_.head, .u = {}, .y = Mat(out.data() + t.first * vocab, DType::f32, t.count, vocab)});
   }
   return out;

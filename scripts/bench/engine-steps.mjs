@@ -1,8 +1,8 @@
 // Child process of bench-train: times whole optimizer steps of the engine and prints one JSON line. A process of its own,
 // so that its peak of resident memory is the engine's and nobody else's.
 
-import { openModel } from "../../dist/model/index.js";
-import { cpuInfo, Engine, listLinears } from "../../dist/native/index.js";
+import { listLinears, openModel } from "../../dist/model/index.js";
+import { cpuInfo, Engine } from "../../dist/native/index.js";
 import { quantizedSource } from "../../dist/setup/base.js";
 import { modelFlop } from "../../dist/trainer/model-flop.js";
 

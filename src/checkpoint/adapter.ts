@@ -7,6 +7,7 @@ import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
 import {
   hubNameError,
+  listLinears,
   matchTargets,
   type ResolvedTargets,
   readSafetensorsHeader,
@@ -15,7 +16,7 @@ import {
   widen,
   writeSafetensors,
 } from "../model/index.js";
-import { type AdapterSpec, type AdapterTensors, listLinears, type ModelSource } from "../native/index.js";
+import type { AdapterSpec, AdapterTensors, ModelSource } from "../native/index.js";
 import { type AdapterConfig, adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { type CardRun, modelCard } from "./model-card.js";

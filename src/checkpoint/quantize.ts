@@ -6,7 +6,15 @@ import { setImmediate } from "node:timers/promises";
 import { readJsonObject } from "../base/json.js";
 import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
-import { FOUR_BIT, HEAD, PLAIN, ROW_MAXIMA, stateOf, type TensorToWrite, writeSafetensors } from "../model/index.js";
+import {
+  FOUR_BIT,
+  listLinears,
+  PLAIN,
+  ROW_MAXIMA,
+  stateOf,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../model/index.js";
 import {
   checkFinite,
   type ModelSource,
@@ -107,8 +115,8 @@ function quantized(tensor: TensorEntry, threads: number, onWritten: () => void):
 }
 
 /** As transformers writes it. */
-function quantizationConfig({ tensors }: ModelSource): Record<string, unknown> {
-  const { format, doubleQuant } = tensors.find(({ quantize }) => quantize)!.quantize!;
+function quantizationConfig(model: ModelSource): Record<string, unknown> {
+  const { format, doubleQuant } = model.tensors.find(({ quantize }) => quantize)!.quantize!;
   const isFour = format !== "i8";
   return {
     quant_method: "bitsandbytes",
@@ -121,19 +129,17 @@ function quantizationConfig({ tensors }: ModelSource): Record<string, unknown> {
     bnb_4bit_compute_dtype: "bfloat16",
     bnb_4bit_quant_storage: "uint8",
     llm_int8_threshold: 6.0,
-    llm_int8_skip_modules: skipped(tensors),
+    llm_int8_skip_modules: skipped(model),
     llm_int8_enable_fp32_cpu_offload: false,
     llm_int8_has_fp16_weight: false,
   };
 }
 
 /** Modules that transformers must not expect quantised: the head, where it was not, and linears that were left out. */
-function skipped(tensors: TensorEntry[]): string[] {
-  const plain = tensors.filter(
-    ({ name, shape, quantize }) => shape.length === 2 && !quantize && name.endsWith("_proj.weight"),
-  );
-  const head = tensors.some(({ name, quantize }) => name === HEAD && quantize) ? [] : ["lm_head"];
-  return [...head, ...plain.map(({ name }) => name.replace(/\.weight$/, ""))];
+function skipped(model: ModelSource): string[] {
+  const quantized = new Set(model.tensors.filter(({ quantize }) => quantize).map(({ name }) => name));
+  const modules = [model.spec.head.replace(/\.weight$/, ""), ...listLinears(model).map(({ name }) => name)];
+  return modules.filter((name) => !quantized.has(`${name}.weight`));
 }
 
 /**

@@ -7,7 +7,8 @@ import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
 import { bytes } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
-import { cpuInfo, supportedArchitectures } from "../native/index.js";
+import { supportedModelTypes } from "../model/index.js";
+import { cpuInfo } from "../native/index.js";
 import { memoryLimits } from "../setup/memory/limits.js";
 
 interface Finding {
@@ -33,7 +34,7 @@ function addon(): Finding[] {
     const { isa, available } = cpuInfo();
     const forced = process.env.LOWRANK_CPU ? ", chosen by LOWRANK_CPU" : "";
     return [
-      { name: "native addon", ok: true, text: `loaded; models of type ${supportedArchitectures().join(", ")}` },
+      { name: "native addon", ok: true, text: `loaded; models of type ${supportedModelTypes().join(", ")}` },
       { name: "instruction sets", ok: true, text: `${available.join(", ")}; in use: ${isa}${forced}` },
     ];
   } catch (error) {

@@ -3,21 +3,16 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
-import {
-  listLinears,
-  type ModelConfig,
-  type ModelSource,
-  type PlainDtype,
-  type TensorEntry,
-  type WeightDtype,
-} from "../native/index.js";
+import { checkModel, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../native/index.js";
 import { QuantizedTensors } from "./bitsandbytes.js";
-import { HEAD, readConfig } from "./config.js";
+import { readConfig } from "./config.js";
+import type { FamilyNames } from "./families/index.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
 import { hubNameError } from "./hub.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
+import { familyOf, modelSource } from "./spec.js";
 import type { Warn } from "./warn.js";
 
 const DTYPES: Record<string, PlainDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
@@ -30,27 +25,36 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
   return Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
 }
 
-/** What a model without a head calls its tensors: those of a whole model without this prefix. */
-const PREFIX = "model.";
-/** Names of tensors outside of the layers. */
-const OUTSIDE = /^(model\.(embed_tokens|norm)|lm_head)\./;
-const BARE = /^(embed_tokens|layers|norm)\./;
+/** Parts of the names of tensors outside of the layers: the module's, and a dot. */
+const outside = ({ embedding, finalNorm, head }: FamilyNames) =>
+  [embedding, finalNorm, head].map((name) => name.slice(0, name.lastIndexOf(".") + 1));
 
-/** The tensors under a whole model's names; of two that are meant by one name, the one that has it counts. */
-function withPrefix(tensors: SafetensorsTensor[]): SafetensorsTensor[] {
-  if (!tensors.some(({ name }) => BARE.test(name))) return tensors;
+/**
+ * The tensors under a whole model's names: those of a model without a head lack a prefix. Of two that are meant by one name, the
+ * one that has it counts.
+ */
+function withPrefix(tensors: SafetensorsTensor[], names: FamilyNames): SafetensorsTensor[] {
+  const begins = [...outside(names), names.layers]
+    .filter((name) => name.startsWith(names.base))
+    .map((name) => name.slice(names.base.length));
+  const isBare = (name: string) => begins.some((begin) => name.startsWith(begin));
+  if (!tensors.some(({ name }) => isBare(name))) return tensors;
   const known = new Set(tensors.map(({ name }) => name));
   return tensors.flatMap((tensor) => {
-    if (!BARE.test(tensor.name)) return [tensor];
-    const name = PREFIX + tensor.name;
+    if (!isBare(tensor.name)) return [tensor];
+    const name = names.base + tensor.name;
     return known.has(name) ? [] : [{ ...tensor, name }];
   });
 }
 
 /** Whether a tensor may be one of the model's: files may hold any number of others. */
-function mayBeUsed(name: string, { layers }: ModelConfig): boolean {
-  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
-  return layer === undefined ? OUTSIDE.test(name) : Number(layer) < layers;
+function mayBeUsed(names: FamilyNames, layers: number): (name: string) => boolean {
+  const begins = outside(names);
+  return (name) => {
+    if (!name.startsWith(names.layers)) return begins.some((begin) => name.startsWith(begin));
+    const layer = /^(\d+)\./.exec(name.slice(names.layers.length))?.[1];
+    return layer !== undefined && Number(layer) < layers;
+  };
 }
 
 /**
@@ -62,12 +66,14 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
   if (gguf !== undefined) return openChecked(openGguf(gguf));
   checkFolder(folder);
   const configFile = join(folder, "config.json");
-  const config = readConfig(configFile, warn);
+  const read = readConfig(configFile, warn);
+  const { names } = familyOf(read);
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
   const files = findWeightFiles(folder);
-  const stored = withPrefix(readTensors(folder, files));
-  const found = stored.filter(({ name }) => mayBeUsed(name, config));
+  const stored = withPrefix(readTensors(folder, files), names);
+  const isUsed = mayBeUsed(names, read.layers);
+  const found = stored.filter(({ name }) => isUsed(name));
   const quantized = new QuantizedTensors(found);
   for (const tensor of found) {
     const { name, shape, file, begin, end } = tensor;
@@ -81,10 +87,11 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
       unreadable.set(name, error);
     }
   }
-  const model = resolveHead({ folder, config, tensors }, configFile, warn);
+  const resolved = resolveHead(names, { config: read, tensors }, configFile, warn);
+  const model = modelSource(folder, resolved.config, resolved.tensors);
   checkTensors(model, (error, name) => {
-    const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(PREFIX, "")]);
-    return other ?? new LowrankError(error.code, error.message + hintOfNames(stored, name), name);
+    const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(names.base, "")]);
+    return other ?? new LowrankError(error.code, error.message + hintOfNames(stored, name, names.head), name);
   });
   const absent = absentShards(files);
   if (absent.length > 0) {
@@ -96,13 +103,13 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
 }
 
 /** What may be wrong where no tensor has a name, by the names of the others; "" where they say nothing. */
-function hintOfNames(found: SafetensorsTensor[], name: string): string {
+function hintOfNames(found: SafetensorsTensor[], name: string, head: string): string {
   const module = name.replace(/\.\w+$/, "");
   const other = found.find((each) => each.name.endsWith(`.${name}`) || each.name.startsWith(`${module}.base_layer.`));
   if (other) {
     return ` The files have ${other.name}: the model was saved within a wrapper (torch.compile, DDP, PEFT). Save the model itself.`;
   }
-  if (name !== HEAD) return "";
+  if (name !== head) return "";
   return " Or it was saved without a head; where the head is the embedding, set tie_word_embeddings to true.";
 }
 
@@ -143,7 +150,7 @@ function unreadableDtype({ file, name, dtype }: SafetensorsTensor): LowrankError
  */
 function checkTensors(model: ModelSource, explain: (error: LowrankError, name: string) => unknown): void {
   try {
-    listLinears(model);
+    checkModel(model);
   } catch (error) {
     if (!(error instanceof LowrankError) || error.code !== "E_TENSOR_MISSING" || error.where === undefined) throw error;
     throw explain(error, error.where);

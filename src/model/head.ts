@@ -1,8 +1,8 @@
 // Whether the head is the embedding: config.json says so, and the weights may say otherwise.
 import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../base/system-errors.js";
-import type { ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
-import { EMBEDDING, HEAD } from "./config.js";
+import type { ModelConfig, PlainDtype, TensorEntry } from "../native/index.js";
+import type { FamilyNames } from "./families/index.js";
 import type { Warn } from "./warn.js";
 import { widen } from "./widen.js";
 
@@ -58,19 +58,24 @@ function sameNumbers(a: TensorEntry, b: TensorEntry): boolean {
 }
 
 /**
- * The model with the head that transformers 5 gives it. Under a configuration that ties head and embedding: where both are
+ * Configuration and tensors with the head that transformers 5 gives the model. Under a configuration that ties head and embedding: where both are
  * stored and differ, the head is its own; where one is stored, it is the other, too.
  * @throws LowrankError E_FILE
  */
-export function resolveHead(model: ModelSource, file: string, warn: Warn): ModelSource {
+export function resolveHead(
+  names: FamilyNames,
+  model: { config: ModelConfig; tensors: TensorEntry[] },
+  file: string,
+  warn: Warn,
+): { config: ModelConfig; tensors: TensorEntry[] } {
   const { config, tensors } = model;
   if (!config.tieWordEmbeddings) return model;
-  const [embedding, head] = [EMBEDDING, HEAD].map((name) => tensors.find((tensor) => tensor.name === name));
+  const [embedding, head] = [names.embedding, names.head].map((name) => tensors.find((tensor) => tensor.name === name));
   if (!head) return model;
-  if (!embedding) return { ...model, tensors: [...tensors, { ...head, name: EMBEDDING }] };
+  if (!embedding) return { config, tensors: [...tensors, { ...head, name: names.embedding }] };
   if (sameNumbers(embedding, head)) return model;
   warn(
-    `${file}: tie_word_embeddings is true, but ${head.file} holds an ${HEAD} that differs from ${EMBEDDING}: the stored head is used, as in transformers 5. Set tie_word_embeddings to false.`,
+    `${file}: tie_word_embeddings is true, but ${head.file} holds an ${names.head} that differs from ${names.embedding}: the stored head is used, as in transformers 5. Set tie_word_embeddings to false.`,
   );
-  return { ...model, config: { ...config, tieWordEmbeddings: false } };
+  return { tensors, config: { ...config, tieWordEmbeddings: false } };
 }

@@ -1,5 +1,6 @@
 export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
-export { HEAD, OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
+export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
+export { supportedModelTypes } from "./families/index.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
 export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
 export { hubNameError } from "./hub.js";
@@ -7,6 +8,7 @@ export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
+export { type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
 export { candidateTargets, matchTargets, type ResolvedTargets, resolveTargets } from "./targets.js";
 export { modelVocabSize } from "./vocab-size.js";
 export type { Warn } from "./warn.js";

@@ -44,7 +44,7 @@ export class ConfigKeys {
   }
 
   /** Refuses every value but these. */
-  only<T extends string | number>(key: string, allowed: readonly T[], otherwise?: T): T {
+  only<T extends string | number | boolean>(key: string, allowed: readonly T[], otherwise?: T): T {
     const accept = (v: unknown): v is T => allowed.includes(v as T);
     const list = allowed.map((value) => JSON.stringify(value)).join(" or ");
     return this.#read(key, `${list} (nothing else is supported)`, accept, otherwise);

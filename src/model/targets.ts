@@ -2,7 +2,8 @@
 
 import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
-import { listLinears, type ModelSource } from "../native/index.js";
+import type { ModelSource } from "../native/index.js";
+import { familyOf, listLinears } from "./spec.js";
 
 export interface ResolvedTargets {
   /** Full module names, in the order of `listLinears`. */
@@ -10,9 +11,6 @@ export interface ResolvedTargets {
   /** `target_modules` of adapter_config.json: sorted names, or a regular expression. */
   peft: string | string[];
 }
-
-/** Default target modules by `model_type`. */
-const DEFAULTS: Record<string, string[]> = { llama: ["q_proj", "v_proj", "k_proj", "o_proj"] };
 
 const ALL_LINEAR = "all-linear";
 
@@ -30,7 +28,7 @@ export function candidateTargets(model: ModelSource): string[] {
  * @throws LowrankError E_TARGET where a name or the expression matches nothing
  */
 export function resolveTargets(model: ModelSource, targets: string | null): ResolvedTargets {
-  if (targets === null) return matchTargets(model, DEFAULTS[model.config.modelType] ?? ALL_LINEAR);
+  if (targets === null) return matchTargets(model, familyOf(model.config).targets);
   const names = targets.split(",").map((name) => name.trim());
   const plain = names.every((name) => /^[\w.-]*$/.test(name)) && !names.includes(ALL_LINEAR);
   if (!plain) return matchTargets(model, targets.trim());

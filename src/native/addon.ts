@@ -9,7 +9,6 @@ import type {
   CpuInfo,
   EngineOptions,
   EngineProfile,
-  LinearModule,
   MemoryItem,
   ModelSource,
   OptimizerOptions,
@@ -53,8 +52,7 @@ export interface NativeAddon {
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
   isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
-  supportedArchitectures(): string[];
-  listLinears(source: ModelSource): LinearModule[];
+  checkModel(source: ModelSource): void;
   planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;

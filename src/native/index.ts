@@ -3,4 +3,5 @@ export { Engine } from "./engine.js";
 export * from "./memory.js";
 export * from "./model.js";
 export * from "./quantize.js";
+export * from "./spec.js";
 export * from "./types.js";

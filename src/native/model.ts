@@ -1,23 +1,15 @@
 // The addon's answers about a model and this machine, without an engine.
 import { native } from "./addon.js";
 import { callSync } from "./call.js";
-import type { AdapterSpec, CpuInfo, EngineOptions, LinearModule, MemoryPlan, ModelSource } from "./types.js";
+import type { AdapterSpec, CpuInfo, EngineOptions, MemoryPlan, ModelSource } from "./types.js";
 
 export function cpuInfo(): CpuInfo {
   return callSync(() => native().cpuInfo());
 }
 
-/** Architectures (`model_type`) that the native code knows. */
-export function supportedArchitectures(): string[] {
-  return native().supportedArchitectures();
-}
-
-/**
- * Every linear of the model that can carry an adapter, in order of use.
- * @throws LowrankError where a tensor is missing or has the wrong shape.
- */
-export function listLinears(source: ModelSource): LinearModule[] {
-  return callSync(() => native().listLinears(source));
+/** @throws LowrankError where a tensor is missing or has the wrong shape, or the description is none of a model */
+export function checkModel(source: ModelSource): void {
+  callSync(() => native().checkModel(source));
 }
 
 /** What an engine with these options will allocate. Nothing is allocated here. */

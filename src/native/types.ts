@@ -1,6 +1,7 @@
 // The data that crosses the addon.
+import type { ModelSpec, RopeScaling } from "./spec.js";
 
-/** Numbers of a LLaMA-family decoder, as in Hugging Face's config.json; read by `model/config.ts`, checked again natively. */
+/** Numbers of a decoder, as in Hugging Face's config.json. */
 export interface ModelConfig {
   modelType: string;
   vocabSize: number;
@@ -17,17 +18,6 @@ export interface ModelConfig {
   tieWordEmbeddings: boolean;
   attentionBias: boolean;
   mlpBias: boolean;
-}
-
-export interface RopeScaling {
-  type: "linear" | "dynamic" | "llama3";
-  factor: number;
-  /** llama3 only. */
-  lowFreqFactor?: number;
-  /** llama3 only. */
-  highFreqFactor?: number;
-  /** llama3, dynamic: the context length the model was trained with. */
-  originalMaxPositions?: number;
 }
 
 /** Formats of weights: plain, quantised as bitsandbytes does (nf4, fp4, i8), and the block types of GGUF files. */
@@ -95,14 +85,9 @@ export interface TensorEntry {
 export interface ModelSource {
   folder: string;
   config: ModelConfig;
+  /** Follows from the configuration; the engine reads this alone. */
+  spec: ModelSpec;
   tensors: TensorEntry[];
-}
-
-/** A linear of the model that can carry an adapter, `name` as in Hugging Face: `model.layers.0.self_attn.q_proj`. */
-export interface LinearModule {
-  name: string;
-  outFeatures: number;
-  inFeatures: number;
 }
 
 export interface AdapterSpec {

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { baseOfAdapter } from "../checkpoint/index.js";
-import { HEAD, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
-import { listLinears, type ModelSource, type QuantizeSpec, type TensorEntry } from "../native/index.js";
+import { listLinears, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
+import type { ModelSource, QuantizeSpec, TensorEntry } from "../native/index.js";
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
 
@@ -82,7 +82,7 @@ function wantedHead(model: ModelSource, o: Options, skip: string[]): string[] {
   }
   if (skip.some((name) => HEADS.includes(name)))
     throw usage("quantize_head", "is given, but quantize_skip names the head");
-  return [HEAD];
+  return [model.spec.head];
 }
 
 /** Names of the head in quantize_skip. */

@@ -1,4 +1,5 @@
-import { type AdapterSpec, listLinears, type ModelSource } from "../native/index.js";
+import { listLinears } from "../model/index.js";
+import type { AdapterSpec, ModelSource } from "../native/index.js";
 import type { Window } from "./windows.js";
 
 /** What of a window decides it. */

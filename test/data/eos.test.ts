@@ -236,11 +236,9 @@ describe("tokens beyond the embedding", () => {
 describe("a tokenizer with tokens beyond the embedding", () => {
   test("is a warning, where the model has fewer", async () => {
     const warnings: string[] = [];
-    const { config } = openModel(tinyBase);
+    const model = openModel(tinyBase);
     for (const vocabSize of [VOCABULARY, VOCABULARY - 2])
-      await warnOfIds({ folder: tinyBase, tensors: [], config: { ...config, vocabSize } }, (line) =>
-        warnings.push(line),
-      );
+      await warnOfIds({ ...model, config: { ...model.config, vocabSize } }, (line) => warnings.push(line));
     expect(warnings).toEqual([
       expect.stringMatching(
         /^the tokenizer has 2 tokens that the model has no embedding for \(vocab_size 2046\): ".+" is number 2046; /,

@@ -6,8 +6,8 @@ import { gzipSync } from "node:zlib";
 import { readAdapter } from "../../dist/checkpoint/index.js";
 import { commands, loadOptions } from "../../dist/config/index.js";
 import { readTexts, Tokenizer } from "../../dist/data/index.js";
-import { openModel, resolveTargets } from "../../dist/model/index.js";
-import { Engine, listLinears, planMemory } from "../../dist/native/index.js";
+import { listLinears, openModel, resolveTargets } from "../../dist/model/index.js";
+import { Engine, planMemory } from "../../dist/native/index.js";
 import { findCheckpoint, restore } from "../../dist/setup/run/resume.js";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));

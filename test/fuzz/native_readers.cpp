@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "model/adapter.h"
 #include "model/weights.h"
+#include "../native/tiny_spec.h"
 
 namespace {
 
@@ -56,30 +57,25 @@ class Input {
 
 // The tensors that the configuration asks for, as they should be.
 void add_right_tensors(ModelSource& s) {
-  const Architecture& a = find_architecture("llama");
-  const ModelConfig& c = s.config;
+  const ModelSpec& m = s.spec;
   int64_t offset = 0;
   const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
     int64_t n = 1;
     for (const int64_t d : shape) n *= d;
-    s.tensors.push_back({name, weights_file(), DType::f32, std::move(shape), offset % kFileBytes, n * 4});
+    s.tensors.push_back({name, weights_file(), Format::f32, std::move(shape), offset % kFileBytes, n * 4});
     offset += n * 4;
   };
-  for (const int64_t n : {c.vocab, c.dim, c.mlp_dim, c.heads, c.kv_heads, c.head_dim}) {
+  for (const int64_t n : {m.vocab, m.dim, m.block.mlp.up.out, m.block.attention.heads, m.block.attention.kv_heads, m.block.attention.head_dim}) {
     if (n < 0 || n > 64) return;
   }
-  if (c.layers < 0 || c.layers > 4) return;
-  add(a.embedding, {c.vocab, c.dim});
-  add(a.final_norm, {c.dim});
-  if (!c.tied_head) add(a.head, {c.vocab, c.dim});
-  for (int64_t l = 0; l < c.layers; l++) {
-    const std::string block = a.block_prefix + std::to_string(l) + ".";
-    add(block + a.attention_norm, {c.dim});
-    add(block + a.mlp_norm, {c.dim});
-    for (int site = 0; site < kSites; site++) {
-      const auto [rows, cols] = linear_shape(c, Site(site));
-      add(linear_name(a, l, Site(site)) + ".weight", {rows, cols});
-    }
+  if (m.layers < 0 || m.layers > 4) return;
+  add(m.embedding, {m.vocab, m.dim});
+  add(m.final_norm.weight, {m.dim});
+  if (!m.tied_head) add(m.head, {m.vocab, m.dim});
+  for (int64_t l = 0; l < m.layers; l++) {
+    add(m.name(l, m.block.attention.norm.weight), {m.dim});
+    add(m.name(l, m.block.mlp.norm.weight), {m.dim});
+    for (const LinearSpec* linear : m.block.linears()) add(m.name(l, linear->module) + ".weight", {linear->out, linear->in});
   }
 }
 
@@ -89,17 +85,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Input in(data, size);
   ModelSource s;
   s.folder = "/tmp";
-  ModelConfig& c = s.config;
-  c.model_type = in.take<uint8_t>() < 250 ? "llama" : "other";
-  c.vocab = in.number();
-  c.dim = in.number();
-  c.mlp_dim = in.number();
-  c.layers = in.number();
-  c.heads = in.number();
-  c.kv_heads = in.number();
-  c.head_dim = in.number();
-  c.max_positions = in.number();
-  c.tied_head = in.take<uint8_t>() & 1;
+  const int64_t sizes[] = {in.number(), in.number(), in.number(), in.number(), in.number(), in.number(), in.number()};
+  for (const int64_t n : sizes) {
+    if (n < -(int64_t(1) << 31) || n > int64_t(1) << 31) return 0;  // products of two overflow before the checks see them
+  }
+  s.spec = test::tiny_spec({sizes[0], sizes[1], sizes[2], sizes[3], sizes[4], sizes[5], sizes[6]});
+  s.spec.tied_head = in.take<uint8_t>() & 1;
+  HeadView* const views[] = {&s.spec.block.attention.q, &s.spec.block.attention.k, &s.spec.block.attention.v};
+  if (in.take<uint8_t>() < 50) *views[in.take<uint8_t>() % 3] = {in.number(), in.number(), in.number(), in.number()};
   try {
     add_right_tensors(s);
     // Then some of them as they should not be.
@@ -110,19 +103,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         case 1: t.bytes = in.number(); break;
         case 2: t.shape.push_back(in.number()); break;
         case 3: if (!t.shape.empty()) t.shape[0] = in.number(); break;
-        case 4: t.dtype = DType(in.take<uint8_t>() % 3); break;
+        case 4: t.format = Format(in.take<uint8_t>() % 3); break;
         case 5: t.name += char(in.take<uint8_t>()); break;
         default: t.offset = in.take<int64_t>(); break;
       }
     }
     check_source(s);
-    const ModelWeights weights(s);
+    LoadProgress progress;
+    const ModelWeights weights(s, 1, false, progress);
     AdapterSpec spec;
     spec.rank = in.number();
-    spec.targets = {"model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj"};
-    const AdapterLayout layout(c, spec);
+    spec.targets = {"layers.0.q_proj", "layers.0.mlp.down_proj"};
+    const AdapterLayout layout(s.spec, spec);
     // What was accepted can be read to its end.
-    volatile float sum = weights.final_norm[c.dim - 1] + weights.embedding.get(c.vocab - 1, c.dim - 1);
+    volatile float sum = weights.final_norm[s.spec.dim - 1] + weights.embedding.get(s.spec.vocab - 1, s.spec.dim - 1);
     for (const auto& block : weights.blocks) {
       for (const auto& linear : block.linears) sum = sum + linear.w.get(linear.w.rows - 1, linear.w.cols - 1);
     }

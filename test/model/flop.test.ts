@@ -1,7 +1,7 @@
 // FLOP of a step by the model's shape, against what the operations themselves count.
 import { describe, expect, test } from "vitest";
-import { openModel } from "../../src/model/index.js";
-import { Engine, listLinears } from "../../src/native/index.js";
+import { listLinears, openModel } from "../../src/model/index.js";
+import { Engine } from "../../src/native/index.js";
 import { modelFlop } from "../../src/trainer/index.js";
 import { MatmulPeak } from "../../src/trainer/peak.js";
 

@@ -333,7 +333,7 @@ describe("what is refused", () => {
           { name: "blk.0.attn_q.bias", shape: [512], type: 0, data: new Uint8Array(2048) },
         ]),
       "E_GGUF",
-      /biases of linears are not supported/,
+      /tensor blk.0.attn_q.bias: this bias is not supported in GGUF files of llama/,
     ],
   ])("%s", async (_, make, code, message) => {
     const error = await errorOf(() => openModel(make()));

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
-import { listLinears } from "../../src/native/index.js";
+import { listLinears, matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
+
 import { errorOf, tinyBase } from "../support/folders.js";
 import { goldenNames, goldensFolder } from "../support/golden.js";
 

@@ -1,11 +1,10 @@
 // 8-bit AdamW: the dumps of bitsandbytes, a twin held against them, and the engine held against the twin.
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openModel, readSafetensorsHeader } from "../../src/model/index.js";
+import { listLinears, openModel, readSafetensorsHeader } from "../../src/model/index.js";
 import {
   type AdapterTensors,
   Engine,
-  listLinears,
   type Moments,
   type OptimizerState,
   planMemory,

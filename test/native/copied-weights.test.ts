@@ -2,15 +2,8 @@
 import { cpSync, existsSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Model, Trainer } from "../../src/index.js";
-import { openModel } from "../../src/model/index.js";
-import {
-  copiedBytes,
-  Engine,
-  type EngineOptions,
-  listLinears,
-  type ModelSource,
-  planMemory,
-} from "../../src/native/index.js";
+import { listLinears, openModel } from "../../src/model/index.js";
+import { copiedBytes, Engine, type EngineOptions, type ModelSource, planMemory } from "../../src/native/index.js";
 import { quantizedSource } from "../../src/setup/base.js";
 import { inferencePlan } from "../../src/setup/memory/inference.js";
 import type { MemoryLimit } from "../../src/setup/memory/limits.js";

@@ -1,12 +1,11 @@
 // Same seed, same bits: the number of threads changes when the work is done and nothing else.
 import { availableParallelism } from "node:os";
 import { beforeAll, describe, expect, test } from "vitest";
-import { openModel } from "../../src/model/index.js";
+import { listLinears, openModel } from "../../src/model/index.js";
 import {
   type AdapterTensors,
   type Batch,
   Engine,
-  listLinears,
   PRECISIONS,
   type Precision,
   planMemory,

@@ -8,6 +8,7 @@
 
 #include "modes.h"
 #include "random.h"
+#include "tiny_spec.h"
 #include "train/engine.h"
 
 namespace lowrank::test {
@@ -18,16 +19,8 @@ namespace {
 class TinyModel {
  public:
   TinyModel() {
-    ModelConfig& c = source.config;
-    c.model_type = "llama";
-    c.vocab = 97;
-    c.dim = 32;
-    c.mlp_dim = 80;
-    c.layers = c.kv_heads = 2;
-    c.heads = 4;
-    c.head_dim = 8;
-    c.max_positions = 64;
-    c.tied_head = true;
+    source.spec = tiny_spec({.vocab = 97, .dim = 32, .mlp = 80, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8});
+    const ModelSpec& m = source.spec;
     char path[] = "/tmp/lowrank-unit-XXXXXX";
     const int fd = mkstemp(path);
     file_ = path;
@@ -49,17 +42,14 @@ class TinyModel {
       source.tensors.push_back(std::move(t));
       offset += n * 4;
     };
-    const Architecture& a = find_architecture("llama");
-    add(a.embedding, {c.vocab, c.dim}, 0);
-    add(a.final_norm, {c.dim}, 1);
-    for (int64_t l = 0; l < c.layers; l++) {
-      const std::string block = a.block_prefix + std::to_string(l) + ".";
-      add(block + a.attention_norm, {c.dim}, 1);
-      add(block + a.mlp_norm, {c.dim}, 1);
-      for (int s = 0; s < kSites; s++) {
-        const auto [rows, cols] = linear_shape(c, Site(s));
-        targets.push_back(linear_name(a, l, Site(s)));
-        add(targets.back() + ".weight", {rows, cols}, 0);
+    add(m.embedding, {m.vocab, m.dim}, 0);
+    add(m.final_norm.weight, {m.dim}, 1);
+    for (int64_t l = 0; l < m.layers; l++) {
+      add(m.name(l, m.block.attention.norm.weight), {m.dim}, 1);
+      add(m.name(l, m.block.mlp.norm.weight), {m.dim}, 1);
+      for (const LinearSpec* linear : m.block.linears()) {
+        targets.push_back(m.name(l, linear->module));
+        add(targets.back() + ".weight", {linear->out, linear->in}, 0);
       }
     }
     std::fclose(out);
@@ -96,7 +86,7 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   Engine engine(model.source, &spec, options, progress);
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {
-    const Batch b = batch_of(seed * 100 + step, model.source.config.vocab);
+    const Batch b = batch_of(seed * 100 + step, model.source.spec.vocab);
     found.push_back(float(engine.forward_backward(b, 1.f / 53, step)));
     found.push_back(float(engine.optimizer_step({.learning_rate = 1e-2f, .max_grad_norm = 1})));
     found.push_back(float(engine.evaluate(b)));
@@ -121,7 +111,7 @@ void test_engine(Report& report) {
     report.expect(alone[9] < alone[0], label + " learns", std::to_string(alone[0]) + " to " + std::to_string(alone[9]));
     report.expect(!same(alone, other), label + " depends on the seed");
     report.expect(same(alone, train(model, act, 3, 1)), label + " has the same bits with 3 threads");
-    const int64_t layers = model.source.config.layers;
+    const int64_t layers = model.source.spec.layers;
     for (int64_t checkpointed = 1; checkpointed <= layers; checkpointed++) {
       const std::string blocks = " has the same bits with " + std::to_string(checkpointed) + " checkpointed blocks";
       report.expect(same(alone, train(model, act, 2, 1, checkpointed)), label + blocks);

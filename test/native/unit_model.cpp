@@ -14,15 +14,8 @@ namespace lowrank::test {
 
 namespace {
 
-ModelConfig rope_config(RopeScaling scaling) {
-  ModelConfig c;
-  c.head_dim = 64;
-  c.heads = c.kv_heads = 1;
-  c.rope_theta = 10000;
-  c.max_positions = 128;
-  c.rope_scaling = scaling;
-  return c;
-}
+// Of heads of 64.
+RopeTable rope_table(RopeScaling scaling, int64_t positions) { return RopeTable({10000, scaling}, 64, positions); }
 
 // inv_freq of transformers' LlamaRotaryEmbedding for head_dim 64 and rope_theta 10000: plain, and llama3 with factor 8,
 // low 1, high 4 and an original context of 128. Its f32 roundings count, see rope_table.cpp.
@@ -51,7 +44,7 @@ bool close(double a, double b) { return std::fabs(a - b) <= 2e-7 * std::fabs(b) 
 void test_rope_table(Report& report) {
   using Type = RopeScaling::Type;
   bool ok = true;
-  RopeTable table(rope_config({}), 100);
+  RopeTable table = rope_table({}, 100);
   for (int64_t p = 0; p < 100; p++) {
     for (int64_t i = 0; i < 32; i++) {
       // The angle is rounded to f32, as transformers does.
@@ -63,12 +56,12 @@ void test_rope_table(Report& report) {
   report.expect(ok, "unit: rope table");
   report.expect(table.bytes() == 100 * 32 * 2 * 4, "unit: rope table's size");
 
-  const RopeTable linear(rope_config({Type::linear, 4, 1, 4, 0}), 2);
+  const RopeTable linear = rope_table({Type::linear, 4, 1, 4, 0}, 2);
   ok = true;
   for (int64_t i = 0; i < 32; i++) ok = ok && close(frequency(linear, i), plain(i) / 4);
   report.expect(ok, "unit: linear rope divides frequencies");
 
-  RopeTable dynamic(rope_config({Type::dynamic, 2, 1, 4, 0}), 2);
+  RopeTable dynamic = rope_table({Type::dynamic, 2, 1, 4, 128}, 2);
   dynamic.use_length(128);
   ok = true;
   for (int64_t i = 0; i < 32; i++) ok = ok && close(frequency(dynamic, i), plain(i));
@@ -81,7 +74,7 @@ void test_rope_table(Report& report) {
   report.expect(close(frequency(dynamic, 31), plain(31)), "unit: dynamic rope returns to plain");
 
   // Llama 3.1: wavelengths below 128/4 are kept, above 128/1 divided, between them interpolated.
-  const RopeTable llama3(rope_config({Type::llama3, 8, 1, 4, 128}), 2);
+  const RopeTable llama3 = rope_table({Type::llama3, 8, 1, 4, 128}, 2);
   ok = true;
   for (int64_t i = 0; i < 32; i++) {
     ok = ok && std::fabs(double(llama3.sin()[32 + i]) - std::sin(double(kLlama3[i]))) <= 6e-8 * double(kLlama3[i]);

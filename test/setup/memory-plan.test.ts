@@ -3,15 +3,8 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bytes } from "../../src/base/system-errors.js";
 import { commands, loadOptions } from "../../src/config/index.js";
-import { openModel } from "../../src/model/index.js";
-import {
-  type AdapterSpec,
-  Engine,
-  type EngineOptions,
-  listLinears,
-  type ModelSource,
-  planMemory,
-} from "../../src/native/index.js";
+import { listLinears, modelSource, openModel } from "../../src/model/index.js";
+import { type AdapterSpec, Engine, type EngineOptions, type ModelSource, planMemory } from "../../src/native/index.js";
 import { choosePrecision } from "../../src/setup/adapter.js";
 import { quantizedSource } from "../../src/setup/base.js";
 import { planInference } from "../../src/setup/memory/inference.js";
@@ -189,7 +182,7 @@ describe("refusals", () => {
       Object.entries(shapes).map(([name, shape]) => tensor(`model.layers.${i}.${name}.weight`, shape)),
     ).flat();
     const ends = [tensor("model.embed_tokens.weight", [vocabulary, 2048]), tensor("model.norm.weight", [2048])];
-    return { ...model, config: { ...config, tieWordEmbeddings: true }, tensors: [...ends, ...blocks] };
+    return modelSource(model.folder, { ...config, tieWordEmbeddings: true }, [...ends, ...blocks]);
   }
 
   test("every proposal, given as it is printed, is accepted", async () => {

@@ -2,41 +2,41 @@
 
 import { LowrankError } from "../../base/errors.js";
 import type { ModelConfig, ModelSource, RopeScaling, TensorEntry } from "../../native/index.js";
+import { type FamilyNames, findGgufFamily, type GgufNames, ggufArchitectures } from "../families/index.js";
+import { linearsOf, modelSource } from "../spec.js";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.js";
 import { Metadata, shown } from "./metadata.js";
 import { llama3Scaling } from "./rope-factors.js";
 import { READABLE_TYPES, tensorType } from "./types.js";
 
-const BLOCK_NAMES: Record<string, string> = {
-  attn_norm: "input_layernorm",
-  ffn_norm: "post_attention_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
-const NAMES: Record<string, string> = {
-  "token_embd.weight": "model.embed_tokens.weight",
-  "output_norm.weight": "model.norm.weight",
-  "output.weight": "lm_head.weight",
-};
 const ROPE_FACTORS = "rope_freqs.weight";
 
-/** Hugging Face's name of a tensor; undefined where the model does not use it. */
-function nameOf(name: string): string | undefined {
-  const [, layer, part] = /^blk\.(\d+)\.(\w+)\.weight$/.exec(name) ?? [];
-  if (layer === undefined) return NAMES[name];
-  const module = Object.hasOwn(BLOCK_NAMES, part!) ? BLOCK_NAMES[part!] : undefined;
-  return module && `model.layers.${layer}.${module}.weight`;
+interface GgufFamily {
+  names: FamilyNames;
+  gguf: GgufNames;
 }
 
-/** Rows of q and k lie so that rotary pairs are neighbours; the engine reads them in Hugging Face's order. */
-const isInterleaved = (name: string) => /^blk\.\d+\.attn_[qk]\.weight$/.test(name);
+/** Names of tensors outside of the blocks. */
+const outsideOf = ({ names }: GgufFamily): Record<string, string> => ({
+  "token_embd.weight": names.embedding,
+  "output_norm.weight": names.finalNorm,
+  "output.weight": names.head,
+});
 
-function entryOf(file: string, tensor: GgufTensor, name: string, headDim: number): TensorEntry {
+/** Hugging Face's name of a tensor; undefined where the model does not use it. */
+function nameOf(name: string, family: GgufFamily): string | undefined {
+  const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const { modules } = family.gguf;
+  if (layer === undefined) return outsideOf(family)[name];
+  const module = Object.hasOwn(modules, part!) ? modules[part!] : undefined;
+  return module && `${family.names.layers}${layer}.${module}.${kind}`;
+}
+
+/** The part of a block's matrix, as attn_q. */
+const partOf = (name: string) => /^blk\.\d+\.(\w+)\.weight$/.exec(name)?.[1];
+
+/** @param headDim of a tensor whose rotary pairs lie side by side */
+function entryOf(file: string, tensor: GgufTensor, name: string, headDim: number | undefined): TensorEntry {
   const { shape, offset, bytes } = tensor;
   const { name: type, stored } = tensorType(tensor.type);
   if (stored === undefined || bytes === undefined) {
@@ -44,20 +44,21 @@ function entryOf(file: string, tensor: GgufTensor, name: string, headDim: number
     throw new LowrankError("E_TENSOR_DTYPE", message, tensor.name);
   }
   const entry = { name, dtype: stored.dtype, shape, file, offset, bytes };
-  return isInterleaved(tensor.name) ? { ...entry, interleaved: headDim } : entry;
+  return headDim === undefined ? entry : { ...entry, interleaved: headDim };
 }
 
 const ADVICE = "Use another file, or the Hugging Face folder of the model.";
 
 /** @throws LowrankError E_ARCHITECTURE, E_CONFIG_VALUE, E_GGUF */
-function readConfig(header: GgufHeader): ModelConfig {
+function readConfig(header: GgufHeader): { config: ModelConfig; family: GgufFamily } {
   const metadata = new Metadata(header, "E_CONFIG_VALUE", ADVICE);
-  const modelType = metadata.text("general.architecture");
-  if (modelType !== "llama") {
-    const message = `${header.file}: general.architecture is ${shown(modelType)}. Supported in GGUF files: llama.`;
+  const architecture = metadata.text("general.architecture");
+  const family = findGgufFamily(architecture);
+  if (!family) {
+    const message = `${header.file}: general.architecture is ${shown(architecture)}. Supported in GGUF files: ${ggufArchitectures().join(", ")}.`;
     throw new LowrankError("E_ARCHITECTURE", message, "general.architecture");
   }
-  const key = (name: string) => `${modelType}.${name}`;
+  const key = (name: string) => `${architecture}.${name}`;
   checkWhole(header, metadata);
   metadata.only(key("expert_count"), [0], 0);
   metadata.only(key("attention.causal"), [true], true);
@@ -67,8 +68,8 @@ function readConfig(header: GgufHeader): ModelConfig {
   metadata.only(key("rope.dimension_count"), [headDim], headDim);
   const embedding = header.tensors.find(({ name }) => name === "token_embd.weight");
   const ropeTheta = metadata.positive(key("rope.freq_base"), 10000);
-  return {
-    modelType,
+  const config: ModelConfig = {
+    modelType: family.modelType,
     vocabSize: embedding?.shape[0] ?? metadata.count(key("vocab_size")),
     hiddenSize,
     intermediateSize: metadata.count(key("feed_forward_length")),
@@ -79,11 +80,12 @@ function readConfig(header: GgufHeader): ModelConfig {
     rmsNormEps: metadata.positive(key("attention.layer_norm_rms_epsilon")),
     maxPositions: metadata.count(key("context_length"), { most: 2 ** 31 }),
     ropeTheta,
-    ropeScaling: readScaling(header, metadata, headDim, ropeTheta),
+    ropeScaling: readScaling(header, metadata, key, headDim, ropeTheta),
     tieWordEmbeddings: !header.tensors.some(({ name }) => name === "output.weight"),
     attentionBias: false,
     mlpBias: false,
   };
+  return { config, family };
 }
 
 function checkWhole({ file }: GgufHeader, metadata: Metadata): void {
@@ -109,17 +111,23 @@ function readHeads(
   return { heads, kvHeads, headDim };
 }
 
-function readScaling(header: GgufHeader, metadata: Metadata, headDim: number, theta: number): RopeScaling | null {
-  metadata.only("llama.rope.scaling.attn_factor", [1], 1);
+function readScaling(
+  header: GgufHeader,
+  metadata: Metadata,
+  key: (name: string) => string,
+  headDim: number,
+  theta: number,
+): RopeScaling | null {
+  metadata.only(key("rope.scaling.attn_factor"), [1], 1);
   // As in llama.cpp: a factor without a type is linear, a factor of 0 is none, and older files have another key.
-  const type = metadata.only("llama.rope.scaling.type", ["none", "linear"], "linear");
-  const keys = ["llama.rope.scaling.factor", "llama.rope.scale_linear"];
-  const key = keys.find((name) => metadata.get(name) !== undefined);
-  const factor = key === undefined || metadata.get(key) === 0 ? 1 : metadata.positive(key);
+  const type = metadata.only(key("rope.scaling.type"), ["none", "linear"], "linear");
+  const keys = ["rope.scaling.factor", "rope.scale_linear"].map(key);
+  const used = keys.find((name) => metadata.get(name) !== undefined);
+  const factor = used === undefined || metadata.get(used) === 0 ? 1 : metadata.positive(used);
   const linear: RopeScaling | null = type === "linear" && factor !== 1 ? { type: "linear", factor } : null;
   const factors = header.tensors.find(({ name }) => name === ROPE_FACTORS);
   if (!factors) return linear;
-  if (linear) throw metadata.error(key!, `is ${factor} beside tensor ${ROPE_FACTORS}, expected one of the two`);
+  if (linear) throw metadata.error(used!, `is ${factor} beside tensor ${ROPE_FACTORS}, expected one of the two`);
   return llama3Scaling(header, factors, headDim, theta);
 }
 
@@ -127,17 +135,22 @@ function readScaling(header: GgufHeader, metadata: Metadata, headDim: number, th
  * Every tensor of every block, so that a wrong number of blocks ends here.
  * @throws LowrankError E_TENSOR_MISSING
  */
-function checkComplete({ file, tensors }: GgufHeader, { layers }: ModelConfig): void {
+function checkComplete({ file, tensors }: GgufHeader, { spec }: ModelSource, family: GgufFamily): void {
+  const { architecture, modules } = family.gguf;
   const found = new Set(tensors.map(({ name }) => name));
   const check = (name: string) => {
     if (found.has(name)) return;
-    const message = `${file}: tensor ${name} (${nameOf(name)}) is missing: the file is incomplete, or llama.block_count (${layers}) is wrong. Download the file again.`;
+    const message = `${file}: tensor ${name} (${nameOf(name, family)}) is missing: the file is incomplete, or ${architecture}.block_count (${spec.layers}) is wrong. Download the file again.`;
     throw new LowrankError("E_TENSOR_MISSING", message, name);
   };
   check("token_embd.weight");
   check("output_norm.weight");
-  for (let layer = 0; layer < layers; layer++) {
-    for (const part of Object.keys(BLOCK_NAMES)) check(`blk.${layer}.${part}.weight`);
+  const biased = new Set(linearsOf(spec.block).flatMap(({ module, bias }) => (bias ? [module] : [])));
+  for (let layer = 0; layer < spec.layers; layer++) {
+    for (const [part, module] of Object.entries(modules)) {
+      check(`blk.${layer}.${part}.weight`);
+      if (biased.has(module)) check(`blk.${layer}.${part}.bias`);
+    }
   }
 }
 
@@ -147,16 +160,20 @@ function checkComplete({ file, tensors }: GgufHeader, { layers }: ModelConfig): 
  */
 export function openGguf(file: string): ModelSource {
   const header = readGgufHeader(file);
-  const config = readConfig(header);
-  checkComplete(header, config);
-  const tensors: TensorEntry[] = [];
+  const { config, family } = readConfig(header);
+  const model = modelSource(file, config, []);
+  checkComplete(header, model, family);
+  const biases = new Set(linearsOf(model.spec.block).flatMap(({ module, bias }) => (bias ? [`${module}.bias`] : [])));
   for (const tensor of header.tensors) {
-    if (/^blk\.\d+\.(attn|ffn)_\w+\.bias$/.test(tensor.name)) {
-      const message = `${file}: tensor ${tensor.name}: biases of linears are not supported in GGUF files. Use the Hugging Face folder of the model.`;
+    const name = nameOf(tensor.name, family);
+    const isBias = /^blk\.\d+\.(attn|ffn)_\w+\.bias$/.test(tensor.name);
+    if (isBias && !(name !== undefined && biases.has(name.slice(family.names.layers.length).replace(/^\d+\./, "")))) {
+      const message = `${file}: tensor ${tensor.name}: this bias is not supported in GGUF files of ${family.gguf.architecture}. Use the Hugging Face folder of the model.`;
       throw new LowrankError("E_GGUF", message, tensor.name);
     }
-    const name = nameOf(tensor.name);
-    if (name !== undefined) tensors.push(entryOf(file, tensor, name, config.headDim));
+    if (name === undefined) continue;
+    const interleaved = family.gguf.interleaved.includes(partOf(tensor.name) ?? "");
+    model.tensors.push(entryOf(file, tensor, name, interleaved ? config.headDim : undefined));
   }
-  return { folder: file, config, tensors };
+  return model;
 }

@@ -1,10 +1,9 @@
 import { count } from "../../base/text.js";
 import { trainRows } from "../../config/index.js";
-import { PLAIN } from "../../model/index.js";
+import { listLinears, PLAIN } from "../../model/index.js";
 import {
   type AdapterSpec,
   type EngineOptions,
-  listLinears,
   type MemoryItem,
   type MemoryPlan,
   type ModelSource,

@@ -4,7 +4,7 @@ import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../../base/system-errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { modelRows, type OptionRow, terminalRows, trainRows } from "../../config/index.js";
-import { HEAD, OUTLIER_THRESHOLD } from "../../model/index.js";
+import { OUTLIER_THRESHOLD } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
@@ -41,7 +41,7 @@ function modelHash({ config, tensors }: ModelSource): string {
 }
 
 /** As what the linears were quantised while they were loaded, and how they are computed; nothing where there is nothing to say. */
-function quantization({ tensors }: ModelSource): Identity {
+function quantization({ spec, tensors }: ModelSource): Identity {
   const threshold = tensors.find(({ outlierThreshold }) => outlierThreshold)?.outlierThreshold;
   const rounds = threshold === OUTLIER_THRESHOLD ? "llm_int8" : `llm_int8 with a threshold of ${threshold}`;
   const eight: Identity = threshold === undefined ? {} : { quant_type: rounds };
@@ -52,7 +52,7 @@ function quantization({ tensors }: ModelSource): Identity {
   // Of all linears, so that those that were left out count.
   const names = quantized
     .map(({ name }) => name)
-    .filter((name) => name !== HEAD)
+    .filter((name) => name !== spec.head)
     .sort()
     .join();
   const modules = createHash("sha256").update(names).digest("hex").slice(0, 12);
@@ -61,7 +61,7 @@ function quantization({ tensors }: ModelSource): Identity {
     double_quant: doubleQuant,
     quantize_skip: modules,
     ...(format === "fp4" ? { quant_type: format } : eight),
-    ...(quantized.some(({ name }) => name === HEAD) ? { quantize_head: true } : {}),
+    ...(quantized.some(({ name }) => name === spec.head) ? { quantize_head: true } : {}),
   };
 }
 

@@ -1,0 +1,143 @@
+// A model's description from JavaScript (src/native/spec.ts and types.ts): the one crossing.
+#include "addon/spec.h"
+
+#include "addon/values.h"
+#include "base/error.h"
+
+namespace lowrank::addon {
+
+namespace {
+
+Format to_format(const std::string& name) {
+  for (const FormatInfo& f : kFormats) {
+    if (name == f.name) return f.format;
+  }
+  fail("dtype", "a format of weights");
+}
+
+FileRange to_range(const Napi::Value& v) {
+  if (v.IsUndefined()) return {};
+  const Napi::Object o = to_object(v, "tensor statistics");
+  return {to_string(o.Get("file"), "statistics.file"), integer(o, "offset"), integer(o, "bytes")};
+}
+
+QuantizeSpec to_quantize_spec(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "quantize");
+  QuantizeSpec s;
+  s.format = to_format(to_string(o.Get("format"), "quantize.format"));
+  if (!is_four_bit(s.format) && s.format != Format::i8) fail("quantize.format", "\"nf4\", \"fp4\" or \"i8\"");
+  s.double_quant = boolean(o, "doubleQuant");
+  s.block_size = integer_or(o, "blockSize", 64);
+  return s;
+}
+
+RopeSpec to_rope(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "attention.rope");
+  RopeSpec r;
+  r.theta = number(o, "theta");
+  const Napi::Value scaling = o.Get("scaling");
+  if (scaling.IsNull() || scaling.IsUndefined()) return r;
+  const Napi::Object s = to_object(scaling, "rope.scaling");
+  const std::string type = to_string(s.Get("type"), "rope.scaling.type");
+  if (type == "linear") r.scaling.type = RopeScaling::Type::linear;
+  else if (type == "dynamic") r.scaling.type = RopeScaling::Type::dynamic;
+  else if (type == "llama3") r.scaling.type = RopeScaling::Type::llama3;
+  else fail("rope.scaling.type", "\"linear\", \"dynamic\" or \"llama3\"");
+  r.scaling.factor = number(s, "factor");
+  if (type == "linear") return r;
+  r.scaling.original_max_positions = integer(s, "originalMaxPositions");
+  r.scaling.low_freq_factor = number_or(s, "lowFreqFactor", 1);
+  r.scaling.high_freq_factor = number_or(s, "highFreqFactor", 4);
+  return r;
+}
+
+NormSpec to_norm(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "norm");
+  return {to_string(o.Get("weight"), "norm.weight"), number(o, "eps")};
+}
+
+LinearSpec to_linear(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "linear");
+  return {to_string(o.Get("module"), "linear.module"), integer(o, "out"), integer(o, "in"), o.Get("bias").ToBoolean()};
+}
+
+HeadView to_view(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "view of heads");
+  return {integer(o, "linear"), integer(o, "offset"), integer(o, "groupStride"), integer(o, "headStride")};
+}
+
+AttentionSpec to_attention(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "attention");
+  AttentionSpec a;
+  a.norm = to_norm(o.Get("norm"));
+  const Napi::Array inputs = to_array(o.Get("inputs"), "attention.inputs");
+  for (uint32_t i = 0; i < inputs.Length(); i++) a.inputs.push_back(to_linear(inputs.Get(i)));
+  a.q = to_view(o.Get("q"));
+  a.k = to_view(o.Get("k"));
+  a.v = to_view(o.Get("v"));
+  a.out = to_linear(o.Get("out"));
+  a.heads = integer(o, "heads");
+  a.kv_heads = integer(o, "kvHeads");
+  a.head_dim = integer(o, "headDim");
+  a.rope = to_rope(o.Get("rope"));
+  return a;
+}
+
+MlpSpec to_mlp(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "mlp");
+  return {to_norm(o.Get("norm")), to_linear(o.Get("gate")), to_linear(o.Get("up")), to_linear(o.Get("down"))};
+}
+
+ModelSpec to_spec(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "source.spec"), block = to_object(o.Get("block"), "spec.block");
+  ModelSpec s;
+  s.vocab = integer(o, "vocab");
+  s.dim = integer(o, "dim");
+  s.embedding = to_string(o.Get("embedding"), "spec.embedding");
+  s.head = to_string(o.Get("head"), "spec.head");
+  s.tied_head = boolean(o, "tiedHead");
+  s.final_norm = to_norm(o.Get("finalNorm"));
+  s.layer_prefix = to_string(o.Get("layerPrefix"), "spec.layerPrefix");
+  s.layers = integer(o, "layers");
+  s.block.attention = to_attention(block.Get("attention"));
+  s.block.mlp = to_mlp(block.Get("mlp"));
+  return s;
+}
+
+}  // namespace
+
+TensorEntry to_tensor(const Napi::Value& v) {
+  const Napi::Object t = to_object(v, "tensor");
+  TensorEntry e;
+  e.name = to_string(t.Get("name"), "tensor.name");
+  e.file = to_string(t.Get("file"), "tensor.file");
+  e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
+  e.interleaved = integer_or(t, "interleaved", 0);
+  e.block_size = integer_or(t, "blockSize", 64);
+  e.absmax = to_range(t.Get("absmax"));
+  e.absmax_codes = to_range(t.Get("absmaxCodes"));
+  e.absmax_map = to_range(t.Get("absmaxMap"));
+  e.absmax_offset = number_or(t, "absmaxOffset", 0);
+  e.outlier_threshold = number_or(t, "outlierThreshold", 0);
+  const Napi::Value quantize = t.Get("quantize");
+  if (!quantize.IsUndefined()) e.quantize = to_quantize_spec(quantize);
+  e.offset = integer(t, "offset");
+  e.bytes = integer(t, "bytes");
+  const Napi::Value shape = t.Get("shape");
+  if (!shape.IsArray()) fail("tensor.shape", "an array");
+  const Napi::Array dims = shape.As<Napi::Array>();
+  for (uint32_t d = 0; d < dims.Length(); d++) e.shape.push_back(int64_t(to_number(dims.Get(d), "tensor.shape[]")));
+  return e;
+}
+
+ModelSource to_source(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "source");
+  ModelSource s;
+  s.folder = to_string(o.Get("folder"), "source.folder");
+  s.spec = to_spec(o.Get("spec"));
+  const Napi::Array list = to_array(o.Get("tensors"), "source.tensors");
+  for (uint32_t i = 0; i < list.Length(); i++) s.tensors.push_back(to_tensor(list.Get(i)));
+  return s;
+}
+
+}  // namespace lowrank::addon

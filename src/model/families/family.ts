@@ -1,0 +1,38 @@
+import type { BlockSpec, ModelConfig } from "../../native/index.js";
+import type { ConfigKeys } from "../keys.js";
+import type { Warn } from "../warn.js";
+
+/** Names of the tensors outside of the blocks. */
+export interface FamilyNames {
+  /** Names of a model that was saved without its head lack this prefix. */
+  base: string;
+  embedding: string;
+  finalNorm: string;
+  head: string;
+  /** Followed by a layer's number and a dot. */
+  layers: string;
+}
+
+/** How llama.cpp names and stores the family's tensors. */
+export interface GgufNames {
+  /** `general.architecture`, and the prefix of the metadata's keys. */
+  architecture: string;
+  /** A block's parts, as attn_q, to the modules of the block. */
+  modules: Record<string, string>;
+  /** Parts whose rotary pairs lie side by side; the engine reads them in Hugging Face's order. */
+  interleaved: string[];
+}
+
+/** A model family, by the `model_type` of config.json. */
+export interface Family {
+  modelType: string;
+  names: FamilyNames;
+  /** @throws LowrankError E_CONFIG_VALUE */
+  readConfig(keys: ConfigKeys, warn: Warn): Omit<ModelConfig, "modelType">;
+  /** The block, of any layer. */
+  block(config: ModelConfig): BlockSpec;
+  /** `target_modules` where none are given. */
+  targets: string[];
+  /** Undefined: GGUF files of this family are not read. */
+  gguf?: GgufNames;
+}

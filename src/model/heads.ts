@@ -1,0 +1,24 @@
+import type { ModelConfig } from "../native/index.js";
+import type { ConfigKeys } from "./keys.js";
+
+/** Largest size that a plausible model has; products of two stay exact integers. */
+export const LARGEST = 2 ** 26;
+
+/** Hidden size and heads, as most configurations spell them. @throws LowrankError E_CONFIG_VALUE */
+export function readHeads(keys: ConfigKeys): Pick<ModelConfig, "hiddenSize" | "heads" | "kvHeads" | "headDim"> {
+  const hiddenSize = keys.count("hidden_size", LARGEST);
+  const heads = keys.count("num_attention_heads", LARGEST);
+  const kvHeads = keys.count("num_key_value_heads", LARGEST, heads);
+  if (heads % kvHeads !== 0) {
+    throw keys.error("num_key_value_heads", `expected a divisor of num_attention_heads (${heads}), found ${kvHeads}`);
+  }
+  if (!keys.given("head_dim") && hiddenSize % heads !== 0) {
+    throw keys.error(
+      "hidden_size",
+      `${hiddenSize} is no multiple of num_attention_heads (${heads}), and head_dim is absent`,
+    );
+  }
+  const headDim = keys.count("head_dim", LARGEST, hiddenSize / heads);
+  if (headDim % 2 !== 0) throw keys.error("head_dim", `expected an even number, found ${headDim}`);
+  return { hiddenSize, heads, kvHeads, headDim };
+}

@@ -1,0 +1,55 @@
+// The description of a model, of the numbers of its configuration: what the engine is told, and which linears there are.
+import { LowrankError } from "../base/errors.js";
+import type { BlockSpec, LinearSpec, ModelConfig, ModelSource, ModelSpec, TensorEntry } from "../native/index.js";
+import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
+
+/** @throws LowrankError E_ARCHITECTURE */
+export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family {
+  const family = findFamily(modelType);
+  if (family) return family;
+  const message = `model_type "${modelType}" is not supported. Supported architectures: ${supportedModelTypes().join(", ")}.`;
+  throw new LowrankError("E_ARCHITECTURE", message, "model_type");
+}
+
+/** @throws LowrankError E_ARCHITECTURE */
+export function modelSpec(config: ModelConfig): ModelSpec {
+  const { names, block } = familyOf(config);
+  return {
+    vocab: config.vocabSize,
+    dim: config.hiddenSize,
+    embedding: names.embedding,
+    head: names.head,
+    tiedHead: config.tieWordEmbeddings,
+    finalNorm: { weight: names.finalNorm, eps: config.rmsNormEps },
+    layerPrefix: names.layers,
+    layers: config.layers,
+    block: block(config),
+  };
+}
+
+/** A model with the description that follows from its configuration. @throws LowrankError E_ARCHITECTURE */
+export function modelSource(folder: string, config: ModelConfig, tensors: TensorEntry[]): ModelSource {
+  return { folder, config, spec: modelSpec(config), tensors };
+}
+
+/** A linear of the model that can carry an adapter, `name` as in Hugging Face: `model.layers.0.self_attn.q_proj`. */
+export interface LinearModule {
+  name: string;
+  outFeatures: number;
+  inFeatures: number;
+}
+
+/** A block's linears in order of use. */
+export function linearsOf({ attention, mlp }: BlockSpec): LinearSpec[] {
+  return [...attention.inputs, attention.out, mlp.gate, mlp.up, mlp.down];
+}
+
+/** Every linear of the model that can carry an adapter, in order of use. */
+export function listLinears({ spec }: Pick<ModelSource, "spec">): LinearModule[] {
+  const linears = linearsOf(spec.block);
+  return Array.from({ length: spec.layers }, (_, layer) =>
+    linears.map(({ module, out, in: inFeatures }) => {
+      return { name: `${spec.layerPrefix}${layer}.${module}`, outFeatures: out, inFeatures };
+    }),
+  ).flat();
+}

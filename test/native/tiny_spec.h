@@ -1,0 +1,37 @@
+// The description of a made-up model for tests.
+#pragma once
+#include "model/spec.h"
+
+namespace lowrank::test {
+
+struct TinySizes {
+  int64_t vocab = 0, dim = 0, mlp = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0;
+};
+
+// LLaMA's block, without biases; the head is the embedding.
+inline ModelSpec tiny_spec(const TinySizes& n) {
+  const int64_t q = n.heads * n.head_dim, kv = n.kv_heads * n.head_dim, d = n.head_dim, group = n.kv_heads > 0 ? q / n.kv_heads : 0;
+  ModelSpec s;
+  s.vocab = n.vocab;
+  s.dim = n.dim;
+  s.embedding = "embed.weight";
+  s.head = "head.weight";
+  s.tied_head = true;
+  s.final_norm.weight = "norm.weight";
+  s.layer_prefix = "layers.";
+  s.layers = n.layers;
+  AttentionSpec& a = s.block.attention;
+  a.norm.weight = "attention_norm.weight";
+  a.inputs = {{"q_proj", q, n.dim}, {"k_proj", kv, n.dim}, {"v_proj", kv, n.dim}};
+  a.q = {0, 0, group, d};
+  a.k = {1, 0, d, d};
+  a.v = {2, 0, d, d};
+  a.out = {"o_proj", n.dim, q};
+  a.heads = n.heads;
+  a.kv_heads = n.kv_heads;
+  a.head_dim = d;
+  s.block.mlp = {{"mlp_norm.weight"}, {"mlp.gate_proj", n.mlp, n.dim}, {"mlp.up_proj", n.mlp, n.dim}, {"mlp.down_proj", n.dim, n.mlp}};
+  return s;
+}
+
+}  // namespace lowrank::test
