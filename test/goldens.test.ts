@@ -4,7 +4,7 @@ import { goldenNames } from "./support/golden.js";
 import { goldenTests } from "./support/golden-tests.js";
 
 test("there are goldens", () => {
-  expect(goldenNames().length).toBeGreaterThanOrEqual(9);
+  expect(goldenNames().length).toBeGreaterThanOrEqual(10);
 });
 
 describe.each(goldenNames())("golden %s", goldenTests);

@@ -1,4 +1,4 @@
-"""The golden models: one row for each, as options of transformers' LlamaConfig and peft's LoraConfig.
+"""The golden models: one row for each, as options of transformers' config of its model_type and peft's LoraConfig.
 
 Sizes are the smallest that still reach the edges of the kernels; a folder stays under 150 KB.
 """
@@ -19,6 +19,7 @@ class Case:
     model: dict = field(default_factory=dict)
     lora: dict = field(default_factory=dict)
     dtype: str = "float32"
+    model_type: str = "llama"
     longest: int = 19  # tokens of the longest sequence of every micro-batch
 
 
@@ -42,4 +43,5 @@ CASES = [
     Case("odd-sizes-f16", "sizes that are multiples of nothing, weights stored in f16",
          dict(hidden_size=45, intermediate_size=85, vocab_size=131, num_attention_heads=3, num_key_value_heads=1, head_dim=14),
          dict(r=3), dtype="float16", longest=33),
+    Case("qwen2", "biases on q, k and v, tied head", dict(intermediate_size=48), model_type="qwen2"),
 ]

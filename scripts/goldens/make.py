@@ -20,7 +20,7 @@ import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from cases import ATTENTION, BASE, CASES
 
@@ -30,8 +30,8 @@ TRAINING = dict(learning_rate=5e-3, weight_decay=0.1, warmup_steps=3, beta1=0.9,
 
 def make_base(case, folder):
     """A random model, large enough in its weights that attention and SwiGLU are far from linear."""
-    config = LlamaConfig(**{**BASE, **case.model})
-    model = LlamaForCausalLM(config)
+    config = AutoConfig.for_model(case.model_type, **{**BASE, **case.model})
+    model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for name, w in model.named_parameters():
             if w.dim() == 2:
@@ -156,7 +156,7 @@ def make(case, folder, seed):
     torch.manual_seed(seed)
     shutil.rmtree(folder, ignore_errors=True)
     make_base(case, folder)
-    base = lambda: LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    base = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     model = add_adapter(case, base())
     save_adapter(model, folder / "initial")
     vocab, longest = model.config.vocab_size, case.longest

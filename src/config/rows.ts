@@ -96,7 +96,7 @@ export const trainRows = {
   target_modules: nameList(
     "names, all-linear or a regular expression",
     LORA.bits,
-    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama q_proj,v_proj,k_proj,o_proj",
+    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama and qwen2 q_proj,v_proj,k_proj,o_proj",
   ).optional(),
   use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
   init_adapter: text(

@@ -21,6 +21,8 @@ export interface GgufNames {
   modules: Record<string, string>;
   /** Parts whose rotary pairs lie side by side; the engine reads them in Hugging Face's order. */
   interleaved: string[];
+  /** Biases of q, k and v, which no key of the metadata tells. */
+  attentionBias: boolean;
 }
 
 /** A model family, by the `model_type` of config.json. */

@@ -1,8 +1,9 @@
 import type { Family, GgufNames } from "./family.js";
 import { llama } from "./llama.js";
+import { qwen2 } from "./qwen2.js";
 
 /** The families, by `model_type`. */
-const FAMILIES: readonly Family[] = [llama];
+const FAMILIES: readonly Family[] = [llama, qwen2];
 
 export type { Family, FamilyNames, GgufNames } from "./family.js";
 

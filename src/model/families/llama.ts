@@ -81,5 +81,6 @@ export const llama: Family = {
       ffn_down: "mlp.down_proj",
     },
     interleaved: ["attn_q", "attn_k"],
+    attentionBias: false,
   },
 };

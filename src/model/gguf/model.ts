@@ -82,7 +82,7 @@ function readConfig(header: GgufHeader): { config: ModelConfig; family: GgufFami
     ropeTheta,
     ropeScaling: readScaling(header, metadata, key, headDim, ropeTheta),
     tieWordEmbeddings: !header.tensors.some(({ name }) => name === "output.weight"),
-    attentionBias: false,
+    attentionBias: family.gguf.attentionBias,
     mlpBias: false,
   };
   return { config, family };

@@ -1,0 +1,89 @@
+// What a family adds to the goldens: refusals, defaults, GGUF names.
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { listLinears, openModel, resolveTargets } from "../../src/model/index.js";
+import { Engine } from "../../src/native/index.js";
+import { errorOf, temporaryFolders } from "../support/folders.js";
+import { writeGguf } from "../support/gguf.js";
+import { goldensFolder, readTensors } from "../support/golden.js";
+
+const folder = temporaryFolders();
+const base = join(goldensFolder, "qwen2");
+
+describe("qwen2", () => {
+  test("has biases of q, k and v alone, and llama's default targets", () => {
+    const model = openModel(base);
+    const { attention, mlp } = model.spec.block;
+    const linears = [...attention.inputs, attention.out, mlp.gate, mlp.up, mlp.down];
+    expect(linears.map(({ bias }) => bias)).toEqual([true, true, true, false, false, false, false]);
+    expect(resolveTargets(model, null).peft).toEqual(["k_proj", "o_proj", "q_proj", "v_proj"]);
+    expect(listLinears(model)).toHaveLength(14);
+  });
+
+  test("a sliding window is refused by name", async () => {
+    const to = join(folder(), "model");
+    cpSync(base, to, { recursive: true });
+    const file = join(to, "config.json");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), use_sliding_window: true }));
+    const error = await errorOf(() => openModel(to));
+    expect([error.code, error.where]).toEqual(["E_CONFIG_VALUE", "use_sliding_window"]);
+  });
+
+  /** The golden as llama.cpp's converter names and stores it: rotary pairs as they are. */
+  function gguf(without = ""): string {
+    const parts: [string, string][] = [
+      ["model.layers.", "blk."],
+      ["self_attn.q_proj", "attn_q"],
+      ["self_attn.k_proj", "attn_k"],
+      ["self_attn.v_proj", "attn_v"],
+      ["self_attn.o_proj", "attn_output"],
+      ["mlp.gate_proj", "ffn_gate"],
+      ["mlp.up_proj", "ffn_up"],
+      ["mlp.down_proj", "ffn_down"],
+      ["input_layernorm", "attn_norm"],
+      ["post_attention_layernorm", "ffn_norm"],
+      ["model.embed_tokens", "token_embd"],
+      ["model.norm", "output_norm"],
+    ];
+    const rename = (name: string) => parts.reduce((text, [theirs, ours]) => text.replace(theirs, ours), name);
+    const { config } = openModel(base);
+    const metadata = {
+      "general.architecture": "qwen2",
+      "qwen2.block_count": { u32: config.layers },
+      "qwen2.context_length": { u32: config.maxPositions },
+      "qwen2.embedding_length": { u32: config.hiddenSize },
+      "qwen2.feed_forward_length": { u32: config.intermediateSize },
+      "qwen2.attention.head_count": { u32: config.heads },
+      "qwen2.attention.head_count_kv": { u32: config.kvHeads },
+      "qwen2.attention.layer_norm_rms_epsilon": { f32: config.rmsNormEps },
+      "qwen2.rope.freq_base": { f32: config.ropeTheta },
+    };
+    const tensors = [...readTensors(join(base, "model.safetensors"))]
+      .map(([name, { shape, data }]) => ({ name: rename(name), shape, type: 0, data: new Uint8Array(data.buffer) }))
+      .filter(({ name }) => name !== without);
+    return writeGguf(join(folder(), "model.gguf"), metadata, tensors);
+  }
+
+  async function logits(path: string): Promise<Float32Array> {
+    const options = { precision: "fp32", threads: 1, maxTokens: 16, maxSequence: 16, training: false } as const;
+    const engine = await Engine.create(openModel(path), null, options);
+    try {
+      return await engine.logits({
+        sequences: [{ inputIds: Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 100) }],
+      });
+    } finally {
+      await engine.close();
+    }
+  }
+
+  test("a GGUF file has the logits of its folder, bit for bit", async () => {
+    expect(openModel(gguf()).config).toEqual(openModel(base).config);
+    expect(await logits(gguf())).toEqual(await logits(base));
+  });
+
+  test("a GGUF file without a bias is named", async () => {
+    const error = await errorOf(() => openModel(gguf("blk.1.attn_k.bias")));
+    expect([error.code, error.where]).toEqual(["E_TENSOR_MISSING", "blk.1.attn_k.bias"]);
+  });
+});
