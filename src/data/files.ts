@@ -3,9 +3,9 @@ import { type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
-import { type Entry, entriesOf } from "./entries.js";
 import { type FolderFiles, folderFiles, isAside, type Wanted } from "./folder.js";
-import { dataExtension, knownExtensions } from "./formats/table.js";
+import { type Entry, entriesOf } from "./folder-entries.js";
+import { dataExtension, knownExtensions } from "./formats/format-table.js";
 
 const WILDCARD = /[*?]/;
 const byName = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

@@ -5,8 +5,8 @@ import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { requireRegular } from "../base/system-errors.js";
 import { describedSplits } from "./card.js";
-import { type Entry, entriesOf } from "./entries.js";
-import { dataExtension, extensionsBeside, knownExtensions } from "./formats/table.js";
+import { type Entry, entriesOf } from "./folder-entries.js";
+import { dataExtension, extensionsBeside, knownExtensions } from "./formats/format-table.js";
 import { splitNamed, splitsOf } from "./splits.js";
 
 export type Wanted = "train" | "validation";

@@ -2,9 +2,9 @@ export {
   type CacheEntry,
   type CacheOptions,
   clearCache,
+  fileRows,
   fileTexts,
   givenTexts,
-  type LongText,
   listCache,
   type TextSource,
   type Tokenised,
@@ -12,14 +12,16 @@ export {
   tokenTable,
 } from "./cache/index.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
+export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
 export type { Wanted } from "./folder.js";
 export type { ReadOptions } from "./formats/format.js";
 export { ggufFile } from "./gguf-tokenizer.js";
-export { epochOrder, groupByLength, splitValidation } from "./order.js";
+export type { RenderSpec } from "./render/index.js";
 export { readChatTemplate, readEosIds } from "./special-tokens.js";
-export type { TextEnd } from "./text-end.js";
-export { placesOf, readTexts, type TextRows } from "./texts.js";
+export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
+export type { LongText } from "./tokenise/block.js";
+export type { TextEnd } from "./tokenise/end-token.js";
 export { Tokenizer } from "./tokenizer.js";
 export { findMainFile, findTokenizerFiles, isTokenizerFile } from "./tokenizer-files.js";

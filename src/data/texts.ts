@@ -1,17 +1,15 @@
-// Text files of any known format to one list of texts.
+// The texts of data files, held in memory.
 import { LowrankError } from "../base/errors.js";
-import { kindOf } from "../base/json.js";
 import { dataFiles } from "./files.js";
-import type { Format, ReadOptions, Row } from "./formats/format.js";
-import { openPipe } from "./formats/pipe.js";
-import { formatOf } from "./formats/table.js";
+import type { Format, ReadOptions } from "./formats/format.js";
+import { readRows } from "./rows.js";
 
 /** The texts of some files, in order. */
 export class TextRows {
   readonly files: string[] = [];
   readonly #texts: string[] = [];
   readonly #at: number[] = [];
-  /** Of each file: its first row, and what it counts. */
+  /** Of each file: its first row, and the unit that its places count. */
   readonly #starts: { first: number; unit: Format["unit"] }[] = [];
 
   get length(): number {
@@ -45,85 +43,10 @@ export class TextRows {
   }
 }
 
-/** JSON's escapes can write what no text in UTF-8 can hold. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-function textOf({ value, at }: Row, column: string, file: string, unit: string): string {
-  const place = () => `${file}, ${unit} ${at}: column "${column}"`;
-  if (typeof value !== "string") {
-    throw new LowrankError("E_DATA_ROW", `${place()} is ${kindOf(value)}, expected a text.`, file);
-  }
-  const half = LONE_SURROGATE.exec(value);
-  if (half === null) return value;
-  const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;
-  const message = `${place()} holds ${found}. Repair the text or leave the row out.`;
-  throw new LowrankError("E_DATA_ROW", message, file);
-}
-
-/** Some texts of a file, in order. */
-export interface TextBlock {
-  file: string;
-  /** What `at` counts. */
-  unit: Format["unit"];
-  rows: { text: string; at: number }[];
-}
-
-/** @param empty of all files, those without a text */
-function noTexts(empty: string[]): LowrankError {
-  const [file] = empty;
-  const found =
-    empty.length === 1
-      ? `Data file ${file} holds no texts: it is empty or has a header only.`
-      : `None of the ${empty.length} data files holds texts: ${file} and the others are empty or have a header only.`;
-  return new LowrankError("E_DATA_EMPTY", found, file);
-}
-
-/**
- * The texts of every file, a block at a time; the extension says how a file is read. No file is held whole.
- * @param files as `dataFiles` gives them
- * @param warn called with what is odd and no error: a file without texts beside others that have some
- * @throws LowrankError naming the file and its line or row
- */
-export async function* textBlocks(
-  files: string[],
-  options: ReadOptions,
-  warn?: (message: string) => void,
-): AsyncGenerator<TextBlock, void, undefined> {
-  const empty: string[] = [];
-  for (const file of files) {
-    const closePipe = openPipe(file);
-    try {
-      const { unit, read } = await formatOf(file, options);
-      let found = false;
-      for await (const rows of read(file, options)) {
-        if (rows.length === 0) continue;
-        found = true;
-        yield { file, unit, rows: rows.map((row) => ({ text: textOf(row, options.column, file, unit), at: row.at })) };
-      }
-      if (!found) empty.push(file);
-    } finally {
-      closePipe();
-    }
-  }
-  if (empty.length === files.length) throw noTexts(empty);
-  for (const file of empty) warn?.(`data file ${file} holds no texts: it is empty or has a header only`);
-}
-
-/**
- * Where some texts of files come from: "train.jsonl, line 12". Reads the files again up to the last of them.
- * @param numbers of texts, counted from 0, in order
- */
-export async function placesOf(files: string[], options: ReadOptions, numbers: number[]): Promise<string[]> {
-  const places: string[] = [];
-  let before = 0;
-  for await (const { file, unit, rows } of textBlocks(files, options)) {
-    for (let row = rows[numbers[places.length]! - before]; row; row = rows[numbers[places.length]! - before]) {
-      places.push(`${file}, ${unit} ${row.at}`);
-    }
-    if (places.length === numbers.length) break;
-    before += rows.length;
-  }
-  return numbers.map((n, i) => places[i] ?? `text ${n + 1}`);
+/** How the texts of data files are found in them. */
+export interface TextReadOptions extends ReadOptions {
+  /** Column or key that holds the text. */
+  column: string;
 }
 
 /**
@@ -132,12 +55,16 @@ export async function placesOf(files: string[], options: ReadOptions, numbers: n
  * @param from the column that holds the text, or all that decides how files are read
  * @throws LowrankError naming the file and its line or row
  */
-export async function readTexts(names: string[], from: string | ReadOptions): Promise<TextRows> {
-  const options = typeof from === "string" ? { column: from } : from;
+export async function readTexts(names: string[], from: string | TextReadOptions): Promise<TextRows> {
+  const { column, ...options } = typeof from === "string" ? { column: from } : from;
   const texts = new TextRows();
-  for await (const { file, unit, rows } of textBlocks(dataFiles(names).files, options)) {
+  for await (const { file, unit, rows } of readRows(
+    dataFiles(names).files,
+    [{ name: column, holds: "texts" }],
+    options,
+  )) {
     if (texts.files.at(-1) !== file) texts.begin(file, unit);
-    for (const { text, at } of rows) texts.add(text, at);
+    for (const { values, at } of rows) texts.add(values[0] as string, at);
   }
   return texts;
 }

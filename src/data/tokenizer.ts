@@ -8,8 +8,9 @@ import type { Warn } from "../model/index.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { ggufFile } from "./gguf-tokenizer.js";
 import { readTokenizerSettings, type TokenizerSettings, unheededSettings } from "./special-tokens.js";
-import type { TextEnd } from "./text-end.js";
 import { TokenStream } from "./token-stream.js";
+import type { SpecialTokens, TextEnd } from "./tokenise/end-token.js";
+import type { EncodeOptions } from "./tokenise/segments.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
 export class Tokenizer {
@@ -124,19 +125,19 @@ export class Tokenizer {
    * Token ids with the special tokens that tokenizer.json adds, cut to `maxLength` (undefined: not cut) as transformers
    * does with `truncation=True`: the special tokens stay, the text between them is cut. Runs in the package's own threads.
    */
-  async encode(texts: string[], { maxLength }: { maxLength: number | undefined }): Promise<Int32Array[]> {
-    const encodings = await this.#encode(texts, maxLength);
+  async encode(texts: string[], { maxLength, specialTokens = true }: EncodeOptions): Promise<Int32Array[]> {
+    const encodings = await this.#encode(texts, maxLength, specialTokens);
     return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
   }
 
-  #encode(texts: string[], maxLength: number | undefined): Promise<Encoding[]> {
+  #encode(texts: string[], maxLength: number | undefined, addSpecialTokens = true): Promise<Encoding[]> {
     const encoded = this.#last.then(() => {
       if (maxLength !== this.#maxLength) {
         if (maxLength === undefined) this.#native.disableTruncation();
         else this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
         this.#maxLength = maxLength;
       }
-      return this.#native.encodeBatch(texts);
+      return this.#native.encodeBatch(texts, { addSpecialTokens });
     });
     this.#last = encoded.catch(() => undefined);
     return encoded;
@@ -146,12 +147,23 @@ export class Tokenizer {
   async textEnd(): Promise<TextEnd | null> {
     const id = this.eosTokenId;
     if (id === undefined) return null;
+    const { special, following } = await this.#frame();
+    return following.includes(id) ? null : { id, ...special };
+  }
+
+  /** The special tokens that the tokenizer puts around a text. */
+  async specialTokens(): Promise<SpecialTokens> {
+    return (await this.#frame()).special;
+  }
+
+  /** @returns also the special tokens after a text */
+  async #frame(): Promise<{ special: SpecialTokens; following: number[] }> {
     const [encoding] = await this.#encode(["a"], undefined);
     const isSpecial = encoding!.getSpecialTokensMask();
     const end = isSpecial.lastIndexOf(0) + 1 || isSpecial.length;
-    const begin = isSpecial.includes(0) ? isSpecial.indexOf(0) : end;
-    if (encoding!.getIds().slice(end).includes(id)) return null;
-    return { id, before: begin, after: isSpecial.length - end, side: this.#settings.truncationSide };
+    const before = isSpecial.includes(0) ? isSpecial.indexOf(0) : end;
+    const special = { before, after: isSpecial.length - end, side: this.#settings.truncationSide };
+    return { special, following: encoding!.getIds().slice(end) };
   }
 
   /** Text of tokens; ids outside the vocabulary have none. */

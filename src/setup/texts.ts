@@ -5,9 +5,9 @@ import { count } from "../base/text.js";
 import {
   dataFiles,
   fileTexts,
-  type ReadOptions,
   requireApart,
   splitValidation,
+  type TextReadOptions,
   type TextSource,
   TokenDataset,
   type Tokenised,
@@ -31,9 +31,9 @@ const WORTH_PACKING = 4;
 export interface TokenisingOptions {
   text_column: string;
   json_field?: string | undefined;
-  text_by?: ReadOptions["textBy"];
-  csv_separator?: ReadOptions["csvSeparator"];
-  csv_quoting?: ReadOptions["csvQuoting"];
+  text_by?: TextReadOptions["textBy"];
+  csv_separator?: TextReadOptions["csvSeparator"];
+  csv_quoting?: TextReadOptions["csvQuoting"];
   max_seq_length: number;
   long_text: "truncate" | "chunk";
   add_eos: boolean;
@@ -72,7 +72,7 @@ export function openTokenizer(
   return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
-function readOptions(o: TokenisingOptions): ReadOptions {
+function readOptions(o: TokenisingOptions): TextReadOptions {
   return {
     column: o.text_column,
     jsonField: o.json_field,

@@ -2,8 +2,8 @@
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { QuickEncoder, quickPlan } from "../../src/data/cache/encode.js";
 import { Tokenizer } from "../../src/data/index.js";
+import { QuickEncoder, quickPlan } from "../../src/data/tokenise/quick-encoder.js";
 import { paddingToken } from "../../src/setup/texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
 

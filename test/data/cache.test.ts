@@ -13,8 +13,16 @@ import {
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Residence } from "../../src/data/cache/residence.js";
-import { clearCache, fileTexts, listCache, type TextSource, Tokenizer, tokenTable } from "../../src/data/index.js";
+import { ResidentPages } from "../../src/data/cache/resident-pages.js";
+import {
+  clearCache,
+  fileTexts,
+  givenTexts,
+  listCache,
+  type TextSource,
+  Tokenizer,
+  tokenTable,
+} from "../../src/data/index.js";
 import { generator } from "../../src/data/random.js";
 import { mapFile, releasePages } from "../../src/native/index.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
@@ -27,11 +35,11 @@ const encode = (texts: string[], maxLength?: number) => tokenizer.encode(texts, 
 
 /** A source that counts how often it is read. */
 function counting(source: TextSource) {
-  const texts = () => {
+  const rows = () => {
     counted.reads++;
-    return source.texts();
+    return source.rows();
   };
-  const counted = { ...source, reads: 0, texts };
+  const counted = { ...source, reads: 0, rows };
   return counted;
 }
 
@@ -102,7 +110,11 @@ describe("what it holds", () => {
   test("an error of a thread reaches the caller, and nothing is left", async () => {
     const dist = await import(new URL("../../dist/data/index.js", import.meta.url).href);
     const opened = await dist.Tokenizer.open(tinyBase);
-    const broken = Object.create(opened, { file: { value: join(folder(), "tokenizer.json") }, sha256: { value: "0" } });
+    const broken = Object.create(opened, {
+      file: { value: join(folder(), "tokenizer.json") },
+      sha256: { value: "0" },
+      specialTokens: { value: () => opened.specialTokens() },
+    });
     const cache = folder();
     const texts = ["x".repeat(2 << 20)];
     const options = { tokenizer: broken, folder: cache, maxLength: 32, longText: "truncate", limit: 1e12, threads: 1 };
@@ -238,7 +250,7 @@ describe("what is resident of it", () => {
     for (let i = 0; i < 16; i++) appendFileSync(file, block);
     const buffer = mapFile(file);
     const before = resident();
-    const residence = new Residence(buffer);
+    const residence = new ResidentPages(buffer);
     let [sum, largest] = [0, 0];
     for (let i = 0; i < 4096; i++) {
       const view = new Uint8Array(buffer, ((i * 2731) % 4096) << 16, 1 << 16);
@@ -367,17 +379,15 @@ describe("damage and limits", () => {
   test("what was used longest ago goes first, never what is in use", async () => {
     const cache = folder();
     const open = (text: string, limit = Number.POSITIVE_INFINITY) =>
-      tokenTable(
-        {
-          files: [],
-          state: () => null,
-          places: async () => [],
-          texts: async function* () {
-            yield [text];
-          },
-        },
-        { tokenizer, folder: cache, maxLength: 20, longText: "truncate", addEos: false, limit, threads: 1 },
-      );
+      tokenTable(givenTexts([text]), {
+        tokenizer,
+        folder: cache,
+        maxLength: 20,
+        longText: "truncate",
+        addEos: false,
+        limit,
+        threads: 1,
+      });
     for (const [i, text] of ["first", "second", "third"].entries()) {
       await open(text);
       const newest = listCache(cache).find(({ lastUse }) => lastUse.getTime() > Date.now() - 60_000)!;

@@ -2,19 +2,19 @@
 // an empty field is an empty text and NA, null or 1.0 stay what is written; where they drop quotes or shift columns, there is an error.
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { ReadOptions } from "../../src/data/index.js";
+import type { TextReadOptions } from "../../src/data/index.js";
 import { readTexts } from "../../src/data/index.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 
 const folder = temporaryFolders();
 const write = (name: string, content: string | Uint8Array) => writeIn(folder(), name, content);
 
-async function read(name: string, content: string | Uint8Array, more: Partial<ReadOptions> = {}) {
+async function read(name: string, content: string | Uint8Array, more: Partial<TextReadOptions> = {}) {
   const rows = await readTexts([write(name, content)], { column: "text", ...more });
   return Array.from({ length: rows.length }, (_, i) => [rows.text(i), Number(/line (\d+)$/.exec(rows.where(i))![1])]);
 }
 
-async function problem(name: string, content: string | Uint8Array, more: Partial<ReadOptions> = {}) {
+async function problem(name: string, content: string | Uint8Array, more: Partial<TextReadOptions> = {}) {
   const error = await errorOf(() => read(name, content, more));
   expect(error.message).toContain(`/${name}`);
   return `${error.code}: ${error.message.replace(/^(Data file )?\S*\//, "")}`;

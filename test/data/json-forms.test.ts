@@ -1,19 +1,19 @@
 // The forms of JSON that writers produce. What is read was compared with datasets 5.2.
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { ReadOptions } from "../../src/data/index.js";
+import type { TextReadOptions } from "../../src/data/index.js";
 import { readTexts } from "../../src/data/index.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 
 const folder = temporaryFolders();
 const write = (name: string, content: string | Uint8Array) => writeIn(folder(), name, content);
 
-async function read(name: string, content: string | Uint8Array, more: Partial<ReadOptions> = {}) {
+async function read(name: string, content: string | Uint8Array, more: Partial<TextReadOptions> = {}) {
   const rows = await readTexts([write(name, content)], { column: "text", ...more });
   return Array.from({ length: rows.length }, (_, i) => `${/\w+ \d+$/.exec(rows.where(i))![0]}: ${rows.text(i)}`);
 }
 
-async function problem(name: string, content: string | Uint8Array, more: Partial<ReadOptions> = {}) {
+async function problem(name: string, content: string | Uint8Array, more: Partial<TextReadOptions> = {}) {
   const error = await errorOf(() => read(name, content, more));
   return `${error.code}: ${error.message.replace(/^\S*\//, "")}`;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { dataFiles, type ReadOptions, readTexts } from "../../src/data/index.js";
+import { dataFiles, readTexts, type TextReadOptions } from "../../src/data/index.js";
 
 const FOLDER = fileURLToPath(new URL("../odd-data/", import.meta.url));
 
@@ -13,7 +13,7 @@ interface Case {
   /** Of a folder: what is read of it. */
   split?: "train" | "validation";
   /** What is given beside the name. */
-  options?: Partial<ReadOptions>;
+  options?: Partial<TextReadOptions>;
   /** What the reference reads. */
   texts: string[];
 }

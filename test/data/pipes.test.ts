@@ -91,7 +91,7 @@ describe("a pipe is read once", () => {
     const file = pipe("texts", '{"text":"one"}\n\n{"text":"two"}\n{"text":"three"}\n');
     const source = fileTexts([file], { column: "text" });
     const texts: string[] = [];
-    for await (const some of source.texts()) texts.push(...some);
+    for await (const some of source.rows()) texts.push(...some.map(([text]) => text as string));
     expect(texts).toEqual(["one", "two", "three"]);
     expect(await source.places([0, 1, 2])).toEqual([`${file}, line 1`, `${file}, line 3`, `${file}, line 4`]);
     expect(source.state()).toBeNull();

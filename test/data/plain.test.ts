@@ -2,13 +2,13 @@
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { fileTexts, type ReadOptions, readTexts } from "../../src/data/index.js";
+import { fileTexts, readTexts, type TextReadOptions } from "../../src/data/index.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 
 const folder = temporaryFolders();
 const write = (name: string, content: string | Uint8Array) => writeIn(folder(), name, content);
 
-async function read(file: string, textBy?: ReadOptions["textBy"]) {
+async function read(file: string, textBy?: TextReadOptions["textBy"]) {
   const rows = await readTexts([file], { column: "text", textBy });
   return Array.from({ length: rows.length }, (_, i) => [rows.text(i), Number(/line (\d+)$/.exec(rows.where(i))![1])]);
 }
@@ -95,7 +95,7 @@ describe("files without texts", () => {
     const warnings: string[] = [];
     const texts: string[] = [];
     const source = fileTexts(files, { column: "text" }, (message) => warnings.push(message));
-    for await (const some of source.texts()) texts.push(...some);
+    for await (const some of source.rows()) texts.push(...some.map(([text]) => text as string));
     expect(texts).toEqual(["x"]);
     expect(warnings).toEqual(
       files.slice(0, 3).map((file) => `data file ${file} holds no texts: it is empty or has a header only`),

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { type ReadOptions, readTexts } from "../../src/data/index.js";
+import { readTexts, type TextReadOptions } from "../../src/data/index.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 
 const folder = temporaryFolders();
@@ -16,9 +16,13 @@ const long = (bytes: number) => "é".repeat(bytes / 2);
 const lines = "a\n".repeat(LIMIT);
 
 describe("a lowered limit", () => {
-  const options = (more: Partial<ReadOptions> = {}): ReadOptions => ({ column: "text", mostBytes: LIMIT, ...more });
+  const options = (more: Partial<TextReadOptions> = {}): TextReadOptions => ({
+    column: "text",
+    mostBytes: LIMIT,
+    ...more,
+  });
 
-  test.each<[string, string, Partial<ReadOptions>]>([
+  test.each<[string, string, Partial<TextReadOptions>]>([
     ["a.txt", long(LIMIT), {}],
     ["a.txt", lines.slice(0, LIMIT), { textBy: "file" }],
     ["a.md", long(LIMIT), { textBy: "paragraph" }],
@@ -35,7 +39,7 @@ describe("a lowered limit", () => {
     }
   });
 
-  test.each<[string, string, Partial<ReadOptions>, RegExp]>([
+  test.each<[string, string, Partial<TextReadOptions>, RegExp]>([
     ["a.txt", `a\n\n${long(LIMIT + 2)}\nb`, {}, /a\.txt, line 3: the line is longer than 5000 bytes/],
     ["a.txt", `a\r${long(LIMIT + 2)}`, {}, /a\.txt, line 2: the line is longer/],
     ["a.md", lines, {}, /a\.md: the file is longer .* --text_by line or --text_by paragraph\.$/],

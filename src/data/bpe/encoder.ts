@@ -24,6 +24,17 @@ const NORMAL = new RegExp(`^[${LATIN}${SYMBOLS}]*$`, "u");
 
 const escapeRegex = (text: string) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 
+const NONE_ADDED = { before: [], after: [] };
+
+export interface BpeOptions {
+  /** Tokens that a text is cut to, special tokens included; undefined does not cut. */
+  maxLength?: number | undefined;
+  /** Side that is cut. Default right. */
+  side?: "left" | "right";
+  /** Whether the tokenizer's special tokens are added. Default true. */
+  specialTokens?: boolean;
+}
+
 export class BpeEncoder {
   readonly #plan: BpePlan;
   readonly #splitters: Splitter[];
@@ -44,12 +55,14 @@ export class BpeEncoder {
 
   /**
    * Tokens of a text, as the package would make them.
-   * @param maxLength cuts the text's tokens to so many, special tokens included. @param side that is cut
    * @returns null where the package has to be asked
    */
-  encode(text: string, maxLength = Number.POSITIVE_INFINITY, side: "left" | "right" = "right"): Int32Array | null {
+  encode(
+    text: string,
+    { maxLength = Number.POSITIVE_INFINITY, side = "right", specialTokens = true }: BpeOptions = {},
+  ): Int32Array | null {
     if (!this.#accepted.test(text) || this.#added?.test(text)) return null;
-    const { before, after } = this.#plan;
+    const { before, after } = specialTokens ? this.#plan : NONE_ADDED;
     const room = maxLength - before.length - after.length;
     if (room <= 0) return null;
     let count = before.length;

@@ -6,7 +6,7 @@
 //   row        uint32        number of its text among all texts, from 0
 import { createRequire } from "node:module";
 import type { Data, DataType, Field, List } from "apache-arrow";
-import type { Block } from "./block.js";
+import type { Block } from "../tokenise/block.js";
 import type { Provenance } from "./contents.js";
 
 /** Raised whenever another version's files would be read wrongly. */

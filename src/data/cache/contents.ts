@@ -1,7 +1,7 @@
 // What a cache file holds, and how it is known to be what was written.
 import { crc32 } from "node:zlib";
-import { type Block, isSound } from "./block.js";
-import { Residence } from "./residence.js";
+import { type Block, isSound } from "../tokenise/block.js";
+import { ResidentPages } from "./resident-pages.js";
 
 /** What a file was made from: its schema's metadata, under these names. */
 export interface Provenance {
@@ -51,12 +51,12 @@ export class Checksum {
 
 /** Reads all of a mapped file. @returns whether it is what was written */
 export function isWhole(buffer: ArrayBuffer, { provenance, content, blocks }: Contents): boolean {
-  const residence = new Residence(buffer);
+  const pages = new ResidentPages(buffer);
   const checksum = new Checksum();
   for (const block of blocks) {
     if (!isSound(block)) return false;
     checksum.add(block);
-    for (const column of columnsOf(block)) residence.touch(column);
+    for (const column of columnsOf(block)) pages.touch(column);
   }
   return checksum.end(provenance, content) === content.crc32;
 }

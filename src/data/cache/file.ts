@@ -4,8 +4,8 @@ import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LowrankError } from "../../base/errors.js";
 import { writeError } from "../../base/system-errors.js";
+import type { Block } from "../tokenise/block.js";
 import { type Encoder, encoder } from "./arrow.js";
-import type { Block } from "./block.js";
 import { Checksum, type Content, type Provenance } from "./contents.js";
 
 const BUFFERED_BYTES = 4 << 20;

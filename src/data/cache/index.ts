@@ -1,5 +1,4 @@
-export type { LongText, TokeniseOptions } from "./block.js";
 export { type CacheOptions, type Tokenised, tokenTable } from "./prepare.js";
-export { fileTexts, givenTexts, type TextSource } from "./sources.js";
+export { fileRows, fileTexts, givenTexts, type TextSource } from "./sources.js";
 export { type CacheEntry, clearCache, listCache } from "./store.js";
 export { TokenTable } from "./table.js";

@@ -1,25 +1,29 @@
-// Texts to a table of tokens: from the cache where it has them, else tokenised into it.
+// Rows to a table of tokens: from the cache where it has them, else tokenised into it.
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { LowrankError } from "../../base/errors.js";
-import type { TextEnd } from "../text-end.js";
+import { RowProblem, rendererOf } from "../render/index.js";
+import type { Block, Columns, LongText } from "../tokenise/block.js";
+import type { TextEnd } from "../tokenise/end-token.js";
+import { TokeniserPool } from "../tokenise/pool.js";
 import type { Tokenizer } from "../tokenizer.js";
 import { FORMAT_VERSION } from "./arrow.js";
-import type { Block, TokeniseOptions } from "./block.js";
 import type { Provenance } from "./contents.js";
 import { CacheWriter } from "./file.js";
-import { TokeniserPool } from "./pool.js";
 import { rememberSources, stampOf, type TextSource } from "./sources.js";
 import { adoptCache, cacheFile, evict, openCache, recallSources } from "./store.js";
 import type { TokenTable } from "./table.js";
 
-export interface CacheOptions extends Omit<TokeniseOptions, "end"> {
+export interface CacheOptions {
   tokenizer: Tokenizer;
+  /** Tokens that an example may have. */
+  maxLength: number;
+  longText: LongText;
   /** Whether each text ends with the tokenizer's end token. */
   addEos: boolean;
   /** The cache folder; made where it is missing. */
   folder: string;
-  /** Bytes that the cache may hold; what was used longest ago is removed. */
+  /** Bytes that the cache may hold; the files used longest ago are removed. */
   limit: number;
   threads: number;
   /** Called after each block that was tokenised. */
@@ -41,21 +45,39 @@ const BLOCK = 1 << 18;
 /** Bytes that a block has where no text is larger than that: the widest characters take four in UTF-8. */
 const BLOCK_BYTES = 4 * BLOCK;
 
-/** The same texts in blocks of about the same size. */
-async function* blocks(texts: AsyncIterable<string[]>): AsyncGenerator<string[]> {
-  let block: string[] = [];
-  let characters = 0;
-  for await (const some of texts) {
-    for (const text of some) {
-      block.push(text);
-      characters += text.length;
-      if (characters < BLOCK) continue;
+/** Rows that are tokenised together. */
+interface RowBlock {
+  columns: Columns;
+  /** The values of each row, nested ones as JSON, to be hashed. */
+  texts: string[];
+  /** Of the texts together. */
+  characters: number;
+}
+
+/** A value as a text for the hash. JSON has no bigint, which becomes its digits with an n. */
+function textOf(value: unknown, isText: boolean): string {
+  if (isText) return value as string;
+  return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? `${one}n` : one)) ?? "";
+}
+
+/** The same rows in blocks of about the same size. */
+async function* blocks(rows: AsyncIterable<unknown[][]>, isText: boolean[]): AsyncGenerator<RowBlock> {
+  const begin = () => ({ columns: isText.map((): unknown[] => []), texts: [] as string[], characters: 0 });
+  let block = begin();
+  for await (const some of rows) {
+    for (const values of some) {
+      for (const [c, column] of block.columns.entries()) {
+        const text = textOf(values[c], isText[c]!);
+        column.push(values[c]);
+        block.texts.push(text);
+        block.characters += text.length;
+      }
+      if (block.characters < BLOCK) continue;
       yield block;
-      block = [];
-      characters = 0;
+      block = begin();
     }
   }
-  if (block.length > 0) yield block;
+  if (block.texts.length > 0) yield block;
 }
 
 /**
@@ -69,7 +91,12 @@ export async function tokenTable(source: TextSource, options: CacheOptions): Pro
   const decisive = [
     FORMAT_VERSION,
     tokenizer.sha256,
-    JSON.stringify({ max_seq_length: maxLength, long_text: longText, add_eos: end !== null }),
+    JSON.stringify({
+      max_seq_length: maxLength,
+      long_text: longText,
+      add_eos: end !== null,
+      ...rendererOf(source.render).key,
+    }),
   ];
   const state = source.state();
   const stamp = state === null ? null : stampOf(state, decisive);
@@ -85,7 +112,7 @@ export async function tokenTable(source: TextSource, options: CacheOptions): Pro
   return table;
 }
 
-/** @param decisive what the key of the cache file depends on besides the texts */
+/** @param decisive parts of the cache file's key besides the rows */
 async function tokeniseInto(
   source: TextSource,
   options: CacheOptions,
@@ -99,8 +126,10 @@ async function tokeniseInto(
     options: decisive[2]!,
     sources: JSON.stringify(source.files.map((file) => resolve(file))),
   };
+  const special = await tokenizer.specialTokens();
   const writer = await CacheWriter.create(folder, provenance);
-  const pool = new TokeniserPool(tokenizer, { maxLength, longText, end }, threads);
+  const pool = new TokeniserPool(tokenizer, source.render, { maxLength, longText, end, special }, threads);
+  const isText = rendererOf(source.render).columns.map(({ holds }) => holds === "texts");
   const hash = createHash("sha256");
   const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };
   const inWork: { block: Promise<Block>; texts: number; bytes: number }[] = [];
@@ -119,14 +148,15 @@ async function tokeniseInto(
   };
   try {
     let row = 0;
-    for await (const texts of blocks(source.texts())) {
+    for await (const { columns, texts, characters } of blocks(source.rows(), isText)) {
       signal?.throwIfAborted();
       const bytes = addTo(hash, texts);
-      const block = pool.tokenise(texts, row);
+      const block = pool.tokenise(columns, characters, row);
       // Awaited in its turn; until then its failure is nobody's.
       block.catch(() => {});
-      inWork.push({ block, texts: texts.length, bytes });
-      row += texts.length;
+      const count = columns[0]!.length;
+      inWork.push({ block, texts: count, bytes });
+      row += count;
       while (isFull()) await take();
     }
     while (inWork.length > 0) await take();
@@ -139,10 +169,16 @@ async function tokeniseInto(
     return { table: adoptCache(folder, key, { provenance, content }), key };
   } catch (error) {
     await writer.discard();
-    throw error;
+    throw error instanceof RowProblem ? await problemOf(error, source) : error;
   } finally {
     await pool.close();
   }
+}
+
+/** The error of a row that cannot be rendered. */
+async function problemOf({ row, message }: RowProblem, source: TextSource): Promise<LowrankError> {
+  const [place] = await source.places([row]);
+  return new LowrankError("E_DATA_ROW", `${place}: ${message}`, place);
 }
 
 /** @returns bytes of the texts */

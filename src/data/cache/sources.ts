@@ -1,4 +1,4 @@
-// What the texts are read from, and in which state it was when a cache file was made.
+// Where rows are read from, and the state of their files when a cache file was made.
 import { createHash } from "node:crypto";
 import { realpathSync, statSync, writeFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
@@ -6,17 +6,21 @@ import { join } from "node:path";
 import { readError } from "../../base/system-errors.js";
 import type { ReadOptions } from "../formats/format.js";
 import { isPipe } from "../formats/pipe.js";
-import { Places } from "../places.js";
-import { placesOf, textBlocks } from "../texts.js";
+import { PipePlaces } from "../pipe-places.js";
+import { type RenderSpec, rendererOf } from "../render/index.js";
+import { placesOf, readRows } from "../rows.js";
+import type { TextReadOptions } from "../texts.js";
 
-/** Texts, some at a time. */
+/** Rows, some at a time, and how each becomes a text. */
 export interface TextSource {
-  /** Files, for the file's provenance; empty where the texts come from the program itself. */
+  /** Files, for the cache file's provenance; empty where the texts come from the program itself. */
   files: string[];
-  texts(): AsyncIterable<string[]>;
-  /** Where texts come from, for errors: "train.jsonl, line 12". @param numbers of texts that were read, in order */
+  render: RenderSpec;
+  /** The values of the renderer's columns for each row. */
+  rows(): AsyncIterable<unknown[][]>;
+  /** Where rows come from, for errors: "train.jsonl, line 12". @param numbers of rows that were read, in order */
   places(numbers: number[]): Promise<string[]>;
-  /** Differs where the texts may differ, without reading them; null where that cannot be known. */
+  /** Differs where the rows may differ, without reading them; null where that cannot be known. */
   state(): string | null;
 }
 
@@ -26,20 +30,36 @@ export interface TextSource {
  */
 const SETTLED_MS = 2000;
 
-/** @param warn see `textBlocks` */
-export function fileTexts(files: string[], options: ReadOptions, warn?: (message: string) => void): TextSource {
-  // What cannot be read again.
-  const once = files.some(isPipe) ? new Places() : null;
+/** Plain texts of files. @param warn see `readRows` */
+export function fileTexts(
+  files: string[],
+  { column, ...options }: TextReadOptions,
+  warn?: (message: string) => void,
+): TextSource {
+  return fileRows(files, { kind: "text", column }, options, warn);
+}
+
+/** Rows of files. @param warn see `readRows` */
+export function fileRows(
+  files: string[],
+  render: RenderSpec,
+  options: ReadOptions,
+  warn?: (message: string) => void,
+): TextSource {
+  const { columns } = rendererOf(render);
+  // A pipe cannot be read again.
+  const once = files.some(isPipe) ? new PipePlaces() : null;
   return {
     files,
-    async *texts() {
-      for await (const { file, unit, rows } of textBlocks(files, options, warn)) {
+    render,
+    async *rows() {
+      for await (const { file, unit, rows } of readRows(files, columns, options, warn)) {
         if (once) for (const { at } of rows) once.add(file, unit, at);
-        yield rows.map(({ text }) => text);
+        yield rows.map(({ values }) => values);
       }
     },
     places: async (numbers) =>
-      once ? numbers.map((number) => once.of(number)) : await placesOf(files, options, numbers),
+      once ? numbers.map((number) => once.of(number)) : await placesOf(files, columns, options, numbers),
     state() {
       if (once) return null;
       const found = files.map((file) => {
@@ -51,7 +71,7 @@ export function fileTexts(files: string[], options: ReadOptions, warn?: (message
           throw readError(error, file, "Data file");
         }
       });
-      return found.includes(null) ? null : JSON.stringify([options, found]);
+      return found.includes(null) ? null : JSON.stringify([columns, options, found]);
     },
   };
 }
@@ -60,8 +80,9 @@ export function fileTexts(files: string[], options: ReadOptions, warn?: (message
 export function givenTexts(texts: Iterable<string> | AsyncIterable<string>): TextSource {
   return {
     files: [],
-    async *texts() {
-      for await (const text of texts) yield [text];
+    render: { kind: "text", column: "text" },
+    async *rows() {
+      for await (const text of texts) yield [[text]];
     },
     places: async (numbers) => numbers.map((number) => `text ${number + 1}`),
     state: () => null,
@@ -75,7 +96,7 @@ export function stampOf(state: string, decisive: string[]): string {
     .digest("hex");
 }
 
-/** Notes which cache file was made from sources in a state. Where that fails, the texts are read again next time. */
+/** Notes which cache file was made from sources in a state. Where that fails, the rows are read again next time. */
 export async function rememberSources(folder: string, stamp: string, key: string): Promise<void> {
   const file = join(folder, `${stamp}.json`);
   try {

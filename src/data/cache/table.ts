@@ -1,22 +1,22 @@
 import { LowrankError } from "../../base/errors.js";
 import { mappedProblem, type Sequence } from "../../native/index.js";
-import type { Block } from "./block.js";
+import type { Block } from "../tokenise/block.js";
 import type { Content, Contents, Provenance } from "./contents.js";
-import { Residence } from "./residence.js";
+import { ResidentPages } from "./resident-pages.js";
 
 /** The examples of some texts: views into one buffer, as a rule a mapped file. */
 export class TokenTable {
   readonly provenance: Provenance;
   readonly content: Content;
   readonly #buffer: ArrayBuffer;
-  readonly #residence: Residence;
+  readonly #pages: ResidentPages;
   readonly #blocks: Block[];
   /** Number of each block's first example, and of all examples. */
   readonly #starts: number[] = [0];
 
   constructor(buffer: ArrayBuffer, { provenance, content, blocks }: Contents) {
     this.#buffer = buffer;
-    this.#residence = new Residence(buffer);
+    this.#pages = new ResidentPages(buffer);
     this.provenance = provenance;
     this.content = content;
     this.#blocks = blocks;
@@ -45,8 +45,8 @@ export class TokenTable {
     const { inputIds, lossMask, offsets } = block;
     const [begin, end] = [offsets[at], offsets[at + 1]];
     const sequence = { inputIds: inputIds.subarray(begin, end), lossMask: lossMask.subarray(begin, end) };
-    this.#residence.touch(sequence.inputIds);
-    this.#residence.touch(sequence.lossMask);
+    this.#pages.touch(sequence.inputIds);
+    this.#pages.touch(sequence.lossMask);
     return sequence;
   }
 

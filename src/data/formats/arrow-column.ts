@@ -1,10 +1,12 @@
-// The texts of one column in a record batch.
-import type { TextColumn, TextType } from "./arrow-schema.js";
-import type { Decode, Texts } from "./columnar.js";
-import { check, checkedSize } from "./damage.js";
+// The values of columns in a record batch.
+import type { ArrowField, Dictionary } from "./arrow-schema.js";
+import { isText } from "./arrow-schema.js";
+import type { Decode } from "./columnar.js";
+import { check, checkedSize, Damage } from "./damage.js";
 import type { Table } from "./flatbuffer.js";
 import { unpackLz4Frame } from "./lz4.js";
 import type { RandomAccess } from "./random-access.js";
+import { wholeNumber } from "./whole-number.js";
 import { unpackZstd } from "./zstd.js";
 
 /** Writers may pad a buffer to a multiple of this many bytes. */
@@ -14,25 +16,53 @@ const VIEW_BYTES = 16;
 /** Longest text that stands in its view. */
 const SHORT_TEXT = 12;
 
+/** Rows of a batch of nested values: some types take no bytes for a row, so that nothing else bounds them. */
+const MOST_NESTED_ROWS = 2 ** 24;
+
+const DAY_MS = 86_400_000;
+/** Timestamps' units by their number in Arrow: how many make a millisecond. */
+const PER_MS = [1e-3, 1, 1e3, 1e6];
+
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+type Value = (row: number) => unknown;
+
+/** A node of a field: how many values it has, and which are null. */
+interface Node {
+  length: number;
+  isNull: (row: number) => boolean;
+}
+
 export class BatchReader {
   readonly rows: number;
+  readonly #source: RandomAccess;
+  readonly #bodyAt: number;
+  readonly #bodyBytes: number;
+  readonly #text: Decode;
+  readonly #dictionaries: ReadonlyMap<number, unknown[]>;
   readonly #nodes: number[][];
   readonly #buffers: number[][];
   readonly #views: number[][];
   readonly #compression: Table | undefined;
 
-  /** @param bodyAt where in the file the batch's buffers are, `bodyBytes` together */
+  /**
+   * @param body place in the file of the batch's buffers
+   * @param dictionaries entries by the number of their dictionary
+   */
   constructor(
-    readonly source: RandomAccess,
+    source: RandomAccess,
     batch: Table,
-    readonly bodyAt: number,
-    readonly bodyBytes: number,
-    readonly text: Decode,
+    body: { bodyAt: number; bodyBytes: number },
+    text: Decode,
+    dictionaries: ReadonlyMap<number, unknown[]>,
   ) {
+    this.#source = source;
+    this.#bodyAt = body.bodyAt;
+    this.#bodyBytes = body.bodyBytes;
+    this.#text = text;
+    this.#dictionaries = dictionaries;
     this.#nodes = batch.structs(1, 2);
     this.#buffers = batch.structs(2, 2);
     this.#compression = batch.table(3);
@@ -40,12 +70,12 @@ export class BatchReader {
     this.rows = checkedSize(batch.int64(0), 2 ** 31, "a record batch's number of rows");
   }
 
-  /** @param atMost bytes of the buffer, unpacked; without it what it says itself is taken */
+  /** @param atMost bytes of the buffer, unpacked; without it the size that it gives itself is taken */
   async #buffer(n: number, atMost = Number.MAX_SAFE_INTEGER): Promise<Uint8Array> {
     const [offset, length] = this.#buffers[n] ?? [];
-    const start = checkedSize(offset, this.bodyBytes, "a buffer's offset");
-    const bytes = checkedSize(length, this.bodyBytes - start, "a buffer's length");
-    const stored = await this.source.read(this.bodyAt + start, this.bodyAt + start + bytes);
+    const start = checkedSize(offset, this.#bodyBytes, "a buffer's offset");
+    const bytes = checkedSize(length, this.#bodyBytes - start, "a buffer's length");
+    const stored = await this.#source.read(this.#bodyAt + start, this.#bodyAt + start + bytes);
     if (this.#compression === undefined || bytes === 0) return stored;
     const size = Number(viewOf(stored).getBigInt64(0, true));
     const packed = stored.subarray(8);
@@ -63,79 +93,181 @@ export class BatchReader {
     return viewOf(bytes);
   }
 
-  async #isNull(node: number, buffer: number): Promise<(row: number) => boolean> {
-    const [rows, nulls] = this.#nodes[node] ?? [];
-    check(rows === this.rows, `a column has ${rows} rows, its record batch ${this.rows}`);
-    if (nulls === 0) return () => false;
-    const bits = await this.#entries(buffer, Math.ceil(this.rows / 8), 1);
-    return (row) => ((bits.getUint8(row >> 3) >> (row & 7)) & 1) === 0;
+  async #bits(n: number, count: number): Promise<(row: number) => boolean> {
+    const bits = await this.#entries(n, Math.ceil(count / 8), 1);
+    return (row) => ((bits.getUint8(row >> 3) >> (row & 7)) & 1) === 1;
   }
 
-  /** Where the column's node and buffers begin. */
-  #place({ before }: TextColumn): { node: number; buffer: number; view: number } {
-    let buffer = before.buffers;
-    for (let v = 0; v < before.views; v++) {
-      buffer += checkedSize(this.#views[v]?.[0], this.#buffers.length, "a column's number of buffers");
+  /** @param most values that the field may have */
+  async #node({ before, type }: ArrowField, most: number): Promise<Node> {
+    const [rows, nulls] = this.#nodes[before.nodes] ?? [];
+    const length = checkedSize(rows, most, "a column's number of rows");
+    if (type === "null") return { length, isNull: () => true };
+    if (nulls === 0) return { length, isNull: () => false };
+    const isSet = await this.#bits(this.#firstBuffer(before), length);
+    return { length, isNull: (row) => !isSet(row) };
+  }
+
+  /** Number of a column's first buffer. */
+  #firstBuffer({ buffers, views }: ArrowField["before"]): number {
+    let first = buffers;
+    for (let v = 0; v < views; v++) {
+      first += checkedSize(this.#views[v]?.[0], this.#buffers.length, "a column's number of buffers");
     }
-    return { node: before.nodes, buffer, view: before.views };
+    return first;
   }
 
-  /** The texts of a column, or of a dictionary, which is the only column of its batch. */
-  async texts(column: TextColumn): Promise<Texts> {
-    const { node, buffer, view } = this.#place(column);
-    const isNull = await this.#isNull(node, buffer);
-    const value = await this.#reader(column.type, buffer, view);
-    return Array.from({ length: this.rows }, (_, row) => (isNull(row) ? null : value(row)));
+  /** The values of a column of the batch. */
+  async values(field: ArrowField): Promise<unknown[]> {
+    if (!isText(field)) check(this.rows <= MOST_NESTED_ROWS, `a record batch has ${this.rows} rows`);
+    const { length, value } = await this.#reader(field, this.rows);
+    check(length === this.rows, `a column has ${length} rows, its record batch ${this.rows}`);
+    return Array.from({ length: this.rows }, (_, row) => value(row));
   }
 
-  async #reader(type: TextType, buffer: number, view: number): Promise<(row: number) => string> {
-    if (type === "utf8_view") return this.#viewReader(buffer, view);
+  /** @param most values that the field may have */
+  async #reader(field: ArrowField, most: number): Promise<{ length: number; value: Value }> {
+    const { length, isNull } = await this.#node(field, most);
+    const buffer = this.#firstBuffer(field.before);
+    const present = field.dictionary
+      ? await this.#lookUp(field.dictionary, buffer, length)
+      : await this.#present(field, buffer, length);
+    return { length, value: (row) => (isNull(row) ? null : present(row)) };
+  }
+
+  /** The values that are not null. @param buffer number of the field's first */
+  async #present(field: ArrowField, buffer: number, length: number): Promise<Value> {
     // An empty batch may have no offsets at all.
-    if (this.rows === 0) return () => "";
-    const isLarge = type === "large_utf8";
-    const offsets = await this.#entries(buffer + 1, this.rows + 1, isLarge ? 8 : 4);
-    const offset = (i: number) => (isLarge ? Number(offsets.getBigInt64(8 * i, true)) : offsets.getInt32(4 * i, true));
-    const bytes = await this.#buffer(buffer + 2, offset(this.rows) + PADDING);
+    if (length === 0 && field.type !== "utf8_view") return () => null;
+    switch (field.type) {
+      case "utf8":
+      case "large_utf8":
+        return this.#texts(field.type === "large_utf8", buffer, length);
+      case "utf8_view":
+        return this.#textViews(buffer, field.before.views, length);
+      case "int":
+        return this.#integers(field, buffer, length);
+      case "float":
+        return this.#floats(field, buffer, length);
+      case "bool":
+        return this.#bits(buffer + 1, length);
+      case "date":
+      case "timestamp":
+        return this.#dates(field, buffer, length);
+      case "struct":
+        return this.#structs(field, length);
+      case "null":
+        return () => null;
+      default:
+        return this.#lists(field, buffer, length);
+    }
+  }
+
+  async #offsets(buffer: number, length: number, isLarge: boolean): Promise<(i: number) => number> {
+    const offsets = await this.#entries(buffer, length + 1, isLarge ? 8 : 4);
+    return (i) => (isLarge ? Number(offsets.getBigInt64(8 * i, true)) : offsets.getInt32(4 * i, true));
+  }
+
+  async #texts(isLarge: boolean, buffer: number, length: number): Promise<Value> {
+    const offset = await this.#offsets(buffer + 1, length, isLarge);
+    const bytes = await this.#buffer(buffer + 2, offset(length) + PADDING);
     return (row) => {
       const end = checkedSize(offset(row + 1), bytes.length, "a text's end");
-      return this.text(bytes.subarray(checkedSize(offset(row), end, "a text's beginning"), end));
+      return this.#text(bytes.subarray(checkedSize(offset(row), end, "a text's beginning"), end));
     };
   }
 
-  async #viewReader(buffer: number, view: number): Promise<(row: number) => string> {
-    const entries = await this.#entries(buffer + 1, this.rows, VIEW_BYTES);
+  async #textViews(buffer: number, view: number, length: number): Promise<Value> {
+    const entries = await this.#entries(buffer + 1, length, VIEW_BYTES);
     const count = checkedSize(this.#views[view]?.[0], this.#buffers.length, "a column's number of buffers");
     const data: Uint8Array[] = [];
     for (let i = 0; i < count; i++) data.push(await this.#buffer(buffer + 2 + i));
     return (row) => {
       const at = row * VIEW_BYTES;
-      const length = entries.getUint32(at, true);
-      if (length <= SHORT_TEXT) return this.text(new Uint8Array(entries.buffer, entries.byteOffset + at + 4, length));
+      const size = entries.getUint32(at, true);
+      if (size <= SHORT_TEXT) return this.#text(new Uint8Array(entries.buffer, entries.byteOffset + at + 4, size));
       const bytes = data[entries.getUint32(at + 8, true)];
       check(bytes !== undefined, "a text is in a buffer that is not there");
       const start = entries.getUint32(at + 12, true);
-      check(start + length <= bytes.length, "a text leads out of its buffer");
-      return this.text(bytes.subarray(start, start + length));
+      check(start + size <= bytes.length, "a text leads out of its buffer");
+      return this.#text(bytes.subarray(start, start + size));
     };
   }
 
-  /** The texts that a column's indices stand for. */
-  async lookUp(column: TextColumn, dictionary: Texts): Promise<Texts> {
-    const { indexBytes, isSigned } = column.dictionary!;
-    const { node, buffer } = this.#place(column);
-    const isNull = await this.#isNull(node, buffer);
-    const entries = await this.#entries(buffer + 1, this.rows, indexBytes);
+  async #whole(
+    buffer: number,
+    length: number,
+    bytes: number,
+    isSigned: boolean,
+  ): Promise<(row: number) => number | bigint> {
+    const entries = await this.#entries(buffer, length, bytes);
     const read = {
       1: (at: number) => (isSigned ? entries.getInt8(at) : entries.getUint8(at)),
       2: (at: number) => (isSigned ? entries.getInt16(at, true) : entries.getUint16(at, true)),
       4: (at: number) => (isSigned ? entries.getInt32(at, true) : entries.getUint32(at, true)),
-      8: (at: number) => Number(entries.getBigInt64(at, true)),
-    }[indexBytes]!;
-    return Array.from({ length: this.rows }, (_, row) => {
-      if (isNull(row)) return null;
-      const text = dictionary[read(row * indexBytes)];
-      check(text !== undefined, `a row refers to an entry beyond the ${dictionary.length} of its dictionary`);
-      return text;
-    });
+      8: (at: number) => wholeNumber(isSigned ? entries.getBigInt64(at, true) : entries.getBigUint64(at, true)),
+    }[bytes];
+    if (read === undefined) throw new Damage(`a column has numbers of ${8 * bytes} bits`);
+    return (row) => read(row * bytes);
+  }
+
+  #integers({ details }: ArrowField, buffer: number, length: number): Promise<Value> {
+    return this.#whole(buffer + 1, length, (details?.int32(0) ?? 0) / 8, (details?.byte(1) ?? 0) !== 0);
+  }
+
+  async #floats({ details }: ArrowField, buffer: number, length: number): Promise<Value> {
+    const precision = details?.int16(0) ?? 0;
+    check(precision === 1 || precision === 2, `a column has numbers of an unknown precision, ${precision}`);
+    const entries = await this.#entries(buffer + 1, length, 4 * precision);
+    return (row) => (precision === 1 ? entries.getFloat32(4 * row, true) : entries.getFloat64(8 * row, true));
+  }
+
+  async #dates({ type, details }: ArrowField, buffer: number, length: number): Promise<Value> {
+    // A date counts days (unit 0) in 32 bits, or milliseconds, which is what it does where it does not say.
+    const unit = details?.int16(0, type === "date" ? 1 : 0) ?? 0;
+    const isDays = type === "date" && unit === 0;
+    const whole = await this.#whole(buffer + 1, length, isDays ? 4 : 8, true);
+    const perMs = PER_MS[unit];
+    if (perMs === undefined) throw new Damage(`a column has times of an unknown unit, ${unit}`);
+    return (row) => new Date(isDays ? Number(whole(row)) * DAY_MS : Number(whole(row)) / perMs);
+  }
+
+  async #structs({ children }: ArrowField, length: number): Promise<Value> {
+    const fields: { name: string; value: Value }[] = [];
+    for (const child of children) {
+      const { length: own, value } = await this.#reader(child, MOST_NESTED_ROWS);
+      check(own >= length, "a part of a column has fewer rows than the column");
+      fields.push({ name: child.name, value });
+    }
+    return (row) => Object.fromEntries(fields.map(({ name, value }) => [name, value(row)]));
+  }
+
+  async #lists({ type, details, children }: ArrowField, buffer: number, length: number): Promise<Value> {
+    const [child] = children;
+    check(child !== undefined, "a list has no type of its values");
+    const { length: own, value } = await this.#reader(child, MOST_NESTED_ROWS);
+    const size = type === "fixed_size_list" ? checkedSize(details?.int32(0), own, "a list's length") : 0;
+    const offset =
+      type === "fixed_size_list"
+        ? (i: number) => i * size
+        : await this.#offsets(buffer + 1, length, type === "large_list");
+    return (row) => {
+      const end = checkedSize(offset(row + 1), own, "a list's end");
+      const begin = checkedSize(offset(row), end, "a list's beginning");
+      const values = Array.from({ length: end - begin }, (_, i) => value(begin + i));
+      // A map is a list of structs of key and value.
+      return type === "map" ? values.map((pair) => Object.values(pair ?? {})) : values;
+    };
+  }
+
+  /** The entries that a column's numbers stand for. */
+  async #lookUp({ id, indexBytes, isSigned }: Dictionary, buffer: number, length: number): Promise<Value> {
+    const entries = this.#dictionaries.get(id) ?? [];
+    const index = length === 0 ? () => 0 : await this.#whole(buffer + 1, length, indexBytes, isSigned);
+    return (row) => {
+      const i = Number(index(row));
+      check(i >= 0 && i < entries.length, `a row refers to an entry beyond the ${entries.length} of its dictionary`);
+      return entries[i];
+    };
   }
 }

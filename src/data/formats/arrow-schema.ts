@@ -1,5 +1,6 @@
 // An Arrow schema, and where a column's buffers are among those of a record batch.
 import { LowrankError } from "../../base/errors.js";
+import { notTexts, unreadType, type Wanted } from "./columnar.js";
 import { check } from "./damage.js";
 import type { Table } from "./flatbuffer.js";
 import { noColumn } from "./format.js";
@@ -38,24 +39,44 @@ const UNION = 14;
 /** The version of the metadata since which unions have no bitmap of nulls. */
 const V5 = 4;
 
-const TEXTS: Record<number, TextType> = { 5: "utf8", 20: "large_utf8", 24: "utf8_view" };
+const TEXTS = ["utf8", "large_utf8", "utf8_view"];
+const LISTS = ["list", "large_list", "fixed_size_list", "map"];
+/** Types whose values can be read. */
+const READ = new Set([...TEXTS, ...LISTS, "null", "int", "float", "bool", "struct", "date", "timestamp"]);
+export function isText({ type }: ArrowField): boolean {
+  return TEXTS.includes(type);
+}
+
 const DEEPEST = 64;
 const MOST_FIELDS = 100_000;
 
-export type TextType = "utf8" | "large_utf8" | "utf8_view";
-
-/** What a batch has for some columns: entries in its lists of nodes, buffers and counts of views' buffers. */
+/** Entries of some columns in a batch's lists of nodes, buffers and counts of views' buffers. */
 interface Extent {
   nodes: number;
   buffers: number;
   views: number;
 }
 
-export interface TextColumn {
-  type: TextType;
-  /** What lies before it in a batch. */
+export interface Dictionary {
+  id: number;
+  indexBytes: number;
+  isSigned: boolean;
+  /** Its entries, as the one column of their batch. */
+  entries: ArrowField;
+}
+
+/** A column, or a part of a nested one. */
+export interface ArrowField {
+  name: string;
+  /** Its type's name in Arrow. */
+  type: string;
+  /** The table of the schema with the rest of its type. */
+  details: Table | undefined;
+  /** Extent of a batch before it. */
   before: Extent;
-  dictionary?: { id: number; indexBytes: number; isSigned: boolean };
+  children: ArrowField[];
+  /** Where its values are numbers of a dictionary's entries; it has no children then. */
+  dictionary?: Dictionary;
 }
 
 function typeOf(field: Table): { number: number; name: string; buffers: number; isView?: true } {
@@ -66,62 +87,83 @@ function typeOf(field: Table): { number: number; name: string; buffers: number; 
 }
 
 class Layout {
-  readonly extent: Extent = { nodes: 0, buffers: 0, views: 0 };
-  #fields = 0;
-  constructor(readonly version: number) {}
+  readonly #extent: Extent = { nodes: 0, buffers: 0, views: 0 };
+  readonly #version: number;
+  /** Shared with the layouts of dictionaries. */
+  readonly #fields: { count: number };
 
-  /** Passes over a column with its children. */
-  add(field: Table, depth = 0): void {
-    // A damaged schema may lead to one field again and again.
-    check(depth < DEEPEST && ++this.#fields <= MOST_FIELDS, "its columns are nested too deep");
-    this.extent.nodes++;
-    if (field.table(4) !== undefined) {
-      this.extent.buffers += 2;
-      return;
-    }
-    const { number, buffers, isView } = typeOf(field);
-    this.extent.buffers += buffers;
-    if (isView) this.extent.views++;
-    if (number === UNION) this.extent.buffers += (field.table(3)?.int16(0) === 1 ? 1 : 0) + (this.version < V5 ? 1 : 0);
-    for (const child of field.tables(5)) this.add(child, depth + 1);
+  /** @param version of the metadata */
+  constructor(version: number, fields = { count: 0 }) {
+    this.#version = version;
+    this.#fields = fields;
   }
-}
 
-/**
- * @param version of the metadata
- * @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column that holds no texts, Damage
- */
-export function findColumn(schema: Table, version: number, name: string, file: string): TextColumn {
-  if (schema.int16(0) !== 0) {
-    const message = `${file} has its numbers in big-endian order. Write it on a little-endian machine.`;
-    throw new LowrankError("E_ARROW", message, file);
-  }
-  const fields = schema.tables(1);
-  check(fields.length <= MOST_FIELDS, `it has ${fields.length} columns`);
-  const layout = new Layout(version);
-  for (const field of fields) {
-    if (field.text(0) !== name) {
-      layout.add(field);
-      continue;
-    }
-    const type = typeOf(field);
-    const text = TEXTS[type.number];
-    if (text === undefined) {
-      throw new LowrankError("E_DATA_ROW", `${file}: column "${name}" is of ${type.name}, expected texts.`, file);
-    }
+  /** The next column, with its children. */
+  add(field: Table, depth = 0): ArrowField {
     const encoding = field.table(4);
-    if (encoding === undefined) return { type: text, before: layout.extent };
+    if (encoding === undefined) return this.#addPlain(field, depth);
+    const before = { ...this.#extent };
+    this.#extent.nodes++;
+    this.#extent.buffers += 2;
     const index = encoding.table(1);
     // Without a type of its own the index is a signed number of 32 bits.
     const indexBytes = (index?.int32(0) ?? 32) / 8;
     check([1, 2, 4, 8].includes(indexBytes), `a dictionary's index has ${indexBytes * 8} bits`);
     const isSigned = index === undefined || index.byte(1) !== 0;
-    return { type: text, before: layout.extent, dictionary: { id: encoding.int64(0), indexBytes, isSigned } };
+    const entries = new Layout(this.#version, this.#fields).#addPlain(field, depth);
+    const dictionary = { id: encoding.int64(0), indexBytes, isSigned, entries };
+    return { ...entries, before, children: [], dictionary };
   }
-  throw noColumn(
-    file,
-    name,
-    fields.map((field) => field.text(0)),
-    file,
-  );
+
+  #addPlain(field: Table, depth: number): ArrowField {
+    // A damaged schema may lead to one field again and again.
+    check(depth < DEEPEST && ++this.#fields.count <= MOST_FIELDS, "its columns are nested too deep");
+    const { number, name, buffers, isView } = typeOf(field);
+    const details = field.table(3);
+    const before = { ...this.#extent };
+    this.#extent.nodes++;
+    this.#extent.buffers += buffers;
+    if (isView) this.#extent.views++;
+    if (number === UNION) this.#extent.buffers += (details?.int16(0) === 1 ? 1 : 0) + (this.#version < V5 ? 1 : 0);
+    const children = field.tables(5).map((child) => this.add(child, depth + 1));
+    return { name: field.text(0), type: name, details, before, children };
+  }
+}
+
+/** The type of the first values in a field that cannot be read. */
+function unread({ type, details, dictionary, children }: ArrowField): string | undefined {
+  if (!READ.has(type)) return type;
+  if (type === "float" && (details?.int16(0) ?? 0) === 0) return "float of 16 bits";
+  return (dictionary?.entries.children ?? children).map(unread).find((one) => one !== undefined);
+}
+
+/**
+ * The wanted columns.
+ * @param version of the metadata
+ * @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column of a type that is not read, Damage
+ */
+export function findColumns(schema: Table, version: number, wanted: Wanted[], file: string): ArrowField[] {
+  if (schema.int16(0) !== 0) {
+    const message = `${file} has its numbers in big-endian order. Write it on a little-endian machine.`;
+    throw new LowrankError("E_ARROW", message, file);
+  }
+  const tables = schema.tables(1);
+  check(tables.length <= MOST_FIELDS, `it has ${tables.length} columns`);
+  const layout = new Layout(version);
+  const fields = tables.map((field) => layout.add(field));
+  return wanted.map(({ name, holds }) => {
+    const field = fields.find((one) => one.name === name);
+    if (field === undefined) {
+      throw noColumn(
+        file,
+        name,
+        fields.map((one) => one.name),
+        file,
+      );
+    }
+    if (holds === "texts" && !isText(field)) throw notTexts(file, name, field.type);
+    const problem = unread(field);
+    if (problem) throw unreadType(file, name, problem);
+    return field;
+  });
 }

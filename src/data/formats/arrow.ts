@@ -1,8 +1,8 @@
 // Arrow IPC: files and streams, a record batch at a time.
 import { LowrankError } from "../../base/errors.js";
 import { BatchReader } from "./arrow-column.js";
-import { findColumn, type TextColumn } from "./arrow-schema.js";
-import { columnar, type Decode, type Texts } from "./columnar.js";
+import { type ArrowField, type Dictionary, findColumns } from "./arrow-schema.js";
+import { columnar, type Decode, type Wanted } from "./columnar.js";
 import { check, checkedSize } from "./damage.js";
 import { Table } from "./flatbuffer.js";
 import type { RandomAccess } from "./random-access.js";
@@ -108,50 +108,70 @@ async function* listed(source: RandomAccess, blocks: Block[], kind: number): Asy
   }
 }
 
-/** A column's batches, and what its dictionaries have given so far. */
-class ColumnReader {
-  #dictionary: Texts | undefined;
-  constructor(
-    readonly source: RandomAccess,
-    readonly column: TextColumn,
-    readonly text: Decode,
-  ) {}
+/** The dictionaries of a field and of the fields within it. */
+function dictionariesOf({ dictionary, children }: ArrowField): Dictionary[] {
+  return [
+    ...(dictionary ? [dictionary, ...dictionariesOf(dictionary.entries)] : []),
+    ...children.flatMap(dictionariesOf),
+  ];
+}
+
+/** The wanted columns' batches, and the entries of their dictionaries so far. */
+class ColumnsReader {
+  readonly #source: RandomAccess;
+  readonly #columns: { field: ArrowField; text: Decode }[];
+  readonly #entries = new Map<number, unknown[]>();
+
+  /** @param schema its table @param version of the metadata */
+  constructor(source: RandomAccess, schema: Table, version: number, wanted: Wanted[]) {
+    this.#source = source;
+    const fields = findColumns(schema, version, wanted, source.file);
+    this.#columns = fields.map((field, i) => ({ field, text: wanted[i]!.text }));
+  }
 
   async addDictionary({ header, bodyAt, bodyBytes }: Message, mayReplace: boolean): Promise<void> {
-    if (header.int64(0) !== this.column.dictionary?.id) return;
+    const id = header.int64(0);
+    const column = this.#columns.find(({ field }) => dictionariesOf(field).some((one) => one.id === id));
+    if (column === undefined) return;
+    const dictionary = dictionariesOf(column.field).find((one) => one.id === id)!;
     const data = header.table(1);
     check(data !== undefined, "a dictionary has no data");
-    const own = { type: this.column.type, before: { nodes: 0, buffers: 0, views: 0 } };
-    const texts = await new BatchReader(this.source, data, bodyAt, bodyBytes, this.text).texts(own);
+    const batch = new BatchReader(this.#source, data, { bodyAt, bodyBytes }, column.text, this.#entries);
+    const values = await batch.values(dictionary.entries);
     const isDelta = header.byte(2) !== 0;
-    check(isDelta || mayReplace || this.#dictionary === undefined, "it replaces a dictionary, which only a stream may");
-    this.#dictionary = isDelta ? [...(this.#dictionary ?? []), ...texts] : texts;
+    const before = this.#entries.get(id);
+    check(isDelta || mayReplace || before === undefined, "it replaces a dictionary, which only a stream may");
+    this.#entries.set(id, isDelta ? [...(before ?? []), ...values] : values);
   }
 
-  textsOf({ header, bodyAt, bodyBytes }: Message): Promise<Texts> {
-    const batch = new BatchReader(this.source, header, bodyAt, bodyBytes, this.text);
-    if (this.column.dictionary === undefined) return batch.texts(this.column);
-    return batch.lookUp(this.column, this.#dictionary ?? []);
+  /** The values of each wanted column in a record batch. */
+  async read({ header, bodyAt, bodyBytes }: Message): Promise<unknown[][]> {
+    const columns: unknown[][] = [];
+    for (const { field, text } of this.#columns) {
+      const batch = new BatchReader(this.#source, header, { bodyAt, bodyBytes }, text, this.#entries);
+      columns.push(await batch.values(field));
+    }
+    return columns;
   }
 }
 
-async function* readFile(source: RandomAccess, footer: Footer, name: string, text: Decode): AsyncGenerator<Texts> {
+async function* readFile(source: RandomAccess, footer: Footer, wanted: Wanted[]): AsyncGenerator<unknown[][]> {
   const schema = footer.table.table(1);
   check(schema !== undefined, "its footer has no schema");
-  const column = findColumn(schema, footer.table.int16(0), name, source.file);
-  const reader = new ColumnReader(source, column, text);
-  for await (const message of listed(source, footer.dictionaries, DICTIONARY))
+  const reader = new ColumnsReader(source, schema, footer.table.int16(0), wanted);
+  for await (const message of listed(source, footer.dictionaries, DICTIONARY)) {
     await reader.addDictionary(message, false);
-  for await (const message of listed(source, footer.batches, BATCH)) yield await reader.textsOf(message);
+  }
+  for await (const message of listed(source, footer.batches, BATCH)) yield await reader.read(message);
 }
 
-async function* readStream(source: RandomAccess, name: string, text: Decode): AsyncGenerator<Texts> {
-  let reader: ColumnReader | undefined;
+async function* readStream(source: RandomAccess, wanted: Wanted[]): AsyncGenerator<unknown[][]> {
+  let reader: ColumnsReader | undefined;
   for await (const message of messages(source)) {
     const { kind, header, version } = message;
     if (kind === SCHEMA) {
       check(reader === undefined, "it has two schemas");
-      reader = new ColumnReader(source, findColumn(header, version, name, source.file), text);
+      reader = new ColumnsReader(source, header, version, wanted);
       continue;
     }
     check(reader !== undefined, "it does not begin with a schema");
@@ -160,15 +180,15 @@ async function* readStream(source: RandomAccess, name: string, text: Decode): As
       continue;
     }
     check(kind === BATCH, `it holds a message of an unknown kind, ${kind}`);
-    yield await reader.textsOf(message);
+    yield await reader.read(message);
   }
   check(reader !== undefined, "it has no schema");
 }
 
-/** The texts of each record batch in turn. */
-async function* readBatches(source: RandomAccess, name: string, text: Decode): AsyncGenerator<Texts> {
+/** The values of the wanted columns in each record batch in turn. */
+async function* readBatches(source: RandomAccess, wanted: Wanted[]): AsyncGenerator<unknown[][]> {
   const footer = await readFooter(source);
-  yield* footer ? readFile(source, footer, name, text) : readStream(source, name, text);
+  yield* footer ? readFile(source, footer, wanted) : readStream(source, wanted);
 }
 
 export const arrow = columnar("Arrow", [".arrow", ".arrows", ".feather", ".ipc"], readBatches);

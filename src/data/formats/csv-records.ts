@@ -3,7 +3,7 @@
 import { isUtf8 } from "node:buffer";
 import { LowrankError } from "../../base/errors.js";
 import type { Separator } from "./format.js";
-import { tooLong } from "./size.js";
+import { tooLong } from "./text-size.js";
 import { notUtf8 } from "./utf8.js";
 
 export const SEPARATORS: Record<Separator, string> = { comma: ",", semicolon: ";", tab: "\t", pipe: "|" };

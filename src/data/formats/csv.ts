@@ -1,8 +1,8 @@
-// CSV and TSV: one column of their records.
+// CSV and TSV: the wanted columns of their records.
 import type { LowrankError } from "../../base/errors.js";
 import { Records, SEPARATORS, separatorAdvice } from "./csv-records.js";
-import { type Format, noColumn, type ReadOptions, type Row, type Separator } from "./format.js";
-import { mostBytes } from "./size.js";
+import { type Column, type Format, noColumn, type ReadOptions, type Row, type Separator } from "./format.js";
+import { mostBytes } from "./text-size.js";
 import { readUtf8 } from "./utf8.js";
 
 /** Names of columns as pandas gives them: of two with the same name, the second is `name.1`. */
@@ -26,20 +26,21 @@ function rightSeparator(names: string[], column: string): string | undefined {
   return names.length === 1 ? Object.values(SEPARATORS).find(isOf) : undefined;
 }
 
-/** The wanted column of the records that a scanner gives. */
-class Column {
+/** The wanted columns of the records that a scanner gives. */
+class RowReader {
   readonly #file: string;
-  readonly #name: string;
+  readonly #columns: string[];
   /** Whether records are to be looked at that may be several, written without quoting. */
   readonly #isWary: boolean;
   /** Number of fields in the header; 0 before it. */
   #fields = 0;
-  #index = -1;
+  /** Number of each wanted column among the fields. */
+  #fieldsOf: number[] = [];
   rows: Row[] = [];
 
-  constructor(file: string, name: string, isWary: boolean) {
+  constructor(file: string, columns: Column[], isWary: boolean) {
     this.#file = file;
-    this.#name = name;
+    this.#columns = columns.map(({ name }) => name);
     this.#isWary = isWary;
   }
 
@@ -47,7 +48,7 @@ class Column {
     if (this.#fields === 0) this.#begin(record);
     else if (record.fields === this.#fields) {
       if (this.#isWary && this.#fields > 1 && record.hasRecordsIn(this.#fields)) throw this.#doubt(record);
-      this.rows.push({ value: record.text(this.#index), at: record.line });
+      this.rows.push({ values: this.#fieldsOf.map((field) => record.text(field)), at: record.line });
     } else {
       const found = `not as many fields as the header has (${record.fields}, not ${this.#fields})`;
       throw record.problem(`${found}; a field with the separator or a line end in it needs quotes`);
@@ -64,32 +65,38 @@ class Column {
   #begin(header: Records): void {
     this.#fields = header.fields;
     const names = columnNames(Array.from({ length: header.fields }, (_, i) => header.text(i)));
-    this.#index = names.indexOf(this.#name);
-    if (this.#index >= 0) return;
-    const separator = rightSeparator(names, this.#name);
+    this.#fieldsOf = this.#columns.map((column) => names.indexOf(column));
+    const missing = this.#columns.find((_, i) => this.#fieldsOf[i] === -1);
+    if (missing === undefined) return;
+    const separator = rightSeparator(names, missing);
     const advice = separator && separatorAdvice(separator);
-    throw noColumn(`${this.#file}, line ${header.line}`, this.#name, names, this.#file, advice);
+    throw noColumn(`${this.#file}, line ${header.line}`, missing, names, this.#file, advice);
   }
 }
 
-async function* read(file: string, options: ReadOptions, own: Separator): AsyncGenerator<Row[]> {
+async function* read(file: string, columns: Column[], options: ReadOptions, own: Separator): AsyncGenerator<Row[]> {
   const separator = options.csvSeparator ?? own;
   // Text with tabs in each of its lines is rare, and quotes in files with tabs often have no meaning.
-  const column = new Column(file, options.column, separator === "tab" && options.csvQuoting === undefined);
+  const reader = new RowReader(file, columns, separator === "tab" && options.csvQuoting === undefined);
   const quotes = options.csvQuoting !== "none";
-  const take = (record: Records) => column.add(record);
+  const take = (record: Records) => reader.add(record);
   const scanner = new Records(file, separator, quotes, mostBytes(options), take);
   for await (const chunk of readUtf8(file)) {
     scanner.push(chunk);
-    yield column.rows;
-    column.rows = [];
+    yield reader.rows;
+    reader.rows = [];
   }
   scanner.end();
-  yield column.rows;
+  yield reader.rows;
 }
 
 function separated(extension: string, separator: Separator): Format {
-  return { extensions: [extension], gzip: true, unit: "line", read: (file, options) => read(file, options, separator) };
+  return {
+    extensions: [extension],
+    gzip: true,
+    unit: "line",
+    read: (file, columns, options) => read(file, columns, options, separator),
+  };
 }
 
 export const csv = separated(".csv", "comma");

@@ -26,9 +26,9 @@ export class Table {
     return at === undefined ? absent : this.view.getInt8(at);
   }
 
-  int16(n: number): number {
+  int16(n: number, absent = 0): number {
     const at = this.#field(n);
-    return at === undefined ? 0 : this.view.getInt16(at, true);
+    return at === undefined ? absent : this.view.getInt16(at, true);
   }
 
   int32(n: number): number {

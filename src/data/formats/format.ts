@@ -7,25 +7,31 @@ export type TextBy = "line" | "paragraph" | "file";
 /** The character between fields of CSV and TSV. */
 export type Separator = "comma" | "semicolon" | "tab" | "pipe";
 
-/** How the texts of data files are found in them. */
+/** A column, or key of JSON, that is wanted of each row. */
+export interface Column {
+  name: string;
+  /** "texts": every value must be a text, and is checked to be one. "values": values of any type, nested ones as lists and objects. */
+  holds: "texts" | "values";
+}
+
+/** How the rows of data files are found in them. */
 export interface ReadOptions {
-  /** Column or key that holds the text. */
-  column: string;
   /** JSON: the key that the rows are under. Without it they are the file itself. */
   jsonField?: string | undefined;
-  /** Plain text: what a text is. Default line, for Markdown file. */
+  /** Plain text: the part of a file that is a text. Default line, for Markdown file. */
   textBy?: TextBy | undefined;
-  /** CSV and TSV: what is between fields. Default by the extension. */
+  /** CSV and TSV: the character between fields. Default by the extension. */
   csvSeparator?: Separator | undefined;
-  /** CSV and TSV: "none" reads quotes as the characters that they are, "minimal" as what opens a field. Without it as the latter, but an error where that is in doubt. */
+  /** CSV and TSV: "minimal" reads a quote that begins a field as its opening, "none" reads quotes as characters. Default minimal, with an error where either may be right. */
   csvQuoting?: "minimal" | "none" | undefined;
   /** Bytes that a text, with the row that it is in, may have. Default `MOST_TEXT_BYTES`. */
   mostBytes?: number | undefined;
 }
 
-/** A text, or what stands in its place. */
+/** The wanted values of a row. */
 export interface Row {
-  value: unknown;
+  /** In the order of the wanted columns. Of a column of texts they are not checked yet. */
+  values: unknown[];
   /** 1-based line or row of the file, see `Format.unit`. */
   at: number;
 }
@@ -35,13 +41,14 @@ export interface Format {
   extensions: string[];
   /** Whether the file may also be compressed with gzip, with .gz after its extension. */
   gzip: boolean;
-  /** What `Row.at` counts. */
+  /** The unit that `Row.at` counts. */
   unit: "line" | "row";
   /**
-   * Rows in file order, some at a time. A format that keeps its columns apart may read the wanted one only.
-   * @throws LowrankError naming file and place, `noColumn` where a row has no such column
+   * Rows in file order, some at a time. A format that keeps its columns apart reads the wanted ones only.
+   * @param columns at least one, none twice
+   * @throws LowrankError naming file and place, `noColumn` where a row lacks a column
    */
-  read(file: string, options: ReadOptions): AsyncIterable<Row[]>;
+  read(file: string, columns: Column[], options: ReadOptions): AsyncIterable<Row[]>;
 }
 
 /** Names that an error lists and compares with the wanted one: a file may have any number, of any length. */

@@ -2,10 +2,10 @@
 import { isUtf8 } from "node:buffer";
 import { LowrankError } from "../../base/errors.js";
 import { placeIn } from "../../base/json.js";
-import type { ReadOptions } from "./format.js";
+import type { Column, ReadOptions } from "./format.js";
 import { chunksFrom } from "./json-field.js";
-import { type Fail, parseValue } from "./json-text.js";
-import { mostBytes, Pieces, tooLong } from "./size.js";
+import { type Fail, isThinnable, parseValue } from "./json-text.js";
+import { mostBytes, Pieces, tooLong } from "./text-size.js";
 import { notUtf8, readUtf8 } from "./utf8.js";
 
 const code = (character: string) => character.charCodeAt(0);
@@ -97,7 +97,8 @@ export interface Element {
  * The values of an array, some at a time: of the file, or under the key `jsonField` of the object that it is.
  * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8, E_JSON, E_JSON_FIELD, E_TEXT_SIZE
  */
-export async function* readElements(file: string, options: ReadOptions): AsyncGenerator<Element[]> {
+export async function* readElements(file: string, columns: Column[], options: ReadOptions): AsyncGenerator<Element[]> {
+  const isThin = isThinnable(columns);
   const { jsonField } = options;
   const start = { line: 1, column: 1 };
   let row = 0;
@@ -126,7 +127,7 @@ export async function* readElements(file: string, options: ReadOptions): AsyncGe
       if (state === "before") {
         if (end === "" && isBlank) throw fail("the file is empty", { line: 1, column: 1 });
         // Whatever stands before the bracket is no JSON together with it.
-        if (!isBlank) parseValue(`${text}${end}`, fail);
+        if (!isBlank) parseValue(`${text}${end}`, isThin, fail);
         state = "within";
       } else if (state === "after") {
         if (!isBlank && jsonField === undefined) {
@@ -136,7 +137,7 @@ export async function* readElements(file: string, options: ReadOptions): AsyncGe
         last = text.trimEnd().at(-1) ?? last;
       } else if (!(isBlank && end === "]" && row === 0)) {
         // What ends an element too early is then what the parser stumbles over.
-        elements.push({ value: parseValue(isBlank || end === "" ? `${text}${end}` : text, fail), text });
+        elements.push({ value: parseValue(isBlank || end === "" ? `${text}${end}` : text, isThin, fail), text });
         if (end === "") throw fail("Unexpected end of JSON input", placeIn(text, text.trimEnd().length));
         row++;
       }

@@ -77,15 +77,15 @@ function keyOf(bytes: number[]): string {
   }
 }
 
-/** What to do about an object that is larger than any row; nothing where it holds neither rows nor columns. */
-export async function adviceOnLarge(file: string, column: string): Promise<string> {
+/** Advice on an object that is larger than any row; none where it holds neither rows nor the wanted columns. */
+export async function adviceOnLarge(file: string, columns: string[]): Promise<string> {
   const object = new TopLevel();
   for await (const chunk of readUtf8(file)) {
     object.find(chunk, undefined);
     if (object.isObject === false) break;
   }
   if (object.lists.length > 0) return ` ${fieldAdvice(object.lists)}`;
-  return object.objects.includes(column) ? ` ${TABLE_ADVICE}.` : "";
+  return columns.some((column) => object.objects.includes(column)) ? ` ${TABLE_ADVICE}.` : "";
 }
 
 export const AS_RECORDS = 'write it by to_json(path, orient="records", lines=True)';

@@ -1,10 +1,10 @@
 // Objects one after the other: JSON Lines, also where an object takes several lines or a line holds several of them.
 import { LowrankError } from "../../base/errors.js";
-import type { ReadOptions } from "./format.js";
+import type { Column, ReadOptions } from "./format.js";
 import { adviceOnLarge } from "./json-field.js";
-import { afterText, type Fail, parse, parseValue } from "./json-text.js";
+import { afterText, type Fail, isThinnable, parse, parseValue } from "./json-text.js";
 import { type Line, readLines } from "./lines.js";
-import { mostBytes, tooLong } from "./size.js";
+import { mostBytes, tooLong } from "./text-size.js";
 
 /** A value of the file, the text that it was parsed from, and the line that it begins in. */
 export interface Parsed {
@@ -19,6 +19,7 @@ const JOINED = 4096;
 class Splitter {
   readonly #file: string;
   readonly #most: number;
+  readonly #isThin: boolean;
   /** The value that is open: its lines so far, the older ones joined; where it begins, and how deep in it they end. */
   #older: string[] = [];
   #lines: string[] = [];
@@ -29,9 +30,11 @@ class Splitter {
   /** Number of the line after the last one. */
   #next = 1;
 
-  constructor(file: string, most: number) {
+  /** @param isThin see `parse` */
+  constructor(file: string, most: number, isThin: boolean) {
     this.#file = file;
     this.#most = most;
+    this.#isThin = isThin;
   }
 
   get isOpen(): boolean {
@@ -70,7 +73,7 @@ class Splitter {
 
   /** The file has ended. @throws LowrankError E_JSON where a value has not */
   end(): void {
-    if (this.isOpen) parseValue([...this.#older, ...this.#lines].join("\n"), this.#fail);
+    if (this.isOpen) parseValue([...this.#older, ...this.#lines].join("\n"), this.#isThin, this.#fail);
   }
 
   #begin(line: number, column: number): void {
@@ -89,7 +92,7 @@ class Splitter {
 
   #end(last: string): Parsed {
     const text = [...this.#older, ...this.#lines, last].join("\n");
-    const value = parseValue(text, this.#fail);
+    const value = parseValue(text, this.#isThin, this.#fail);
     this.#older = [];
     this.#lines = [];
     this.#length = 0;
@@ -105,21 +108,22 @@ class Splitter {
   };
 }
 
-function parsed({ text, number }: Line): Parsed | undefined {
+function parsed({ text, number }: Line, isThin: boolean): Parsed | undefined {
   try {
-    return { value: parse(text), text, at: number };
+    return { value: parse(text, isThin), text, at: number };
   } catch {
     return undefined;
   }
 }
 
-async function* read(file: string, options: ReadOptions): AsyncGenerator<Parsed[]> {
-  const splitter = new Splitter(file, mostBytes(options));
+async function* read(file: string, columns: Column[], options: ReadOptions): AsyncGenerator<Parsed[]> {
+  const isThin = isThinnable(columns);
+  const splitter = new Splitter(file, mostBytes(options), isThin);
   for await (const lines of readLines(file, options)) {
     const values: Parsed[] = [];
     for (const line of lines) {
       if (!splitter.isOpen && line.text.trim() === "") continue;
-      const one = splitter.isOpen ? undefined : parsed(line);
+      const one = splitter.isOpen ? undefined : parsed(line, isThin);
       if (one) values.push(one);
       else values.push(...splitter.add(line));
     }
@@ -132,12 +136,15 @@ async function* read(file: string, options: ReadOptions): AsyncGenerator<Parsed[
  * The values of a file, some at a time.
  * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8, E_JSON, E_TEXT_SIZE
  */
-export async function* readObjects(file: string, options: ReadOptions): AsyncGenerator<Parsed[]> {
+export async function* readObjects(file: string, columns: Column[], options: ReadOptions): AsyncGenerator<Parsed[]> {
   try {
-    yield* read(file, options);
+    yield* read(file, columns, options);
   } catch (error) {
     if (!(error instanceof LowrankError && error.code === "E_TEXT_SIZE")) throw error;
-    const advice = await adviceOnLarge(file, options.column);
+    const advice = await adviceOnLarge(
+      file,
+      columns.map(({ name }) => name),
+    );
     throw new LowrankError(error.code, `${error.message}${advice}`, file);
   }
 }

@@ -1,7 +1,7 @@
 // What JSON.parse does not do: NaN and infinities as Python writes them, keys given twice, objects over several lines.
 import { LowrankError } from "../../base/errors.js";
 import { isObject, jsonProblem, kindOf } from "../../base/json.js";
-import { noColumn, type ReadOptions } from "./format.js";
+import { type Column, noColumn } from "./format.js";
 import { AS_RECORDS, fieldAdvice, TABLE_ADVICE } from "./json-field.js";
 
 /** Behind the end of a JSON text whose opening quote is at `at`; Infinity where it does not end. */
@@ -44,9 +44,14 @@ function blank(text: string): string {
   return "\n".repeat(lines) + " ".repeat(text.length - text.lastIndexOf("\n") - 1);
 }
 
+/** Whether nothing in arrays and objects of a row is wanted. */
+export function isThinnable(columns: Column[]): boolean {
+  return columns.every(({ holds }) => holds === "texts");
+}
+
 /**
- * A large row without what is in its columns' arrays and objects, none of which is a text: parsed, a few bytes of them can take a
- * hundred. Places in it stay those of the row, and an array that begins with an object still does.
+ * A large row without the contents of its columns' arrays and objects, none of which is a text. Parsed, a few bytes of them can
+ * take a hundred. Places in it stay the row's places, and an array that begins with an object still does.
  */
 function thinned(text: string): string {
   if (text.length < LARGE) return text;
@@ -75,9 +80,13 @@ function thinned(text: string): string {
   return thin + text.slice(from);
 }
 
-/** A row as JSON.parse gives it, NaN being -0, and a large one's arrays and objects being empty. @throws SyntaxError */
-export function parse(text: string): unknown {
-  return parseThin(thinned(text));
+/**
+ * A row as JSON.parse gives it, NaN being -0.
+ * @param isThin whether the arrays and objects of a large row come out empty
+ * @throws SyntaxError
+ */
+export function parse(text: string, isThin: boolean): unknown {
+  return parseThin(isThin ? thinned(text) : text);
 }
 
 function parseThin(text: string): unknown {
@@ -92,9 +101,9 @@ function parseThin(text: string): unknown {
 /** Makes an error of the parser's reason and its 1-based place in what was parsed. */
 export type Fail = (reason: string, at: { line: number; column: number }, cause?: unknown) => LowrankError;
 
-/** A row as `parse` gives it. @throws what `fail` makes of the parser's reason */
-export function parseValue(text: string, fail: Fail): unknown {
-  const thin = thinned(text);
+/** A row as `parse` gives it. @throws the error that `fail` makes of the parser's reason */
+export function parseValue(text: string, isThin: boolean, fail: Fail): unknown {
+  const thin = isThin ? thinned(text) : text;
   try {
     return parseThin(thin);
   } catch (error) {
@@ -125,7 +134,7 @@ function isGivenTwice(text: string, column: string): boolean {
   return first >= 0 && text.includes(key, first + key.length) && timesGiven(text, key) > 1;
 }
 
-/** What an object is that is no row: a whole table in it, or rows under a key. */
+/** Advice on an object that is no row: it may hold a whole table, or rows under a key. */
 function adviceOn(object: Record<string, unknown>, column: string): string | undefined {
   const names = Object.keys(object);
   if (Array.isArray(object.columns) && Array.isArray(object.data)) {
@@ -140,20 +149,38 @@ function adviceOn(object: Record<string, unknown>, column: string): string | und
   return undefined;
 }
 
+/** A value with NaN where the parser put -0 for it. */
+function withNaN(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return Object.is(value, -0) ? Number.NaN : value;
+  if (Array.isArray(value)) return value.map(withNaN);
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNaN(one)]));
+}
+
 /**
- * The wanted value of a row.
+ * The wanted values of a row.
  * @param text that the row was parsed from @param place the file with line or row
  * @throws LowrankError E_DATA_ROW, E_TEXT_COLUMN
  */
-export function wantedValue(row: unknown, text: string, { column }: ReadOptions, place: string, file: string): unknown {
+export function wantedValues(row: unknown, text: string, columns: Column[], place: string, file: string): unknown[] {
   if (!isObject(row)) {
     throw new LowrankError("E_DATA_ROW", `${place}: found ${kindOf(row)}, expected an object with columns.`, file);
   }
+  return columns.map((column) => wantedValue(row, text, column, place, file));
+}
+
+function wantedValue(
+  row: Record<string, unknown>,
+  text: string,
+  { name: column, holds }: Column,
+  place: string,
+  file: string,
+): unknown {
   if (!Object.hasOwn(row, column)) throw noColumn(place, column, Object.keys(row), file, adviceOn(row, column));
   if (isGivenTwice(text, column)) {
     throw new LowrankError("E_DATA_ROW", `${place}: the key "${column}" is given twice. Leave one out.`, file);
   }
   const value = row[column];
+  if (holds === "values") return /-0|NaN/.test(text) ? withNaN(value) : value;
   if (isObject(value) || Array.isArray(value)) {
     const found = `column "${column}" is ${kindOf(value)}, expected a text`;
     throw new LowrankError("E_DATA_ROW", `${place}: ${found}. ${TABLE_ADVICE}.`, file);

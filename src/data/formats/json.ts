@@ -2,7 +2,7 @@
 import type { Format, ReadOptions, Row } from "./format.js";
 import { readElements } from "./json-elements.js";
 import { readObjects } from "./json-objects.js";
-import { wantedValue } from "./json-text.js";
+import { wantedValues } from "./json-text.js";
 import { readUtf8 } from "./utf8.js";
 
 const EXTENSIONS = [".jsonl", ".ndjson", ".json"];
@@ -11,10 +11,10 @@ export const jsonLines: Format = {
   extensions: EXTENSIONS,
   gzip: true,
   unit: "line",
-  async *read(file, options) {
-    for await (const values of readObjects(file, options)) {
-      yield values.map(({ value, text, at }) => ({
-        value: wantedValue(value, text, options, `${file}, line ${at}`, file),
+  async *read(file, columns, options) {
+    for await (const objects of readObjects(file, columns, options)) {
+      yield objects.map(({ value, text, at }) => ({
+        values: wantedValues(value, text, columns, `${file}, line ${at}`, file),
         at,
       }));
     }
@@ -25,24 +25,25 @@ export const jsonArray: Format = {
   extensions: EXTENSIONS,
   gzip: true,
   unit: "row",
-  async *read(file, options) {
+  async *read(file, columns, options) {
+    const isTextAlone = columns.length === 1 && columns[0]!.name === "text";
     let at = 0;
     // `datasets` reads an array of texts as a column of that name.
     let isTexts: boolean | undefined;
-    for await (const elements of readElements(file, options)) {
+    for await (const elements of readElements(file, columns, options)) {
       const rows: Row[] = [];
       for (const { value, text } of elements) {
         at++;
-        isTexts ??= typeof value === "string" && options.column === "text";
+        isTexts ??= typeof value === "string" && isTextAlone;
         const isText = isTexts && typeof value === "string";
-        rows.push({ value: isText ? value : wantedValue(value, text, options, `${file}, row ${at}`, file), at });
+        rows.push({ values: isText ? [value] : wantedValues(value, text, columns, `${file}, row ${at}`, file), at });
       }
       yield rows;
     }
   },
 };
 
-/** What a JSON file is, by its beginning, whatever its extension says. */
+/** The form of a JSON file by its beginning, whatever its extension says. */
 export async function jsonFormOf(file: string, { jsonField }: ReadOptions): Promise<Format> {
   if (jsonField !== undefined) return jsonArray;
   for await (const chunk of readUtf8(file)) {

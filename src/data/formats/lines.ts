@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { ReadOptions } from "./format.js";
-import { mostBytes, Pieces, tooLong } from "./size.js";
+import { mostBytes, Pieces, tooLong } from "./text-size.js";
 import { notUtf8, readUtf8 } from "./utf8.js";
 
 export interface Line {

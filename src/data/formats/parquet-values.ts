@@ -1,7 +1,9 @@
-// How Parquet writes numbers and byte arrays within a page.
+// How Parquet writes values within a page.
 import type { Decode } from "./columnar.js";
 import { check } from "./damage.js";
+import { BOOLEAN, BYTE_ARRAY, FLOAT, INT32, INT64, type Node } from "./parquet-schema.js";
 import { readVarint, unzigzag } from "./varint.js";
+import { wholeNumber } from "./whole-number.js";
 
 /** A part of a page, read from its beginning on. */
 export class PageBytes {
@@ -18,6 +20,26 @@ export class PageBytes {
   uint32(): number {
     this.at += 4;
     return this.#view.getUint32(this.at - 4, true);
+  }
+
+  int32(): number {
+    this.at += 4;
+    return this.#view.getInt32(this.at - 4, true);
+  }
+
+  int64(): number | bigint {
+    this.at += 8;
+    return wholeNumber(this.#view.getBigInt64(this.at - 8, true));
+  }
+
+  float(): number {
+    this.at += 4;
+    return this.#view.getFloat32(this.at - 4, true);
+  }
+
+  double(): number {
+    this.at += 8;
+    return this.#view.getFloat64(this.at - 8, true);
   }
 
   take(length: number): Uint8Array {
@@ -71,7 +93,7 @@ export function readRuns(bytes: PageBytes, width: number, count: number): number
   return values;
 }
 
-/** Numbers as differences, packed in blocks of miniblocks (DELTA_BINARY_PACKED); they are lengths here. */
+/** Numbers as differences, packed in blocks of miniblocks (DELTA_BINARY_PACKED). */
 function readDeltas(bytes: PageBytes, most: number): number[] {
   const blockSize = bytes.varint();
   const miniblocks = bytes.varint();
@@ -95,24 +117,29 @@ function readDeltas(bytes: PageBytes, most: number): number[] {
       });
     }
   }
-  for (const length of values) check(length >= 0, "a negative length in a page");
   return values;
 }
 
-export function readPlain(bytes: PageBytes, count: number): Uint8Array[] {
+function readLengths(bytes: PageBytes, most: number): number[] {
+  const lengths = readDeltas(bytes, most);
+  for (const length of lengths) check(length >= 0, "a negative length in a page");
+  return lengths;
+}
+
+function readByteArrays(bytes: PageBytes, count: number): Uint8Array[] {
   check(count * 4 <= bytes.bytes.length, "a page is too short for its values");
   return Array.from({ length: count }, () => bytes.take(bytes.uint32()));
 }
 
 function readDeltaLengths(bytes: PageBytes, count: number): Uint8Array[] {
-  const lengths = readDeltas(bytes, count);
+  const lengths = readLengths(bytes, count);
   check(lengths.length === count, `a page holds ${lengths.length} lengths for ${count} values`);
   return lengths.map((length) => bytes.take(length));
 }
 
 /** Every value begins with some bytes of the one before. @param mostBytes bound of all values together */
 function readDeltaStrings(bytes: PageBytes, count: number, mostBytes: number): Uint8Array[] {
-  const prefixes = readDeltas(bytes, count);
+  const prefixes = readLengths(bytes, count);
   const suffixes = readDeltaLengths(bytes, count);
   check(prefixes.length === count, `a page holds ${prefixes.length} prefixes for ${count} values`);
   let before: Uint8Array = new Uint8Array(0);
@@ -130,6 +157,39 @@ function readDeltaStrings(bytes: PageBytes, count: number, mostBytes: number): U
 /** Values of shared beginnings may unpack to a multiple of their page. */
 const MOST_SHARED_BYTES = 2 ** 30;
 
+/** How the values of a leaf are read. */
+export interface DecodeLeaf {
+  physical: number;
+  /** `count` values one after the other. */
+  plain(bytes: PageBytes, count: number): unknown[];
+  /** A text of bytes, or a value of a number. */
+  convert(value: unknown): unknown;
+}
+
+export function leafDecoder({ physical, convert }: Node, text: Decode): DecodeLeaf {
+  if (physical === BYTE_ARRAY) {
+    return {
+      physical,
+      plain: (bytes, count) => readByteArrays(bytes, count).map(text),
+      convert: (value) => text(value as Uint8Array),
+    };
+  }
+  const plain = (bytes: PageBytes, count: number) => readNumbers(physical, bytes, count).map(convert);
+  return { physical, plain, convert };
+}
+
+function readNumbers(physical: number, bytes: PageBytes, count: number): unknown[] {
+  if (physical === BOOLEAN) {
+    const values: boolean[] = [];
+    unpackBits(bytes.take(Math.ceil(count / 8)), 1, count, (bit) => values.push(bit === 1));
+    return values;
+  }
+  const size = physical === INT32 || physical === FLOAT ? 4 : 8;
+  check(count * size <= bytes.bytes.length, "a page is too short for its values");
+  const next = { [INT32]: () => bytes.int32(), [INT64]: () => bytes.int64(), [FLOAT]: () => bytes.float() }[physical];
+  return Array.from({ length: count }, next ?? (() => bytes.double()));
+}
+
 /**
  * The values of a page, nulls left out.
  * @param encoding its number in Parquet
@@ -139,18 +199,29 @@ export function readValues(
   bytes: PageBytes,
   encoding: number,
   count: number,
-  dictionary: string[] | undefined,
-  text: Decode,
-): string[] {
-  if (encoding === 0) return readPlain(bytes, count).map(text);
-  if (encoding === 6) return readDeltaLengths(bytes, count).map(text);
-  if (encoding === 7) return readDeltaStrings(bytes, count, MOST_SHARED_BYTES).map(text);
-  check(encoding === 2 || encoding === 8, `a page has an encoding that texts cannot have, ${encoding}`);
+  dictionary: unknown[] | undefined,
+  decode: DecodeLeaf,
+): unknown[] {
+  const { physical } = decode;
+  if (encoding === 0) return decode.plain(bytes, count);
+  if (encoding === 6 && physical === BYTE_ARRAY) return readDeltaLengths(bytes, count).map(decode.convert);
+  if (encoding === 7 && physical === BYTE_ARRAY) {
+    return readDeltaStrings(bytes, count, MOST_SHARED_BYTES).map(decode.convert);
+  }
+  if (encoding === 5 && physical === INT32) {
+    const values = readDeltas(bytes, count);
+    check(values.length === count, `a page holds ${values.length} numbers for ${count} values`);
+    return values.map(decode.convert);
+  }
+  if (encoding === 3 && physical === BOOLEAN) {
+    const runs = new PageBytes(bytes.take(bytes.uint32()));
+    return readRuns(runs, 1, count).map((bit) => bit === 1);
+  }
+  check(encoding === 2 || encoding === 8, `a page has an encoding that its values cannot have, ${encoding}`);
   check(dictionary !== undefined, "a page refers to a dictionary that is not there");
   if (count === 0) return [];
   return readRuns(bytes, bytes.byte(), count).map((i) => {
-    const value = dictionary[i];
-    check(value !== undefined, `a page refers to entry ${i} of a dictionary of ${dictionary.length}`);
-    return value;
+    check(i < dictionary.length, `a page refers to entry ${i} of a dictionary of ${dictionary.length}`);
+    return dictionary[i];
   });
 }

@@ -1,12 +1,14 @@
-// Parquet: the pages of one column, a page at a time.
+// Parquet: the pages of the wanted columns, a page at a time.
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { LowrankError } from "../../base/errors.js";
-import { columnar, type Decode, type Texts } from "./columnar.js";
+import { alignColumns, columnar, type Decode, type Wanted } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";
 import { unpackLz4, unpackOldLz4 } from "./lz4.js";
-import { type Chunk, findColumn } from "./parquet-footer.js";
-import { PageBytes, readPlain, readRuns, readValues } from "./parquet-values.js";
+import { type Chunk, findColumns, type ParquetColumn } from "./parquet-footer.js";
+import { assemble, type Entries, RowSplitter } from "./parquet-rows.js";
+import type { Node } from "./parquet-schema.js";
+import { type DecodeLeaf, leafDecoder, PageBytes, readRuns, readValues } from "./parquet-values.js";
 import type { RandomAccess } from "./random-access.js";
 import { unpackSnappy } from "./snappy.js";
 import { EndsEarly, readStruct, type Struct, structOf } from "./thrift.js";
@@ -54,25 +56,38 @@ async function readHeader(source: RandomAccess, at: number, end: number): Promis
   }
 }
 
-/** Which of the rows have a value, by the definition levels. */
-function readLevels(bytes: Uint8Array, rows: number): boolean[] {
-  return readRuns(new PageBytes(bytes), 1, rows).map((level) => level === 1);
+/** Bits of a level up to the highest. */
+function levelBits(highest: number): number {
+  return 32 - Math.clz32(highest);
 }
 
-class ColumnReader {
-  #dictionary: string[] | undefined;
-  /** Of the chunk, yet to come. */
-  #rowsLeft: number;
+/** The values of a page with their levels. */
+interface Page {
+  /** Without nulls. */
+  values: unknown[];
+  /** Definition level of each entry; undefined: all entries are values. */
+  definitions: number[] | undefined;
+  /** Repetition level of each entry; undefined: each entry is a row. */
+  repetitions: number[] | undefined;
+}
+
+class ChunkReader {
+  readonly #source: RandomAccess;
+  readonly #chunk: Chunk;
+  readonly #leaf: Node;
+  readonly #decode: DecodeLeaf;
+  #dictionary: unknown[] | undefined;
+  /** Entries of the chunk yet to come, and bytes. */
+  #left: number;
   #unpackedLeft: number;
   readonly #unpack: Unpack;
 
-  constructor(
-    readonly source: RandomAccess,
-    readonly chunk: Chunk,
-    readonly isOptional: boolean,
-    readonly text: Decode,
-  ) {
-    this.#rowsLeft = chunk.rows;
+  constructor(source: RandomAccess, chunk: Chunk, leaf: Node, text: Decode) {
+    this.#source = source;
+    this.#chunk = chunk;
+    this.#leaf = leaf;
+    this.#decode = leafDecoder(leaf, text);
+    this.#left = chunk.values;
     this.#unpackedLeft = chunk.unpackedBytes;
     const codec = CODECS[chunk.codec];
     if (codec?.unpack === undefined) {
@@ -83,16 +98,15 @@ class ColumnReader {
     this.#unpack = codec.unpack;
   }
 
-  /** The texts of each page in turn. */
-  async *read(): AsyncGenerator<Texts> {
-    for (let at = this.chunk.start; this.#rowsLeft > 0; ) {
-      check(at < this.chunk.end, `${this.#rowsLeft} rows are missing from a row group`);
-      const { fields, length } = await readHeader(this.source, at, this.chunk.end);
+  async *pages(): AsyncGenerator<Page> {
+    for (let at = this.#chunk.start; this.#left > 0; ) {
+      check(at < this.#chunk.end, `${this.#left} rows are missing from a row group`);
+      const { fields, length } = await readHeader(this.#source, at, this.#chunk.end);
       at += length;
-      const packed = checkedSize(fields.get(3), this.chunk.end - at, "a page's length");
+      const packed = checkedSize(fields.get(3), this.#chunk.end - at, "a page's length");
       const unpacked = checkedSize(fields.get(2), this.#unpackedLeft, "a page's unpacked length");
       this.#unpackedLeft -= unpacked;
-      const bytes = await this.source.read(at, at + packed);
+      const bytes = await this.#source.read(at, at + packed);
       at += packed;
       const crc = fields.get(4);
       check(typeof crc !== "number" || zlib.crc32(bytes) === crc >>> 0, "a page differs from its checksum");
@@ -113,50 +127,100 @@ class ColumnReader {
     const head = structOf(fields.get(7), "a dictionary's description");
     const unpacked = await this.#unpacked(bytes, size);
     const count = checkedSize(head.get(1), size, "a dictionary's number of entries");
-    this.#dictionary = readPlain(new PageBytes(unpacked), count).map(this.text);
+    this.#dictionary = this.#decode.plain(new PageBytes(unpacked), count);
   }
 
-  #rows(value: unknown): number {
-    const rows = checkedSize(value, this.#rowsLeft, "a page's number of rows");
-    this.#rowsLeft -= rows;
-    return rows;
+  #entries(value: unknown): number {
+    const entries = checkedSize(value, this.#left, "a page's number of rows");
+    this.#left -= entries;
+    return entries;
   }
 
-  /** @param has which rows have a value; undefined: all */
-  #values(bytes: PageBytes, encoding: unknown, rows: number, has: boolean[] | undefined): Texts {
-    const count = has === undefined ? rows : has.reduce((sum, one) => sum + Number(one), 0);
-    const values = readValues(bytes, Number(encoding), count, this.#dictionary, this.text);
-    let next = 0;
-    return has === undefined ? values : has.map((one) => (one ? values[next++]! : null));
+  #page(bytes: PageBytes, encoding: unknown, entries: number, levels: Pick<Page, "definitions" | "repetitions">): Page {
+    const { definition } = this.#leaf;
+    const { definitions } = levels;
+    const count = definitions ? definitions.reduce((sum, one) => sum + Number(one === definition), 0) : entries;
+    return { ...levels, values: readValues(bytes, Number(encoding), count, this.#dictionary, this.#decode) };
   }
 
-  async #readPage(fields: Struct, bytes: Uint8Array, size: number): Promise<Texts> {
+  async #readPage(fields: Struct, bytes: Uint8Array, size: number): Promise<Page> {
     const head = structOf(fields.get(5), "a page's description");
-    const rows = this.#rows(head.get(1));
+    const entries = this.#entries(head.get(1));
     const page = new PageBytes(await this.#unpacked(bytes, size));
-    const has = this.isOptional ? readLevels(page.take(page.uint32()), rows) : undefined;
-    return this.#values(page, head.get(2), rows, has);
+    const levels = (highest: number) =>
+      highest > 0 ? readRuns(new PageBytes(page.take(page.uint32())), levelBits(highest), entries) : undefined;
+    const repetitions = levels(this.#leaf.repetition);
+    const definitions = levels(this.#leaf.definition);
+    return this.#page(page, head.get(2), entries, { repetitions, definitions });
   }
 
   /** The second version keeps the levels uncompressed before the values. */
-  async #readPageV2(fields: Struct, bytes: Uint8Array, size: number): Promise<Texts> {
+  async #readPageV2(fields: Struct, bytes: Uint8Array, size: number): Promise<Page> {
     const head = structOf(fields.get(8), "a page's description");
-    const rows = this.#rows(head.get(1));
+    const entries = this.#entries(head.get(1));
     const most = Math.min(bytes.length, size);
     const repeats = checkedSize(head.get(6), most, "a page's length of levels");
-    const levels = checkedSize(head.get(5), most - repeats, "a page's length of levels");
-    const rest = bytes.subarray(repeats + levels);
-    const restSize = size - repeats - levels;
+    const defines = checkedSize(head.get(5), most - repeats, "a page's length of levels");
+    const rest = bytes.subarray(repeats + defines);
+    const restSize = size - repeats - defines;
     const isPacked = head.get(7) !== false && restSize > 0;
     const values = isPacked ? await this.#unpacked(rest, restSize) : rest;
-    const has = this.isOptional ? readLevels(bytes.subarray(repeats, repeats + levels), rows) : undefined;
-    return this.#values(new PageBytes(values), head.get(4), rows, has);
+    const levels = (highest: number, begin: number, length: number) =>
+      highest > 0
+        ? readRuns(new PageBytes(bytes.subarray(begin, begin + length)), levelBits(highest), entries)
+        : undefined;
+    const repetitions = levels(this.#leaf.repetition, 0, repeats);
+    const definitions = levels(this.#leaf.definition, repeats, defines);
+    return this.#page(new PageBytes(values), head.get(4), entries, { repetitions, definitions });
   }
 }
 
-async function* readColumn(source: RandomAccess, name: string, text: Decode): AsyncGenerator<Texts> {
-  const { chunks, isOptional } = await findColumn(source, name);
-  for (const chunk of chunks) yield* new ColumnReader(source, chunk, isOptional, text).read();
+/** The values of a leaf that is a column itself, in one row group. */
+async function* flatValues(reader: ChunkReader, leaf: Node): AsyncGenerator<unknown[]> {
+  for await (const { values, definitions } of reader.pages()) {
+    let next = 0;
+    yield definitions ? definitions.map((one) => (one === leaf.definition ? values[next++] : null)) : values;
+  }
 }
 
-export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumn);
+/** The entries of each row of a leaf of a nested column, in one row group. */
+async function* leafRows(reader: ChunkReader, leaf: Node): AsyncGenerator<Entries[]> {
+  const splitter = new RowSplitter(leaf);
+  for await (const page of reader.pages()) yield splitter.add(page);
+  yield splitter.end();
+}
+
+async function* readColumn(
+  source: RandomAccess,
+  { node, leaves, groups }: ParquetColumn,
+  text: Decode,
+): AsyncGenerator<unknown[]> {
+  const isFlat = node.children.length === 0 && !node.isRepeated;
+  for (const chunks of groups) {
+    const readers = chunks.map((chunk, i) => new ChunkReader(source, chunk, leaves[i]!, text));
+    if (isFlat) {
+      yield* flatValues(readers[0]!, node);
+      continue;
+    }
+    let left = chunks[0]!.rows;
+    for await (const rows of alignColumns(readers.map((reader, i) => leafRows(reader, leaves[i]!)))) {
+      left -= rows[0]!.length;
+      check(left >= 0, "a row group has more rows than announced");
+      const all = rows as Entries[][];
+      yield all[0]!.map((_, row) =>
+        assemble(
+          node,
+          all.map((entries) => entries[row]!),
+        ),
+      );
+    }
+    check(left === 0, `${left} rows are missing from a row group`);
+  }
+}
+
+async function* readColumns(source: RandomAccess, wanted: Wanted[]): AsyncGenerator<unknown[][]> {
+  const columns = await findColumns(source, wanted);
+  yield* alignColumns(columns.map((column, i) => readColumn(source, column, wanted[i]!.text)));
+}
+
+export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumns);

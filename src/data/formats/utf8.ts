@@ -1,7 +1,7 @@
 // A text file's bytes as UTF-8 without a byte order mark, and what a file is that is no text.
 import { LowrankError } from "../../base/errors.js";
+import { readChunks } from "./file-bytes.js";
 import { isPipe } from "./pipe.js";
-import { readChunks } from "./source.js";
 
 interface Kind {
   what: string;

@@ -1,16 +1,16 @@
 import type { Format } from "./formats/format.js";
 
 interface Run {
-  /** Number of its first text. */
+  /** Number of its first row. */
   first: number;
   file: string;
   unit: Format["unit"];
-  /** Of the first text; each text after it is one further. */
+  /** Place of the first row; each row after it is one further. */
   at: number;
 }
 
-/** Where texts have come from, for those that cannot be read again. */
-export class Places {
+/** Where rows of a pipe have come from: it cannot be read again. */
+export class PipePlaces {
   readonly #runs: Run[] = [];
   #count = 0;
 
@@ -21,7 +21,7 @@ export class Places {
     this.#count++;
   }
 
-  /** Of the n-th text, counted from 0: "/dev/stdin, line 12". */
+  /** Place of the n-th row, counted from 0: "/dev/stdin, line 12". */
   of(n: number): string {
     const { file, unit, at, first } = this.#runs.findLast((run) => run.first <= n)!;
     return `${file}, ${unit} ${at + n - first}`;

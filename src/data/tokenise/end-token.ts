@@ -1,14 +1,18 @@
 // The end token of each text (`add_eos`).
 
-/** How texts get the tokenizer's end token. */
-export interface TextEnd {
-  /** The end token. */
-  id: number;
+/** The tokenizer's own frame of a text. */
+export interface SpecialTokens {
   /** Numbers of special tokens that the tokenizer itself puts before and after a text. */
   before: number;
   after: number;
   /** Side that truncation cuts. */
   side: "left" | "right";
+}
+
+/** How texts get the tokenizer's end token. */
+export interface TextEnd extends SpecialTokens {
+  /** The end token. */
+  id: number;
 }
 
 /**
@@ -31,4 +35,27 @@ export function endText(ids: Int32Array, { id, before, after, side }: TextEnd, m
     ids[end - 1] = id;
   }
   return ids;
+}
+
+/**
+ * A row of tokens and their loss mask with the end token, which is learned. A row is left alone that ends with it, learned.
+ * @param row not cut yet
+ */
+export function endRow(
+  { ids, mask }: { ids: Int32Array; mask: Uint8Array },
+  id: number,
+  { before, after }: SpecialTokens,
+): { ids: Int32Array; mask: Uint8Array } {
+  const end = ids.length - after;
+  if (end > before && ids[end - 1] === id && mask[end - 1] === 1) return { ids, mask };
+  const longer = { ids: new Int32Array(ids.length + 1), mask: new Uint8Array(ids.length + 1) };
+  for (const [into, from, own] of [
+    [longer.ids, ids, id],
+    [longer.mask, mask, 1],
+  ] as const) {
+    into.set(from.subarray(0, end));
+    into[end] = own;
+    into.set(from.subarray(end), end + 1);
+  }
+  return longer;
 }

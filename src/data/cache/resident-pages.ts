@@ -6,7 +6,7 @@ const REGION_BYTES = 2 << 20;
 const REGIONS = 32;
 
 /** Keeps what is resident of a mapped file small, whatever is read of it and in which order. */
-export class Residence {
+export class ResidentPages {
   readonly #buffer: ArrayBuffer;
   readonly #touched = new Set<number>();
 

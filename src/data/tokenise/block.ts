@@ -1,8 +1,9 @@
-// Texts to examples, a block at a time: in a worker thread or here.
-import { endText, type TextEnd } from "../text-end.js";
-import type { EncodeOptions } from "./encode.js";
+// Rows to examples, a block at a time: in a worker thread or here.
+import { type Renderer, RowProblem, type Segment } from "../render/index.js";
+import type { SpecialTokens, TextEnd } from "./end-token.js";
+import { type TextEncoder, tokeniseRows } from "./segments.js";
 
-/** What happens to a text of more than `maxLength` tokens: it is cut, or becomes several examples. */
+/** How a text of more than `maxLength` tokens is treated: it is cut, or becomes several examples. */
 export type LongText = "truncate" | "chunk";
 
 export interface TokeniseOptions {
@@ -10,7 +11,11 @@ export interface TokeniseOptions {
   longText: LongText;
   /** Null where texts are tokenised as they are. */
   end: TextEnd | null;
+  special: SpecialTokens;
 }
+
+/** Some rows: the values of each column. */
+export type Columns = readonly (readonly unknown[])[];
 
 /** Some examples, one after the other: a record batch of a cache file, or what becomes one. */
 export interface Block {
@@ -56,42 +61,47 @@ function countSupervised(mask: Uint8Array, offsets: Int32Array): Int32Array {
   return supervised;
 }
 
-interface Encoder {
-  encode(texts: string[], options: EncodeOptions): Promise<Int32Array[]>;
+/** @throws RowProblem with the row's number */
+export function renderRows(renderer: Renderer, columns: Columns, firstRow: number): Segment[][] {
+  return columns[0]!.map((_, i) => {
+    try {
+      return renderer.render(columns.map((values) => values[i]));
+    } catch (error) {
+      if (error instanceof RowProblem) error.row = firstRow + i;
+      throw error;
+    }
+  });
 }
 
-const NOTHING = new Int32Array(0);
-
 /**
- * A blank text, of white space alone, becomes an example without tokens.
- * @param firstRow number of the first text among all
+ * @param firstRow number of the first row among all
+ * @throws RowProblem
  */
 export async function tokeniseBlock(
-  encoder: Encoder,
-  texts: string[],
+  encoder: TextEncoder,
+  renderer: Renderer,
+  columns: Columns,
   firstRow: number,
-  { maxLength, longText, end }: TokeniseOptions,
+  { maxLength, longText, end, special }: TokeniseOptions,
 ): Promise<Block> {
   const chunks = longText === "chunk";
-  const cut = chunks ? undefined : maxLength;
-  const whole = await encoder.encode(texts, { maxLength: cut });
-  const encoded = whole.map((ids, i) => {
-    if (!/\S/.test(texts[i]!)) return NOTHING;
-    return end ? endText(ids, end, cut ?? Number.POSITIVE_INFINITY) : ids;
-  });
-  const inputIds = new Int32Array(encoded.reduce((sum, ids) => sum + ids.length, 0));
+  const segments = renderRows(renderer, columns, firstRow);
+  const tokens = await tokeniseRows(encoder, segments, { maxLength: chunks ? undefined : maxLength, end, special });
+  const length = tokens.reduce((sum, { ids }) => sum + ids.length, 0);
+  const inputIds = new Int32Array(length);
+  const lossMask = new Uint8Array(length).fill(1);
   const begins = [0];
   const rows: number[] = [];
   let at = 0;
-  for (const [i, ids] of encoded.entries()) {
+  for (const [i, { ids, mask }] of tokens.entries()) {
     inputIds.set(ids, at);
+    if (mask) lossMask.set(mask, at);
     at += ids.length;
-    for (const length of chunks ? chunkLengths(ids.length, maxLength) : [ids.length]) {
-      begins.push(begins.at(-1)! + length);
+    for (const own of chunks ? chunkLengths(ids.length, maxLength) : [ids.length]) {
+      begins.push(begins.at(-1)! + own);
       rows.push(firstRow + i);
     }
   }
-  const lossMask = new Uint8Array(inputIds.length).fill(1);
   const offsets = Int32Array.from(begins);
   return { inputIds, lossMask, offsets, supervised: countSupervised(lossMask, offsets), rows: Uint32Array.from(rows) };
 }

@@ -1,32 +1,38 @@
 // Plain text and Markdown: every line, paragraph or file that is not blank is a text, in the column `text`.
 import { isUtf8 } from "node:buffer";
-import { type Format, noColumn, type ReadOptions, type Row, type TextBy } from "./format.js";
+import { type Format, noColumn, type ReadOptions, type TextBy } from "./format.js";
 import { readLines } from "./lines.js";
-import { mostBytes, Pieces, tooLong } from "./size.js";
+import { mostBytes, Pieces, tooLong } from "./text-size.js";
 import { notUtf8, readUtf8 } from "./utf8.js";
 
 const isBlank = (text: string) => text.trim() === "";
 
-async function* lines(file: string, options: ReadOptions): AsyncGenerator<Row[]> {
+/** A text, and the 1-based line that it begins in. */
+interface Text {
+  text: string;
+  at: number;
+}
+
+async function* lines(file: string, options: ReadOptions): AsyncGenerator<Text[]> {
   for await (const some of readLines(file, options)) {
-    yield some.filter(({ text }) => !isBlank(text)).map(({ text, number }) => ({ value: text, at: number }));
+    yield some.filter(({ text }) => !isBlank(text)).map(({ text, number }) => ({ text, at: number }));
   }
 }
 
-/** What blank lines separate. A line of white space is blank, as in Markdown; to `datasets` it is not. */
-async function* paragraphs(file: string, options: ReadOptions): AsyncGenerator<Row[]> {
+/** Blank lines separate paragraphs. A line of white space is blank, as in Markdown; to `datasets` it is not. */
+async function* paragraphs(file: string, options: ReadOptions): AsyncGenerator<Text[]> {
   const most = mostBytes(options);
   let paragraph: string[] = [];
   let length = 0;
   let at = 0;
   const finish = () => {
-    const row = { value: paragraph.join("\n"), at };
+    const row = { text: paragraph.join("\n"), at };
     paragraph = [];
     length = 0;
     return row;
   };
   for await (const some of readLines(file, options)) {
-    const rows: Row[] = [];
+    const rows: Text[] = [];
     for (const { text, number } of some) {
       if (isBlank(text)) {
         if (paragraph.length > 0) rows.push(finish());
@@ -46,14 +52,14 @@ const BY_LINE = " Read its lines as texts with --text_by line.";
 const BY_LESS = " Read its lines or paragraphs as texts with --text_by line or --text_by paragraph.";
 
 /** The file as it is, but for its line ends, each of which becomes a line feed. */
-async function* whole(file: string, options: ReadOptions): AsyncGenerator<Row[]> {
+async function* whole(file: string, options: ReadOptions): AsyncGenerator<Text[]> {
   const most = mostBytes(options);
   const pieces = new Pieces(most, () => tooLong(file, "the file", most, file, BY_LESS));
   for await (const chunk of readUtf8(file)) pieces.add(chunk);
   const bytes = pieces.take(Buffer.alloc(0));
   if (!isUtf8(bytes)) throw notUtf8(`${file}, line ${firstWrongLine(bytes)}`, file);
   const text = bytes.toString("utf8");
-  if (!isBlank(text)) yield [{ value: text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text, at: 1 }];
+  if (!isBlank(text)) yield [{ text: text.includes("\r") ? text.replace(/\r\n?/g, "\n") : text, at: 1 }];
 }
 
 function firstWrongLine(bytes: Buffer): number {
@@ -74,9 +80,12 @@ function plainText(extensions: string[], by: TextBy): Format {
     extensions,
     gzip: true,
     unit: "line",
-    async *read(file, options) {
-      if (options.column !== "text") throw noColumn(file, options.column, ["text"], file);
-      yield* READERS[options.textBy ?? by](file, options);
+    async *read(file, columns, options) {
+      const missing = columns.find(({ name }) => name !== "text");
+      if (missing) throw noColumn(file, missing.name, ["text"], file);
+      for await (const texts of READERS[options.textBy ?? by](file, options)) {
+        yield texts.map(({ text, at }) => ({ values: [text], at }));
+      }
     },
   };
 }

@@ -1,9 +1,10 @@
-// Blocks of texts to blocks of tokens, on every core once there is enough to do.
+// Blocks of rows to blocks of tokens, on every core once there is enough to do.
 import { Worker } from "node:worker_threads";
 import type { BpePlan } from "../bpe/index.js";
+import { type Renderer, type RenderSpec, RowProblem, rendererOf } from "../render/index.js";
 import type { Tokenizer } from "../tokenizer.js";
-import { type Block, type TokeniseOptions, tokeniseBlock } from "./block.js";
-import { QuickEncoder, quickPlan } from "./encode.js";
+import { type Block, type Columns, renderRows, type TokeniseOptions, tokeniseBlock } from "./block.js";
+import { COMPARED, QuickEncoder, quickPlan } from "./quick-encoder.js";
 
 /** Characters from which on starting threads pays off. */
 const WORTH_THREADS = 1 << 19;
@@ -13,20 +14,23 @@ const LIMITS = { maxYoungGenerationSizeMb: 16 };
 
 export interface Job {
   id: number;
-  texts: string[];
+  columns: Columns;
   firstRow: number;
 }
 
+/** A block, or the problem of a row that cannot be rendered. */
 export interface Answer {
   id: number;
-  block: Block;
+  block?: Block;
+  problem?: { message: string; row: number };
 }
 
-/** What a worker is started with. */
+/** Data that a worker is started with. */
 export interface Start {
   tokenizer: string;
+  render: RenderSpec;
   options: TokeniseOptions;
-  /** Of the quick way; null where it is not to be taken. */
+  /** Of the quick encoder; null where it is not to be used. */
   plan: BpePlan | null;
 }
 
@@ -37,6 +41,8 @@ interface Waiting {
 
 export class TokeniserPool {
   readonly #tokenizer: Tokenizer;
+  readonly #render: RenderSpec;
+  readonly #renderer: Renderer;
   readonly #options: TokeniseOptions;
   readonly #threads: number;
   #workers: Promise<Worker[]> | undefined;
@@ -44,8 +50,10 @@ export class TokeniserPool {
   #characters = 0;
   #next = 0;
 
-  constructor(tokenizer: Tokenizer, options: TokeniseOptions, threads: number) {
+  constructor(tokenizer: Tokenizer, render: RenderSpec, options: TokeniseOptions, threads: number) {
     this.#tokenizer = tokenizer;
+    this.#render = render;
+    this.#renderer = rendererOf(render);
     this.#options = options;
     this.#threads = threads;
   }
@@ -55,35 +63,45 @@ export class TokeniserPool {
     return 2 * this.#threads + 1;
   }
 
-  /** @param firstRow number of the first text among all */
-  async tokenise(texts: string[], firstRow: number): Promise<Block> {
-    this.#characters += texts.reduce((sum, text) => sum + text.length, 0);
-    if (this.#characters < WORTH_THREADS) return tokeniseBlock(this.#tokenizer, texts, firstRow, this.#options);
-    this.#workers ??= this.#start(texts);
+  /**
+   * @param characters of the rows @param firstRow number of the first row among all
+   * @throws RowProblem
+   */
+  async tokenise(columns: Columns, characters: number, firstRow: number): Promise<Block> {
+    this.#characters += characters;
+    if (this.#characters < WORTH_THREADS) {
+      return tokeniseBlock(this.#tokenizer, this.#renderer, columns, firstRow, this.#options);
+    }
+    this.#workers ??= this.#start(columns, firstRow);
     const workers = await this.#workers;
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      const job: Job = { id, texts, firstRow };
+      const job: Job = { id, columns, firstRow };
       workers[id % workers.length]!.postMessage(job);
     });
   }
 
-  /** @param texts some of those to come */
-  async #start(texts: string[]): Promise<Worker[]> {
+  /** @param columns some of the rows to come */
+  async #start(columns: Columns, firstRow: number): Promise<Worker[]> {
     const { file } = this.#tokenizer;
     const options = this.#options;
     const plan = quickPlan(file);
     const cut = options.longText === "chunk" ? undefined : options.maxLength;
+    const some = columns.map((values) => values.slice(0, COMPARED));
+    const texts = renderRows(this.#renderer, some, firstRow).map((segments) =>
+      segments.map((segment) => ("text" in segment ? segment.text : "")).join(""),
+    );
     const agrees = plan && (await new QuickEncoder(plan, file).agrees(this.#tokenizer, texts, { maxLength: cut }));
-    const start: Start = { tokenizer: file, options, plan: agrees ? plan : null };
+    const start: Start = { tokenizer: file, render: this.#render, options, plan: agrees ? plan : null };
     return Array.from({ length: this.#threads }, () => this.#startOne(start));
   }
 
   #startOne(workerData: Start): Worker {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData, resourceLimits: LIMITS });
-    worker.on("message", ({ id, block }: Answer) => {
-      this.#waiting.get(id)?.resolve(block);
+    worker.on("message", ({ id, block, problem }: Answer) => {
+      if (block) this.#waiting.get(id)?.resolve(block);
+      else this.#waiting.get(id)?.reject(Object.assign(new RowProblem(problem!.message), { row: problem!.row }));
       this.#waiting.delete(id);
     });
     worker.on("error", (error) => {

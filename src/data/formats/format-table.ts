@@ -5,12 +5,12 @@ import { LowrankError } from "../../base/errors.js";
 import { openRegular } from "../../base/system-errors.js";
 import { arrow } from "./arrow.js";
 import { csv, tsv } from "./csv.js";
+import { isGzip } from "./file-bytes.js";
 import type { Format, ReadOptions } from "./format.js";
 import { jsonFormOf, jsonLines } from "./json.js";
 import { parquet } from "./parquet.js";
 import { isPipe } from "./pipe.js";
-import { markdown, plain } from "./plain.js";
-import { isGzip } from "./source.js";
+import { markdown, plain } from "./plain-text.js";
 import { readUtf8 } from "./utf8.js";
 
 const FORMATS: Format[] = [jsonLines, csv, tsv, plain, markdown, parquet, arrow];

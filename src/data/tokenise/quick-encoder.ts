@@ -1,4 +1,4 @@
-// Texts to tokens: the quick way where it is known to give the same, else the package's.
+// Texts to tokens: by the quick encoder where it is known to give the package's tokens, else by the package.
 import { dirname } from "node:path";
 import { LARGEST_LIST_BYTES } from "../../base/system-errors.js";
 import { readAddedTokens } from "../added-tokens.js";
@@ -6,16 +6,12 @@ import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
 import { readTokenizerJson } from "../gguf-tokenizer.js";
 import { readTokenizerSettings } from "../special-tokens.js";
 import { Tokenizer } from "../tokenizer.js";
+import type { EncodeOptions } from "./segments.js";
 
-/** Texts that both ways must agree on before the quick one is used. */
-const COMPARED = 64;
+/** Texts on which both encoders must agree before the quick one is used. */
+export const COMPARED = 64;
 /** Characters of each of them: a long text shows no more than a short one. */
 const COMPARED_CHARACTERS = 4096;
-
-export interface EncodeOptions {
-  /** Tokens that a text is cut to; undefined does not cut. */
-  maxLength: number | undefined;
-}
 
 /** How a tokenizer.json is done the quick way; null where it is for the package alone. */
 export function quickPlan(file: string): BpePlan | null {
@@ -35,12 +31,12 @@ export class QuickEncoder {
     this.#side = readTokenizerSettings(dirname(file)).truncationSide;
   }
 
-  async encode(texts: string[], { maxLength }: EncodeOptions): Promise<Int32Array[]> {
-    const encoded = texts.map((text) => this.#bpe.encode(text, maxLength, this.#side));
+  async encode(texts: string[], { maxLength, specialTokens = true }: EncodeOptions): Promise<Int32Array[]> {
+    const encoded = texts.map((text) => this.#bpe.encode(text, { maxLength, side: this.#side, specialTokens }));
     const unknown = texts.filter((_, i) => encoded[i] === null);
     if (unknown.length > 0) {
       this.#package ??= Tokenizer.open(this.#file);
-      const rest = await (await this.#package).encode(unknown, { maxLength });
+      const rest = await (await this.#package).encode(unknown, { maxLength, specialTokens });
       for (const [i, ids] of encoded.entries()) encoded[i] = ids ?? rest.shift()!;
     }
     return encoded as Int32Array[];

@@ -1,0 +1,16 @@
+// Plain texts: one column, every token of which is learned.
+import type { Renderer } from "./renderer.js";
+
+export interface TextSpec {
+  kind: "text";
+  column: string;
+}
+
+export function textRenderer({ column }: TextSpec): Renderer {
+  return {
+    columns: [{ name: column, holds: "texts" }],
+    key: {},
+    unlearned: "blank or a single token",
+    render: ([text]) => [{ text: text as string, learned: true }],
+  };
+}

@@ -1,0 +1,116 @@
+// Data files of any known format to rows of the wanted columns.
+import { LowrankError } from "../base/errors.js";
+import { kindOf } from "../base/json.js";
+import type { Column, Format, ReadOptions, Row } from "./formats/format.js";
+import { formatOf } from "./formats/format-table.js";
+import { openPipe } from "./formats/pipe.js";
+
+/** Some rows of a file, in order. */
+export interface RowBlock {
+  file: string;
+  /** The unit that `Row.at` counts. */
+  unit: Format["unit"];
+  /** The values of columns of texts are texts. */
+  rows: Row[];
+}
+
+/** JSON's escapes can write what no text in UTF-8 can hold. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+/** Lists and objects within each other: rows are sent to threads and hashed by functions that call themselves. */
+const DEEPEST = 100;
+
+/** What is wrong with a text, if anything is. */
+function textProblem(text: string): string | undefined {
+  const half = LONE_SURROGATE.exec(text);
+  if (half === null) return undefined;
+  const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;
+  return `holds ${found}. Repair the text or leave the row out.`;
+}
+
+/** What is wrong with the texts of a nested value, if anything is. */
+function valueProblem(value: unknown, depth = 0): string | undefined {
+  if (typeof value === "string") return textProblem(value);
+  if (typeof value !== "object" || value === null) return undefined;
+  if (depth === DEEPEST) return `is nested more than ${DEEPEST} deep.`;
+  for (const [key, one] of Object.entries(value)) {
+    const problem = textProblem(key) ?? valueProblem(one, depth + 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** @throws LowrankError E_DATA_ROW */
+function checkRow({ values, at }: Row, columns: Column[], file: string, unit: Format["unit"]): void {
+  for (const [i, { name, holds }] of columns.entries()) {
+    const value = values[i];
+    const isWrong = holds === "texts" && typeof value !== "string";
+    const problem = isWrong ? `is ${kindOf(value)}, expected a text.` : valueProblem(value);
+    if (problem === undefined) continue;
+    throw new LowrankError("E_DATA_ROW", `${file}, ${unit} ${at}: column "${name}" ${problem}`, file);
+  }
+}
+
+/** @param empty of all files, the files without a row */
+function noRows(empty: string[]): LowrankError {
+  const [file] = empty;
+  const found =
+    empty.length === 1
+      ? `Data file ${file} holds no texts: it is empty or has a header only.`
+      : `None of the ${empty.length} data files holds texts: ${file} and the others are empty or have a header only.`;
+  return new LowrankError("E_DATA_EMPTY", found, file);
+}
+
+/**
+ * The rows of every file, some at a time; the extension says how a file is read. No file is held whole.
+ * @param files as `dataFiles` gives them
+ * @param warn told of a file without rows beside others that have some
+ * @throws LowrankError naming the file, its line or row and the column
+ */
+export async function* readRows(
+  files: string[],
+  columns: Column[],
+  options: ReadOptions,
+  warn?: (message: string) => void,
+): AsyncGenerator<RowBlock, void, undefined> {
+  const empty: string[] = [];
+  for (const file of files) {
+    const closePipe = openPipe(file);
+    try {
+      const { unit, read } = await formatOf(file, options);
+      let found = false;
+      for await (const rows of read(file, columns, options)) {
+        if (rows.length === 0) continue;
+        found = true;
+        for (const row of rows) checkRow(row, columns, file, unit);
+        yield { file, unit, rows };
+      }
+      if (!found) empty.push(file);
+    } finally {
+      closePipe();
+    }
+  }
+  if (empty.length === files.length) throw noRows(empty);
+  for (const file of empty) warn?.(`data file ${file} holds no texts: it is empty or has a header only`);
+}
+
+/**
+ * Where some rows of files come from: "train.jsonl, line 12". Reads the files again up to the last of them.
+ * @param numbers of rows, counted from 0, in order
+ */
+export async function placesOf(
+  files: string[],
+  columns: Column[],
+  options: ReadOptions,
+  numbers: number[],
+): Promise<string[]> {
+  const places: string[] = [];
+  let before = 0;
+  for await (const { file, unit, rows } of readRows(files, columns, options)) {
+    for (let row = rows[numbers[places.length]! - before]; row; row = rows[numbers[places.length]! - before]) {
+      places.push(`${file}, ${unit} ${row.at}`);
+    }
+    if (places.length === numbers.length) break;
+    before += rows.length;
+  }
+  return numbers.map((n, i) => places[i] ?? `text ${n + 1}`);
+}
