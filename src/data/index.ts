@@ -17,7 +17,7 @@ export { dataFiles, requireApart } from "./files.js";
 export type { Wanted } from "./folder.js";
 export type { ReadOptions } from "./formats/format.js";
 export { ggufFile } from "./gguf-tokenizer.js";
-export type { RenderSpec } from "./render/index.js";
+export { type RenderSpec, rendererOf } from "./render/index.js";
 export { readChatTemplate, readEosIds } from "./special-tokens.js";
 export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";

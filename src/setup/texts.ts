@@ -5,6 +5,8 @@ import { count } from "../base/text.js";
 import {
   dataFiles,
   fileTexts,
+  type RenderSpec,
+  rendererOf,
   requireApart,
   splitValidation,
   type TextReadOptions,
@@ -61,6 +63,7 @@ export interface Reading {
 /** The texts of some files. */
 export interface TokenisedTexts {
   table: TokenTable;
+  render: RenderSpec;
   /** Names texts by their numbers, which are in order. */
   where(rows: number[]): Promise<string[]>;
 }
@@ -118,7 +121,7 @@ export async function tokenise(
     });
     // Tokenising needs the most outside of an engine, and needs it no more.
     trimHeaps();
-    return { table, where: (rows) => source.places(rows) };
+    return { table, render: source.render, where: (rows) => source.places(rows) };
   } finally {
     display?.end(table);
   }
@@ -149,21 +152,28 @@ export function leftOut(table: TokenTable): number[] {
 }
 
 /** Numbers of the examples with something to learn. @throws LowrankError E_ALL_MASKED where there is none */
-async function learnable({ table, where }: TokenisedTexts, warn: Reading["warn"], role: string): Promise<Int32Array> {
+async function learnable(
+  { table, render, where }: TokenisedTexts,
+  warn: Reading["warn"],
+  role: string,
+): Promise<Int32Array> {
   const rows = leftOut(table);
   const examples = table.learnable();
   if (rows.length === 0) return examples;
   const named = await where(rows.slice(0, NAMED));
+  const { unlearned, columns } = rendererOf(render);
   const list = `${named.join("; ")}${rows.length > NAMED ? `; and ${count(rows.length - NAMED)} more` : ""}`;
   if (examples.length === 0) {
-    const message = `There is nothing to learn in any of the ${count(table.texts)} ${role}texts (${list}): each is blank or a single token. Check --text_column.`;
+    const names = columns.map(({ name }) => name).join(" and ");
+    const advice = render.kind === "text" ? "Check --text_column." : `Check the columns ${names}.`;
+    const message = `There is nothing to learn in any of the ${count(table.texts)} ${role}texts (${list}): each is ${unlearned}. ${advice}`;
     throw new LowrankError("E_ALL_MASKED", message, named[0]);
   }
   const what =
     rows.length === 1
       ? `1 ${role}text is left out, as it is`
       : `${count(rows.length)} ${role}texts are left out, as they are`;
-  warn(`${what} blank or a single token, with nothing to learn: ${list}`);
+  warn(`${what} ${unlearned}, with nothing to learn: ${list}`);
   return examples;
 }
 
