@@ -1,0 +1,88 @@
+// JSON whose numbers stay apart as Python keeps them: 1.0 is a float, 1 an int, and ints have all their digits.
+
+/** A float: numbers that are not wrapped are ints. */
+export class Float {
+  constructor(readonly value: number) {}
+  toJSON(): number {
+    return this.value;
+  }
+}
+
+/** Texts that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front. */
+const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16})|^-?\d+[.eE]|^-?\d{16}|"\d+"\s*:/;
+
+/**
+ * JSON's value. Floats are `Float`, ints beyond 2^53 bigint, and objects Maps where the text needs it, else plain objects.
+ * @throws SyntaxError as JSON.parse does
+ */
+export function parseExactJson(text: string): unknown {
+  const value = JSON.parse(text);
+  return INEXACT.test(text) ? new Reader(text).value() : value;
+}
+
+/** Reads text that is known to be JSON. */
+class Reader {
+  #at = 0;
+  constructor(readonly text: string) {}
+
+  value(): unknown {
+    this.#blank();
+    const first = this.text[this.#at];
+    if (first === "{") return this.#object();
+    if (first === "[") return this.#array();
+    if (first === '"') return this.#string();
+    const word = this.#match(/[-+.\w]+/y);
+    if (word === "true" || word === "false") return word === "true";
+    if (word === "null") return null;
+    if (/[.eE]/.test(word)) return new Float(Number(word));
+    const number = Number(word);
+    return Number.isSafeInteger(number) ? number + 0 : BigInt(word);
+  }
+
+  #match(pattern: RegExp): string {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.text)![0];
+    this.#at += found.length;
+    return found;
+  }
+
+  #blank(): void {
+    this.#match(/[ \t\r\n]*/y);
+  }
+
+  /** Whether the next character is this one, which is passed over. */
+  #passed(character: string): boolean {
+    this.#blank();
+    if (this.text[this.#at] !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  #string(): string {
+    return JSON.parse(this.#match(/"[^"\\]*(?:\\.[^"\\]*)*"/y));
+  }
+
+  #array(): unknown[] {
+    const items: unknown[] = [];
+    this.#at++;
+    if (this.#passed("]")) return items;
+    do items.push(this.value());
+    while (this.#passed(","));
+    this.#passed("]");
+    return items;
+  }
+
+  #object(): Map<string, unknown> {
+    const entries = new Map<string, unknown>();
+    this.#at++;
+    if (this.#passed("}")) return entries;
+    do {
+      this.#blank();
+      const key = this.#string();
+      this.#passed(":");
+      entries.set(key, this.value());
+    } while (this.#passed(","));
+    this.#passed("}");
+    return entries;
+  }
+}

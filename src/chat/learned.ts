@@ -1,0 +1,144 @@
+// The assistant's texts in a rendered conversation: what is learned of it.
+import { TemplateError } from "./jinja/index.js";
+import { type Message, prepareMessages } from "./messages.js";
+import type { ChatTemplate, Conversation } from "./template.js";
+
+/** Which text is learned: each of the assistant's turns, its last one, or all. */
+export type Learned = "assistant" | "last" | "all";
+
+export interface Segment {
+  text: string;
+  learned: boolean;
+}
+
+/** A conversation whose assistant's turns cannot be told apart from the rest. */
+export class SpanError extends Error {
+  override readonly name = "SpanError";
+}
+
+interface Span {
+  start: number;
+  end: number;
+}
+
+/**
+ * A rendered conversation in segments that make up its whole text. A turn's end is learned with it, up to
+ * where the next message begins. A template's own marks (`{% generation %}`) are followed; without them the turns are found by rendering prefixes of the
+ * conversation, each of which is checked.
+ * @throws TemplateError, or SpanError with both renderings where the template writes a turn in another way once more turns follow
+ */
+export function renderSegments(template: ChatTemplate, conversation: Conversation, learned: Learned): Segment[] {
+  const messages = prepareMessages(conversation.messages);
+  const { text, spans } = template.renderPrepared(messages, conversation, false);
+  if (learned === "all") return text === "" ? [] : [{ text, learned: true }];
+  const found = template.marksAssistant
+    ? marked(text, spans)
+    : byPrefixes(template, conversation, messages, text, learned);
+  return segments(text, learned === "last" ? found.slice(-1) : found);
+}
+
+function marked(text: string, spans: readonly { start: number; text: string }[]): Span[] {
+  return spans.map(({ start, text: written }) => {
+    if (!text.startsWith(written, start))
+      throw new SpanError(
+        `the template's generation block wrote ${shown(written)}, which is not at its place in the rendered text: ${shown(text)}`,
+      );
+    return { start, end: start + written.length };
+  });
+}
+
+function segments(text: string, spans: readonly Span[]): Segment[] {
+  const parts: Segment[] = [];
+  let at = 0;
+  for (const { start, end } of spans) {
+    if (start > at) parts.push({ text: text.slice(at, start), learned: false });
+    if (end > Math.max(at, start)) parts.push({ text: text.slice(Math.max(at, start), end), learned: true });
+    at = Math.max(at, end);
+  }
+  if (at < text.length) parts.push({ text: text.slice(at), learned: false });
+  return parts;
+}
+
+function byPrefixes(
+  template: ChatTemplate,
+  conversation: Conversation,
+  messages: readonly Message[],
+  text: string,
+  learned: Learned,
+): Span[] {
+  const turns = messages.flatMap((message, i) => (message.get("role") === "assistant" ? [i] : []));
+  return (learned === "last" ? turns.slice(-1) : turns).map((turn) => {
+    const upTo = (count: number, prompt: boolean) => {
+      try {
+        return template.renderPrepared(messages.slice(0, count), conversation, prompt).text;
+      } catch (error) {
+        if (!(error instanceof TemplateError)) throw error;
+        throw new SpanError(
+          `the template cannot render the ${count} messages before the end of message ${turn + 1} alone, so that what is learned ` +
+            `of it is not certain: ${error.message}`,
+        );
+      }
+    };
+    const after = turn === messages.length - 1 ? text : upTo(turn + 1, false);
+    const before = turn === 0 ? "" : upTo(turn, false);
+    const start = turnStart(turn, before, upTo(turn, true), after);
+    const found = placed(after, start, before.length, text, messages[turn]!, template);
+    if (found !== undefined) return found;
+    throw new SpanError(
+      `the template writes message ${turn + 1} in another way once more messages follow, so that what is learned of it is not certain. ` +
+        `Up to this message: ${shown(after)} The whole: ${shown(text)} Learn the last turn only, or use a template with generation blocks.`,
+    );
+  });
+}
+
+/** Characters that two texts have in common, at least `least`; without a part that may be common by chance. */
+function common(a: string, b: string, least: number): number {
+  let same = 0;
+  while (same < a.length && a[same] === b[same]) same++;
+  if (same === a.length || same === b.length) return same;
+  while (same > least && !/[\n>]/.test(a[same - 1]!)) same--;
+  return same;
+}
+
+/** Where a turn's text begins: after the generation prompt, or as much of it as the turn has. */
+function turnStart(turn: number, before: string, prompt: string, after: string): number {
+  if (after.startsWith(before)) {
+    const start = common(prompt, after, before.length);
+    if (start > before.length) return start;
+  }
+  if (after.startsWith(prompt) && prompt.length >= before.length) return prompt.length;
+  throw new SpanError(
+    `the rendering up to message ${turn + 1} does not begin with the one before it and the generation prompt. ` +
+      `Up to this message: ${shown(after)} Before it: ${shown(prompt)}`,
+  );
+}
+
+/** A turn of a shorter rendering in the whole one; undefined where it is written in another way. */
+function placed(
+  after: string,
+  start: number,
+  least: number,
+  text: string,
+  message: Message,
+  { options }: ChatTemplate,
+): Span | undefined {
+  if (text.startsWith(after)) return { start, end: after.length };
+  // Some templates end the whole conversation with the end-of-sequence token.
+  const eos = options.specialTokens?.eos_token ?? "";
+  const turn = eos !== "" && after.endsWith(eos) && !text.startsWith(after) ? after.slice(0, -eos.length) : after;
+  if (turn.length > start && text.startsWith(turn)) return { start, end: turn.length };
+  // Others leave the reasoning out of earlier turns: the answer and its end follow the header, with nothing but marks between.
+  const content = message.get("content");
+  if (typeof content !== "string") return undefined;
+  const answer = content.split("</think>").at(-1)!.trim();
+  const at = answer === "" ? -1 : after.lastIndexOf(answer);
+  if (at < start) return undefined;
+  const header = Math.min(start, common(after, text, least));
+  const again = text.indexOf(after.slice(at), header);
+  if (header < least || again < 0 || !/^(?:<[^<>\s]+>|\s)*$/.test(text.slice(header, again))) return undefined;
+  return { start: header, end: again + after.length - at };
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > 2000 ? `${text.slice(0, 1000)} ... ${text.slice(-1000)}` : text);
+}

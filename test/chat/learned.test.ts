@@ -1,0 +1,127 @@
+// Which parts of a rendered conversation are learned.
+import { expect, test } from "vitest";
+import { parseExactJson } from "../../src/base/exact-json.js";
+import { type Learned, renderSegments, SpanError } from "../../src/chat/learned.js";
+import { prepareMessages } from "../../src/chat/messages.js";
+import { ChatTemplate } from "../../src/chat/template.js";
+
+const specialTokens = { bos_token: "<s>", eos_token: "</s>" };
+const TURNS = `{% for m in messages %}<|{{ m.role }}|>
+{{ m.content }}<|end|>
+{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% endif %}`;
+const THINKING = `{% for m in messages %}<|{{ m.role }}|>
+{% if m.role == 'assistant' and loop.last %}<think>{{ m.reasoning_content }}</think>
+{% endif %}{{ m.content.split('</think>')[-1] }}<|end|>
+{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% endif %}`;
+
+const message = (role: string, content: string, more = {}) => ({ role, content, ...more });
+const TALK = [message("user", "a"), message("assistant", "b"), message("user", "c"), message("assistant", "d")];
+
+/** The learned parts; all parts together are the rendering. */
+function learnedOf(source: string, messages: object[], learned: Learned = "assistant"): string[] {
+  const template = new ChatTemplate(source, { specialTokens });
+  const segments = renderSegments(template, { messages }, learned);
+  expect(segments.map(({ text }) => text).join("")).toBe(template.render({ messages }).text);
+  expect(segments.every(({ text }) => text !== "")).toBe(true);
+  return segments.filter((one) => one.learned).map(({ text }) => text);
+}
+
+test("the assistant's turns are found by rendering prefixes", () => {
+  expect(learnedOf(TURNS, TALK)).toEqual(["b<|end|>\n", "d<|end|>\n"]);
+  expect(learnedOf(TURNS, TALK, "last")).toEqual(["d<|end|>\n"]);
+  expect(learnedOf(TURNS, TALK, "all").join("")).toContain("<|user|>\na<|end|>\n");
+  expect(learnedOf(TURNS, [TALK[0]!, TALK[1]!, TALK[3]!])).toEqual(["b<|end|>\n", "d<|end|>\n"]);
+  expect(learnedOf(TURNS, [TALK[1]!, TALK[2]!])).toEqual(["b<|end|>\n"]);
+  expect(learnedOf(TURNS, [TALK[0]!])).toEqual([]);
+});
+
+test("generation blocks are followed", () => {
+  const marked = TURNS.replace(
+    "{{ m.content }}<|end|>",
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}{% endif %}",
+  );
+  expect(learnedOf(marked, TALK)).toEqual(["b<|end|>", "d<|end|>"]);
+  expect(learnedOf(marked, TALK, "last")).toEqual(["d<|end|>"]);
+});
+
+test("a generation block that is not where it was written is refused", () => {
+  const hidden = "{% set x %}{% generation %}abc{% endgeneration %}{% endset %}start {{ x }}";
+  expect(() => learnedOf(hidden, TALK)).toThrow(SpanError);
+});
+
+test("an end-of-sequence token at the whole conversation's end belongs to the last turn", () => {
+  expect(learnedOf(`${TURNS}{% if not add_generation_prompt %}{{ eos_token }}{% endif %}`, TALK)).toEqual([
+    "b<|end|>\n",
+    "d<|end|>\n</s>",
+  ]);
+});
+
+test("reasoning that is left out of earlier turns", () => {
+  const talk = TALK.map((one) => (one.role === "assistant" ? { ...one, thinking: "why" } : one));
+  expect(learnedOf(THINKING, talk)).toEqual(["b<|end|>\n", "<think>why</think>\nd<|end|>\n"]);
+  const inContent = [
+    message("user", "a"),
+    message("assistant", "<think>x</think>b", { thinking: "x" }),
+    ...talk.slice(2),
+  ];
+  expect(learnedOf(THINKING, inContent)[0]).toBe("b<|end|>\n");
+});
+
+test("a generation prompt that goes further than the turn is cut where they part", () => {
+  const opened = TURNS.replace("<|assistant|>\n{% endif %}", "<|assistant|>\n<think>\n{% endif %}");
+  expect(learnedOf(opened, [message("user", "a"), message("assistant", "<b>")])).toEqual(["<b><|end|>\n"]);
+});
+
+test.each([
+  [
+    "earlier turns in other words",
+    TURNS.replace("{{ m.content }}", "{{ m.content if loop.last or m.role == 'user' else m.content | upper }}"),
+    /writes message 2 in another way/,
+  ],
+  [
+    "the number of messages at the beginning",
+    `{{ messages | length }}${TURNS}`,
+    /does not begin with the one before it/,
+  ],
+  [
+    "a conversation that has to be whole",
+    `{% if messages | length < 4 %}{{ raise_exception('short') }}{% endif %}${TURNS}`,
+    /cannot render the 2 messages .*short/,
+  ],
+])("refuses %s, and shows both renderings", (_, template, reason) => {
+  expect(() => learnedOf(template, TALK)).toThrow(reason);
+  expect(() => learnedOf(template, TALK)).toThrow(SpanError);
+});
+
+test("messages are prepared as transformers prepares them", () => {
+  const [first, second] = prepareMessages([
+    { role: "assistant", content: null, reasoning: "r", tool_calls: [{ id: null }] },
+    { role: "assistant", thinking: "t", reasoning_content: null, reasoning: "r" },
+  ]);
+  expect([...first!]).toEqual([
+    ["thinking", "r"],
+    ["role", "assistant"],
+    ["reasoning", "r"],
+    ["tool_calls", [{ id: null }]],
+    ["reasoning_content", "r"],
+  ]);
+  expect([...second!]).toEqual([
+    ["thinking", "t"],
+    ["role", "assistant"],
+    ["reasoning", "r"],
+    ["reasoning_content", "t"],
+  ]);
+  expect(() => prepareMessages(["x"])).toThrow("message 1 is not an object");
+});
+
+test("JSON's numbers keep their form, its keys their order", () => {
+  const text = '{"args": {"2": 1.0, "1": 12345678901234567890, "n": -0, "e": 1E2}, "s": "1.5"}';
+  const template = new ChatTemplate("{{ messages[0] | tojson }}");
+  expect(template.render({ messages: [parseExactJson(text)] }).text).toBe(
+    '{"args": {"2": 1.0, "1": 12345678901234567890, "n": 0, "e": 100.0}, "s": "1.5"}',
+  );
+  expect(parseExactJson('{"a": [1, "x"]}')).toEqual({ a: [1, "x"] });
+  expect(() => parseExactJson('{"a": 1.}')).toThrow(SyntaxError);
+});
