@@ -35,9 +35,12 @@ function hasNohupsOutput(): boolean {
 
 /**
  * Whether SIGHUP is to be ignored because whoever started this process had it so, as `nohup` does. Node.js gives every signal
- * its default back when it starts, so that it cannot be asked: the parent is, and what nohup leaves behind.
+ * its default back when it starts. The command's launcher (scripts/support/lowrank.mjs) looks before; where Node.js was started
+ * without it, the parent process and the traces of nohup are asked.
  */
 export function ignoresHangup(): boolean {
+  const { LOWRANK_SIGHUP: found } = process.env;
+  if (found === "ignored" || found === "default") return found === "ignored";
   const byShell = /(^|\/)nohup$/.test(process.env._ ?? "");
   return ignores("self") || ignores(process.ppid) || byShell || hasNohupsInput() || hasNohupsOutput();
 }

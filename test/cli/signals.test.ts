@@ -1,8 +1,12 @@
 // Which signals are answered, and what a person is asked at the end.
 import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isYes, mergeCommand } from "../../src/commands/merge.js";
+import { temporaryFolders } from "../support/folders.js";
 
+const temporaryFolder = temporaryFolders();
 const module = new URL("../../dist/cli/hangup.js", import.meta.url).href;
 const probe = `console.log((await import(${JSON.stringify(module)})).ignoresHangup())`;
 
@@ -22,6 +26,34 @@ test.each([
   ["a script under nohup, or a shell that ignores it", 'trap "" HUP; NODE; true', "true"],
   ["nohup at a terminal, by another shell", "unset _; NODE 0>/dev/null; true", "true"],
 ])("SIGHUP after %s", (_, line, expected) => expect(said(line)).toBe(expected));
+
+/** What the launcher tells of SIGHUP, with a module in the place of the command. */
+test.each([
+  ["a plain start", "LAUNCHER; true", "default"],
+  ["exec", "exec LAUNCHER", "default"],
+  ["nohup", "nohup LAUNCHER; true", "ignored"],
+  ["exec nohup", "exec nohup LAUNCHER", "ignored"],
+  ["exec in a shell that ignores it", 'trap "" HUP; exec LAUNCHER', "ignored"],
+  ["another signal ignored", 'trap "" INT; exec LAUNCHER', "default"],
+])("the launcher after %s, through a link", (_, line, expected) => {
+  const folder = temporaryFolder();
+  for (const part of ["scripts/support", "dist/cli", "bin"]) mkdirSync(join(folder, part), { recursive: true });
+  cpSync(new URL("../../scripts/support/lowrank.mjs", import.meta.url), join(folder, "scripts/support/lowrank.mjs"));
+  const command = "console.log(JSON.stringify([process.env.LOWRANK_SIGHUP, process.argv.slice(2)]))";
+  writeFileSync(join(folder, "dist/cli/main.js"), command);
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  symlinkSync("../scripts/support/lowrank.mjs", join(folder, "bin/lowrank"));
+  const { stdout, stderr } = spawnSync(
+    "bash",
+    ["-c", line.replace("LAUNCHER", `"${folder}/bin/lowrank" train "a b" ""`)],
+    {
+      encoding: "utf8",
+      env: { ...process.env, LOWRANK_SIGHUP: "ignored" },
+    },
+  );
+  expect(stderr).not.toMatch(/lowrank|directory/);
+  expect(JSON.parse(stdout)).toEqual([expected, ["train", "a b", ""]]);
+});
 
 test("the question is asked until the answer is yes or no", async () => {
   const ask = (...answers: (string | null)[]) => {
