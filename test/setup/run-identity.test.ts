@@ -20,7 +20,7 @@ function settingsOf(form: "plain" | "nf4" | "llm_int8", precision: Precision, gi
   const rounding = form === "llm_int8" ? { outlierThreshold: 6 } : {};
   const names = ["a.q_proj.weight", ...(form === "nf4" ? ["lm_head.weight"] : [])];
   const tensors = names.map((name) => ({ name, ...stored, ...(form === "plain" ? {} : { quantize, ...rounding }) }));
-  const parts = { model: { config: {}, tensors }, spec, precision, texts };
+  const parts = { model: { config: {}, spec: { head: "lm_head.weight" }, tensors }, spec, precision, texts };
   return identityOf({ ...defaults, ...given } as never, parts as never);
 }
 
