@@ -7,6 +7,7 @@ import { LowrankError } from "../base/errors.js";
 import { fullError, writeError } from "../base/system-errors.js";
 import { type RepositoryCache, sizeOf } from "./cache.js";
 import { connectionFailure } from "./failures.js";
+import { partsOf } from "./http.js";
 import { answerOf, type Client, type described, fileUrl } from "./listing.js";
 import { type Repository, shownName } from "./name.js";
 import { persist } from "./retry.js";
@@ -111,7 +112,7 @@ async function fetchRest(job: Job, partial: Partial, progress: () => void): Prom
 async function receive(job: Job, partial: Partial, answer: IncomingMessage, progress: () => void): Promise<void> {
   const { client, repository, file, onBytes } = job;
   const broken = (error: unknown) => connectionFailure(client.settings, repository, error);
-  const parts = answer[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  const parts = partsOf(answer);
   const next = () =>
     parts.next().catch((error): never => {
       client.signal?.throwIfAborted();

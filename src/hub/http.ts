@@ -65,6 +65,52 @@ export async function ask(settings: HubSettings, address: string, asked: Asked =
   }
 }
 
+/** Bytes that wait for a slow disk before no more are asked for. */
+const MOST_WAITING = 2 ** 20;
+
+/**
+ * The body of an answer, part by part. What came before a connection broke is given before the error: the iterator of a
+ * stream drops the parts that wait.
+ */
+export async function* partsOf(answer: IncomingMessage): AsyncGenerator<Buffer> {
+  const waiting: Buffer[] = [];
+  let bytes = 0;
+  let end: { error?: unknown } | undefined;
+  let wake = () => {};
+  const ended = (error?: unknown) => {
+    end ??= { error };
+    wake();
+  };
+  answer.on("data", (part: Buffer) => {
+    waiting.push(part);
+    bytes += part.length;
+    if (bytes > MOST_WAITING) answer.pause();
+    wake();
+  });
+  answer.once("end", () => ended());
+  answer.once("error", ended);
+  answer.once("close", () =>
+    ended(answer.complete ? undefined : Object.assign(new Error("cut"), { code: "ECONNRESET" })),
+  );
+  try {
+    for (;;) {
+      const part = waiting.shift();
+      if (part) {
+        bytes -= part.length;
+        if (answer.isPaused()) answer.resume();
+        yield part;
+      } else if (end?.error) throw end.error;
+      else if (end) return;
+      else
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+    }
+  } finally {
+    answer.destroy();
+  }
+}
+
 /** @throws an error where the text is longer than `most` bytes, or is cut */
 export async function bodyText(answer: IncomingMessage, most: number): Promise<string> {
   const parts: Buffer[] = [];
