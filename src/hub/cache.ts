@@ -6,7 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { writeError } from "../base/system-errors.js";
 import { lockFile, unlockFile } from "../native/index.js";
 import { COMMIT } from "./listing.js";
-import type { Repository } from "./name.js";
+import { cacheFolderOf, type Repository } from "./name.js";
 import type { Wait } from "./retry.js";
 import type { HubSettings } from "./settings.js";
 
@@ -36,8 +36,8 @@ export class RepositoryCache {
   readonly #locks: string;
   readonly #symlinks: boolean;
 
-  constructor({ cache, symlinks }: Pick<HubSettings, "cache" | "symlinks">, { type, name }: Repository) {
-    const folder = `${type}s--${name.replace("/", "--")}`;
+  constructor({ cache, symlinks }: Pick<HubSettings, "cache" | "symlinks">, repository: Repository) {
+    const folder = cacheFolderOf(repository);
     this.#root = cache;
     this.#folder = join(cache, folder);
     this.#locks = join(cache, ".locks", folder);

@@ -15,6 +15,13 @@ export interface Repository {
 const NAME = /^(?![\w.-]*(?:--|\.\.))[\w-][\w.-]*\/(?![\w.-]*(?:--|\.\.))[\w-][\w.-]*$/;
 const REVISION = /^(?!.*(?:\.\.|\/\/|\/$))[\w-][\w./+-]*$/;
 
+/** Whether a text may be OWNER/NAME. */
+export const isRepositoryName = (text: string): boolean => NAME.test(text);
+
+/** The folder of a repository in the cache. */
+export const cacheFolderOf = ({ type, name }: Pick<Repository, "type" | "name">): string =>
+  `${type}s--${name.replace("/", "--")}`;
+
 /**
  * The repository that a name OWNER/NAME or OWNER/NAME@REVISION means. What is there as a file or folder is always that.
  * @param revision where the name has none
@@ -25,7 +32,7 @@ export function repositoryOf(named: string, type: RepositoryType, revision = "ma
   if (existsSync(named)) return undefined;
   const at = named.indexOf("@");
   const name = at < 0 ? named : named.slice(0, at);
-  if (!NAME.test(name)) return undefined;
+  if (!isRepositoryName(name)) return undefined;
   const wanted = at < 0 ? revision : named.slice(at + 1);
   if (REVISION.test(wanted)) return { type, name, revision: wanted };
   const message = `${JSON.stringify(wanted)} is no revision of ${name}: expected a branch, a tag or a commit.`;

@@ -46,10 +46,18 @@ function readToken(file: string): string | undefined {
   }
 }
 
+const homeFolder = (env: Environment) =>
+  expanded(env.HF_HOME || join(env.XDG_CACHE_HOME || "~/.cache", "huggingface"), env);
+
+/** Folder of the cache. */
+export function hubCache(env: Environment = process.env): string {
+  return expanded(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(homeFolder(env), "hub"), env);
+}
+
 /** @throws LowrankError E_HUB_ACCESS, E_FILE, E_USAGE; never with a token in it */
 export function hubSettings(env: Environment = process.env): HubSettings {
-  const home = expanded(env.HF_HOME || join(env.XDG_CACHE_HOME || "~/.cache", "huggingface"), env);
-  const cache = expanded(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(home, "hub"), env);
+  const home = homeFolder(env);
+  const cache = hubCache(env);
   const file = expanded(env.HF_TOKEN_PATH || join(home, "token"), env);
   const variable = env.HF_TOKEN ? "HF_TOKEN" : "HUGGING_FACE_HUB_TOKEN";
   const own = checkedToken(env[variable], variable);

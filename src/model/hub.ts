@@ -1,20 +1,17 @@
 // Names of the Hugging Face hub, which are no paths: nothing is downloaded here.
 import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
+import { cacheFolderOf, isRepositoryName } from "../hub/name.js";
+import { hubCache } from "../hub/settings.js";
 
-/** OWNER/NAME, as the hub has it. */
-const HUB_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*$/;
 /** NAME alone, with a hyphen as models' names have it; files end otherwise. */
 const BARE_NAME = /^[\w.]+(-[\w.]+)+$/;
 const FILE = /\.(gguf|safetensors|json|bin)$/i;
 
 /** Where huggingface_hub has put a model; undefined where it has not. */
 function downloaded(name: string): string | undefined {
-  const { HF_HOME, HF_HUB_CACHE } = process.env;
-  const cache = HF_HUB_CACHE ?? join(HF_HOME ?? join(homedir(), ".cache", "huggingface"), "hub");
-  const snapshots = join(cache, `models--${name.replace("/", "--")}`, "snapshots");
+  const snapshots = join(hubCache(), cacheFolderOf({ type: "model", name }), "snapshots");
   const [first] = existsSync(snapshots) ? readdirSync(snapshots).sort() : [];
   return first === undefined ? undefined : join(snapshots, first);
 }
@@ -29,7 +26,7 @@ export function hubNameError(path: string, what: string): LowrankError | undefin
     const message = `${what} ${path} is not there. Names of the Hugging Face hub have an owner, OWNER/${path}, and nothing is downloaded here: download the model first and name its folder.`;
     return new LowrankError("E_FILE_MISSING", message, path);
   }
-  if (!HUB_NAME.test(path)) return undefined;
+  if (!isRepositoryName(path)) return undefined;
   const folder = downloaded(path);
   const short = path.slice(path.indexOf("/") + 1);
   const advice = folder

@@ -1,7 +1,9 @@
 // LLaMA: pre-norm RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al., 2023).
 import type { BlockSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST, readHeads } from "../heads.js";
+import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
+import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 
 /** A block of LLaMA's linears. */
@@ -35,6 +37,22 @@ export function llamaBlock(config: ModelConfig, bias: { qkv: boolean; out: boole
   };
 }
 
+/** The numbers that every config.json of LLaMA's block has, under the same names. @param positions default of max_position_embeddings */
+export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, positions: number) {
+  keys.only("hidden_act", ["silu", "swish"], "silu");
+  const maxPositions = keys.count("max_position_embeddings", 2 ** 31, positions);
+  return {
+    vocabSize: keys.count("vocab_size", LARGEST),
+    intermediateSize: keys.count("intermediate_size", LARGEST),
+    layers: keys.count("num_hidden_layers", 100_000),
+    ...readHeads(keys),
+    rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, 1e-6),
+    maxPositions,
+    ...readRope(keys, maxPositions, warn),
+    tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
+  };
+}
+
 export const llama: Family = {
   modelType: "llama",
   names: {
@@ -46,18 +64,9 @@ export const llama: Family = {
   },
   // Defaults are those of transformers' LlamaConfig.
   readConfig(keys, warn) {
-    keys.only("hidden_act", ["silu", "swish"], "silu");
     keys.only("pretraining_tp", [1], 1);
-    const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
     return {
-      vocabSize: keys.count("vocab_size", LARGEST),
-      intermediateSize: keys.count("intermediate_size", LARGEST),
-      layers: keys.count("num_hidden_layers", 100_000),
-      ...readHeads(keys),
-      rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, 1e-6),
-      maxPositions,
-      ...readRope(keys, maxPositions, warn),
-      tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
+      ...readLlamaNumbers(keys, warn, 2048),
       attentionBias: keys.flag("attention_bias", false),
       mlpBias: keys.flag("mlp_bias", false),
     };
