@@ -34,23 +34,23 @@ describe("quantize, train, evaluate, generate", () => {
     const saved = join(work, "nf4");
     const written = await lowrank(["quantize", "--base_model", tinyBase, "--output_dir", saved]);
     expect([written.code, written.stderr]).toEqual([0, expect.stringContaining("saved the quantised model")]);
-    const losses = async (base: string, ...more: string[]) => {
-      const output = join(work, `run${more.length}${base.length}`);
+    const losses = async (run: string, base: string, ...more: string[]) => {
+      const output = join(work, run);
       const { code, stderr } = await train(output, "--base_model", base, "--precision", "fp32", ...more);
       expect(code, stderr).toBe(0);
       const lines = readFileSync(join(output, "metrics.jsonl"), "utf8").trim().split("\n");
       return lines.map((line) => JSON.parse(line).loss).filter((loss) => loss !== undefined);
     };
-    const ours = await losses(saved);
+    const ours = await losses("stored", saved);
     expect(ours.length).toBe(3);
-    expect(await losses(tinyBase, "--use_4bit")).toEqual(ours);
-    expect(await losses(tinyBase)).not.toEqual(ours);
+    expect(await losses("quantised", tinyBase, "--use_4bit")).toEqual(ours);
+    expect(await losses("plain", tinyBase)).not.toEqual(ours);
     const evaluated = await lowrank([
       "eval",
       "--base_model",
       saved,
       "--adapter",
-      join(work, `run0${saved.length}`),
+      join(work, "stored"),
       "--validation_file",
       texts,
       "--cache_dir",
