@@ -127,18 +127,22 @@ TensorMap to_tensors(const Napi::Value& v, const char* what) {
   return tensors;
 }
 
-TensorMap unflatten(const AdapterLayout& layout, const float* flat) {
+TensorMap unflatten(const AdapterLayout& layout, const Buffer& flat) {
   TensorMap tensors;
   const int64_t r = layout.rank();
+  const auto read = [&](int64_t offset, int64_t rows, int64_t cols) {
+    TensorF32 t{rows, cols, std::vector<float>(size_t(rows * cols))};
+    flat.read(offset * 4, rows * cols * 4, t.data.data());
+    return t;
+  };
   for (const AdapterSite& s : layout.sites()) {
-    const float *a = flat + s.a_offset, *b = flat + s.b_offset;
-    tensors[s.name + ".lora_A.weight"] = {r, s.in, {a, a + r * s.in}};
-    tensors[s.name + ".lora_B.weight"] = {s.out, r, {b, b + s.out * r}};
+    tensors[s.name + ".lora_A.weight"] = read(s.a_offset, r, s.in);
+    tensors[s.name + ".lora_B.weight"] = read(s.b_offset, s.out, r);
   }
   return tensors;
 }
 
-void flatten(const AdapterLayout& layout, const TensorMap& tensors, float* flat) {
+void flatten(const AdapterLayout& layout, const TensorMap& tensors, const Buffer& flat) {
   const auto find = [&](const std::string& name, int64_t rows, int64_t cols) -> const TensorF32& {
     const auto it = tensors.find(name);
     if (it == tensors.end()) throw Error("E_ADAPTER", "Adapter tensor " + name + " is missing.", name);
@@ -163,7 +167,7 @@ void flatten(const AdapterLayout& layout, const TensorMap& tensors, float* flat)
     if (!known.contains(name)) throw Error("E_ADAPTER", "Adapter tensor " + name + " belongs to no target module.", name);
   }
   // Nothing is changed before everything was found right.
-  for (const auto& [tensor, offset] : copies) std::memcpy(flat + offset, tensor->data.data(), tensor->data.size() * 4);
+  for (const auto& [tensor, offset] : copies) flat.write(offset * 4, int64_t(tensor->data.size()) * 4, tensor->data.data());
 }
 
 Napi::Value from_tensors(Napi::Env env, TensorMap&& tensors) {

@@ -25,8 +25,8 @@ std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
 
 // A flat buffer in an adapter layout as tensors "<module>.lora_A.weight" and "<module>.lora_B.weight", and back.
-TensorMap unflatten(const AdapterLayout&, const float* flat);
-void flatten(const AdapterLayout&, const TensorMap&, float* flat);  // Error E_ADAPTER: missing, unknown, wrong shape
+TensorMap unflatten(const AdapterLayout&, const Buffer& flat);
+void flatten(const AdapterLayout&, const TensorMap&, const Buffer& flat);  // Error E_ADAPTER: missing, unknown, wrong shape
 
 // The moments of an 8-bit AdamW (native/train/moment_layout.h): a Map from each tensor's name to an object of m and v, Float32Arrays
 // of small tensors, else Uint8Arrays of codes with Float32Arrays mMax and vMax.

@@ -37,15 +37,18 @@ Napi::Value typed_array(Napi::Env env, const std::vector<uint8_t>& bytes, bool f
 
 MomentMap read_moments(Engine& e) {
   MomentMap map;
-  const uint8_t* const from = e.moment_bytes();
+  const Buffer from = e.moment_bytes();
   for (const MomentPart& p : e.moments()) {
-    for_parts(p, map[p.name], [&](std::vector<uint8_t>& to, int64_t offset, int64_t n) { to.assign(from + offset, from + offset + n); });
+    for_parts(p, map[p.name], [&](std::vector<uint8_t>& to, int64_t offset, int64_t n) {
+      to.resize(size_t(n));
+      from.read(offset, n, to.data());
+    });
   }
   return map;
 }
 
 void write_moments(Engine& e, const MomentMap& map) {
-  uint8_t* const to = e.moment_bytes();
+  const Buffer to = e.moment_bytes();
   for (const MomentPart& p : e.moments()) {
     const auto it = map.find(p.name);
     if (it == map.end()) throw Error("E_ADAPTER", "The optimizer's state of " + p.name + " is missing.", p.name);
@@ -60,7 +63,7 @@ void write_moments(Engine& e, const MomentMap& map) {
   }
   // Nothing is changed before everything was found right.
   for (const MomentPart& p : e.moments()) {
-    for_parts(p, map.at(p.name), [&](const std::vector<uint8_t>& from, int64_t offset, int64_t n) { std::memcpy(to + offset, from.data(), size_t(n)); });
+    for_parts(p, map.at(p.name), [&](const std::vector<uint8_t>& from, int64_t offset, int64_t n) { to.write(offset, n, from.data()); });
   }
 }
 

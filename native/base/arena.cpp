@@ -1,13 +1,13 @@
 #include "base/arena.h"
 
-#include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
 namespace lowrank {
 
 int64_t Arena::reserve(const std::string& item, int64_t bytes) {
-  check(memory_.data() == nullptr && bytes >= 0, "reserve after commit or of a negative size", "Arena");
+  check(memory_.data == nullptr && bytes >= 0, "reserve after commit or of a negative size", "Arena");
   const int64_t offset = total_, size = aligned(bytes);
   total_ += size;
   for (auto& i : items_) {
@@ -19,13 +19,10 @@ int64_t Arena::reserve(const std::string& item, int64_t bytes) {
   return offset;
 }
 
-void Arena::commit() {
-  memory_ = LargePages(std::max<int64_t>(total_, 1));
-  total_ = memory_.bytes();
-  if (!memory_.data()) {
-    throw Error("E_MEMORY", "The system refused " + std::to_string(total_ >> 20) +
-                                " MiB of memory. Use a smaller batch size or sequence length.");
-  }
+void Arena::commit(Memory memory) {
+  check(memory.bytes >= total_, "less memory than was reserved", "Arena");
+  total_ = memory.bytes;
+  memory_ = std::move(memory);
 }
 
 }  // namespace lowrank

@@ -1,10 +1,10 @@
-// One block of memory, planned item by item before anything is allocated, mapped once and never freed inside a run.
+// One block of memory, planned item by item before anything is allocated, allocated once and never freed inside a run.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "base/large_pages.h"
+#include "base/memory.h"
 
 namespace lowrank {
 
@@ -24,18 +24,19 @@ class Arena {
   // Reserves bytes under an item's name; the offset is a multiple of 64. Before commit() only.
   int64_t reserve(const std::string& item, int64_t bytes);
 
-  // Maps the memory, zero-filled. Error E_MEMORY where there is not enough.
-  void commit();
+  // Takes at least total_bytes() of memory; what is more belongs to the last item.
+  void commit(Memory memory);
 
-  void* at(int64_t offset) const { return memory_.data() + offset; }
+  // Addresses for the arguments of operations. Only who owns the memory, a backend, reads or writes there.
+  void* at(int64_t offset) const { return at<char>(offset); }
   template <class T>
-  T* at(int64_t offset) const { return reinterpret_cast<T*>(memory_.data() + offset); }
+  T* at(int64_t offset) const { return reinterpret_cast<T*>(static_cast<char*>(memory_.data.get()) + offset); }
 
   int64_t total_bytes() const { return total_; }
   const std::vector<MemoryItem>& items() const { return items_; }
 
  private:
-  LargePages memory_;
+  Memory memory_;
   int64_t total_ = 0;
   std::vector<MemoryItem> items_;
 };

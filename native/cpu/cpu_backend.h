@@ -13,7 +13,7 @@
 
 namespace lowrank::cpu {
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public HostBackend {
  public:
   CpuBackend(int threads, const InstructionSet& isa) : pool_(threads), isa_(isa), k_(*isa.kernels), rk_(*isa.rows) {}
   std::string name() const override { return std::string("cpu/") + isa_.name; }

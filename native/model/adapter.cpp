@@ -44,17 +44,15 @@ bool AdapterLayout::any_in(int64_t layer) const {
   return std::any_of(sites_.begin(), sites_.end(), [&](const AdapterSite& s) { return s.layer == layer; });
 }
 
-void init_adapter(const AdapterLayout& layout, uint64_t seed, float* parameters) {
-  std::fill(parameters, parameters + layout.elements(), 0.f);
-  for (size_t i = 0; i < layout.sites().size(); i++) {
-    const AdapterSite& s = layout.sites()[i];
-    const float bound = 1.f / std::sqrt(float(s.in));
-    float* a = parameters + s.a_offset;
-    for (int64_t j = 0; j < layout.rank() * s.in; j++) {
-      const auto words = philox(seed, kInitStream + i, uint64_t(j) / 4);
-      a[j] = bound * (2 * uniform01(words[size_t(j % 4)]) - 1);
-    }
+std::vector<float> initial_a(const AdapterLayout& layout, size_t i, uint64_t seed) {
+  const AdapterSite& s = layout.sites()[i];
+  const float bound = 1.f / std::sqrt(float(s.in));
+  std::vector<float> a(size_t(layout.rank() * s.in));
+  for (size_t j = 0; j < a.size(); j++) {
+    const auto words = philox(seed, kInitStream + i, uint64_t(j) / 4);
+    a[j] = bound * (2 * uniform01(words[j % 4]) - 1);
   }
+  return a;
 }
 
 }  // namespace lowrank

@@ -49,7 +49,7 @@ class AdapterLayout {
   int64_t elements_ = 0, rank_ = 0;
 };
 
-// PEFT's default: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero.
-void init_adapter(const AdapterLayout&, uint64_t seed, float* parameters);
+// A (R, I) of one of the sites as PEFT begins: uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)). B begins with zeros.
+std::vector<float> initial_a(const AdapterLayout&, size_t site, uint64_t seed);
 
 }  // namespace lowrank

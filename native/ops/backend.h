@@ -1,9 +1,11 @@
-// A backend: the operations of operations.inc on one device. Every backend implements all of them; ref/ is the slow twin.
+// A backend: the memory of one device and the operations of operations.inc on it. Every backend implements all of them; ref/ is the slow twin.
 #pragma once
+#include <algorithm>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
+#include "base/memory.h"
 #include "ops/arguments.h"
 #include "ops/checks.h"
 #include "ops/flop.h"
@@ -23,6 +25,13 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // such as "cpu/avx512bf16"
+
+  // Zero-filled memory of at least so many bytes, 64-byte aligned, for the arguments of operations. Nothing outside the backend reads or
+  // writes there. Error E_MEMORY.
+  virtual Memory allocate(int64_t bytes) = 0;
+  // Between the host and such memory, in order with the operations; both are done when the call returns.
+  virtual void upload(const void* host, int64_t bytes, void* to) = 0;
+  virtual void download(const void* from, int64_t bytes, void* host) = 0;
 
   // Bytes of scratch memory (64-byte aligned) that operations within these bounds need, and the memory itself: set before
   // the first operation, where a backend needs any.
@@ -73,6 +82,26 @@ class Backend {
 
   std::optional<OpLimits> limits_;
   Observer* observer_ = nullptr;
+};
+
+// Backends whose memory is that of this process.
+class HostBackend : public Backend {
+ public:
+  Memory allocate(int64_t bytes) final { return host_memory(bytes); }
+  void upload(const void* host, int64_t bytes, void* to) final { std::copy_n(static_cast<const char*>(host), bytes, static_cast<char*>(to)); }
+  void download(const void* from, int64_t bytes, void* host) final { std::copy_n(static_cast<const char*>(from), bytes, static_cast<char*>(host)); }
+};
+
+// A part of a backend's memory, for its owner to hand out: it is read and written through the backend only.
+class Buffer {
+ public:
+  Buffer(Backend& backend, void* at) : backend_(&backend), at_(static_cast<char*>(at)) {}
+  void read(int64_t offset, int64_t bytes, void* host) const { backend_->download(at_ + offset, bytes, host); }
+  void write(int64_t offset, int64_t bytes, const void* host) const { backend_->upload(host, bytes, at_ + offset); }
+
+ private:
+  Backend* backend_;
+  char* at_;
 };
 
 }  // namespace lowrank

@@ -14,7 +14,7 @@
 
 namespace lowrank {
 
-class RefBackend final : public Backend {
+class RefBackend final : public HostBackend {
  public:
   std::string name() const override { return "ref"; }
   int64_t workspace_bytes(const OpLimits&) const override { return 0; }

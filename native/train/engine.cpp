@@ -84,9 +84,12 @@ Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineO
   }
   const OpLimits limits = op_limits(model_, adapters_, spec, options_);
   layout_ = std::make_unique<Layout>(arena_, model_, adapters_, options_, backend_->workspace_bytes(limits));
-  arena_.commit();
+  arena_.commit(backend_->allocate(arena_.total_bytes()));
   backend_->set_workspace(limits, arena_.at(layout_->workspace));
-  if (spec) init_adapter(adapters_, spec->seed, parameters());
+  for (size_t i = 0; i < adapters_.sites().size(); i++) {
+    const std::vector<float> a = initial_a(adapters_, i, spec_.seed);
+    parameters().write(adapters_.sites()[i].a_offset * 4, int64_t(a.size()) * 4, a.data());
+  }
 }
 
 double Engine::matmul_peak(bool again) {
@@ -104,17 +107,17 @@ std::vector<ProfileEvent> Engine::take_profile() {
   return profile_->take();
 }
 
-float* Engine::training_buffer(int64_t offset) {
+float* Engine::training_buffer(int64_t offset) const {
   if (!options_.training) throw Error("E_STATE", "This engine was opened without training.");
   return arena_.at<float>(offset);
 }
 
-float* Engine::f32_moments(int64_t offset) {
+float* Engine::f32_moments(int64_t offset) const {
   if (options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in 8 bits.");
   return training_buffer(offset);
 }
 
-uint8_t* Engine::moment_bytes() {
+uint8_t* Engine::moment_bytes_at() const {
   if (!options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in f32.");
   return reinterpret_cast<uint8_t*>(training_buffer(layout_->moments));
 }
@@ -123,18 +126,19 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
   for (const AdapterSite& s : adapters_.sites()) {
     if (s.name != module) continue;
     const Weight w = weights_.blocks[size_t(s.layer)].linears[s.linear].stored;
-    const float* a = arena_.at<float>(layout_->parameters) + s.a_offset;
-    const float* b = arena_.at<float>(layout_->parameters) + s.b_offset;
     const float scale = spec_.scale();
     if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
+    std::vector<float> a(size_t(adapters_.rank() * s.in)), b(size_t(s.out * adapters_.rank()));
+    parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
+    parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
     const DType type = dtype_of(w.format);
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     std::vector<float> delta(static_cast<size_t>(s.in));
     for (int64_t o = 0; o < s.out; o++) {
       std::fill(delta.begin(), delta.end(), 0.f);
       for (int64_t r = 0; r < adapters_.rank(); r++) {
-        const float f = b[o * adapters_.rank() + r];
-        for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[r * s.in + i];
+        const float f = b[size_t(o * adapters_.rank() + r)];
+        for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[size_t(r * s.in + i)];
       }
       for (int64_t i = 0; i < s.in; i++) {
         store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);

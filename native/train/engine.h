@@ -62,15 +62,15 @@ class Engine {
   double matmul_peak(bool again = false);
 
   const AdapterLayout& adapters() const { return adapters_; }
-  // Flat buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).
-  float* parameters() { return arena_.at<float>(layout_->parameters); }
-  float* gradients() { return training_buffer(layout_->gradients); }
-  // Of 8-bit AdamW the moments lie as moments() says instead, at moment_bytes() (Error E_STATE).
-  float* adam_m() { return f32_moments(layout_->adam_m); }
-  float* adam_v() { return f32_moments(layout_->adam_v); }
+  // Flat f32 buffers in the order of adapters(); gradients and moments exist in training engines only (Error E_STATE).
+  Buffer parameters() const { return buffer(parameters_at()); }
+  Buffer gradients() const { return buffer(gradients_at()); }
+  // Of 8-bit AdamW the moments lie as moments() says instead, in moment_bytes() (Error E_STATE).
+  Buffer adam_m() const { return buffer(f32_moments(layout_->adam_m)); }
+  Buffer adam_v() const { return buffer(f32_moments(layout_->adam_v)); }
   bool has_8bit_moments() const { return options_.training && options_.adamw_8bit; }
   const std::vector<MomentPart>& moments() const { return layout_->adam_8bit.parts(); }
-  uint8_t* moment_bytes();
+  Buffer moment_bytes() const { return buffer(moment_bytes_at()); }
   int64_t optimizer_steps() const { return steps_; }
   void set_optimizer_steps(int64_t steps) { steps_ = steps; }
 
@@ -83,8 +83,13 @@ class Engine {
   };
   enum class Mode { train, recompute, evaluate, generate };  // recompute: what the backward pass reads, but not the block's output
 
-  float* training_buffer(int64_t offset);
-  float* f32_moments(int64_t offset);
+  Buffer buffer(void* at) const { return Buffer(*backend_, at); }
+  // Addresses for operations, with the errors of the buffers above.
+  float* parameters_at() const { return arena_.at<float>(layout_->parameters); }
+  float* gradients_at() const { return training_buffer(layout_->gradients); }
+  uint8_t* moment_bytes_at() const;
+  float* training_buffer(int64_t offset) const;
+  float* f32_moments(int64_t offset) const;
   void update(const AdamWArgs&);  // of all parameters; its p, m, v, g and n do not count
   Mat mat(int64_t offset, DType dtype, int64_t rows, int64_t cols) const {
     return Mat(arena_.at(offset), dtype, rows, cols);

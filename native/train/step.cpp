@@ -298,16 +298,16 @@ double Engine::evaluate(const Batch& batch) {
 
 void Engine::update(const AdamWArgs& step) {
   AdamWArgs a = step;
-  a.p = parameters();
-  a.g = gradients();
+  a.p = parameters_at();
+  a.g = gradients_at();
   a.n = adapters_.elements();
   if (!options_.adamw_8bit) {
-    a.m = adam_m();
-    a.v = adam_v();
+    a.m = f32_moments(layout_->adam_m);
+    a.v = f32_moments(layout_->adam_v);
     backend_->adamw(a);
     return;
   }
-  uint8_t* const bytes = moment_bytes();
+  uint8_t* const bytes = moment_bytes_at();
   const auto floats = [&](int64_t offset) { return reinterpret_cast<float*>(bytes + offset); };
   for (const MomentPart& part : moments()) {
     AdamWArgs one = a;
@@ -327,7 +327,7 @@ void Engine::update(const AdamWArgs& step) {
 double Engine::optimizer_step(const OptimizerOptions& o) {
   if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) throw Error("E_OPTIONS", "lossScale must be a positive number.");
   const int64_t n = adapters_.elements();
-  float* g = gradients();
+  float* g = gradients_at();
   double squares = 0;
   backend_->sum_squares({g, n, &squares});
   const double norm = std::sqrt(squares) / o.loss_scale;

@@ -42,7 +42,7 @@ class Matrix {
  public:
   Matrix(DType t, int64_t elements, Random& r) {
     offset_ = arena_.reserve("matrix", elements * dtype_bytes(t));
-    arena_.commit();
+    arena_.commit(host_memory(arena_.total_bytes()));
     constexpr int64_t kTable = 1 << 16;
     char* const m = data();
     for (int64_t i = 0; i < std::min(elements, kTable); i++) store_f32(m, t, i, r.symmetric());

@@ -46,6 +46,7 @@ void test_generator(Report&);
 void test_thread_pool(Report&);
 void test_large_pages(Report&);
 void test_arena(Report&);
+void test_memory(Backend&, Report&);
 void test_rope_table(Report&);
 void test_sampling(Report&);
 void test_engine(Report&);

@@ -93,7 +93,9 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   }
   int32_t token = engine.generate_start({1, 2, 3}, {});
   for (int i = 0; i < 5; i++) found.push_back(float(token = engine.generate_next(token)));
-  found.insert(found.end(), engine.parameters(), engine.parameters() + engine.trainable_parameters());
+  const size_t before = found.size();
+  found.resize(before + size_t(engine.trainable_parameters()));
+  engine.parameters().read(0, engine.trainable_parameters() * 4, found.data() + before);
   return found;
 }
 

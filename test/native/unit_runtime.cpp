@@ -9,6 +9,8 @@
 #include "base/large_pages.h"
 #include "base/thread_pool.h"
 #include "modes.h"
+#include "ops/backends.h"
+#include "ref/ref_backend.h"
 
 namespace lowrank::test {
 
@@ -18,6 +20,9 @@ void run_unit(const Options&, Report& report) {
   test_generator(report);
   test_thread_pool(report);
   test_arena(report);
+  RefBackend twin;
+  test_memory(twin, report);
+  test_memory(*make_backend(2), report);
   test_large_pages(report);
   test_rope_table(report);
   test_sampling(report);
@@ -63,7 +68,7 @@ void test_arena(Report& report) {
                     arena.items()[1].bytes == 128,
                 "unit: arena adds up what has one name");
   report.expect(arena.total_bytes() == 256, "unit: arena's total is the sum of its items");
-  arena.commit();
+  arena.commit(host_memory(arena.total_bytes()));
   bool zero = true;
   for (int64_t i = 0; i < 256; i++) zero = zero && *arena.at<char>(i) == 0;
   report.expect(zero, "unit: arena memory is zero");
@@ -81,11 +86,29 @@ void test_arena(Report& report) {
   huge.reserve("everything", int64_t(1) << 50);
   code.clear();
   try {
-    huge.commit();
+    huge.commit(host_memory(huge.total_bytes()));
   } catch (const Error& e) {
     code = e.code;
   }
   report.expect(code == "E_MEMORY", "unit: arena says when the system has no memory", code);
+}
+
+// Through the interface alone, as an engine uses the memory of any device.
+void test_memory(Backend& backend, Report& report) {
+  const std::string label = "unit: memory of " + backend.name();
+  constexpr int64_t kElements = 1000;
+  const lowrank::Memory memory = backend.allocate(kElements * 8);
+  float* const x = static_cast<float*>(memory.data.get());
+  const Buffer buffer(backend, x);
+  report.expect(memory.bytes >= kElements * 8 && reinterpret_cast<uintptr_t>(x) % 64 == 0, label + " is aligned and large enough");
+  std::vector<float> host(kElements, 1.f), found(kElements, 1.f);
+  buffer.read(0, kElements * 4, found.data());
+  report.expect(found == std::vector<float>(kElements, 0.f), label + " is zero");
+  for (size_t i = 0; i < host.size(); i++) host[i] = float(i);
+  buffer.write(0, kElements * 4, host.data());
+  backend.cast({Mat(x, DType::f32, 1, kElements), Mat(x + kElements, DType::f32, 1, kElements)});
+  buffer.read(kElements * 4, kElements * 4, found.data());
+  report.expect(found == host, label + ": operations read what was uploaded, and their results are downloaded");
 }
 
 void test_large_pages(Report& report) {

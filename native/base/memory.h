@@ -1,0 +1,16 @@
+// One block of memory, wherever it lies: this process's or a device's.
+#pragma once
+#include <cstdint>
+#include <memory>
+
+namespace lowrank {
+
+struct Memory {
+  std::shared_ptr<void> data;  // an address for the arguments of operations; the memory goes with its last owner
+  int64_t bytes = 0;
+};
+
+// Of this process: zero-filled, in large pages, at least so many bytes. Error E_MEMORY where the system refuses.
+Memory host_memory(int64_t bytes);
+
+}  // namespace lowrank
