@@ -42,10 +42,18 @@ export interface AdapterConfig {
   targetModules: string | string[];
 }
 
-/** The configuration of a trained adapter, in keys that PEFT has had since 0.11. @param base absolute path */
-export function adapterConfigJson(spec: AdapterSpec, targets: string | string[], base: string) {
+/** A base as adapter_config.json names it: an absolute path, or a name of the hub and its revision. */
+export interface NamedBase {
+  named: string;
+  /** Undefined is the main branch. */
+  revision?: string | undefined;
+}
+
+/** The configuration of a trained adapter, in keys that PEFT has had since 0.11. */
+export function adapterConfigJson(spec: AdapterSpec, targets: string | string[], { named, revision }: NamedBase) {
   return {
-    base_model_name_or_path: base,
+    base_model_name_or_path: named,
+    ...(revision === undefined ? {} : { revision }),
     bias: "none",
     inference_mode: true,
     lora_alpha: spec.alpha,

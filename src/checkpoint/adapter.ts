@@ -6,7 +6,6 @@ import { kindOf, readJsonObject } from "../base/json.js";
 import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
 import {
-  hubNameError,
   listLinears,
   matchTargets,
   type ResolvedTargets,
@@ -16,8 +15,8 @@ import {
   widen,
   writeSafetensors,
 } from "../model/index.js";
-import type { AdapterSpec, AdapterTensors, ModelSource } from "../native/index.js";
-import { type AdapterConfig, adapterConfigJson, parseAdapterConfig } from "./adapter-config.js";
+import type { AdapterSpec, AdapterTensors, ModelOrigin, ModelSource } from "../native/index.js";
+import { type AdapterConfig, adapterConfigJson, type NamedBase, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { type CardRun, modelCard } from "./model-card.js";
 import { RUN_STATE } from "./run-state.js";
@@ -127,6 +126,8 @@ export interface AdapterToWrite {
   targets: ResolvedTargets;
   /** Folder or file of the base. */
   baseModel: string;
+  /** The repository of the hub that the base is of: named in place of the folder. */
+  origin?: ModelOrigin | undefined;
   /** For the model card: how it was trained. */
   run?: CardRun;
   /** Whose files to write beside it. */
@@ -165,17 +166,20 @@ export function holdsFinishedRun(folder: string): boolean {
 
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
 export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite): Promise<void> {
-  const { spec, targets, baseModel, run, tokenizer } = adapter;
+  const { spec, targets, baseModel, origin, run, tokenizer } = adapter;
   await writeWeights(folder, adapter);
   await writeTextFile(
     join(folder, "README.md"),
-    modelCard({ spec, targets: targets.peft, base: resolve(baseModel), run }),
+    modelCard({ spec, targets: targets.peft, base: resolve(baseModel), origin, run }),
   );
   if (tokenizer) await copyInto(folder, tokenizer.files);
 }
 
 /** What an adapter cannot do without. */
-async function writeWeights(folder: string, { tensors, spec, targets, baseModel }: AdapterToWrite): Promise<void> {
+async function writeWeights(
+  folder: string,
+  { tensors, spec, targets, baseModel, origin }: AdapterToWrite,
+): Promise<void> {
   const entries = [...tensors].map(([name, { shape, data }]) => ({
     name: PREFIX + name,
     dtype: "F32",
@@ -184,7 +188,7 @@ async function writeWeights(folder: string, { tensors, spec, targets, baseModel 
     data: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
   }));
   // Whoever opens the adapter does so from another folder.
-  const base = resolve(baseModel);
+  const base = origin ? { named: origin.name, revision: origin.revision } : { named: resolve(baseModel) };
   await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
   await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
 }
@@ -205,7 +209,7 @@ export function aboutAdapter(folder: string): AdapterAbout {
   const config = parseAdapterConfig(readJsonObject(configFile, "Adapter configuration"), configFile);
   const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].sort();
-  return { ...config, base: baseNamed(folder), tensors: tensors.length, parameters, dtypes };
+  return { ...config, base: namedBase(folder).named, tensors: tensors.length, parameters, dtypes };
 }
 
 /** Whether a folder holds an adapter, and no model. */
@@ -213,26 +217,13 @@ export function isAdapterFolder(folder: string): boolean {
   return existsSync(join(folder, CONFIG)) && !existsSync(join(folder, "config.json"));
 }
 
-/** As it is spelled. @throws LowrankError E_CONFIG_VALUE */
-function baseNamed(folder: string): string {
+/** The base that an adapter names, as adapter_config.json spells it. @throws LowrankError E_CONFIG_VALUE */
+export function namedBase(folder: string): NamedBase {
   const file = join(folder, CONFIG);
-  const { base_model_name_or_path: base } = readJsonObject(file, "Adapter configuration");
-  if (typeof base === "string" && base !== "") return base;
-  const message = `${file}: base_model_name_or_path is ${kindOf(base)}, expected the base's folder. Name the base with --base_model.`;
+  const { base_model_name_or_path: named, revision } = readJsonObject(file, "Adapter configuration");
+  if (typeof named === "string" && named !== "") {
+    return { named, revision: typeof revision === "string" && revision !== "" ? revision : undefined };
+  }
+  const message = `${file}: base_model_name_or_path is ${kindOf(named)}, expected the base's folder or name. Name the base with --base_model.`;
   throw new LowrankError("E_CONFIG_VALUE", message, "base_model_name_or_path");
-}
-
-/**
- * The folder or file of the base that an adapter names; a relative path is one from here, else one from the adapter.
- * @throws LowrankError E_FILE_MISSING where it is not here
- */
-export function baseOfAdapter(folder: string): string {
-  const base = baseNamed(folder);
-  const found = [base, resolve(folder, base)].find((path) => existsSync(path));
-  if (found !== undefined) return found;
-  const file = join(folder, CONFIG);
-  const named = `The base that ${file} names with base_model_name_or_path`;
-  const hub = hubNameError(base, named);
-  if (hub) throw new LowrankError(hub.code, `${hub.message} Give it with --base_model.`, base);
-  throw new LowrankError("E_FILE_MISSING", `${named}, ${base}, is not there. Name its folder with --base_model.`, base);
 }

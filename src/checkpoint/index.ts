@@ -2,16 +2,17 @@ export {
   type AdapterAbout,
   type AdapterToWrite,
   aboutAdapter,
-  baseOfAdapter,
   holdsFinishedRun,
   isAdapterFolder,
   type LoadedAdapter,
+  namedBase,
   readAdapter,
   unfinishedAdapter,
   writeAdapter,
   writeAdapterFiles,
   writeBareAdapter,
 } from "./adapter.js";
+export type { NamedBase } from "./adapter-config.js";
 export { removeFolder } from "./files.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";

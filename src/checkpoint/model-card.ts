@@ -1,6 +1,6 @@
 import { basename, dirname, resolve } from "node:path";
 import { packageVersion } from "../base/version.js";
-import type { AdapterSpec } from "../native/index.js";
+import type { AdapterSpec, ModelOrigin } from "../native/index.js";
 
 /** What a card tells of the run that made the adapter. */
 export interface CardRun {
@@ -22,6 +22,8 @@ export interface Card {
   targets: string | string[];
   /** Absolute path of the base's folder or file. */
   base: string;
+  /** The repository of the hub that the base is of. */
+  origin?: ModelOrigin | undefined;
   run?: CardRun | undefined;
 }
 
@@ -32,7 +34,7 @@ const NOT_TOLD = new Set([
 ]);
 
 /** The hub's name of a folder that huggingface_hub has downloaded. */
-export function hubName(base: string): string | undefined {
+function hubName(base: string): string | undefined {
   const [, owner, name] = /\/models--([^/]+?)--([^/]+)\/snapshots\/[^/]+\/?$/.exec(base) ?? [];
   return owner === undefined ? undefined : `${owner}/${name}`;
 }
@@ -41,18 +43,21 @@ const table = (rows: [string, string][]) =>
   ["| | |", "|---|---|", ...rows.map(([name, value]) => `| ${name} | ${value.replaceAll("|", "\\|")} |`)].join("\n");
 
 /** In Python, with the base where PEFT would not find it. */
-function snippet(base: string): string {
+function snippet(base: string, origin: ModelOrigin | undefined): string {
   const adapter = `"FOLDER OF THIS CARD"`;
   if (!base.toLowerCase().endsWith(".gguf")) {
     return `from peft import AutoPeftModelForCausalLM
 
 model = AutoPeftModelForCausalLM.from_pretrained(${adapter})`;
   }
-  const [folder, file] = [dirname(base), basename(base)].map((part) => JSON.stringify(part));
+  const [folder, file, revision] = [origin?.name ?? dirname(base), basename(base), origin?.revision].map((part) =>
+    JSON.stringify(part),
+  );
+  const at = revision === undefined ? "" : `, revision=${revision}`;
   return `from peft import PeftModel
 from transformers import AutoModelForCausalLM  # needs the gguf package for this base
 
-base = AutoModelForCausalLM.from_pretrained(${folder}, gguf_file=${file})
+base = AutoModelForCausalLM.from_pretrained(${folder}, gguf_file=${file}${at})
 model = PeftModel.from_pretrained(base, ${adapter})`;
 }
 
@@ -86,9 +91,9 @@ ${table(told.map(([name, value]) => [name, String(value)]))}
 }
 
 /** README.md beside an adapter: what the hub shows, and how to use the folder. */
-export function modelCard({ spec, targets, base, run }: Card): string {
+export function modelCard({ spec, targets, base, origin, run }: Card): string {
   const scale = spec.useRslora ? "alpha / sqrt(r)" : "alpha / r";
-  const name = hubName(base);
+  const name = origin?.name ?? hubName(base);
   // The hub refuses a base_model that is no name of its own.
   const metadata = [
     ...(name === undefined ? [] : [`base_model: ${name}`]),
@@ -96,6 +101,7 @@ export function modelCard({ spec, targets, base, run }: Card): string {
   ];
   const facts: [string, string][] = [
     ["base model", `\`${name ?? base}\``],
+    ...(origin?.revision === undefined ? [] : [["revision", `\`${origin.revision}\``] satisfies [string, string]]),
     ["r", String(spec.rank)],
     ["alpha", `${spec.alpha} (scale ${scale})`],
     ["dropout", String(spec.dropout)],
@@ -117,10 +123,10 @@ ${run ? trained(run) : ""}
 In Python:
 
 \`\`\`python
-${snippet(base)}
+${snippet(base, origin)}
 \`\`\`
 
-With lowrank, which takes the base from adapter_config.json where it is still there:
+With lowrank, which takes the base that adapter_config.json names:
 
 \`\`\`sh
 lowrank generate --adapter FOLDER --prompt TEXT

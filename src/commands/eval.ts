@@ -1,17 +1,17 @@
 import type { CommandOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
-import { withBase } from "../setup/base.js";
 import { evaluating, openForInference, openWithAdapter } from "../setup/inference.js";
 import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
+import { locatedShown } from "./downloading.js";
 import { loading, STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
 export async function run(named: CommandOptions<"eval">): Promise<void> {
-  const o = withBase(named);
+  const o = await locatedShown(named);
   const base = openWithAdapter(o, warn);
   const progress = await Progress.open(showsBar());
   const tokenizer = await openTokenizer(o, warn);

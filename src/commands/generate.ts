@@ -1,11 +1,11 @@
 import type { CommandOptions } from "../config/index.js";
 import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
 import { stopIds } from "../setup/adapter.js";
-import { withBase } from "../setup/base.js";
 import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";
+import { locatedShown } from "./downloading.js";
 import { loading, STDERR } from "./loading.js";
 import { warn } from "./warn.js";
 
@@ -42,14 +42,14 @@ export function nothingWritten(
 
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
 export async function run(named: CommandOptions<"generate">): Promise<void> {
-  const o = withBase(named);
+  const o = await locatedShown(named);
   const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   opening.catch(() => {});
   const base = openWithAdapter(o, warn);
   const tokenizer = await opening;
   const text = await given(o.prompt);
   const context = base.model.config.maxPositions;
-  const limit = `max_position_embeddings of ${o.base_model}`;
+  const limit = `max_position_embeddings of ${o.origin?.name ?? o.base_model}`;
   const prompt = await readPrompt(text, o.max_new_tokens, tokenizer, context, limit);
   const { ids, maxNewTokens } = prompt;
   if (maxNewTokens < o.max_new_tokens) {

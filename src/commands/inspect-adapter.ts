@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isObject, readJsonObject } from "../base/json.js";
 import { count, table } from "../base/text.js";
 import { aboutAdapter, checkpointProblem } from "../checkpoint/index.js";
+import { repositoryOf } from "../hub/index.js";
 
 /** Of a checkpoint: trainer_state.json; null where there is none. */
 function progressOf(folder: string): Record<string, unknown> | null {
@@ -26,7 +27,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     return;
   }
   const rows: [string, string][] = [
-    ["base", existsSync(base) ? base : `${base} (not there)`],
+    ["base", existsSync(base) || repositoryOf(base, "model") ? base : `${base} (not there)`],
     ["r", String(about.rank)],
     ["alpha", `${about.alpha} (scale ${useRslora ? "alpha / sqrt(r)" : "alpha / r"})`],
     ["dropout", String(about.dropout)],

@@ -1,6 +1,7 @@
 import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
 import { type CommandOptions, defaultsOf, trainRows, without } from "../config/index.js";
+import { adapterOrModelFiles } from "../hub/index.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
@@ -10,6 +11,7 @@ import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable, tightest } from "../setup/memory/room.js";
 import { planRun } from "../setup/run/prepare.js";
 import { warnOfIds } from "../setup/texts.js";
+import { locatedShown } from "./downloading.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 
@@ -27,7 +29,8 @@ const KEYS: Record<string, string> = {
 const keyOf = (name: string) => KEYS[name] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** `lowrank inspect`: what a model is, and what training it would need. */
-export async function run(o: CommandOptions<"inspect">): Promise<void> {
+export async function run(named: CommandOptions<"inspect">): Promise<void> {
+  const o = await locatedShown(named, adapterOrModelFiles);
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   await warnOfIds(model, warn);

@@ -6,23 +6,30 @@ import { LINE_S } from "./tokenising.js";
 /** For commands without a log: their results go to standard output. */
 export const STDERR = { info: (line: string) => void process.stderr.write(`${line}\n`) };
 
-type Bar = Pick<Progress, "shown" | "start" | "update" | "stop">;
-type Lines = Pick<Log, "info">;
+export type Bar = Pick<Progress, "shown" | "start" | "update" | "stop">;
+export type Lines = Pick<Log, "info">;
+
+/** How a work is called: on its bar, in a line, and when it is done; and bytes or steps of a unit of the bar. */
+interface Words {
+  bar: string;
+  line: string;
+  done: string;
+  unit: number;
+}
 
 const MIB = 2 ** 20;
 const WORDS = {
   quantising: { bar: "quantising", line: "quantising", done: "quantised the weights", unit: 1 },
   copying: { bar: "reading weights, MiB", line: "reading weights", done: "read the weights", unit: MIB },
-} as const satisfies Record<LoadingWork, object>;
+} as const satisfies Record<LoadingWork, Words>;
 
-function shownWork(
-  work: LoadingWork,
+export function shownWork(
+  { bar, line, done: ended, unit }: Words,
   progress: Bar,
   log: Lines,
   isFree: () => boolean,
   start: number,
 ): (done: number, total: number) => void {
-  const { bar, line, done: ended, unit } = WORDS[work];
   let last = start;
   let drawn = false;
   let isDone = false;
@@ -55,7 +62,7 @@ export function loading(progress: Bar, log: Lines, isFree = () => true): OnLoadi
   // One work begins where the one before it ended.
   let since = performance.now();
   return (work, done, total) => {
-    const show = shown.get(work) ?? shownWork(work, progress, log, isFree, since);
+    const show = shown.get(work) ?? shownWork(WORDS[work], progress, log, isFree, since);
     shown.set(work, show);
     show(done, total);
     if (done === total) since = performance.now();

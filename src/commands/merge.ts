@@ -6,9 +6,10 @@ import { Tokenizer } from "../data/index.js";
 import { openModel } from "../model/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
-import { withBase } from "../setup/base.js";
+import type { NamedSources } from "../setup/hub.js";
 import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
+import { locatedShown } from "./downloading.js";
 import { warn } from "./warn.js";
 
 /** A question to a person; null where the terminal's line was closed, as by Ctrl-C and Ctrl-D. */
@@ -28,13 +29,15 @@ const word = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.
 
 /** The command that merges a run's adapter later. */
 export function mergeCommand(o: MergeQuestion, folder: string): string {
+  const revision = o.revision === undefined ? "" : ` --revision ${word(o.revision)}`;
   const tokenizer = o.tokenizer_name === undefined ? "" : ` --tokenizer_name ${word(o.tokenizer_name)}`;
-  return `lowrank merge --base_model ${word(o.base_model)}${tokenizer} --adapter ${word(o.output_dir)} --output_dir ${word(folder)}`;
+  return `lowrank merge --base_model ${word(o.base_model)}${revision}${tokenizer} --adapter ${word(o.output_dir)} --output_dir ${word(folder)}`;
 }
 
 export interface MergeQuestion {
   merge: boolean | undefined;
   base_model: string;
+  revision?: string | undefined;
   tokenizer_name: string | undefined;
   output_dir: string;
 }
@@ -77,12 +80,14 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
 
 /** `lowrank merge`. */
 export async function run(named: CommandOptions<"merge">): Promise<void> {
-  const o = withBase(named);
-  checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [
-    o.base_model,
-    o.tokenizer_name,
-    o.adapter,
-  ]);
+  const check = ({ base_model, tokenizer_name, adapter }: NamedSources) => {
+    const inputs = [base_model, tokenizer_name, adapter];
+    checkOutput(named.output_dir, named.overwrite_output_dir ? "results" : "nothing", inputs);
+  };
+  // Before a download, and with the base that an adapter names.
+  check(named);
+  const o = await locatedShown(named);
+  check(o);
   const model = openModel(o.base_model, warn);
   const { spec, tensors } = readAdapter(o.adapter, model);
   const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);

@@ -3,9 +3,11 @@
 import { count, table } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
+import { previewFiles } from "../hub/index.js";
 import { modelVocabSize } from "../model/index.js";
 import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
+import { locatedShown } from "./downloading.js";
 import { STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
@@ -113,7 +115,8 @@ function remarks(
   return found;
 }
 
-export async function run(o: CommandOptions<"preview">): Promise<void> {
+export async function run(named: CommandOptions<"preview">): Promise<void> {
+  const o = await locatedShown(named, previewFiles);
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };

@@ -7,18 +7,21 @@ import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
+import { locatedShown } from "./downloading.js";
 import { loading } from "./loading.js";
 
 /** `lowrank quantize`. */
-export async function run(o: CommandOptions<"quantize">): Promise<void> {
-  checkOutput(o.output_dir, o.overwrite_output_dir ? "results" : "nothing", [o.base_model, o.tokenizer_name]);
+export async function run(named: CommandOptions<"quantize">): Promise<void> {
+  const inputs = [named.base_model, named.tokenizer_name];
+  checkOutput(named.output_dir, named.overwrite_output_dir ? "results" : "nothing", inputs);
+  const o = await locatedShown(named);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {
     const four = { use_4bit: !o.use_8bit || o.use_4bit };
     const model = openBase({ ...o, ...four }, (message) => log.warn(message));
     if (!isPlain(model)) {
-      const message = `${o.base_model} is quantised already: name the folder with the f32, bf16 or f16 weights.`;
+      const message = `${named.base_model} is quantised already: name the folder with the f32, bf16 or f16 weights.`;
       throw new LowrankError("E_QUANTIZED", message, o.base_model);
     }
     const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, (message) => log.warn(message));

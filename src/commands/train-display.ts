@@ -2,8 +2,10 @@
 import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
+import type { Transfer } from "../hub/index.js";
 import { modelDtype } from "../model/index.js";
 import type { OnLoading } from "../native/index.js";
+import type { Fetching } from "../setup/hub.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable } from "../setup/memory/room.js";
 import type { Estimate } from "../setup/run/estimate.js";
@@ -12,6 +14,7 @@ import type { Resumption } from "../setup/run/resume.js";
 import type { Reading, TrainingTexts } from "../setup/texts.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
 import type { Reporter, RunResult } from "../trainer/index.js";
+import { downloading } from "./downloading.js";
 import { loading } from "./loading.js";
 import { duration, reporter, summaryLine } from "./report.js";
 import { tokenising } from "./tokenising.js";
@@ -63,6 +66,19 @@ export class TrainDisplay {
   reading(signal: AbortSignal): Reading {
     const { log, progress } = this;
     return { show: tokenising(progress, log), warn: this.warn, note: (line) => log.info(line), signal };
+  }
+
+  /** Shows downloads, until the signal ends them. @param check refuses what would be of no use without a download */
+  fetching(signal: AbortSignal, check: () => void): Fetching {
+    const { onStart, onProgress } = downloading(this.progress, this.log);
+    const start = (transfer: Transfer) => {
+      check();
+      onStart(transfer);
+      const { repository, commit, files, bytes } = transfer;
+      const { name, revision } = repository;
+      this.#tell({ type: "download", name, revision, commit, files: files.length, bytes });
+    };
+    return { warn: this.warn, signal, onStart: start, onProgress };
   }
 
   /** Shows the loading of weights. @param isFree whether the bar is nobody else's just now */

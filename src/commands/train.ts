@@ -4,13 +4,21 @@ import type { CommandOptions } from "../config/index.js";
 import { Engine } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
+import { type Located, located } from "../setup/hub.js";
 import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
-import { openTokenizer, packingHint, readTrainingTexts, type TrainingTexts, tellEnd } from "../setup/texts.js";
+import {
+  checkTextFiles,
+  openTokenizer,
+  packingHint,
+  readTrainingTexts,
+  type TrainingTexts,
+  tellEnd,
+} from "../setup/texts.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { TrainDisplay } from "./train-display.js";
@@ -29,7 +37,7 @@ function checkFolders(o: Options, folder: RunFolder): void {
   checkOutput(mergedFolder(o), allowed, [o.base_model, o.tokenizer_name]);
 }
 
-function openPlan(o: Options, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
+function openPlan(o: Located<Options>, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
   const model = openBase(o, warn);
   return planRun(o, given, {
     model,
@@ -48,7 +56,7 @@ function ahead<T>(work: Promise<T>): Promise<T> {
 }
 
 async function readTexts(
-  o: Options,
+  o: Located<Options>,
   { model }: RunPlan,
   display: TrainDisplay,
   signal: AbortSignal,
@@ -63,7 +71,9 @@ async function readTexts(
 
 /** One call of the command. */
 interface Call {
-  o: Options;
+  o: Located<Options>;
+  /** The base and the tokenizer as they were named. */
+  named: Options;
   folder: RunFolder;
   base: RunPlan;
   display: TrainDisplay;
@@ -141,8 +151,8 @@ async function writeSamples({ o, display, signal }: Call, engine: Engine, prepar
   display.progress.stop();
 }
 
-async function merge({ o, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {
-  if (signal.aborted || !(await wantsMerge(o, mergedFolder(o)))) return;
+async function merge({ o, named, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {
+  if (signal.aborted || !(await wantsMerge(named, mergedFolder(o)))) return;
   const { log, progress } = display;
   const { model, adapter } = base;
   const work = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, log, progress };
@@ -154,19 +164,23 @@ async function merge({ o, base, display, signal }: Call, engine: Engine, { texts
  * @param given options that the user named
  * @param signal finishes the step in progress, saves and returns
  */
-export async function run(o: Options, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-  checkRunOptions(o);
-  const folder = new RunFolder(o, [o.base_model, o.tokenizer_name, o.init_adapter]);
-  if (!o.dry_run) checkFolders(o, folder);
-  const display = await TrainDisplay.open(o);
+export async function run(named: Options, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  checkRunOptions(named);
+  const folder = new RunFolder(named, [named.base_model, named.tokenizer_name, named.init_adapter]);
+  if (!named.dry_run) checkFolders(named, folder);
+  const display = await TrainDisplay.open(named);
   // What is still being read at the end is for nobody.
   const ended = new AbortController();
   try {
-    if (o.dry_run) display.warnInstead(() => checkFolders(o, folder));
+    if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));
+    const o = await located(
+      named,
+      display.fetching(signal, () => checkTextFiles(named)),
+    );
     const base = openPlan(o, given, display.warn);
     if (!o.dry_run) base.checkMemory();
     const reading = ahead(readTexts(o, base, display, AbortSignal.any([signal, ended.signal])));
-    await (o.dry_run ? dryRun : train)({ o, folder, base, display, signal }, reading);
+    await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal }, reading);
   } catch (error) {
     display.log.note(error instanceof Error ? error.message : String(error));
     throw error;

@@ -8,6 +8,7 @@ export const aliases = {
   model_name_or_path: "base_model",
   pretrained_model_name_or_path: "base_model",
   base_model_name_or_path: "base_model",
+  model_revision: "revision",
   tokenizer: "tokenizer_name",
   tokenizer_path: "tokenizer_name",
   load_in_4bit: "use_4bit",

@@ -20,13 +20,14 @@ function named<T extends Record<string, Omit<Command, "name">>>(table: T): Named
   return Object.fromEntries(Object.entries(table).map(([name, about]) => [name, { name, ...about }])) as Named<T>;
 }
 
-const { base_model, tokenizer_name, precision, threads, config, seed, json } = rows;
+const { base_model, revision, tokenizer_name, precision, threads, config, seed, json } = rows;
 const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
 const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
-const model = { base_model, tokenizer_name };
+const model = { base_model, revision, tokenizer_name };
 /** Of commands that take an adapter. */
 const adapted = {
   base_model: { ...optional(base_model), help: `${base_model.help}; default: the one that adapter_config.json names` },
+  revision,
   tokenizer_name,
 };
 const run = { precision, threads, config };
@@ -110,6 +111,7 @@ export const commands = named({
     positional: "base_model",
     rows: {
       base_model,
+      revision,
       ...weights,
       lora_r: rows.lora_r,
       target_modules: rows.target_modules,

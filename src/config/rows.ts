@@ -18,7 +18,12 @@ const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
 /** Far above any real setting, far below what would overflow 32-bit offsets into a batch. */
 const LARGEST_COUNT = 1 << 20;
 
-const adapter = text("an adapter folder", MODEL.nothing, "folder of a PEFT adapter (LoRA) to put on the base");
+const ADAPTER = "an adapter folder or a name of the hub";
+const adapter = text(
+  ADAPTER,
+  MODEL.nothing,
+  "PEFT adapter (LoRA) to put on the base: a folder, or OWNER/NAME of the hub",
+);
 const FILES = "files, folders or patterns";
 const validationFile = texts(FILES, DATA.bits, "texts to evaluate on, named as in train_file of lowrank train");
 
@@ -43,14 +48,19 @@ const OPTIMIZER_NAMES = {
 /** Of the base model and the machine: where it is opened. */
 export const modelRows = {
   base_model: text(
-    "a model folder or file",
+    "a model folder or file, or a name of the hub",
     MODEL.bits,
-    "the base model: a folder with config.json and safetensors, or a .gguf file",
+    "the base model: a folder with config.json and safetensors, a .gguf file, or OWNER/NAME or OWNER/NAME@REVISION of the Hugging Face hub (docs/hub.md)",
   ).required(),
+  revision: text(
+    "a branch, a tag or a commit",
+    MODEL.nothing,
+    "branch, tag or commit of base_model on the hub; default main",
+  ).optional(),
   tokenizer_name: text(
-    "a folder or file",
+    "a folder or file, or a name of the hub",
     MODEL.bits,
-    "folder with tokenizer.json, if not the base model's own",
+    "folder or repository of the hub with tokenizer.json, if not the base model's own",
   ).optional(),
   precision: choice(
     ["auto", "fp32", "bf16", "fp16"],
@@ -99,11 +109,7 @@ export const trainRows = {
     "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama and qwen2 q_proj,v_proj,k_proj,o_proj",
   ).optional(),
   use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
-  init_adapter: text(
-    "an adapter folder",
-    LORA.bits,
-    "adapter to start from; it decides r, alpha and modules",
-  ).optional(),
+  init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
   train_file: texts(
     FILES,
     DATA.bits,

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { LARGEST_LIST_BYTES, readBytes, readError } from "../base/system-errors.js";
-import { findGguf, hubNameError } from "../model/index.js";
+import { bareNameError, findGguf } from "../model/index.js";
 import { ggufFile, hasTokenizerFile } from "./gguf-tokenizer.js";
 
 const MAIN = "tokenizer.json";
@@ -55,7 +55,7 @@ export function findMainFile(path: string): string {
   try {
     isFolder = statSync(path).isDirectory();
   } catch (error) {
-    throw hubNameError(path, "Tokenizer") ?? readError(error, path, "Tokenizer");
+    throw bareNameError(path, "Tokenizer") ?? readError(error, path, "Tokenizer");
   }
   const file = isFolder ? join(path, MAIN) : path;
   const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);

@@ -1,4 +1,12 @@
 export { pagePath, type Repository, type RepositoryType, repositoryOf, shownName } from "./name.js";
 export { type HubSettings, hubSettings } from "./settings.js";
 export { plannedTransfer, type SnapshotOptions, snapshotFolder, type Transfer } from "./snapshot.js";
-export { adapterFiles, modelFiles, tokenizerFiles, type Wanted } from "./wanted.js";
+export {
+  adapterFiles,
+  adapterOrModelFiles,
+  modelFiles,
+  previewFiles,
+  tokenizerFiles,
+  type Wanted,
+  withTokenizer,
+} from "./wanted.js";

@@ -35,7 +35,13 @@ const MOST_BYTES = 256 * 2 ** 20;
 export const COMMIT = /^[0-9a-f]{40}$/;
 const API = { model: "models", dataset: "datasets" } as const;
 
-/** An answer that is a success, or an error that tells whether it may pass. */
+/** Codes of connections that were made and broke: another attempt is worth it. */
+const BROKEN = ["ECONNRESET", "EPIPE"];
+
+/**
+ * An answer that is a success, or an error that tells whether it may pass. Where no file is asked for, nothing has come yet: a hub that
+ * cannot be reached is an error at once.
+ */
 export async function answerOf(
   { settings, signal }: Client,
   repository: Repository,
@@ -46,7 +52,8 @@ export async function answerOf(
 ): Promise<IncomingMessage> {
   const answer = await ask(settings, url, { ...asked, signal }).catch((error): never => {
     signal?.throwIfAborted();
-    throw connectionFailure(settings, repository, error);
+    const failure = connectionFailure(settings, repository, error);
+    throw file === undefined && !BROKEN.includes(error.code) ? failure.lasting : failure;
   });
   if (isRight(answer.statusCode!)) return answer;
   const failure: LowrankError | Passing = failureOf(settings, repository, answer, file);

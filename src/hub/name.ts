@@ -15,8 +15,11 @@ export interface Repository {
 const NAME = /^(?![\w.-]*(?:--|\.\.))[\w-][\w.-]*\/(?![\w.-]*(?:--|\.\.))[\w-][\w.-]*$/;
 const REVISION = /^(?!.*(?:\.\.|\/\/|\/$))[\w-][\w./+-]*$/;
 
+/** Endings of files: a path with one of them is never a name. */
+const FILE = /\.(gguf|safetensors|json|bin)$/i;
+
 /** Whether a text may be OWNER/NAME. */
-export const isRepositoryName = (text: string): boolean => NAME.test(text);
+const isRepositoryName = (text: string): boolean => NAME.test(text) && !FILE.test(text);
 
 /** The folder of a repository in the cache. */
 export const cacheFolderOf = ({ type, name }: Pick<Repository, "type" | "name">): string =>

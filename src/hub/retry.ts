@@ -4,7 +4,9 @@ import { Passing } from "./failures.js";
 
 export type Wait = (milliseconds: number, signal: AbortSignal | undefined) => Promise<unknown>;
 
-export const wait: Wait = (milliseconds, signal) => sleep(milliseconds, undefined, signal && { signal });
+/** @throws the signal's reason */
+export const wait: Wait = (milliseconds, signal) =>
+  sleep(milliseconds, undefined, signal && { signal }).catch(() => signal?.throwIfAborted());
 
 /** Attempts without a byte of progress. */
 const MOST = 5;

@@ -13,8 +13,9 @@ const SINGLE = "model.safetensors";
 const INDEX = `${SINGLE}.index.json`;
 const ADAPTER = ["adapter_config.json", "adapter_model.safetensors"];
 
+const MAIN = "tokenizer.json";
 const TOKENIZER = [
-  ...["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
+  ...[MAIN, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
   ...["chat_template.jinja", "vocab.json", "merges.txt", "tokenizer.model"],
 ];
 
@@ -66,19 +67,48 @@ function weightsOf(names: string[], read: (name: string) => string | undefined):
 
 const present = (names: string[], some: string[]) => some.filter((name) => names.includes(name));
 
+/** Whether a repository holds an adapter, and no model. */
+const isAdapter = (names: string[]) => names.includes("adapter_config.json") && !names.includes("config.json");
+
 /** A base model: configuration, weights as safetensors, tokenizer. */
 export const modelFiles: Wanted = (names, read) => {
-  const ggufs = names.filter((name) => /^[^/]+\.gguf$/.test(name));
   const isPlain = names.includes(SINGLE) || names.includes(INDEX);
-  if (!isPlain && ggufs.length === 1) return ggufs;
-  if (names.includes("adapter_config.json") && !names.includes("config.json")) {
+  const gguf = onlyGguf(names);
+  if (!isPlain && gguf !== undefined) return [gguf];
+  if (isAdapter(names)) {
     throw unusable("it is an adapter: name it with --adapter or --init_adapter, and its base with --base_model");
   }
   const weights = weightsOf(names, read);
   return ["config.json", ...present(names, ["generation_config.json", ...TOKENIZER]), ...weights];
 };
 
-export const tokenizerFiles: Wanted = (names) => ["tokenizer.json", ...present(names, TOKENIZER.slice(1))];
+/** The only GGUF file of a repository; undefined where it has several or none. */
+function onlyGguf(names: string[]): string | undefined {
+  const ggufs = names.filter((name) => /^[^/]+\.gguf$/.test(name));
+  return ggufs.length === 1 ? ggufs[0] : undefined;
+}
+
+/** A base that is to be used with its own tokenizer, of which only tokenizer.json is read: one without is refused before its weights come. */
+export const withTokenizer =
+  (wanted: Wanted): Wanted =>
+  (names, read) => {
+    const files = wanted(names, read);
+    if (names.includes(MAIN) || onlyGguf(files) !== undefined) return files;
+    const old = present(names, TOKENIZER);
+    const has = old.length > 0 ? ` (it has ${old.join(", ")})` : "";
+    throw unusable(`it has no ${MAIN}${has}: name a folder or repository that has one with --tokenizer_name`);
+  };
+
+export const tokenizerFiles: Wanted = (names) => {
+  const gguf = names.includes(MAIN) ? undefined : onlyGguf(names);
+  return gguf === undefined ? [MAIN, ...present(names, TOKENIZER.slice(1))] : [gguf];
+};
+
+/** Of a base whose weights are not needed: the configuration, and the tokenizer where there is one. */
+export const previewFiles: Wanted = (names) => {
+  const gguf = names.includes("config.json") ? undefined : onlyGguf(names);
+  return gguf === undefined ? present(names, ["config.json", ...TOKENIZER]) : [gguf];
+};
 
 /** A PEFT adapter. */
 export const adapterFiles: Wanted = (names) => {
@@ -89,3 +119,6 @@ export const adapterFiles: Wanted = (names) => {
   }
   return ADAPTER;
 };
+
+/** An adapter or a model, whichever it is. */
+export const adapterOrModelFiles: Wanted = (names, read) => (isAdapter(names) ? adapterFiles : modelFiles)(names, read);

@@ -71,8 +71,22 @@ export function methodOptions<R extends Rows>(method: string, methodRows: R): (g
   return (given) => optionsFrom(command, given).options;
 }
 
+/** What is to come from the hub, and how much of it is here. */
+export interface Download {
+  /** OWNER/NAME. */
+  name: string;
+  revision: string;
+  /** Bytes. */
+  done: number;
+  total: number;
+}
+
+const isFunction = (value: unknown): value is (download: Download) => void => typeof value === "function";
+const on_download = custom("a function", isFunction, "is told how far a download is").optional();
+
 // The base is the first argument.
-export const openOptions = methodOptions("Model.open", without(modelRows, "base_model"));
+export const openOptions = methodOptions("Model.open", { ...without(modelRows, "base_model"), signal, on_download });
+export const loadAdapterOptions = methodOptions("loadAdapter", { signal, on_download });
 
 const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
 const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };

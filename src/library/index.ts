@@ -1,6 +1,6 @@
 export type { Adapter } from "./adapter.js";
-export type { Texts } from "./arguments.js";
-export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
+export type { Download, Texts } from "./arguments.js";
+export { type DownloadOptions, loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
 export type { TrainerOptions } from "./options.js";
 export type { TrainerState } from "./state.js";
 export type { TextOptions } from "./text.js";

@@ -1,18 +1,22 @@
 import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
-import { TokenDataset, Tokenizer } from "../data/index.js";
+import { TokenDataset, type Tokenizer } from "../data/index.js";
+import type { Transfer } from "../hub/index.js";
 import { candidateTargets } from "../model/index.js";
 import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
+import { adapterFolder, type Fetching, located } from "../setup/hub.js";
 import { evaluating, generating, type InferenceWork, openForInference } from "../setup/inference.js";
-import { readTokens, tellEnd } from "../setup/texts.js";
+import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import {
   checkPath,
   checkTexts,
+  type Download,
+  loadAdapterOptions,
   modelEvaluateOptions,
   modelGenerateOptions,
   openOptions,
@@ -21,7 +25,9 @@ import {
 import { textSource } from "./options.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
-export interface ModelOptions {
+export interface ModelOptions extends DownloadOptions {
+  /** Branch, tag or commit of a model of the hub. */
+  revision?: string | undefined;
   /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
   precision?: "auto" | Precision | undefined;
   /** Worker threads of each of its engines; default all processors. */
@@ -42,10 +48,32 @@ export interface ModelOptions {
   share_weights?: boolean | undefined;
 }
 
-/** @throws LowrankError where it is no adapter, or one of another model */
-export async function loadAdapter(model: Model, folder: string): Promise<Adapter> {
+/** Of what may be downloaded from the hub. */
+export interface DownloadOptions {
+  /** Ends a download; what has come of it is kept for the next one. */
+  signal?: AbortSignal | undefined;
+  /** Told how far a download is. */
+  on_download?: ((download: Download) => void) | undefined;
+}
+
+const emitWarning = (message: string) => process.emitWarning(message);
+
+function fetching({ signal, on_download }: DownloadOptions): Fetching {
+  let of: Pick<Download, "name" | "revision"> = { name: "", revision: "" };
+  const onStart = ({ repository }: Transfer) => {
+    of = { name: repository.name, revision: repository.revision };
+  };
+  return { warn: emitWarning, signal, onStart, onProgress: (done, total) => on_download?.({ ...of, done, total }) };
+}
+
+/**
+ * @param path folder of a PEFT adapter, or OWNER/NAME or OWNER/NAME@REVISION of the hub
+ * @throws LowrankError where it is no adapter, or one of another model; E_HUB_...; or the signal's reason
+ */
+export async function loadAdapter(model: Model, path: string, options: DownloadOptions = {}): Promise<Adapter> {
   checkModel(model, "loadAdapter");
-  checkPath(folder, "loadAdapter", "the adapter");
+  checkPath(path, "loadAdapter", "the adapter");
+  const folder = await adapterFolder(path, fetching(loadAdapterOptions(options)));
   return { folder, ...readAdapter(folder, model.source) };
 }
 
@@ -112,15 +140,18 @@ export class Model {
   }
 
   /**
-   * @param folder of a Hugging Face model: config.json, safetensors, tokenizer.json
-   * @throws LowrankError naming file, key or tensor
+   * @param path folder of a Hugging Face model (config.json, safetensors, tokenizer.json), GGUF file, or OWNER/NAME or
+   * OWNER/NAME@REVISION of the hub, which is downloaded where it is not in the cache
+   * @throws LowrankError naming file, key or tensor; E_HUB_...; or the signal's reason
    */
-  static async open(folder: string, options: ModelOptions = {}): Promise<Model> {
-    checkPath(folder, "Model.open", "the model");
-    const { precision, threads, tokenizer_name, share_weights, ...quantization } = openOptions(options);
-    const warn = (message: string) => process.emitWarning(message);
-    const source = openBase({ base_model: folder, ...quantization }, warn);
-    const tokenizer = await Tokenizer.open(tokenizer_name ?? folder, warn);
+  static async open(path: string, options: ModelOptions = {}): Promise<Model> {
+    checkPath(path, "Model.open", "the model");
+    const { signal, on_download, ...wanted } = openOptions(options);
+    const o = await located({ base_model: path, ...wanted }, fetching({ signal, on_download }));
+    const { precision, threads, share_weights } = o;
+    const warn = emitWarning;
+    const source = openBase(o, warn);
+    const tokenizer = await openTokenizer(o, warn);
     return new Model({
       ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads, warn) },
       sharesWeights: share_weights,

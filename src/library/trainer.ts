@@ -1,6 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../native/index.js";
+import { adapterFolder } from "../setup/hub.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
@@ -61,14 +62,15 @@ export class Trainer {
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
     checkModel(model, "Trainer.create");
     const checked = checkOptions(given);
-    const { options } = checked;
-    checkRunOptions(options);
-    const { output_dir: output } = options;
-    const inputs = [model.folder, options.init_adapter];
-    const folder = output === undefined ? null : new RunFolder({ ...options, output_dir: output }, inputs);
+    checkRunOptions(checked.options);
+    const { output_dir: output, init_adapter: initial } = checked.options;
+    const inputs = [model.folder, initial];
+    const folder = output === undefined ? null : new RunFolder({ ...checked.options, output_dir: output }, inputs);
     folder?.check();
     const warnings: string[] = [];
-    const warn = (message: string) => warnings.push(message);
+    const warn = (message: string) => void warnings.push(message);
+    const init_adapter = initial === undefined ? undefined : await adapterFolder(initial, { warn });
+    const options = { ...checked.options, init_adapter };
     const { source, precision, threads, sharesWeights } = model;
     const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
     const plan = planRun(options, checked.given, base);
@@ -212,8 +214,9 @@ export class Trainer {
     return this.#use("save", async () => {
       const { spec, targets } = this.#prepared.adapter;
       const tensors = await this.#engine.adapter();
-      const { folder: baseModel, tokenizer } = this.#model;
-      await writeAdapter(folder, { tensors, spec, targets, baseModel, tokenizer });
+      const { source, tokenizer } = this.#model;
+      const { folder: baseModel, origin } = source;
+      await writeAdapter(folder, { tensors, spec, targets, baseModel, origin, tokenizer });
     });
   }
 

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
 import { checkModel, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../native/index.js";
+import { bareNameError } from "./bare-name.js";
 import { QuantizedTensors } from "./bitsandbytes.js";
 import { readConfig } from "./config.js";
 import type { FamilyNames } from "./families/index.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
-import { hubNameError } from "./hub.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
 import { familyOf, modelSource } from "./spec.js";
@@ -118,7 +118,7 @@ function checkFolder(folder: string): void {
   try {
     isFolder = statSync(folder).isDirectory();
   } catch (error) {
-    throw hubNameError(folder, "Model folder") ?? readError(error, folder, "Model folder");
+    throw bareNameError(folder, "Model folder") ?? readError(error, folder, "Model folder");
   }
   if (isFolder && (existsSync(join(folder, "config.json")) || !existsSync(join(folder, "adapter_config.json")))) return;
   if (isFolder) {

@@ -1,9 +1,9 @@
+export { bareNameError } from "./bare-name.js";
 export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
 export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { supportedModelTypes } from "./families/index.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
 export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
-export { hubNameError } from "./hub.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";

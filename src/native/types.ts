@@ -81,9 +81,19 @@ export interface TensorEntry {
   quantize?: QuantizeSpec;
 }
 
+/** A repository of the Hugging Face hub. */
+export interface ModelOrigin {
+  /** OWNER/NAME. */
+  name: string;
+  /** Branch, tag or commit, where one was asked for. */
+  revision: string | undefined;
+}
+
 /** A base model on disk. The tensors are mapped; see `EngineOptions.copyWeights`. */
 export interface ModelSource {
   folder: string;
+  /** Set where the folder is a snapshot of a repository of the hub. */
+  origin?: ModelOrigin | undefined;
   config: ModelConfig;
   /** Follows from the configuration; the engine reads this alone. */
   spec: ModelSpec;

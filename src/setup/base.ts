@@ -1,9 +1,8 @@
 // The base model as the options want it: as it is stored, or quantised while it is loaded.
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
-import { baseOfAdapter } from "../checkpoint/index.js";
 import { listLinears, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
-import type { ModelSource, QuantizeSpec, TensorEntry } from "../native/index.js";
+import type { ModelOrigin, ModelSource, QuantizeSpec, TensorEntry } from "../native/index.js";
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
 
@@ -15,6 +14,8 @@ const TYPES = { use_4bit: ["nf4", "fp4"], use_8bit: ["int8", "llm_int8"] } as co
 
 export interface BaseOptions {
   base_model: string;
+  /** The repository of the hub that the base is of, if it is of one. */
+  origin?: ModelOrigin | undefined;
   use_4bit: boolean;
   use_8bit: boolean;
   quant_type?: QuantType | undefined;
@@ -23,7 +24,7 @@ export interface BaseOptions {
   quantize_head?: boolean | undefined;
 }
 
-type Options = Omit<BaseOptions, "base_model">;
+type Options = Omit<BaseOptions, "base_model" | "origin">;
 
 const usage = (option: string, what: string) => new LowrankError("E_USAGE", `${option} ${what}.`, option);
 
@@ -123,21 +124,7 @@ export function quantizedSource(model: ModelSource, o: Options, warn: Warn): Mod
   return rounds ? rounding(source, linears, OUTLIER_THRESHOLD) : source;
 }
 
-/**
- * The options with the base that they mean: where none is named, the one that the adapter names.
- * @throws LowrankError E_USAGE, E_FILE_MISSING, E_CONFIG_VALUE
- */
-export function withBase<O extends { base_model: string | undefined; adapter: string | undefined }>(
-  o: O,
-): Omit<O, "base_model"> & { base_model: string } {
-  const { base_model, adapter } = o;
-  if (base_model === undefined && adapter === undefined) {
-    throw usage("base_model", "is missing: expected a model folder or file, or an adapter that names its base");
-  }
-  return { ...o, base_model: base_model ?? baseOfAdapter(adapter!) };
-}
-
 /** Reads the base model's folder. @throws LowrankError */
 export function openBase(o: BaseOptions, warn: Warn): ModelSource {
-  return quantizedSource(openModel(o.base_model, warn), o, warn);
+  return quantizedSource({ ...openModel(o.base_model, warn), origin: o.origin }, o, warn);
 }

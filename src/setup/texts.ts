@@ -1,6 +1,8 @@
 // The texts that a command works on, as tokens from the cache.
+import { statSync } from "node:fs";
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
+import { readError } from "../base/system-errors.js";
 import { count } from "../base/text.js";
 import {
   dataFiles,
@@ -276,6 +278,24 @@ function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, Te
   const texts = (files: string[]) => fileTexts(files, readOptions(o), reading.warn);
   if (validation !== undefined && !Array.isArray(validation)) return [texts(trained.files), validation];
   return [texts(trained.files), held.length > 0 ? texts(held) : null];
+}
+
+/** Whether the files that are named are there, before anything else takes its time. @throws LowrankError E_DATA_FILES, E_FILE_MISSING */
+export function checkTextFiles({
+  train_file,
+  validation_file,
+}: {
+  train_file: string[];
+  validation_file: string[] | undefined;
+}): void {
+  const files = [...dataFiles(train_file, "train").files, ...dataFiles(validation_file ?? [], "validation").files];
+  for (const file of files) {
+    try {
+      statSync(file);
+    } catch (error) {
+      throw readError(error, file, "Data file");
+    }
+  }
 }
 
 /** That of the tokenizer where the model has it: any other is as good, for nothing is learned or seen of it. */

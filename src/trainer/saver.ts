@@ -274,6 +274,13 @@ export class Saver implements Keeper {
   async #adapter(): Promise<AdapterToWrite> {
     const { engine, model, tokenizer, adapter, texts, identity } = this.#o;
     const run = { ...texts, settings: identity.settings, history: [...this.#history] };
-    return { ...adapter, tensors: await engine.adapter(), baseModel: model.folder, run, tokenizer };
+    return {
+      ...adapter,
+      tensors: await engine.adapter(),
+      baseModel: model.folder,
+      origin: model.origin,
+      run,
+      tokenizer,
+    };
   }
 }

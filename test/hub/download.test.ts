@@ -320,6 +320,15 @@ describe("a download", () => {
     expect(blobs()).not.toContain(hash);
   });
 
+  it("is not begun again where no connection to the hub was made", async () => {
+    const away = await errorOf(() => get({ settings: { ...settings, endpoint: "http://127.0.0.1:9" } }));
+    expect([away.code, away.message]).toEqual(["E_HUB_NETWORK", expect.stringContaining("ECONNREFUSED")]);
+    hub.fault = () => true;
+    const error = await errorOf(() => get({ settings: { ...settings, timeoutMs: 20 } }));
+    expect(error.message).toContain("ETIMEDOUT");
+    expect(waits).toEqual([]);
+  });
+
   it("takes a server that says nothing for dead", async () => {
     hub.fault = ofStore(() => true);
     const error = await errorOf(() => get({ settings: { ...settings, timeoutMs: 20 } }));

@@ -1,15 +1,15 @@
 // The base that an adapter names, what an adapter is, names of the hub, and the model card.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { baseOfAdapter, isAdapterFolder, readAdapter, writeAdapter } from "../../src/checkpoint/index.js";
+import { describe, expect, test, vi } from "vitest";
+import { isAdapterFolder, readAdapter, writeAdapter } from "../../src/checkpoint/index.js";
 import { modelCard } from "../../src/checkpoint/model-card.js";
 import { run as inspect } from "../../src/commands/inspect.js";
 import { commands } from "../../src/config/commands.js";
 import { optionsFrom } from "../../src/config/load.js";
 import { Tokenizer } from "../../src/data/index.js";
 import { openModel } from "../../src/model/index.js";
-import { withBase } from "../../src/setup/base.js";
+import { baseOfAdapter, located, type NamedSources } from "../../src/setup/hub.js";
 import { editJson, errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
 
@@ -25,28 +25,41 @@ async function naming(base: unknown): Promise<string> {
   return path;
 }
 
-afterEach(() => vi.unstubAllEnvs());
-
 describe("the base of an adapter", () => {
   test("is the one that it names, unless another is named", async () => {
     const adapter = await naming(source);
-    expect(withBase({ base_model: undefined, adapter }).base_model).toBe(source);
-    expect(withBase({ base_model: "other", adapter }).base_model).toBe("other");
-    const error = await errorOf(() => withBase({ base_model: undefined, adapter: undefined }));
+    const place = (o: NamedSources) => located(o, { warn: () => {} });
+    expect(await place({ adapter })).toEqual({ adapter, base_model: source, origin: undefined });
+    expect((await place({ base_model: "other", adapter })).base_model).toBe("other");
+    const error = await errorOf(() => place({}));
     expect(error).toMatchObject({ code: "E_USAGE", where: "base_model" });
   });
 
   test("is written as an absolute path", async () => {
     const path = join(folder(), "adapter");
     await writeAdapter(path, { ...read, baseModel: "test/goldens/mha-tied" });
-    expect(baseOfAdapter(path)).toBe(join(process.cwd(), "test/goldens/mha-tied"));
+    expect(baseOfAdapter(path)).toEqual({ named: join(process.cwd(), "test/goldens/mha-tied") });
   });
 
   test("is looked for from here, then from the adapter, where its path is relative", async () => {
-    expect(baseOfAdapter(await naming("test/goldens/mha-tied"))).toBe("test/goldens/mha-tied");
+    expect(baseOfAdapter(await naming("test/goldens/mha-tied"))).toEqual({ named: "test/goldens/mha-tied" });
     const adapter = await naming("../base");
     mkdirSync(join(adapter, "../base"));
-    expect(baseOfAdapter(adapter)).toBe(join(adapter, "../base"));
+    expect(baseOfAdapter(adapter)).toEqual({ named: join(adapter, "../base") });
+  });
+
+  test("of the hub is written and read by its name and revision", async () => {
+    const path = join(folder(), "adapter");
+    const file = join(path, "adapter_config.json");
+    await writeAdapter(path, { ...read, baseModel: "/a/snapshot", origin: { name: "org/name", revision: undefined } });
+    expect(readFileSync(file, "utf8")).not.toMatch(/snapshot|revision/);
+    expect(baseOfAdapter(path)).toEqual({ named: "org/name", revision: undefined });
+    await writeAdapter(path, { ...read, baseModel: "/a/snapshot", origin: { name: "org/name", revision: "v1" } });
+    expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
+      base_model_name_or_path: "org/name",
+      revision: "v1",
+    });
+    expect(baseOfAdapter(path)).toEqual({ named: "org/name", revision: "v1" });
   });
 
   test.each([
@@ -57,10 +70,10 @@ describe("the base of an adapter", () => {
       /names .*, \/nowhere\/base, is not there. Name its folder with --base_model/,
     ],
     [
-      "is a name of the hub",
-      "some-org/some-model",
+      "has no owner",
+      "SmolLM2-135M",
       "E_FILE_MISSING",
-      /hf download some-org\/some-model --local-dir some-model.*--base_model/,
+      /SmolLM2-135M is not there. Names of the Hugging Face hub have an owner: OWNER\/SmolLM2-135M.*--base_model/,
     ],
     ["is no text", 5, "E_CONFIG_VALUE", /base_model_name_or_path is the number 5/],
     ["is not named", undefined, "E_CONFIG_VALUE", /base_model_name_or_path is nothing/],
@@ -71,28 +84,14 @@ describe("the base of an adapter", () => {
   });
 });
 
-describe("a name of the hub", () => {
-  test("says how to get the model, as a base and as a tokenizer", async () => {
-    vi.stubEnv("HF_HUB_CACHE", folder());
-    for (const open of [() => openModel("org/name.v2"), () => Tokenizer.open("org/name.v2")]) {
-      const error = await errorOf(open);
-      expect(error.code).toBe("E_FILE_MISSING");
-      expect(error.message).toMatch(
-        /looks like a name of the Hugging Face hub.*hf download org\/name.v2 --local-dir name.v2/,
-      );
-    }
-    for (const path of ["./org/name", "a/b/c", "/org/name", "name"]) {
-      expect((await errorOf(() => openModel(path))).message).not.toContain("hub");
-    }
-  });
-
-  test("that was downloaded before says where it is", async () => {
-    const cache = folder();
-    vi.stubEnv("HF_HUB_CACHE", cache);
-    const snapshot = join(cache, "models--org--name", "snapshots", "abc");
-    mkdirSync(snapshot, { recursive: true });
-    expect((await errorOf(() => openModel("org/name"))).message).toContain(`name its folder ${snapshot}`);
-  });
+test("a name of the hub without its owner is told so, as a base and as a tokenizer", async () => {
+  for (const open of [() => openModel("SmolLM2-135M"), () => Tokenizer.open("SmolLM2-135M")]) {
+    const error = await errorOf(open);
+    expect([error.code, error.message]).toEqual(["E_FILE_MISSING", expect.stringContaining("OWNER/SmolLM2-135M")]);
+  }
+  for (const path of ["./org/name", "a/b/c", "/org/name", "name", "my-model.gguf"]) {
+    expect((await errorOf(() => openModel(path))).message).not.toContain("hub");
+  }
 });
 
 test("an adapter that is named as a base is told from a model", async () => {
@@ -185,6 +184,12 @@ describe("the model card", () => {
   });
 
   test("loads a GGUF base by its file", () => {
+    const origin = { name: "org/name", revision: "v1" };
+    const named = modelCard({ spec, targets, base: "/cache/x.Q8_0.gguf", origin });
+    expect(named).toContain('from_pretrained("org/name", gguf_file="x.Q8_0.gguf", revision="v1")');
+    expect(named).toMatch(/^---\nbase_model: org\/name\n/);
+    expect(named).toContain("| base model | `org/name` |\n| revision | `v1` |");
+    expect(named).not.toContain("/cache");
     const card = modelCard({ spec, targets: "a|b", base: "/models/x.Q8_0.gguf" });
     expect(card).toContain('from_pretrained("/models", gguf_file="x.Q8_0.gguf")');
     expect(card).toContain("PeftModel.from_pretrained(base,");

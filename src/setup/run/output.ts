@@ -53,7 +53,7 @@ function names(folder: string): string[] {
 
 /**
  * Whether results may be written to a folder; nothing is changed.
- * @param inputs folders that the run reads and must not write into
+ * @param inputs folders that the run reads and must not write into, and names of the hub
  * @param canResume whether what writes there knows --resume
  * @throws LowrankError E_OUTPUT_EXISTS
  */
@@ -71,7 +71,7 @@ export function checkOutput(
       folder,
     );
   }
-  const inside = inputs.find((path) => path !== undefined && isInside(path, folder));
+  const inside = inputs.find((path) => path !== undefined && existsSync(path) && isInside(path, folder));
   if (inside !== undefined) {
     const message = `--output_dir ${folder} is or holds ${inside}, which this run reads. Choose another --output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, folder);

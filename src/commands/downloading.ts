@@ -1,0 +1,35 @@
+// Shows how far downloads from the hub are.
+import { bytes, count } from "../base/text.js";
+import { shownName, type Transfer, type Wanted } from "../hub/index.js";
+import { type Fetching, type Located, located, type NamedSources } from "../setup/hub.js";
+import { Progress, showsBar } from "../tracking/index.js";
+import { type Bar, type Lines, STDERR, shownWork } from "./loading.js";
+import { warn } from "./warn.js";
+
+const WORDS = { bar: "downloading, MiB", line: "downloading", done: "downloaded", unit: 2 ** 20 };
+
+const announced = ({ repository, endpoint, files, bytes: size }: Transfer) =>
+  `downloading ${shownName(repository)} from ${endpoint}: ${count(files.length)} file${files.length === 1 ? "" : "s"}, ${bytes(size)}`;
+
+/** @returns a line for each download, and how far it is as a bar, or as lines where there is none */
+export function downloading(progress: Bar, log: Lines): Required<Pick<Fetching, "onStart" | "onProgress">> {
+  let show = (_done: number, _total: number) => {};
+  return {
+    onStart: (transfer) => {
+      progress.stop();
+      log.info(announced(transfer));
+      show = shownWork(WORDS, progress, log, () => true, performance.now());
+    },
+    onProgress: (done, total) => show(done, total),
+  };
+}
+
+/** `located`, shown on standard error; for commands whose results go to standard output. */
+export async function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Promise<Located<O>> {
+  const progress = await Progress.open(showsBar());
+  try {
+    return await located(o, { warn, ...downloading(progress, STDERR) }, wanted);
+  } finally {
+    progress.stop();
+  }
+}

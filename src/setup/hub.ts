@@ -1,0 +1,111 @@
+// Names of the hub among the options: what they mean is downloaded, and the options name folders from then on.
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { type NamedBase, namedBase } from "../checkpoint/index.js";
+import {
+  adapterFiles,
+  modelFiles,
+  repositoryOf,
+  type SnapshotOptions,
+  snapshotFolder,
+  tokenizerFiles,
+  type Wanted,
+  withTokenizer,
+} from "../hub/index.js";
+import { bareNameError } from "../model/index.js";
+import type { ModelOrigin } from "../native/index.js";
+
+/** How downloads are shown, and ended. */
+export type Fetching = Pick<SnapshotOptions, "signal" | "onStart" | "onProgress"> & {
+  warn: (message: string) => void;
+};
+
+/** Options that take a path, or OWNER/NAME or OWNER/NAME@REVISION. */
+export interface NamedSources {
+  base_model?: string | undefined;
+  tokenizer_name?: string | undefined;
+  adapter?: string | undefined;
+  init_adapter?: string | undefined;
+  /** Of the base. */
+  revision?: string | undefined;
+}
+
+/** The options with paths in place of names. */
+export type Located<O> = Omit<O, "base_model"> & {
+  base_model: string;
+  /** The base's name and revision, where it had one. */
+  origin: ModelOrigin | undefined;
+};
+
+const BESIDE = { adapter: adapterFiles, init_adapter: adapterFiles, tokenizer_name: tokenizerFiles } as const;
+
+/** @param given whether a person gave the revision: then it must be one of the hub, and the only one */
+async function place({ named, revision }: NamedBase, wanted: Wanted, fetching: Fetching, given = false) {
+  const repository = repositoryOf(named, "model", revision);
+  if (repository === undefined) {
+    if (given && existsSync(named))
+      fetching.warn(`--revision ${revision} is of no use: ${named} is a file or folder here`);
+    return { path: named, origin: undefined };
+  }
+  const { name, revision: at } = repository;
+  if (given && at !== revision) {
+    const message = `--revision is ${revision}, but the name says ${named}: give the revision once.`;
+    throw new LowrankError("E_USAGE", message, "revision");
+  }
+  const path = await snapshotFolder(repository, wanted, fetching);
+  return { path, origin: { name, revision: at === "main" ? undefined : at } };
+}
+
+/** The folder of an adapter, by its path or its name. @throws LowrankError E_HUB_..., E_WRITE; or the signal's reason */
+export async function adapterFolder(named: string, fetching: Fetching): Promise<string> {
+  return (await place({ named }, adapterFiles, fetching)).path;
+}
+
+/**
+ * The base that an adapter names: a path from here, else one from the adapter, else a name of the hub.
+ * @throws LowrankError E_FILE_MISSING, E_CONFIG_VALUE
+ */
+export function baseOfAdapter(folder: string): NamedBase {
+  const { named, revision } = namedBase(folder);
+  const found = [named, resolve(folder, named)].find((path) => existsSync(path));
+  if (found !== undefined) return { named: found };
+  if (repositoryOf(named, "model", revision) !== undefined) return { named, revision };
+  const who = `The base that ${folder}/adapter_config.json names with base_model_name_or_path`;
+  const bare = bareNameError(named, who);
+  const message = bare
+    ? `${bare.message} Give it with --base_model.`
+    : `${who}, ${named}, is not there. Name its folder with --base_model.`;
+  throw new LowrankError("E_FILE_MISSING", message, named);
+}
+
+function baseOf({ base_model, revision }: NamedSources, adapter: string | undefined): NamedBase {
+  if (base_model !== undefined) return { named: base_model, revision };
+  if (adapter === undefined) {
+    const message = "base_model is missing: expected a base model, or an adapter that names its base.";
+    throw new LowrankError("E_USAGE", message, "base_model");
+  }
+  const base = baseOfAdapter(adapter);
+  return { ...base, revision: revision ?? base.revision };
+}
+
+/**
+ * Finds what the options name: a path is itself, a name of the hub is its snapshot in the cache, downloaded where it is not there.
+ * Where no base is named, the adapter's is meant.
+ * @param wanted files of the base
+ * @throws LowrankError E_USAGE, E_HUB_..., E_WRITE, E_FILE_MISSING, E_CONFIG_VALUE; or the signal's reason
+ */
+export async function located<O extends NamedSources>(
+  o: O,
+  fetching: Fetching,
+  wanted: Wanted = o.tokenizer_name === undefined ? withTokenizer(modelFiles) : modelFiles,
+): Promise<Located<O>> {
+  const beside: Partial<Record<keyof typeof BESIDE, string>> = {};
+  for (const option of Object.keys(BESIDE) as (keyof typeof BESIDE)[]) {
+    const named = o[option];
+    if (named !== undefined) beside[option] = (await place({ named }, BESIDE[option], fetching)).path;
+  }
+  const base = baseOf(o, beside.adapter);
+  const { path, origin } = await place(base, wanted, fetching, o.revision !== undefined);
+  return { ...o, ...beside, base_model: path, origin };
+}
