@@ -130,9 +130,7 @@ Napi::Value plan(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&] {
     const ModelSource source = to_source(info[0]);
-    const bool adapted = !info[1].IsNull() && !info[1].IsUndefined();
-    const AdapterSpec spec = adapted ? to_adapter_spec(info[1]) : AdapterSpec();
-    const auto items = plan_memory(source, adapted ? &spec : nullptr, to_options(info[2]));
+    const auto items = plan_memory(source, to_adapter_specs(info[1]), to_options(info[2]));
     Napi::Array list = Napi::Array::New(env, items.size());
     for (uint32_t i = 0; i < items.size(); i++) {
       Napi::Object o = Napi::Object::New(env);
@@ -155,6 +153,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                        {InstanceMethod<&EngineWrap::open>("open"),
                         InstanceMethod<&EngineWrap::load_progress>("loadProgress"),
                         InstanceMethod<&EngineWrap::parameter_counts>("parameterCounts"),
+                        InstanceMethod<&EngineWrap::add_adapter>("addAdapter"),
+                        InstanceMethod<&EngineWrap::remove_adapter>("removeAdapter"),
                         InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
                         InstanceMethod<&EngineWrap::evaluate>("evaluate"), InstanceMethod<&EngineWrap::logits>("logits"),
@@ -236,6 +236,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     }
   }
 
+  // Number of an adapter or text: an optional argument, 0 without it.
+  static int place(const Napi::CallbackInfo& info, size_t i) {
+    if (info.Length() <= i || info[i].IsUndefined()) return 0;
+    const double n = to_number(info[i], "number of adapter or text");
+    if (n != double(int(n))) fail("number of adapter or text", "a whole number");
+    return int(n);
+  }
   static Result number(double v) {
     return [v](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, v); };
   }
@@ -247,12 +254,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value open(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       auto source = to_source(info[0]);
-      const bool adapted = !info[1].IsNull() && !info[1].IsUndefined();
-      auto spec = adapted ? to_adapter_spec(info[1]) : AdapterSpec();
+      auto adapters = to_adapter_specs(info[1]);
       const auto options = to_options(info[2]);
-      return post(info, [this, source = std::move(source), spec = std::move(spec), adapted, options]() -> Result {
+      return post(info, [this, source = std::move(source), adapters = std::move(adapters), options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
-        engine_ = std::make_unique<Engine>(source, adapted ? &spec : nullptr, options, progress_);
+        engine_ = std::make_unique<Engine>(source, adapters, options, progress_);
         return nullptr;
       });
     });
@@ -268,13 +274,31 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   Napi::Value parameter_counts(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) -> Result {
-      return [trainable = e.trainable_parameters(), base = e.base_parameters()](Napi::Env env) -> Napi::Value {
-        Napi::Object o = Napi::Object::New(env);
-        o.Set("trainable", double(trainable));
-        o.Set("total", double(base + trainable));
-        return o;
-      };
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
+        const int64_t trainable = e.trainable_parameters(number);
+        return [trainable, base = e.base_parameters()](Napi::Env env) -> Napi::Value {
+          Napi::Object o = Napi::Object::New(env);
+          o.Set("trainable", double(trainable));
+          o.Set("total", double(base + trainable));
+          return o;
+        };
+      });
+    });
+  }
+
+  Napi::Value add_adapter(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [spec = to_adapter_spec(info[0])](Engine& e) { return number(e.add_adapter(spec)); });
+    });
+  }
+
+  Napi::Value remove_adapter(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
+        e.remove_adapter(number);
+        return nullptr;
+      });
     });
   }
 
@@ -283,27 +307,28 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       auto batch = to_batch(info[0]);
       const auto scale = float(to_number(info[1], "lossScale"));
       const auto stream = uint64_t(to_number(info[2], "rngStream"));
-      return enqueue(info, [batch = std::move(batch), scale, stream](Engine& e) { return number(e.forward_backward(batch, scale, stream)); });
+      const int adapter = place(info, 3);
+      return enqueue(info, [batch = std::move(batch), scale, stream, adapter](Engine& e) { return number(e.forward_backward(batch, scale, stream, adapter)); });
     });
   }
 
   Napi::Value optimizer_step(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       const auto options = to_optimizer(info[0]);
-      return enqueue(info, [options](Engine& e) { return number(e.optimizer_step(options)); });
+      return enqueue(info, [options, adapter = place(info, 1)](Engine& e) { return number(e.optimizer_step(options, adapter)); });
     });
   }
 
   Napi::Value evaluate(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [batch = to_batch(info[0])](Engine& e) { return number(e.evaluate(batch)); });
+      return enqueue(info, [batch = to_batch(info[0]), adapter = place(info, 1)](Engine& e) { return number(e.evaluate(batch, adapter)); });
     });
   }
 
   Napi::Value logits(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [batch = to_batch(info[0])](Engine& e) -> Result {
-        return [values = e.logits(batch)](Napi::Env env) -> Napi::Value {
+      return enqueue(info, [batch = to_batch(info[0]), adapter = place(info, 1)](Engine& e) -> Result {
+        return [values = e.logits(batch, adapter)](Napi::Env env) -> Napi::Value {
           Napi::Float32Array a = Napi::Float32Array::New(env, values.size());
           std::copy(values.begin(), values.end(), a.Data());
           return a;
@@ -313,17 +338,28 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   Napi::Value gradients(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) { return tensors(unflatten(e.adapters(), e.gradients())); });
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) {
+        const AdapterSlot& slot = e.adapter(number);
+        return tensors(unflatten(slot.layout(), slot.gradients()));
+      });
+    });
   }
 
   Napi::Value adapter(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) { return tensors(unflatten(e.adapters(), e.parameters())); });
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) {
+        const AdapterSlot& slot = e.adapter(number);
+        return tensors(unflatten(slot.layout(), slot.parameters()));
+      });
+    });
   }
 
   Napi::Value set_adapter(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [t = to_tensors(info[0], "tensors")](Engine& e) -> Result {
-        flatten(e.adapters(), t, e.parameters());
+      return enqueue(info, [t = to_tensors(info[0], "tensors"), number = place(info, 1)](Engine& e) -> Result {
+        const AdapterSlot& slot = e.adapter(number);
+        flatten(slot.layout(), t, slot.parameters());
         return nullptr;
       });
     });
@@ -360,24 +396,27 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   Napi::Value optimizer_state(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) -> Result {
-      const auto step = e.optimizer_steps();
-      if (e.has_8bit_moments()) {
-        return [step, moments = std::make_shared<MomentMap>(read_moments(e))](Napi::Env env) -> Napi::Value {
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
+        const AdapterSlot& slot = e.adapter(number);
+        const auto step = slot.steps;
+        if (slot.has_8bit_moments()) {
+          return [step, moments = std::make_shared<MomentMap>(read_moments(slot))](Napi::Env env) -> Napi::Value {
+            Napi::Object o = Napi::Object::New(env);
+            o.Set("step", double(step));
+            o.Set("moments", from_moments(env, *moments));
+            return o;
+          };
+        }
+        return [step, m = std::make_shared<TensorMap>(unflatten(slot.layout(), slot.adam_m())),
+                v = std::make_shared<TensorMap>(unflatten(slot.layout(), slot.adam_v()))](Napi::Env env) -> Napi::Value {
           Napi::Object o = Napi::Object::New(env);
           o.Set("step", double(step));
-          o.Set("moments", from_moments(env, *moments));
+          o.Set("m", from_tensors(env, std::move(*m)));
+          o.Set("v", from_tensors(env, std::move(*v)));
           return o;
         };
-      }
-      return [step, m = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_m())),
-              v = std::make_shared<TensorMap>(unflatten(e.adapters(), e.adam_v()))](Napi::Env env) -> Napi::Value {
-        Napi::Object o = Napi::Object::New(env);
-        o.Set("step", double(step));
-        o.Set("m", from_tensors(env, std::move(*m)));
-        o.Set("v", from_tensors(env, std::move(*v)));
-        return o;
-      };
+      });
     });
   }
 
@@ -386,17 +425,20 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       if (!info[0].IsObject()) throw Error("E_ARGUMENT", "Argument state: expected an object.", "state");
       const Napi::Object o = info[0].As<Napi::Object>();
       const auto step = int64_t(to_number(o.Get("step"), "state.step"));
+      const int number = place(info, 1);
       if (!o.Get("moments").IsUndefined()) {
-        return enqueue(info, [step, moments = to_moments(o.Get("moments"))](Engine& e) -> Result {
-          write_moments(e, moments);
-          e.set_optimizer_steps(step);
+        return enqueue(info, [step, number, moments = to_moments(o.Get("moments"))](Engine& e) -> Result {
+          AdapterSlot& slot = e.adapter(number);
+          write_moments(slot, moments);
+          slot.steps = step;
           return nullptr;
         });
       }
-      return enqueue(info, [step, m = to_tensors(o.Get("m"), "state.m"), v = to_tensors(o.Get("v"), "state.v")](Engine& e) -> Result {
-        flatten(e.adapters(), m, e.adam_m());
-        flatten(e.adapters(), v, e.adam_v());
-        e.set_optimizer_steps(step);
+      return enqueue(info, [step, number, m = to_tensors(o.Get("m"), "state.m"), v = to_tensors(o.Get("v"), "state.v")](Engine& e) -> Result {
+        AdapterSlot& slot = e.adapter(number);
+        flatten(slot.layout(), m, slot.adam_m());
+        flatten(slot.layout(), v, slot.adam_v());
+        slot.steps = step;
         return nullptr;
       });
     });
@@ -404,8 +446,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value generate_start(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [prompt = to_int32s(info[0], "prompt"), sampling = to_sampling(info[1])](Engine& e) {
-        return number(e.generate_start(prompt, sampling));
+      const int adapter = place(info, 2), text = place(info, 3);
+      return enqueue(info, [prompt = to_int32s(info[0], "prompt"), sampling = to_sampling(info[1]), adapter, text](Engine& e) {
+        return number(e.generate_start(prompt, sampling, adapter, text));
       });
     });
   }
@@ -413,14 +456,14 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value generate_next(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       const auto token = int32_t(to_number(info[0], "token"));
-      return enqueue(info, [token](Engine& e) { return number(e.generate_next(token)); });
+      return enqueue(info, [token, text = place(info, 1)](Engine& e) { return number(e.generate_next(token, text)); });
     });
   }
 
   Napi::Value merged_weight(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [module = to_string(info[0], "module")](Engine& e) -> Result {
-        return [bytes = e.merged_weight(module)](Napi::Env env) -> Napi::Value {
+      return enqueue(info, [module = to_string(info[0], "module"), adapter = place(info, 1)](Engine& e) -> Result {
+        return [bytes = e.merged_weight(module, adapter)](Napi::Env env) -> Napi::Value {
           Napi::Uint8Array a = Napi::Uint8Array::New(env, bytes.size());
           std::copy(bytes.begin(), bytes.end(), a.Data());
           return a;

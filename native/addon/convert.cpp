@@ -24,6 +24,15 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   return s;
 }
 
+AdapterSpecs to_adapter_specs(const Napi::Value& v) {
+  if (v.IsNull() || v.IsUndefined()) return {};
+  if (!v.IsArray()) return {to_adapter_spec(v)};
+  AdapterSpecs specs;
+  const Napi::Array list = v.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) specs.push_back(to_adapter_spec(list.Get(i)));
+  return specs;
+}
+
 EngineOptions to_options(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "options");
   EngineOptions e;
@@ -34,6 +43,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);
+  e.texts = integer_or(o, "texts", 1);
   e.training = boolean(o, "training");
   const Napi::Value optimizer = o.Get("optimizer");
   const std::string name = optimizer.IsUndefined() ? "adamw" : to_string(optimizer, "options.optimizer");
@@ -129,45 +139,31 @@ TensorMap to_tensors(const Napi::Value& v, const char* what) {
 
 TensorMap unflatten(const AdapterLayout& layout, const Buffer& flat) {
   TensorMap tensors;
-  const int64_t r = layout.rank();
-  const auto read = [&](int64_t offset, int64_t rows, int64_t cols) {
-    TensorF32 t{rows, cols, std::vector<float>(size_t(rows * cols))};
-    flat.read(offset * 4, rows * cols * 4, t.data.data());
-    return t;
-  };
-  for (const AdapterSite& s : layout.sites()) {
-    tensors[s.name + ".lora_A.weight"] = read(s.a_offset, r, s.in);
-    tensors[s.name + ".lora_B.weight"] = read(s.b_offset, s.out, r);
+  for (const AdapterTensor& t : layout.tensors()) {
+    TensorF32& to = tensors[t.name];
+    to = {t.rows, t.cols, std::vector<float>(size_t(t.elements()))};
+    flat.read(t.offset * 4, t.elements() * 4, to.data.data());
   }
   return tensors;
 }
 
 void flatten(const AdapterLayout& layout, const TensorMap& tensors, const Buffer& flat) {
-  const auto find = [&](const std::string& name, int64_t rows, int64_t cols) -> const TensorF32& {
-    const auto it = tensors.find(name);
-    if (it == tensors.end()) throw Error("E_ADAPTER", "Adapter tensor " + name + " is missing.", name);
-    if (it->second.rows != rows || it->second.cols != cols) {
-      throw Error("E_ADAPTER", "Adapter tensor " + name + " has shape [" + std::to_string(it->second.rows) + ", " +
-                                   std::to_string(it->second.cols) + "], expected [" + std::to_string(rows) + ", " +
-                                   std::to_string(cols) + "].",
-                  name);
+  std::set<std::string> known;
+  for (const AdapterTensor& t : layout.tensors()) {
+    const auto it = tensors.find(t.name);
+    if (it == tensors.end()) throw Error("E_ADAPTER", "Adapter tensor " + t.name + " is missing.", t.name);
+    const auto shape = [](int64_t rows, int64_t cols) { return std::to_string(rows) + ", " + std::to_string(cols); };
+    if (it->second.rows != t.rows || it->second.cols != t.cols) {
+      const std::string found = shape(it->second.rows, it->second.cols);
+      throw Error("E_ADAPTER", "Adapter tensor " + t.name + " has shape [" + found + "], expected [" + shape(t.rows, t.cols) + "].", t.name);
     }
-    return it->second;
-  };
-  const int64_t r = layout.rank();
-  TensorMap known;
-  std::vector<std::pair<const TensorF32*, int64_t>> copies;
-  for (const AdapterSite& s : layout.sites()) {
-    copies.emplace_back(&find(s.name + ".lora_A.weight", r, s.in), s.a_offset);
-    copies.emplace_back(&find(s.name + ".lora_B.weight", s.out, r), s.b_offset);
-    known[s.name + ".lora_A.weight"];
-    known[s.name + ".lora_B.weight"];
+    known.insert(t.name);
   }
   for (const auto& [name, tensor] : tensors) {
     if (!known.contains(name)) throw Error("E_ADAPTER", "Adapter tensor " + name + " belongs to no target module.", name);
   }
   // Nothing is changed before everything was found right.
-  for (const auto& [tensor, offset] : copies) flat.write(offset * 4, int64_t(tensor->data.size()) * 4, tensor->data.data());
+  for (const AdapterTensor& t : layout.tensors()) flat.write(t.offset * 4, t.elements() * 4, tensors.at(t.name).data.data());
 }
 
 Napi::Value from_tensors(Napi::Env env, TensorMap&& tensors) {

@@ -17,6 +17,7 @@ struct TensorF32 {
 using TensorMap = std::map<std::string, TensorF32>;
 
 AdapterSpec to_adapter_spec(const Napi::Value&);
+AdapterSpecs to_adapter_specs(const Napi::Value&);  // of null, one, or an array
 EngineOptions to_options(const Napi::Value&);
 Batch to_batch(const Napi::Value&);
 OptimizerOptions to_optimizer(const Napi::Value&);
@@ -24,7 +25,7 @@ Sampling to_sampling(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
 
-// A flat buffer in an adapter layout as tensors "<module>.lora_A.weight" and "<module>.lora_B.weight", and back.
+// A flat buffer as the tensors of an adapter layout, by name, and back.
 TensorMap unflatten(const AdapterLayout&, const Buffer& flat);
 void flatten(const AdapterLayout&, const TensorMap&, const Buffer& flat);  // Error E_ADAPTER: missing, unknown, wrong shape
 
@@ -34,8 +35,8 @@ struct MomentBytes {
   std::vector<uint8_t> m, v, m_max, v_max;
 };
 using MomentMap = std::map<std::string, MomentBytes>;
-MomentMap read_moments(Engine&);
-void write_moments(Engine&, const MomentMap&);  // Error E_ADAPTER: missing, unknown, wrong size
+MomentMap read_moments(const AdapterSlot&);
+void write_moments(const AdapterSlot&, const MomentMap&);  // Error E_ADAPTER: missing, unknown, wrong size
 MomentMap to_moments(const Napi::Value&);
 Napi::Value from_moments(Napi::Env, const MomentMap&);
 

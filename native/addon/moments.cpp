@@ -35,10 +35,10 @@ Napi::Value typed_array(Napi::Env env, const std::vector<uint8_t>& bytes, bool f
 
 }  // namespace
 
-MomentMap read_moments(Engine& e) {
+MomentMap read_moments(const AdapterSlot& slot) {
   MomentMap map;
-  const Buffer from = e.moment_bytes();
-  for (const MomentPart& p : e.moments()) {
+  const Buffer from = slot.moment_bytes();
+  for (const MomentPart& p : slot.moments()) {
     for_parts(p, map[p.name], [&](std::vector<uint8_t>& to, int64_t offset, int64_t n) {
       to.resize(size_t(n));
       from.read(offset, n, to.data());
@@ -47,9 +47,9 @@ MomentMap read_moments(Engine& e) {
   return map;
 }
 
-void write_moments(Engine& e, const MomentMap& map) {
-  const Buffer to = e.moment_bytes();
-  for (const MomentPart& p : e.moments()) {
+void write_moments(const AdapterSlot& slot, const MomentMap& map) {
+  const Buffer to = slot.moment_bytes();
+  for (const MomentPart& p : slot.moments()) {
     const auto it = map.find(p.name);
     if (it == map.end()) throw Error("E_ADAPTER", "The optimizer's state of " + p.name + " is missing.", p.name);
     for_parts(p, it->second, [&](const std::vector<uint8_t>& from, int64_t, int64_t n) {
@@ -58,11 +58,11 @@ void write_moments(Engine& e, const MomentMap& map) {
                                    (p.is_8bit ? " (8-bit AdamW)." : " (f32: the tensor is small)."), p.name);
     });
   }
-  if (map.size() != e.moments().size()) {
-    throw Error("E_ADAPTER", "The optimizer's state has " + std::to_string(map.size()) + " tensors, the adapter " + std::to_string(e.moments().size()) + ".");
+  if (map.size() != slot.moments().size()) {
+    throw Error("E_ADAPTER", "The optimizer's state has " + std::to_string(map.size()) + " tensors, the adapter " + std::to_string(slot.moments().size()) + ".");
   }
   // Nothing is changed before everything was found right.
-  for (const MomentPart& p : e.moments()) {
+  for (const MomentPart& p : slot.moments()) {
     for_parts(p, map.at(p.name), [&](const std::vector<uint8_t>& from, int64_t offset, int64_t n) { to.write(offset, n, from.data()); });
   }
 }

@@ -30,8 +30,10 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) : 
       const std::string name = model.name(l, module);
       if (wanted.erase(name) == 0) continue;
       lookup_[size_t(l) * linears_ + i] = int(sites_.size());
-      sites_.push_back({name, l, i, out, in, elements_, elements_ + rank_ * in});
-      elements_ += rank_ * (in + out);
+      AdapterSite site{name, l, i, out, in};
+      site.a_offset = add({name + ".lora_A.weight", rank_, in, 0, AdapterTensor::Role::lora_a, sites_.size()});
+      site.b_offset = add({name + ".lora_B.weight", out, rank_, 0, AdapterTensor::Role::lora_b, sites_.size()});
+      sites_.push_back(std::move(site));
     }
   }
   if (!wanted.empty()) {
@@ -44,15 +46,22 @@ bool AdapterLayout::any_in(int64_t layer) const {
   return std::any_of(sites_.begin(), sites_.end(), [&](const AdapterSite& s) { return s.layer == layer; });
 }
 
-std::vector<float> initial_a(const AdapterLayout& layout, size_t i, uint64_t seed) {
-  const AdapterSite& s = layout.sites()[i];
-  const float bound = 1.f / std::sqrt(float(s.in));
-  std::vector<float> a(size_t(layout.rank() * s.in));
-  for (size_t j = 0; j < a.size(); j++) {
-    const auto words = philox(seed, kInitStream + i, uint64_t(j) / 4);
-    a[j] = bound * (2 * uniform01(words[j % 4]) - 1);
+int64_t AdapterLayout::add(AdapterTensor tensor) {
+  tensor.offset = elements_;
+  elements_ += tensor.elements();
+  tensors_.push_back(std::move(tensor));
+  return tensors_.back().offset;
+}
+
+std::vector<float> initial_values(const AdapterTensor& t, uint64_t seed) {
+  std::vector<float> values(size_t(t.elements()));
+  if (t.role != AdapterTensor::Role::lora_a) return values;
+  const float bound = 1.f / std::sqrt(float(t.cols));
+  for (size_t j = 0; j < values.size(); j++) {
+    const auto words = philox(seed, kInitStream + t.site, uint64_t(j) / 4);
+    values[j] = bound * (2 * uniform01(words[j % 4]) - 1);
   }
-  return a;
+  return values;
 }
 
 }  // namespace lowrank

@@ -27,12 +27,25 @@ struct AdapterSite {
   int64_t a_offset = 0, b_offset = 0;  // in elements of the flat buffer
 };
 
+// A tensor that trains, as files name it: a part of the flat buffers of parameters, gradients and moments.
+struct AdapterTensor {
+  enum class Role { lora_a, lora_b };
+  std::string name;
+  int64_t rows = 0, cols = 0, offset = 0;  // in elements
+  Role role = Role::lora_a;
+  size_t site = 0;
+
+  int64_t elements() const { return rows * cols; }
+};
+
 class AdapterLayout {
  public:
   AdapterLayout() = default;
   AdapterLayout(const ModelSpec&, const AdapterSpec&);  // Error E_TARGET where a target is no linear of the model
 
   const std::vector<AdapterSite>& sites() const { return sites_; }
+  // In the order of the flat buffer; it alone says which tensors train.
+  const std::vector<AdapterTensor>& tensors() const { return tensors_; }
   int64_t elements() const { return elements_; }
   int64_t rank() const { return rank_; }
   bool empty() const { return sites_.empty(); }
@@ -43,13 +56,16 @@ class AdapterLayout {
   bool any_below(int64_t layer) const { return !sites_.empty() && sites_.front().layer < layer; }
 
  private:
+  int64_t add(AdapterTensor);  // its offset
+
   std::vector<AdapterSite> sites_;
+  std::vector<AdapterTensor> tensors_;
   std::vector<int> lookup_;
   size_t linears_ = 0;  // of a block
   int64_t elements_ = 0, rank_ = 0;
 };
 
-// A (R, I) of one of the sites as PEFT begins: uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)). B begins with zeros.
-std::vector<float> initial_a(const AdapterLayout&, size_t site, uint64_t seed);
+// A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero.
+std::vector<float> initial_values(const AdapterTensor&, uint64_t seed);
 
 }  // namespace lowrank

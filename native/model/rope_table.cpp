@@ -44,27 +44,17 @@ std::vector<float> inverse_frequencies(const RopeSpec& rope, int64_t head_dim, i
 
 }  // namespace
 
-RopeTable::RopeTable(const RopeSpec& spec, int64_t head_dim, int64_t positions) : spec_(spec), head_dim_(head_dim), positions_(positions) {
-  cos_.resize(size_t(positions * head_dim / 2));
-  sin_.resize(cos_.size());
-  fill(0);
-}
-
-void RopeTable::use_length(int64_t length) {
-  if (spec_.scaling.type == RopeScaling::Type::dynamic && length != filled_for_) fill(length);
-}
-
-void RopeTable::fill(int64_t length) {
-  const auto frequencies = inverse_frequencies(spec_, head_dim_, length);
+RopeTable::RopeTable(const RopeSpec& spec, int64_t head_dim, int64_t positions, int64_t length)
+    : cos(size_t(positions * head_dim / 2)), sin(cos.size()) {
+  const auto frequencies = inverse_frequencies(spec, head_dim, length);
   const size_t half = frequencies.size();
-  for (size_t p = 0; p < size_t(positions_); p++) {
+  for (size_t p = 0; p < size_t(positions); p++) {
     for (size_t i = 0; i < half; i++) {
       const float angle = float(p) * frequencies[i];
-      cos_[p * half + i] = float(std::cos(double(angle)));
-      sin_[p * half + i] = float(std::sin(double(angle)));
+      cos[p * half + i] = float(std::cos(double(angle)));
+      sin[p * half + i] = float(std::sin(double(angle)));
     }
   }
-  filled_for_ = length;
 }
 
 }  // namespace lowrank

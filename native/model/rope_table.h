@@ -6,23 +6,11 @@
 
 namespace lowrank {
 
-class RopeTable {
- public:
-  RopeTable(const RopeSpec&, int64_t head_dim, int64_t positions);
+// Immutable; only "dynamic" scaling depends on the length of the sequences.
+struct RopeTable {
+  RopeTable(const RopeSpec&, int64_t head_dim, int64_t positions, int64_t length);
 
-  // Prepares the tables for sequences of this length: only "dynamic" scaling depends on it.
-  void use_length(int64_t length);
-
-  const float* cos() const { return cos_.data(); }  // (positions, D/2)
-  const float* sin() const { return sin_.data(); }
-  int64_t bytes() const { return int64_t(cos_.size() + sin_.size()) * 4; }
-
- private:
-  void fill(int64_t length);
-
-  RopeSpec spec_;
-  int64_t head_dim_, positions_, filled_for_ = -1;
-  std::vector<float> cos_, sin_;
+  std::vector<float> cos, sin;  // (positions, D/2)
 };
 
 }  // namespace lowrank

@@ -16,6 +16,8 @@ namespace lowrank {
 class Observer {
  public:
   virtual ~Observer() = default;
+  // Of the next linears, such as "q_proj".
+  virtual void about(const std::string& modules) = 0;
   virtual void begin() = 0;
   // @param flop multiply-adds of the products, twice
   virtual void end(const char* operation, double flop) = 0;
@@ -33,6 +35,10 @@ class Backend {
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
 
+  // Frozen weights of the host where operations read them: the same address, or a copy that lives as long as the backend.
+  virtual Weight resident(const Weight&) = 0;
+  virtual const float* resident(const float* values, int64_t n) = 0;
+
   // Bytes of scratch memory (64-byte aligned) that operations within these bounds need, and the memory itself: set before
   // the first operation, where a backend needs any.
   virtual int64_t workspace_bytes(const OpLimits&) const = 0;
@@ -43,6 +49,10 @@ class Backend {
 
   // Null: none.
   void observe(Observer* observer) { observer_ = observer; }
+  bool observed() const { return observer_ != nullptr; }
+  void about(const std::string& modules) {
+    if (observer_) observer_->about(modules);
+  }
 
   // The operations: arguments are checked, E_INTERNAL where they are wrong, and the observer is told, here and in no backend.
 #define LOWRANK_OP(operation, Args)                        \
@@ -87,6 +97,8 @@ class Backend {
 // Backends whose memory is that of this process.
 class HostBackend : public Backend {
  public:
+  Weight resident(const Weight& w) final { return w; }
+  const float* resident(const float* values, int64_t) final { return values; }
   Memory allocate(int64_t bytes) final { return host_memory(bytes); }
   void upload(const void* host, int64_t bytes, void* to) final { std::copy_n(static_cast<const char*>(host), bytes, static_cast<char*>(to)); }
   void download(const void* from, int64_t bytes, void* host) final { std::copy_n(static_cast<const char*>(from), bytes, static_cast<char*>(host)); }

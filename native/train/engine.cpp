@@ -1,10 +1,7 @@
 // Setting up an engine; the training step is in step.cpp, generation in generate.cpp.
 #include "train/engine.h"
 
-#include <algorithm>
-#include <cmath>
 #include <limits>
-#include <span>
 
 #include "model/finite.h"
 #include "ops/backends.h"
@@ -14,7 +11,7 @@ namespace lowrank {
 namespace {
 
 // Beyond them sizes in bytes may not be numbers any more.
-constexpr int64_t kMostThreads = 4096, kMostTokens = std::numeric_limits<int32_t>::max(), kMostRank = 1 << 16;
+constexpr int64_t kMostThreads = 4096, kMostTokens = std::numeric_limits<int32_t>::max(), kMostTexts = 4096;
 
 void check_options(const EngineOptions& o) {
   if (o.checkpointed_blocks < 0) throw Error("E_OPTIONS", "checkpointedBlocks must not be negative.");
@@ -27,35 +24,34 @@ void check_options(const EngineOptions& o) {
   if (o.cache_tokens < 0 || o.cache_tokens > o.max_sequence) {
     throw Error("E_OPTIONS", "cacheTokens must be from 0 to maxSequence.");
   }
-}
-
-void check_adapter_spec(const AdapterSpec& s) {
-  if (s.rank < 1 || s.rank > kMostRank) {
-    throw Error("E_OPTIONS", "The adapter's rank is " + std::to_string(s.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
-  }
-  if (!(s.dropout >= 0 && s.dropout < 1)) {
-    throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
-  }
+  if (o.texts < 1 || o.texts > kMostTexts) throw Error("E_OPTIONS", "texts must be from 1 to " + std::to_string(kMostTexts) + ".");
 }
 
 // Before anything is made of them.
-EngineOptions checked(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options) {
+EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
   check_options(options);
-  if (spec) check_adapter_spec(*spec);
-  if (options.training && !spec) throw Error("E_OPTIONS", "Training needs an adapter.");
+  for (const AdapterSpec& a : adapters) check_adapter_spec(a);
+  if (options.training && adapters.empty()) throw Error("E_OPTIONS", "Training needs an adapter.");
   return options_for(source, options);
+}
+
+AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters) {
+  AdapterNeeds needs(model);
+  for (const AdapterSpec& a : adapters) needs.include(AdapterLayout(model, a), a);
+  return needs;
 }
 
 }  // namespace
 
-std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options) {
+std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
   check_options(options);
   check_source(source);
-  const AdapterLayout adapters = spec ? AdapterLayout(source.spec, *spec) : AdapterLayout();
   const EngineOptions all = options_for(source, options);
-  const OpLimits limits = op_limits(source.spec, adapters, spec, all);
+  const AdapterNeeds needs = needs_of(source.spec, adapters);
   Arena arena;
-  const Layout layout(arena, source.spec, adapters, all, workspace_bytes(limits, int(all.threads)));
+  for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), all);
+  for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
+  Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), int(all.threads)));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
@@ -69,75 +65,70 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   return items;
 }
 
-Engine::Engine(const ModelSource& source, const AdapterSpec* spec, const EngineOptions& options, LoadProgress& progress)
-    : model_(source.spec),
-      options_(checked(source, spec, options)),
-      spec_(spec ? *spec : AdapterSpec()),
-      adapters_(spec ? AdapterLayout(source.spec, *spec) : AdapterLayout()),
-      weights_(source, int(options.threads), options.copies_weights, progress),
-      rope_(source.spec.block.attention.rope, source.spec.block.attention.head_dim, options.max_sequence) {
-  for (const LinearSpec* l : model_.block.linears()) names_.push_back(l->module.substr(l->module.rfind('.') + 1));
-  backend_ = make_backend(int(options.threads));
-  if (options.profile) {
-    profile_ = std::make_unique<Profile>();
-    backend_->observe(profile_.get());
+Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
+    : needs_(needs_of(source.spec, adapters)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
+  for (const AdapterSpec& a : adapters) add_adapter(a);
+  for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
+}
+
+int Engine::add_adapter(const AdapterSpec& spec) {
+  check_adapter_spec(spec);
+  auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), spec, base_.options());
+  AdapterNeeds needs = needs_;
+  if (needs.include(slot->layout(), spec)) {
+    base_.fit(needs);
+    needs_ = needs;
   }
-  const OpLimits limits = op_limits(model_, adapters_, spec, options_);
-  layout_ = std::make_unique<Layout>(arena_, model_, adapters_, options_, backend_->workspace_bytes(limits));
-  arena_.commit(backend_->allocate(arena_.total_bytes()));
-  backend_->set_workspace(limits, arena_.at(layout_->workspace));
-  for (size_t i = 0; i < adapters_.sites().size(); i++) {
-    const std::vector<float> a = initial_a(adapters_, i, spec_.seed);
-    parameters().write(adapters_.sites()[i].a_offset * 4, int64_t(a.size()) * 4, a.data());
+  adapters_.push_back(std::move(slot));
+  return int(adapters_.size()) - 1;
+}
+
+void Engine::remove_adapter(int number) {
+  adapter(number);
+  adapters_[size_t(number)].reset();
+  for (TextSlot& t : texts_) {
+    if (t.adapter == number) t.cached = -1;
   }
 }
 
-double Engine::matmul_peak(bool again) {
-  if (matmul_peak_ == 0 || again) {
-    backend_->observe(nullptr);
-    const std::span scratch(arena_.at<char>(layout_->scratch()), size_t(arena_.total_bytes() - layout_->scratch()));
-    matmul_peak_ = std::max(matmul_peak_, lowrank::matmul_peak(*backend_, options_.act, op_limits(model_, adapters_, &spec_, options_), scratch));
-    backend_->observe(profile_.get());
+AdapterSlot& Engine::adapter(int number) const {
+  if (number < 0 || size_t(number) >= adapters_.size() || !adapters_[size_t(number)]) {
+    throw Error("E_STATE", adapters_.empty() ? "This engine has no adapter." : "This engine has no adapter of number " + std::to_string(number) + ".");
   }
-  return matmul_peak_;
+  return *adapters_[size_t(number)];
+}
+
+Adapter Engine::view(int number) const {
+  static const AdapterLayout no_sites;
+  static const AdapterSpec no_spec;
+  if (number == kNoAdapter || (number == 0 && adapters_.empty())) return {no_sites, no_spec};
+  return adapter(number).view();
 }
 
 std::vector<ProfileEvent> Engine::take_profile() {
-  if (!profile_) throw Error("E_STATE", "This engine was opened without profile.");
-  return profile_->take();
+  if (!base_.profile()) throw Error("E_STATE", "This engine was opened without profile.");
+  return base_.profile()->take();
 }
 
-float* Engine::training_buffer(int64_t offset) const {
-  if (!options_.training) throw Error("E_STATE", "This engine was opened without training.");
-  return arena_.at<float>(offset);
-}
-
-float* Engine::f32_moments(int64_t offset) const {
-  if (options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in 8 bits.");
-  return training_buffer(offset);
-}
-
-uint8_t* Engine::moment_bytes_at() const {
-  if (!options_.adamw_8bit) throw Error("E_STATE", "This engine's optimizer keeps its moments in f32.");
-  return reinterpret_cast<uint8_t*>(training_buffer(layout_->moments));
-}
-
-std::vector<uint8_t> Engine::merged_weight(const std::string& module) const {
-  for (const AdapterSite& s : adapters_.sites()) {
+std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number) const {
+  static const AdapterLayout no_sites;
+  const AdapterLayout& layout = adapters_.empty() ? no_sites : adapter(number).layout();
+  for (const AdapterSite& s : layout.sites()) {
     if (s.name != module) continue;
-    const Weight w = weights_.blocks[size_t(s.layer)].linears[s.linear].stored;
-    const float scale = spec_.scale();
+    const AdapterSlot& slot = adapter(number);
+    const Weight w = base_.weights().blocks[size_t(s.layer)].linears[s.linear].stored;
     if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
-    std::vector<float> a(size_t(adapters_.rank() * s.in)), b(size_t(s.out * adapters_.rank()));
-    parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
-    parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
+    const int64_t rank = layout.rank();
+    std::vector<float> a(size_t(rank * s.in)), b(size_t(s.out * rank)), delta(static_cast<size_t>(s.in));
+    slot.parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
+    slot.parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
+    const float scale = slot.spec().scale();
     const DType type = dtype_of(w.format);
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
-    std::vector<float> delta(static_cast<size_t>(s.in));
     for (int64_t o = 0; o < s.out; o++) {
       std::fill(delta.begin(), delta.end(), 0.f);
-      for (int64_t r = 0; r < adapters_.rank(); r++) {
-        const float f = b[size_t(o * adapters_.rank() + r)];
+      for (int64_t r = 0; r < rank; r++) {
+        const float f = b[size_t(o * rank + r)];
         for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[size_t(r * s.in + i)];
       }
       for (int64_t i = 0; i < s.in; i++) {

@@ -1,8 +1,5 @@
 #include "train/layout.h"
 
-#include <algorithm>
-#include <span>
-
 namespace lowrank {
 
 EngineOptions options_for(const ModelSource& source, EngineOptions o) {
@@ -10,7 +7,7 @@ EngineOptions options_for(const ModelSource& source, EngineOptions o) {
   return o;
 }
 
-OpLimits op_limits(const ModelSpec& model, const AdapterLayout& adapters, const AdapterSpec* spec, const EngineOptions& o) {
+OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o) {
   OpLimits limits;
   limits.tokens = std::max(o.piece_tokens(), o.evaluation_tokens());
   limits.kv_tokens = std::max(limits.tokens, o.max_sequence);
@@ -24,41 +21,41 @@ OpLimits op_limits(const ModelSpec& model, const AdapterLayout& adapters, const 
   limits.head_dim = model.block.attention.head_dim;
   limits.act = o.act;
   limits.training = o.training;
-  limits.dropout = spec && spec->dropout > 0;
+  limits.dropout = adapters.dropout();
   limits.rounds_activations = o.rounds_activations;
   return limits;
 }
 
-Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterLayout& adapters,
-               const EngineOptions& o, int64_t workspace_bytes)
-    : model_(model), options_(o), rank_(adapters.rank()) {
-  const int64_t kv_dim = model.block.attention.kv_dim(), act = dtype_bytes(o.act), f32 = 4;
-  parameters = arena.reserve("adapters", adapters.elements() * f32);
-  if (o.training) {
-    gradients = arena.reserve("gradients", adapters.elements() * f32);
-    if (o.adamw_8bit) {
-      adam_8bit = MomentLayout(adapters);
-      moments = arena.reserve("optimizer", adam_8bit.bytes());
-    } else {
-      adam_m = arena.reserve("optimizer", adapters.elements() * f32);
-      adam_v = arena.reserve("optimizer", adapters.elements() * f32);
-    }
-  }
-  cache_k = arena.reserve("key/value cache", model.layers * o.cache_tokens * kv_dim * act);
-  cache_v = arena.reserve("key/value cache", model.layers * o.cache_tokens * kv_dim * act);
-  workspace = arena.reserve("workspace", workspace_bytes);
+bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec) {
+  bool more = false;
+  const auto raise = [&](auto& most, auto value) {
+    more = more || value > most;
+    most = std::max(most, value);
+  };
+  for (const AdapterSite& s : layout.sites()) raise(ranks_[size_t(s.layer) * linears_ + s.linear], layout.rank());
+  raise(rank_, layout.rank());
+  raise(dropout_, spec.dropout > 0);
+  return more;
+}
 
-  shared_layers = o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers;
-  blocks.resize(slot(model.layers - 1) + 1);
-  block_inputs.resize(o.training ? size_t(shared_layers) : 0);
-  for (BlockOffsets& b : blocks) std::fill(std::begin(b.lora_u), std::end(b.lora_u), -1);
-  for (const AdapterSite& site : adapters.sites()) {
-    int64_t& offset = blocks[slot(site.layer)].lora_u[site.linear];
-    if (offset == -1) lora_slots_.emplace_back(slot(site.layer), site.linear);
-    offset = 0;
+Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
+    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()) {
+  workspace = arena.reserve("workspace", workspace_bytes);
+  const int64_t table = o.max_sequence * model.block.attention.head_dim / 2 * 4;
+  cos = arena.reserve("buffers", table);
+  sin = arena.reserve("buffers", table);
+  sums = arena.reserve("buffers", kSums * int64_t(sizeof(double)));
+
+  blocks_.resize(slot(model.layers - 1) + 1);
+  block_inputs.resize(o.training ? size_t(shared_layers_) : 0);
+  for (int64_t l = 0; l < model.layers; l++) {
+    const auto ranks = adapters.ranks(l);
+    if (ranks_.size() <= slot(l)) ranks_.emplace_back(ranks.size());
+    for (size_t i = 0; i < ranks.size(); i++) ranks_[slot(l)][i] = std::max(ranks_[slot(l)][i], ranks[i]);
   }
   tokens_begin_ = arena.total_bytes();
-  place(o.piece_tokens(), [&](const char* item, int64_t bytes) { return arena.reserve(item, bytes); });
+  keep_ = o.training;
+  place(Place(o.piece_tokens(), keep_, o.act, [&](const char* item, int64_t bytes) { return arena.reserve(item, bytes); }));
   place_evaluation(o.evaluation_tokens());
   arena.reserve("buffers", std::max<int64_t>(0, end_ - arena.total_bytes()));
 }
@@ -66,52 +63,24 @@ Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterLayout& adapte
 void Layout::place(int64_t tokens, bool keep) {
   keep_ = keep;
   end_ = tokens_begin_;
-  place(tokens, [&](const char*, int64_t bytes) {
+  place(Place(tokens, keep, options_.act, [&](const char*, int64_t bytes) {
     const int64_t at = end_;
     end_ += Arena::aligned(bytes);
     return at;
-  });
+  }));
 }
 
-void Layout::place(int64_t m, const Take& take) {
-  const AttentionSpec& attention = model_.block.attention;
-  const int64_t dim = model_.dim, mlp_dim = model_.block.mlp.up.out, q_dim = attention.q_dim(), act = dtype_bytes(options_.act), f32 = 4;
-  const char *kept = "activations", *buffers = "buffers";
-  const int64_t shared_u = keep_ ? 0 : take(kept, m * rank_ * act);  // used up within its own linear
-  residual = take(buffers, m * dim * f32);
-  h = take(buffers, m * dim * act);
-  a = take(buffers, m * mlp_dim * act);
+void Layout::place(Place p) {
+  const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = ints + int64_t(sizeof(int32_t));
+  token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
+  stream.place(p, model_.dim);
+  shared.place(p, model_, rank_);
+  for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], shared);
   if (keep_) {
-    for (int64_t& input : block_inputs) input = take(kept, m * dim * f32);
+    for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
   }
-  for (BlockOffsets& b : std::span(blocks).first(keep_ ? blocks.size() : 1)) {
-    b.x = take(kept, m * dim * act);
-    b.attention_rstd = take(kept, m * f32);
-    for (size_t i = 0; i < attention.inputs.size(); i++) b.inputs[i] = take(kept, m * attention.inputs[i].out * act);
-    b.o = take(kept, m * q_dim * act);
-    b.lse = take(kept, m * attention.heads * f32);
-    b.x_mid = take(kept, m * dim * act);
-    b.mlp_rstd = take(kept, m * f32);
-    b.g = take(kept, m * mlp_dim * act);
-    b.u = take(kept, m * mlp_dim * act);
-  }
-  for (const auto& [block, linear] : lora_slots_) {
-    if (keep_) blocks[block].lora_u[linear] = take(kept, m * rank_ * act);
-    else blocks[0].lora_u[linear] = shared_u;
-  }
-
-  head_x = take(buffers, m * dim * f32);
-  head_h = take(buffers, m * dim * act);
-  head_saved = take(buffers, m * dim * act);
-  head_rstd = take(buffers, m * f32);
-  if (!options_.training || !keep_) return;
-  head_dh = take(buffers, m * dim * f32);
-  d_residual = take(buffers, m * dim * f32);
-  dy = take(buffers, m * dim * act);
-  dh = take(buffers, m * dim * f32);
-  da = take(buffers, m * mlp_dim * act);
-  d_o = take(buffers, m * q_dim * act);
-  for (size_t i = 0; i < attention.inputs.size(); i++) d_inputs[i] = take(buffers, m * attention.inputs[i].out * act);
+  head.place(p, model_.dim);
+  if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(model_.vocab * int64_t(sizeof(float)));
 }
 
 }  // namespace lowrank

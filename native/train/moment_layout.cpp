@@ -11,8 +11,9 @@ MomentLayout::MomentLayout(const AdapterLayout& adapters) {
     bytes_ += Arena::aligned(bytes);
     return at;
   };
-  const auto add = [&](const std::string& name, int64_t begin, int64_t elements) {
-    MomentPart p{name, begin, elements, elements >= kLeast8bitElements, (elements + kMomentBlock - 1) / kMomentBlock, 0, 0, 0, 0};
+  for (const AdapterTensor& t : adapters.tensors()) {
+    const int64_t elements = t.elements();
+    MomentPart p{t.name, t.offset, elements, elements >= kLeast8bitElements, (elements + kMomentBlock - 1) / kMomentBlock, 0, 0, 0, 0};
     const int64_t each = p.is_8bit ? 1 : 4;
     p.m = take(elements * each);
     p.v = take(elements * each);
@@ -21,10 +22,6 @@ MomentLayout::MomentLayout(const AdapterLayout& adapters) {
       p.v_max = take(p.blocks * 4);
     }
     parts_.push_back(std::move(p));
-  };
-  for (const AdapterSite& s : adapters.sites()) {
-    add(s.name + ".lora_A.weight", s.a_offset, adapters.rank() * s.in);
-    add(s.name + ".lora_B.weight", s.b_offset, adapters.rank() * s.out);
   }
 }
 

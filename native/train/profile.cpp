@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/arena.h"
+
 namespace lowrank {
 
 std::vector<ProfileEvent> Profile::take() {
@@ -18,28 +20,30 @@ void Profile::end(const char* operation, double flop) {
   events_.push_back({of_module ? name + " " + module_ : name, before.count(), took.count(), flop});
 }
 
-double matmul_peak(Backend& backend, DType act, const OpLimits& limits, std::span<char> scratch) {
+double matmul_peak(Backend& backend, DType act, const OpLimits& limits, char* scratch, int64_t scratch_bytes) {
   constexpr int64_t kMost = 1024;
   // The best of so many seconds after the last better one: a processor that wakes up, or that others use just then, is not at its best.
   constexpr double kWait = 0.05, kLongest = 0.5;
-  const int64_t rows = std::min(kMost, limits.tokens), n = std::min(kMost, limits.features), bytes = dtype_bytes(act);
-  const auto rows_bytes = size_t((rows * n * bytes + 63) / 64 * 64), weight_bytes = size_t(n * n * bytes + 63) / 64 * 64;
-  std::vector<char> own(scratch.size() < 2 * rows_bytes + weight_bytes ? 2 * rows_bytes + weight_bytes : 0);
-  if (!own.empty()) scratch = own;
-  const auto x = scratch.first(rows_bytes), w = scratch.subspan(rows_bytes, weight_bytes), y = scratch.subspan(rows_bytes + weight_bytes, rows_bytes);
+  const int64_t rows = std::min(kMost, limits.tokens), n = std::min(kMost, limits.features);
+  const int64_t rows_bytes = Arena::aligned(rows * n * dtype_bytes(act)), weight_bytes = Arena::aligned(n * n * dtype_bytes(act)), bytes = 2 * rows_bytes + weight_bytes;
+  Memory own;
+  if (scratch_bytes < bytes) own = backend.allocate(bytes);
+  char *const x = own.bytes > 0 ? static_cast<char*>(own.data.get()) : scratch, *const w = x + rows_bytes, *const y = w + weight_bytes;
   // Not zeros: processors lower their clock by what the multipliers have to switch.
+  std::vector<char> random(size_t(rows_bytes + weight_bytes));
   uint32_t state = 1;
-  for (int64_t i = 0; i < int64_t(rows_bytes + weight_bytes) / bytes; i++) {
+  for (int64_t i = 0; i < int64_t(random.size()) / dtype_bytes(act); i++) {
     state = state * 1664525 + 1013904223;
-    store_f32(scratch.data(), act, i, float(int32_t(state)) * 0x1p-31f);
+    store_f32(random.data(), act, i, float(int32_t(state)) * 0x1p-31f);
   }
+  backend.upload(random.data(), int64_t(random.size()), x);
   double best = 0, now = 0, found = 0;
   for (const auto start = std::chrono::steady_clock::now(); now < std::min(found + kWait, kLongest);) {
     const double begin = now;
-    backend.linear_fwd({.x = Mat(x.data(), act, rows, n),
-                        .w = {.data = w.data(), .format = format_of(act), .rows = n, .cols = n},
+    backend.linear_fwd({.x = Mat(x, act, rows, n),
+                        .w = {.data = w, .format = format_of(act), .rows = n, .cols = n},
                         .u = {},
-                        .y = Mat(y.data(), act, rows, n)});
+                        .y = Mat(y, act, rows, n)});
     now = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const double speed = 2.0 * double(rows * n * n) / (now - begin);
     if (speed <= best) continue;

@@ -2,7 +2,6 @@
 #pragma once
 #include <chrono>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -19,8 +18,7 @@ struct ProfileEvent {
 // The times of a backend's operations. Not thread-safe.
 class Profile final : public Observer {
  public:
-  // The module of the next linears, such as "q_proj".
-  void set_module(const std::string& name) { module_ = name; }
+  void about(const std::string& modules) override { module_ = modules; }
   // Events since the last call; at most kMostEvents are kept.
   std::vector<ProfileEvent> take();
 
@@ -38,7 +36,7 @@ class Profile final : public Observer {
 };
 
 // FLOP/s of the backend's product at its best: 1024 x 1024 x 1024 random numbers in act, weights of the same dtype packed each time.
-// They lie in `scratch` where that is large enough.
-double matmul_peak(Backend&, DType act, const OpLimits& limits, std::span<char> scratch);
+// They lie in `scratch`, of the backend's memory, where that is large enough.
+double matmul_peak(Backend&, DType act, const OpLimits& limits, char* scratch, int64_t scratch_bytes);
 
 }  // namespace lowrank

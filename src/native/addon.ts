@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { LowrankError } from "../base/errors.js";
 import type {
   AdapterSpec,
+  AdapterSpecs,
   AdapterTensors,
   Batch,
   CpuInfo,
@@ -21,24 +22,26 @@ import type {
 
 /** The addon's engine class; `Engine` in engine.ts is its public face. */
 export interface NativeEngine {
-  open(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): Promise<void>;
+  open(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): Promise<void>;
   /** Of `open`, so far: weights that were quantised, and bytes copied, of so many. */
   loadProgress(): { quantized: number; copied: number; toCopy: number };
-  parameterCounts(): Promise<{ trainable: number; total: number }>;
-  forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number>;
-  optimizerStep(options: OptimizerOptions): Promise<number>;
-  evaluate(batch: Batch): Promise<number>;
-  logits(batch: Batch): Promise<Float32Array>;
-  gradients(): Promise<AdapterTensors>;
-  adapter(): Promise<AdapterTensors>;
-  setAdapter(tensors: AdapterTensors): Promise<void>;
-  optimizerState(): Promise<OptimizerState>;
-  setOptimizerState(state: OptimizerState): Promise<void>;
-  generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number>;
-  generateNext(token: number): Promise<number>;
+  parameterCounts(adapter?: number): Promise<{ trainable: number; total: number }>;
+  addAdapter(adapter: AdapterSpec): Promise<number>;
+  removeAdapter(adapter: number): Promise<void>;
+  forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter?: number): Promise<number>;
+  optimizerStep(options: OptimizerOptions, adapter?: number): Promise<number>;
+  evaluate(batch: Batch, adapter?: number): Promise<number>;
+  logits(batch: Batch, adapter?: number): Promise<Float32Array>;
+  gradients(adapter?: number): Promise<AdapterTensors>;
+  adapter(adapter?: number): Promise<AdapterTensors>;
+  setAdapter(tensors: AdapterTensors, adapter?: number): Promise<void>;
+  optimizerState(adapter?: number): Promise<OptimizerState>;
+  setOptimizerState(state: OptimizerState, adapter?: number): Promise<void>;
+  generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter?: number, text?: number): Promise<number>;
+  generateNext(token: number, text?: number): Promise<number>;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
-  mergedWeight(module: string): Promise<Uint8Array>;
+  mergedWeight(module: string, adapter?: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
@@ -53,7 +56,7 @@ export interface NativeAddon {
   isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
   checkModel(source: ModelSource): void;
-  planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryItem[];
+  planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;
   releasePages(buffer: ArrayBuffer): void;

@@ -4,6 +4,7 @@ import { call } from "./call.js";
 import { checkFinite } from "./quantize.js";
 import type {
   AdapterSpec,
+  AdapterSpecs,
   AdapterTensors,
   Batch,
   EngineOptions,
@@ -15,12 +16,18 @@ import type {
   SamplingOptions,
 } from "./types.js";
 
+/** The number of no adapter. */
+export const BASE = -1;
+
 /** Between two looks at how far an engine is that is being created. */
 const PROGRESS_MS = 100;
 
 /**
- * One model with at most one adapter, on a native thread of its own. Calls are queued and run in order; none blocks
+ * One frozen model with any number of adapters, on a native thread of its own. Calls are queued and run in order; none blocks
  * the event loop. After `close` every call rejects with `E_CLOSED`.
+ *
+ * Adapters have numbers, from 0 on, in the order in which they were given and added; calls without a number mean the first, and the
+ * base alone where there are none. `BASE` is the base alone. A number that there is not rejects with `E_STATE`.
  */
 export class Engine {
   readonly #engine: NativeEngine;
@@ -34,12 +41,12 @@ export class Engine {
   }
 
   /**
-   * Maps the weights, quantises and copies those that are to be, allocates what `planMemory` says and initialises the adapter.
+   * Maps the weights, quantises and copies those that are to be, allocates what `planMemory` says and initialises the adapters.
    * @param onLoading told now and then, and at the end, how far that is: how many weights are quantised, or bytes copied
    */
   static async create(
     source: ModelSource,
-    adapter: AdapterSpec | null,
+    adapters: AdapterSpecs,
     options: EngineOptions,
     onLoading?: OnLoading,
   ): Promise<Engine> {
@@ -54,7 +61,7 @@ export class Engine {
       };
       const timer = onLoading && setInterval(() => tell(false), PROGRESS_MS);
       try {
-        await engine.open(source, adapter, options);
+        await engine.open(source, adapters, options);
       } finally {
         clearInterval(timer);
       }
@@ -63,9 +70,22 @@ export class Engine {
     });
   }
 
-  /** Number of trainable parameters and of all parameters, adapters included. */
-  async parameterCounts(): Promise<{ trainable: number; total: number }> {
-    return call(() => this.#engine.parameterCounts());
+  /** Number of an adapter's trainable parameters, and of all parameters of the base and this adapter. */
+  async parameterCounts(adapter = 0): Promise<{ trainable: number; total: number }> {
+    return call(() => this.#engine.parameterCounts(adapter));
+  }
+
+  /**
+   * One more adapter on the same base and buffers, which grow where its rank is larger than any before.
+   * @returns its number
+   */
+  async addAdapter(adapter: AdapterSpec): Promise<number> {
+    return call(() => this.#engine.addAdapter(adapter));
+  }
+
+  /** Frees an adapter's memory. Its number is not used again; texts that were begun with it cannot go on. */
+  async removeAdapter(adapter: number): Promise<void> {
+    return call(() => this.#engine.removeAdapter(adapter));
   }
 
   /**
@@ -74,18 +94,18 @@ export class Engine {
    * @param rngStream numbers the micro-batch within the run; dropout masks depend on the run's seed and on this alone
    * @returns the sum of the token losses, unscaled
    */
-  async forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<number> {
-    return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream));
+  async forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter = 0): Promise<number> {
+    return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream, adapter));
   }
 
   /** Clips, applies AdamW, clears the gradients. Returns the global gradient norm before clipping. Where the norm is not finite nothing is applied. */
-  async optimizerStep(options: OptimizerOptions): Promise<number> {
-    return call(() => this.#engine.optimizerStep(options));
+  async optimizerStep(options: OptimizerOptions, adapter = 0): Promise<number> {
+    return call(() => this.#engine.optimizerStep(options, adapter));
   }
 
   /** Sum of the token losses of a batch; no dropout, no gradients. */
-  async evaluate(batch: Batch): Promise<number> {
-    return call(() => this.#engine.evaluate(batch));
+  async evaluate(batch: Batch, adapter = 0): Promise<number> {
+    return call(() => this.#engine.evaluate(batch, adapter));
   }
 
   /**
@@ -97,22 +117,22 @@ export class Engine {
   }
 
   /** Logits (tokens, vocab), row-major, of every token of a batch. For tests and small inputs. */
-  async logits(batch: Batch): Promise<Float32Array> {
-    return call(() => this.#engine.logits(batch));
+  async logits(batch: Batch, adapter = 0): Promise<Float32Array> {
+    return call(() => this.#engine.logits(batch, adapter));
   }
 
   /** Gradients accumulated so far, `dA` and `dB` under the adapter tensors' names. */
-  async gradients(): Promise<AdapterTensors> {
-    return call(() => this.#engine.gradients());
+  async gradients(adapter = 0): Promise<AdapterTensors> {
+    return call(() => this.#engine.gradients(adapter));
   }
 
-  async adapter(): Promise<AdapterTensors> {
-    return call(() => this.#engine.adapter());
+  async adapter(adapter = 0): Promise<AdapterTensors> {
+    return call(() => this.#engine.adapter(adapter));
   }
 
   /** Replaces every adapter tensor. @throws LowrankError where one is missing, unknown or of the wrong shape. */
-  async setAdapter(tensors: AdapterTensors): Promise<void> {
-    return call(() => this.#engine.setAdapter(tensors));
+  async setAdapter(tensors: AdapterTensors, adapter = 0): Promise<void> {
+    return call(() => this.#engine.setAdapter(tensors, adapter));
   }
 
   /**
@@ -128,25 +148,26 @@ export class Engine {
     return call(() => this.#engine.profile());
   }
 
-  async optimizerState(): Promise<OptimizerState> {
-    return call(() => this.#engine.optimizerState());
+  async optimizerState(adapter = 0): Promise<OptimizerState> {
+    return call(() => this.#engine.optimizerState(adapter));
   }
 
-  async setOptimizerState(state: OptimizerState): Promise<void> {
-    return call(() => this.#engine.setOptimizerState(state));
+  async setOptimizerState(state: OptimizerState, adapter = 0): Promise<void> {
+    return call(() => this.#engine.setOptimizerState(state, adapter));
   }
 
   /**
-   * Starts a generation: clears the key/value cache, reads the prompt and returns the first sampled token.
+   * Starts a generation: clears the text's key/value cache, reads the prompt and returns the first sampled token.
    * The prompt and what follows must fit `cacheTokens`.
+   * @param text number of the text, below `EngineOptions.texts`
    */
-  async generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number> {
-    return this.#sampled(() => this.#engine.generateStart(prompt, sampling));
+  async generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter = 0, text = 0): Promise<number> {
+    return this.#sampled(() => this.#engine.generateStart(prompt, sampling, adapter, text));
   }
 
   /** Appends a token (normally the one returned last) and returns the next. */
-  async generateNext(token: number): Promise<number> {
-    return this.#sampled(() => this.#engine.generateNext(token));
+  async generateNext(token: number, text = 0): Promise<number> {
+    return this.#sampled(() => this.#engine.generateNext(token, text));
   }
 
   async #sampled(sample: () => Promise<number>): Promise<number> {
@@ -162,8 +183,8 @@ export class Engine {
    * The weight of a linear with its adapter merged, W + scale * B A computed in f32 and rounded once to the weight's
    * dtype; raw bytes in row-major order.
    */
-  async mergedWeight(module: string): Promise<Uint8Array> {
-    return call(() => this.#engine.mergedWeight(module));
+  async mergedWeight(module: string, adapter = 0): Promise<Uint8Array> {
+    return call(() => this.#engine.mergedWeight(module, adapter));
   }
 
   /** Finishes what is queued, then frees everything. */

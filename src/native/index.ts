@@ -1,5 +1,5 @@
 export type { FileLock } from "./addon.js";
-export { Engine } from "./engine.js";
+export { BASE, Engine } from "./engine.js";
 export * from "./memory.js";
 export * from "./model.js";
 export * from "./quantize.js";

@@ -1,7 +1,7 @@
 // The addon's answers about a model and this machine, without an engine.
 import { native } from "./addon.js";
 import { callSync } from "./call.js";
-import type { AdapterSpec, CpuInfo, EngineOptions, MemoryPlan, ModelSource } from "./types.js";
+import type { AdapterSpecs, CpuInfo, EngineOptions, MemoryPlan, ModelSource } from "./types.js";
 
 export function cpuInfo(): CpuInfo {
   return callSync(() => native().cpuInfo());
@@ -13,7 +13,7 @@ export function checkModel(source: ModelSource): void {
 }
 
 /** What an engine with these options will allocate. Nothing is allocated here. */
-export function planMemory(source: ModelSource, adapter: AdapterSpec | null, options: EngineOptions): MemoryPlan {
-  const items = callSync(() => native().planMemory(source, adapter, options));
+export function planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryPlan {
+  const items = callSync(() => native().planMemory(source, adapters, options));
   return { items, totalBytes: items.reduce((sum, item) => sum + item.bytes, 0) };
 }

@@ -111,6 +111,9 @@ export interface AdapterSpec {
   seed: number;
 }
 
+/** Of an engine: none, one, or several, which are numbered from 0 on. */
+export type AdapterSpecs = AdapterSpec | readonly AdapterSpec[] | null;
+
 export const PRECISIONS = ["fp32", "bf16", "fp16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
@@ -128,6 +131,8 @@ export interface EngineOptions {
   maxSequence: number;
   /** Most tokens held in the key/value cache, prompt and continuation together; 0 for no generation. Default maxSequence. */
   cacheTokens?: number;
+  /** Texts that may be generated at a time, each with a key/value cache; default 1. */
+  texts?: number;
   /** Whether `forwardBackward` and `optimizerStep` will be called. */
   training: boolean;
   /**

@@ -83,7 +83,7 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   if (without) std::erase_if(spec.targets, [&](const std::string& name) { return name.find(without) != std::string::npos; });
   const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .cache_tokens = 48, .training = true, .checkpointed_blocks = checkpointed};
   LoadProgress progress;
-  Engine engine(model.source, &spec, options, progress);
+  Engine engine(model.source, {spec}, options, progress);
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {
     const Batch b = batch_of(seed * 100 + step, model.source.spec.vocab);
@@ -95,7 +95,7 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   for (int i = 0; i < 5; i++) found.push_back(float(token = engine.generate_next(token)));
   const size_t before = found.size();
   found.resize(before + size_t(engine.trainable_parameters()));
-  engine.parameters().read(0, engine.trainable_parameters() * 4, found.data() + before);
+  engine.adapter().parameters().read(0, engine.trainable_parameters() * 4, found.data() + before);
   return found;
 }
 

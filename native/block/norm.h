@@ -1,0 +1,31 @@
+// A norm of the residual stream.
+#pragma once
+#include "block/pass.h"
+
+namespace lowrank {
+
+class Norm {
+ public:
+  void place(Place& place, int64_t dim) {
+    x_ = place.kept(dim);
+    rstd_ = place.kept(1, DType::f32);
+  }
+
+  // x, h, rows of both: those of the piece, or of the head. Kept where a backward pass follows.
+  void forward(const Pass& p, const float* w, const NormSpec& spec, const Mat& x, const Mat& h, bool keep) const {
+    p.ops.norm_fwd({x, w, float(spec.eps), h, keep ? p.f32(rstd_) : nullptr, keep ? saved(p, h.rows) : Mat()});
+  }
+  // Its output again.
+  void again(const Pass& p, const float* w, const Mat& h) const { p.ops.norm_apply({saved(p, h.rows), w, p.f32(rstd_), h}); }
+  // dx += the gradient of the input, of dh; rounded: as NormBwdArgs'.
+  void backward(const Pass& p, const float* w, const Mat& dh, const Mat& dx, const Mat& rounded) const {
+    p.ops.norm_bwd({dh, saved(p, dh.rows), w, p.f32(rstd_), dx, rounded});
+  }
+
+ private:
+  Mat saved(const Pass& p, int64_t rows) const { return p.mat(x_, rows, x_.cols); }
+
+  Rows x_, rstd_;  // (M, C): its input rounded; (M) f32
+};
+
+}  // namespace lowrank

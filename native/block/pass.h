@@ -1,0 +1,66 @@
+// One piece's way through the model: everything that parts read beside their own buffers.
+#pragma once
+#include "block/place.h"
+#include "model/adapter.h"
+#include "model/weights.h"
+#include "ops/backend.h"
+
+namespace lowrank {
+
+// The sequences that go through the model at a time. Addresses are those of the backend's memory.
+struct Tokens {
+  const int32_t *ids = nullptr, *positions = nullptr;        // (M)
+  const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (sequences + 1)
+  int64_t count = 0, sequences = 0;
+  int64_t kv_count = 0;  // keys: those in the cache, too
+  int64_t first = 0;     // tokens of the micro-batch before these
+};
+
+// recompute: what the backward pass reads, but not the block's output
+enum class Mode { train, recompute, evaluate, generate };
+
+// An adapter with the addresses of its flat buffers; without sites there is none.
+struct Adapter {
+  const AdapterLayout& layout;
+  const AdapterSpec& spec;
+  float *parameters = nullptr, *gradients = nullptr;  // gradients: null outside training
+
+  bool has(int64_t layer, size_t first, size_t count = 1) const {  // one of these linears has a site
+    for (size_t i = first; i < first + count; i++) {
+      if (layout.index(layer, i) >= 0) return true;
+    }
+    return false;
+  }
+};
+
+// Tables of rotary angles (P, D/2).
+struct Rotary {
+  const float *cos = nullptr, *sin = nullptr;
+};
+
+// A key/value cache: (L, S, G*D) act each.
+struct Cache {
+  char *k = nullptr, *v = nullptr;
+  int64_t tokens = 0;  // S
+};
+
+struct Pass {
+  Backend& ops;
+  const ModelSpec& model;
+  const ModelWeights& weights;
+  Rotary rotary;
+  char* memory;  // of the piece's buffers
+  DType act;
+  Adapter adapter;
+  Mode mode;
+  Tokens tokens;
+  uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
+  Cache cache = {};
+
+  bool trains() const { return mode == Mode::train || mode == Mode::recompute; }
+  Mat mat(const Rows& r) const { return mat(r, tokens.count, r.cols); }
+  Mat mat(const Rows& r, int64_t rows, int64_t cols) const { return Mat(memory + r.offset, r.dtype, rows, cols); }
+  float* f32(const Rows& r) const { return reinterpret_cast<float*>(memory + r.offset); }
+};
+
+}  // namespace lowrank

@@ -1,0 +1,172 @@
+#include "train/base.h"
+
+#include "ops/backends.h"
+
+namespace lowrank {
+
+namespace {
+
+void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
+  w.embedding = backend.resident(w.embedding);
+  w.head = backend.resident(w.head);
+  w.final_norm = backend.resident(w.final_norm, m.dim);
+  const auto linears = m.block.linears();
+  for (BlockWeights& b : w.blocks) {
+    b.attention_norm = backend.resident(b.attention_norm, m.dim);
+    b.mlp_norm = backend.resident(b.mlp_norm, m.dim);
+    for (size_t i = 0; i < linears.size(); i++) {
+      LinearWeights& l = b.linears[i];
+      l.w = backend.resident(l.w);
+      if (l.bias) l.bias = backend.resident(l.bias, linears[i]->out);
+    }
+  }
+}
+
+template <class T>
+int64_t bytes_of(const std::vector<T>& v) {
+  return int64_t(v.size() * sizeof(T));
+}
+
+}  // namespace
+
+Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
+    : model_(source.spec),
+      options_(options),
+      weights_(source, int(options.threads), options.copies_weights, progress),
+      backend_(backend ? std::move(backend) : make_backend(int(options.threads))) {
+  make_resident(weights_, model_, *backend_);
+  if (options.profile) {
+    profile_ = std::make_unique<Profile>();
+    backend_->observe(profile_.get());
+  }
+  fit(adapters);
+}
+
+void Base::fit(const AdapterNeeds& adapters) {
+  limits_ = op_limits(model_, adapters, options_);
+  layout_.reset();
+  arena_ = Arena();  // before there is another
+  layout_ = std::make_unique<Layout>(arena_, model_, adapters, options_, backend_->workspace_bytes(limits_));
+  arena_.commit(backend_->allocate(arena_.total_bytes()));
+  backend_->set_workspace(limits_, arena_.at(layout_->workspace));
+  rotary_length_ = -1;
+  use_length(0);
+}
+
+void Base::use_length(int64_t length) {
+  const RopeSpec& rope = model_.block.attention.rope;
+  const bool depends = rope.scaling.type == RopeScaling::Type::dynamic;
+  if (rotary_length_ >= 0 && (!depends || length == rotary_length_)) return;
+  const RopeTable table(rope, model_.block.attention.head_dim, options_.max_sequence, length);
+  backend_->upload(table.cos.data(), bytes_of(table.cos), at<float>(layout_->cos));
+  backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->sin));
+  rotary_length_ = length;
+}
+
+double Base::matmul_peak(bool again) {
+  if (matmul_peak_ == 0 || again) {
+    backend_->observe(nullptr);
+    const double found = lowrank::matmul_peak(*backend_, options_.act, limits_, at<char>(layout_->scratch()), arena_.total_bytes() - layout_->scratch());
+    matmul_peak_ = std::max(matmul_peak_, found);
+    backend_->observe(profile_.get());
+  }
+  return matmul_peak_;
+}
+
+void Base::clear_sum(int64_t i) {
+  const double zero = 0;
+  backend_->upload(&zero, sizeof zero, sum_at(i));
+}
+
+double Base::read_sum(int64_t i) {
+  double found = 0;
+  backend_->download(sum_at(i), sizeof found, &found);
+  return found;
+}
+
+void Base::check_batch(const Batch& b) const {
+  const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
+  const int64_t m = int64_t(b.ids.size());
+  if (m < 1 || b.targets.size() != b.ids.size()) fail("it must have a sequence, and as many targets as tokens");
+  if (b.offsets.size() < 2 || b.offsets.front() != 0 || b.offsets.back() != m) {
+    fail("offsets must start at 0 and end at the number of tokens");
+  }
+  for (size_t s = 0; s + 1 < b.offsets.size(); s++) {
+    const int64_t n = int64_t(b.offsets[s + 1]) - b.offsets[s];
+    if (n < 1) fail("sequence " + std::to_string(s) + " is empty");
+    if (n > options_.max_sequence) {
+      fail("sequence " + std::to_string(s) + " has " + std::to_string(n) + " tokens, but the engine was opened for " +
+           std::to_string(options_.max_sequence) + " (maxSequence)");
+    }
+  }
+  for (int64_t i = 0; i < m; i++) {
+    const int32_t id = b.ids[size_t(i)], t = b.targets[size_t(i)];
+    if (id < 0 || id >= model_.vocab || (t != kIgnore && (t < 0 || t >= model_.vocab))) {
+      fail("token " + std::to_string(id < 0 || id >= model_.vocab ? id : t) + " is outside the vocabulary of " +
+           std::to_string(model_.vocab) + ": the tokenizer does not belong to this model");
+    }
+  }
+}
+
+std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
+  check_batch(b);
+  std::vector<Piece> list;
+  int64_t longest = 0;
+  for (size_t s = 0; s + 1 < b.offsets.size(); s++) {
+    const int32_t begin = b.offsets[s], length = b.offsets[s + 1] - begin;
+    longest = std::max<int64_t>(longest, length);
+    if (list.empty() || list.back().count() + length > most_tokens) list.push_back({b.ids.data() + begin, b.targets.data() + begin, {0}, begin});
+    list.back().offsets.push_back(int32_t(list.back().count() + length));
+  }
+  use_length(longest);
+  return list;
+}
+
+Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t past) {
+  const int64_t count = piece.count(), sequences = int64_t(piece.offsets.size()) - 1;
+  if (mode == Mode::train) layout_->place_training(count);
+  else layout_->place_evaluation(count);
+  std::vector<int32_t> positions(static_cast<size_t>(count)), kv_offsets = piece.offsets;
+  for (size_t s = 0; s < size_t(sequences); s++) {
+    for (int32_t i = piece.offsets[s]; i < piece.offsets[s + 1]; i++) positions[size_t(i)] = int32_t(past + i - piece.offsets[s]);
+    kv_offsets[s + 1] += int32_t(past * int64_t(s + 1));
+  }
+  const auto upload = [&](int64_t offset, const int32_t* from, size_t n) {
+    int32_t* const to = at<int32_t>(offset);
+    backend_->upload(from, int64_t(n * sizeof(int32_t)), to);
+    return to;
+  };
+  const TokenBuffers& to = layout_->token_buffers;
+  const Tokens tokens{.ids = upload(to.ids, piece.ids, size_t(count)),
+                      .positions = upload(to.positions, positions.data(), positions.size()),
+                      .q_offsets = upload(to.q_offsets, piece.offsets.data(), piece.offsets.size()),
+                      .kv_offsets = upload(to.kv_offsets, kv_offsets.data(), kv_offsets.size()),
+                      .count = count,
+                      .sequences = sequences,
+                      .kv_count = kv_offsets.back(),
+                      .first = piece.first};
+  return {.ops = *backend_,
+          .model = model_,
+          .weights = weights_,
+          .rotary = {at<float>(layout_->cos), at<float>(layout_->sin)},
+          .memory = at<char>(0),
+          .act = options_.act,
+          .adapter = adapter,
+          .mode = mode,
+          .tokens = tokens};
+}
+
+Head::Learned Base::learned(const Piece& piece) {
+  std::vector<int32_t> rows, labels;
+  for (int32_t i = 0; i < piece.offsets.back(); i++) {
+    if (piece.targets[i] == kIgnore) continue;
+    rows.push_back(i);
+    labels.push_back(piece.targets[i]);
+  }
+  int32_t *const rows_at = at<int32_t>(layout_->token_buffers.rows), *const labels_at = at<int32_t>(layout_->token_buffers.labels);
+  backend_->upload(rows.data(), bytes_of(rows), rows_at);
+  backend_->upload(labels.data(), bytes_of(labels), labels_at);
+  return {rows_at, labels_at, int64_t(rows.size())};
+}
+
+}  // namespace lowrank

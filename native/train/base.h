@@ -1,0 +1,74 @@
+// The frozen model of an engine, and the one set of buffers that all adapters and texts go through.
+#pragma once
+#include <memory>
+
+#include "model/rope_table.h"
+#include "train/layout.h"
+#include "train/profile.h"
+
+namespace lowrank {
+
+// Ragged sequences one after the other. targets[i]: token to be predicted at token i, or kIgnore.
+struct Batch {
+  std::vector<int32_t> ids, targets, offsets;
+};
+constexpr int32_t kIgnore = -100;
+
+class Base {
+ public:
+  // backend: where not the one that runs on this machine (native/backends.cpp).
+  Base(const ModelSource&, const AdapterNeeds&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend>);
+
+  const ModelSpec& model() const { return model_; }
+  const EngineOptions& options() const { return options_; }
+  const ModelWeights& weights() const { return weights_; }
+  Backend& backend() { return *backend_; }
+  Profile* profile() { return profile_.get(); }
+  Layout& layout() { return *layout_; }
+  double matmul_peak(bool again);
+
+  // Makes the buffers large enough for adapters that ask for more. No pass is in progress.
+  void fit(const AdapterNeeds&);
+  // Before passes with sequences of this length: "dynamic" rotary scaling depends on the longest of a batch. pieces() does it.
+  void use_length(int64_t length);
+
+  // Places the buffers of a piece and uploads its tokens; positions count from `past` on in each sequence.
+  struct Piece {
+    const int32_t *ids, *targets;  // of the host; targets: null where nothing is to be predicted
+    std::vector<int32_t> offsets;  // of its sequences
+    int64_t first = 0;             // tokens of the micro-batch before these
+    int64_t count() const { return offsets.back(); }
+  };
+  Pass pass(const Piece&, Mode, const Adapter&, int64_t past = 0);
+  // The piece's learned tokens, uploaded.
+  Head::Learned learned(const Piece&);
+
+  // Of whole sequences, at most `most_tokens` each, but for a longer sequence. Error E_BATCH.
+  std::vector<Piece> pieces(const Batch&, int64_t most_tokens);
+
+  void forward(const Pass&);
+  void backward(const Pass&);
+
+  // An element of Layout::sums.
+  double* sum_at(int64_t i) { return arena_.at<double>(layout_->sums) + i; }
+  void clear_sum(int64_t i);
+  double read_sum(int64_t i);
+  template <class T>
+  T* at(int64_t offset) { return arena_.at<T>(offset); }
+
+ private:
+  void check_batch(const Batch&) const;
+
+  ModelSpec model_;
+  EngineOptions options_;
+  ModelWeights weights_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Profile> profile_;  // where operations are timed
+  double matmul_peak_ = 0;
+  OpLimits limits_;
+  Arena arena_;
+  std::unique_ptr<Layout> layout_;
+  int64_t rotary_length_ = -1;  // that the tables were made for; -1: there are none yet
+};
+
+}  // namespace lowrank
