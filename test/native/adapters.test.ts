@@ -121,7 +121,7 @@ test("texts are generated side by side, each with its adapter", async () => {
   await using engine = await Engine.create(model, [small, random], o);
   for (const adapter of [0, 1]) {
     const tensors = await engine.adapter(adapter);
-    for (const { data } of tensors.values()) data.forEach((_, i) => (data[i] = Math.sin(i * (adapter + 1)) / 10));
+    for (const { data } of tensors.values()) data.set(data.map((_, i) => Math.sin(i * (adapter + 1)) / 10));
     await engine.setAdapter(tensors, adapter);
   }
   const generate = async (adapter: number) => {
