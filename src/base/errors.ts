@@ -1,4 +1,4 @@
-/** An error a user can act on: what is wrong, where, what was expected, what was found and what to do. */
+/** An error a user can act on: the mistake, its place, the expected and the found value, and the remedy. */
 export class LowrankError extends Error {
   override readonly name = "LowrankError";
   /** File, key or tensor concerned; only where there is one. */

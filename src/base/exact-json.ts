@@ -50,7 +50,7 @@ class Reader {
     this.#match(/[ \t\r\n]*/y);
   }
 
-  /** Whether the next character is this one, which is passed over. */
+  /** Whether the next character is `character`; if so, it is passed over. */
   #passed(character: string): boolean {
     this.#blank();
     if (this.text[this.#at] !== character) return false;

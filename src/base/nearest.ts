@@ -19,7 +19,7 @@ function distance(a: string, b: string): number {
 /** Nothing longer is a slip of the pen, and distances of long texts take long. */
 const LONGEST = 200;
 
-/** The known name that was probably meant: few edits away, or containing what was written. */
+/** The known name that was probably meant: it is few edits away, or contains the given one. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (name.length > LONGEST) return undefined;
   const allowed = Math.max(2, Math.floor(name.length / 3));

@@ -1,4 +1,4 @@
-// Opening and reading files, what is free on a disk, and what the system's errors mean to a person.
+// Opening and reading files, free room on a disk, and the meaning of the system's errors for people.
 import { isUtf8 } from "node:buffer";
 import {
   closeSync,
@@ -40,14 +40,17 @@ function reason(error: unknown): string {
   return words ? `${words} (${code})` : (message ?? String(error));
 }
 
-/** An error for people stays what it is. `what` names the file's role: "Training file", "config.json of the model". */
+/**
+ * An error for people is returned unchanged. `what` names the file's role: "Training file", "config.json of the
+ * model".
+ */
 export function readError(error: unknown, file: string, what = "File"): LowrankError {
   if (error instanceof LowrankError) return error;
   const code = (error as NodeJS.ErrnoException).code === "ENOENT" ? "E_FILE_MISSING" : "E_FILE";
   return new LowrankError(code, `${what} ${file} cannot be read: ${reason(error)}.`, file, { cause: error });
 }
 
-/** What the system refused becomes E_WRITE; any other error stays what it is. */
+/** An error of the system becomes E_WRITE. Any other error is returned unchanged. */
 export function writeError(error: unknown, file: string): unknown {
   if (typeof (error as NodeJS.ErrnoException).errno !== "number") return error;
   return new LowrankError("E_WRITE", `${file} cannot be written: ${reason(error)}.`, file, { cause: error });
@@ -86,7 +89,9 @@ export function isFull(error: unknown): error is LowrankError {
   return code === "ENOSPC" || code === "EDQUOT";
 }
 
-/** The error of a full disk about all of what was to be written, not one file of it; any other error stays what it is. */
+/**
+ * The error of a full disk about a whole folder of files, not one of its files. Any other error is returned unchanged.
+ */
 export function fullError(error: unknown, whole: string, needed: number): unknown {
   if (!isFull(error)) return error;
   const free = freeBytes(whole);
@@ -107,7 +112,7 @@ function kindOf(stats: Stats): string {
 
 /**
  * Reading a pipe may wait for ever, and a device may never end.
- * @param stats of what was opened with `TO_READ`
+ * @param stats of a file opened with `TO_READ`
  * @throws LowrankError E_FILE for anything but a regular file
  */
 export function requireRegular(stats: Stats, file: string, what = "File"): void {
@@ -116,7 +121,10 @@ export function requireRegular(stats: Stats, file: string, what = "File"): void 
   throw new LowrankError("E_FILE", message, file);
 }
 
-/** What Git LFS leaves in place of a file that it has not fetched; the rest are a hash and a size. */
+/**
+ * The first line of the pointer that Git LFS leaves in place of a file that it has not fetched. A hash and a size
+ * follow it.
+ */
 const LFS_POINTER = "version https://git-lfs.github.com/spec/";
 const LARGEST_POINTER = 1024;
 
@@ -132,7 +140,7 @@ function requireFetched(descriptor: number, { size }: Stats, file: string, what:
 }
 
 const MIB = 2 ** 20;
-/** Largest file of settings; a hundred times what any model's has. */
+/** Largest file of settings; a hundred times the size in any model. */
 const LARGEST_BYTES = 64 * MIB;
 /** Of files that hold a whole vocabulary, or the history of a run. */
 export const LARGEST_LIST_BYTES = 256 * MIB;

@@ -6,8 +6,8 @@ import { ConfigKeys } from "../model/index.js";
 import type { AdapterSpec } from "../native/index.js";
 
 /**
- * Values of PEFT's keys with which an adapter is plain LoRA, as far as they decide what it computes. Reading refuses others;
- * writing leaves them out, for PEFT before 0.14 refuses keys that it does not know.
+ * Values of PEFT's keys that make an adapter plain LoRA, as far as they decide its result. Reading refuses other values.
+ * Writing leaves them out, for PEFT before 0.14 refuses keys that it does not know.
  */
 const PLAIN: Record<string, unknown> = {
   alora_invocation_tokens: null,

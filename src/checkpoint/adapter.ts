@@ -24,7 +24,7 @@ import { TRAINER_STATE } from "./state.js";
 
 const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
-/** What PEFT puts before a module's name in the file; the engine's names do not have it. */
+/** The prefix that PEFT puts before a module's name in the file. The engine's names do not have it. */
 export const PREFIX = "base_model.model.";
 
 export interface LoadedAdapter {
@@ -175,7 +175,7 @@ export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite)
   if (tokenizer) await copyInto(folder, tokenizer.files);
 }
 
-/** What an adapter cannot do without. */
+/** The files that an adapter cannot do without. */
 async function writeWeights(
   folder: string,
   { tensors, spec, targets, baseModel, origin }: AdapterToWrite,
@@ -193,7 +193,7 @@ async function writeWeights(
   await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
 }
 
-/** What adapter_config.json says about an adapter, and its file. */
+/** The contents of adapter_config.json, and its file. */
 export interface AdapterAbout extends AdapterConfig {
   base: string;
   tensors: number;

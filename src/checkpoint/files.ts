@@ -77,8 +77,8 @@ async function fill(temporary: string, write: (temporary: string) => Promise<voi
 }
 
 /**
- * Makes `folder` of what `write` puts into a temporary folder beside it; a folder of that name is replaced. Where
- * anything fails the temporary folder is removed and `folder` is what it was.
+ * `write` fills a temporary folder beside `folder`. The temporary folder then replaces `folder`. Where a step fails, the
+ * temporary folder is removed and `folder` is left as it was.
  * @throws LowrankError E_WRITE naming file and cause
  */
 export async function writeFolder(folder: string, write: (temporary: string) => Promise<void>): Promise<void> {
@@ -102,7 +102,7 @@ export async function writeFolder(folder: string, write: (temporary: string) => 
     }
     throw writeError(error, folder);
   }
-  // What cannot be removed now is removed before the name is needed again.
+  // A folder that cannot be removed now is removed before its name is needed again.
   await rm(old, { recursive: true, force: true }).catch(() => {});
 }
 

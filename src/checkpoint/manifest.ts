@@ -26,7 +26,7 @@ async function filesOf(folder: string): Promise<string[]> {
   return files.map((entry) => relative(folder, join(entry.parentPath, entry.name))).sort();
 }
 
-/** Vouches for what the folder holds now. @throws LowrankError E_WRITE */
+/** Vouches for the folder's present files. @throws LowrankError E_WRITE */
 export async function writeManifest(folder: string): Promise<void> {
   const files: Record<string, { bytes: number; sha256: string }> = {};
   for (const name of await filesOf(folder)) {
@@ -36,7 +36,7 @@ export async function writeManifest(folder: string): Promise<void> {
   await writeTextFile(join(folder, NAME), sortedJson({ version: 1, files }));
 }
 
-/** What is wrong with a folder that should be a whole checkpoint, in words that follow its name; null where nothing is. */
+/** The fault of a folder that should be a whole checkpoint, in words that follow its name; null where it has none. */
 export async function checkpointProblem(folder: string): Promise<string | null> {
   try {
     const parsed = schema.safeParse(JSON.parse(readText(join(folder, NAME))));

@@ -2,9 +2,9 @@ import { basename, dirname, resolve } from "node:path";
 import { packageVersion } from "../base/version.js";
 import type { AdapterSpec, ModelOrigin } from "../native/index.js";
 
-/** What a card tells of the run that made the adapter. */
+/** Facts that a card tells of the run that made the adapter. */
 export interface CardRun {
-  /** By the names of the options; what is null or undefined is not told. */
+  /** By the names of the options. A value that is null or undefined is not told. */
   settings: Record<string, unknown>;
   training: TextCounts;
   validation: TextCounts;
@@ -27,7 +27,7 @@ export interface Card {
   run?: CardRun | undefined;
 }
 
-/** Settings whose values are hashes of what was read, or stand in the first table. */
+/** Settings that the table of settings leaves out: hashes of files, and settings of the first table. */
 const NOT_TOLD = new Set([
   ...["base_model", "tokenizer_name", "train_file", "validation_file", "target_modules", "quantize_skip"],
   ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
@@ -90,7 +90,7 @@ ${table(told.map(([name, value]) => [name, String(value)]))}
 `;
 }
 
-/** README.md beside an adapter: what the hub shows, and how to use the folder. */
+/** README.md beside an adapter: the hub shows it. It tells how to use the folder. */
 export function modelCard({ spec, targets, base, origin, run }: Card): string {
   const scale = spec.useRslora ? "alpha / sqrt(r)" : "alpha / r";
   const name = origin?.name ?? hubName(base);

@@ -1,4 +1,5 @@
-// lowrank_state.json: what a run needs to go on, besides adapter, optimizer and the history in trainer_state.json.
+// lowrank_state.json: the state that a run needs to go on, besides adapter, optimizer and the history in
+// trainer_state.json.
 import { join } from "node:path";
 import { z } from "zod";
 import { LowrankError } from "../base/errors.js";
@@ -47,7 +48,7 @@ const schema = z.object({
   early_stopping: z.object({ best: z.number().nullable(), waited: count }).nullable(),
   /** Of fp16: the scale, steps since it changed, and steps skipped so far; else null. */
   loss_scale: z.object({ scale: z.number().positive(), good_steps: count, skipped: count }).nullable().default(null),
-  /** What another run may not differ in and go on from here: option names with their values or hashes of the content. */
+  /** Settings that must agree when a run goes on from here: option names with their values or hashes of the content. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
   /** Instruction set of the kernels, which decides the last bits. */
   cpu: z.string(),

@@ -25,7 +25,7 @@ function momentBytes(elements: number, optimizer: Optimizer): number {
   return elements + 4 * Math.ceil(elements / BLOCK_8BIT);
 }
 
-/** Bytes of the files, without what a file system adds to them. */
+/** Bytes of the files, without the file system's own. */
 export function savedSizes(
   model: ModelSource,
   spec: AdapterSpec,

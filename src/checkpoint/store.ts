@@ -46,7 +46,7 @@ export async function listCheckpoints(outputDir: string): Promise<string[]> {
     .map((name) => join(outputDir, name));
 }
 
-/** What interrupted runs left half-written or half-removed. */
+/** Half-written and half-removed folders of interrupted runs. */
 async function removeLeftovers(outputDir: string): Promise<void> {
   for (const name of await readdir(outputDir)) {
     if (/^\.checkpoint-\d+\.(tmp|old)$/.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
@@ -54,8 +54,8 @@ async function removeLeftovers(outputDir: string): Promise<void> {
 }
 
 /**
- * Removes the oldest checkpoints beyond `limit`, and what interrupted runs left half-written or half-removed. The newest
- * and those in `keep` (folders or their names) stay even where they are more than `limit`.
+ * Removes the oldest checkpoints beyond `limit`, and the half-written or half-removed folders of interrupted runs. The
+ * newest checkpoint and the folders in `keep` (paths or names) stay even where they are more than `limit`.
  * @param limit null keeps all
  * @returns the folders removed
  * @throws LowrankError E_WRITE
@@ -91,7 +91,8 @@ export async function recoverCheckpoints(outputDir: string): Promise<void> {
 }
 
 /**
- * Removes the checkpoints after `step`, which a run that goes on from there makes again, and what interrupted runs left.
+ * Removes the checkpoints after `step`, which a run that goes on from there makes again, and the leftovers of
+ * interrupted runs.
  * @returns the checkpoints' folders
  */
 export async function removeLater(outputDir: string, step: number): Promise<string[]> {

@@ -5,12 +5,12 @@ import { packageVersion } from "../base/version.js";
 import { type Command, commandList, type Flags, otherNames, shownDefault } from "../config/index.js";
 import { normalise } from "./argv.js";
 
-/** What the command line asks for. */
+/** The command line's request. */
 export type Request = { kind: "text"; text: string } | { kind: "command"; command: Command; flags: Flags };
 
 const LATEST_COLUMN = 110;
 
-/** yargs without its guesses: values stay text, names stay as they are, what is unknown is left for us to refuse. */
+/** yargs without its guesses: values stay text, names stay as they are. Unknown names are left for us to refuse. */
 function parser(argv: string[]): Argv {
   return yargs(argv)
     .scriptName("lowrank")

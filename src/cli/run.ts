@@ -6,7 +6,7 @@ import { ignoresHangup } from "./hangup.js";
 import { stoppable } from "./signals.js";
 import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
 
-/** Loads a module, and what it imports, a file after the other; `import` opens them all at once (see main.ts). */
+/** Loads a module and its imports, one file after the other; `import` opens them all at once (see main.ts). */
 const load = createRequire(import.meta.url);
 
 /** A command's options are read before its code is loaded, and no other command's code is. @returns the exit code */
@@ -44,7 +44,7 @@ function describe(error: unknown): string {
  * `lowrank ... | head`, is none.
  */
 async function checkResult(): Promise<void> {
-  // What a stream failed with is told after the call that wrote.
+  // A stream's failure is told after the call that wrote.
   await new Promise((resolve) => setImmediate(resolve));
   const failure = failureOf(process.stdout);
   if (failure && failure.code !== "EPIPE") throw writeError(failure, "Standard output");

@@ -1,11 +1,11 @@
-// Standard streams that may be gone or full: what cannot be written ends no work that is in progress.
+// Standard streams that may be gone or full: a failure to write ends no work that is in progress.
 import { closeSync, fstatSync } from "node:fs";
 import { isatty } from "node:tty";
 
 const failures = new WeakMap<NodeJS.WriteStream, NodeJS.ErrnoException>();
 const guarded = new WeakSet<NodeJS.WriteStream>();
 
-/** What a stream failed with first; null where it is whole. */
+/** A stream's first failure; null where it is whole. */
 export function failureOf(stream: NodeJS.WriteStream): NodeJS.ErrnoException | null {
   return failures.get(stream) ?? null;
 }
@@ -24,7 +24,7 @@ export function guardStreams(streams = [process.stdout, process.stderr]): void {
       try {
         return write(...args);
       } catch (error) {
-        // Files and terminals are written at once, and some versions of Node.js throw what the system says.
+        // Files and terminals are written at once, and some versions of Node.js throw the system's error.
         stream.emit("error", error);
         return true;
       }

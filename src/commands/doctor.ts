@@ -1,4 +1,5 @@
-// `lowrank doctor`: whether everything is there that a run needs, and what this machine has to give.
+// `lowrank doctor`: whether this machine has everything that a run needs, and how much memory and which processors it
+// has.
 
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
@@ -14,7 +15,7 @@ import { memoryLimits } from "../setup/memory/limits.js";
 interface Finding {
   name: string;
   ok: boolean;
-  /** What was found, and what to do where that is not right. */
+  /** The finding, and the remedy where it is a problem. */
   text: string;
 }
 

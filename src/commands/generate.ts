@@ -16,7 +16,7 @@ async function given(prompt: string): Promise<string> {
   return Buffer.concat(parts).toString("utf8");
 }
 
-/** Why there is no text, and what may help. */
+/** The reason why there is no text, and a remedy. */
 export function nothingWritten(
   { tokens, stop }: Ending,
   tokenizer: Pick<Tokenizer, "decode">,

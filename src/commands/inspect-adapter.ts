@@ -16,7 +16,7 @@ function progressOf(folder: string): Record<string, unknown> | null {
   return { global_step, max_steps, epoch, eval_loss, best_metric, best_global_step };
 }
 
-/** What an adapter or a checkpoint is: everything but its base can be told without the base. */
+/** Facts of an adapter or a checkpoint. All of them but the base's are told without the base. */
 export async function inspectAdapter(folder: string, json: boolean): Promise<void> {
   const { base, targetModules, useRslora, ...about } = aboutAdapter(folder);
   const trained = progressOf(folder);

@@ -28,7 +28,7 @@ const KEYS: Record<string, string> = {
 /** How config.json calls a number of the model. */
 const keyOf = (name: string) => KEYS[name] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** `lowrank inspect`: what a model is, and what training it would need. */
+/** `lowrank inspect`: a model's architecture and size, and the memory for training it. */
 export async function run(named: CommandOptions<"inspect">): Promise<void> {
   const o = await locatedShown(named, adapterOrModelFiles);
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);

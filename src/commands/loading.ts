@@ -54,8 +54,8 @@ export function shownWork(
 }
 
 /**
- * @param isFree whether the bar is nobody else's just now
- * @returns shows so many steps of all as a bar, or as lines where there is none
+ * @param isFree whether nothing else uses the bar at the moment
+ * @returns a function that shows `done` of `total` steps as a bar, or as lines where there is no bar
  */
 export function loading(progress: Bar, log: Lines, isFree = () => true): OnLoading {
   const shown = new Map<LoadingWork, (done: number, total: number) => void>();

@@ -1,4 +1,4 @@
-// `lowrank preview`: what the model will see of the texts, and which tokens it will learn.
+// `lowrank preview`: the texts as the model will see them, and the tokens that it will learn.
 
 import { count, table } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
@@ -29,7 +29,7 @@ function tokensOf(ids: Int32Array, mask: Uint8Array, tokenizer: Tokenizer): Toke
 }
 
 const RESET = "\x1b[0m";
-/** Backgrounds that take turns, so that tokens can be told apart: of what is learned, and of what is not. */
+/** Backgrounds that take turns, so that tokens can be told apart: one pair for learned tokens, one for others. */
 const LEARNED = ["\x1b[30;42m", "\x1b[30;46m"];
 const OTHER = ["\x1b[37;100m", "\x1b[97;40m"];
 
@@ -50,7 +50,7 @@ function coloured(tokens: Token[]): string {
   return painted.join("");
 }
 
-/** Without colours: tokens in bars, those that are not learned in brackets. */
+/** Without colours: tokens in bars, tokens that are not learned in brackets. */
 function plain(tokens: Token[]): string {
   const parts = tokens.filter(({ text }) => text !== "");
   return `|${parts.map(({ text, learned }) => (learned ? visible(text) : `[${visible(text)}]`)).join("|")}|`;
@@ -65,7 +65,7 @@ function quantile(sorted: Int32Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 }
 
-/** What all texts together are. @param vocabSize of the base model, undefined where it is not known */
+/** Totals of all texts. @param vocabSize of the base model, undefined where it is not known */
 function summary(
   tokens: TokenTable,
   o: CommandOptions<"preview">,
@@ -93,7 +93,7 @@ function summary(
   };
 }
 
-/** What is to be said of an example besides its tokens. */
+/** Remarks on an example, besides its tokens. */
 function remarks(
   ids: Int32Array,
   learned: number,

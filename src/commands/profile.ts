@@ -1,4 +1,4 @@
-// What a run's time went into: a table for people, and a trace for chrome://tracing or Perfetto.
+// A run's time by operation: a table for people, and a trace for chrome://tracing or Perfetto.
 import { writeFileSync } from "node:fs";
 import { writeError } from "../base/system-errors.js";
 import type { EngineProfile } from "../native/index.js";

@@ -36,7 +36,7 @@ export function summaryLine(s: RunResult["summary"]): string {
   ].join("  ");
 }
 
-/** Shows what the trainer tells. */
+/** Shows the trainer's events. */
 export function reporter({ log, progress }: { log: Log; progress: Progress }): Reporter {
   let steps = 0;
   let step = 0;

@@ -1,4 +1,4 @@
-// What `lowrank train` shows: lines and a bar for a person, events as lines of JSON for a program.
+// The display of `lowrank train`: lines and a bar for a person, events as lines of JSON for a program.
 import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
@@ -52,7 +52,7 @@ export class TrainDisplay {
     if (this.#o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
-  /** What would refuse the run itself is no obstacle to a look at it. */
+  /** A problem that would refuse the run is only a warning for `--dry_run`. */
   warnInstead(check: () => void): void {
     try {
       check();

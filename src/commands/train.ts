@@ -169,7 +169,7 @@ export async function run(named: Options, given: ReadonlySet<string>, signal: Ab
   const folder = new RunFolder(named, [named.base_model, named.tokenizer_name, named.init_adapter]);
   if (!named.dry_run) checkFolders(named, folder);
   const display = await TrainDisplay.open(named);
-  // What is still being read at the end is for nobody.
+  // Texts that are still being read at the end are abandoned.
   const ended = new AbortController();
   try {
     if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));

@@ -1,4 +1,5 @@
-// What the public methods take, by the schema of the options and some rows for what only programs can give.
+// Checks of the public methods' arguments, by the schema of the options and some rows for arguments that only
+// programs can give.
 
 import { LowrankError } from "../base/errors.js";
 import {
@@ -19,7 +20,7 @@ export type Texts = Iterable<string | { text: string }> | AsyncIterable<string |
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-/** Not whether what it gives are texts: that is seen when they are read. */
+/** Whether its items are texts is checked when they are read. */
 export function isTexts(value: unknown): value is Texts {
   if (!isObject(value)) return false;
   const { [Symbol.iterator]: one, [Symbol.asyncIterator]: other } = value as Partial<
@@ -52,10 +53,10 @@ function isAdapter(value: unknown): value is Adapter {
 
 const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
 
-/** Rows of what only programs can give. */
+/** Rows of arguments that only programs can give. */
 export const signal = custom("an AbortSignal", isSignal, "ends what is in progress").optional();
 export const adapter = custom("what loadAdapter or trainer.adapter() gives", isAdapter, "the adapter").optional();
-/** @param instead what else may be given */
+/** @param instead other types that may be given, in words */
 export const texts = (instead = "") =>
   custom(`an iterable of strings or of { text: string }${instead}`, isTexts, "the texts").optional();
 

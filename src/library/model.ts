@@ -83,7 +83,7 @@ export interface ModelEvaluateOptions {
   batch_size?: number | undefined;
   /** Longest example in tokens; default 512. */
   max_seq_length?: number | undefined;
-  /** What happens to longer texts; default truncate. */
+  /** Treatment of longer texts; default truncate. */
   long_text?: "truncate" | "chunk" | undefined;
   /** Whether each text ends with the tokenizer's end token; default true, as in training. */
   add_eos?: boolean | undefined;
@@ -210,7 +210,7 @@ export class Model {
     if (this.#closed) throw new LowrankError("E_CLOSED", `${method}: the model is closed.`);
   }
 
-  /** Closes its trainers. What `generate` and `evaluate` are doing goes on to its end. */
+  /** Closes its trainers. Calls of `generate` and `evaluate` in progress go on to their end. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#trainers].map((trainer) => trainer.close()));

@@ -40,7 +40,7 @@ type Given = Omit<Values, "target_modules" | "train_file" | "validation_file" | 
 };
 
 type Aliases = typeof aliases;
-/** What other trainers call these options. */
+/** Other trainers' names of these options. */
 type OtherNames = {
   [A in keyof Aliases as Aliases[A] extends keyof Given ? A : never]?: Aliases[A] extends keyof Given
     ? Given[Aliases[A]] | undefined
@@ -55,7 +55,10 @@ export type TrainerOptions = {
     train?: Texts | undefined;
     /** Texts to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
     validation?: Texts | undefined;
-    /** Whether a run that was not stopped ends with `sample` events: what the model writes after three validation texts' beginnings. */
+    /**
+     * Whether a run that was not stopped ends with `sample` events: the model's continuations of the beginnings of three validation
+     * texts.
+     */
     samples?: boolean | undefined;
     /** Without it nothing is written, and `resume` is no option. */
     output_dir?: string | undefined;
@@ -71,7 +74,7 @@ function textOf(item: unknown, name: string, row: number): string {
 
 const noTexts = (name: string) => new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
 
-/** What the code of the texts throws. */
+/** The exception of the caller's iterable. */
 function stopped(error: unknown, name: string, row: number): LowrankError {
   if (error instanceof LowrankError) return error;
   const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;

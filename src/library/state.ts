@@ -1,7 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 
 /**
- * What a trainer is doing:
+ * The state of a trainer:
  * idle, running (a step is being made), paused (a run waits for its reader to take the next event), working (one of
  * the other methods), broken (a run failed) or closed.
  */
@@ -17,7 +17,7 @@ interface Waiting {
 /** Lets one thing happen at a time. */
 export class Gate {
   #state: TrainerState = "idle";
-  /** To what it goes back when it is no longer working. */
+  /** The state that follows `working`. */
   #before: "idle" | "running" | "paused" | "broken" = "idle";
   /** Lets the run go on, where its reader has asked for the next event and something else is in progress. */
   #goOn: (() => void) | null = null;
@@ -85,8 +85,8 @@ export class Gate {
   }
 
   /**
-   * The same, as soon as no step and nothing else is in progress. Each pause of a run lets in one of those who wait, and
-   * others until the run's reader asks for the next event.
+   * Like `enter`, but waits until no step and no other call is in progress. Each pause of a run lets in one waiting call,
+   * and more calls until the run's reader asks for the next event.
    * @returns null where the signal was raised before
    */
   async enterLater(method: string, signal: AbortSignal | undefined): Promise<(() => void) | null> {

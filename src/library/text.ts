@@ -30,7 +30,7 @@ export interface TextRequest extends Prompt {
 }
 
 /**
- * @param context most tokens of prompt and text. @param limit what sets it
+ * @param context most tokens of prompt and text. @param limit the name of the setting that limits them
  * @throws LowrankError E_PROMPT, E_CONTEXT
  */
 export async function readRequest(

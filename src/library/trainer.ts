@@ -57,7 +57,7 @@ export class Trainer {
 
   /**
    * Reads and tokenises the texts, plans the memory and takes it. Nothing is written to `output_dir` before the first step.
-   * @throws LowrankError E_USAGE, E_MEMORY, E_OUTPUT_EXISTS and those of reading
+   * @throws LowrankError E_USAGE, E_MEMORY, E_OUTPUT_EXISTS and the errors of reading
    */
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
     checkModel(model, "Trainer.create");
@@ -98,7 +98,7 @@ export class Trainer {
     return this.#gate.state;
   }
 
-  /** What it takes of the memory, item by item. */
+  /** The plan of its memory, item by item. */
   get memory(): MemoryPlan {
     return this.#prepared.plan.memory;
   }
@@ -229,7 +229,7 @@ export class Trainer {
     }
   }
 
-  /** Ends what is in progress and frees the memory. May be called at any time, also twice. */
+  /** Ends the work in progress and frees the memory. May be called at any time, also twice. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

@@ -38,7 +38,7 @@ export class Log {
   readonly #logger: winston.Logger;
   readonly #transports: winston.transport[];
   #file: TextFile | null = null;
-  /** What was logged before the file was there. */
+  /** Lines that were logged before the file was there. */
   #early: string[] | null = [];
   /** Of writing, kept for whoever logs next. */
   #failure: unknown;
@@ -125,7 +125,7 @@ export class Log {
     this.#log("print", message);
   }
 
-  /** Also writes to this file from now on, what was logged so far first. */
+  /** Also writes to this file from now on, the earlier lines first. */
   openFile(path: string, append = false): void {
     const anew = `${new Date().toISOString()} warn this file was removed while the run went on, and begins anew\n`;
     this.#file = new TextFile(path, append, () => anew);

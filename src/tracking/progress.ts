@@ -7,7 +7,7 @@ export function showsBar(stream: NodeJS.WriteStream = process.stderr): boolean {
 
 const FORMAT = "{task} {bar} {value}/{total} | eta {eta_formatted} | {note}";
 
-/** A bar of one line: a second one would stay when the bar is drawn again. What matters least is cut off. */
+/** A bar of one line: a second line would stay when the bar is drawn again. The least important part is cut off. */
 export function oneLine(formatter: GenericFormatter, columns: () => number | undefined): GenericFormatter {
   return (options, params, payload) => {
     const line = formatter({ ...options, format: FORMAT }, params, payload);

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, statSync, writeSync } from "
 import { dirname } from "node:path";
 import { writeError } from "../base/system-errors.js";
 
-/** A text file that only grows. What is written is in the file when the call returns, so that no exit loses it. */
+/** A text file that only grows. A line is in the file when the call returns, so that no exit loses it. */
 export class TextFile {
   readonly #file: string;
   readonly #anew: (() => string) | undefined;
@@ -10,7 +10,7 @@ export class TextFile {
 
   /**
    * Begins the file anew, or goes on where it ends.
-   * @param anew what a file begins with that takes the place of one that was removed; without it, none does
+   * @param anew first text of a file that takes the place of a removed one; without it, no file takes its place
    * @throws LowrankError E_WRITE
    */
   constructor(file: string, append = false, anew?: () => string) {

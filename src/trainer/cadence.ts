@@ -1,4 +1,4 @@
-/** When something is done: every so many steps, at the end of each epoch, or never. */
+/** The steps after which something is done: every N steps, at the end of each epoch, or never. */
 export type Strategy = "steps" | "epoch" | "no";
 
 export interface Cadence {

@@ -9,7 +9,7 @@ export interface EarlyStoppingOptions {
   threshold: number;
 }
 
-/** What is kept of it in a checkpoint. */
+/** The part of it that a checkpoint keeps. */
 export interface EarlyStoppingState {
   best: number | null;
   /** Evaluations since the last improvement. */

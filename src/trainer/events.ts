@@ -60,10 +60,10 @@ export type TrainerEvent =
   | { type: "eval"; metrics: EvalMetrics }
   | { type: "checkpoint"; step: number; folder: string; removed: string[] }
   | { type: "best"; step: number; eval_loss: number; folder: string | null }
-  /** While samples are written: tokens, of at most so many. */
+  /** While samples are written: tokens, and the most that there may be. */
   | { type: "sampling"; done: number; total: number }
   | { type: "sample"; sample: Sample }
   | { type: "warning"; message: string };
 
-/** Receives what happens, in order; the run goes on when its promise resolves. An exception from it ends the run. */
+/** Receives the events, in order. The run goes on when its promise resolves. An exception from it ends the run. */
 export type Reporter = (event: TrainerEvent) => void | Promise<void>;

@@ -18,7 +18,7 @@ export interface Ending {
   stop: number | null;
 }
 
-/** What the model goes on to write after a prompt, piece by piece as it comes. */
+/** The model's continuation of a prompt, piece by piece as it comes. */
 export async function* generate(
   engine: Engine,
   tokenizer: Tokenizer,

@@ -1,6 +1,6 @@
 import type { StepMetrics } from "./events.js";
 
-/** What is kept of an interval in a checkpoint. */
+/** The part of an interval that a checkpoint keeps. */
 export interface IntervalState {
   losses: number;
   steps: number;
@@ -9,7 +9,7 @@ export interface IntervalState {
   milliseconds: number;
 }
 
-/** What happened since the last line of metrics. */
+/** The sums since the last line of metrics. */
 export class Interval {
   #losses: number;
   #steps: number;

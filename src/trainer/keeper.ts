@@ -8,7 +8,7 @@ export interface Reached {
   state: Omit<RunState, "settings" | "cpu" | "best_eval">;
 }
 
-/** Keeps what a run has reached: on disk (`Saver`) or in memory. */
+/** Keeps the results of a run: on disk (`Saver`) or in memory. */
 export interface Keeper {
   /** Folder of the last checkpoint, if any. */
   readonly lastFolder: string | null;
@@ -24,7 +24,7 @@ export interface Keeper {
   settle(): Promise<void>;
   /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
   restoreBest(): Promise<EvalMetrics | null>;
-  /** The run is over: keeps what the engine has now. */
+  /** The run is over: keeps the engine's present state. */
   finish(reached: Reached): Promise<void>;
 }
 

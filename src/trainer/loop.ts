@@ -38,9 +38,9 @@ export interface TrainRun {
   /** Steps between two lines of metrics. */
   loggingSteps: number;
   evaluating: Cadence;
-  /** What is saved is evaluated, too, so that the best is known; not where evaluating is switched off. */
+  /** A saved adapter is evaluated, too, so that the best is known; not where evaluating is switched off. */
   saving: Cadence;
-  /** What the best checkpoint and early stopping are judged by. */
+  /** The metric that decides about the best checkpoint and early stopping. */
   metric: Metric;
   earlyStopping?: EarlyStoppingOptions | undefined;
   /** Whether the best checkpoint's adapter is put back at the end. */
@@ -63,7 +63,7 @@ export interface TrainResult {
   aborted: boolean;
   /** Whether it ended early because it got no better. */
   stoppedEarly: boolean;
-  /** The last evaluation, and that of the adapter that was kept. */
+  /** The last evaluation, and the evaluation of the adapter that was kept. */
   lastEval: EvalMetrics | null;
   bestEval: EvalMetrics | null;
   summary: Summary;
@@ -153,7 +153,7 @@ class Loop {
     const stoppedEarly = done < total && this.#isOver();
     const aborted = done < total && !stoppedEarly;
     await run.saver.settle();
-    // An interrupted run keeps what it has; a whole one its best.
+    // An interrupted run keeps its present adapter; a whole run its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish(this.#reached({ step: done, epoch, nextMicroBatch }));
     const summary = this.#totals.summary(done, epoch, run.saver.best);

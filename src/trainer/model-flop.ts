@@ -2,7 +2,7 @@ import { listLinears } from "../model/index.js";
 import type { AdapterSpec, ModelSource } from "../native/index.js";
 import type { Window } from "./windows.js";
 
-/** What of a window decides it. */
+/** The part of a window that decides its FLOP. */
 export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
 
 /**

@@ -4,8 +4,8 @@ import type { Engine } from "../native/index.js";
 const SHARE = 0.01;
 
 /**
- * FLOP/s of a product at its best. What else the machine does changes, so it is measured again beside the steps that are compared with
- * it: now and then, and where steps were faster than it.
+ * FLOP/s of a product at its best. The machine's other load changes. So the peak is measured again beside the steps that are compared
+ * with it: now and then, and where steps were faster than it.
  */
 export class MatmulPeak {
   readonly #engine: Pick<Engine, "matmulPeak">;

@@ -6,5 +6,5 @@ export interface RunResult extends TrainResult {
   summary: Summary & { peak_memory_bytes: number; planned_memory_bytes: number };
 }
 
-/** What a run tells, in order; the last event is `end`. */
+/** Events of a run, in order; the last event is `end`. */
 export type RunEvent = TrainerEvent | ({ type: "end" } & RunResult);

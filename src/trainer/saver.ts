@@ -37,11 +37,11 @@ export interface SaverOptions {
   folder: string;
   /** Checkpoints to keep; null keeps all. */
   limit: number | null;
-  /** What trainer_state.json calls the best metric. */
+  /** The name of the best metric in trainer_state.json. */
   metric: Metric;
   /** For the model card. */
   texts: Pick<CardRun, "training" | "validation">;
-  /** What a run that goes on must agree with. */
+  /** Settings that a run that goes on must agree with. */
   identity: Pick<RunState, "settings" | "cpu">;
   /** The checkpoint that the run goes on from. */
   resume?: Resumed | undefined;
@@ -123,7 +123,7 @@ export class Saver implements Keeper {
     const { engine, folder: output, signal } = this.#o;
     const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
     const best = isBest ? { metrics: evaluation, folder: checkpointFolder(output, step) } : this.#best;
-    // As they are now: what follows changes them.
+    // Their present state: the steps that follow change it.
     const [adapter, optimizer] = [await this.#adapter(), await engine.optimizerState()];
     const writeStates = this.#states({ progress, state }, best);
     const write = async (within: string) => {
@@ -188,7 +188,10 @@ export class Saver implements Keeper {
     return savedSizes(model, adapter.spec, state && "moments" in state ? "adamw_8bit" : "adamw", tokenizer);
   }
 
-  /** Of a full disk that ends the run: what is small may still fit. @returns the error, with what was saved and how to go on */
+  /**
+   * For a full disk that ends the run: the small files may still fit. @returns the error, with the files that were saved and
+   * how to go on
+   */
   async #endOf(error: unknown): Promise<unknown> {
     if (!isFull(error)) return error;
     const { folder } = this.#o;
@@ -216,7 +219,7 @@ export class Saver implements Keeper {
     }
   }
 
-  /** What cannot be removed takes up space only. @returns the folders removed */
+  /** A folder that cannot be removed only takes up space. @returns the folders removed */
   async #prune(): Promise<string[]> {
     const { folder, limit, report } = this.#o;
     try {

@@ -3,7 +3,7 @@ import type { EvalMetrics, Summary } from "./events.js";
 
 type TotalsState = RunState["totals"];
 
-/** What a run has done since its first step, over all its starts. */
+/** Totals of a run since its first step, over all its starts. */
 export class Totals {
   #state: TotalsState;
   readonly #since = performance.now();

@@ -17,7 +17,7 @@ export interface Window {
   microBatches: MicroBatch[];
   /** Number of the first micro-batch within the run; dropout masks depend on it. */
   firstIndex: number;
-  /** Of all micro-batches: what the loss is the mean of. */
+  /** Supervised tokens of all micro-batches; the loss is their mean. */
   supervisedTokens: number;
   tokens: number;
 }

@@ -1,5 +1,5 @@
 // TensorBoard's event files: records of TFRecord (tensorflow/core/lib/io/record_writer.h) that hold Event messages
-// (tensorflow/core/util/event.proto), of which only scalars and the two that begin a file are written.
+// (tensorflow/core/util/event.proto). Only scalars and the two messages that begin a file are written.
 import { closeSync, openSync, writeSync } from "node:fs";
 import { writeError } from "../../base/system-errors.js";
 

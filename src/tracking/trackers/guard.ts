@@ -12,7 +12,7 @@ type Call = () => void | Promise<void>;
 class Guarded {
   readonly #tracker: Tracker;
   readonly #warn: (message: string) => void;
-  /** What the tracker is still doing, one call after the other; null where it is idle. */
+  /** The tracker's calls in progress, one after the other; null where it is idle. */
   #work: Promise<void> | null = null;
   #waiting = 0;
   /** Of a run that fails before, a tracker hears nothing. */
@@ -69,7 +69,7 @@ class Guarded {
     });
   }
 
-  /** @returns what is left to do, which is never rejected; null where all is done */
+  /** @returns the calls in progress, a promise that is never rejected; null where the tracker is idle */
   #attempt(call: Call): Promise<void> | null {
     const fail = (error: unknown) => this.#fail(error instanceof Error ? error.message : String(error));
     try {
@@ -111,7 +111,7 @@ export class Trackers {
     await Promise.all(this.#guarded.map((each) => each.end(limit)));
   }
 
-  /** What failed since the last call. */
+  /** Failures since the last call. */
   takeWarnings(): string[] {
     return this.#warnings.splice(0);
   }

@@ -35,7 +35,7 @@ export class TensorBoard implements Tracker {
     const isThere = readdirSync(this.#folder).some((name) => name.startsWith(PREFIX));
     const lines = history.map(scalarsOf);
     const last = lines.reduce((most, { step }) => Math.max(most, step), -1);
-    // What earlier files have up to there stays with its times.
+    // Events of earlier files up to this step keep their times.
     const kept = isThere ? last + 1 : 0;
     this.#file = new EventFile(this.#newFile(), kept);
     for (const { step, values } of lines) if (step >= kept) this.#file.scalars(step, values);
@@ -53,7 +53,10 @@ export class TensorBoard implements Tracker {
     this.#file?.close();
   }
 
-  /** Readers take the files of a folder in the order of their names: the seconds of a new one are beyond those that are there. */
+  /**
+   * Readers take the files of a folder in the order of their names. So the seconds in a new name are beyond those of the existing
+   * files.
+   */
   #newFile(): string {
     const times = readdirSync(this.#folder)
       .filter((name) => name.startsWith(PREFIX))

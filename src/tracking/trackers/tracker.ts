@@ -7,10 +7,10 @@ export interface TrackedRun {
 }
 
 /**
- * Writes down what a run tells, in a form of its own: one file each in this folder. The command and the library feed trackers alike.
- * A tracker's first exception or rejected promise is a warning of the run, the later ones are silent, and none ends the run: the
- * tracker goes on being fed. At the end of the run a promise that does not settle is left alone after some seconds. What a tracker
- * leaves open must not keep the process alive.
+ * Writes down the events of a run in a format of its own: one file each in this folder. The command and the library feed trackers
+ * alike. A tracker's first exception or rejected promise is a warning of the run. Later ones are silent. None ends the run: the
+ * tracker goes on being fed. At the end of the run a promise that does not settle is left alone after some seconds. Timers and
+ * connections of a tracker must not keep the process alive.
  */
 export interface Tracker {
   /** In warnings. */
