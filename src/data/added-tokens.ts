@@ -1,5 +1,5 @@
-// Tokens that stand for a text as it is, whatever the vocabulary's model makes of it: those of tokenizer.json, and those that
-// only the files beside it name, by the rules of transformers 5.
+// Added tokens stand for their text as it is, whatever the vocabulary's model does with it. They come from tokenizer.json and
+// from the files beside it, by the rules of transformers 5.
 import { dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf } from "../base/json.js";
@@ -26,9 +26,9 @@ export interface AddedToken {
 export interface AddedTokens {
   /** Texts of all. */
   contents: string[];
-  /** Of those, the ones that a decoded text leaves out. */
+  /** Texts of the added tokens that a decoded text leaves out. */
   special: ReadonlySet<string>;
-  /** Those that tokenizer.json does not have, in the order of their ids. */
+  /** Tokens that tokenizer.json does not have, in the order of their ids. */
   extra: AddedToken[];
   /** Ids as the files beside tokenizer.json have them. */
   claimed: { id: number; content: string; file: string }[];
@@ -38,7 +38,7 @@ type Claimed = { id: number; token: AddedToken };
 
 const LEGACY = "added_tokens.json";
 
-/** Defaults are those of the tokenizers package. */
+/** Defaults are the tokenizers package's. */
 function tokenOf(value: Record<string, unknown>, special = value.special === true): AddedToken {
   return {
     content: value.content as string,
@@ -83,7 +83,10 @@ export function readAddedTokens(file: string): AddedTokens {
   return { contents: [...known], special, extra, claimed: ids };
 }
 
-/** Of tokenizer.json, without parsing the vocabulary, which is large. What is damaged is the package's to report. */
+/**
+ * The tokens of tokenizer.json, without parsing the vocabulary, which is large. Damage is left to the package to
+ * report.
+ */
 function ownTokens(file: string): Record<string, unknown>[] {
   const text = readTokenizerText(file);
   const key = /"added_tokens"\s*:\s*(?=\[)/.exec(text);
@@ -137,7 +140,7 @@ function legacyTokens(files: SettingsFiles, folder: string): Claimed[] {
   return tokens.sort((a, b) => a.id - b.id);
 }
 
-/** Tokens with a role (eos_token and the like, in transformers' order), then those without one. */
+/** Tokens with a role (eos_token and the like, in transformers' order), then tokens without one. */
 function specialTokens(files: SettingsFiles, claimed: ReadonlyMap<string, AddedToken>): AddedToken[] {
   const { config } = files;
   const asToken = (value: unknown): AddedToken[] => {

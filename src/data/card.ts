@@ -31,7 +31,7 @@ function patternsOf(files: unknown): [string, string][] {
   });
 }
 
-/** What stands before a card's text; nothing where that is no YAML, as the card may be of something else. */
+/** The YAML before a card's text. It is empty where it is no YAML, as the card may be of something else. */
 function headOf(card: string): Record<string, unknown> {
   const head = /^\uFEFF?---\r?\n(.*?)\r?\n---/s.exec(card)?.[1] ?? "";
   try {
@@ -87,9 +87,9 @@ function splitsFrom({ folder, patterns }: Configuration, paths: string[]): { spl
 }
 
 /**
- * What a folder's card says about the files in it: those of its default configuration, or of the one that is there.
+ * The splits of a folder's files by its card: by the default configuration, or by the only one whose files are there.
  * @param paths of data files within the folder, sorted
- * @returns undefined where there is no card, or what it describes is not there
+ * @returns undefined where there is no card, or the files that it names are not there
  * @throws LowrankError E_DATA_FILES where there are several and none is the default, as datasets does
  */
 export function describedSplits(folder: string, paths: string[]): { splits: Splits; all: string[] } | undefined {

@@ -4,10 +4,12 @@ import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
 
 export interface DatasetOptions {
-  /** Every sequence is padded to so many tokens with `padId`. */
+  /** Every sequence is padded to this number of tokens with `padId`. */
   padTo?: number;
   padId?: number;
-  /** Short examples share an item of at most so many tokens. They stay apart: each is a sequence of its own. */
+  /**
+   * Short examples share an item of at most this number of tokens. They stay apart: each is a sequence of its own.
+   */
   packTo?: number;
 }
 
@@ -76,7 +78,7 @@ export class TokenDataset {
     return this.#examples.reduce((sum, example) => sum + this.#table.tokens(example), 0);
   }
 
-  /** How many items of at most so many tokens its examples would make. */
+  /** The number of items that its examples would make, each of at most `packTo` tokens. */
   packs(packTo: number): number {
     return new TokenDataset(this.#table, this.#examples, { packTo }).length;
   }

@@ -39,9 +39,9 @@ const STRETCH_BATCHES = 50;
 const LARGEST_SHARE = 4;
 
 /**
- * An order in which a batch's items are of similar length, as the Trainer's `LengthGroupedSampler` makes it: stretches of
- * `STRETCH_BATCHES` batches of the given order are sorted by length, the longest first; the longest item of all comes
- * first of all, so that what does not fit shows at once.
+ * An order in which a batch's items are of similar length, as the Trainer's `LengthGroupedSampler` makes it. Stretches of
+ * `STRETCH_BATCHES` batches of the given order are sorted by length, the longest first. The longest item of all comes
+ * first of all, so that an item that does not fit into memory shows at once.
  * @param order the numbers from 0 to its length, in any order
  * @param batchSize items of a step
  * @param tokens of an item

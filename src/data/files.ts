@@ -21,7 +21,10 @@ function nameTest(pattern: string): RegExp {
   return new RegExp(`^${source.replaceAll("\\?", ".")}$`, "su");
 }
 
-/** What a pattern finds in a folder. What is hidden is there only where the pattern itself begins with a dot. */
+/**
+ * Files and folders that a pattern finds in a folder. Hidden ones are found only where the pattern itself begins with
+ * a dot.
+ */
 function found(folder: string, pattern: string): Entry[] {
   const test = nameTest(pattern);
   const matters = (name: string) => name.startsWith(".") === pattern.startsWith(".") && test.test(name);
@@ -75,8 +78,9 @@ function expand(name: string, wanted: Wanted): FolderFiles {
 }
 
 /**
- * The files that names stand for, in the order of the names: a file is itself; a folder is the data files in it, see
- * `folderFiles`; * and ? match within a name, ** folders at any depth. What is hidden is left out, unless named.
+ * The files that names stand for, in the order of the names. A file is itself. A folder is the data files in it, see
+ * `folderFiles`. * and ? match within a name, ** matches folders at any depth. Hidden files are left out, unless
+ * named.
  * @param wanted the split that a folder is read for
  * @throws LowrankError E_DATA_FILES, E_FILE
  */

@@ -1,4 +1,4 @@
-// What a folder holds.
+// The entries of a folder.
 import { isUtf8 } from "node:buffer";
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -20,9 +20,10 @@ function escaped(name: Buffer): string {
 }
 
 /**
- * What a folder holds, sorted by name; links are what they lead to.
+ * A folder's entries, sorted by name; links are followed.
  * @param folder "" is the current one
- * @param matters names that are looked for: one that is no UTF-8, or is a link to nowhere, is an error; others are left out
+ * @param matters names that are looked for: such a name that is no UTF-8, or is a link to nowhere, is an error; other names
+ * are left out
  * @throws LowrankError E_FILE for a folder that cannot be read, E_DATA_FILES
  */
 export function entriesOf(folder: string, matters: (name: string) => boolean): Entry[] {

@@ -15,11 +15,14 @@ export interface FolderFiles {
   files: string[];
   /** Of a folder to train on: the files of its validation split. */
   validation: string[];
-  /** What was taken and what was not, for the log. */
+  /** The files that were taken and left out, for the log. */
   notes: string[];
 }
 
-/** What describes data, is made beside it or belongs to a project, by the names that Hugging Face's libraries use. */
+/**
+ * Files that describe data, are made beside it or belong to a project, by the names that Hugging Face's libraries
+ * use.
+ */
 const DESCRIPTIONS = /^(config|dataset_infos?|dataset_dict|state)\.json$|^cache-[0-9a-f]{16}.*\.arrow$/;
 const DOCUMENTS =
   /^(read[-_]?me|licen[cs]e|copying|notice|authors|contribut(ing|ors)|changelog|citation|code_of_conduct|security|requirements|(data|dataset)_?(card|sheet))([-_. ].*)?\.(md|txt)$/i;
@@ -29,12 +32,12 @@ export function isAside(name: string): boolean {
   return DESCRIPTIONS.test(name) || DOCUMENTS.test(name);
 }
 
-/** Hidden, or what Spark, Delta Lake and Python put beside data: _temporary, _delta_log, __pycache__. */
+/** Hidden, or put beside data by Spark, Delta Lake and Python: _temporary, _delta_log, __pycache__. */
 function isPassedOver({ name, kind }: Entry): boolean {
   return name.startsWith(".") || isAside(name) || (kind === "folder" && name.startsWith("_"));
 }
 
-/** Whether a name may be that of data: of a file that can be read, or of a folder. */
+/** Whether data may have this name: a file that can be read, or a folder. */
 export function mayBeData(name: string): boolean {
   return !name.startsWith(".") && !isAside(name) && (dataExtension(name) !== undefined || !/\.[a-z]\w*$/i.test(name));
 }
@@ -86,7 +89,7 @@ function* filesBelow(folder: string, seen = new Set<string>()): Generator<string
 /** Where as many files have one extension as another, the first of these decides. */
 const PREFERRED = [".parquet", ".arrow", ".jsonl", ".json", ".csv"];
 
-/** The files of the format that most of them have: those of another are seldom texts of the same kind. */
+/** The files of the most frequent format: files of another format are seldom texts of the same kind. */
 function ofOneFormat(all: string[]): string[] {
   // Markdown describes other data, unless there is none.
   const others = all.filter((file) => ![".md", undefined].includes(dataExtension(file)));
@@ -121,7 +124,7 @@ const counted = (files: string[]) => `${files.length} ${files.length === 1 ? "fi
 function splitsIn(folder: string): { splits: Map<string, string[]>; from: string[]; all: string[] } {
   const dict = join(folder, "dataset_dict.json");
   if (!existsSync(dict)) {
-    // Of a saved dataset the order is that of its rows.
+    // A saved dataset has the order of its rows.
     const found = [...filesBelow(folder)];
     const all = isSaved(folder) ? found : found.sort(byName);
     if (isSaved(folder)) return { splits: new Map(), from: all, all };
@@ -153,7 +156,8 @@ function choose(splits: Map<string, string[]>, wanted: Wanted): string | undefin
 }
 
 /**
- * The data files of a folder, at every depth: those of the split, if the names tell one, and of the format that most have.
+ * The data files of a folder, at every depth: the files of the split, if the names tell one, and of the most frequent
+ * format.
  * @throws LowrankError E_DATA_FILES where there is none; E_FILE
  */
 export function folderFiles(folder: string, wanted: Wanted): FolderFiles {

@@ -1,5 +1,5 @@
 // The tokenizer of a GGUF file as files that are in memory alone. They are named as if the GGUF file were their folder,
-// "model.gguf/tokenizer.json": what opens, hashes or copies a tokenizer's files reads them by these functions.
+// "model.gguf/tokenizer.json". Code that opens, hashes or copies a tokenizer's files reads them by these functions.
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { readJsonObject } from "../base/json.js";

@@ -1,5 +1,5 @@
 export interface Packs {
-  /** The values, those of a pack side by side. */
+  /** The values, the values of one pack side by side. */
   values: Int32Array;
   /** Pack i is `values[starts[i]]` up to `values[starts[i + 1]]`. */
   starts: Int32Array;
@@ -7,13 +7,13 @@ export interface Packs {
 
 /**
  * Best-fit decreasing (D. S. Johnson, 1973): the longest first, each into the fullest pack that still has room for it.
- * Needs no more than 11/9 of the fewest packs possible. What is longer than `capacity` gets a pack of its own.
+ * Needs no more than 11/9 of the fewest packs possible. A value longer than `capacity` gets a pack of its own.
  * @param length of a value, at least 0
  */
 export function packBestFit(values: Int32Array, length: (value: number) => number, capacity: number): Packs {
   const lengths = Int32Array.from(values, length);
   const order = Uint32Array.from(values, (_, i) => i).sort((a, b) => lengths[b]! - lengths[a]! || a - b);
-  // Packs by the room that is left in them; a tree of which rooms there are finds the smallest that is large enough.
+  // Packs by the room that is left in them. A tree of the existing rooms finds the smallest that is large enough.
   const open: number[][] = Array.from({ length: capacity + 1 }, () => []);
   const rooms = new SmallestAtLeast(capacity + 1);
   const packs: number[][] = [];

@@ -14,12 +14,12 @@ export interface RowBlock {
   rows: Row[];
 }
 
-/** JSON's escapes can write what no text in UTF-8 can hold. */
+/** JSON's escapes can write lone surrogates, which no text in UTF-8 can hold. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 /** Lists and objects within each other: rows are sent to threads and hashed by functions that call themselves. */
 const DEEPEST = 100;
 
-/** What is wrong with a text, if anything is. */
+/** The fault of a text, if it has one. */
 function textProblem(text: string): string | undefined {
   const half = LONE_SURROGATE.exec(text);
   if (half === null) return undefined;
@@ -27,7 +27,7 @@ function textProblem(text: string): string | undefined {
   return `holds ${found}. Repair the text or leave the row out.`;
 }
 
-/** What is wrong with the texts of a nested value, if anything is. */
+/** The fault of a nested value's texts, if one has any. */
 function valueProblem(value: unknown, depth = 0): string | undefined {
   if (typeof value === "string") return textProblem(value);
   if (typeof value !== "object" || value === null) return undefined;

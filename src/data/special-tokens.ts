@@ -1,4 +1,4 @@
-// What the files beside tokenizer.json and a model folder say about special tokens.
+// Special tokens by the files beside tokenizer.json and by a model folder.
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject } from "../base/json.js";
@@ -28,7 +28,7 @@ export const NAMED_TOKENS = [
   "mask_token",
 ];
 
-/** What stands beside tokenizer.json. */
+/** The files beside tokenizer.json. */
 export interface SettingsFiles {
   /** tokenizer_config.json */
   config: Record<string, unknown>;
@@ -68,7 +68,10 @@ export function namedToken({ config, map }: SettingsFiles, role: string): unknow
   return [first[role], second[role]].find((value) => tokenText(value) !== undefined);
 }
 
-/** tokenizer_config.json, and special_tokens_map.json where it decides or for what the former does not say. */
+/**
+ * Settings of tokenizer_config.json, and of special_tokens_map.json where it decides or tokenizer_config.json is
+ * silent.
+ */
 export function readTokenizerSettings(folder: string): TokenizerSettings {
   const files = readSettingsFiles(folder);
   const token = (role: string) => tokenText(namedToken(files, role));

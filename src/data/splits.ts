@@ -12,12 +12,12 @@ export function splitNamed(name: string): string {
   return Object.entries(KEYWORDS).find(([, keywords]) => keywords.includes(name))?.[0] ?? name;
 }
 
-/** What separates a keyword from the rest of a name. */
+/** Characters that separate a keyword from the other characters of a name. */
 const BESIDE = "[-._ 0-9]";
 /** data/train-00000-of-00002.parquet, and with a fingerprint before the extension. */
 const SHARD = /^data\/([^/]+)-\d{5}-of-\d{5}[^/]*\.[^/]*$/;
 
-/** Patterns in the order in which datasets looks for them, which is that of the files that they find. */
+/** Patterns in the order in which datasets looks for them. The files that they find have this order, too. */
 interface Pattern {
   split: string;
   test: RegExp;
@@ -46,8 +46,8 @@ function byPatterns(paths: string[], patterns: Pattern[]): Map<string, string[]>
 }
 
 /**
- * The files of each split: numbered shards in data/, else what lies in folders of a split's name, else files with one in
- * their name.
+ * The files of each split: numbered shards in data/, else files in folders of a split's name, else files with a split's
+ * word in their name.
  * @param paths within the folder, sorted
  * @returns no split where no name has one
  */

@@ -3,7 +3,7 @@ const LONGEST_WAIT = 16;
 const REPLACEMENT = "\uFFFD";
 
 /**
- * Text of tokens that come one at a time. A token may end within a UTF-8 character; what is not whole yet waits.
+ * Text of tokens that come one at a time. A token may end within a UTF-8 character; an unfinished character waits.
  * The tokens before the new ones are decoded with them, because decoders treat a text's beginning in a special way.
  */
 export class TokenStream {
@@ -25,7 +25,7 @@ export class TokenStream {
     return text;
   }
 
-  /** What was still waiting; bytes that never became a character print as U+FFFD. */
+  /** The text that was still waiting; bytes that never became a character print as U+FFFD. */
   end(): string {
     const text = this.#newText();
     this.#printed = [];

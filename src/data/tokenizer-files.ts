@@ -20,7 +20,7 @@ const FILES = [
   "tokenizer.model",
 ];
 
-/** Those beside the main file that decide which tokens a text becomes. */
+/** The files beside the main file that decide which tokens a text becomes. */
 const DECISIVE = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
 
 /** sha256 of the files that decide which tokens a text becomes. @param main tokenizer.json. @throws LowrankError E_FILE */

@@ -94,7 +94,7 @@ export class Tokenizer {
     return this.#native.getVocabSize(true);
   }
 
-  /** Ids from this one on, with their tokens, in order. */
+  /** Ids from `least` on, with their tokens, in order. */
   tokensFrom(least: number): [number, string][] {
     const found = Object.entries(this.#native.getVocab(true)).filter(([, id]) => id >= least);
     return found.map(([token, id]): [number, string] => [id, token]).sort(([a], [b]) => a - b);

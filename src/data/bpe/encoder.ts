@@ -1,5 +1,6 @@
-// Byte-level BPE tokenizers (GPT-2, Llama 3, Qwen, SmolLM and many more) in JavaScript, several times the package's speed:
-// words come again and again, and each is merged once. What is not known to come out the same is left to the package.
+// Byte-level BPE tokenizers (GPT-2, Llama 3, Qwen, SmolLM and many more) in JavaScript. They have several times the
+// package's speed: words come again and again, and each is merged once. Texts and settings that are not known to give the
+// package's tokens are left to the package.
 import { Merges } from "./merges.js";
 import { type BpePlan, LETTERS } from "./plan.js";
 import { type Splitter, splitter } from "./splitters.js";

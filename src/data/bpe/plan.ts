@@ -1,4 +1,4 @@
-// What a tokenizer.json asks for, as far as it can be done here; in a form that threads can be sent.
+// The rules of a tokenizer.json, as far as they can be followed here, in a form that threads can be sent.
 import { isObject } from "../../base/json.js";
 import { type MergeTable, mergeTable } from "./merges.js";
 import { type Cut, cuts } from "./splitters.js";
@@ -78,7 +78,7 @@ function readModel(model: unknown): Pick<BpePlan, "merges" | "wholeWords"> | nul
 /**
  * @param json content of tokenizer.json
  * @param added texts of all added tokens
- * @returns null where the package alone knows what it means
+ * @returns null where only the package understands it
  */
 export function planBpe(json: Record<string, unknown>, added: string[]): BpePlan | null {
   const { normalizer } = json;

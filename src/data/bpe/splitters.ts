@@ -4,7 +4,7 @@ import { isObject } from "../../base/json.js";
 /** Cuts a text into pieces that are tokenised one by one. */
 export type Splitter = (text: string) => string[];
 
-/** GPT-2's: what ByteLevel splits by with `use_regex`. */
+/** GPT-2's: ByteLevel splits by it with `use_regex`. */
 const BYTE_LEVEL = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
@@ -15,7 +15,7 @@ const BYTE_LEVEL = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p
 export function translate(pattern: string): string | null {
   let out = "";
   let inClass = false;
-  /** Depth of groups, and those in which case is ignored. */
+  /** The open groups; true where the group ignores case. */
   const groups: boolean[] = [];
   const ignoreCase = () => groups.includes(true);
   for (let at = 0; at < pattern.length; at++) {
@@ -66,14 +66,14 @@ export function translate(pattern: string): string | null {
   return inClass || groups.length > 0 ? null : out;
 }
 
-/** A Latin letter in both cases, and what Unicode folds to it besides: long s and the Kelvin sign. */
+/** A Latin letter in both cases, with the other letters that Unicode folds to it: long s and the Kelvin sign. */
 function bothCases(letter: string): string {
   const other: Record<string, string> = { s: "\\u017F", k: "\\u212A" };
   const lower = letter.toLowerCase();
   return `[${lower}${lower.toUpperCase()}${other[lower] ?? ""}]`;
 }
 
-/** How a pre-tokenizer cuts: matches of `source` and what lies between them, in order. */
+/** How a pre-tokenizer cuts: matches of `source` and the texts between them, in order. */
 export interface Cut {
   source: string;
   /** Whether nothing lies between the matches. */

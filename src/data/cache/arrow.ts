@@ -36,7 +36,7 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
     makeData,
   } = arrow();
 
-  /** Takes what the writer writes, at once and without a copy. */
+  /** Takes the writer's bytes, at once and without a copy. */
   class Sink extends AsyncByteQueue {
     #chunks: Uint8Array[] = [];
     override write(value: ArrayBufferLike | ArrayBufferView): void {
@@ -91,7 +91,10 @@ export async function encoder(provenance: Provenance): Promise<Encoder> {
 
 type Int32Type = import("apache-arrow").Int32;
 
-/** The blocks of a file that was just written. What somebody may have changed meanwhile is not for this package, which may never end over it. */
+/**
+ * The blocks of a file that was just written. A file that somebody may have changed meanwhile is not for this package, which may never end
+ * over it.
+ */
 export function decode(buffer: ArrayBuffer): Block[] {
   const { RecordBatchReader } = arrow();
   return [...RecordBatchReader.from(new Uint8Array(buffer))].map(({ data }) => {
@@ -106,5 +109,5 @@ export function decode(buffer: ArrayBuffer): Block[] {
   });
 }
 
-// Without what fills the buffer up.
+// Without the padding of the buffer.
 const values = ({ values: padded, length }: Data) => padded.subarray(0, length);

@@ -1,13 +1,13 @@
-// What a cache file holds, and how it is known to be what was written.
+// The contents of a cache file, and the check that they are the bytes that were written.
 import { crc32 } from "node:zlib";
 import { type Block, isSound } from "../tokenise/block.js";
 import { ResidentPages } from "./resident-pages.js";
 
-/** What a file was made from: its schema's metadata, under these names. */
+/** The sources of a file: its schema's metadata, under these names. */
 export interface Provenance {
   format_version: string;
   tokenizer_sha256: string;
-  /** JSON of what decides the tokens besides texts and tokenizer. */
+  /** JSON of the options that decide the tokens, besides texts and tokenizer. */
   options: string;
   /** JSON list of the files that the texts were first read from. */
   sources: string;
@@ -49,7 +49,7 @@ export class Checksum {
   }
 }
 
-/** Reads all of a mapped file. @returns whether it is what was written */
+/** Reads all of a mapped file. @returns whether it holds the bytes that were written */
 export function isWhole(buffer: ArrayBuffer, { provenance, content, blocks }: Contents): boolean {
   const pages = new ResidentPages(buffer);
   const checksum = new Checksum();

@@ -11,10 +11,10 @@ import { Checksum, type Content, type Provenance } from "./contents.js";
 const BUFFERED_BYTES = 4 << 20;
 /** A view into more memory cannot be made in every version of Node.js; the last block and the footer come on top. */
 const LARGEST_BYTES = 2 ** 32 - 2 ** 28;
-/** Temporary names; what a killed process leaves of them is removed with `isLeftover`. */
+/** Temporary names; files of a killed process are removed with `isLeftover`. */
 const TEMPORARY = /^\.writing-(\d+)-[0-9a-f-]+\.tmp$/;
 
-/** Whether a name is that of a file which a process that is no more was writing. */
+/** Whether a name belongs to a file which a process that is no more was writing. */
 export function isLeftover(name: string): boolean {
   const pid = TEMPORARY.exec(name)?.[1];
   if (pid === undefined) return false;

@@ -1,5 +1,6 @@
-// The note beside a cache file: what it holds, where its columns lie, and the checksum. Arrow's own footer names the places, too, but
-// reading it takes the whole `apache-arrow` package, which loads for longer than the file opens, and which a damaged file can stop for ever.
+// The note beside a cache file: its contents, the places of its columns, and the checksum. Arrow's own footer names the places, too. But
+// reading it takes the whole `apache-arrow` package. The package loads for longer than the file opens, and a damaged file can stop it for
+// ever.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import type { Contents } from "./contents.js";

@@ -1,11 +1,14 @@
 import { releasePages } from "../../native/index.js";
 
-/** What a look into a mapped file may make resident around it: the system maps as much as it keeps in one piece. */
+/**
+ * Bytes around a place of a mapped file that reading it may make resident: the system maps a whole piece of its
+ * cache.
+ */
 const REGION_BYTES = 2 << 20;
 /** Regions that may be resident before all are given back: 64 MiB. */
 const REGIONS = 32;
 
-/** Keeps what is resident of a mapped file small, whatever is read of it and in which order. */
+/** Keeps the resident part of a mapped file small, whichever bytes are read and in which order. */
 export class ResidentPages {
   readonly #buffer: ArrayBuffer;
   readonly #touched = new Set<number>();

@@ -11,7 +11,7 @@ import { readNote, writeNote } from "./note.js";
 import { TokenTable } from "./table.js";
 
 const FILE = /^[0-9a-f]{64}\.arrow$/;
-/** What is worth nothing without a cache file; `places` is an earlier version's. */
+/** Files that are worth nothing without a cache file; `places` is an earlier version's. */
 const NOTE = /^[0-9a-f]{64}\.(note\.|places\.)?json$/;
 
 function noteFile(folder: string, key: string): string {
@@ -23,7 +23,8 @@ export function cacheFile(folder: string, key: string): string {
 }
 
 /**
- * Opens a cache file and reads it once, to see whether it is what was written; a damaged one is removed.
+ * Opens a cache file and reads it once, to see whether it holds the bytes that were written. A damaged file is
+ * removed.
  * @param onDamage told the file's name before that
  * @returns null where there is no file that can be used
  */
@@ -38,7 +39,8 @@ export function openCache(folder: string, key: string, onDamage: (file: string) 
     return null;
   }
   try {
-    // The time of the last use, for `evict`. The cache file's own time tells those who have it mapped that it was changed.
+    // The time of the last use, for `evict`. The cache file's own time must stay: processes that have the file mapped
+    // would see a change.
     const now = new Date();
     utimesSync(noteFile(folder, key), now, now);
   } catch {
@@ -47,7 +49,7 @@ export function openCache(folder: string, key: string, onDamage: (file: string) 
   return new TokenTable(buffer, found);
 }
 
-/** Opens a cache file that was just written, and notes what it holds. */
+/** Opens a cache file that was just written, and notes its contents. */
 export function adoptCache(folder: string, key: string, about: Omit<Contents, "blocks">): TokenTable {
   const file = cacheFile(folder, key);
   const buffer = mapFile(file);
@@ -74,7 +76,7 @@ function names(folder: string): string[] {
   }
 }
 
-/** The cache's files, the one that was used last first. */
+/** The cache's files, the last used first. */
 export function listCache(folder: string): CacheEntry[] {
   const files = names(folder).filter((name) => FILE.test(name));
   const entries = files.flatMap((name) => {

@@ -23,7 +23,7 @@ export class TokenTable {
     for (const { rows } of blocks) this.#starts.push(this.length + rows.length);
   }
 
-  /** After reading: what was read of a file that somebody changed meanwhile may be anything. @throws LowrankError E_CACHE */
+  /** Called after reading: bytes of a file that somebody changed meanwhile may be anything. @throws LowrankError E_CACHE */
   check(): void {
     const problem = mappedProblem(this.#buffer);
     if (problem !== null) throw new LowrankError("E_CACHE", problem);

@@ -223,7 +223,7 @@ export class BatchReader {
   }
 
   async #dates({ type, details }: ArrowField, buffer: number, length: number): Promise<Value> {
-    // A date counts days (unit 0) in 32 bits, or milliseconds, which is what it does where it does not say.
+    // A date counts days (unit 0) in 32 bits, or milliseconds. Milliseconds are the default.
     const unit = details?.int16(0, type === "date" ? 1 : 0) ?? 0;
     const isDays = type === "date" && unit === 0;
     const whole = await this.#whole(buffer + 1, length, isDays ? 4 : 8, true);

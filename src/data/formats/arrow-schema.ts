@@ -1,11 +1,11 @@
-// An Arrow schema, and where a column's buffers are among those of a record batch.
+// An Arrow schema, and the place of a column's buffers among a record batch's.
 import { LowrankError } from "../../base/errors.js";
 import { notTexts, unreadType, type Wanted } from "./columnar.js";
 import { check } from "./damage.js";
 import type { Table } from "./flatbuffer.js";
 import { noColumn } from "./format.js";
 
-/** Types by their number in Arrow, with the buffers that a column of each has besides those of its children. */
+/** Types by their number in Arrow, with the buffers that a column of each has besides its children's. */
 const TYPES: { name: string; buffers: number; isView?: true }[] = [
   { name: "nothing", buffers: 0 },
   { name: "null", buffers: 0 },

@@ -93,7 +93,7 @@ async function* messages(source: RandomAccess): AsyncGenerator<Message> {
   }
 }
 
-/** The messages that a footer lists: between them a writer may leave what it likes, an end of a stream among it. */
+/** The messages that a footer lists. Between them a writer may leave any bytes, an end of a stream among them. */
 async function* listed(source: RandomAccess, blocks: Block[], kind: number): AsyncGenerator<Message> {
   for (const { at, headBytes } of blocks) {
     const bytes = await source.read(at, at + headBytes);

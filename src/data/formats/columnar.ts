@@ -1,4 +1,4 @@
-// What the binary formats share: wanted columns, read from ranges of the file.
+// Shared by the binary formats: wanted columns, read from ranges of the file.
 import { isUtf8 } from "node:buffer";
 import { LowrankError } from "../../base/errors.js";
 import { damageError } from "./damage.js";

@@ -44,7 +44,7 @@ export class Records {
   #state = State.Begin;
   /** Whether the byte before was a carriage return, to which a line feed belongs. */
   #isReturned = false;
-  /** The line that the scanner is in, and those in which the record and its last quoted field begin. */
+  /** The scanner's line, and the lines in which the record and its last quoted field begin. */
   #line = 1;
   #first = 1;
   #quoteLine = 1;
@@ -85,7 +85,7 @@ export class Records {
     return this.#doubled[field] ? text.replaceAll('""', '"') : text;
   }
 
-  /** Whether each line of the record could be a record of so many fields itself, if quotes had no meaning. */
+  /** Whether each line of the record could itself be a record of `fields` fields, if quotes had no meaning. */
   hasRecordsIn(fields: number): boolean {
     if (this.#line === this.#first) return false;
     const separator = String.fromCharCode(this.#separator);
@@ -103,7 +103,7 @@ export class Records {
     const from = rest.length;
     this.#bytes = from === 0 ? chunk : this.#append(rest, chunk);
     const begin = this.#scan(from);
-    // What the record that goes on has so far.
+    // The part of the unfinished record that is read already.
     this.#bytes = this.#bytes.subarray(begin);
     this.#begin -= begin;
     for (let i = 0; i < this.#ends.length; i++) {

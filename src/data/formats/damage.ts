@@ -1,7 +1,7 @@
-// What is wrong with the bytes of a binary file: thrown by decoders, which know no file, and worded once.
+// Faults in the bytes of a binary file: thrown by decoders, which know no file, and worded once.
 import { LowrankError } from "../../base/errors.js";
 
-/** Bytes that cannot be what they should be. The message says what was found: "a page is longer than its column". */
+/** Bytes that cannot be right. The message says what was found: "a page is longer than its column". */
 export class Damage extends Error {}
 
 export function check(right: boolean, found: string): asserts right {
@@ -15,7 +15,7 @@ export function checkedSize(value: unknown, most: number, what: string): number 
   return value;
 }
 
-/** An error of a decoder in words; what is none remains. @param kind "Parquet" or "Arrow" */
+/** An error of a decoder in words. Other errors are returned unchanged. @param kind "Parquet" or "Arrow" */
 export function damageError(error: unknown, file: string, kind: string): unknown {
   // A DataView throws RangeError where a read leaves it, a typed array where a length is beyond any memory.
   if (!(error instanceof Damage || error instanceof RangeError)) return error;

@@ -15,7 +15,10 @@ import { readUtf8 } from "./utf8.js";
 
 const FORMATS: Format[] = [jsonLines, csv, tsv, plain, markdown, parquet, arrow];
 
-/** What writers add to the name of a file whose format compresses within: texts.parquet.gzip is not packed as a whole. */
+/**
+ * Codecs that writers add to the name of a file whose format compresses within: texts.parquet.gzip is not packed as a
+ * whole.
+ */
 const CODEC = /\.(gzip|gz|snappy|zstd|zst|brotli|lz4)$/i;
 
 /** ".jsonl" of train.jsonl, ".jsonl.gz" of train.jsonl.gz; lower case. */
@@ -32,13 +35,13 @@ function find(extension: string): Format | undefined {
   );
 }
 
-/** A file's extension without that of its packing, .jsonl of train.jsonl.gz; undefined where it cannot be read. */
+/** A file's extension without its packing's, .jsonl of train.jsonl.gz; undefined where it cannot be read. */
 export function dataExtension(file: string): string | undefined {
   const extension = extensionOf(basename(file));
   return find(extension) && extension.replace(CODEC, "");
 }
 
-/** All extensions of the format that has this one. */
+/** All extensions of the format that has `extension`. */
 export function extensionsBeside(extension: string): string[] {
   return find(extension)!.extensions;
 }
@@ -54,7 +57,7 @@ const JSON_START = /^\s*(\{\s*["}]|\[\s*[[{"\]])/;
 /** Enough to tell. */
 const START_CHARACTERS = 64;
 
-/** What a pipe without a telling name holds: JSON, else plain text. */
+/** The format of a pipe without a telling name: JSON, else plain text. */
 async function pipeFormat(file: string, options: ReadOptions): Promise<Format> {
   let start = "";
   for await (const chunk of readUtf8(file)) {

@@ -1,7 +1,7 @@
 import { LowrankError } from "../../base/errors.js";
 import { suggestion } from "../../base/nearest.js";
 
-/** What an example of a plain text file is; `datasets` calls the last one a document. */
+/** The unit of an example of a plain text file; `datasets` calls a file a document. */
 export type TextBy = "line" | "paragraph" | "file";
 
 /** The character between fields of CSV and TSV. */
@@ -57,7 +57,7 @@ const LONGEST_NAME = 100;
 
 /**
  * @param place the file, with the line or row where it has any
- * @param advice what the file looks like and what to do; else to name a column
+ * @param advice the probable nature of the file and the remedy; else to name a column
  */
 export function noColumn(place: string, column: string, found: string[], file: string, advice?: string): LowrankError {
   const names = found.filter((name) => name.length <= LONGEST_NAME).slice(0, MOST_NAMES);

@@ -17,10 +17,12 @@ const CLOSE_LIST = code("]");
 const OPEN_OBJECT = code("{");
 const CLOSE_OBJECT = code("}");
 
-/** What ends a part of the file: the array's bracket, an element's comma or bracket, the end of the file or of a chunk behind the array. */
+/**
+ * The end of a part of the file: the array's bracket, an element's comma or bracket, the end of the file or of a chunk behind the array.
+ */
 type End = "[" | "," | "]" | "";
 
-/** Where the array's structure cuts the file; what lies between the cuts is left to JSON.parse. */
+/** Cuts the file at the array's structure; the text between the cuts is left to JSON.parse. */
 class Cutter {
   #isBefore = true;
   #isAfter = false;
@@ -112,7 +114,7 @@ export async function* readElements(file: string, columns: Column[], options: Re
     return new LowrankError("E_JSON", message, file, { cause });
   };
   const decode = (bytes: Buffer): string => {
-    // What follows an array under a key is not read, and may end within a character.
+    // The text after an array under a key is not read, and may end within a character.
     if (state === "after" && jsonField !== undefined) return bytes.toString("latin1");
     if (!isUtf8(bytes)) throw notUtf8(`${file}, row ${row + 1}`, file);
     return bytes.toString("utf8");
@@ -136,7 +138,7 @@ export async function* readElements(file: string, columns: Column[], options: Re
         }
         last = text.trimEnd().at(-1) ?? last;
       } else if (!(isBlank && end === "]" && row === 0)) {
-        // What ends an element too early is then what the parser stumbles over.
+        // The character that ends an element too early is appended, so that the parser fails at it.
         elements.push({ value: parseValue(isBlank || end === "" ? `${text}${end}` : text, isThin, fail), text });
         if (end === "") throw fail("Unexpected end of JSON input", placeIn(text, text.trimEnd().length));
         row++;

@@ -15,7 +15,7 @@ const isWhite = (byte: number) => byte === 0x20 || byte === 0x09 || byte === 0x0
 const LONGEST_KEY = 1000;
 const MOST_KEYS = 50;
 
-/** Walks through an object's bytes. What it passes over is not checked. */
+/** Walks through an object's bytes. Values that it passes over are not checked. */
 class TopLevel {
   #depth = 0;
   #isText = false;
@@ -24,7 +24,7 @@ class TopLevel {
   #text: number[] = [];
   /** The key whose value comes next. */
   #key: string | undefined;
-  /** Keys that hold arrays, those that hold objects, and all; the first of them. */
+  /** The first keys that hold arrays, the first that hold objects, and the first of all keys. */
   readonly lists: string[] = [];
   readonly objects: string[] = [];
   readonly keys: string[] = [];

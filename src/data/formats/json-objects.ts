@@ -15,7 +15,7 @@ export interface Parsed {
 
 const JOINED = 4096;
 
-/** Takes what is not one value a line apart at the brackets outside of texts. */
+/** Takes text that is not one value a line apart at the brackets outside of texts. */
 class Splitter {
   readonly #file: string;
   readonly #most: number;

@@ -1,4 +1,5 @@
-// What JSON.parse does not do: NaN and infinities as Python writes them, keys given twice, objects over several lines.
+// Three additions to JSON.parse: NaN and infinities as Python writes them, keys given twice, objects over several
+// lines.
 import { LowrankError } from "../../base/errors.js";
 import { isObject, jsonProblem, kindOf } from "../../base/json.js";
 import { type Column, noColumn } from "./format.js";
@@ -14,7 +15,7 @@ export function afterText(text: string, at: number): number {
   return Number.POSITIVE_INFINITY;
 }
 
-/** What Python writes, as numbers of the same length, so that places in an error stay right. */
+/** Python's constants as numbers of the same length, so that places in an error stay right. */
 const CONSTANTS: Record<string, string> = { NaN: "-0 ", Infinity: "1e999   ", "-Infinity": "-1e999   " };
 
 function withoutConstants(text: string): string {
@@ -51,7 +52,7 @@ export function isThinnable(columns: Column[]): boolean {
 
 /**
  * A large row without the contents of its columns' arrays and objects, none of which is a text. Parsed, a few bytes of them can
- * take a hundred. Places in it stay the row's places, and an array that begins with an object still does.
+ * take a hundred. Places in the result are the row's places. An array that begins with an object still does.
  */
 function thinned(text: string): string {
   if (text.length < LARGE) return text;
@@ -98,7 +99,7 @@ function parseThin(text: string): unknown {
   }
 }
 
-/** Makes an error of the parser's reason and its 1-based place in what was parsed. */
+/** Makes an error of the parser's reason and its 1-based place in the parsed text. */
 export type Fail = (reason: string, at: { line: number; column: number }, cause?: unknown) => LowrankError;
 
 /** A row as `parse` gives it. @throws the error that `fail` makes of the parser's reason */

@@ -6,7 +6,7 @@ const SHORTEST_MATCH = 4;
 
 /**
  * Unpacks a block behind the first `at` bytes of `out`, which matches may reach back into.
- * @returns the end of what was written
+ * @returns the end of the unpacked bytes
  */
 export function unpackLz4Block(block: Uint8Array, out: Uint8Array, at = 0): number {
   let from = 0;
@@ -37,7 +37,7 @@ export function unpackLz4Block(block: Uint8Array, out: Uint8Array, at = 0): numb
     const length = more(token & 15) + SHORTEST_MATCH;
     check(back > 0 && back <= to, "an LZ4 block refers to what is before its beginning");
     check(to + length <= out.length, "an LZ4 block is longer than announced");
-    // Byte by byte: a match may overlap with what it writes.
+    // Byte by byte: a match may overlap with its own output.
     for (const end = to + length; to < end; to++) out[to] = out[to - back]!;
   }
   return to;
@@ -68,7 +68,7 @@ function unpackHadoop(bytes: Uint8Array, size: number): Uint8Array {
   return out;
 }
 
-/** What Parquet's first LZ4 codec is: Hadoop's blocks, or as some writers took it a block alone. pyarrow tries both, too. */
+/** Parquet's first LZ4 codec: Hadoop's blocks, or by some writers a block alone. pyarrow tries both, too. */
 export function unpackOldLz4(bytes: Uint8Array, size: number): Uint8Array {
   try {
     return unpackHadoop(bytes, size);

@@ -1,4 +1,4 @@
-// What a Parquet file's footer says about the wanted columns, checked against the file.
+// The wanted columns by a Parquet file's footer, checked against the file.
 import { LowrankError } from "../../base/errors.js";
 import { notTexts, unreadType, type Wanted } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";

@@ -69,7 +69,7 @@ function annotations(element: Struct): { old: number | undefined; logical: Struc
 function byteArrayType(element: Struct): string {
   const { old, logical } = annotations(element);
   const isText = logical && NEW_TEXTS.some((n) => logical.has(n));
-  // Bytes without any annotation are what some writers make of texts.
+  // Some writers write texts as bytes without any annotation.
   return (isText ?? (old === undefined || OLD_TEXTS.has(old))) ? "text" : "byte_array of another kind";
 }
 

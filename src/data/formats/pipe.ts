@@ -8,10 +8,10 @@ const CHUNK_BYTES = 1 << 20;
 /** Of the beginning. */
 const KEPT_BYTES = 1 << 20;
 
-/** Names of descriptors that this process has: what is behind them may be a socket, which has no name to be opened by. */
+/** Names of descriptors that this process has. Behind them may be a socket, which has no name to be opened by. */
 const DESCRIPTOR = /^\/(?:dev\/stdin|(?:dev|proc\/self)\/fd\/(\d+))$/;
 
-/** Whether a name is that of a pipe, or of a socket that the process was started with in place of one. */
+/** Whether a name belongs to a pipe, or to a socket that the process was started with in place of one. */
 export function isPipe(file: string): boolean {
   const found = statSync(file, { throwIfNoEntry: false });
   return found !== undefined && (found.isFIFO() || (found.isSocket() && DESCRIPTOR.test(file)));
@@ -27,7 +27,7 @@ class Pipe {
   /** Opened when it is read first: a pipe without a writer keeps a thread waiting, and some formats are read from files only. */
   #stream: Readable | undefined;
   #source: AsyncIterator<Buffer> | undefined;
-  /** The last of what was read; the chunks before are gone. */
+  /** The last chunks that were read; the chunks before are gone. */
   readonly #chunks: Buffer[] = [];
   #gone = 0;
   #bytes = 0;
@@ -68,7 +68,7 @@ class Pipe {
   }
 }
 
-/** Those that are being read. */
+/** The pipes that are being read. */
 const pipes = new Map<string, Pipe>();
 
 /** The bytes of a pipe that `openPipe` has opened. */

@@ -51,7 +51,7 @@ async function* paragraphs(file: string, options: ReadOptions): AsyncGenerator<T
 const BY_LINE = " Read its lines as texts with --text_by line.";
 const BY_LESS = " Read its lines or paragraphs as texts with --text_by line or --text_by paragraph.";
 
-/** The file as it is, but for its line ends, each of which becomes a line feed. */
+/** The file as it is, except that each line end becomes a line feed. */
 async function* whole(file: string, options: ReadOptions): AsyncGenerator<Text[]> {
   const most = mostBytes(options);
   const pieces = new Pieces(most, () => tooLong(file, "the file", most, file, BY_LESS));

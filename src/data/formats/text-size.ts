@@ -9,7 +9,7 @@ export function mostBytes(options: ReadOptions): number {
   return options.mostBytes ?? MOST_TEXT_BYTES;
 }
 
-/** @param what is too long: "a line" @param advice what to do about it */
+/** @param what the text that is too long, such as "a line" @param advice how to go on */
 export function tooLong(place: string, what: string, most: number, file: string, advice = ""): LowrankError {
   const size = most >= 1 << 20 ? `${most / (1 << 20)} MiB` : `${most} bytes`;
   return new LowrankError(

@@ -1,4 +1,4 @@
-// A text file's bytes as UTF-8 without a byte order mark, and what a file is that is no text.
+// A text file's bytes as UTF-8 without a byte order mark, and the kind of a file that is no text.
 import { LowrankError } from "../../base/errors.js";
 import { readChunks } from "./file-bytes.js";
 import { isPipe } from "./pipe.js";
@@ -63,7 +63,7 @@ async function* fromUtf16(chunks: AsyncIterable<Buffer>, encoding: string, file:
   yield decode();
 }
 
-/** The chunks, the first of which holds a file's head. */
+/** The chunks; the first one holds a file's head. */
 async function* withHead(file: string): AsyncGenerator<Buffer> {
   let head: Buffer | undefined = Buffer.alloc(0);
   for await (const chunk of readChunks(file)) {
@@ -80,8 +80,8 @@ async function* withHead(file: string): AsyncGenerator<Buffer> {
 }
 
 /**
- * A file's text in UTF-8, a chunk at a time; UTF-16 is known by its byte order mark. Whether it is valid UTF-8 is left
- * to those who know the line.
+ * A file's text in UTF-8, a chunk at a time. UTF-16 is known by its byte order mark. Whether the text is valid UTF-8
+ * is left to the callers that know the line.
  * @throws LowrankError E_FILE_MISSING, E_FILE, E_GZIP, E_DATA_FORMAT, E_UTF8
  */
 export async function* readUtf8(file: string): AsyncGenerator<Buffer, void, undefined> {

@@ -2,7 +2,7 @@
 import { check, Damage } from "./damage.js";
 
 const MAGIC = 0xfd2fb528;
-/** What zstd's own program accepts unless told otherwise. */
+/** The largest window that zstd's own program accepts by default. */
 const LARGEST_WINDOW_BYTES = 2 ** 27;
 
 /** Where the frame at `at` ends; its window, which the decoder allocates at once, is bounded here. */
@@ -41,7 +41,7 @@ export async function unpackZstd(bytes: Uint8Array, size: number): Promise<Uint8
   while (at < bytes.length) at = frameEnd(view, at, size);
   check(at === bytes.length, "a Zstandard frame ends early");
   const { Decompress } = await import("fzstd");
-  // A piece at a time, so that what a damaged frame unpacks to beyond its size is never held.
+  // A piece at a time, so that a damaged frame's bytes beyond its size are never held.
   const out = new Uint8Array(size);
   let done = 0;
   const stream = new Decompress((chunk) => {

@@ -17,7 +17,7 @@ export interface Renderer {
   /** Why a row may have nothing to learn: "blank or a single token". */
   unlearned: string;
   /**
-   * @param values of the columns, in their order; those of columns of texts are texts
+   * @param values of the columns, in their order; the values of columns of texts are texts
    * @returns segments in order. A row with tokens of its own gets none of the tokenizer's special tokens added
    * @throws RowProblem
    */

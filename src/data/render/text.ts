@@ -1,4 +1,4 @@
-// Plain texts: one column, every token of which is learned.
+// Plain texts: one column, whose tokens are all learned.
 import type { Renderer } from "./renderer.js";
 
 export interface TextSpec {

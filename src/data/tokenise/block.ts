@@ -17,7 +17,7 @@ export interface TokeniseOptions {
 /** Some rows: the values of each column. */
 export type Columns = readonly (readonly unknown[])[];
 
-/** Some examples, one after the other: a record batch of a cache file, or what becomes one. */
+/** Some examples, one after the other: a record batch of a cache file, or a future one. */
 export interface Block {
   inputIds: Int32Array;
   /** Of each token: not 0 where it is to be learned. */
@@ -38,7 +38,10 @@ export function isSound({ inputIds, lossMask, offsets, supervised, rows }: Block
   return true;
 }
 
-/** Lengths of the examples that a text of so many tokens becomes; none is a single token that nothing could be learned from. */
+/**
+ * Lengths of the examples that a text of `tokens` tokens becomes. No example is a single token, from which nothing could be
+ * learned.
+ */
 export function chunkLengths(tokens: number, maxLength: number): number[] {
   if (tokens <= maxLength) return [tokens];
   const lengths: number[] = [];

@@ -121,7 +121,7 @@ function joined(parts: MaskedTokens[]): MaskedTokens {
   return row;
 }
 
-/** Rows of any segments to tokens, none of which is cut. */
+/** Rows of any segments to tokens. No row is cut. */
 async function tokeniseParts(encoder: TextEncoder, rows: readonly (readonly Segment[])[]): Promise<MaskedTokens[]> {
   const parts = rows.map(partsOf);
   const stretches = parts.flat().flatMap((part) => ("ids" in part ? [] : [part]));
