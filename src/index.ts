@@ -1,4 +1,4 @@
-// The public face: `Model`, `Trainer` and `loadAdapter`, and the parts below them for those who need more.
+// The public face: `Model`, `Trainer` and `loadAdapter`, and the parts below them for programs that need more.
 
 export { LowrankError } from "./base/errors.js";
 export { readAdapter, writeAdapter, writeMerged } from "./checkpoint/index.js";

@@ -1,4 +1,4 @@
-// What other trainers call our options: the Trainer of transformers, TRL, PEFT, Axolotl, Unsloth, LLaMA-Factory.
+// Other trainers' names of our options: the Trainer of transformers, TRL, PEFT, Axolotl, Unsloth, LLaMA-Factory.
 import type { OptionRow, Rows } from "./row.js";
 
 /** Other names of options, with the same values and the same meaning: accepted wherever the option's own name is. */
@@ -67,7 +67,7 @@ export const aliases = {
   num_threads: "threads",
 } as const satisfies Record<string, string>;
 
-/** The option that a name means: itself, or what it is another name of. */
+/** The option that a name means, its own or another trainer's. */
 export function canonical(name: string): string {
   return Object.hasOwn(aliases, name) ? aliases[name as keyof typeof aliases] : name;
 }
@@ -77,15 +77,15 @@ export function otherNames(option: string): string[] {
   return Object.entries(aliases).flatMap(([name, meant]) => (meant === option ? [name] : []));
 }
 
-/** The option of that name, or of which that is another name. */
+/** The option of that name, or with that other name. */
 export function findRow(rows: Rows, name: string): { key: string; row: OptionRow } | undefined {
   const key = canonical(name);
   return Object.hasOwn(rows, key) ? { key, row: rows[key]! } : undefined;
 }
 
 /**
- * Names that mean something near, but not the same: what to use instead. `{option}` and `{option=value}` are spelled as the
- * user spells options.
+ * Names with a similar, but not the same meaning: the option to use instead. `{option}` and `{option=value}` are spelled as
+ * the user spells options.
  */
 export const HINTS: Record<string, string> = {
   bf16: "use {precision=bf16}",

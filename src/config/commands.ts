@@ -2,7 +2,7 @@ import type { OptionsOf, Rows } from "./row.js";
 import { optional } from "./row.js";
 import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
 
-/** A command as the user sees it: what it is for, an example and its options. */
+/** A command as the user sees it: its purpose, an example and its options. */
 export interface Command<R extends Rows = Rows> {
   name: string;
   summary: string;

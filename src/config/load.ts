@@ -7,7 +7,7 @@ import { type OptionsOf, parseText, type Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 import { plainEntries, shownValue } from "./value.js";
 
-/** What the command line holds: the texts of each option, and what is no option of the command. */
+/** The contents of the command line: the texts of each option, and words that are no option of the command. */
 export interface Flags {
   values: Map<string, string[]>;
   /** Tokens that belong to nothing. */
@@ -18,7 +18,7 @@ export interface Loaded<R extends Rows> {
   options: OptionsOf<R>;
   /** Options that somebody gave, whatever the value. */
   given: ReadonlySet<string>;
-  /** Keys of the file that only other commands than this one and `train` know, with their place. */
+  /** Keys of the file that only commands other than this one and `train` know, with their place. */
   ignored: string[];
 }
 
@@ -35,7 +35,7 @@ const LONGEST_NAME = 200;
 const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
 
 const allNames = new Set(commandList.flatMap(({ rows }) => Object.keys(rows)));
-/** Of commands that read a file of options: what it may hold, whichever command it is for. */
+/** Keys that a file of options may hold, whichever command it is for. */
 const namesInFiles = new Set(commandList.flatMap(({ rows }) => ("config" in rows ? Object.keys(rows) : [])));
 /** Shorter names are too near to anything. */
 const longAliases = Object.keys(aliases).filter((name) => name.length >= 5);
@@ -49,7 +49,7 @@ const asVariable: Spelled = (option, value) =>
 
 const MOST_PROBLEMS = 30;
 
-/** Collects what is wrong, so that one message names it all. */
+/** Collects the problems, so that one message names them all. */
 class Problems {
   readonly #lines: string[] = [];
   readonly #command: Command;
@@ -72,14 +72,14 @@ class Problems {
     return this.#lines.length >= MOST_PROBLEMS;
   }
 
-  /** @param key the option concerned, or what stands in its place */
+  /** @param key the option concerned, or a word in its place */
   add(key: string, line: string): void {
     this.#where ??= key;
     if (this.isFull) this.#more++;
     else this.#lines.push(line);
   }
 
-  /** `name` is no option of the command, or of those that are known. `written` is how the user spelled it. */
+  /** `name` is no option of the command, or none of `known`. `written` is the user's spelling. */
   unknown(name: string, written: string, spelled: Spelled, known = Object.keys(this.#command.rows)): void {
     if (this.isFull) {
       this.#more++;
@@ -113,14 +113,14 @@ class Problems {
   }
 }
 
-/** Adds what somebody gave under the option's own name or another one; both are one too many. */
+/** Adds a value that somebody gave under the option's own name or another name. Both at once are an error. */
 function put(into: Map<string, Candidate>, key: string, candidate: Candidate, problems: Problems): void {
   const before = into.get(key);
   if (before === undefined) into.set(key, candidate);
   else problems.add(key, `${candidate.written}: given beside ${before.written}, which means the same`);
 }
 
-/** @returns keys that only other commands than this one and `train` know */
+/** @returns keys that only commands other than this one and `train` know */
 async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, problems: Problems): Promise<string[]> {
   const { readYaml } = await import("./yaml.js");
   const ignored: string[] = [];
@@ -144,7 +144,7 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: P
     if (option) put(found, option.key, { value: parseText(option.row, text), written: variable }, problems);
     else if (Object.hasOwn(laterRows, key)) problems.unknown(key, variable, asVariable);
     else if (!allNames.has(canonical(key)) && !OTHER_VARIABLES.includes(variable.slice(ENVIRONMENT.length))) {
-      // Variables of other programs may begin alike: only what looks like a slip of the pen is refused.
+      // Variables of other programs may begin alike: only a probable slip of the pen is refused.
       const near = suggestion(key, Object.keys(rows), (name) => asVariable(name));
       const hint = hintFor(key, asVariable);
       if (hint !== undefined && "config" in rows) problems.add(key, `${variable}: unknown option; ${hint}`);
@@ -166,7 +166,7 @@ function fromFlags(flags: Flags, rows: Rows, problems: Problems): Map<string, Ca
   flags.strays.forEach((token, i) => {
     const name = /^--?([^=]+)/.exec(token)?.[1];
     if (name !== undefined) problems.unknown(name.replaceAll("-", "_"), token.split("=")[0]!, asFlag);
-    // What follows an unknown option is its value, not one more problem.
+    // The word after an unknown option is its value, not one more problem.
     else if (!flags.strays[i - 1]?.startsWith("-"))
       problems.add(token, `${shownValue(token)}: expected an option (--name)`);
   });
@@ -194,8 +194,8 @@ export async function loadOptions<R extends Rows>(
 }
 
 /**
- * The options of a command from an object; what is undefined counts as not given.
- * @throws LowrankError E_ARGUMENT for anything but a plain object, E_USAGE with everything that is wrong with the options
+ * The options of a command from an object. A value that is undefined counts as not given.
+ * @throws LowrankError E_ARGUMENT for anything but a plain object, E_USAGE with all problems of the options
  */
 export function optionsFrom<R extends Rows>(command: Command<R>, object: unknown): Loaded<R> {
   const problems = new Problems(command, false);

@@ -7,19 +7,19 @@ export type Kind = "text" | "number" | "flag";
 export interface OptionRow<T = unknown> {
   schema: z.ZodType<T>;
   kind: Kind;
-  /** What a right value is; completes "expected ...". */
+  /** The description of a right value; completes "expected ...". */
   expects: string;
   defaultValue: T | undefined;
   required: boolean;
   /** Value where the option stands alone; only of texts. */
   bare?: string;
   group: string;
-  /** What it decides of a training run: its bits, so that a run that goes on must have the same value, or none of them. */
+  /** Whether it decides the bits of a training run. If so, a run that goes on must have the same value. */
   decides: "bits" | "nothing";
   help: string;
 }
 
-/** Where a row stands in the help, and what it decides. */
+/** The place of a row in the help, and whether it decides bits. */
 export type Place = Pick<OptionRow, "group" | "decides">;
 
 /** Rows of one heading. */
@@ -83,7 +83,7 @@ export function nameList(expects: string, place: Place, help: string): Built<str
   return built(z.union([z.string().min(1), joined]) as unknown as z.ZodType<string>, "text", expects, place, help);
 }
 
-/** @param others what other trainers call these values */
+/** @param others other trainers' names of these values */
 export function choice<const T extends string>(
   values: readonly [T, ...T[]],
   place: Place,
@@ -104,7 +104,7 @@ export function flag(place: Place, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", place, help);
 }
 
-/** What only programs can give, and no text stands for. */
+/** A value that only programs can give, and that has no text. */
 export function custom<T>(expects: string, test: (value: unknown) => value is T, help: string): Built<T> {
   return built(z.custom<T>(test), "text", expects, section("").nothing, help);
 }

@@ -1,6 +1,6 @@
-// The one table of options, in four parts by what the options are of: commands and the library take whole parts or single rows
-// (commands.ts, src/library/arguments.ts). Each row says whether it decides the bits of a run: what a run that goes on must
-// agree in follows from it (src/setup/run/identity.ts).
+// The one table of options, in four parts by the subject of the options. Commands and the library take whole parts or single
+// rows (commands.ts, src/library/arguments.ts). Each row says whether it decides the bits of a run. The settings that a run
+// that goes on must agree in follow from it (src/setup/run/identity.ts).
 import { choice, flag, integer, nameList, number, type Rows, section, size, text, textOrBare, texts } from "./row.js";
 
 const MODEL = section("Model");
@@ -15,7 +15,7 @@ const GROUPS = [MODEL, LORA, DATA, TRAINING, OUTPUT, RUN, GENERATION].map(({ bit
 
 /** Largest seed: the native generator takes 64 bits, a JSON number holds 53. */
 const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
-/** Far above any real setting, far below what would overflow 32-bit offsets into a batch. */
+/** Far above any real setting, and far below a number that would overflow 32-bit offsets into a batch. */
 const LARGEST_COUNT = 1 << 20;
 
 const ADAPTER = "an adapter folder or a name of the hub";
@@ -27,14 +27,14 @@ const adapter = text(
 const FILES = "files, folders or patterns";
 const validationFile = texts(FILES, DATA.bits, "texts to evaluate on, named as in train_file of lowrank train");
 
-/** Rows of which a command needs a value where training does not. */
+/** Rows whose value a command needs where training does not. */
 export const needed = {
   adapter: adapter.required(),
   validation_file: validationFile.required(),
   output_dir: text("a folder", OUTPUT.nothing, "folder for the merged model").required(),
 };
 
-/** What the Trainer of transformers calls them. The update is the same; where a GPU would keep the moments is not asked here. */
+/** The names in the Trainer of transformers. The update is the same. Where a GPU would keep the moments does not matter here. */
 const OPTIMIZER_NAMES = {
   ...Object.fromEntries(
     ["adamw_torch", "adamw_torch_fused", "adamw_hf", "paged_adamw", "paged_adamw_32bit"].map((name) => [

@@ -19,7 +19,7 @@ function property(row: OptionRow): Record<string, unknown> {
   };
 }
 
-/** Options of training runs, and those that only other commands know: one file serves all. */
+/** Options of training runs, and options that only other commands know: one file serves all. */
 function rowsInFiles(): Rows {
   const others = commandList.filter(({ rows }) => "config" in rows).map(({ rows }) => rows as Rows);
   const { config: _, ...rows } = Object.assign({}, ...others, commands.train.rows) as Rows;

@@ -6,7 +6,7 @@ const LONGEST = 80;
 
 const cut = (text: string) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text);
 
-/** What somebody gave, short enough for a message. Runs no code of the value, and never throws. */
+/** A value that somebody gave, short enough for a message. Runs no code of the value, and never throws. */
 export function shownValue(value: unknown): string {
   if (value === undefined || value === "") return "nothing";
   if (typeof value === "string")
@@ -34,7 +34,7 @@ const MOST_KEYS = 1000;
 
 /**
  * The own properties of an object of options, each read once.
- * @param what whose options they are, such as `Trainer.create`
+ * @param what the owner of the options, such as `Trainer.create`
  * @throws LowrankError E_ARGUMENT for anything but a plain object, and where reading it fails
  */
 export function plainEntries(value: unknown, what: string): [string, unknown][] {
@@ -55,7 +55,7 @@ export function plainEntries(value: unknown, what: string): [string, unknown][] 
   }
 }
 
-/** What was thrown, of which nothing is known. */
+/** The message of a thrown value of any kind. */
 export function messageOf(thrown: unknown): string {
   try {
     return cut(thrown instanceof Error ? String(thrown.message) : shownValue(thrown));

@@ -30,8 +30,8 @@ const outside = ({ embedding, finalNorm, head }: FamilyNames) =>
   [embedding, finalNorm, head].map((name) => name.slice(0, name.lastIndexOf(".") + 1));
 
 /**
- * The tensors under a whole model's names: those of a model without a head lack a prefix. Of two that are meant by one name, the
- * one that has it counts.
+ * The tensors under a whole model's names: in a model without a head, the names lack a prefix. Of two tensors meant by one name,
+ * the tensor that has that name counts.
  */
 function withPrefix(tensors: SafetensorsTensor[], names: FamilyNames): SafetensorsTensor[] {
   const begins = [...outside(names), names.layers]
@@ -102,7 +102,7 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
   return model;
 }
 
-/** What may be wrong where no tensor has a name, by the names of the others; "" where they say nothing. */
+/** The probable mistake where no tensor has a name, by the names of the other tensors; "" where they tell nothing. */
 function hintOfNames(found: SafetensorsTensor[], name: string, head: string): string {
   const module = name.replace(/\.\w+$/, "");
   const other = found.find((each) => each.name.endsWith(`.${name}`) || each.name.startsWith(`${module}.base_layer.`));
@@ -144,8 +144,8 @@ function unreadableDtype({ file, name, dtype }: SafetensorsTensor): LowrankError
 }
 
 /**
- * The native list of needed tensors decides; what is wrong with a tensor does not matter as long as the model does not use
- * it.
+ * The native list of needed tensors decides. A fault of a tensor does not matter as long as the model does not use the
+ * tensor.
  * @param explain the error of a missing tensor in full
  */
 function checkTensors(model: ModelSource, explain: (error: LowrankError, name: string) => unknown): void {

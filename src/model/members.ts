@@ -45,7 +45,7 @@ class Scanner {
     this.at++;
   }
 
-  /** Passes over a value: brackets are counted, what is within them is for JSON.parse. */
+  /** Passes over a value: brackets are counted, the text within them is for JSON.parse. */
   value(): void {
     let depth = 0;
     for (; this.at < this.#text.length; ) {
@@ -93,7 +93,7 @@ function* parsed(keys: string[], texts: string[]): Generator<[key: string, value
   try {
     values = JSON.parse(`[${texts.join()}]`);
   } catch {}
-  // What is wrong is found one by one, after what stands before it.
+  // If all values together are wrong, each is parsed alone, after the ones before it.
   const isWhole = values.length === texts.length;
   for (const [i, key] of keys.entries()) yield [key, isWhole ? values[i] : JSON.parse(texts[i]!)];
 }

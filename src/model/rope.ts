@@ -11,7 +11,7 @@ const DEFAULT_THETA = 10_000;
 
 type Rope = Pick<ModelConfig, "ropeTheta" | "ropeScaling">;
 
-/** What a kind of scaling is read from. */
+/** The keys that a kind of scaling is read from. */
 interface Place {
   keys: ConfigKeys;
   /** The configuration's own keys. */
@@ -70,7 +70,7 @@ function readPlace(place: Place): Rope {
   return { ropeTheta: readTheta(keys.given("rope_theta") ? keys : whole), ropeScaling: readScaling(place) };
 }
 
-/** What does not count may be wrong. */
+/** A section that does not count may be wrong. */
 function tryPlace(place: Place): Rope | undefined {
   try {
     return readPlace(place);

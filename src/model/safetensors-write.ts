@@ -36,7 +36,7 @@ function encodeHeader(tensors: TensorToWrite[], metadata: Record<string, string>
 }
 
 /**
- * Writes the file under its final name and flushes it to the disk. What an error leaves behind is the caller's to remove.
+ * Writes the file under its final name and flushes it to the disk. After an error the caller removes the unfinished file.
  * @throws LowrankError E_WRITE naming file and cause
  */
 export async function writeSafetensors(

@@ -1,5 +1,5 @@
-// Which files of a model folder hold its weights: one file, or shards with an index. The index is a hint: what counts is what
-// the shards hold.
+// The files of a model folder that hold its weights: one file, or shards with an index. The index is a hint: the contents of
+// the shards count.
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
@@ -14,7 +14,7 @@ const SHARD = /^model-\d+-of-(\d+)\.safetensors$/;
 
 /** Weight files of a folder and, in shards, which of them holds each tensor by the index. */
 export interface WeightFiles {
-  /** Names within the folder of those that are there. */
+  /** Names within the folder, of the files that are there. */
   files: string[];
   /** Name of the index, null where there is one file. */
   index: string | null;
@@ -71,7 +71,10 @@ function unlistedShards(folder: string, listed: string[]): string[] {
   return readdirSync(folder).filter((name) => totals.has(SHARD.exec(name)?.[1] ?? ""));
 }
 
-/** Tensors of every file. Of one that several shards hold, that of the index counts, else the last, as in transformers. */
+/**
+ * Tensors of every file. Of a tensor that several shards hold, the index decides which counts. Without its word the last
+ * one counts, as in transformers.
+ */
 export function readTensors(folder: string, { files, weightMap }: WeightFiles): SafetensorsTensor[] {
   const lists = files.map((name) => readSafetensorsHeader(join(folder, name)).tensors);
   if (lists.length === 1) return lists[0]!;

@@ -1,4 +1,5 @@
-// The description of a model, of the numbers of its configuration: what the engine is told, and which linears there are.
+// The description of a model, from the numbers of its configuration: what the engine needs to know, and the list of
+// linears.
 import { LowrankError } from "../base/errors.js";
 import type { BlockSpec, LinearSpec, ModelConfig, ModelSource, ModelSpec, TensorEntry } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";

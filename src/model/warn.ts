@@ -1,2 +1,2 @@
-/** Told what is odd about a model and has been understood all the same. */
+/** Told an oddity of a model that has been understood all the same. */
 export type Warn = (message: string) => void;

@@ -23,7 +23,7 @@ import type {
 /** The addon's engine class; `Engine` in engine.ts is its public face. */
 export interface NativeEngine {
   open(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): Promise<void>;
-  /** Of `open`, so far: weights that were quantised, and bytes copied, of so many. */
+  /** Progress of `open`: weights quantised, bytes copied, and bytes to copy. */
   loadProgress(): { quantized: number; copied: number; toCopy: number };
   parameterCounts(adapter?: number): Promise<{ trainable: number; total: number }>;
   addAdapter(adapter: AdapterSpec): Promise<number>;
@@ -72,7 +72,7 @@ let addon: NativeAddon | undefined;
 const here = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const require = createRequire(import.meta.url);
 
-/** What the prebuilt addon's package for this machine is called. */
+/** The name of the prebuilt addon's package for this machine. */
 const prebuilt = `lowrank-${process.platform}-${process.arch}`;
 
 /** The C library, in words; undefined where it cannot be told. */

@@ -41,8 +41,8 @@ export class Engine {
   }
 
   /**
-   * Maps the weights, quantises and copies those that are to be, allocates what `planMemory` says and initialises the adapters.
-   * @param onLoading told now and then, and at the end, how far that is: how many weights are quantised, or bytes copied
+   * Maps the weights, quantises and copies the marked ones, allocates the memory of `planMemory` and initialises the adapters.
+   * @param onLoading told the progress now and then, and at the end: how many weights are quantised, or bytes copied
    */
   static async create(
     source: ModelSource,
@@ -53,7 +53,7 @@ export class Engine {
     return call(async () => {
       const engine = new (native().Engine)();
       const toQuantize = source.tensors.filter(({ quantize }) => quantize).length;
-      // What the system refused to copy stays mapped, and is done as well once the engine is open.
+      // Weights that the system refused to copy stay mapped. They count as done once the engine is open.
       const tell = (isOpen: boolean) => {
         const { quantized, copied, toCopy } = engine.loadProgress();
         if (toQuantize > 0) onLoading?.("quantising", isOpen ? toQuantize : quantized, toQuantize);
@@ -157,8 +157,8 @@ export class Engine {
   }
 
   /**
-   * Starts a generation: clears the text's key/value cache, reads the prompt and returns the first sampled token.
-   * The prompt and what follows must fit `cacheTokens`.
+   * Starts a generation: clears the text's key/value cache, reads the prompt and returns the first sampled token. The
+   * prompt and its continuation must fit `cacheTokens`.
    * @param text number of the text, below `EngineOptions.texts`
    */
   async generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter = 0, text = 0): Promise<number> {
@@ -187,7 +187,7 @@ export class Engine {
     return call(() => this.#engine.mergedWeight(module, adapter));
   }
 
-  /** Finishes what is queued, then frees everything. */
+  /** Finishes the queued commands, then frees everything. */
   async close(): Promise<void> {
     return call(() => this.#engine.close());
   }

@@ -6,7 +6,8 @@ import type { AdapterTensors } from "./types.js";
 
 /**
  * A file's bytes, mapped and not read: pages come from the page cache as they are touched. Writing to the buffer changes
- * neither the file nor what others see. Where the file is cut while it is mapped, zeros are read: `mappedProblem` tells.
+ * neither the file nor the pages of other processes. Where the file is cut while it is mapped, zeros are read:
+ * `mappedProblem` tells.
  * @throws LowrankError E_FILE
  */
 export function mapFile(path: string): ArrayBuffer {
@@ -19,18 +20,19 @@ export function releasePages(buffer: ArrayBuffer): void {
 }
 
 /**
- * What happened to the file of a buffer of `mapFile` since then (cut, written to, lost), and what to do; null: nothing, and what was read
- * before is right. A change is told by size and time of change. `Engine` asks it of the tokens of each batch.
+ * The change of the file of a buffer of `mapFile` since then (cut, written to, lost), and the remedy. Null: there was no change, and the
+ * bytes that were read before are right. A change is told by size and time of change. `Engine` asks for the tokens of each batch.
  */
 export function mappedProblem(buffer: ArrayBuffer): string | null {
   return callSync(() => native().mappedProblem(buffer));
 }
 
 /**
- * Locks a file, which is made where there is none, without waiting. The system drops the lock when the process ends, however it does;
- * so do `unlockFile`, the end of this worker thread, and collection of the lock. Two locks of one file exclude each other within a process, too.
- * @returns "held" where another has it, "unsupported" where the file system knows no such locks
- * @throws the system's error, with errno and code as those of node:fs have them
+ * Locks a file, which is made where there is none, without waiting. The system drops the lock when the process ends, in whichever way. So
+ * do `unlockFile`, the end of this worker thread, and collection of the lock. Two locks of one file exclude each other within a process,
+ * too.
+ * @returns "held" where another process or thread has it, "unsupported" where the file system knows no such locks
+ * @throws the system's error, with errno and code as in the errors of node:fs
  */
 export function lockFile(path: string): FileLock | "held" | "unsupported" {
   const result = callSync(() => native().lockFile(path));

@@ -12,7 +12,7 @@ export function checkModel(source: ModelSource): void {
   callSync(() => native().checkModel(source));
 }
 
-/** What an engine with these options will allocate. Nothing is allocated here. */
+/** The memory that an engine with these options will allocate. Nothing is allocated here. */
 export function planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryPlan {
   const items = callSync(() => native().planMemory(source, adapters, options));
   return { items, totalBytes: items.reduce((sum, item) => sum + item.bytes, 0) };

@@ -5,13 +5,16 @@ import { native } from "./addon.js";
 import { callSync } from "./call.js";
 import type { ModelSource, QuantizationMaps, QuantizedTensor, TensorEntry } from "./types.js";
 
-/** A matrix as `tensor.quantize` says, with so many threads. @throws LowrankError E_FILE, E_QUANTIZED, E_TENSOR_SHAPE */
+/**
+ * A matrix quantised as `tensor.quantize` says, with `threads` threads. @throws LowrankError E_FILE, E_QUANTIZED,
+ * E_TENSOR_SHAPE
+ */
 export function quantizeTensor(tensor: TensorEntry, threads: number): QuantizedTensor {
   return callSync(() => native().quantize(tensor, threads));
 }
 
 /**
- * Looks at every number of a model's files, with so many threads; in the order of the files.
+ * Looks at every number of a model's files, with `threads` threads, in the order of the files.
  * @throws LowrankError E_TENSOR_VALUE naming the first tensor that holds NaN or infinity; E_FILE
  */
 export async function checkFinite({ tensors }: Pick<ModelSource, "tensors">, threads: number): Promise<void> {

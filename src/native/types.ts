@@ -68,7 +68,10 @@ export interface TensorEntry {
   blockSize?: number;
   /** Maxima, f32: of nf4 and fp4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
   absmax?: FileRange;
-  /** Of nf4 and fp4 with double quantisation: a byte for each block's maximum, what it stands for (256 f32), and what is added. */
+  /**
+   * Of nf4 and fp4 with double quantisation: a byte for each block's maximum, the values of these bytes (256 f32), and an offset
+   * to add.
+   */
   absmaxCodes?: FileRange;
   absmaxMap?: FileRange;
   absmaxOffset?: number;
@@ -77,7 +80,7 @@ export interface TensorEntry {
    * magnitude of at least this (LLM.int8). 0, the default: they stay as they are.
    */
   outlierThreshold?: number;
-  /** What the engine makes of a plain weight while it loads it. */
+  /** The format to which the engine quantises a plain weight while it loads it. */
   quantize?: QuantizeSpec;
 }
 
@@ -136,23 +139,23 @@ export interface EngineOptions {
   /** Whether `forwardBackward` and `optimizerStep` will be called. */
   training: boolean;
   /**
-   * Gradient checkpointing: so many of the lowest blocks keep only their input and are computed again, bit for bit, in
-   * the backward pass. Default 0.
+   * Gradient checkpointing: this number of the lowest blocks keep only their input and are computed again, bit for
+   * bit, in the backward pass. Default 0.
    */
   checkpointedBlocks?: number;
-  /** Default adamw, with moments in f32; adamw_8bit keeps those of tensors of at least 4,096 elements in 8 bits. */
+  /** Default adamw, with moments in f32. adamw_8bit keeps moments of tensors of at least 4,096 elements in 8 bits. */
   optimizer?: Optimizer;
   /**
-   * Whether the engine may copy the weights that every step reads into memory of this process where the page cache holds their
-   * file in small pages: in large ones they are read faster, but shared with no other process. Engines of this process share
-   * them, as the one that opens the file first has it. Default false.
+   * Whether the engine may copy the weights that every step reads into memory of this process, where the page cache holds
+   * their file in small pages. In large pages they are read faster, but shared with no other process. Engines of this process
+   * share the copy. The engine that opens the file first decides. Default false.
    */
   copyWeights?: boolean;
   /** Whether operations are timed, for `profile`. Default false. */
   profile?: boolean;
 }
 
-/** What was timed since the last call. */
+/** Times since the last call. */
 export interface EngineProfile {
   /** FLOP/s of a product at its best, with these threads, in this precision; measured anew, the best of all counts. */
   matmulPeak: number;
@@ -177,14 +180,17 @@ export interface MemoryPlan {
 /** Tokens of one text. The views may lie in a mapped file; they are read during the call and not kept. */
 export interface Sequence {
   inputIds: Int32Array;
-  /** 1 where the token is to be learned, that is predicted from those before it; without it, every token but the first. */
+  /**
+   * 1 where the token is to be learned, that is predicted from the tokens before it; without it, every token but the
+   * first.
+   */
   lossMask?: Uint8Array;
 }
 
 /** One micro-batch of sequences. The engine lays them one after the other, without padding unless it is asked for. */
 export interface Batch {
   sequences: Sequence[];
-  /** Shorter sequences are padded to so many tokens with `padId`; nothing is learned there. Default 0. */
+  /** Shorter sequences are padded to this number of tokens with `padId`. Padding is not learned. Default 0. */
   padTo?: number;
   padId?: number;
 }
@@ -228,7 +234,7 @@ export type OptimizerState = { /** Number of optimizer steps made. */ step: numb
   | { moments: Map<string, Moments> }
 );
 
-/** What the native code found out about this machine. */
+/** This machine's processor, as the native code sees it. */
 export interface CpuInfo {
   /** Chosen instruction set, such as "avx512bf16"; `LOWRANK_CPU` overrides it. */
   isa: string;
@@ -243,9 +249,9 @@ export interface QuantizedTensor {
   absmaxOffset?: number;
 }
 
-/** What codes stand for: those of nf4 and fp4 (16 each), of their maxima and of 8-bit AdamW's m (dynamic), of its v (256 each). */
+/** Values of the codes: of nf4 and fp4 (16 each), of their maxima and of 8-bit AdamW's m (dynamic), of its v (256 each). */
 export type QuantizationMaps = Record<"nf4" | "fp4" | "dynamic" | "dynamicUnsigned", Float32Array>;
 
-/** What takes time while weights are loaded. */
+/** Work that takes time while weights are loaded. */
 export type LoadingWork = "quantising" | "copying";
 export type OnLoading = (work: LoadingWork, done: number, total: number) => void;

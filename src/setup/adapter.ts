@@ -22,7 +22,7 @@ export function choosePrecision(wanted: Precision | "auto", model: ModelSource):
   return modelDtype(model) === "f32" && !isQuantized ? "fp32" : "bf16";
 }
 
-/** Where generated text ends: what the model's configuration names, and the tokenizer's end of text. */
+/** The tokens that end a generated text: the end tokens of the model's configuration, and the tokenizer's end of text. */
 export function stopIds(fromModel: number[], tokenizer: Tokenizer): ReadonlySet<number> {
   const own = tokenizer.eosTokenId;
   return new Set(own === undefined ? fromModel : [...fromModel, own]);

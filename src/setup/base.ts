@@ -6,7 +6,7 @@ import type { ModelOrigin, ModelSource, QuantizeSpec, TensorEntry } from "../nat
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
 
-/** The first is what is meant where none is named. */
+/** The first type is the default. */
 const TYPES = { use_4bit: ["nf4", "fp4"], use_8bit: ["int8", "llm_int8"] } as const satisfies Record<
   string,
   QuantType[]
@@ -41,14 +41,14 @@ function wantedSpec(o: Options, warn: Warn): QuantizeSpec | undefined {
 }
 
 /**
- * Whether a module is one of those named, by its whole name or the last parts of it. The embedding is no linear of a block: it
- * stays as it is.
+ * Whether a module is one of the named ones, by its whole name or the last parts of it. The embedding is no linear of a block:
+ * it is not quantised.
  */
 function isNamed(module: string, names: string[]): boolean {
   return names.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
-/** Those weights with activations that are rounded (LLM.int8). */
+/** The model with rounded activations (LLM.int8) at these weights. */
 function rounding(model: ModelSource, weights: ReadonlySet<string>, outlierThreshold: number): ModelSource {
   const tensors = model.tensors.map((tensor) => (weights.has(tensor.name) ? { ...tensor, outlierThreshold } : tensor));
   return { ...model, tensors };

@@ -1,4 +1,4 @@
-// Names of the hub among the options: what they mean is downloaded, and the options name folders from then on.
+// Names of the hub among the options: their files are downloaded, and the options name folders from then on.
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
@@ -90,8 +90,8 @@ function baseOf({ base_model, revision }: NamedSources, adapter: string | undefi
 }
 
 /**
- * Finds what the options name: a path is itself, a name of the hub is its snapshot in the cache, downloaded where it is not there.
- * Where no base is named, the adapter's is meant.
+ * Finds the files that the options name. A path is itself. A name of the hub is its snapshot in the cache, downloaded where it is
+ * not there. Where no base is named, the adapter's is taken.
  * @param wanted files of the base
  * @throws LowrankError E_USAGE, E_HUB_..., E_WRITE, E_FILE_MISSING, E_CONFIG_VALUE; or the signal's reason
  */

@@ -35,9 +35,9 @@ export function openWithAdapter(o: OpeningOptions, warn: (message: string) => vo
   return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
 }
 
-/** What an engine is made for. */
+/** The work that an engine is made for. */
 export interface InferenceWork {
-  /** For the refusal, and what to do then. */
+  /** The work in words for the refusal, and the remedy. */
   what: string;
   advice: string;
   size: Pick<EngineOptions, "maxTokens" | "maxSequence" | "cacheTokens">;

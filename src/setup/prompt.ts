@@ -3,13 +3,13 @@ import type { Tokenizer } from "../data/index.js";
 
 export interface Prompt {
   ids: Int32Array;
-  /** What was wanted, or as many as there is room for. */
+  /** The wanted number, or less where the room ends. */
   maxNewTokens: number;
 }
 
 /**
- * Tokens of a prompt, and how many may follow.
- * @param context most tokens of prompt and text. @param limit what sets it, for the error
+ * Tokens of a prompt, and the number that may follow.
+ * @param context most tokens of prompt and text. @param limit the name of the setting that limits them, for the error
  * @throws LowrankError E_PROMPT, E_CONTEXT
  */
 export async function readPrompt(

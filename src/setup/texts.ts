@@ -58,7 +58,7 @@ export interface Reading {
   show?: ((files: string[]) => ReadingDisplay) | undefined;
   signal?: AbortSignal | undefined;
   warn: (message: string) => void;
-  /** Told what is read of folders; else `warn` is. */
+  /** Told which files of folders are read; else `warn` is. */
   note?: ((message: string) => void) | undefined;
 }
 
@@ -144,7 +144,7 @@ async function checkIds({ table, where }: TokenisedTexts, tokenizer: Tokenizer, 
   );
 }
 
-/** Numbers of texts, in order, of which no example has something to learn. */
+/** Numbers of texts without an example that has something to learn, in order. */
 export function leftOut(table: TokenTable): number[] {
   const learned = new Uint8Array(table.texts);
   for (const example of table.learnable()) learned[table.row(example)] = 1;
@@ -204,7 +204,10 @@ export async function readTokens(
   return { table: texts.table, examples: await learnable(texts, reading.warn, role) };
 }
 
-/** Warns where a model's own tokenizer has tokens that the model has no embedding for. What else is wrong with it is told when it is used. */
+/**
+ * Warns where a model's own tokenizer has tokens that the model has no embedding for. Other faults of the tokenizer are told when it is
+ * used.
+ */
 export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
   const tokenizer = await Tokenizer.open(model.folder).catch(() => null);
   const { vocabSize } = model.config;
@@ -217,7 +220,7 @@ export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
   );
 }
 
-/** Says what `add_eos` does to texts. */
+/** Tells the effect of `add_eos` on texts. */
 export function tellEnd(
   { add_eos }: Pick<TokenisingOptions, "add_eos">,
   { eosToken }: Tokenizer,
@@ -246,17 +249,18 @@ export interface TrainTextOptions extends TokenisingOptions {
   seed: number;
 }
 
-/** What a training run reads besides the model. */
+/** The texts that a training run reads. */
 export interface TrainingTexts {
   tokenizer: Tokenizer;
   training: TokenDataset;
   validation: TokenDataset;
-  /** sha256 of the texts that were read, null for those that a part of the training texts was taken for. */
+  /** sha256 of the texts that were read; null where a part of the training texts is evaluated on. */
   hashes: { training: string; validation: string | null };
 }
 
 /**
- * What is trained on, and what is evaluated on; the latter is null where a part of the former is taken for it.
+ * The sources of the training and the validation texts. The latter is null where a part of the training texts is
+ * evaluated on.
  * @throws LowrankError E_DATA_FILES, also for a file that is in both
  */
 function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, TextSource | null] {
@@ -298,7 +302,10 @@ export function checkTextFiles({
   }
 }
 
-/** That of the tokenizer where the model has it: any other is as good, for nothing is learned or seen of it. */
+/**
+ * The tokenizer's padding token where the model has it. Any other token is as good, for padding is not learned and
+ * nothing attends to it.
+ */
 export function paddingToken(
   { padTokenId, eosTokenId }: Pick<Tokenizer, "padTokenId" | "eosTokenId">,
   vocabSize: number,

@@ -21,7 +21,7 @@ export function findGguf(path: string): string | undefined {
   return files[0] === undefined ? undefined : join(path, files[0]);
 }
 
-/** Undefined where there is no such path: the caller knows what was expected and reports it. */
+/** Undefined where there is no such path: the caller knows which file was expected and reports it. */
 function statusOf(path: string): Stats | undefined {
   try {
     return statSync(path);

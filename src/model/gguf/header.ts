@@ -5,7 +5,7 @@ import { LowrankError } from "../../base/errors.js";
 import { openRegular, readError } from "../../base/system-errors.js";
 import { tensorType } from "./types.js";
 
-/** What a metadata value can be. Whole numbers of 64 bits are numbers here: nothing that counts is beyond 2^53. */
+/** A metadata value. Whole numbers of 64 bits are numbers here: no number that matters is beyond 2^53. */
 export type GgufValue = number | boolean | string | GgufValue[];
 
 export interface GgufTensor {

@@ -19,7 +19,10 @@ export function shown(value: GgufValue | undefined): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
-/** What reads a value throws a LowrankError that names file and key, says what was expected and ends with the advice. */
+/**
+ * Methods that read a value throw a LowrankError that names file and key and the expected value. It ends with the
+ * advice.
+ */
 export class Metadata {
   readonly #values: Map<string, GgufValue>;
   /** @param what follows the key: "is 3, expected 4" */
@@ -96,7 +99,7 @@ export class Metadata {
   }
 }
 
-/** What was written as a decimal number and stored in 32 bits. */
+/** The decimal number that was stored in 32 bits. */
 function shortest(value: number): number {
   for (let digits = 1; digits <= 9; digits++) {
     const short = Number(value.toPrecision(digits));

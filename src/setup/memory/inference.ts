@@ -22,8 +22,9 @@ export interface InferencePlan {
 }
 
 /**
- * What evaluating or generating takes, once the tokenizer is loaded.
- * @param copies whether the weights are copied where they fit beside the rest; a short text would be done before that is
+ * The plan of evaluating or generating, once the tokenizer is loaded.
+ * @param copies whether the weights are copied where they fit beside the other items; a short text would be done before
+ * the copy
  * @param process the process's own share, which changes while it runs
  */
 export function inferencePlan(
@@ -41,9 +42,9 @@ export function inferencePlan(
 }
 
 /**
- * The same, checked. LOWRANK_DEBUG shows it on standard error.
- * @param what is done, such as "Evaluating"
- * @param advice what to do where it does not fit
+ * The same plan, checked. LOWRANK_DEBUG shows it on standard error.
+ * @param what the work, such as "Evaluating"
+ * @param advice the remedy where it does not fit
  * @throws LowrankError E_MEMORY with the plan
  */
 export function planInference(

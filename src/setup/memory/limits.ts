@@ -3,13 +3,13 @@ import { dirname, join } from "node:path";
 
 /** One of the things that bound the memory of this process. */
 export interface MemoryLimit {
-  /** That this process may hold in all; what it holds already is part of it. */
+  /** The most that this process may hold in all; its present memory is part of it. */
   bytes: number;
-  /** What says so; goes on from "3.0 GiB are". */
+  /** The source of the limit; goes on from "3.0 GiB are". */
   of: string;
   /**
-   * Whether pages of mapped files count. Those are page cache, which is given back to the system when something else
-   * needs it; but a limit that the user names is of all that the process shows as resident.
+   * Whether pages of mapped files count. They are page cache, which is given back to the system when memory is short.
+   * But a limit that the user names is of all memory that the process shows as resident.
    */
   countsMapped: boolean;
 }
@@ -49,7 +49,7 @@ function field(text: string, key: string): number {
   return Number(new RegExp(`^${key}:?\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0);
 }
 
-/** What one control group still allows; undefined where it sets no limit. */
+/** The memory that one control group still allows; undefined where it sets no limit. */
 function inGroup(folder: string, files: GroupFiles): number | undefined {
   const limit = read(join(folder, files.limit))?.trim();
   const used = read(join(folder, files.used));
@@ -59,7 +59,7 @@ function inGroup(folder: string, files: GroupFiles): number | undefined {
   return Math.max(0, Number(limit) - Number(used) + cache);
 }
 
-/** What this process's control group and those above it still allow. */
+/** The memory that this process's control group and the groups above it still allow. */
 function inGroups(root: string): Pick<MemoryLimit, "bytes" | "of">[] {
   const limits: Pick<MemoryLimit, "bytes" | "of">[] = [];
   for (const line of (read(join(root, "proc/self/cgroup")) ?? "").split("\n")) {

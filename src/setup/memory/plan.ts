@@ -42,7 +42,7 @@ function isPlain({ tensors }: ModelSource): boolean {
   return tensors.every(({ dtype, quantize }) => quantize === undefined && PLAIN.includes(dtype));
 }
 
-/** What an engine generates beside training. */
+/** The texts that an engine generates beside training. */
 export interface Generation {
   /** The longest sample, with its prompt; 0 where there is none. */
   sampleTokens: number;
@@ -129,7 +129,7 @@ export class Planner {
 
   /**
    * @param fixedRank whether another rank is no way out
-   * @throws LowrankError E_MEMORY with the plan and what would fit
+   * @throws LowrankError E_MEMORY with the plan and the settings that would fit
    */
   check(plan: Plan, settings: MemorySettings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
     if (fitsAll(plan.memory, limits)) return;

@@ -1,21 +1,21 @@
-// What a process holds besides an engine, as items of a memory plan.
+// Memory of a process besides its engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { findMainFile, ggufFile } from "../../data/index.js";
 import { copiedBytes, type MemoryItem, type ModelSource } from "../../native/index.js";
 import { heldBesides } from "./limits.js";
 
 /**
- * What the program comes to hold besides: compiled code and the JavaScript heap, from the plan to the peak. Measured over
- * the table of docs/memory.md.
+ * Growth of the program from the plan to the peak: compiled code and the JavaScript heap. Measured over the table of
+ * docs/memory.md.
  */
 const GROWTH_BYTES = { training: 34 * 2 ** 20, inference: 2 * 2 ** 20 };
 
-/** What a tokenizer takes, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
+/** Memory of a tokenizer, in sizes of its tokenizer.json; measured for vocabularies of 2,000 to 49,000 tokens. */
 const TOKENIZER_SIZES = 18;
 
 const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 
-/** Size of a tokenizer's file; what is wrong with it is told when it is opened. */
+/** Size of a tokenizer's file. Its faults are told when it is opened. */
 function tokenizerBytes(path: string): number {
   try {
     const file = findMainFile(path);
@@ -25,7 +25,7 @@ function tokenizerBytes(path: string): number {
   }
 }
 
-/** What the process holds now, without the weights: they are an item of their own. */
+/** The process's present memory, without the weights: they are an item of their own. */
 function heldNow(model: ModelSource): number {
   const files = [...new Set(model.tensors.map(({ file }) => file))];
   const copied = files.reduce((sum, file) => sum + copiedBytes(file), 0);
@@ -45,7 +45,7 @@ export function processItems(
   ];
 }
 
-/** At least what `processItems` comes to, without the look at every mapping: pages of the weights count twice. */
+/** An upper bound of `processItems`, without the look at every mapping: pages of the weights count twice. */
 export function processAtMost(work: keyof typeof GROWTH_BYTES): MemoryItem[] {
   return [{ name: "program", bytes: GROWTH_BYTES[work] + process.memoryUsage.rss(), place: "host" }];
 }

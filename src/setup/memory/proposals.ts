@@ -47,7 +47,10 @@ function asFlags(settings: MemorySettings, change: Change): string {
   return [...(change.base === undefined ? [] : [`--${change.base}`]), ...flags].join(" ");
 }
 
-/** What may be changed, each from the slightest change to the largest, in the order in which single changes are named. */
+/**
+ * Settings that may be changed, each from the slightest change to the largest, in the order in which single changes are
+ * named.
+ */
 function waysOf(settings: MemorySettings, fixed: Fixed) {
   const { batchSize, sequence, rank } = settings;
   // A quantised base is computed with in bf16 unless something else is asked for.
@@ -74,7 +77,7 @@ function needed(changes: Change[], fits: (change: Change) => boolean): Change[] 
   }, changes);
 }
 
-/** What is not the user's to choose. */
+/** Settings that the user cannot choose. */
 export interface Fixed {
   rank: boolean;
   /** Whether the base may not be quantised. */
@@ -104,7 +107,8 @@ export function proposals(
   const singles = lists.flatMap((list) => list.find(fitting) ?? []);
   if (singles.length > 0) return singles.map((change) => asFlags(settings, change));
 
-  // What changes the results least is given up first; the most of it is tried at once, and what was not needed taken back.
+  // The changes with the least effect on the results come first. All of them are tried at once; then the unneeded ones are
+  // taken back.
   const small = [...again, ...batches.slice(-1), ...formats];
   const together = (base: Change[]): Change[] => {
     const begin = [...small, ...base];

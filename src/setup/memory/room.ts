@@ -1,4 +1,4 @@
-// A memory plan beside what there is.
+// A memory plan beside the memory of the machine.
 
 import { LowrankError } from "../../base/errors.js";
 import { bytes, table } from "../../base/text.js";
@@ -17,7 +17,7 @@ function need({ items }: MemoryPlan, { countsMapped }: MemoryLimit): number {
   return items.reduce((sum, { place, bytes }) => sum + (place === "mapped" && !countsMapped ? 0 : bytes), 0);
 }
 
-/** What a limit leaves beside a plan; negative where the plan does not fit. */
+/** The room that a limit leaves beside a plan; negative where the plan does not fit. */
 function room(plan: MemoryPlan, limit: MemoryLimit): number {
   return limit.bytes - need(plan, limit);
 }
@@ -32,7 +32,7 @@ export function tightest(plan: MemoryPlan, limits: MemoryLimit[]): MemoryLimit {
   return limits.reduce((least, limit) => (room(plan, limit) < room(plan, least) ? limit : least));
 }
 
-/** The refusal of a plan that does not fit. @param advice what to do about it */
+/** The refusal of a plan that does not fit. @param advice the remedy */
 export function refusal(what: string, plan: MemoryPlan, limits: MemoryLimit[], advice: string): LowrankError {
   const limit = tightest(plan, limits);
   const besides = limit.countsMapped ? "" : " besides the mapped weights";

@@ -1,4 +1,4 @@
-// What a run will save beside what the disk has room for.
+// The size of a run's checkpoints beside the room on the disk.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { freeBytes } from "../../base/system-errors.js";
@@ -11,7 +11,7 @@ import type { Prepared } from "./train.js";
 export interface DiskNeed extends SavedSizes {
   /** Checkpoints that are there at once, with the one that is being written. */
   checkpoints: number;
-  /** Those with the lowest limit. */
+  /** The number of checkpoints with the lowest limit. */
   fewest: number;
 }
 
@@ -34,7 +34,7 @@ export function diskNeed(o: RunOptions, prepared: Pick<Prepared, "model" | "plan
   return { ...sizes, checkpoints: Math.min(saves, kept), fewest: Math.min(saves, least + 1) };
 }
 
-/** What there is room for in an output folder: what is free, and what earlier checkpoints take that this run removes or keeps. */
+/** The room in an output folder: the free room, and the size of earlier checkpoints that this run removes or keeps. */
 export function roomFor(folder: string): number | undefined {
   const free = freeBytes(folder);
   return free === undefined ? undefined : free + checkpointBytes(folder);

@@ -7,7 +7,7 @@ import type { Prepared } from "./train.js";
 
 /** Items of a data set that stand for all. */
 const LOOKED_AT = 512;
-/** What steps of models of usual sizes reach of a product's speed. */
+/** The share of a product's speed that steps of models of usual sizes reach. */
 const SHARE_OF_PEAK = 0.8;
 /** Tokens of the product that is timed. */
 const TIMED_TOKENS = 1024;

@@ -59,7 +59,7 @@ export class RunFolder {
   async begin(resumption: Resumption | null): Promise<string[]> {
     this.#lock.take();
     if (resumption?.inPlace) return removeLater(this.path, resumption.state.step);
-    // Another run may have been here while this one read its texts.
+    // Another run may have begun here while this one read its texts.
     checkOutput(this.path, this.#allowed(), this.#inputs, true);
     beginOutput(this.path);
     return [];
@@ -69,7 +69,7 @@ export class RunFolder {
     this.#lock.release();
   }
 
-  /** What may lie in the folder of a run that begins anew. */
+  /** Files that may lie in the folder of a run that begins anew. */
   #allowed(): Allowed {
     if (this.#o.overwrite_output_dir) return "results";
     return this.#o.resume === AUTO ? "leftovers" : "nothing";

@@ -1,4 +1,4 @@
-// What two runs must agree in for one to go on from the other's checkpoint, bit for bit.
+// Settings that two runs must agree in, for one to go on from the other's checkpoint, bit for bit.
 import { createHash } from "node:crypto";
 import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../../base/system-errors.js";
@@ -12,7 +12,7 @@ import type { RunOptions } from "./options.js";
 /** Enough of a tensor to know a model that was trained further from the one before. */
 const SAMPLE_BYTES = 4096;
 
-/** Options of which the content counts, not the name: their settings are hashes. */
+/** Options whose content counts, not the name: their settings are hashes. */
 const HASHED: Record<string, string> = {
   base_model: "the base model is not that",
   tokenizer_name: "the tokenizer is not that",
@@ -40,7 +40,7 @@ function modelHash({ config, tensors }: ModelSource): string {
   return hash.digest("hex");
 }
 
-/** As what the linears were quantised while they were loaded, and how they are computed; nothing where there is nothing to say. */
+/** The format to which the linears were quantised while they were loaded, and their arithmetic; nothing where they are plain. */
 function quantization({ spec, tensors }: ModelSource): Identity {
   const threshold = tensors.find(({ outlierThreshold }) => outlierThreshold)?.outlierThreshold;
   const rounds = threshold === OUTLIER_THRESHOLD ? "llm_int8" : `llm_int8 with a threshold of ${threshold}`;
@@ -49,7 +49,7 @@ function quantization({ spec, tensors }: ModelSource): Identity {
   const [first] = quantized;
   if (!first) return eight;
   const { format, doubleQuant } = first.quantize!;
-  // Of all linears, so that those that were left out count.
+  // Names of all linears, so that the linears that were left out count.
   const names = quantized
     .map(({ name }) => name)
     .filter((name) => name !== spec.head)
@@ -82,7 +82,7 @@ const DECIDE_BITS = names("bits");
 const DECIDE_NOTHING: ReadonlySet<string> = new Set(names("nothing"));
 
 type Setting = Identity[string] | undefined;
-/** Undefined where the option decides nothing of this run, or what it decides is seen in another option's setting. */
+/** Undefined where the option decides nothing of this run, or another option's setting shows its effect. */
 type SettingOf = (o: RunOptions, parts: RunParts) => Setting;
 
 const inOther: SettingOf = () => undefined;
@@ -126,7 +126,7 @@ function plain(value: unknown): Identity[string] {
   return Array.isArray(value) ? value.join() : ((value ?? null) as Identity[string]);
 }
 
-/** What a run must agree in, by option: derived from the rows that decide bits. */
+/** The settings that a run must agree in, by option: derived from the rows that decide bits. */
 export function identityOf(o: RunOptions, parts: RunParts): Identity {
   const given: Partial<Record<Name, unknown>> = o;
   const found: Identity = {};
@@ -137,7 +137,7 @@ export function identityOf(o: RunOptions, parts: RunParts): Identity {
   return found;
 }
 
-/** Module names without what they share, as they are too many to be read. */
+/** The last parts of module names: the whole names are too many to be read. */
 function shown(name: string, value: Identity[string] | undefined): string {
   if (value === null || value === undefined) return "not given";
   if (name !== "target_modules") return String(value);
@@ -146,7 +146,7 @@ function shown(name: string, value: Identity[string] | undefined): string {
   return `${kinds.join(",")} (${modules.length} modules)`;
 }
 
-/** What a run had, of which the checkpoint does not hold the setting: of an option that came later, its default. */
+/** The value in a run whose checkpoint does not hold the setting: the default of an option that came later. */
 function before(name: string): Identity[string] {
   const isPlain = name in runRows && !(name in SETTINGS);
   return isPlain ? plain(runRows[name as Name].defaultValue) : null;

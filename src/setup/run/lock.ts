@@ -88,7 +88,7 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** What stays does no harm: a lock is taken over once its process is gone. */
+/** A file that stays does no harm: a lock is taken over once its process is gone. */
 function tryRemove(file: string): void {
   try {
     rmSync(file, { force: true });
@@ -99,7 +99,7 @@ function wait(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-/** @returns the first answer that is not null, or null after so many milliseconds */
+/** @returns the first answer that is not null, or null after `milliseconds` */
 function within<T>(milliseconds: number, ask: () => T | null): T | null {
   for (const end = performance.now() + milliseconds; ; wait(10)) {
     const answer = ask();
@@ -117,7 +117,9 @@ function kernelLock(file: string): FileLock | "held" | "unsupported" {
   );
 }
 
-/** The right to write into an output folder, of one run at a time. That of a process that is no more is taken over. */
+/**
+ * The right to write into an output folder, of one run at a time. The lock of a process that is no more is taken over.
+ */
 export class OutputLock {
   readonly #folder: string;
   readonly #file: string;
@@ -214,7 +216,7 @@ export class OutputLock {
     return within(LOOKING_MS, () => parse(readOr(this.#file, null)));
   }
 
-  /** Refuses where a run has the folder, by what the file says, without a lock of the kernel. */
+  /** Refuses where a run has the folder, as the file says, without a lock of the kernel. */
   #refuseWithout(mine: FileLock | null): void {
     const holder = parse(readOr(this.#file, null));
     if (!holder) return;

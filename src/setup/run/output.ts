@@ -5,25 +5,25 @@ import { readError, writeError } from "../../base/system-errors.js";
 import { isTokenizerFile } from "../../data/index.js";
 import { LOCK } from "./lock.js";
 
-/** What a training run writes into its folder, besides what it also writes into each checkpoint. */
+/** Files that a training run writes into its folder, besides the files that it also writes into each checkpoint. */
 const OURS =
   /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|(lowrank|trainer)_state\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
-/** What stands there only if a run has begun. */
+/** Files that are there only if a run has begun. */
 const BEGUN = /^(metrics\.jsonl|train\.log)$/;
 const CHECKPOINT = /^checkpoint-\d+$/;
 const OLD_CHECKPOINT = /^\.checkpoint-\d+\.old$/;
 const ADAPTER = "adapter_model.safetensors";
-/** What a run puts beside an adapter. */
+/** Files that a run puts beside an adapter. */
 const isBesideAdapter = (name: string) =>
   name === "adapter_config.json" || name === "README.md" || isTokenizerFile(name);
 
 /**
- * What an output folder may hold: nothing; what a run left that was killed before its first checkpoint, beside files that
- * no run writes; or the results of an earlier run.
+ * The permitted contents of an output folder: nothing; leftovers of a run that was killed before its first checkpoint,
+ * beside files that no run writes; or the results of an earlier run.
  */
 export type Allowed = "nothing" | "leftovers" | "results";
 
-/** What is in the way of a run that begins anew. */
+/** Files that are in the way of a run that begins anew. */
 function obstacles(found: string[], allowed: Allowed): string[] {
   if (allowed === "results") return [];
   if (allowed === "nothing") return found;
@@ -54,7 +54,7 @@ function names(folder: string): string[] {
 /**
  * Whether results may be written to a folder; nothing is changed.
  * @param inputs folders that the run reads and must not write into, and names of the hub
- * @param canResume whether what writes there knows --resume
+ * @param canResume whether the writer knows --resume
  * @throws LowrankError E_OUTPUT_EXISTS
  */
 export function checkOutput(

@@ -1,4 +1,4 @@
-// What the command and the library do alike before the first step.
+// The preparation before the first step, shared by the command and the library.
 import type { Engine, ModelSource, Precision } from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
 import { memoryLimits } from "../memory/limits.js";
@@ -28,7 +28,7 @@ export interface PlannedBase {
   samplesOnly: boolean;
 }
 
-/** What a run needs of its base, known before anything is read that is large. */
+/** The needs of a run, known before any large file is read. */
 export interface RunPlan {
   model: ModelSource;
   adapter: InitialAdapter;
@@ -49,7 +49,7 @@ export function planRun(o: RunOptions, given: ReadonlySet<string>, base: Planned
   return { model, adapter, settings, plan, checkMemory };
 }
 
-/** Warns of what is slow or beyond what the base was made for. */
+/** Warns of slow settings, and of settings beyond those that the base was made for. */
 export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): void {
   const mapped = mappedWarning(plan.memory, memoryLimits(o.memory_limit));
   if (mapped) warn(mapped);
@@ -78,7 +78,7 @@ export function prepareRun(
   return prepared;
 }
 
-/** Puts into the engine what the run begins with: the checkpoint's state, or the initial adapter. */
+/** Puts the beginning of the run into the engine: the checkpoint's state, or the initial adapter. */
 export async function beginWith(engine: Engine, { model, adapter, resumption }: Prepared): Promise<void> {
   if (resumption) await restore(resumption, engine, model);
   else if (adapter.tensors) await engine.setAdapter(adapter.tensors);

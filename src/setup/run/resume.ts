@@ -42,7 +42,7 @@ export function liesIn(wanted: string, outputDir: string): boolean {
 
 type Warn = (message: string) => void;
 
-/** The newest whole checkpoint of a folder; those that are not are told of. */
+/** The newest whole checkpoint of a folder; damaged ones are told of. */
 async function newestWhole(folder: string, skip: string | null, warn: Warn): Promise<string | null> {
   for (const checkpoint of (await listCheckpoints(folder)).reverse()) {
     if (skip !== null && resolve(checkpoint) === resolve(skip)) continue;
@@ -89,7 +89,7 @@ function offer(checkpoint: string | null): string {
 }
 
 /**
- * Finds the checkpoint that `--resume` means and reads what is not large of it.
+ * Finds the checkpoint that `--resume` means and reads its small files.
  * @param looksOnly whether nothing may be changed, not even put back
  * @returns null where `auto` finds none
  * @throws LowrankError E_CHECKPOINT, E_FILE_MISSING

@@ -1,4 +1,4 @@
-// A training run from its options: what the command and the library have in common.
+// A training run from its options, shared by the command and the library.
 import { readFileSync } from "node:fs";
 import { LowrankError } from "../../base/errors.js";
 import type { Identity } from "../../checkpoint/index.js";
@@ -34,7 +34,7 @@ export interface Prepared {
   settings: Identity;
 }
 
-/** What a prepared run works with. */
+/** The means of a prepared run. */
 export interface Work {
   engine: Engine;
   report: Reporter;
@@ -87,7 +87,7 @@ function peakMemory(): number {
 
 /**
  * Trains, and feeds the trackers of the run.
- * @param work with an engine that holds what the run begins with
+ * @param work with an engine that holds the beginning of the run
  */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
   const trackers = new Trackers(trackersOf(o));
@@ -166,7 +166,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
   });
 }
 
-/** What the trained model writes after the beginnings of some validation texts, as events. */
+/** The trained model's continuations of the beginnings of some validation texts, as events. */
 export function trainedSamples(
   o: RunOptions,
   { model, texts, plan }: Prepared,
