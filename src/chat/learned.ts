@@ -1,4 +1,4 @@
-// The assistant's texts in a rendered conversation: what is learned of it.
+// The learned parts of a rendered conversation: the assistant's texts.
 import { TemplateError } from "./jinja/index.js";
 import { type Message, prepareMessages } from "./messages.js";
 import type { ChatTemplate, Conversation } from "./template.js";
@@ -22,9 +22,9 @@ interface Span {
 }
 
 /**
- * A rendered conversation in segments that make up its whole text. A turn's end is learned with it, up to
- * where the next message begins. A template's own marks (`{% generation %}`) are followed; without them the turns are found by rendering prefixes of the
- * conversation, each of which is checked.
+ * A rendered conversation in segments that make up its whole text. A turn's end is learned with it, up to where the next message begins. A
+ * template's own marks (`{% generation %}`) are followed. Without them the turns are found by rendering prefixes of the conversation, each
+ * of which is checked.
  * @throws TemplateError, or SpanError with both renderings where the template writes a turn in another way once more turns follow
  */
 export function renderSegments(template: ChatTemplate, conversation: Conversation, learned: Learned): Segment[] {

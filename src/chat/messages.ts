@@ -3,7 +3,7 @@ import { isObject } from "../base/json.js";
 
 export type Message = Map<string, unknown>;
 
-/** Names of a message's reasoning; the first is the one that templates read. */
+/** Names of a message's reasoning; templates read the first. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"];
 
 /**

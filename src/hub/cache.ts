@@ -18,12 +18,12 @@ const TAG = `Signature: 8a477f597d28d172789f06886806bc55
 
 /** How often a lock that another holds is asked for. */
 const POLL_MS = 100;
-/** What file systems without symbolic links answer. */
+/** Errors of file systems without symbolic links. */
 const NO_LINKS = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EINVAL"];
 
 const errorCode = (error: unknown) => (error as NodeJS.ErrnoException).code ?? "";
 
-/** The size of a file, or of the one that a link leads to; undefined where there is none. */
+/** The size of a file, or of a link's target; undefined where there is none. */
 export function sizeOf(file: string): number | undefined {
   const stats = statSync(file, { throwIfNoEntry: false });
   return stats?.isFile() ? stats.size : undefined;
@@ -63,7 +63,7 @@ export class RepositoryCache {
     }
   }
 
-  /** Paths of the files that a snapshot has; what a link leads to may be gone. */
+  /** Paths of the files that a snapshot has; the target of a link may be gone. */
   filesOf(commit: string): string[] {
     const folder = this.snapshot(commit);
     if (!existsSync(folder)) return [];
@@ -97,9 +97,9 @@ export class RepositoryCache {
   }
 
   /**
-   * Does what one process does at a time, with the lock that Python's filelock takes. Where the file system knows no locks, it is done
-   * without: what is written is the same bytes at the same places.
-   * @param onWait called once where another has the lock
+   * Runs work that one process does at a time, with the lock that Python's filelock takes. Where the file system knows no locks, the
+   * work runs without: processes write the same bytes at the same places.
+   * @param onWait called once where another process has the lock
    */
   async locked<T>(
     etag: string,

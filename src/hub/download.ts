@@ -136,7 +136,7 @@ function wrong({ client, repository, file }: Job, why: string): WrongContent {
   return new WrongContent("E_HUB_FILE", message, file.path);
 }
 
-/** One whole attempt, of as many requests as it takes. @throws WrongContent where the bytes are not those of the hash */
+/** One whole attempt, of as many requests as it takes. @throws WrongContent where the bytes have another hash */
 async function fetchOnce(job: Job, path: string): Promise<void> {
   const { client, cache, file, onBytes } = job;
   const partial = await Partial.open(file, path);
@@ -174,7 +174,7 @@ async function fetchBlob(job: Job): Promise<void> {
   }
 }
 
-/** Brings one file into the snapshot; what is there already is not asked for. @throws LowrankError */
+/** Brings one file into the snapshot. A file that is there already is not asked for. @throws LowrankError */
 export async function download(job: Job): Promise<void> {
   const { client, cache, commit, file } = job;
   const { etag, path, size } = file;

@@ -1,4 +1,4 @@
-// What the hub's refusals mean to a person, and which of them pass.
+// The hub's refusals in words for people, and the refusals that pass.
 import type { IncomingMessage } from "node:http";
 import { LowrankError } from "../base/errors.js";
 import { pagePath, type Repository, shownName } from "./name.js";

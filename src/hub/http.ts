@@ -69,8 +69,8 @@ export async function ask(settings: HubSettings, address: string, asked: Asked =
 const MOST_WAITING = 2 ** 20;
 
 /**
- * The body of an answer, part by part. What came before a connection broke is given before the error: the iterator of a
- * stream drops the parts that wait.
+ * The body of an answer, part by part. Parts that came before a connection broke are given before the error: the
+ * iterator of a stream drops the parts that wait.
  */
 export async function* partsOf(answer: IncomingMessage): AsyncGenerator<Buffer> {
   const waiting: Buffer[] = [];

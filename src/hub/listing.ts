@@ -1,4 +1,4 @@
-// What a repository holds at a revision.
+// The files of a repository at a revision.
 import type { IncomingMessage } from "node:http";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";

@@ -26,10 +26,11 @@ export const cacheFolderOf = ({ type, name }: Pick<Repository, "type" | "name">)
   `${type}s--${name.replace("/", "--")}`;
 
 /**
- * The repository that a name OWNER/NAME or OWNER/NAME@REVISION means. What is there as a file or folder is always that.
+ * The repository that a name OWNER/NAME or OWNER/NAME@REVISION means. The name of an existing file or folder always
+ * means that file or folder.
  * @param revision where the name has none
  * @returns undefined where it is a path, or can only be one
- * @throws LowrankError E_USAGE for a revision that is none
+ * @throws LowrankError E_USAGE for a malformed revision
  */
 export function repositoryOf(named: string, type: RepositoryType, revision = "main"): Repository | undefined {
   if (existsSync(named)) return undefined;

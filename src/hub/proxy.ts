@@ -27,7 +27,7 @@ export function proxyFor(url: URL, env: Environment = process.env): URL | undefi
   return URL.canParse(proxy) && new URL(proxy).protocol === "http:" ? new URL(proxy) : undefined;
 }
 
-/** What a proxy with a name and a password wants to see. */
+/** The header that a proxy with a name and a password expects. */
 export function proxyHeaders({ username, password }: URL): Record<string, string> {
   if (!username) return {};
   const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;

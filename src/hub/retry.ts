@@ -1,4 +1,4 @@
-// Attempts, one after the other, at what may pass.
+// Attempts, one after the other, at requests whose failure may pass.
 import { setTimeout as sleep } from "node:timers/promises";
 import { Passing } from "./failures.js";
 
@@ -14,7 +14,7 @@ const MOST = 5;
 const LONGEST_MS = 60_000;
 
 /**
- * Repeats what fails for a passing cause.
+ * Repeats an attempt that fails for a passing cause.
  * @param attempt tells of each progress; after one the count begins anew
  * @throws the lasting error where it does not pass
  */

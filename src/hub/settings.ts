@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
 
-/** What Python's huggingface_hub reads from the environment, read as it does. */
+/** The settings that Python's huggingface_hub reads from the environment, read by its rules. */
 export interface HubSettings {
   /** URL without a slash at its end. */
   endpoint: string;

@@ -10,7 +10,7 @@ import { wait as plainWait, type Wait } from "./retry.js";
 import { type HubSettings, hubSettings } from "./settings.js";
 import type { Wanted } from "./wanted.js";
 
-/** What is to come over the network. */
+/** The files that are to come over the network. */
 export interface Transfer {
   repository: Repository;
   endpoint: string;
@@ -69,7 +69,7 @@ function offlineError({ cache }: HubSettings, repository: Repository): LowrankEr
   return new LowrankError("E_HUB_OFFLINE", message, repository.name);
 }
 
-/** One of the reasons for which what the cache has will do. */
+/** The failures for which the files in the cache will do. */
 const AWAY = ["E_HUB_NETWORK", "E_HUB_SERVER", "E_HUB_LIMIT", "E_HUB_ACCESS"];
 
 /** Works on some items at a time; the first failure ends the others. */
@@ -95,7 +95,7 @@ async function pooled<T>(
   failed.signal.throwIfAborted();
 }
 
-/** What is to be done for one repository. */
+/** The work for one repository. */
 class Snapshot {
   readonly #client: Client;
   readonly #cache: RepositoryCache;
@@ -112,7 +112,7 @@ class Snapshot {
     this.#cache = new RepositoryCache(settings, repository);
   }
 
-  /** What the cache has, where nothing needs to be asked; else the listing. */
+  /** The cache's snapshot, where nothing needs to be asked; else the listing. */
   async #look(): Promise<string | Listing> {
     const { repository, wanted } = this;
     const { settings } = this.#client;
@@ -139,7 +139,7 @@ class Snapshot {
     });
   }
 
-  /** Those that the snapshot does not have. */
+  /** The files that the snapshot does not have. */
   #missing({ commit }: Listing, files: HubFile[]): HubFile[] {
     const isHere = ({ path, size }: HubFile) => {
       const found = sizeOf(join(this.#cache.snapshot(commit), path));
@@ -215,15 +215,18 @@ class Snapshot {
 }
 
 /**
- * The folder of a repository's snapshot in the cache, with the files that are wanted. Where the hub cannot be reached, what the cache has is
- * used, with a warning.
+ * The folder of a repository's snapshot in the cache, with the files that are wanted. Where the hub cannot be reached, the files in the
+ * cache are used, with a warning.
  * @throws LowrankError E_HUB_..., E_WRITE; or the signal's reason
  */
 export function snapshotFolder(repository: Repository, wanted: Wanted, options: SnapshotOptions = {}): Promise<string> {
   return new Snapshot(repository, wanted, options).folder();
 }
 
-/** What `snapshotFolder` would download; null where nothing. Shards that an index names are known once the index is here. */
+/**
+ * The files that `snapshotFolder` would download; null where there are none. Shards that an index names are known once the
+ * index is here.
+ */
 export function plannedTransfer(
   repository: Repository,
   wanted: Wanted,

@@ -3,9 +3,10 @@ import { LowrankError } from "../base/errors.js";
 
 /**
  * @param names of all files that there are
- * @param read the content of one that is there already; undefined before it is
- * @returns names of the files that are needed, as far as is known; those that must be there even where they are not
- * @throws LowrankError E_HUB_FORMAT where the repository has nothing that could be used
+ * @param read the content of a file that is there already; undefined before it is
+ * @returns names of the files that are needed, as far as is known; required files are named even where they are not
+ * there
+ * @throws LowrankError E_HUB_FORMAT where the repository has no usable file
  */
 export type Wanted = (names: string[], read: (name: string) => string | undefined) => string[];
 
@@ -88,7 +89,10 @@ function onlyGguf(names: string[]): string | undefined {
   return ggufs.length === 1 ? ggufs[0] : undefined;
 }
 
-/** A base that is to be used with its own tokenizer, of which only tokenizer.json is read: one without is refused before its weights come. */
+/**
+ * A base that is to be used with its own tokenizer, of which only tokenizer.json is read. A base without it is refused before its weights
+ * come.
+ */
 export const withTokenizer =
   (wanted: Wanted): Wanted =>
   (names, read) => {

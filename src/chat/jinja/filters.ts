@@ -44,7 +44,7 @@ const filter =
       names.map((name, i) => positional[i] ?? named.get(name)),
     );
   };
-/** A filter of a text, which keeps what is marked as safe so. */
+/** A filter of a text; text that is marked as safe stays so. */
 const ofText = (change: (text: string) => string): Filter => filter("", (value) => keepSafe(value, change(str(value))));
 const keepSafe = (value: Value, text: string): Value => (value instanceof Markup ? new Markup(text) : text);
 

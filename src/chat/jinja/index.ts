@@ -24,7 +24,7 @@ export { Float, TemplateError } from "./values.js";
 
 export interface Rendering {
   text: string;
-  /** What each `{% generation %}` wrote, and how much the template had written before it, in UTF-16 units. */
+  /** The text of each `{% generation %}`, and the length of the template's output before it, in UTF-16 units. */
   spans: { start: number; text: string }[];
 }
 
@@ -76,7 +76,7 @@ export class Template {
 
   /**
    * @param variables plain values, see `toValue`
-   * @param now what `strftime_now` tells
+   * @param now the time that `strftime_now` tells
    * @throws TemplateError that the template raises or runs into, with the line
    */
   render(variables: Record<string, unknown>, now = new Date()): Rendering {

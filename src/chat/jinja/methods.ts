@@ -242,7 +242,7 @@ const LIST: Record<string, Row<Value[]>> = {
   copy: ["", (self) => [...self]],
 };
 
-/** Methods of Python that are not built here, and those that the templates' sandbox forbids. */
+/** Methods of Python that are not built here, and methods that the templates' sandbox forbids. */
 const ABSENT: [(value: Value) => boolean, string[]][] = [
   [
     (value) => isText(value),

@@ -145,7 +145,7 @@ function missing(value: Value, name: Value): Undefined {
   return new Undefined(`'${typeName(value)} object' has no attribute ${repr(name)}`);
 }
 
-/** What was found, null too, else that it is missing. */
+/** The found value, null too; else an error that it is missing. */
 const or = (held: Value | undefined, value: Value, name: string): Value =>
   held === undefined ? missing(value, name) : held;
 

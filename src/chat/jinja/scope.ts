@@ -8,7 +8,7 @@ export class Output {
 /** One rendering. */
 export interface Run {
   root: Output;
-  /** Spans of `{% generation %}`, and what each wrote. */
+  /** Spans of `{% generation %}`, with the text of each. */
   spans: { start: number; text: string }[];
   now: Date;
   /** Line of the statement that is executed. */

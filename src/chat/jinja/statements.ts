@@ -403,7 +403,7 @@ function macro(
   });
 }
 
-/** What a body writes, through filters that read it under the empty name. */
+/** The output of a body, through filters that read it under the empty name. */
 function filtered(scope: Scope, body: Statement, text: Expression): Value {
   const inner = scope.inner();
   const out = new Output();
@@ -414,7 +414,7 @@ function filtered(scope: Scope, body: Statement, text: Expression): Value {
 
 function printed(value: Expression): Statement {
   return (scope, out) => {
-    // The value first: what it calls may write to the same output.
+    // The value first: functions that it calls may write to the same output.
     const text = str(value(scope));
     out.text += text;
     return undefined;

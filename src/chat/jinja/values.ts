@@ -25,7 +25,7 @@ export class Tuple extends Array<Value> {
   }
 }
 
-/** What a missing name or key is: prints as nothing, is false and empty, and any other use fails. */
+/** The value of a missing name or key: it prints as nothing, is false and empty, and any other use fails. */
 export class Undefined {
   constructor(readonly hint: string) {}
   raise(): never {
@@ -33,7 +33,7 @@ export class Undefined {
   }
 }
 
-/** Text marked as safe: `+` escapes what is added to it. */
+/** Text marked as safe: `+` escapes the text that is added to it. */
 export class Markup {
   constructor(readonly text: string) {}
 }
