@@ -55,7 +55,7 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
   });
 }
 
-// Threads that have ended, or that pass what they allocate on to others, leave heaps that are empty and still resident.
+// Heaps of threads that have ended, or that pass their memory on to other threads, may be empty and still resident.
 Napi::Value trim_heaps(const Napi::CallbackInfo& info) {
 #ifdef __GLIBC__
   malloc_trim(0);
@@ -105,7 +105,7 @@ Napi::Value finite(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), found);
 }
 
-// What the codes of four bits, those of their maxima and those of an 8-bit optimizer's moments stand for.
+// Values of the codes of four bits, of the codes of their maxima, and of the codes of an 8-bit optimizer's moments.
 Napi::Value quantization_maps(const Napi::CallbackInfo& info) {
   const auto array = [&](const float* p, size_t n) {
     Napi::Float32Array a = Napi::Float32Array::New(info.Env(), n);
@@ -224,7 +224,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     });
   }
 
-  // Converts arguments; what is wrong with them rejects the promise instead of throwing.
+  // Converts arguments; an error in them rejects the promise instead of throwing.
   template <class F>
   Napi::Value convert(const Napi::CallbackInfo& info, F&& f) {
     try {

@@ -60,7 +60,7 @@ std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
   return {a.Data(), a.Data() + a.ElementLength()};
 }
 
-// What a batch is made in before an engine has seen it: half a gigabyte each of tokens and targets.
+// Largest batch of tokens, made before an engine has seen it: half a gigabyte each of tokens and targets.
 constexpr int64_t kMostTokens = int64_t(1) << 27;
 
 // Reads the sequences where they lie (a mapped file, as a rule) and lays them one after the other: the only copy on the way.

@@ -1,4 +1,4 @@
-// JavaScript values to the engine's structures and back (the types are those of src/native/types.ts).
+// JavaScript values to the engine's structures and back (the types are in src/native/types.ts).
 #pragma once
 #include <napi.h>
 
@@ -40,6 +40,6 @@ void write_moments(const AdapterSlot&, const MomentMap&);  // Error E_ADAPTER: m
 MomentMap to_moments(const Napi::Value&);
 Napi::Value from_moments(Napi::Env, const MomentMap&);
 
-Napi::Value from_tensors(Napi::Env, TensorMap&&);  // a Map; what is converted is freed at once
+Napi::Value from_tensors(Napi::Env, TensorMap&&);  // a Map; the converted memory is freed at once
 
 }  // namespace lowrank::addon

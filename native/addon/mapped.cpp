@@ -28,7 +28,7 @@ void unmap(Napi::Env, void* data) {
 
 namespace {
 
-// Its path and what happened to it, in a sentence that says what to do; nothing where the memory is nobody's or the file unchanged.
+// Its path and its change, in a sentence that names the remedy; nothing where the memory is nobody's or the file unchanged.
 std::optional<std::pair<std::string, std::string>> problem_of(const void* data) {
   std::lock_guard lock(mutex);
   const auto it = mapped.find(data);
@@ -47,7 +47,7 @@ void check_mapped(const void* data) {
 }
 
 Napi::Value map_file(const Napi::CallbackInfo& info) {
-  // Private: what JavaScript writes there by mistake reaches neither the file nor anybody else.
+  // Private: bytes that JavaScript writes there by mistake reach neither the file nor anybody else.
   auto file = std::make_unique<MappedFile>(to_string(info[0], "path"), MappedFile::Access::private_copy);
   if (file->bytes() == 0) return Napi::ArrayBuffer::New(info.Env(), 0);
   void* data = const_cast<char*>(file->data());

@@ -8,8 +8,8 @@ namespace lowrank::addon {
 Napi::Value map_file(const Napi::CallbackInfo&);
 // releasePages(buffer): gives the resident pages of a mapped buffer back; the next access reads them from the page cache.
 Napi::Value release_pages(const Napi::CallbackInfo&);
-// mappedProblem(buffer): what happened to the file of a mapped buffer since it was mapped, and what to do, or null: then what was read
-// from the buffer before the call is right.
+// mappedProblem(buffer): the change of the file of a mapped buffer since it was mapped, and the remedy. Null: there was no change, and
+// the bytes that were read before the call are right.
 Napi::Value mapped_problem(const Napi::CallbackInfo&);
 // The same of the memory that a buffer begins with, or of any other. Error E_CACHE.
 void check_mapped(const void* data);

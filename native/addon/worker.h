@@ -18,7 +18,7 @@ using Work = std::function<Result()>;
 class Worker {
  public:
   explicit Worker(Napi::Env);
-  ~Worker();  // drops what is queued, waits for the command in progress
+  ~Worker();  // drops the queued commands, waits for the command in progress
 
   Napi::Promise post(Napi::Env, Work);
 

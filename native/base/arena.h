@@ -24,7 +24,7 @@ class Arena {
   // Reserves bytes under an item's name; the offset is a multiple of 64. Before commit() only.
   int64_t reserve(const std::string& item, int64_t bytes);
 
-  // Takes at least total_bytes() of memory; what is more belongs to the last item.
+  // Takes at least total_bytes() of memory; a surplus belongs to the last item.
   void commit(Memory memory);
 
   // Addresses for the arguments of operations. Only who owns the memory, a backend, reads or writes there.

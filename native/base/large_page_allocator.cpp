@@ -28,7 +28,7 @@ struct Region {
 struct Regions {
   std::mutex mutex;
   std::map<const char*, Region> by_begin;
-  Region* last = nullptr;  // the one that has room
+  Region* last = nullptr;  // the region that has room
 };
 
 Regions& regions() {

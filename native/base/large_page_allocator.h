@@ -1,5 +1,5 @@
-// Standard containers whose elements lie in large pages, side by side with those of others: many arrays are read one after the
-// other, none of which is as large as a page.
+// Standard containers whose elements lie in large pages. Arrays of several containers lie side by side: many arrays are read
+// one after the other, and none is as large as a page.
 #pragma once
 #include <cstddef>
 #include <vector>

@@ -19,7 +19,7 @@ bool has_large_pages() {
 }
 
 LargePages::LargePages(int64_t bytes) : bytes_((bytes + kLargePage - 1) / kLargePage * kLargePage) {
-  // More is reserved than needed, for its beginning to be at a large page, and what is over is given back.
+  // More is reserved than needed, so that its beginning can be at a large page. The surplus is given back.
   const auto size = size_t(bytes_ + kLargePage);
   void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return;

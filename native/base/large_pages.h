@@ -1,5 +1,5 @@
-// Memory of this process in large pages, where the system grants them: fewer misses of the TLB, each of which is dear in a
-// virtual machine.
+// Memory of this process in large pages, where the system grants them. They have fewer misses of the TLB; each miss is
+// dear in a virtual machine.
 #pragma once
 #include <cstdint>
 

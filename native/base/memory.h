@@ -10,7 +10,7 @@ struct Memory {
   int64_t bytes = 0;
 };
 
-// Of this process: zero-filled, in large pages, at least so many bytes. Error E_MEMORY where the system refuses.
+// At least `bytes` of this process's memory: zero-filled, in large pages. Error E_MEMORY where the system refuses.
 Memory host_memory(int64_t bytes);
 
 }  // namespace lowrank

@@ -28,7 +28,8 @@ int processors() {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  // More threads than processors take them from each other while they spin, and no more than those work at a time.
+  // If there are more threads than processors, spinning threads take processors from each other. Then no more threads
+  // than processors work at a time.
   spins_ = threads <= processors() ? kSpins : 0;
   most_awake_ = std::max(1, processors() - 1);
   try {

@@ -43,7 +43,7 @@ class ThreadPool {
   Call call_ = nullptr;
   void* self_ = nullptr;
   int64_t tasks_ = 0;
-  alignas(64) std::atomic<int64_t> next_{0};  // a cache line of its own: those who wait look at the state
+  alignas(64) std::atomic<int64_t> next_{0};  // a cache line of its own: threads that wait look at the state
   // Number of the loop, whether workers may still join it, and how many are at it. Whoever comes when it is closed waits for the next
   // one: nobody waits for a worker that has not been given a processor meanwhile.
   alignas(64) std::atomic<uint64_t> state_{0};

@@ -17,7 +17,8 @@ class Attention {
   void place(Place&, const AttentionSpec&);
   // stream += the block's attention of h
   void forward(const Pass&, int64_t layer, const Linears&, const Mat& h, const Mat& stream) const;
-  // dh = the gradient of h, of that of the output; data null: not wanted. Nothing is computed below the lowest adapter. h: read where reads_input().
+  // dh = the gradient of h, from the output's gradient; data null: not wanted. Nothing is computed below the lowest adapter. h: read where
+  // reads_input().
   void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& dy, const Mat& h, const Mat& dh) const;
   static bool reads_input(const Pass& p, int64_t layer) { return p.adapter.has(layer, 0, p.model.block.attention.inputs.size()); }
 

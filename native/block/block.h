@@ -30,8 +30,8 @@ class Block {
 
   void place(Place&, const ModelSpec&, std::span<const int64_t> ranks, const Shared&);
   void forward(const Pass&, int64_t layer, const Shared&, const Stream&) const;
-  // Takes the gradient of the block's output from the stream and leaves that of its input there. The base is frozen: only adapters
-  // get gradients, and nothing is computed below the lowest of them.
+  // Takes the gradient of the block's output from the stream and leaves the gradient of its input there. The base is frozen: only
+  // adapters get gradients, and nothing is computed below the lowest adapter.
   void backward(const Pass&, int64_t layer, const Shared&, const Stream&) const;
 
  private:

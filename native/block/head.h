@@ -7,7 +7,7 @@ namespace lowrank {
 class Head {
  public:
   void place(Place&, int64_t dim);
-  // The tokens that are learned, with what follows them: (n) each, in the backend's memory.
+  // The tokens that are learned, with the tokens that follow them: (n) each, in the backend's memory.
   struct Learned {
     const int32_t *rows, *labels;
     int64_t count;

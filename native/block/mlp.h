@@ -15,7 +15,7 @@ class Mlp {
   void place(Place&, const MlpSpec&);
   // stream += the block's MLP of h. Of Mode::recompute not further than the backward pass reads.
   void forward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& h, const Mat& stream) const;
-  // dh = the gradient of h, of that of the output. h: read where reads_input().
+  // dh = the gradient of h, from the output's gradient. h: read where reads_input().
   void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& dy, const Mat& h, const Mat& dh) const;
   static bool reads_input(const Pass& p, int64_t layer) { return p.adapter.has(layer, p.model.block.gate(), 2); }
 

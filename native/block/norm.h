@@ -11,7 +11,7 @@ class Norm {
     rstd_ = place.kept(1, DType::f32);
   }
 
-  // x, h, rows of both: those of the piece, or of the head. Kept where a backward pass follows.
+  // x, h: rows of the piece, or of the head. Kept where a backward pass follows.
   void forward(const Pass& p, const float* w, const NormSpec& spec, const Mat& x, const Mat& h, bool keep) const {
     p.ops.norm_fwd({x, w, float(spec.eps), h, keep ? p.f32(rstd_) : nullptr, keep ? saved(p, h.rows) : Mat()});
   }

@@ -7,16 +7,16 @@
 
 namespace lowrank {
 
-// The sequences that go through the model at a time. Addresses are those of the backend's memory.
+// The sequences that go through the model at a time. Addresses are in the backend's memory.
 struct Tokens {
   const int32_t *ids = nullptr, *positions = nullptr;        // (M)
   const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (sequences + 1)
   int64_t count = 0, sequences = 0;
-  int64_t kv_count = 0;  // keys: those in the cache, too
+  int64_t kv_count = 0;  // keys: the keys in the cache, too
   int64_t first = 0;     // tokens of the micro-batch before these
 };
 
-// recompute: what the backward pass reads, but not the block's output
+// recompute: the values that the backward pass reads, but not the block's output
 enum class Mode { train, recompute, evaluate, generate };
 
 // An adapter with the addresses of its flat buffers; without sites there is none.

@@ -24,10 +24,10 @@ class Place {
   bool keeps() const { return keep_; }
   DType act() const { return act_; }
 
-  // What the backward pass reads of the forward pass.
+  // Values of the forward pass that the backward pass reads.
   Rows kept(int64_t cols, DType dtype) { return rows("activations", cols, dtype); }
   Rows kept(int64_t cols) { return kept(cols, act_); }
-  // What is used up within a pass.
+  // Values that are used up within a pass.
   Rows buffer(int64_t cols, DType dtype) { return rows("buffers", cols, dtype); }
   Rows buffer(int64_t cols) { return buffer(cols, act_); }
   int64_t bytes(int64_t n) { return take_("buffers", n); }

@@ -84,7 +84,8 @@ Mat head_of(const Mat& x, int64_t first_row, int64_t rows, int64_t head, int64_t
   return Mat(x.row(first_row) + head * dim * dtype_bytes(x.dtype), x.dtype, rows, dim, x.ld);
 }
 
-// A head's rows lie apart, which no core foresees: they are asked for a block ahead, and those to be written at a block's beginning.
+// A head's rows lie apart, which no core foresees. Rows to be read are asked for a block ahead, rows to be written at a block's
+// beginning.
 void fetch(const Mat& x, bool to_write = false) {
   const int64_t bytes = x.cols * dtype_bytes(x.dtype);
   for (int64_t r = 0; r < x.rows; r++) {

@@ -1,4 +1,4 @@
-// What the rest of the program sees of the CPU backend.
+// The CPU backend as the rest of the program sees it.
 #pragma once
 #include <memory>
 #include <string>

@@ -52,7 +52,7 @@ class CpuBackend final : public HostBackend {
   InstructionSet isa_;
   const Kernels& k_;
   const RowKernels& rk_;
-  OpLimits limits_;  // those of set_workspace: they fix where each part of the workspace lies
+  OpLimits limits_;  // given to set_workspace: they fix where each part of the workspace lies
   char* work_ = nullptr;
 };
 

@@ -18,7 +18,7 @@ struct InstructionSet {
 // Every set that was compiled in, the slowest first, whether this machine has it or not.
 extern const InstructionSet kScalarSet, kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAmxSet;
 
-// Those that this machine has. Asks the system for permission to use AMX tiles.
+// The sets that this machine has. Asks the system for permission to use AMX tiles.
 std::vector<const InstructionSet*> usable_instruction_sets();
 
 namespace emulated {

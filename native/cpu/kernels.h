@@ -1,6 +1,6 @@
-// The table of compute kernels that one instruction set provides. Everything above it (the matmul driver, attention,
+// The table of compute kernels that one instruction set provides. The code above it (the matmul driver, attention,
 // the operations) is written once. A table is filled per instruction set in its own translation unit, compiled for
-// that set; nothing in those units is shared inline with other units.
+// that set. These units share no inline code with other units.
 #pragma once
 #include <cstdint>
 
@@ -37,9 +37,9 @@ struct Bf16Stretch {
   int64_t k;
 };
 
-// What a product of act goes through as it is stored.
+// The function of a product of act as it is stored.
 //   forward:  other = silu(gate) * out
-//   backward: out is the gradient of silu(gate) * other; gate and other become theirs. out may or may not be written.
+//   backward: out is the gradient of silu(gate) * other; gate and other become their own gradients. out may or may not be written.
 enum class Swiglu { none, forward, backward };
 
 // Where a product goes: out (rows, columns) (=|+=) alpha * sum + bias.

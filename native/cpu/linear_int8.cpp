@@ -37,7 +37,7 @@ Int8Parts int8_parts(const OpLimits& l) {
   return p;
 }
 
-// Rows [first, first + n) of the weight's codes, and what they mean.
+// Rows [first, first + n) of the weight's codes, with the values of the codes.
 Weight codes_of(const Weight& w, int64_t first, int64_t n) {
   return {.data = w.row(first), .format = w.format, .rows = n, .cols = w.cols};
 }

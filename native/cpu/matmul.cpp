@@ -16,7 +16,8 @@ constexpr int64_t kBlockRows = 96;
 // many panels as fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 1280 << 10;  // at most; of a second cache of 2 MB
-// From this many panels a thread, packing per thread pays even when sums go through memory. Only the head has so many.
+// From this many panels a thread, packing per thread pays even when sums go through memory. Only the head has this
+// many panels.
 constexpr int64_t kManyPanels = 64;
 // Elements of a round of a long contraction into f32 (the backward pass of gate and up, the head's). Many panels stay in L2 while the
 // rows pass, and the output holds the sums. A round is two chunks; an adapter's rank still goes with them.
@@ -86,7 +87,8 @@ void Matmul::operator()(const Product& p) const {
 }
 
 // Columns [n0, n0 + columns) of the right operand over [k0, k0 + k) of the contraction, k at most kMaxChunk, in panels panel_bytes
-// apart. What is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols * 4 bytes).
+// apart. A format that is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols *
+// 4 bytes).
 void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes,
                   void* scratch) const {
   const bool forward = t.along == Along::columns;
@@ -165,7 +167,7 @@ struct Matmul::Round {
   Stretch stretches[kMostStretches] = {};
   int count = 0;
   int64_t length = 0, panel_bytes = 0;
-  bool first = true, last = false;  // what comes later is added to the output
+  bool first = true, last = false;  // later rounds are added to the output
 
   Round(const Product& product, bool use_dots, bool is_fused) : p(product), dots(use_dots), fused(is_fused) {}
 
@@ -341,7 +343,7 @@ void Matmul::by_rows(const Round& round) const {
     });
     const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
     pool_.run(row_blocks * groups, [&](int64_t task, int thread) {
-      // Rows first: what follows one another shares the panels.
+      // Rows first: tasks that follow one another share the panels.
       const int64_t m0 = task % row_blocks * kBlockRows, panel = task / row_blocks * group;
       multiply(round, m0, std::min(kBlockRows, m - m0), panel0 + panel, std::min(group, panels - panel), packed + panel * round.panel_bytes,
                work_ + thread * kThreadBytes);

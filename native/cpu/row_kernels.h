@@ -15,7 +15,7 @@ struct SoftmaxRow {
   bf16_t* ds;
 };
 
-// A step of AdamW: what the options and the step's number come to. rest = 1 - beta.
+// The factors of a step of AdamW, from the options and the step's number. rest = 1 - beta.
 struct AdamWFactors {
   float grad_scale, decay, rest1, beta2, rest2, step_size, root_correction, eps;
 };

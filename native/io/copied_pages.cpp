@@ -12,7 +12,7 @@ namespace lowrank {
 
 namespace {
 
-// What may lie between two ranges that are copied as one, such as a norm's vector.
+// Largest gap between two ranges that are copied as one; a norm's vector may lie in it.
 constexpr int64_t kGap = 64 << 10;
 
 // Of the mapping that begins at `begin`: bytes that are mapped in large pages of the page cache; 0 where the system doesn't say.

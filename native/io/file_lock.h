@@ -16,7 +16,7 @@ class FileLock {
   struct Attempt {
     Outcome outcome = Outcome::failed;
     std::unique_ptr<FileLock> lock;  // where it was taken
-    int error = 0;                   // errno of what was refused
+    int error = 0;                   // errno of the refused call
   };
   // Makes the file where there is none, and does not wait.
   static Attempt take(const std::string& path);

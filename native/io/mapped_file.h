@@ -44,16 +44,17 @@ class MappedFile {
   struct Range {
     int64_t offset, bytes;
   };
-  // What is worth copying of these ranges: the large pages that lie within them, neighbours taken together, if the page cache holds
-  // the file in small pages and the system grants large ones.
+  // The pages of these ranges that are worth copying: the large pages within them, neighbours taken together, if the page cache
+  // holds the file in small pages and the system grants large ones.
   std::vector<char*> pages_to_copy(std::vector<Range> ranges) const;
-  // Copies them into memory of this process, read-only, at the addresses where the file's were; `copied` counts bytes. Products that
-  // read their weights from there take up to 15 % less time. What is refused stays the file's. Any thread may read meanwhile.
+  // Copies them into memory of this process, read-only, at the same addresses; `copied` counts bytes. Products that read their
+  // weights from there take up to 15 % less time. Pages that the system refuses to copy stay mapped from the file. Any thread may
+  // read meanwhile.
   void copy_pages(const std::vector<char*>& pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
   int64_t copied_bytes() const { return copied_; }
   static int64_t copied_bytes(const std::string& path);  // of the mapping that `shared` gave; 0 where there is none
 
-  // What is resident is no longer this process's; it is mapped again from the page cache when it is touched.
+  // Resident pages are given back. A page is mapped again from the page cache when it is touched.
   void release_pages() const { release_pages(0, bytes_); }
   void release_pages(int64_t offset, int64_t bytes) const;  // of whole pages within the range; nothing of a file that was copied
 

@@ -92,7 +92,7 @@ bool GuardedMappings::replace_lost(uintptr_t address) {
     const uintptr_t end = e->end, begin = e->begin;
     if (address < begin || address >= end || e->end != end) continue;
     e->lost = true;
-    // All the rest at once: what lies beyond a cut is gone, too, and mappings of single pages are counted by the system.
+    // All pages from there on at once: pages beyond a cut are gone, too, and the system counts mappings of single pages.
     const uintptr_t from = address / page * page;
     return mmap(reinterpret_cast<void*>(from), end - from, e->prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
   }
@@ -102,7 +102,7 @@ bool GuardedMappings::replace_lost(uintptr_t address) {
 void GuardedMappings::pass_on(int signal, siginfo_t* info, void* context) {
   if (before.sa_flags & SA_SIGINFO) return before.sa_sigaction(signal, info, context);
   if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) return before.sa_handler(signal);
-  // What a process sent is sent again, for it does not come by itself when the instruction is repeated.
+  // A signal that a process sent is sent again, for it does not come by itself when the instruction is repeated.
   const bool is_sent = info->si_code <= 0;
   if (is_sent && before.sa_handler == SIG_IGN) return;
   struct sigaction standard {};

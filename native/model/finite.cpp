@@ -78,7 +78,7 @@ class File {
 
 bool is_finite(const TensorEntry& t, int threads) {
   check_tensor(t);
-  // What codes of nf4, fp4 and i8 stand for is a number; their maxima may be none.
+  // The values of nf4's, fp4's and i8's codes are numbers; their maxima may be NaN or infinite.
   const bool plain_or_blocks = !is_four_bit(t.format) && t.format != Format::i8;
   const FileRange range = plain_or_blocks ? FileRange{t.file, t.offset, t.bytes} : t.absmax;
   const Format format = plain_or_blocks ? t.format : Format::f32;

@@ -27,7 +27,8 @@ std::vector<float> inverse_frequencies(const RopeSpec& rope, int64_t head_dim, i
     const float factor = float(s.factor);
     if (s.type == RopeScaling::Type::linear) f /= factor;
     if (s.type == RopeScaling::Type::llama3) {
-      // Long wavelengths are stretched by the factor, short ones kept, those between interpolated (Llama 3.1).
+      // Long wavelengths are stretched by the factor, short ones kept, wavelengths between them interpolated (Llama
+      // 3.1).
       const double trained = double(s.original_max_positions);
       const float wave = 1.f / f * float(2 * std::numbers::pi);  // torch divides a number by a tensor like this
       if (wave > float(trained / s.low_freq_factor)) {

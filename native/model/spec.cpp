@@ -6,7 +6,7 @@ namespace lowrank {
 
 namespace {
 
-// What a plausible model has at most; products of two of them are no overflow.
+// The largest size of a plausible model; products of two sizes do not overflow.
 constexpr int64_t kMost = int64_t(1) << 31;
 
 [[noreturn]] void refuse(const ModelSource& source, const std::string& message) {

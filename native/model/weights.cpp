@@ -51,7 +51,7 @@ void check_range(const TensorEntry& t, const char* what, const FileRange& r, int
 }  // namespace
 
 void check_tensor(const TensorEntry& t) {
-  // No file is as large as what overflows.
+  // No file is as large as a product that overflows.
   int64_t elements = 1;
   bool overflows = t.shape.empty();
   for (int64_t d : t.shape) overflows = overflows || d < 1 || __builtin_mul_overflow(elements, d, &elements);

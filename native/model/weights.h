@@ -28,7 +28,7 @@ struct BlockWeights {
 // Every tensor the model needs is there, with the right shape and inside its file's declared size; files are not opened.
 // Error E_TENSOR_MISSING, E_TENSOR_SHAPE, E_CONFIG_VALUE.
 void check_source(const ModelSource&);
-// Of one tensor: its bytes and those of its statistics fit its shape. Error E_TENSOR_SHAPE, E_QUANTIZED.
+// Checks of one tensor that its bytes and its statistics' bytes fit its shape. Error E_TENSOR_SHAPE, E_QUANTIZED.
 void check_tensor(const TensorEntry&);
 
 // How far loading is, for another thread to look at.
@@ -39,9 +39,9 @@ struct LoadProgress {
 
 class ModelWeights {
  public:
-  // Checks and maps, and quantises tensor by tensor what is to be quantised; what another model of this process has quantised
-  // alike is shared. Error also E_FILE.
-  // With copies_weights, of files in small pages (see MappedFile) the linears and the head are copied.
+  // Checks and maps, and quantises the marked tensors one by one. A tensor that another model of this process has quantised
+  // alike is shared. Error also E_FILE. With copies_weights, the linears and the head of files in small pages (see
+  // MappedFile) are copied.
   ModelWeights(const ModelSource&, int threads, bool copies_weights, LoadProgress&);
 
   Weight embedding, head;             // (V, C) both; the same memory when tied
@@ -55,7 +55,7 @@ class ModelWeights {
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
   void copy_weights(const ModelSource&);
-  // As it is stored, or what is to be made of it.
+  // The weight as it is stored, or quantised from the stored one.
   Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
   Weight quantized(const TensorEntry&, const Weight& w);
   LinearWeights linear(const ModelSource&, const std::string& module, const LinearSpec&);

@@ -27,7 +27,7 @@ struct NormFwdArgs {
   float* rstd;     // (M) =, may be null
   Mat saved;       // (M, C) act = x rounded, for the backward pass; data may be null
 };
-// h again from what was saved: h = x * rstd * w
+// h again from the saved values: h = x * rstd * w
 struct NormApplyArgs {
   Mat x;  // (M, C) act, as saved
   const float* w;
@@ -81,8 +81,8 @@ struct LinearBwdArgs {
   bool accumulate = false;   // dx += instead of dx =
   // Another linear of the same input: its part of dx is a term of the same product. Its own dx and accumulate are ignored.
   const LinearBwdArgs* also = nullptr;
-  // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through that: gate and up become their own gradients, with
-  // the same bits as SwigluBwdArgs'; what dx holds afterwards does not count.
+  // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through this function: gate and up become their own
+  // gradients, with the same bits as SwigluBwdArgs'. The contents of dx afterwards do not count.
   Mat gate = {}, up = {};
 };
 
@@ -128,7 +128,7 @@ struct SwigluFwdArgs {
   Mat g, u;  // (M, F) act
   Mat a;     // (M, F) act =
 };
-// dg = da * u * silu'(g);  du = da * silu(g).  dg may be the memory of da or g, du that of u.
+// dg = da * u * silu'(g);  du = da * silu(g).  dg may be the memory of da or g, du the memory of u.
 struct SwigluBwdArgs {
   Mat da, g, u;  // (M, F) act
   Mat dg, du;    // (M, F) act =

@@ -28,7 +28,7 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::string name() const = 0;  // such as "cpu/avx512bf16"
 
-  // Zero-filled memory of at least so many bytes, 64-byte aligned, for the arguments of operations. Nothing outside the backend reads or
+  // At least `bytes` of zero-filled memory, 64-byte aligned, for the arguments of operations. Nothing outside the backend reads or
   // writes there. Error E_MEMORY.
   virtual Memory allocate(int64_t bytes) = 0;
   // Between the host and such memory, in order with the operations; both are done when the call returns.
@@ -94,7 +94,7 @@ class Backend {
   Observer* observer_ = nullptr;
 };
 
-// Backends whose memory is that of this process.
+// Backends whose memory is this process's.
 class HostBackend : public Backend {
  public:
   Weight resident(const Weight& w) final { return w; }

@@ -8,10 +8,10 @@
 
 namespace lowrank {
 
-// With so many threads. Error E_CPU where LOWRANK_CPU names an instruction set that is not there.
+// A backend with `threads` threads. Error E_CPU where LOWRANK_CPU names an instruction set that is not there.
 std::unique_ptr<Backend> make_backend(int threads);
 
-// Backend::workspace_bytes of a backend with so many threads, without one: no thread is started.
+// Backend::workspace_bytes of a backend with `threads` threads, without making one: no thread is started.
 int64_t workspace_bytes(const OpLimits&, int threads);
 
 struct Processor {

@@ -1,6 +1,6 @@
-// What lets an addon that was linked on a newer Linux load on glibc 2.28: linked into the prebuilt addon only (docs/packaging.md).
-// A linker takes the newest version of each symbol. Here stand the older ones of the same functions, and small
-// substitutes where there is none. scripts/check-glibc.mjs says when a symbol is missing from this list.
+// Lets an addon that was linked on a newer Linux load on glibc 2.28: linked into the prebuilt addon only (docs/packaging.md). A
+// linker takes the newest version of each symbol. This file defines the symbols as jumps to the older versions of the same
+// functions, and small substitutes where there is no older one. scripts/check-glibc.mjs fails when a symbol is missing here.
 #include <link.h>
 #include <sys/stat.h>
 

@@ -42,8 +42,8 @@ static_assert(sizeof(Q4_K) == 144 && sizeof(Q5_K) == 176 && sizeof(Q6_K) == 210)
 
 inline int nibble(const uint8_t* q, int64_t i, int64_t half) { return i < half ? q[i] & 15 : q[i - half] >> 4; }
 
-// Scale and min of run r of Q4_K and Q5_K: the first four are six bits of a byte each, the others four bits of one byte and
-// the two bits that those left over.
+// Scale and min of run r of Q4_K and Q5_K. The first four are six bits of a byte each. Each other one is four bits of one
+// byte and the two bits that one of the first four leaves over.
 inline void k_scale(const uint8_t* s, int64_t r, int& scale, int& min) {
   if (r < 4) {
     scale = s[r] & 63;

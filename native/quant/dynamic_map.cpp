@@ -1,4 +1,4 @@
-// Compiled without fused multiply-adds but for those that are asked for: every rounding counts.
+// Compiled without fused multiply-adds, except for explicit ones: every rounding counts.
 #include "quant/dynamic_map.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The dynamic maps of 8 bits (Dettmers, 2015): what a code stands for, as bitsandbytes' create_dynamic_map has it, bit for bit.
+// The dynamic maps of 8 bits (Dettmers, 2015): the value of each code, bit for bit as in bitsandbytes' create_dynamic_map.
 #pragma once
 
 namespace lowrank {

@@ -15,7 +15,7 @@ struct FormatInfo {
   int64_t block_bytes;  // without statistics that lie elsewhere (nf4, fp4, i8)
 };
 
-// The block types of GGUF are those of ggml.
+// The block types of GGUF are ggml's.
 inline constexpr FormatInfo kFormats[] = {
     {Format::f32, "f32", 1, 4},       {Format::bf16, "bf16", 1, 2},     {Format::f16, "f16", 1, 2},
     {Format::nf4, "nf4", 2, 1},       {Format::fp4, "fp4", 2, 1},       {Format::i8, "i8", 1, 1},

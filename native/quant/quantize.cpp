@@ -12,7 +12,7 @@ namespace lowrank {
 
 namespace {
 
-// What bitsandbytes takes for the maximum of a block of zeros, so as not to divide by it.
+// bitsandbytes' maximum of a block of zeros, so as not to divide by zero.
 constexpr float kLeastMaximum = 1e-38f;
 constexpr int64_t kNestedBlock = 256;
 

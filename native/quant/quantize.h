@@ -34,7 +34,7 @@ class QuantizedWeight {
   Weight view_;
 };
 
-// What it will hold.
+// The bytes of its result.
 int64_t quantized_bytes(const QuantizeSpec&, int64_t rows, int64_t cols);
 
 // Blocks of a flattened weight: codes (n / 2 rounded up), the first of a pair in the high nibble; absmax, one a block.

@@ -11,7 +11,7 @@ constexpr float kInt8Step = 7.874015718698502e-3f;
 
 // LLM.int8: about 1 / 127^2, as bitsandbytes has it on a CPU (1.8e-5 more than it is).
 constexpr float kInt8ProductStep = 6.200124e-05f;
-// What turns values of at most `maximum` into codes, as PyTorch divides a number by a tensor.
+// The factor that turns values of at most `maximum` into codes, as PyTorch divides a number by a tensor.
 constexpr float int8_factor(float maximum) { return maximum > 0 ? 1.f / maximum * 127.f : 0.f; }
 
 // NormalFloat's 16 values (Dettmers et al., 2023, as in bitsandbytes).
@@ -19,7 +19,7 @@ extern const float kNf4Values[16];
 // A sign, two bits of exponent and one of mantissa, over 12 (as in bitsandbytes).
 extern const float kFp4Values[16];
 
-// What the codes of four bits stand for.
+// The values of the codes of four bits.
 inline const float* code_values(Format f) { return f == Format::fp4 ? kFp4Values : kNf4Values; }
 
 // (O, I), row-major and contiguous, usually a view into a mapped file. `data` and the statistics may be misaligned.

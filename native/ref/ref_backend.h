@@ -1,12 +1,12 @@
-// The slow twin: every operation of ops/operations.inc in double precision, in the most obvious loops. It is what the fast
-// backends are held against, so it is never optimised. Any matrix may have any dtype; results are rounded when stored.
+// The slow twin: every operation of ops/operations.inc in double precision, in the most obvious loops. The fast backends are
+// held against it, so it is never optimised. Any matrix may have any dtype; results are rounded when stored.
 //
 // Where a fast backend rounds to act and the twin does not (the tests' bounds allow for it):
 //   weights, lora a and b    dot products of bf16 read them as bf16, the twin as stored
 //   dx of linear_bwd         with dropout its two terms are rounded before they are added
 //   p and ds of attention    are bf16 operands of the second products
 //   logits and their gradient in the head are stored as act
-// What the twin does round: dropout(x), u and du, which arguments.h calls act.
+// The twin does round dropout(x), u and du, which arguments.h calls act.
 #pragma once
 #include <vector>
 

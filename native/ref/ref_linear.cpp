@@ -27,7 +27,7 @@ RefInt8 ref_int8(const Mat& x, float threshold) {
       else r.outliers[size_t(i)] = true;
     }
   }
-  // Codes are those of f32, for every tie counts.
+  // Codes are computed in f32, for every tie counts.
   for (int64_t m = 0; m < x.rows; m++) {
     const float factor = int8_factor(float(r.maxima[size_t(m)]));
     for (int64_t i = 0; i < x.cols; i++) {

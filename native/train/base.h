@@ -16,7 +16,7 @@ constexpr int32_t kIgnore = -100;
 
 class Base {
  public:
-  // backend: where not the one that runs on this machine (native/backends.cpp).
+  // backend: null takes the backend that runs on this machine (native/backends.cpp).
   Base(const ModelSource&, const AdapterNeeds&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend>);
 
   const ModelSpec& model() const { return model_; }

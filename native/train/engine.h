@@ -17,15 +17,15 @@ struct OptimizerOptions {
 };
 
 using AdapterSpecs = std::vector<AdapterSpec>;
-// Of an adapter: its place among those that were given and added.
+// The number of no adapter; an adapter's number is its place among the given and added ones.
 constexpr int kNoAdapter = -1;
 
-// What an engine with these adapters and options will hold, item by item; nothing is allocated or opened.
+// The memory of an engine with these adapters and options, item by item. Nothing is allocated or opened.
 std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpecs&, const EngineOptions&);
 
 class Engine {
  public:
-  // backend: where not the one that runs on this machine.
+  // backend: null takes the backend that runs on this machine.
   Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr);
 
   // One more; its number. The buffers of passes grow where its rank or dropout asks for it.
@@ -36,7 +36,7 @@ class Engine {
   AdapterSlot& adapter(int number = 0) const;
   int64_t trainable_parameters(int number = 0) const { return adapters_.empty() ? 0 : adapter(number).layout().elements(); }
   int64_t base_parameters() const { return base_.weights().parameters; }
-  // After each use: what was computed from a file that somebody changed meanwhile is worth nothing. Error E_FILE_CHANGED.
+  // After each use: results computed from a file that somebody changed meanwhile are worth nothing. Error E_FILE_CHANGED.
   void check_files() const { base_.weights().check_unchanged(); }
 
   // gradients += loss_scale * d(sum of token losses); returns that sum. Error E_BATCH.
@@ -51,8 +51,8 @@ class Engine {
   int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&, int adapter = 0, int text = 0);
   int32_t generate_next(int32_t token, int text = 0);
 
-  // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. What was quantised while it was loaded is merged
-  // as its file has it. Error E_TARGET for an unknown module.
+  // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. A weight that was quantised while it was loaded
+  // is merged from its file. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0) const;
 
   // Of an engine with options.profile: events since the last call. Error E_STATE.

@@ -1,4 +1,5 @@
-// The memory plan of what an engine holds once, however many adapters and texts it has: scratch memory of operations and the buffers of a piece.
+// The plan of the memory that an engine holds once, however many adapters and texts it has: scratch memory of operations and the buffers of
+// a piece.
 #pragma once
 #include <algorithm>
 #include <span>
@@ -26,19 +27,19 @@ struct EngineOptions {
   bool copies_weights = false;      // into large pages, see ModelWeights
   bool rounds_activations = false;  // as the model's linears want it, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
-  // Without a backward pass nothing is kept of a block: pieces may be longer than those of a small training batch.
+  // Without a backward pass no values of a block are kept: pieces may be longer than a small training batch's.
   int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }
-  // Gradient checkpointing (Chen et al., 2016): so many of the lowest blocks keep their input only and are computed again
-  // in the backward pass, bit for bit.
+  // Gradient checkpointing (Chen et al., 2016): this number of the lowest blocks keep their input only and are computed
+  // again in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;
 };
 
-// What buffers and operations must be large enough for, of all adapters of an engine.
+// The size of buffers and operations that suffices for all adapters of an engine.
 class AdapterNeeds {
  public:
   explicit AdapterNeeds(const ModelSpec& model) : linears_(model.block.linears().size()), ranks_(size_t(model.layers) * linears_) {}
 
-  // Whether it asks for more than those before.
+  // Whether it needs more than the adapters before.
   bool include(const AdapterLayout&, const AdapterSpec&);
   int64_t rank() const { return rank_; }  // the largest
   bool dropout() const { return dropout_; }
@@ -56,8 +57,8 @@ struct TokenBuffers {
   int64_t ids = 0, positions = 0, q_offsets = 0, kv_offsets = 0, rows = 0, labels = 0;
 };
 
-// Offsets of everything. What does not depend on the piece lies first and stays; the rest follows and is placed anew for the number of tokens
-// of each piece, so that short pieces touch little memory.
+// Offsets of every buffer. Buffers that do not depend on the piece lie first and stay. The others follow and are placed anew for the number
+// of tokens of each piece, so that short pieces touch little memory.
 class Layout {
  public:
   Layout(Arena&, const ModelSpec&, const AdapterNeeds&, const EngineOptions&, int64_t workspace_bytes);
@@ -97,13 +98,13 @@ class Layout {
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   int64_t shared_layers_ = 0, rank_ = 0, tokens_begin_ = 0, end_ = 0;
-  bool keep_ = true;  // what the backward pass needs of each block
+  bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
 
 // Elements of Layout::sums.
 constexpr int64_t kLossSum = 0, kSquares = 1, kSums = 2;
 
-// With what follows from the model.
+// The options, completed from the model.
 EngineOptions options_for(const ModelSource&, EngineOptions);
 
 OpLimits op_limits(const ModelSpec&, const AdapterNeeds&, const EngineOptions&);

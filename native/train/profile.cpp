@@ -22,14 +22,15 @@ void Profile::end(const char* operation, double flop) {
 
 double matmul_peak(Backend& backend, DType act, const OpLimits& limits, char* scratch, int64_t scratch_bytes) {
   constexpr int64_t kMost = 1024;
-  // The best of so many seconds after the last better one: a processor that wakes up, or that others use just then, is not at its best.
+  // Ends this many seconds after the last better speed. A processor that wakes up, or that others use at the moment, is not at its
+  // best.
   constexpr double kWait = 0.05, kLongest = 0.5;
   const int64_t rows = std::min(kMost, limits.tokens), n = std::min(kMost, limits.features);
   const int64_t rows_bytes = Arena::aligned(rows * n * dtype_bytes(act)), weight_bytes = Arena::aligned(n * n * dtype_bytes(act)), bytes = 2 * rows_bytes + weight_bytes;
   Memory own;
   if (scratch_bytes < bytes) own = backend.allocate(bytes);
   char *const x = own.bytes > 0 ? static_cast<char*>(own.data.get()) : scratch, *const w = x + rows_bytes, *const y = w + weight_bytes;
-  // Not zeros: processors lower their clock by what the multipliers have to switch.
+  // Not zeros: the clock of a processor depends on how many bits the multipliers switch.
   std::vector<char> random(size_t(rows_bytes + weight_bytes));
   uint32_t state = 1;
   for (int64_t i = 0; i < int64_t(random.size()) / dtype_bytes(act); i++) {

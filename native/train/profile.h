@@ -9,7 +9,7 @@
 
 namespace lowrank {
 
-// One call: what it was, when it began (seconds since the profile was made), how long it took, and its multiply-adds twice.
+// One call: its operation, its beginning (seconds since the profile was made), its time, and its multiply-adds twice.
 struct ProfileEvent {
   std::string name;
   double begin = 0, seconds = 0, flop = 0;

@@ -1,4 +1,4 @@
-// The training step. It reads like the algorithm; blocks and head are those of native/block.
+// The training step. It reads like the algorithm; blocks and head are in native/block.
 #include <cmath>
 
 #include "train/engine.h"
@@ -20,7 +20,7 @@ void Base::backward(const Pass& p) {
   if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
   for (int64_t l = model_.layers - 1; l >= 0; l--) {
     if (!adapters.any_in(l) && !adapters.any_below(l)) break;
-    // What the highest of them saved is still there.
+    // The highest block's saved values are still there.
     if (layout_->checkpointed(l) && !layout_->highest_checkpointed(l)) {
       Pass again = p;
       again.mode = Mode::recompute;

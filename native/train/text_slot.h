@@ -21,7 +21,7 @@ class TextSlot {
 
   Cache cache() const { return {arena_.at<char>(k_), arena_.at<char>(v_), tokens_}; }
 
-  int adapter = -1;         // number of the one that it is generated with; -1: the base alone
+  int adapter = -1;         // number of the adapter that it is generated with; -1: the base alone
   Sampling sampling;
   int64_t cached = -1;      // tokens in the cache; -1: nothing started
   uint64_t generated = 0;   // tokens
