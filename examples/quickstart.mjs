@@ -50,7 +50,7 @@ function lowrank(args, show = false) {
   return child.stdout;
 }
 
-/** What the model, with its adapter where one is named, goes on to write. */
+/** The model's continuations, with its adapter where one is named. */
 function samples(adapter) {
   return PROMPTS.map((prompt) => {
     const args = { base_model: base, ...adapter, prompt, max_new_tokens: 200, temperature: 0.6, seed: 1 };

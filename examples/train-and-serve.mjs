@@ -25,7 +25,7 @@ let adapter;
 const server = createServer(async (request, response) => {
   const { pathname, searchParams } = new URL(request.url ?? "/", "http://127.0.0.1");
   const prompt = searchParams.get("prompt") ?? "";
-  // A client that leaves needs no more text; what it waited for goes to the next one.
+  // A client that leaves needs no more text; the next one gets its turn.
   const gone = new AbortController();
   response.on("close", () => gone.abort());
   const options = { max_new_tokens: 24, temperature: 0, signal: gone.signal };
@@ -51,7 +51,7 @@ try {
   for await (const event of trainer.run()) {
     if (event.type === "warning") console.warn(event.message);
     if (event.type !== "eval") continue;
-    // A copy: it stays what it is while the training goes on.
+    // A copy: it does not change while the training goes on.
     adapter = await trainer.adapter();
     console.log(`step ${event.metrics.step}: validation loss ${event.metrics.eval_loss.toFixed(3)}`);
   }

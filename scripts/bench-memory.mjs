@@ -107,7 +107,7 @@ function generate(model, precision) {
   return measure("generate", ...flags({ base_model: model, ...options }));
 }
 
-/** Every case as its columns of the table and what measures it. */
+/** Every case: its columns of the table and its measurement. */
 const cases = [
   ...TRAINING.map((options) => {
     const [sequence, batch, rank, precision, ...more] = options;

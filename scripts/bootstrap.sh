@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# From a fresh clone to a result: checks the toolchain (as root it installs what is missing with apt), installs the npm
-# packages, builds, and runs.  bootstrap.sh quickstart | test
+# From a fresh clone to a result: checks the toolchain (as root it installs missing tools with apt), installs the npm
+# packages, builds, and runs.
+#   bootstrap.sh quickstart | test
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Changes single bytes of a token cache's files at random, one after the other, and evaluates each time: the loss must be that of
-// the whole cache, whatever was changed, and what was made anew must be what was there.
+// Changes single bytes of a token cache's files at random, one after the other, and evaluates each time. The loss must be the
+// undamaged cache's, whichever byte was changed. A file that is made anew must have the old bytes.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ const options = {
 };
 const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]);
 
-/** The command in this process. @returns what it printed to standard output and to standard error */
+/** The command in this process. @returns its standard output and standard error */
 async function evaluate() {
   const streams = [process.stdout, process.stderr];
   const printed = ["", ""];

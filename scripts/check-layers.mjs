@@ -23,7 +23,7 @@ const ONE_OWNER = ["winston", "yargs", "tokenizers", "cli-progress", "yaml", "ap
 
 const failures = [];
 
-/** Rows of the map: folder or file -> what it may use, both as in the table. */
+/** Rows of the map: folder or file -> the folders that it may use, both as in the table. */
 function readMap() {
   const rows = new Map();
   for (const line of readFileSync(join(root, "docs/architecture.md"), "utf8").split("\n")) {

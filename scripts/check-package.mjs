@@ -40,7 +40,7 @@ function run(command, args, { cwd, env = process.env } = {}) {
   throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? status}\n${stdout}${stderr}`);
 }
 
-/** The environment of a machine without a compiler: nothing is on the path but what npm needs. */
+/** The environment of a machine without a compiler: only the programs that npm needs are on the path. */
 function bare() {
   const bin = join(work, "bin");
   mkdirSync(bin, { recursive: true });

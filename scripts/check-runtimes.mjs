@@ -50,7 +50,7 @@ function programOf({ package: spec, program }) {
   return path;
 }
 
-/** SHA-256 of the adapters that a runtime trains by the command and by the library. @throws Error with what it printed */
+/** SHA-256 of the adapters that a runtime trains by the command and by the library. @throws Error with its output */
 function adapters(name, program, args) {
   return ["command", "library"].map((way) => {
     const [output, cache] = ["output", "cache"].map((part) => join(work, name.replace(" ", "-"), way, part));

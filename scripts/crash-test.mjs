@@ -130,7 +130,7 @@ let inSaves = 0;
 let killed = 0;
 let anew = 0;
 
-/** In a save or at any time of so many milliseconds. */
+/** In a save or at any time within `milliseconds`. */
 function anyInstant(milliseconds) {
   if (random() < 0.5) return { in: "save", saves: below(6), after: below(12) };
   return { in: "run", after: Math.floor(random() * milliseconds) };
@@ -149,7 +149,7 @@ function wasKilled(found, output) {
   return true;
 }
 
-/** One command, killed so many times and started again each time, also after its end. */
+/** One command, killed `kills` times and started again each time, also after its end. */
 async function loop(output, whole, kills, hosts) {
   const start = (kill) => {
     const host = hosts ? { ...hosts, HOST_NAME: `host-${below(1000)}` } : {};

@@ -22,7 +22,7 @@ run("cmake", ["--build", build, "-j", process.env.LOWRANK_JOBS ?? String(availab
 const library = (name) => execFileSync("g++", [`-print-file-name=${name}`], { encoding: "utf8" }).trim();
 const work = mkdtempSync(join(tmpdir(), "lowrank-sanitized-"));
 const suppressions = join(work, "suppressions");
-// What Node.js and other addons keep until the process ends is theirs.
+// Memory that Node.js and other addons keep until the process ends is theirs.
 writeFileSync(
   suppressions,
   ["node", "tokenizers", "libstdc++", "v8::", "napi_"].map((name) => `leak:${name}\n`).join(""),

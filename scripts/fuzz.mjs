@@ -15,7 +15,6 @@ async function work() {
   const { LowrankError } = await import("../dist/base/errors.js");
   const { kinds } = await import("../test/fuzz/kinds.mjs");
   const all = kinds();
-  // What a library leaves behind after its error was told belongs to nobody; but not to the fuzzer's own faults.
   parentPort.on("message", async ({ kind, path }) => {
     try {
       await all[kind].read(path);

@@ -20,5 +20,5 @@ function hasPrebuilt() {
   }
 }
 
-// Set by npm while it makes a package of a git repository: what is built there is thrown away.
+// Set by npm while it makes a package of a git repository: a build there is thrown away.
 if (!process.env._PACOTE_NO_PREPARE_ && !hasPrebuilt()) require("./build-native.cjs");

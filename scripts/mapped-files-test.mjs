@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Cuts weight files and token caches, or writes to them, at random instants while runs have them mapped: training, evaluation,
-// generation, merging, and two trainers of the library in one process. No process may end by a signal; each run ends with its
-// right result or with one error that names the file; the other trainer ends with the bits of an undisturbed run; and a
-// training run that lost its file goes on from its last checkpoint once the file is restored, to those bits, too.
+// generation, merging, and two trainers of the library in one process. No process may end by a signal. Each run ends with its
+// right result or with one error that names the file. The other trainer ends with the bits of an undisturbed run. A training
+// run that lost its file goes on from its last checkpoint once the file is restored, to the same bits, too.
 import { spawn } from "node:child_process";
 import {
   closeSync,
@@ -53,7 +53,7 @@ function fail(message) {
   throw new Error(message);
 }
 
-/** What is done to a file; its old content is right again afterwards where that is said. */
+/** Damage to a file. A name with "restored" puts the old content back. */
 const DAMAGES = {
   cut: (file) => truncateSync(file, below(statSync(file).size)),
   "cut and restored": (file) => {
@@ -78,8 +78,8 @@ const isMapped = (pid, file) => {
 };
 
 /**
- * Runs a program of ours; `damage` is done so many milliseconds after it has `file` mapped.
- * @returns how it ended, what it printed, and whether the damage came before the end
+ * Runs a program of ours; `damage` is done `after` milliseconds after it has `file` mapped.
+ * @returns how it ended, its output, and whether the damage came before the end
  */
 function run(args, { file, after, damage } = {}) {
   const begun = performance.now();

@@ -10,7 +10,7 @@ import { fail, readArguments } from "./support/arguments.mjs";
 
 const shared = fileURLToPath(new URL("../../shared/", import.meta.url));
 
-/** Options that both trainers spell alike; what a case does not name is `plain`'s. */
+/** Options that both trainers spell alike; options that a case does not name are `plain`'s. */
 const PLAIN = {
   max_steps: 10,
   lora_r: 8,
@@ -85,7 +85,7 @@ async function attempt(name, part) {
   }
 }
 
-/** The base quantised by our command, and what the peer is to train on. */
+/** The base quantised by our command, and the base that the peer is to train on. */
 async function quantizedBases(how, peer) {
   const folder = join(work, how);
   if (!existsSync(folder)) await lowrank(["quantize", "--base_model", base, "--output_dir", folder, `--${how}`]);

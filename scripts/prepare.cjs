@@ -8,7 +8,7 @@ const root = path.join(__dirname, "..");
 const HEADERS = { "node-addon-api": ".", "node-api-headers": "include" };
 
 function run(command, args) {
-  // Standard output may be what npm pack prints: its file's name, or JSON.
+  // Standard output may belong to npm pack, which prints its file's name, or JSON, there.
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", process.stderr, "inherit"] });
   if (status === 0) return;
   if (error) console.error(`${command}: ${error.message}`);

@@ -25,7 +25,7 @@ const work = mkdtempSync(join(tmpdir(), "lowrank-signals-"));
 const lines = readFileSync(join(root, "examples/data/train.jsonl"), "utf8").trim().split("\n");
 const few = join(work, "few.jsonl");
 writeFileSync(few, lines.slice(0, 40).join("\n"));
-// So many that tokenising takes a while.
+// Enough texts that tokenising takes a while.
 const many = join(work, "many.jsonl");
 writeFileSync(many, Array.from({ length: 400 }, () => lines.join("\n")).join("\n"));
 
@@ -43,7 +43,7 @@ const OPTIONS = {
   threads: 1,
 };
 
-/** What is other in a phase, and what of the run's events or lines says that it is there. */
+/** The options of a phase, and the event or line of the run that tells its beginning. */
 const AT = {
   load: { says: null },
   tokenise: { options: { train_file: many, max_steps: 2 }, says: /"type":"plan"/ },
@@ -60,7 +60,7 @@ const name = (phase, signal) => `${signal} while it is to ${phase}`;
 function start(output, options) {
   const all = { ...OPTIONS, merge: false, cache_dir: `${output}-cache`, output_dir: output, json: true, ...options };
   const args = Object.entries(all).map(([option, value]) => `--${option}=${value}`);
-  // Where this script is itself started by nohup, the runs are not: `_` is what a shell calls the program that it starts.
+  // Where this script is itself started by nohup, the runs are not: a shell sets `_` to the program that it starts.
   const env = { ...process.env, _: process.execPath };
   return spawn(process.execPath, [cli, "train", ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
 }
@@ -91,7 +91,7 @@ function run(output, { options, says }, signal) {
 const checkpointsOf = (output) =>
   existsSync(output) ? readdirSync(output).filter((entry) => entry.startsWith("checkpoint-")) : [];
 
-/** What is wrong with how a run ended; null where nothing is. */
+/** The fault in a run's end; null where there is none. */
 async function problem(output, phase, signal, { code, by, met, text }) {
   if (!met) return "the signal came too late: the phase was not seen";
   const isAsked = ["SIGINT", "SIGTERM", "SIGHUP"].includes(signal);
@@ -110,7 +110,7 @@ async function problem(output, phase, signal, { code, by, met, text }) {
   if (existsSync(merged) && !existsSync(join(merged, "model.safetensors"))) return "half a merged model";
   if (existsSync(join(work, `.${merged.slice(work.length + 1)}.tmp`))) return "half a merged model is left";
   if (!isAsked) return null;
-  // What was saved goes on.
+  // A saved run goes on.
   const more = spawnSync(
     process.execPath,
     [cli, "train", "--resume", "auto", "--dry_run", "--no-json", ...dryArgs(output, phase)],

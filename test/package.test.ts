@@ -1,5 +1,5 @@
-// Where the addon is looked for and what is said where it is not found; the prebuilt addon's floor. scripts/check-package.mjs installs
-// the packages for real.
+// The places where the addon is looked for, the error where it is not found, and the prebuilt addon's floor. scripts/check-package.mjs
+// installs the packages for real.
 import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";

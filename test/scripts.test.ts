@@ -1,4 +1,4 @@
-// Every script answers --help, and refuses what it does not know in one line; also in a clone that was not built.
+// Every script answers --help, and refuses an unknown option in one line; also in a clone that was not built.
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

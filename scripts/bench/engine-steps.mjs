@@ -49,7 +49,7 @@ async function attention() {
   return (1e6 * seconds) / (steps * batch * seq);
 }
 const attentionTime = profile ? { attention_us_per_token: await attention() } : {};
-const { maxRSS } = process.resourceUsage(); // of training, not of what is measured after it
+const { maxRSS } = process.resourceUsage(); // of training, not of the measurement after it
 const peak = await engine.matmulPeak();
 await engine.close();
 const timed = times.slice(warmup).sort((a, b) => a - b);

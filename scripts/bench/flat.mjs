@@ -1,10 +1,10 @@
-// Whether what is resident stays flat. Needs node --expose-gc.
+// Whether resident memory stays flat. Needs node --expose-gc.
 import { readFileSync } from "node:fs";
 import { trimHeaps } from "../../dist/native/index.js";
 
 const LARGEST_GROWTH = 0.01;
 
-/** MiB resident after a full collection, and with what allocators keep for later given back. */
+/** MiB resident after a full collection, and with the allocators' reserves given back. */
 export function resident() {
   globalThis.gc();
   trimHeaps();
@@ -13,9 +13,9 @@ export function resident() {
 }
 
 /**
- * Compares the third quarter of the samples with the last (before, code is still being compiled) by the least of each (a
- * save in progress holds copies for a moment), says what was found and sets the exit code: 1 where it has grown by more
- * than 1 %.
+ * Compares the third quarter of the samples with the last (before, code is still being compiled). It takes the least of
+ * each, for a save in progress holds copies for a moment. It prints the result and sets the exit code: 1 where the
+ * memory has grown by more than 1 %.
  */
 export function judge(what, samples) {
   const quarter = Math.floor(samples.length / 4);

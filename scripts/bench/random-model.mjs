@@ -1,4 +1,4 @@
-// Model folders of a named shape with random weights, for timing only. The shapes are those of well-known models.
+// Model folders of a named shape with random weights, for timing only. The shapes belong to well-known models.
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-// What a benchmark measured, in a document: between two comments that name it.
+// A benchmark's results in a document: between two comments that name it.
 import { readFileSync, writeFileSync } from "node:fs";
 
 /**

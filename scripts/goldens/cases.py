@@ -4,7 +4,7 @@ Sizes are the smallest that still reach the edges of the kernels; a folder stays
 """
 from dataclasses import dataclass, field
 
-# Every model differs from this only in what its row says.
+# Every model differs from this base only in its row's keys.
 BASE = dict(
     vocab_size=110, hidden_size=32, intermediate_size=56, num_hidden_layers=2, num_attention_heads=4,
     num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=True,

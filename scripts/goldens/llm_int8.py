@@ -21,7 +21,7 @@ def inputs():
     some = normal(6, 40)
     some[0, 3], some[2, 3], some[4, 17] = 9.5, -7.25, -30
     yield "outliers", some, 9
-    # 6 is an outlier, and what f16 rounds to it; the next below is none.
+    # 6 is an outlier, and so is a number that f16 rounds to 6; the next number below is none.
     edge = normal(3, 8)
     edge[0, 1], edge[1, 4], edge[2, 6] = 6.0, -5.9985, 5.99
     yield "at-the-threshold", edge, 5

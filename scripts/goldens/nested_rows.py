@@ -103,7 +103,7 @@ def main():
     arrow("pyarrow-views.arrow", table(pa.string_view(), pa.dictionary(pa.int32(), pa.string())))
     arrow("pyarrow-slices.arrow", pa.concat_tables([rows.slice(0, 7), rows.slice(7)]))
 
-    # Libraries without maps, or without lists of a fixed size in a file: what is the same in all.
+    # Libraries without maps, or without lists of a fixed size in a file: the columns that all have.
     common = rows.drop_columns(["pair", "counts"])
     frame = polars.from_arrow(common)
     frame.write_parquet(OUT / "polars.parquet", data_page_size=200, row_group_size=29)

@@ -83,7 +83,7 @@ hub = {
 three = {"train.jsonl": ["a", "b"], "validation.jsonl": ["c"], "test.jsonl": ["d"], "README.md": CARD}
 deep = {"data/train/0.jsonl": ["a"], "data/train/1.jsonl": ["b"], "data/dev/0.jsonl": ["c"], "LICENSE": "MIT\n"}
 
-# Name: what writes it, the split that is read, how the reference reads it.
+# Name: the writer, the split that is read, the reader of the reference.
 FOLDERS = {
     "card-beside": (of({"README.md": CARD, "LICENSE": "MIT\n", ".hidden.jsonl": ["no"], "a.jsonl": ["a", "b"]}), "train", loaded()),
     "depths": (of({"b/2.jsonl": ["2"], "a.jsonl": ["a"], "b/1.jsonl": ["1"], "b/c/0.jsonl": ["0"]}), "train", loaded()),

@@ -75,7 +75,7 @@ NO_QUOTES = ["plain", 'say "hi"', '"quoted"', '5" disk', "Ünïcödé"]
 NESTED = [{"text": text, "meta": {"text": "inner", "list": [{"text": "deeper"}]}, "none": None} for text in TEXTS]
 NOT_NUMBERS = [{"text": text, "loss": float("nan"), "score": float("inf"), "less": -float("inf")} for text in TEXTS]
 
-# Name: what writes it, how the reference reads it, and what is given beside the file's name.
+# Name: the writer, the reader of the reference, and the options beside the file's name.
 ROWS = {
     "pandas.csv": (lambda path: frame.to_csv(path, index=False), pandas_csv(), {}),
     "pandas-index.csv": (lambda path: frame.to_csv(path), pandas_csv(), {}),

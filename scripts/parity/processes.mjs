@@ -40,7 +40,7 @@ export function jsonLines(text) {
     .map((line) => JSON.parse(line));
 }
 
-/** What transformers and peft make of folders, one result for each job (see peer.py). */
+/** The results of transformers and peft on folders, one for each job (see peer.py). */
 export async function peerJobs(python, jobs) {
   const script = fileURLToPath(new URL("./peer.py", import.meta.url));
   return jsonLines(await run(python, [script], JSON.stringify(jobs)));

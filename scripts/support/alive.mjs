@@ -4,8 +4,8 @@ import { spawn } from "node:child_process";
 const SILENCE_MS = 10_000;
 
 /**
- * Runs a command; after each ten seconds without output a line on standard error says how long it has run, with the last line that a quiet one
- * printed. Where it fails, shows what it printed (unless it was shown already) and ends this process.
+ * Runs a command; after each ten seconds without output a line on standard error says how long it has run, with the last line that a quiet
+ * one printed. Where it fails, shows its output (unless it was shown already) and ends this process.
  * @param {string} what names it in such a line
  */
 export async function runAlive(what, command, args, { cwd, env = {}, quiet = false } = {}) {

@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
  * @typedef {object} Option
  * @property {"text" | "texts" | "number" | "flag"} [kind] text where none is named; texts may be given several times
  * @property {string | number | string[]} [default]
- * @property {string} [value] what --help calls the value
+ * @property {string} [value] name of the value in --help
  * @property {number} [least] of a number, which is a whole one; 0 where none is named
  * @property {string[]} [of] the values that are known
  * @property {string} help
@@ -44,7 +44,7 @@ function whole(option, text, least) {
 }
 
 /**
- * Reads process.argv; `--help` prints the table and ends the script, what is not in it ends it with one line.
+ * Reads process.argv. `--help` prints the table and ends the script; an option that is not in it ends it with one line.
  * @param {{about: string, options?: Record<string, Option>, positional?: {name: string, help: string, required?: boolean}}} script
  * @returns the options' values by name, numbers as numbers, and `positionals`
  */

@@ -1,4 +1,4 @@
-/** Options of fuzz.mjs, and of what passes them on to it. */
+/** Options of fuzz.mjs, and of the scripts that pass them on to it. */
 export const FUZZ_OPTIONS = {
   cases: {
     kind: "number",

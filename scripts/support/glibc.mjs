@@ -1,4 +1,4 @@
-// What an addon needs of the system's C library.
+// The needs of an addon of the system's C library.
 import { execFileSync } from "node:child_process";
 
 export const NEWEST = "2.28";
@@ -10,7 +10,7 @@ const isNewer = (version) => {
   return major > most || (major === most && minor > least);
 };
 
-/** What `objdump -p -T` says of an addon that a system with glibc 2.28 lacks: a line each. */
+/** The symbols of an addon, by `objdump -p -T`, that a system with glibc 2.28 lacks: a line each. */
 export function tooNew(objdump) {
   const problems = [];
   for (const [, library] of objdump.matchAll(/^ +NEEDED +(\S+)$/gm))

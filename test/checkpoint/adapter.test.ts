@@ -68,7 +68,7 @@ describe.each(goldenNames())("%s", (name) => {
     const { base_model_name_or_path, target_modules } = theirs;
     expect(theirs).toMatchObject({ ...ours, base_model_name_or_path, target_modules });
     expect(ours).toMatchObject(same);
-    // What PEFT 0.11 knows; it refuses anything else.
+    // The keys that PEFT 0.11 knows; it refuses any other.
     expect(Object.keys(ours)).toEqual([
       ...["base_model_name_or_path", "bias", "inference_mode", "lora_alpha", "lora_dropout"],
       ...["peft_type", "r", "target_modules", "task_type", "use_rslora"],

@@ -1,4 +1,4 @@
-// The real peft and transformers read what the command writes. Runs where LOWRANK_PEER_PYTHON names a Python that has
+// The real peft and transformers read the command's files. Runs where LOWRANK_PEER_PYTHON names a Python that has
 // them; scripts/parity.mjs is the long form, on a real model.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// lowrank preview, lowrank cache, and what train and eval keep in the cache.
+// lowrank preview, lowrank cache, and the files that train and eval keep in the cache.
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { lowrank, tinyBase, trainFile, workFolder } from "../support/tiny.js";

@@ -20,7 +20,7 @@ const SHORT = { max_seq_length: "32", max_steps: "4", per_device_train_batch_siz
 interface Refused {
   output: string;
   message: string;
-  /** What came before it. */
+  /** The output before it. */
   warnings: string;
   stdout: string;
 }

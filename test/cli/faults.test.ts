@@ -1,4 +1,4 @@
-// Every file-system call of a run fails once: what was whole stays whole, and the run goes on or ends with a message.
+// Every file-system call of a run fails once: whole files stay whole, and the run goes on or ends with a message.
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { constants } from "node:os";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -18,7 +18,7 @@ let train: string[] = [];
 /** Of a run that nothing happens to. */
 let calls = 0;
 
-/** Of every call, one in so many is made to fail: LOWRANK_FAULTS=1 fails each. */
+/** Of every call, one in STRIDE is made to fail: LOWRANK_FAULTS=1 fails each. */
 const STRIDE = Number(process.env.LOWRANK_FAULTS ?? 9);
 const { ENOSPC, EIO } = constants.errno;
 
@@ -79,7 +79,7 @@ async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> 
       else expectSame(output, what);
       return "unharmed";
     }
-    // The one that is missing may have been the best: the last one is what it would have been.
+    // The missing checkpoint may have been the best. The last one is as it would have been.
     expect(printed, what).toMatch(/warning: \S+ cannot be written: .*\(ENOSPC\)/);
     const last = `checkpoint-${OPTIONS.max_steps}`;
     expect(adapterOf(`${output}/${last}`).equals(adapterOf(`${reference}/${last}`)), what).toBe(true);

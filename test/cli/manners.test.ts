@@ -1,4 +1,4 @@
-// lowrank doctor, init, schema, completion; exit codes; what is machine-readable.
+// lowrank doctor, init, schema, completion; exit codes; machine-readable output.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -120,7 +120,7 @@ describe("init and schema", () => {
 describe("completion", () => {
   const names = commandList.map(({ name }) => name);
 
-  /** What bash offers at the end of a line. */
+  /** Bash's completions at the end of a line. */
   function offered(...line: string[]): string[] {
     const script = `${completion("bash")}
 COMP_WORDS=(${line.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${line.length - 1}; _lowrank; printf '%s\\n' "\${COMPREPLY[@]}"`;

@@ -82,7 +82,7 @@ describe("quantize, train, evaluate, generate", () => {
     const tokenizer = ["--tokenizer_name", tinyBase];
     const written = await lowrank(["quantize", "--base_model", base, "--output_dir", saved, ...tokenizer, ...wanted]);
     expect(written.code, written.stderr).toBe(0);
-    // A vocabulary of its own, too small for the tokenizer: what is compared are the folders' logits.
+    // A vocabulary of its own, too small for the tokenizer: only the folders' logits are compared.
     const prompt = Int32Array.from({ length: 9 }, (_, i) => (i * 29) % 110);
     const logits = async (model: string, options: Partial<BaseOptions>) => {
       const asIs = { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined };

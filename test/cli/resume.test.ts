@@ -26,7 +26,7 @@ const OPTIONS = {
   threads: 1,
 };
 
-/** Trains with OPTIONS, of which some may be others. */
+/** Trains with OPTIONS, some of them changed. */
 function run(output_dir: string, more: Record<string, unknown> = {}, flags: string[] = [], options: RunOptions = {}) {
   const all = Object.entries({ ...OPTIONS, train_file: texts, output_dir, ...more });
   return lowrank(["train", ...all.map(([name, value]) => `--${name}=${value}`), ...flags], options);
@@ -44,7 +44,7 @@ function expectSame(output: string) {
   expect(steadyMetrics(output)).toEqual(steadyMetrics(whole));
 }
 
-/** The whole run's folder as it was when a checkpoint was the last, with what came after left behind. */
+/** The whole run's folder as it was when a checkpoint was the last, with the later files left behind. */
 function stoppedAfter(step: number, name: string): string {
   const output = work.path(name);
   cpSync(whole, output, { recursive: true });
@@ -85,7 +85,7 @@ describe("going on", () => {
       step: 4,
       total_steps: 10,
       next_micro_batch: 8,
-      // Four steps, of which the last wrote a line.
+      // Four steps; the last one wrote a line.
       interval: { losses: 0, steps: 0, tokens: 0 },
     });
   });

@@ -1,4 +1,4 @@
-// Which signals are answered, and what a person is asked at the end.
+// Signals that are answered, and the question for a person at the end.
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ const temporaryFolder = temporaryFolders();
 const module = new URL("../../dist/cli/hangup.js", import.meta.url).href;
 const probe = `console.log((await import(${JSON.stringify(module)})).ignoresHangup())`;
 
-/** What a process says of SIGHUP that a shell starts as a line of its script tells. */
+/** A process's report on SIGHUP, started by a shell as a line of its script. */
 function said(line: string, env: NodeJS.ProcessEnv = {}): string {
   const node = `"${process.execPath}" --input-type=module -e '${probe}'`;
   const { stdout, stderr } = spawnSync("bash", ["-c", line.replace("NODE", node)], {
@@ -27,7 +27,7 @@ test.each([
   ["nohup at a terminal, by another shell", "unset _; NODE 0>/dev/null; true", "true"],
 ])("SIGHUP after %s", (_, line, expected) => expect(said(line)).toBe(expected));
 
-/** What the launcher tells of SIGHUP, with a module in the place of the command. */
+/** The launcher's report on SIGHUP, with a module in the place of the command. */
 test.each([
   ["a plain start", "LAUNCHER; true", "default"],
   ["exec", "exec LAUNCHER", "default"],

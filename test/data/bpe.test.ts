@@ -66,7 +66,7 @@ async function variant(change: object, settings: object = {}) {
   return { tokenizer: await Tokenizer.open(where), file: join(where, "tokenizer.json"), plan: planBpe(json, contents) };
 }
 
-/** From here on the characters of a range are alike: one of so many is looked at. */
+/** From here on the characters of a range are alike: one of `step` is looked at. */
 const ALIKE = { from: 0x3100, step: 13 };
 
 /** Characters in surroundings in which their class decides where words end. */

@@ -1,4 +1,4 @@
-// The cache of tokenised texts: what it holds, when it is used again, what damage does.
+// The cache of tokenised texts: its contents, when it is used again, the effect of damage.
 import {
   appendFileSync,
   chmodSync,
@@ -56,7 +56,7 @@ describe("what it holds", () => {
   test("the tokens of the package, for each text", async () => {
     const table = await tableOf(TEXTS, { tokenizer, folder: folder(), maxLength: 1000 });
     const expected = await encode(TEXTS);
-    // A blank text has no tokens, not even those of the tokenizer.
+    // A blank text has no tokens, not even the tokenizer's special ones.
     expected[1] = new Int32Array(0);
     expect([table.length, table.texts]).toEqual([4, 4]);
     for (const [i, ids] of expected.entries()) {
@@ -260,7 +260,7 @@ describe("what is resident of it", () => {
     }
     expect(sum).toBe(4096);
     expect(largest).toBeLessThan(128);
-    // What is given back is still there.
+    // Pages that are given back can still be read.
     releasePages(buffer);
     expect(new Uint8Array(buffer)[12345]).toBe(1);
   });

@@ -97,7 +97,7 @@ describe("damaged files", () => {
   test.each(NAMES)("%s that is cut is an error", async (name) => {
     const bytes = readFileSync(golden(name));
     for (const length of [0, 3, 11, 100, bytes.length >> 1, bytes.length - 9, bytes.length - 1]) {
-      // What a stream has before its last mark is whole.
+      // A stream is whole before its last mark.
       if (name.endsWith(".arrows") && length === bytes.length - 9) continue;
       const file = write(name, bytes.subarray(0, length));
       const error = await errorOf(() => textsOf(file));

@@ -1,5 +1,5 @@
-// CSV and TSV as people have them. What is read was compared with pandas 3.1 and datasets 5.2: the texts are theirs, except that
-// an empty field is an empty text and NA, null or 1.0 stay what is written; where they drop quotes or shift columns, there is an error.
+// CSV and TSV as people have them. The results were compared with pandas 3.1 and datasets 5.2. The texts are theirs, except that an
+// empty field is an empty text and NA, null or 1.0 stay as written. Where they drop quotes or shift columns, there is an error.
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { TextReadOptions } from "../../src/data/index.js";

@@ -140,7 +140,7 @@ const defaults = {
 const VOCABULARY = 2048;
 const lines = (texts: string[]) => texts.map((text) => JSON.stringify({ text })).join("\n");
 
-/** What a run reads of some texts. */
+/** The data sets that a run makes of some texts. */
 async function training(train: string[], validation: string[] | null, o: object = {}, vocabSize = VOCABULARY) {
   const from = folder();
   const warnings: string[] = [];

@@ -16,7 +16,7 @@ function tree(...names: string[]): string {
   return folder;
 }
 
-/** What is read of a folder, and the notes, without the folder's name. */
+/** The files that are chosen in a folder, and the notes, without the folder's name. */
 function chosen(folder: string, wanted: "train" | "validation" = "train") {
   const { files, validation, notes } = dataFiles([folder], wanted);
   const within = (paths: string[]) => paths.map((path) => relative(folder, path));

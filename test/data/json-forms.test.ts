@@ -1,4 +1,4 @@
-// The forms of JSON that writers produce. What is read was compared with datasets 5.2.
+// The forms of JSON that writers produce. The results were compared with datasets 5.2.
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import type { TextReadOptions } from "../../src/data/index.js";

@@ -10,11 +10,11 @@ const FOLDER = fileURLToPath(new URL("../odd-data/", import.meta.url));
 interface Case {
   /** A file or folder. */
   name: string;
-  /** Of a folder: what is read of it. */
+  /** The split that is read of a folder. */
   split?: "train" | "validation";
-  /** What is given beside the name. */
+  /** Options beside the name. */
   options?: Partial<TextReadOptions>;
-  /** What the reference reads. */
+  /** The reference's texts. */
   texts: string[];
 }
 

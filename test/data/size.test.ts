@@ -107,7 +107,7 @@ describe("a large row is thinned out before it is parsed", () => {
   });
 });
 
-/** Megabytes that reading takes at its peak, beyond those that the process had before. */
+/** Megabytes that reading takes at its peak, beyond the process's megabytes before. */
 function measured(file: string): { megabytes: number; result: string } {
   const script = `
     const { readTexts } = await import(process.argv[1]);

@@ -13,7 +13,7 @@ import { copyGolden, errorOf, temporaryFolders, tinyBase, writeIn } from "../sup
 
 const temporary = temporaryFolders();
 
-/** What may stand where a file should, and how an error calls it. */
+/** Things that may stand where a file should, and their names in an error. */
 const KINDS: [string, string, (path: string) => unknown][] = [
   ["a pipe", "a pipe", (path) => execFileSync("mkfifo", [path])],
   [
@@ -28,7 +28,7 @@ const KINDS: [string, string, (path: string) => unknown][] = [
   ["a folder", "a folder", (path) => mkdirSync(path)],
 ];
 
-/** The name in a model's folder that something is read under, and what reads it. */
+/** The name of a file in a model's folder, and its reader. */
 const READERS: [string, (folder: string) => unknown][] = [
   ["run.yaml", (folder) => readYaml(join(folder, "run.yaml"))],
   ["config.json", openModel],

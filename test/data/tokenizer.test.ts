@@ -133,7 +133,7 @@ describe("streaming", () => {
     const ids = await encode(tokenizer, text);
     const pieces = ids.map((id) => stream.push(id));
     expect(pieces.join("") + stream.end()).toBe(text);
-    // No piece ends within a character: what is not in the text is never printed.
+    // No piece ends within a character: a character that is not in the text is never printed.
     if (!text.includes("\uFFFD")) expect(pieces.join("")).not.toContain("\uFFFD");
     for (const piece of pieces) expect(Buffer.from(piece).toString()).toBe(piece);
   });

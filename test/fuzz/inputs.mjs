@@ -1,4 +1,4 @@
-// Every damaged input: the files of the corpus, then what the mutator makes, without end.
+// Every damaged input: the files of the corpus, then the mutator's, without end.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-// What is damaged, and how a user's run would read it. A new kind is one more row.
+// The files that are damaged, and how a user's run would read each. A new kind is one more row.
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +14,7 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const GOLDEN = here("../goldens/gqa-untied");
 const DATA = here("../goldens-data");
 const TINY = here("../../examples/tiny-base");
-/** What scripts/fuzz-corpus.mjs trained. */
+/** The adapter that scripts/fuzz-corpus.mjs trained. */
 const ADAPTER = here("seeds/adapter");
 const CHECKPOINT = here("seeds/checkpoint-1");
 /** Engines beyond this are planned, not made. */
@@ -45,7 +45,7 @@ function write(file, bytes) {
   return file;
 }
 
-/** A folder of which one file is damaged. */
+/** A folder with one damaged file. */
 const inFolder = (source, name, kind, read) => ({
   kind,
   seed: () => readFileSync(join(source, name)),

@@ -1,5 +1,5 @@
-// libFuzzer harness for what the addon does with a model's description before it trusts it: checks, mapping, adapter layout.
-// The file that the tensors lie in is real and small; the description is whatever the fuzzer makes of it.
+// libFuzzer harness for the addon's work on a model's description before it trusts it: checks, mapping, adapter layout. The
+// tensors' file is real and small. The description is the fuzzer's.
 #include <unistd.h>
 
 #include <cstdio>
@@ -115,14 +115,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     spec.rank = in.number();
     spec.targets = {"layers.0.q_proj", "layers.0.mlp.down_proj"};
     const AdapterLayout layout(s.spec, spec);
-    // What was accepted can be read to its end.
+    // Accepted tensors can be read to their end.
     volatile float sum = weights.final_norm[s.spec.dim - 1] + weights.embedding.get(s.spec.vocab - 1, s.spec.dim - 1);
     for (const auto& block : weights.blocks) {
       for (const auto& linear : block.linears) sum = sum + linear.w.get(linear.w.rows - 1, linear.w.cols - 1);
     }
     if (layout.elements() < 0) std::abort();
   } catch (const Error&) {
-    // What is wrong was said.
+    // The fault was reported.
   }
   return 0;
 }

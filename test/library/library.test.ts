@@ -1,4 +1,4 @@
-// Model, Trainer and loadAdapter: what they do, and what they refuse in which state.
+// Model, Trainer and loadAdapter: their results, and their refusals by state.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { LowrankError, loadAdapter, Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
@@ -163,7 +163,7 @@ describe("a run", () => {
     }
     await using second = await make(model, { ...again, train: slowly() });
     expect((await other!).code).toBe("E_OUTPUT_LOCKED");
-    // Before its run it is what the checkpoint is.
+    // Before its run it has the checkpoint's state.
     expect((await bytesOf(second)).equals(written)).toBe(true);
     expect(types(await all(second.run())).filter((type) => type === "step")).toHaveLength(2);
   });

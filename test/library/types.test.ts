@@ -12,7 +12,7 @@ const declarations = fileURLToPath(new URL("../../dist/index.d.ts", import.meta.
 const throwing = () => {
   throw new Error("a getter that throws");
 };
-/** Values of every kind, with their type as the compiler knows it; undefined is what an optional argument may be. */
+/** Values of every kind, with their type as the compiler knows it. undefined is the value of an optional argument. */
 const KINDS: [string, string, unknown][] = [
   ["null", "null", null],
   ["a number", "number", 3],
@@ -53,7 +53,7 @@ interface Case {
   value: unknown;
 }
 
-/** The cases of a signature, from what the compiler says may not be assigned. */
+/** The cases of a signature: values that the compiler says may not be assigned. */
 function casesOf(): Case[] {
   const file = "/kinds.ts";
   const source = KINDS.map(([, type], i) => `declare const kind${i}: ${type};`).join("\n");
@@ -153,7 +153,7 @@ function call(method: string, args: unknown[]): unknown {
   return target[name]!(...args);
 }
 
-/** What a call ends with. A generator is asked for its first value. */
+/** The end of a call. A generator is asked for its first value. */
 async function outcome({ method, at, property, value }: Case): Promise<{ error: unknown; ms: number }> {
   const args = RIGHT[method]!();
   args[at] = property === undefined ? value : { ...(args[at] as object), [property]: value };

@@ -1,4 +1,4 @@
-// What a family adds to the goldens: refusals, defaults, GGUF names.
+// Tests of a family besides the goldens: refusals, defaults, GGUF names.
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-// FLOP of a step by the model's shape, against what the operations themselves count.
+// FLOP of a step by the model's shape, against the operations' own count.
 import { describe, expect, test } from "vitest";
 import { listLinears, openModel } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
@@ -17,7 +17,7 @@ test.each([4, 64])("rank %d: products, adapters, attention and the head", async 
   const spec = { rank, alpha: 8, dropout: 0, useRslora: false, targets: all, seed: 1 };
   const options = { precision: "fp32", threads: 2, maxTokens: tokens, maxSequence: 128, training: true } as const;
   await using engine = await Engine.create(model, spec, { ...options, profile: true });
-  const peak = await engine.matmulPeak(); // not among what is timed
+  const peak = await engine.matmulPeak(); // not among the timed operations
   await engine.forwardBackward(batch, 1 / supervisedTokens, 0);
   const { events, names, matmulPeak } = await engine.profile();
   expect(matmulPeak).toBeGreaterThanOrEqual(peak);

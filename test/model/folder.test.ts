@@ -107,7 +107,7 @@ describe("configuration", () => {
     });
   });
 
-  // What transformers 5.24 computes with, shown by the losses of such folders.
+  // transformers 5.24 computes with these values, as the losses of such folders show.
   const linear = { type: "linear", factor: 4 };
   test.each<[string, object, number, object | null, RegExp | null]>([
     ["theta in rope_scaling", { rope_scaling: { rope_type: "default", rope_theta: 5e5 } }, 5e5, null, null],

@@ -1,4 +1,5 @@
-// GGUF files as bases: decoded as the gguf package decodes them, a model as its Hugging Face folder, errors that say what.
+// GGUF files as bases: decoded as the gguf package decodes them, a model as its Hugging Face folder, errors that name the
+// fault.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -37,7 +38,7 @@ const blockTensors = new Map(
   readSafetensorsHeader(blocksFile).tensors.map(({ name, begin, end }) => [name, blocks.subarray(begin, end)]),
 );
 
-// A model of which every row is one of the golden ones: 512 wide, or 256 of it.
+// A model whose rows are all among the golden ones: 512 wide, or 256 of it.
 const SIZES = { dim: 512, mlp: 512, vocab: 24, heads: 4, kvHeads: 2 };
 const METADATA: Record<string, MetaValue> = {
   "general.architecture": "llama",

@@ -1,4 +1,5 @@
-// Quantised bases against bitsandbytes and transformers: what scripts/goldens/quantize.py wrote with the live libraries.
+// Quantised bases against bitsandbytes and transformers: scripts/goldens/quantize.py wrote the expected values with the
+// live libraries.
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
@@ -91,7 +92,7 @@ describe("the codes of bitsandbytes, bit for bit", () => {
   test.each(cases)("nf4 with double quantisation: %s", (name) => {
     const quantize = { format: "nf4", doubleQuant: true } as const;
     const { absmax, absmaxCodes, absmaxOffset } = quantizeTensor({ ...tensor(name), quantize }, 2);
-    // The mean of the maxima: PyTorch's depends on how many it adds at a time, this one is rounded once.
+    // The mean of the maxima: PyTorch's depends on how many it adds at a time, ours is rounded once.
     const mean = floats(bytes(`${name}.nested_offset`))[0]!;
     expect(Math.abs(absmaxOffset! - mean)).toBeLessThanOrEqual(2 ** -22 * Math.abs(mean));
     const maxima = floats(bytes(`${name}.absmax`));
@@ -114,7 +115,7 @@ describe("the codes of bitsandbytes, bit for bit", () => {
     const quantize = { format: "i8", doubleQuant: false } as const;
     const { codes, absmax } = quantizeTensor({ ...tensor(name), quantize }, 2);
     const maxima = floats(bytes(`${name}.SCB`));
-    // What overflows f16 is infinite there, and its codes are no numbers.
+    // A number that overflows f16 is infinite there, and its codes are no numbers.
     const finite = (row: number) => Number.isFinite(maxima[row]);
     const [rows, columns] = reference.get(`${name}.x`)!.shape as [number, number];
     for (let row = 0; row < rows; row++) {
@@ -239,7 +240,9 @@ describe("LLM.int8", () => {
   const { sequences } = readReference("gqa-untied").batch;
   const alone = sequences.map((ids) => ({ sequences: [{ inputIds: Int32Array.from(ids) }] }));
 
-  /** One sequence a call, as the reference has it: outliers are found in what goes through the model together. */
+  /**
+   * One sequence a call, as in the reference: outliers are found among the tokens that go through the model together.
+   */
   async function logitsAlone(model: ModelSource, threads = 2): Promise<Float32Array> {
     await using engine = await Engine.create(model, null, { ...ENGINE, threads, training: false });
     const parts: number[] = [];

@@ -1,4 +1,4 @@
-// Folders that say one thing and store another: what counts is what transformers 5.24 computes with.
+// Folders that say one thing and store another: the value that transformers 5.24 computes with counts.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -26,7 +26,7 @@ async function logitsOf(model: ModelSource): Promise<Float32Array> {
   return engine.logits({ sequences: [{ inputIds: Int32Array.of(3, 1, 4, 1, 5, 9, 2, 6) }] });
 }
 
-/** A model, and what was said while it was opened. */
+/** A model, and the warnings while it was opened. */
 function opened(path: string): { model: ModelSource; warnings: string[] } {
   const warnings: string[] = [];
   return { model: openModel(path, (message) => warnings.push(message)), warnings };

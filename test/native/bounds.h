@@ -16,16 +16,16 @@ constexpr double unit(DType t) { return t == DType::f32 ? kF32 : t == DType::bf1
 // A sum of n products in f32, in any order, is off by at most n u sum|terms|, but rounding errors are as good as
 // independent: the probability to exceed lambda sqrt(n) u sum|terms| is below 2 exp(-lambda^2 / 2) (Higham & Mary, "A new
 // approach to probabilistic rounding error analysis", 2019). lambda = 6; 8 more for the few roundings before and after.
-// sqrt(n) is what makes one forgotten term of a sum show.
+// With sqrt(n) one forgotten term of a sum shows.
 inline double sum_error(int64_t n) { return (6 * std::sqrt(double(n)) + 8) * kF32; }
 
-// Relative error of the vectors' e^x (documented as about 1 ulp, which is two roundoffs) with those of its argument.
+// Relative error of the vectors' e^x (documented as about 1 ulp, which is two roundoffs) with its argument's error.
 constexpr double kExp = 4 * kF32;
 
 // Below this, results may be flushed to zero (AMX and bf16 dot products flush subnormals; e^x has none).
 constexpr double kTiny = 1e-37;
 
-// What rounding to t may add to a relative error: f16 has subnormal numbers, and half their step is large.
+// The part that rounding to t may add to a relative error: f16 has subnormal numbers, and half their step is large.
 constexpr double smallest(DType t) { return t == DType::f16 ? 0x1p-25 : kTiny; }
 
 }  // namespace lowrank::test

@@ -11,7 +11,7 @@ namespace lowrank::test {
 
 enum class Alias { none, dg_is_da, dg_is_g_and_du_is_u };
 
-// One case. What an operation does not use keeps its default.
+// One case. Fields that an operation does not use keep their defaults.
 struct Case {
   std::string op;  // a name of operations.h
   DType act = DType::f32, weight = DType::f32;
@@ -32,7 +32,7 @@ struct Case {
   int64_t misalign = 0;                // bytes, of weights
   float size = 1;                      // of the inputs that decide how peaked a softmax or how steep a SwiGLU is
   int64_t step = 1;                    // of adamw
-  bool roomy = false;                  // a workspace for larger operations than this one
+  bool roomy = false;                  // a workspace for larger operations
   bool heavy = false;                  // too slow for emulated instruction sets
   bool gradient = false;               // small enough for finite differences
   uint64_t seed = 0;

@@ -38,7 +38,7 @@ void add_head_cases(std::vector<Case>& cases) {
       for (const int64_t dim : {1, 7, 31, 33, 577})
         cases.push_back(head(act, weight, r.pick({1, 4, 6}), dim, r.pick({33, 97}), r));
     }
-    // The gradient's contraction is longer than what is packed in one go.
+    // The gradient's contraction is longer than the part that is packed in one go.
     Case lengthy = head(act, DType::bf16, 5, 8, 16 * 1024 + 37, r);
     lengthy.optional = true;
     cases.push_back(lengthy);

@@ -134,7 +134,7 @@ void sweep_colliding(Sweep& sweep, bool backward) {
   }
 }
 
-// Contractions over tokens beyond a chunk, and those beyond the 16,384 that are packed in one go.
+// Contractions over tokens beyond a chunk, and beyond the 16,384 that are packed in one go.
 void sweep_long(Sweep& sweep, bool backward) {
   for (const DType act : kActs) {
     for (const int64_t rows : {705, 1409}) {

@@ -164,7 +164,7 @@ describe("the plan", () => {
     const mapped = planner.plan(settings);
     expect(names(mapped.memory)).toContain("weights (mapped)");
     expect(mapped.engine.copyWeights).toBe(false);
-    // What the process holds changes from one plan to the next.
+    // The process's memory changes from one plan to the next.
     const room = planner.plan(settings, limit(total(mapped.memory) + 4 * MIB));
     expect(names(room.memory)).toContain("weights");
     expect(room.engine.copyWeights).toBe(true);
@@ -192,7 +192,7 @@ describe("the plan", () => {
     const before = total(inferencePlan(inference, true).memory);
     await using engine = await Engine.create(model, null, { ...copying, training: false });
     await lossOf(engine);
-    // The engine's own memory is held now; the copy would be as large again as what is left between the two.
+    // The engine's own memory is held now; the copy would be as large again as the room left between the two.
     const { items } = planMemory(model, null, { ...copying, training: false });
     const own = total({ items: items.filter(({ name }) => name !== "weights") });
     const more = total(inferencePlan(inference, true).memory) - before;

@@ -34,8 +34,8 @@ std::vector<char> stored(const std::vector<float>& values, DType t) {
   return bytes;
 }
 
-// What a sum of so many products may be off by; the library stores results in its input's dtype, the product of codes and that of
-// the outliers one after the other.
+// The error that a sum of n products may have. The library stores results in its input's dtype, the product of codes and the
+// product of the outliers one after the other.
 double bound(const Golden& g, int64_t n, double terms, bool dots) {
   const double rounding = g.act == DType::f32 ? 0 : 3 * unit(g.act), weights = dots ? kBf16 : 0;
   return terms * (sum_error(n) + rounding + weights);
@@ -68,7 +68,7 @@ std::string check(Backend& b, const Golden& g, bool dots) {
   return "";
 }
 
-// What is no number is one in its own row only, and what is infinite, too: a step that overflowed must show.
+// A NaN stays in its own row, and so does an infinity: a step that overflowed must show.
 std::string check_not_finite(Backend& b) {
   constexpr int64_t kRows = 5, kIn = 40, kOut = 3;
   std::vector<float> x(size_t(kRows * kIn), 0.5f), y(size_t(kRows * kOut)), maxima(size_t(kOut), 0.25f);

@@ -1,5 +1,6 @@
 // A matrix in memory of its own, with guard zones before and behind it and between its rows. Guards hold NaN in every
-// dtype: what reads them spoils its result, what writes them is found afterwards; under ASan both trap at once.
+// dtype. A kernel that reads a guard spoils its result; a kernel that writes one is found afterwards. Under ASan both
+// trap at once.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -29,7 +29,7 @@ std::string check(const cpu::Kernels& k, const Stored& stored, int64_t offset, i
   return result.damage();
 }
 
-// Dot products from the codes, against those of the decoded weight: the same bits.
+// Dot products from the codes, against dot products from the decoded weight: the same bits.
 std::string check_gemv(const cpu::Kernels& k, const Stored& stored, int64_t row, int64_t outputs, int64_t col, int64_t cols, int64_t rows, Random& r) {
   Guarded memory(1, 1, int64_t(stored.bytes.size()), int64_t(stored.bytes.size()), r.pick({0, 1, 2, 7}));
   std::memcpy(memory.data(), stored.bytes.data(), stored.bytes.size());

@@ -89,7 +89,7 @@ class Checks {
       worst = std::max(worst, std::fabs(double(e.get(int64_t(i))) / std::exp(double(x[i])) - 1));
     expect(worst <= kExp, "e^x: relative error " + std::to_string(worst * 0x1p24) + " roundoffs");
     const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-    // At every place of a group of vectors, and of what is left behind it.
+    // At every place of a group of vectors, and of the vectors behind it.
     for (const int64_t before : {0, 1, 15, 16, 40, 61, 64, 100}) {
       std::vector<float> values(size_t(before), -1.f);
       for (const float v : {-inf, -1e30f, -88.f, 0.f, 88.72f, 88.73f, 89.f, 200.f, inf, nan}) values.push_back(v);

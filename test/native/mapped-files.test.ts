@@ -1,4 +1,4 @@
-// Files that somebody cuts or writes to while they are mapped: an error of what reads them, and of nothing else.
+// Files that somebody cuts or writes to while they are mapped: an error of their readers, and of nothing else.
 import {
   cpSync,
   existsSync,
@@ -36,7 +36,7 @@ import { tableOf } from "../support/tokens.js";
 
 const folder = temporaryFolders();
 
-/** What may happen to a file in its place. */
+/** Damage that may happen to a file in its place. */
 const DAMAGES: Record<string, (file: string) => void> = {
   "cut to nothing": (file) => truncateSync(file),
   "cut in the middle": (file) => truncateSync(file, Math.floor(readFileSync(file).length / 2)),
@@ -348,7 +348,7 @@ describe("the library", () => {
     const weights = join(base, "model.safetensors");
     const ended = await Promise.all([end(base, () => truncateSync(weights, 5000)), end(tinyBase, () => {})]);
     expect(ended).toEqual([{ code: "E_FILE_CHANGED", where: weights }, { result: expected.toString("base64") }]);
-    // The threads are gone, and with them what they had mapped: the guard holds for what is mapped now.
+    // The threads are gone, and so are their mappings: the guard holds for present mappings.
     const bytes = new Uint8Array(mapFile(writeIn(folder(), "tokens", Buffer.alloc(9000, 1))));
     expect([bytes[8999], mappedProblem(bytes.buffer)]).toEqual([1, null]);
   });

@@ -1,4 +1,4 @@
-// The twin's backward passes against finite differences of its own forward passes: what proves the twin.
+// The twin's backward passes against finite differences of its own forward passes: the proof of the twin.
 //
 // With L = sum of weights * outputs of the forward pass and the weights as the gradient that goes in, each gradient that
 // comes out is dL/dinput. Central differences of fourth order with h = 1/16: truncation h^4/30 f''''' is below 1e-6 f''''',
@@ -49,7 +49,7 @@ class Check {
   void compare(const std::string& name, const Mat& input, const Loss& loss) {
     const Mat gradient = memory_->mat(name);
     const Slot& slot = *slots_.find(name);
-    // What stood there before a += is not part of the gradient; rope is in place, but no sum.
+    // The value before a += is not part of the gradient; rope is in place, but no sum.
     const bool sum = slot.role == Role::in_place && case_.op != "rope";
     double largest = 0;
     std::vector<double> expected, found;
@@ -118,7 +118,7 @@ void check_linear(const Case& c, Check& check) {
     check.ref().linear_fwd({.x = x, .w = m.weight("w"), .lora = c.rank ? &l : nullptr, .u = u.mat, .y = y.mat});
     return y.dot(m.mat("dy"));
   };
-  // u of the case is drawn; the gradients want that of its x.
+  // The case's u is drawn; the gradients need the u of its x.
   forward();
   if (c.rank) check.ref().cast({u.mat, m.mat("u")});
   check.again();
@@ -141,7 +141,7 @@ void check_norm(const Case& c, Check& check) {
   check.compare("dx", m.mat("x"), forward);
 }
 
-// The case turns the gradient of a result backwards; that is the gradient of what was turned, whatever it was.
+// The case turns the gradient of a result backwards. The result is the gradient of the input, whatever the input was.
 void check_rope(const Case& c, Check& check) {
   Memory& m = check.memory();
   const Input z(c.rows, c.heads * c.head_dim, c.seed + 1);

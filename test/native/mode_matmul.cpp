@@ -1,4 +1,4 @@
-// Linears and decoding alone, as JSON lines of medians: what scripts/bench-matmul.mjs sets beside PyTorch and the memory's bandwidth.
+// Linears and decoding alone, as JSON lines of medians. scripts/bench-matmul.mjs sets them beside PyTorch and the memory's bandwidth.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -71,7 +71,7 @@ void linears(const cpu::InstructionSet& isa, int threads, const std::string& fil
       limits.act = act;
       limits.training = true;
       Backend& backend = runner.prepare(limits, false);
-      // As in a training step: the head's logits lie apart from the strides that collide, and what is summed up over its vocabulary is f32.
+      // As in a training step: the head's logits lie off the strides that collide, and sums over its vocabulary are f32.
       const bool is_head = s.out > 16 * 1024;
       const int64_t y_ld = is_head ? cpu::apart(s.out) : s.out;
       const Matrix x(act, kTokens * s.in, r), w(act, s.out * s.in, r), y(act, kTokens * y_ld, r), dx(DType::f32, kTokens * s.in, r);
@@ -122,7 +122,7 @@ void decoding(const cpu::InstructionSet& isa, int threads, Report& report) {
 void run_matmul(const Options& o, Report& report) {
   const int threads = o.threads > 0 ? o.threads : int(std::max(1u, std::thread::hardware_concurrency()));
   const auto sets = real_sets(o.isa);
-  const cpu::InstructionSet& isa = *sets.back();  // the fastest of those named
+  const cpu::InstructionSet& isa = *sets.back();  // the fastest of the named sets
   if (o.op.empty() || o.op == "linear") linears(isa, threads, o.filter, report);
   if (o.op.empty() || o.op == "decode") decoding(isa, threads, report);
 }

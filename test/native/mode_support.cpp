@@ -45,7 +45,7 @@ void run_support(const Options&, Report& report) {
       report.expect(code_of([&] { make_cpu_backend(1, name); }) == "E_CPU", "support: backend " + name,
                     "is made, though not usable");
     }
-    // The table's name is what errors and reports show.
+    // Errors and reports show the table's name.
     report.expect(name == set->kernels->isa, "support: name of the kernels of " + name);
   }
   setenv("LOWRANK_CPU", "sse9", 1);

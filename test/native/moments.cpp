@@ -32,7 +32,8 @@ struct State {
   }
 };
 
-// Codes that differ are neighbours, for a value on the border between them; there are few. Returns what is wrong.
+// Codes that differ are neighbours, for a value on the border between them; there are few. Returns the fault in
+// words.
 std::string compare_codes(const std::vector<uint8_t>& found, const std::vector<uint8_t>& expected) {
   size_t differing = 0;
   for (size_t i = 0; i < found.size(); i++) {

@@ -53,7 +53,7 @@ void call_fwd(const Case& c, Backend& b, Memory& m) {
       {.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .lse = m.f32("lse")});
 }
 
-// o and lse are those of the forward pass, o rounded to act.
+// o and lse come from the forward pass, o rounded to act.
 void define_bwd(const Case& c, Slots& s) {
   Random r(c.seed);
   Slots forward;
@@ -105,13 +105,14 @@ Sum dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row_b,
   return s;
 }
 
-// A score is off by delta, absolutely: that of its dot product, its scaling and the subtraction of a maximum or lse.
+// A score is off by delta, absolutely: the errors of its dot product, its scaling and the subtraction of a maximum or
+// lse.
 double score_error(const Sum& qk, double scale, double shift, int64_t dim) {
   return scale * sum_error(dim) * qk.terms + 2 * kF32 * (std::fabs(scale * qk.value) + std::fabs(shift));
 }
 
-// The weights p are off by exp(delta) - 1, relatively, and so is what they are divided by: o by the weighted mean of
-// |v| times (own + sum's error + rounding of p as an operand + that of the sum); lse by the mean of the deltas.
+// The weights p are off by exp(delta) - 1, relatively, and so is their divisor. o is off by the weighted mean of |v|
+// times (own + sum's error + rounding of p as an operand + rounding of the sum); lse by the mean of the deltas.
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v");
   const AttentionShape s = shape(c, twin);

@@ -31,8 +31,9 @@ void call(const Case&, Backend& b, Memory& m) {
           .loss_sum = &m.scalar});
 }
 
-// Logits are off by their products' error and one rounding to act. The loss: by that of the label's logit and the mean of
-// all under softmax. The gradient g = scale (softmax - onehot): by both, relatively to the softmax, and one rounding to act.
+// Logits are off by their products' error and one rounding to act. The loss is off by the label's logit's error and the mean
+// error of all under softmax. The gradient g = scale (softmax - onehot) is off by both, relatively to the softmax, and one
+// rounding to act.
 void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const Mat x = twin.mat("x");
   const Weight w = twin.weight("w");

@@ -191,7 +191,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       }
     }
   }
-  // Sums may also be rounded as dx where they go on after so many terms.
+  // Sums may also be rounded as dx where they go on after several terms.
   const double rounding = linears > 2 ? 2 * unit(c.out) : 0;
   for (size_t i = 0; i < dx_bound.size(); i++) dx_bound[i] += (sum_error(linears * (c.features + c.rank)) + rounding) * dx_sum[i];
   if (c.optional) bounds.of["dx"] = dx_bound;

@@ -57,7 +57,7 @@ void call_norm_fwd(const Case&, Backend& b, Memory& m) {
   b.norm_fwd(
       {.x = m.mat("x"), .w = m.f32("w"), .eps = 1e-5f, .h = m.mat("h"), .rstd = m.f32("rstd"), .saved = m.mat("saved")});
 }
-// The sum of squares has no cancellation: its relative error is that of a sum, and the root halves it.
+// The sum of squares has no cancellation: its relative error is a sum's, and the root halves it.
 void bound_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   const double rstd = sum_error(c.in) / 2 + 2 * kF32;
   const Mat h = twin.mat("h");
@@ -219,7 +219,7 @@ void define_gather(const Case& c, Slots& s) {
 }
 void call_gather(const Case&, Backend& b, Memory& m) { b.gather_rows({m.mat("src"), m.ints("rows"), m.mat("dst")}); }
 
-// features rows of dst, of which the rows of src replace some, each once
+// features rows of dst; the rows of src replace some of them, each once
 void define_scatter(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("src", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
@@ -236,7 +236,7 @@ void define_zero(const Case& c, Slots& s) {
 }
 void call_zero(const Case&, Backend& b, Memory& m) { b.zero({m.mat("dst")}); }
 
-// Bytes: f32 reads and writes of so many elements
+// Bytes: f32 reads and writes of this number of elements
 double elements(const Case& c) { return double(c.rows) * double(c.in); }
 double act_bytes(const Case& c) { return double(dtype_bytes(c.act)); }
 double work_embedding(const Case& c) { return elements(c) * double(dtype_bytes(c.weight) + 4); }

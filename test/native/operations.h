@@ -1,4 +1,4 @@
-// What the modes need to know of each operation: its operands, how it is called, how exact its results must be.
+// Facts of each operation that the modes need: its operands, how it is called, how exact its results must be.
 #pragma once
 #include <map>
 #include <string>
@@ -17,7 +17,7 @@ struct Bounds {
   double scalar = 0;
 };
 
-// What the bounds of a case depend on besides its operands.
+// The facts that the bounds of a case depend on besides its operands.
 struct Arithmetic {
   bool bf16_dots = false;  // products of bf16 run on dot products of bf16, so that both operands are rounded to it
 };
@@ -26,7 +26,7 @@ struct Operation {
   const char* name;
   void (*define)(const Case&, Slots&);
   void (*call)(const Case&, Backend&, Memory&);
-  // twin: the memory after the twin ran; the inputs in it are those of the tested run.
+  // twin: the memory after the twin ran; its inputs are the tested run's.
   void (*bound)(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds&);
   double (*work)(const Case&);  // multiply-adds or, for passes over memory, bytes
   bool counts_bytes;

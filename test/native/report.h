@@ -22,8 +22,8 @@ class Report {
   int64_t passed_ = 0, failed_ = 0;
 };
 
-// Compares the outputs of a run with the twin's; says in words what is wrong first, and how many elements are. Empty:
-// nothing.
+// Compares the outputs of a run with the twin's. Says in words the first fault, and how many elements are wrong.
+// Empty: nothing is wrong.
 std::string compare(const Slots&, const Memory& twin, const Memory& tested, const Bounds&);
 
 // |error| / allowed error of the worst element, for judging how sharp the bounds are.

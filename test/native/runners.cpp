@@ -29,7 +29,7 @@ Backend& Runner::prepare(const OpLimits& limits, bool fresh) {
     workspace_ = Guarded();
     workspace_ = Guarded(1, 1, capacity_, capacity_, 0);
   }
-  // At the end of the block: what is written behind the workspace meets the guard.
+  // At the end of the block: a write behind the workspace meets the guard.
   char* const memory = static_cast<char*>(workspace_.data()) + capacity_ - bytes;
   if (fresh) std::memset(memory, 0xff, size_t(bytes));
   backend_.set_workspace(limits, memory);

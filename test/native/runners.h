@@ -9,7 +9,7 @@
 
 namespace lowrank::test {
 
-// Those of which the name contains `filter` (such as "amx" or "emulated"); all where it is empty.
+// The sets whose name contains `filter` (such as "amx" or "emulated"); all where it is empty.
 std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter);
 std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter);
 
@@ -25,7 +25,7 @@ class Runner {
   bool bf16_dots(DType act) const { return act == DType::bf16 && isa_.kernels->gemm_bf16; }
 
   // The backend with a workspace that just suffices for these bounds. It is full of NaN where `fresh`; otherwise it holds
-  // what the operation before left.
+  // the leftovers of the operation before.
   Backend& prepare(const OpLimits& limits, bool fresh);
   std::string workspace_damage() const { return workspace_.damage(); }
 

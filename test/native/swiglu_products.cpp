@@ -1,4 +1,4 @@
-// Products that end in SwiGLU: bit for bit what the product and the row kernel give one after the other.
+// Products that end in SwiGLU: bit for bit the product and the row kernel, one after the other.
 #include <cstring>
 
 #include "modes.h"
@@ -16,7 +16,7 @@ struct Shape {
   bool rounds = false;  // LLM.int8
 };
 
-// Memory of an operation's operands, some of which it changes.
+// Memory of an operation's operands; the operation changes some of them.
 class Operands {
  public:
   Mat add(Random& r, DType t, int64_t rows, int64_t cols, int64_t pad) {
@@ -93,7 +93,7 @@ struct Backward {
             .db = static_cast<float*>(db.data), .rank = s.rank, .scale = 0.5f, .dropout = {s.dropout, 7, 1, 0}};
   }
   void run(Backend& backend, const Shape& s, bool at_once) {
-    // What dx holds afterwards does not count: it is no part of what is compared.
+    // The contents of dx afterwards do not count: they are not compared.
     std::vector<char> memory(size_t(s.rows * s.features * dtype_bytes(s.act)));
     LinearBwdArgs args{.dy = dy,
                        .x = s.rank ? x : Mat(),

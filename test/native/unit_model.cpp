@@ -133,7 +133,7 @@ void test_sampling(Report& report) {
   distribution("top-k beyond the vocabulary", {.temperature = 1, .top_k = 9, .seed = 5}, p);
   distribution("top-p 0.79", {.temperature = 1, .top_p = 0.79f, .seed = 6}, {0, 0.5, 0, 0.3, 0});
   distribution("top-p 0.81", {.temperature = 1, .top_p = 0.81f, .seed = 7}, {0, 0.5, 0.1, 0.3, 0});
-  // top-p works on what top-k left, renormalised: 0.5/0.8 = 0.625
+  // top-p works on the tokens that top-k left, renormalised: 0.5/0.8 = 0.625
   distribution("top-k 2, then top-p 0.6", {.temperature = 1, .top_k = 2, .top_p = 0.6f, .seed = 8}, {0, 1, 0, 0, 0});
   distribution("top-k 2, then top-p 0.65", {.temperature = 1, .top_k = 2, .top_p = 0.65f, .seed = 9}, {0, 0.5, 0, 0.3, 0});
 
@@ -161,7 +161,7 @@ void test_sampling(Report& report) {
   }
   report.expect(code == "E_NAN", "unit: sampling refuses what is not a number", code);
 
-  // A large vocabulary: what is drawn lies in the smallest set that reaches top_p, and its ends are reached.
+  // A large vocabulary: drawn tokens lie in the smallest set that reaches top_p, and its ends are reached.
   constexpr size_t kVocab = 30000;
   Random r(31);
   std::vector<float> many;

@@ -50,7 +50,7 @@ void test_thread_pool(Report& report) {
     report.expect(once, label + " runs every task once");
     report.expect(numbered, label + " numbers its threads");
 
-    // Results are visible to the caller, and those of one loop to the next.
+    // Results are visible to the caller, and one loop's results to the next.
     std::vector<int64_t> values(1000);
     for (int64_t step = 0; step < 20; step++)
       pool.run(1000, [&](int64_t task, int) { values[size_t(999 - task)] += task + step; });

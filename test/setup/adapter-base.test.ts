@@ -1,4 +1,4 @@
-// The base that an adapter names, what an adapter is, names of the hub, and the model card.
+// The base that an adapter names, the facts of an adapter, names of the hub, and the model card.
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";

@@ -1,4 +1,4 @@
-// What a run will save, beside what it saves, and beside the room that there is.
+// The planned size of a run's files, beside their real size, and beside the room on the disk.
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test, vi } from "vitest";

@@ -1,4 +1,4 @@
-// The printed plan against what an engine really maps, and against limits.
+// The printed plan against the memory that an engine really maps, and against limits.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bytes } from "../../src/base/system-errors.js";
@@ -60,7 +60,7 @@ describe("an engine maps what the plan says, to the byte", () => {
     const options = { ...training, ...changes };
     const { items, totalBytes } = planMemory(model, spec, options);
     const arena = Math.ceil((totalBytes - item(items, "weights (mapped)")) / HUGE_PAGE) * HUGE_PAGE;
-    // The stacks of earlier engines' threads go whenever those are collected.
+    // The stacks of earlier engines' threads go whenever the engines are collected.
     expect(arena).not.toBe(THREAD_STACK);
     const before = mappings().get(arena) ?? 0;
     await using _engine = await Engine.create(model, spec, options);
@@ -226,7 +226,7 @@ describe("refusals", () => {
         };
         expect(again.batchSize * again.accumulation, line).toBeGreaterThanOrEqual(8);
         const other = new Planner(base, { ...spec, rank: again.rank }, 2, null);
-        // What the process holds besides grows as the test goes on.
+        // The process's other memory grows as the test goes on.
         const slack = { ...limits[0]!, bytes: limits[0]!.bytes + 8 * MIB };
         expect(() => other.check(other.plan(again), again, false, [slack]), line).not.toThrow();
       }

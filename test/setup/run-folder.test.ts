@@ -1,4 +1,4 @@
-// What may lie in the output folder of a run that begins, and of one that goes on if it can.
+// Files that may lie in the output folder of a run that begins, and of a run that goes on if it can.
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { RunFolder } from "../../src/setup/run/folder.js";

@@ -1,4 +1,4 @@
-// What a run may differ in from the checkpoint that it goes on from.
+// Settings in which a run may differ from the checkpoint that it goes on from.
 import { expect, test } from "vitest";
 import { commands } from "../../src/config/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
@@ -84,7 +84,7 @@ test("every option of a run is a setting, or decides nothing", () => {
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
 });
 
-/** Options whose effect is in a setting of another name, or in the hash of what they name. */
+/** Options whose effect is in a setting of another name, or in the hash of the named file. */
 const IN_OTHERS = ["init_adapter", "text_column", "json_field", "csv_separator", "csv_quoting"];
 
 test("a checkpoint of an earlier version, which held more of them, agrees", () => {
@@ -111,7 +111,7 @@ async function run(model: Model, options: TrainerOptions): Promise<RunEvent[]> {
   return events;
 }
 
-/** But for that of a speed that the other work on this machine has made uncertain. */
+/** All warnings except the warning of a speed that the other work on this machine has made uncertain. */
 const warnings = (events: RunEvent[]) =>
   events.flatMap((event) => (event.type === "warning" && !event.message.startsWith("mfu") ? [event.message] : []));
 const metrics = (events: RunEvent[]) =>
@@ -129,7 +129,8 @@ test("a longer run goes on, with other lines, evaluations and saves, and says th
   expect(warnings(rest)).toEqual([
     expect.stringContaining("The run has 8 steps, in the checkpoint 4: it goes on after step 4"),
   ]);
-  // With a constant learning rate the schedule is no other: the bits are those of a run that was longer at once.
+  // With a constant learning rate the schedule is the same: the bits are those of a run that was longer from the
+  // start.
   expect(lossesOf(rest)).toEqual(lossesOf(whole).slice(4));
   expect(metrics(rest).map(({ step }) => step)).toEqual([6, 8]);
   const done = await run(model, { ...constant, output_dir, max_steps: 8 });

@@ -1,4 +1,5 @@
-// Child process of bits.test.ts: trains each run of the table and prints, as JSON, the sha256 of its adapter file, its last losses and what it writes.
+// Child process of bits.test.ts: trains each run of the table and prints, as JSON, the sha256 of its adapter file, its last losses and its
+// generated text.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 
 const here = (name: string) => new URL(name, import.meta.url).pathname;
 
-/** Makes a library to be preloaded of a file beside this one. @returns why there is none */
+/** Compiles a file beside this one into a library to be preloaded. @returns the reason why there is none */
 export function buildPreload(source: string, library: string): string | null {
   const built = spawnSync("cc", ["-O2", "-shared", "-fPIC", "-o", library, here(source), "-ldl"], { encoding: "utf8" });
   return built.status === 0 ? null : `no C compiler that makes a library: ${built.error?.message ?? built.stderr}`;

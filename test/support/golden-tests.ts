@@ -18,8 +18,8 @@ import {
 const THREADS = 2;
 
 /**
- * Largest differences in fp32; logits, gradients and adapter as a share of the tensor's largest element. About ten times
- * what is measured, and small enough that another epsilon or beta of AdamW breaks them.
+ * Largest differences in fp32; logits, gradients and adapter as a share of the tensor's largest element. They are about
+ * ten times the measured differences, and small enough that another epsilon or beta of AdamW breaks them.
  */
 const LIMITS = { logits: 2e-5, loss: 1e-5, gradient: 5e-5, gradNorm: 1e-4, adapter: 2e-5 };
 /** bf16 carries 8 bits: these are steps of a model that is all noise, on which rounding weighs more than on a real one. */

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { AdapterTensors, Batch, Sequence } from "../../src/native/index.js";
 
-/** Ragged token sequences, of which the first `prompt_tokens` are read but not trained on. */
+/** Ragged token sequences; the first `prompt_tokens` of each are read but not trained on. */
 export interface GoldenBatch {
   sequences: number[][];
   prompt_tokens: number[];

@@ -14,7 +14,7 @@ const CONFIG = {
   ...{ num_attention_heads: 8, num_key_value_heads: 4, max_position_embeddings: 256, tie_word_embeddings: true },
 };
 
-/** Writes a model of 14 MB, of which large pages can be copied, into a folder. */
+/** Writes a model of 14 MB into a folder; large pages of it can be copied. */
 export async function writeModel(path: string): Promise<string> {
   const { hidden_size: dim, intermediate_size: mlp, num_hidden_layers: layers, vocab_size: vocab } = CONFIG;
   const shapes: Record<string, number[]> = {

@@ -23,7 +23,7 @@ export function jsonLines<T = Record<string, number>>(file: string): T[] {
     .map((line) => JSON.parse(line));
 }
 
-/** The lines of metrics.jsonl, as texts, without what no two runs have alike: times, speeds and memory. */
+/** The lines of metrics.jsonl, as texts, without the values that differ from run to run: times, speeds and memory. */
 export function steadyMetrics(folder: string): string[] {
   const isSteady = ([name]: [string, unknown]) =>
     !/^(tokens_per_s|mfu|train_runtime)$|_per_second$|_memory_bytes$/.test(name);

@@ -14,8 +14,8 @@ function endOf(metrics: number[], patience: number, threshold: number): number |
 }
 
 describe("early stopping", () => {
-  // What transformers 5.24's EarlyStoppingCallback does with these metrics, called as its Trainer calls it (first the
-  // callback, then the best metric).
+  // The decisions of transformers 5.24's EarlyStoppingCallback on these metrics, called as its Trainer calls it
+  // (first the callback, then the best metric).
   test.each([
     [[3, 2, 1, 1, 1], 2, 0, 5],
     [[3, 2, 2.5, 1.9, 2, 2.1], 2, 0, 6],

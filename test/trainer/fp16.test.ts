@@ -131,7 +131,7 @@ describe("a run whose first gradients overflow", () => {
     }
   });
 
-  // The same texts in every step, and as many applied steps: what differs is fp16 alone.
+  // The same texts in every step, and equally many applied steps: only fp16 differs.
   test("ends within 1 % of fp32's loss", async () => {
     const few = someTexts(work.path("few.jsonl"), 16);
     const sameTexts = someTexts(work.path("few-again.jsonl"), 16);

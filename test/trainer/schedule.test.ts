@@ -9,7 +9,7 @@ function expectClose(found: number[], expected: number[]): void {
   for (const [i, value] of expected.entries()) expect(found[i], `step ${i + 1}`).toBeCloseTo(value, 14);
 }
 
-// Worked out by hand from the Hugging Face definitions; the cosines are those of 0, 30, 60, ... degrees.
+// Worked out by hand from the Hugging Face definitions; the cosines are of 0, 30, 60, ... degrees.
 describe("the learning rate of each step", () => {
   test("linear with warmup", () => {
     expectClose(factors("linear", 3, 10), [0, 1 / 3, 2 / 3, 1, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7]);

@@ -12,7 +12,7 @@ const START: RunEvent = { type: "start", steps: 2, steps_per_epoch: 1, warmup_st
 const evalAt = (step: number) =>
   ({ type: "eval", metrics: { step, epoch: 1, eval_loss: 1, eval_perplexity: 2 } }) as const;
 
-/** A tracker that does nothing but what is given. */
+/** A tracker that does nothing besides the given methods. */
 const tracker = (name: string, own: Partial<Tracker>): Tracker => ({ name, start() {}, event() {}, end() {}, ...own });
 
 /** Feeds a whole run. @returns the warnings */
