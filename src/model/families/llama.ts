@@ -62,7 +62,7 @@ export const llama: Family = {
     head: "lm_head.weight",
     layers: "model.layers.",
   },
-  // Defaults are LlamaConfig's, of transformers.
+  // The defaults of transformers' LlamaConfig.
   readConfig(keys, warn) {
     keys.only("pretraining_tp", [1], 1);
     return {

@@ -5,7 +5,7 @@ import { llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 export const qwen2: Family = {
   modelType: "qwen2",
   names: llama.names,
-  // Defaults are Qwen2Config's, of transformers.
+  // The defaults of transformers' Qwen2Config.
   readConfig(keys, warn) {
     keys.only("use_sliding_window", [false], false);
     return { ...readLlamaNumbers(keys, warn, 32768), attentionBias: true, mlpBias: false };
