@@ -4,13 +4,15 @@ import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { hubSettings, modelFiles, snapshotFolder } from "../../src/hub/index.js";
-import { temporaryFolders } from "../support/folders.js";
+import { Model, Trainer } from "../../src/index.js";
+import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { HubServer } from "../support/hub-server.js";
 
 const python = process.env.LOWRANK_PEER_PYTHON ?? "";
 const isThere = python !== "" && spawnSync(python, ["-c", "import huggingface_hub"]).status === 0;
+const hasPeft = isThere && spawnSync(python, ["-c", "import torch, peft"]).status === 0;
 if (!isThere) console.log("skipped: Python's huggingface_hub is not there (LOWRANK_PEER_PYTHON)");
 
 const NAME = "someone/tiny-llama";
@@ -78,4 +80,26 @@ print(h.snapshot_download("${NAME}"))`;
   // Asked again online, nothing of it is fetched.
   expect(await snapshotFolder(repository, modelFiles, { settings: { ...settings, offline: false } })).toBe(theirs);
   expect(hub.fetched()).toEqual([]);
+});
+
+it.skipIf(!hasPeft)("PEFT finds the base that an adapter names, at its revision, in the cache", async () => {
+  const cache = folder();
+  const adapter = folder();
+  const names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+  const base = Object.fromEntries(names.map((name) => [name, readFileSync(join(tinyBase, name))]));
+  hub.repositories.set("someone/base", { commit, files: base });
+  for (const [name, value] of Object.entries({ HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "" }))
+    vi.stubEnv(name, value);
+  try {
+    await using model = await Model.open("someone/base", { revision: commit, threads: 1 });
+    await using trainer = await Trainer.create(model, { train: ["one", "two"], lora_r: 2, max_seq_length: 8 });
+    await trainer.save(adapter);
+  } finally {
+    vi.unstubAllEnvs();
+  }
+  const script = `from peft import AutoPeftModelForCausalLM
+model = AutoPeftModelForCausalLM.from_pretrained("${adapter}")
+config = model.peft_config["default"]
+print(config.base_model_name_or_path, config.revision, config.r)`;
+  expect(await inPython(script, { HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "1" })).toBe(`someone/base ${commit} 2`);
 });
