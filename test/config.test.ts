@@ -227,7 +227,7 @@ describe("refusals", () => {
     expect(message).toMatch(/^9 problems/);
   });
 
-  test.each(["dataset_name", "dataset_config_name", "push_to_hub", "hub_model_id", "use_wandb", "wandb_project"])(
+  test.each(["push_to_hub", "hub_model_id", "use_wandb", "wandb_project"])(
     "%s is known and not there yet, however it is given",
     async (name) => {
       const ways = [
@@ -246,6 +246,26 @@ describe("refusals", () => {
 
   test("an option of another command is said to be one", async () => {
     expect(await refusal(flags({}, ["--prompt", "hello"]))).toContain("--prompt: not an option of lowrank train");
+  });
+
+  test("train_file or dataset_name is needed, and not both", async () => {
+    const given = (values: Record<string, string>) => ({
+      values: new Map(Object.entries({ base_model: "m", ...values }).map(([key, value]) => [key, [value]])),
+      strays: [],
+    });
+    const { options } = await load(given({ dataset_name: "a/b" }));
+    expect([options.dataset_name, options.train_file]).toEqual(["a/b", undefined]);
+    // As the file that `lowrank init` writes has it.
+    expect((await load(given({ config: yaml("train_file:\ndataset_name: a/b\n") }))).options.dataset_name).toBe("a/b");
+    expect(await refusal(given({}))).toMatch(
+      /^--train_file: missing; expected files, folders or patterns, or --dataset_name \(/,
+    );
+    expect(await refusal(given({ config: yaml("dataset_name: a/b\n"), train_file: "x" }))).toMatch(
+      /^--train_file: given beside .*run.yaml:1: dataset_name, expected one of them/,
+    );
+    expect(await refusal(given({ config: yaml("train_file:\n") }))).toMatch(
+      /train_file: expected files.*, found nothing/,
+    );
   });
 
   test("a broken, missing or unsuitable file names itself", async () => {

@@ -41,7 +41,7 @@ function declare(y: Argv, command: Command): Argv {
     const also = others.length > 0 ? `; also --${others.join(", --")}` : "";
     y.option(name, {
       group: `${row.group}:`,
-      describe: `${row.help}${also}${row.required ? " (required)" : ""}`,
+      describe: `${row.help}${also}${row.required ? ` (${shownDefault(row)})` : ""}`,
       nargs: 1,
       ...(shown === undefined ? {} : { defaultDescription: shown }),
     });

@@ -1,6 +1,8 @@
 // Shows how far downloads from the hub are.
 import { bytes, count } from "../base/text.js";
+import type { Wanted as Role } from "../data/index.js";
 import { shownName, type Transfer, type Wanted } from "../hub/index.js";
+import { type DatasetOptions, namedFiles } from "../setup/dataset.js";
 import { type Fetching, type Located, located, type NamedSources } from "../setup/hub.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Bar, type Lines, STDERR, shownWork } from "./loading.js";
@@ -24,12 +26,21 @@ export function downloading(progress: Bar, log: Lines): Required<Pick<Fetching, 
   };
 }
 
-/** `located`, shown on standard error; for commands whose results go to standard output. */
-export async function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Promise<Located<O>> {
+/** Work that may download, shown on standard error; for commands whose results go to standard output. */
+async function shown<T>(work: (fetching: Fetching) => Promise<T>): Promise<T> {
   const progress = await Progress.open(showsBar());
   try {
-    return await located(o, { warn, ...downloading(progress, STDERR) }, wanted);
+    return await work({ warn, note: STDERR.info, ...downloading(progress, STDERR) });
   } finally {
     progress.stop();
   }
+}
+
+export function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Promise<Located<O>> {
+  return shown((fetching) => located(o, fetching, wanted));
+}
+
+/** @param files where no data set is named. @param role of the texts */
+export function namedFilesShown(o: DatasetOptions, files: string[] | undefined, role: Role): Promise<string[]> {
+  return shown((fetching) => namedFiles(o, files, role, fetching));
 }

@@ -4,20 +4,21 @@ import { evaluating, openForInference, openWithAdapter } from "../setup/inferenc
 import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
-import { locatedShown } from "./downloading.js";
+import { locatedShown, namedFilesShown } from "./downloading.js";
 import { loading, STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
 export async function run(named: CommandOptions<"eval">): Promise<void> {
+  const files = await namedFilesShown(named, named.validation_file, "validation");
   const o = await locatedShown(named);
   const base = openWithAdapter(o, warn);
   const progress = await Progress.open(showsBar());
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(progress), warn, note: STDERR.info };
-  const texts = namedTexts(o.validation_file, "validation", o, reading);
+  const texts = namedTexts(files, "validation", o, reading);
   const { table, examples } = await readTokens(texts, tokenizer, base.model.config.vocabSize, o, reading);
   const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const work = evaluating(batchSize, o.max_seq_length, o.share_weights);

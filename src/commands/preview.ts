@@ -7,7 +7,7 @@ import { previewFiles } from "../hub/index.js";
 import { modelVocabSize } from "../model/index.js";
 import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
-import { locatedShown } from "./downloading.js";
+import { locatedShown, namedFilesShown } from "./downloading.js";
 import { STDERR } from "./loading.js";
 import { tokenising } from "./tokenising.js";
 import { warn } from "./warn.js";
@@ -116,11 +116,12 @@ function remarks(
 }
 
 export async function run(named: CommandOptions<"preview">): Promise<void> {
+  const files = await namedFilesShown(named, named.train_file, "train");
   const o = await locatedShown(named, previewFiles);
   const tokenizer = await openTokenizer(o, warn);
   tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
-  const texts = await tokenise(namedTexts(o.train_file, "train", o, reading), tokenizer, o, reading);
+  const texts = await tokenise(namedTexts(files, "train", o, reading), tokenizer, o, reading);
   const vocabSize = modelVocabSize(o.base_model);
   // Of a text in chunks only the last one has the end.
   const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;

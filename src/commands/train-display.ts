@@ -75,10 +75,10 @@ export class TrainDisplay {
       check();
       onStart(transfer);
       const { repository, commit, files, bytes } = transfer;
-      const { name, revision } = repository;
-      this.#tell({ type: "download", name, revision, commit, files: files.length, bytes });
+      const { type: repo_type, name, revision } = repository;
+      this.#tell({ type: "download", repo_type, name, revision, commit, files: files.length, bytes });
     };
-    return { warn: this.warn, signal, onStart: start, onProgress };
+    return { warn: this.warn, note: (line) => this.log.info(line), signal, onStart: start, onProgress };
   }
 
   /** Shows the loading of weights. @param isFree whether the bar is nobody else's just now */

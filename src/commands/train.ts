@@ -4,6 +4,7 @@ import type { CommandOptions } from "../config/index.js";
 import { Engine } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
+import { trainingFiles } from "../setup/dataset.js";
 import { type Located, located } from "../setup/hub.js";
 import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -24,6 +25,8 @@ import { profileTable, writeTrace } from "./profile.js";
 import { TrainDisplay } from "./train-display.js";
 
 type Options = CommandOptions<"train">;
+/** With files in the place of names. */
+type Found = Located<Options> & { train_file: string[] };
 
 const mergedFolder = ({ output_dir }: Options) => `${resolve(output_dir)}_merged`;
 
@@ -37,7 +40,7 @@ function checkFolders(o: Options, folder: RunFolder): void {
   checkOutput(mergedFolder(o), allowed, [o.base_model, o.tokenizer_name]);
 }
 
-function openPlan(o: Located<Options>, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
+function openPlan(o: Found, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
   const model = openBase(o, warn);
   return planRun(o, given, {
     model,
@@ -56,7 +59,7 @@ function ahead<T>(work: Promise<T>): Promise<T> {
 }
 
 async function readTexts(
-  o: Located<Options>,
+  o: Found,
   { model }: RunPlan,
   display: TrainDisplay,
   signal: AbortSignal,
@@ -71,7 +74,7 @@ async function readTexts(
 
 /** One call of the command. */
 interface Call {
-  o: Located<Options>;
+  o: Found;
   /** The base and the tokenizer as they were named. */
   named: Options;
   folder: RunFolder;
@@ -173,10 +176,9 @@ export async function run(named: Options, given: ReadonlySet<string>, signal: Ab
   const ended = new AbortController();
   try {
     if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));
-    const o = await located(
-      named,
-      display.fetching(signal, () => checkTextFiles(named)),
-    );
+    const fetching = display.fetching(signal, () => checkTextFiles(named));
+    const files = await trainingFiles(named, fetching);
+    const o = { ...(await located(named, fetching)), ...files };
     const base = openPlan(o, given, display.warn);
     if (!o.dry_run) base.checkMemory();
     const reading = ahead(readTexts(o, base, display, AbortSignal.any([signal, ended.signal])));

@@ -35,6 +35,7 @@ const weights = { ...quantized, share_weights: rows.share_weights };
 const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file } = rows;
 const { text_column, text_by, json_field, csv_separator, csv_quoting } = rows;
 const texts = { text_column, text_by, json_field, csv_separator, csv_quoting };
+const { dataset_name, dataset_config_name, dataset_split } = rows;
 const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, add_eos, cache_dir, cache_limit_gb };
 
@@ -69,6 +70,9 @@ export const commands = named({
       ...weights,
       adapter,
       validation_file: needed.validation_file,
+      dataset_name: { ...dataset_name, help: dataset_name.help.replace("train_file", "validation_file") },
+      dataset_config_name,
+      dataset_split: { ...dataset_split, help: "split of dataset_name to evaluate on; default validation, else test" },
       ...texts,
       max_seq_length: rows.max_seq_length,
       ...cache,
@@ -131,6 +135,9 @@ export const commands = named({
     rows: {
       ...model,
       train_file: rows.train_file,
+      dataset_name,
+      dataset_config_name,
+      dataset_split: { ...dataset_split, help: "split of dataset_name to show; default train" },
       ...texts,
       max_seq_length: rows.max_seq_length,
       ...cache,

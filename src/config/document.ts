@@ -16,7 +16,7 @@ export function byGroup(rows: Rows): Map<string, [string, OptionRow][]> {
 
 /** A row's default as the help shows it. */
 export function shownDefault(row: OptionRow): string | undefined {
-  if (row.required) return "required";
+  if (row.required) return row.unless === undefined ? "required" : `required, or ${row.unless}`;
   return row.defaultValue === undefined ? undefined : String(row.defaultValue);
 }
 

@@ -3,7 +3,7 @@ import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
 import { aliases, canonical, findRow, hintFor } from "./aliases.js";
 import { type Command, commandList, commands } from "./commands.js";
-import { type OptionsOf, parseText, type Rows } from "./row.js";
+import { type OptionRow, type OptionsOf, parseText, type Rows } from "./row.js";
 import { laterRows } from "./rows.js";
 import { plainEntries, shownValue } from "./value.js";
 
@@ -77,6 +77,12 @@ class Problems {
     this.#where ??= key;
     if (this.isFull) this.#more++;
     else this.#lines.push(line);
+  }
+
+  /** Of an option and the one that may be given in its place, both are given or none is. */
+  alternative(key: string, row: OptionRow, written: string | undefined, other: string): void {
+    if (written !== undefined) this.add(key, `${written}: given beside ${other}, expected one of them`);
+    else this.add(key, `${this.spelled(key)}: missing; expected ${row.expects}, or ${other} (${row.help})`);
   }
 
   /** `name` is no option of the command, or none of `known`. `written` is the user's spelling. */
@@ -226,10 +232,17 @@ function validated<R extends Rows>(
   const options: Record<string, unknown> = {};
   for (const [key, row] of Object.entries(rows)) {
     const candidate = given.get(key);
+    const other = row.unless === undefined ? undefined : given.get(row.unless);
+    const hasOther = other?.value !== undefined;
     // An optional key of a file may be left empty; a flag or a key with a default may not.
     const left = candidate !== undefined && candidate.value === undefined;
-    if (left && (candidate.written.startsWith("--") || row.required || row.defaultValue !== undefined)) {
+    const isNeeded = (row.required && !hasOther) || row.defaultValue !== undefined;
+    if (left && (candidate.written.startsWith("--") || isNeeded)) {
       problems.add(key, `${candidate.written}: expected ${row.expects}, found nothing`);
+      continue;
+    }
+    if (row.unless !== undefined && (candidate?.value !== undefined) === hasOther) {
+      problems.alternative(key, row, candidate?.written, other?.written ?? problems.spelled(row.unless));
       continue;
     }
     const parsed = parse(row.schema, candidate?.value === undefined ? row.defaultValue : candidate.value);

@@ -11,6 +11,8 @@ export interface OptionRow<T = unknown> {
   expects: string;
   defaultValue: T | undefined;
   required: boolean;
+  /** Another option that may be given in the place of a required one. */
+  unless?: string;
   /** Value where the option stands alone; only of texts. */
   bare?: string;
   group: string;
@@ -36,6 +38,7 @@ export type OptionsOf<R extends Rows> = { [K in keyof R]: R[K] extends OptionRow
 
 type Built<T> = {
   required: () => OptionRow<T>;
+  requiredUnless: (other: string) => OptionRow<T | undefined>;
   optional: () => OptionRow<T | undefined>;
   or: (value: T) => OptionRow<T>;
 };
@@ -45,6 +48,13 @@ function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, place: Plac
   const row = { kind, expects, ...place, help };
   return {
     required: () => ({ ...row, schema, defaultValue: undefined, required: true }),
+    requiredUnless: (unless) => ({
+      ...row,
+      schema: schema.optional(),
+      defaultValue: undefined,
+      required: true,
+      unless,
+    }),
     optional: () => ({ ...row, schema: schema.optional(), defaultValue: undefined, required: false }),
     or: (value) => ({ ...row, schema, defaultValue: value, required: false }),
   };
@@ -61,7 +71,7 @@ export function defaultsOf<R extends Rows>(rows: R): OptionsOf<R> {
 }
 
 /** The same row where nobody needs to give a value, and there is no default. */
-export function optional<T>(row: OptionRow<T>): OptionRow<T | undefined> {
+export function optional<T>({ unless: _, ...row }: OptionRow<T>): OptionRow<T | undefined> {
   return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };
 }
 

@@ -30,7 +30,7 @@ const validationFile = texts(FILES, DATA.bits, "texts to evaluate on, named as i
 /** Rows whose value a command needs where training does not. */
 export const needed = {
   adapter: adapter.required(),
-  validation_file: validationFile.required(),
+  validation_file: validationFile.requiredUnless("dataset_name"),
   output_dir: text("a folder", OUTPUT.nothing, "folder for the merged model").required(),
 };
 
@@ -114,11 +114,27 @@ export const trainRows = {
     FILES,
     DATA.bits,
     "texts to train on: comma list (in YAML also a list) of .jsonl, .ndjson, .json, .csv, .tsv, .txt, .md (all also .gz), .parquet and .arrow files and those of like names (docs/data.md), folders of them and patterns with *, ? and **",
-  ).required(),
+  ).requiredUnless("dataset_name"),
   validation_file: {
     ...validationFile.optional(),
     help: "texts to evaluate on; without it the validation split of the folder trained on, else a tenth of the training texts",
   },
+  dataset_name: text(
+    "a name of the hub or a folder",
+    DATA.nothing,
+    "data set, in place of train_file: OWNER/NAME or OWNER/NAME@REVISION of the hub, or a folder (docs/hub.md)",
+  ).optional(),
+  dataset_config_name: text(
+    "a configuration's name",
+    DATA.nothing,
+    "configuration (subset) of dataset_name; default the one that its card names so",
+  ).optional(),
+  dataset_split: text("a split's name", DATA.nothing, "split of dataset_name to train on; default train").optional(),
+  dataset_validation_split: text(
+    "a split's name",
+    DATA.nothing,
+    "split of dataset_name to evaluate on, unless validation_file is given; default validation, where there is one",
+  ).optional(),
   text_column: text("a column's name", DATA.bits, "column or key of the text").or("text"),
   text_by: choice(
     ["line", "paragraph", "file"],
@@ -301,8 +317,6 @@ export function inOrder<R extends Rows>(some: R): R {
 /** Options of later versions: known, and refused with these words. */
 const notYet = (what: string, instead: string) => `${what} is not in this version yet. ${instead}`;
 export const laterRows: Record<string, string> = {
-  dataset_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
-  dataset_config_name: notYet("Loading datasets from a hub", "Download the data and name it with --train_file."),
   push_to_hub: notYet("Uploading to a hub", "Upload the output folder after training."),
   hub_model_id: notYet("Uploading to a hub", "Upload the output folder after training."),
   use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),

@@ -1,9 +1,7 @@
 // The data sets that a hub's repository describes in its card (README.md), which datasets calls configurations.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
-import { readBytes } from "../base/system-errors.js";
 import { parse } from "../base/yaml.js";
 import { splitNamed, splitsOf } from "./splits.js";
 
@@ -42,10 +40,8 @@ function headOf(card: string): Record<string, unknown> {
   }
 }
 
-function configurations(folder: string): Configuration[] {
-  const card = join(folder, "README.md");
-  if (!existsSync(card)) return [];
-  const { configs } = headOf(readBytes(card, "Dataset card").toString("utf8"));
+function configurations(card: string): Configuration[] {
+  const { configs } = headOf(card);
   return (Array.isArray(configs) ? configs : []).filter(isObject).map((config) => {
     const name = typeof config.config_name === "string" ? config.config_name : "default";
     return {
@@ -86,25 +82,50 @@ function splitsFrom({ folder, patterns }: Configuration, paths: string[]): { spl
   return { splits: new Map([...splits].map(([split, files]) => [split, whole(files)])), all: whole(all) };
 }
 
+/** A data set in messages: a folder whose files are read, or what --dataset_name names. */
+export interface Place {
+  kind: "folder" | "data set";
+  name: string;
+}
+
+export const titled = ({ kind, name }: Place): string => `${kind === "folder" ? "Folder" : "Data set"} ${name}`;
+
 /**
- * The splits of a folder's files by its card: by the default configuration, or by the only one whose files are there.
+ * The files that a card describes: those of the configuration that is named, else of the default one, else of the only one.
+ * @param card text of README.md
  * @param paths of data files within the folder, sorted
- * @returns undefined where there is no card, or the files that it names are not there
- * @throws LowrankError E_DATA_FILES where there are several and none is the default, as datasets does
+ * @param wanted name of a configuration
+ * @returns undefined where the card describes none, or the files that it names are not there
+ * @throws LowrankError E_DATA_FILES where there are several and none is the default, as datasets does, or where the wanted one is not there
  */
-export function describedSplits(folder: string, paths: string[]): { splits: Splits; all: string[] } | undefined {
-  const found = configurations(folder)
+export function describedSplits(
+  card: string,
+  paths: string[],
+  place: Place,
+  wanted?: string,
+): { splits: Splits; all: string[] } | undefined {
+  const found = configurations(card)
     .map((configuration) => ({ configuration, files: splitsFrom(configuration, paths) }))
     .filter(({ files }) => files.all.length > 0);
+  const names = found.map(({ configuration }) => configuration.name);
+  if (wanted !== undefined && !(names.length === 0 && wanted === "default")) {
+    const named = found.find(({ configuration }) => configuration.name === wanted);
+    if (named) return named.files;
+    const has = names.length > 0 ? `It has ${names.join(", ")}.` : "Its card (README.md) names none: leave it out.";
+    throw new LowrankError("E_DATA_FILES", `${titled(place)} has no configuration ${wanted}. ${has}`, place.name);
+  }
   const chosen =
     found.find(({ configuration }) => configuration.isDefault) ??
     found.find(({ configuration }) => found.length === 1 || configuration.name === "default");
   if (chosen || found.length === 0) return chosen?.files;
-  const names = found.map(({ configuration }) => configuration.name).join(", ");
   const [{ configuration, files }] = found as [(typeof found)[0]];
   const [, pattern = "**"] = configuration.patterns[0] ?? [];
   const example =
     configuration.patterns.length > 0 ? join(configuration.folder, pattern) : files.all[0]!.split("/")[0]!;
-  const message = `Folder ${folder} holds several data sets, by its README.md: ${names}. Name the folder or the files of one, such as ${join(folder, example)}.`;
-  throw new LowrankError("E_DATA_FILES", message, folder);
+  const advice =
+    place.kind === "folder"
+      ? `Name the folder or the files of one, such as ${join(place.name, example)}.`
+      : "Name one with --dataset_config_name.";
+  const message = `${titled(place)} holds several data sets, by its README.md: ${names.join(", ")}. ${advice}`;
+  throw new LowrankError("E_DATA_FILES", message, place.name);
 }

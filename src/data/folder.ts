@@ -3,13 +3,23 @@ import { existsSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
-import { requireRegular } from "../base/system-errors.js";
-import { describedSplits } from "./card.js";
+import { readText, requireRegular } from "../base/system-errors.js";
+import { describedSplits, type Place, titled } from "./card.js";
 import { type Entry, entriesOf } from "./folder-entries.js";
 import { dataExtension, extensionsBeside, knownExtensions } from "./formats/format-table.js";
 import { splitNamed, splitsOf } from "./splits.js";
 
 export type Wanted = "train" | "validation";
+
+/** What is read of a data set that has several configurations or splits. */
+export interface Selection {
+  /** Configuration; else the default one. */
+  config?: string | undefined;
+  /** The split that is read; else the usual one. */
+  split?: string | undefined;
+  /** Of a data set to train on: the split that is evaluated on; else validation. */
+  validationSplit?: string | undefined;
+}
 
 export interface FolderFiles {
   files: string[];
@@ -33,7 +43,7 @@ export function isAside(name: string): boolean {
 }
 
 /** Hidden, or put beside data by Spark, Delta Lake and Python: _temporary, _delta_log, __pycache__. */
-function isPassedOver({ name, kind }: Entry): boolean {
+function isPassedOver({ name, kind }: Pick<Entry, "name" | "kind">): boolean {
   return name.startsWith(".") || isAside(name) || (kind === "folder" && name.startsWith("_"));
 }
 
@@ -120,22 +130,36 @@ function listed(names: string[]): string {
 
 const counted = (files: string[]) => `${files.length} ${files.length === 1 ? "file" : "files"}`;
 
-/** The splits of a folder, each with its files, none where no name tells; the files to read without one, and all found. */
-function splitsIn(folder: string): { splits: Map<string, string[]>; from: string[]; all: string[] } {
+/** The splits of a data set, each with its files, none where no name tells; the files to read without a split, and all found. */
+interface Divided {
+  splits: Map<string, string[]>;
+  from: string[];
+  all: string[];
+}
+
+/** @param all paths within the data set, sorted. @param card text of its README.md, where it has one */
+function divided(all: string[], card: string | undefined, place: Place, config: string | undefined): Divided {
+  const paths = all.filter((path) => dataExtension(path) !== undefined);
+  const described = describedSplits(card ?? "", paths, place, config);
+  return described
+    ? { splits: described.splits, from: described.all, all }
+    : { splits: splitsOf(paths), from: all, all };
+}
+
+function splitsIn(folder: string, place: Place, config: string | undefined): Divided {
   const dict = join(folder, "dataset_dict.json");
   if (!existsSync(dict)) {
     // A saved dataset has the order of its rows.
     const found = [...filesBelow(folder)];
-    const all = isSaved(folder) ? found : found.sort(byName);
-    if (isSaved(folder)) return { splits: new Map(), from: all, all };
-    const paths = all.map((file) => relative(folder, file)).filter((path) => dataExtension(path) !== undefined);
-    const described = describedSplits(folder, paths);
+    if (isSaved(folder)) return { splits: new Map(), from: found, all: found };
+    const card = join(folder, "README.md");
+    const all = found.sort(byName).map((file) => relative(folder, file));
+    const { splits, from } = divided(all, existsSync(card) ? readText(card, "Dataset card") : undefined, place, config);
     const whole = (names: string[]) => names.map((path) => join(folder, path));
-    const splits = [...(described?.splits ?? splitsOf(paths))];
     return {
-      splits: new Map(splits.map(([name, files]) => [name, whole(files)])),
-      from: described ? whole(described.all) : all,
-      all,
+      splits: new Map([...splits].map(([name, files]) => [name, whole(files)])),
+      from: whole(from),
+      all: whole(all),
     };
   }
   const { splits: names } = readJsonObject(dict, "List of splits");
@@ -155,38 +179,127 @@ function choose(splits: Map<string, string[]>, wanted: Wanted): string | undefin
   return others.length === 1 ? others[0] : undefined;
 }
 
-/**
- * The data files of a folder, at every depth: the files of the split, if the names tell one, and of the most frequent
- * format.
- * @throws LowrankError E_DATA_FILES where there is none; E_FILE
- */
-export function folderFiles(folder: string, wanted: Wanted): FolderFiles {
-  const { splits, from: whole, all } = splitsIn(folder);
-  const split = splits.size === 0 ? undefined : choose(splits, wanted);
+/** The files of a split that is named. @throws LowrankError E_DATA_FILES where there is none of that name */
+function namedSplit({ splits, from }: Divided, named: string, place: Place): string[] {
+  const split = splitNamed(named);
+  // Without any split all files are the training split, as for datasets.
+  const files = splits.get(split) ?? splits.get(named) ?? (splits.size === 0 && split === "train" ? from : undefined);
+  if (files) return files;
+  const slice = /[[\]+%]/.test(named) ? " A part of a split cannot be named." : "";
+  const message = `${titled(place)} has no split ${named}. It has ${[...splits.keys()].join(", ") || "train"}.${slice}`;
+  throw new LowrankError("E_DATA_FILES", message, place.name);
+}
+
+/** @throws LowrankError E_DATA_FILES */
+function chosenFiles(
+  found: Divided,
+  wanted: Wanted,
+  place: Place,
+  shown: (file: string) => string,
+  selection: Selection,
+) {
+  const { splits, from: whole, all } = found;
+  const { split: named, validationSplit } = selection;
+  const split = named ?? (splits.size === 0 ? undefined : choose(splits, wanted));
   if (splits.size > 0 && split === undefined) {
-    const message = `Folder ${folder} has the splits ${[...splits.keys()].join(", ")}, none of them for ${wanted === "train" ? "training" : "validation"}. Name the files to read, such as ${[...splits.values()][0]![0]}.`;
-    throw new LowrankError("E_DATA_FILES", message, folder);
+    const advice =
+      place.kind === "folder"
+        ? `Name the files to read, such as ${[...splits.values()][0]![0]}.`
+        : "Name one with --dataset_split.";
+    const message = `${titled(place)} has the splits ${[...splits.keys()].join(", ")}, none of them for ${wanted === "train" ? "training" : "validation"}. ${advice}`;
+    throw new LowrankError("E_DATA_FILES", message, place.name);
   }
-  const from = split === undefined ? whole : splits.get(split)!;
+  const from = split === undefined ? whole : namedSplit(found, split, place);
   const files = ofOneFormat(from);
   if (files.length === 0) {
     const among = all.length === 0 ? "" : ` among the ${all.length} found, such as ${all[0]}`;
-    const message = `Folder ${folder} holds no data file${among}; expected at least one file with one of ${knownExtensions()}.`;
-    throw new LowrankError("E_DATA_FILES", message, folder);
+    const message = `${titled(place)} holds no data file${among}; expected at least one file with one of ${knownExtensions()}.`;
+    throw new LowrankError("E_DATA_FILES", message, place.name);
   }
-  const validation = wanted === "train" && split === "train" ? ofOneFormat(splits.get("validation") ?? []) : [];
+  const usual = split === "train" ? splits.get("validation") : undefined;
+  const held = validationSplit === undefined ? usual : namedSplit(found, validationSplit, place);
+  const validation = wanted === "train" ? ofOneFormat(held ?? []) : [];
   const notes: string[] = [];
+  const about = `${place.kind} ${place.name}`;
   if (split !== undefined) {
-    const why = wanted === "validation" && split === "test" ? ", as it has no validation split" : "";
-    notes.push(`folder ${folder}: the ${split} split is read (${counted(files)})${why}`);
+    const why =
+      named === undefined && wanted === "validation" && split === "test" ? ", as it has no validation split" : "";
+    notes.push(`${about}: the ${split} split is read (${counted(files)})${why}`);
   }
-  const taken = new Set([...files, ...[...splits.entries()].flatMap(([name, found]) => (name === split ? [] : found))]);
-  const left = all.filter((file) => !taken.has(file)).map((file) => relative(folder, file));
-  if (left.length > 0) {
+  const taken = new Set([...files, ...[...splits.values()].filter((others) => others !== from).flat()]);
+  const left = all.filter((file) => !taken.has(file)).map(shown);
+  // Of a named data set nobody expects the other files of the repository.
+  if (left.length > 0 && place.kind === "folder") {
     const formats = extensionsBeside(dataExtension(files[0]!)!).join(", ");
     notes.push(
-      `folder ${folder}: ${counted(files)} with ${formats} read; left out: ${listed(left)}. Name them to read them, too.`,
+      `${about}: ${counted(files)} with ${formats} read; left out: ${listed(left)}. Name them to read them, too.`,
     );
   }
   return { files, validation, notes };
+}
+
+/**
+ * The data files of a folder, at every depth: the files of the split, if the names tell one, and of the most frequent
+ * format.
+ * @param selection of a data set that is named as one
+ * @throws LowrankError E_DATA_FILES where there is none; E_FILE
+ */
+export function folderFiles(folder: string, wanted: Wanted, selection?: Selection): FolderFiles {
+  const place: Place = { kind: selection ? "data set" : "folder", name: folder };
+  const found = splitsIn(folder, place, selection?.config);
+  return chosenFiles(found, wanted, place, (file) => relative(folder, file), selection ?? {});
+}
+
+/**
+ * The same of a repository, before it is here.
+ * @param name for messages. @param paths of all its files. @param card text of its README.md, where it has one
+ * @returns paths within the repository
+ * @throws LowrankError E_DATA_FILES
+ */
+export function repositoryFiles(
+  name: string,
+  paths: string[],
+  card: string | undefined,
+  wanted: Wanted,
+  selection: Selection,
+): FolderFiles {
+  const place: Place = { kind: "data set", name };
+  const isData = (path: string) => {
+    const parts = path.split("/");
+    return parts.every((part, i) => !isPassedOver({ name: part, kind: i < parts.length - 1 ? "folder" : "file" }));
+  };
+  const found = divided(paths.filter(isData).sort(byName), card, place, selection.config);
+  return chosenFiles(found, wanted, place, (path) => path, selection);
+}
+
+/** The hub's converter makes CONFIGURATION/SPLIT/0000.parquet; of a very large split a part alone, which it calls so. */
+const CONVERTED = /^([^/]+)\/(partial-)?([^/]+)\/[^/]+\.parquet$/;
+
+/**
+ * The same of what the hub's converter made of a repository (its branch refs/convert/parquet).
+ * @throws LowrankError E_DATA_FILES
+ */
+export function convertedFiles(name: string, paths: string[], wanted: Wanted, selection: Selection): FolderFiles {
+  const place: Place = { kind: "data set", name };
+  const files = [...paths].sort(byName).flatMap((path) => {
+    const [, config, partial, split] = CONVERTED.exec(path) ?? [];
+    return config === undefined ? [] : [{ path, config, split: split!, isPartial: partial !== undefined }];
+  });
+  const configs = [...new Set(files.map(({ config }) => config))];
+  const config = selection.config ?? (configs.length === 1 ? configs[0] : "default");
+  const own = files.filter((file) => file.config === config);
+  if (own.length === 0) {
+    const found = selection.config === undefined ? "several configurations" : `no configuration ${config}`;
+    const message = `${titled(place)} has ${found}. It has ${configs.join(", ")}: name one with --dataset_config_name.`;
+    throw new LowrankError("E_DATA_FILES", message, name);
+  }
+  const splits = new Map<string, string[]>();
+  for (const { split, path } of own) splits.set(split, [...(splits.get(split) ?? []), path]);
+  const all = own.map(({ path }) => path);
+  const chosen = chosenFiles({ splits, from: all, all }, wanted, place, (path) => path, selection);
+  const isPartial = own.some((file) => file.isPartial && chosen.files.includes(file.path));
+  const notes = isPartial
+    ? [...chosen.notes, `data set ${name}: the hub has converted a part of this split only`]
+    : chosen.notes;
+  return { ...chosen, notes };
 }

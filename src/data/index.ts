@@ -14,7 +14,14 @@ export {
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
-export type { Wanted } from "./folder.js";
+export {
+  convertedFiles,
+  type FolderFiles,
+  folderFiles,
+  repositoryFiles,
+  type Selection,
+  type Wanted,
+} from "./folder.js";
 export type { ReadOptions } from "./formats/format.js";
 export { ggufFile } from "./gguf-tokenizer.js";
 export { type RenderSpec, rendererOf } from "./render/index.js";

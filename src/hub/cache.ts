@@ -71,6 +71,25 @@ export class RepositoryCache {
     return all.filter((path) => sizeOf(join(folder, path)) !== undefined);
   }
 
+  /** Paths of all files that the repository has at a commit, as they were listed; undefined where they were not. */
+  listed(commit: string): string[] | undefined {
+    try {
+      const names: unknown = JSON.parse(readFileSync(this.#listing(commit), "utf8"));
+      return Array.isArray(names) ? names.filter((name) => typeof name === "string") : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  #listing(commit: string): string {
+    return join(this.#folder, "listings", `${commit}.json`);
+  }
+
+  /** Keeps the paths for `listed`: of a data set, the cache's files alone do not tell whether all are there. @throws LowrankError E_WRITE */
+  async setListed(commit: string, names: string[]): Promise<void> {
+    if (this.listed(commit) === undefined) await this.#replace(this.#listing(commit), JSON.stringify(names));
+  }
+
   /** @throws LowrankError E_WRITE */
   async prepare(): Promise<void> {
     try {
@@ -85,11 +104,14 @@ export class RepositoryCache {
   /** Written when all files of a run are there: whoever reads it finds them. @throws LowrankError E_WRITE */
   async setCommit(revision: string, commit: string): Promise<void> {
     if (revision === commit || this.commitOf(revision) === commit) return;
-    const file = join(this.#folder, "refs", revision);
+    await this.#replace(join(this.#folder, "refs", revision), commit);
+  }
+
+  async #replace(file: string, text: string): Promise<void> {
     const own = `${file}.${randomBytes(4).toString("hex")}`;
     try {
       await mkdir(dirname(file), { recursive: true });
-      await writeFile(own, commit);
+      await writeFile(own, text);
       await rename(own, file);
     } catch (error) {
       throw writeError(error, file);

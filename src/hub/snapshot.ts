@@ -55,10 +55,10 @@ function wantedOf(wanted: Wanted, names: string[], folder: string, repository: R
 function whole(cache: RepositoryCache, repository: Repository, wanted: Wanted): string | undefined {
   const commit = cache.commitOf(repository.revision);
   if (commit === undefined) return undefined;
-  const names = cache.filesOf(commit);
+  const here = cache.filesOf(commit);
   try {
-    const needed = wantedOf(wanted, names, cache.snapshot(commit), repository);
-    return needed.every((name) => names.includes(name)) ? cache.snapshot(commit) : undefined;
+    const needed = wantedOf(wanted, cache.listed(commit) ?? here, cache.snapshot(commit), repository);
+    return needed.every((name) => here.includes(name)) ? cache.snapshot(commit) : undefined;
   } catch {
     return undefined;
   }
@@ -176,6 +176,8 @@ class Snapshot {
       if (missing.length === 0) break;
       await this.#fetch(await this.#transfer(found, missing));
     }
+    const names = found.files.map(({ path }) => path);
+    await this.#cache.setListed(commit, names);
     await this.#cache.setCommit(revision, commit);
     return this.#cache.snapshot(commit);
   }

@@ -23,7 +23,7 @@ const command = {
     ...trainRows,
     train_file: optional(trainRows.train_file),
     output_dir: optional(trainRows.output_dir),
-    train: texts(", or files in train_file"),
+    train: texts(", or files in train_file, or dataset_name"),
     validation: texts(", or files in validation_file"),
     samples: yesOrNo.or(false),
   },
@@ -51,7 +51,7 @@ type OtherNames = {
 export type TrainerOptions = {
   [K in keyof Omit<Given, "train" | "validation" | "samples" | "output_dir">]?: Given[K] | undefined;
 } & OtherNames & {
-    /** Texts to train on, instead of `train_file`. */
+    /** Texts to train on, instead of `train_file` or `dataset_name`. */
     train?: Texts | undefined;
     /** Texts to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
     validation?: Texts | undefined;
@@ -116,7 +116,8 @@ export function textSource(texts: Texts, name: string): TextSource {
 export interface CheckedOptions {
   options: RunOptions;
   given: ReadonlySet<string>;
-  train: string[] | TextSource;
+  /** Undefined where `dataset_name` is given. */
+  train: string[] | TextSource | undefined;
   validation: string[] | TextSource | undefined;
   samples: boolean;
 }
@@ -133,14 +134,17 @@ export function checkOptions(object: unknown): CheckedOptions {
   };
   const from = one(train, options.train_file, "train");
   const held = one(validation, options.validation_file, "validation");
-  if (from === undefined) wrong.push(["train", "train: missing; expected texts, or files in train_file"]);
+  if (from === undefined && options.dataset_name === undefined)
+    wrong.push(["train", "train: missing; expected texts, files in train_file, or dataset_name"]);
+  if (from !== undefined && options.dataset_name !== undefined)
+    wrong.push(["dataset_name", "dataset_name is given beside train or train_file, expected one of them"]);
   if (options.output_dir === undefined && options.resume !== undefined)
     wrong.push(["resume", "resume: expected output_dir beside it"]);
   if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.map(([, line]) => line).join("; "), wrong[0]![0]);
   return {
     options,
     given,
-    train: from!,
+    train: from,
     validation: held,
     samples,
   };

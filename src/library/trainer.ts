@@ -1,6 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
 import { Engine, type MemoryPlan } from "../native/index.js";
+import { trainingFiles } from "../setup/dataset.js";
 import { adapterFolder } from "../setup/hub.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -71,6 +72,8 @@ export class Trainer {
     const warn = (message: string) => void warnings.push(message);
     const init_adapter = initial === undefined ? undefined : await adapterFolder(initial, { warn });
     const options = { ...checked.options, init_adapter };
+    const named = { ...options, train_file: checked.train, validation_file: checked.validation };
+    const files = await trainingFiles(named, { warn, note: warn });
     const { source, precision, threads, sharesWeights } = model;
     const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
     const plan = planRun(options, checked.given, base);
@@ -81,7 +84,7 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const from = { ...options, threads, train_file: checked.train, validation_file: checked.validation };
+      const from = { ...options, threads, ...files };
       const texts = await readTrainingTexts(from, model.tokenizer, source.config.vocabSize, { warn });
       const prepared = prepareRun(options, plan, texts, resumption, warn);
       engine = await Engine.create(source, plan.adapter.spec, plan.plan.engine);

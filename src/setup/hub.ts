@@ -19,6 +19,8 @@ import type { ModelOrigin } from "../native/index.js";
 /** How downloads are shown, and ended. */
 export type Fetching = Pick<SnapshotOptions, "signal" | "onStart" | "onProgress"> & {
   warn: (message: string) => void;
+  /** Told what is read of a data set. */
+  note?: ((message: string) => void) | undefined;
 };
 
 /** Options that take a path, or OWNER/NAME or OWNER/NAME@REVISION. */

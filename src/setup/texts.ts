@@ -289,10 +289,13 @@ export function checkTextFiles({
   train_file,
   validation_file,
 }: {
-  train_file: string[];
+  train_file: string[] | undefined;
   validation_file: string[] | undefined;
 }): void {
-  const files = [...dataFiles(train_file, "train").files, ...dataFiles(validation_file ?? [], "validation").files];
+  const files = [
+    ...dataFiles(train_file ?? [], "train").files,
+    ...dataFiles(validation_file ?? [], "validation").files,
+  ];
   for (const file of files) {
     try {
       statSync(file);

@@ -10,6 +10,8 @@ export interface Stored {
   files: Record<string, Buffer | string>;
   /** Its name today, where it was renamed. */
   renamed?: string;
+  /** Its branch refs/convert/parquet. */
+  converted?: Stored;
 }
 
 export interface Seen {
@@ -106,12 +108,14 @@ export class HubServer {
     const api = /^\/api\/(model|dataset)s\/([^/]+\/[^/]+)(?:\/(revision|tree)\/(.+?))?\/?$/.exec(path);
     const file = /^\/(datasets\/)?([^/]+\/[^/]+)\/resolve\/((?:refs\/[^/]+\/)?[^/]+)\/(.+)$/.exec(path);
     const [name, revision] = api ? [api[2]!, api[4] ?? "main"] : [file?.[2] ?? "", file?.[3] ?? ""];
-    const stored = this.repositories.get(name);
+    const main = this.repositories.get(name);
+    const isConverted = [main?.converted?.commit, "refs/convert/parquet"].includes(revision);
+    const stored = (isConverted && main?.converted) || main;
     const content = file && stored ? this.#content(stored, file[4]!) : undefined;
     if (this.fault(seen, response, content ?? Buffer.alloc(0))) return true;
     if (!stored) return send(response, 404, { "x-error-code": "RepoNotFound" });
     if (stored.renamed) return send(response, 307, { location: seen.path.replace(name, stored.renamed) });
-    if (revision !== "main" && revision !== stored.commit) {
+    if (revision !== "main" && revision !== stored.commit && !(isConverted && main?.converted)) {
       return send(response, 404, { "x-error-code": "RevisionNotFound" });
     }
     if (api) return this.#list(response, name, stored, api[3] === "tree");

@@ -1,0 +1,151 @@
+// Data sets by name, against a hub of the tests' own.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join, relative } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { type DatasetOptions, namedFiles, trainingFiles } from "../../src/setup/dataset.js";
+import { errorOf, temporaryFolders } from "../support/folders.js";
+import { HubServer, type Stored } from "../support/hub-server.js";
+import { lowrank, tinyBase } from "../support/tiny.js";
+
+const NAME = "someone/texts";
+const commit = "0123456789abcdef0123456789abcdef01234567";
+const line = (text: string) => `${JSON.stringify({ text })}\n`;
+const texts = (count: number) => Array.from({ length: count }, (_, i) => line(`text number ${i}`)).join("");
+const PLAIN: Stored = {
+  type: "dataset",
+  commit,
+  files: {
+    "README.md": `---\nconfigs:\n- config_name: small\n  default: true\n  data_files:\n  - split: train\n    path: small/a-*.jsonl\n  - split: validation\n    path: small/held.jsonl\n- config_name: large\n  data_files: large.jsonl\n---\n`,
+    "small/a-1.jsonl": texts(3),
+    "small/a-2.jsonl": texts(4),
+    "small/held.jsonl": texts(2),
+    "large.jsonl": texts(9),
+    "picture.png": "not needed",
+  },
+};
+
+const folder = temporaryFolders();
+let hub: HubServer;
+let cache: string;
+let said: string[];
+
+beforeAll(async () => {
+  hub = await HubServer.start();
+});
+afterAll(() => hub.stop());
+beforeEach(() => {
+  hub.repositories.set(NAME, PLAIN);
+  hub.seen.length = 0;
+  said = [];
+  cache = folder();
+  vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+  vi.stubEnv("HF_HUB_CACHE", cache);
+  vi.stubEnv("HF_HUB_OFFLINE", "");
+});
+afterEach(() => vi.unstubAllEnvs());
+
+const say = (message: string) => void said.push(message);
+const snapshot = (of = commit) => join(cache, "datasets--someone--texts", "snapshots", of);
+/** Paths of the chosen files within the snapshot. */
+async function chosen(o: DatasetOptions = {}, of = commit) {
+  const named = { dataset_name: NAME, train_file: undefined, validation_file: undefined, ...o };
+  const { train_file, validation_file = [] } = await trainingFiles<string[]>(named, { warn: say, note: say });
+  for (const file of [...train_file, ...validation_file]) expect(existsSync(file)).toBe(true);
+  return [train_file, validation_file].map((files) => files.map((file) => relative(snapshot(of), file)));
+}
+const offline = () => vi.stubEnv("HF_HUB_OFFLINE", "1");
+
+describe("a data set by name", () => {
+  test("gives the files of its splits, and is found offline", async () => {
+    const files = [["small/a-1.jsonl", "small/a-2.jsonl"], ["small/held.jsonl"]];
+    expect(await chosen()).toEqual(files);
+    expect(said).toEqual([`data set ${NAME}: the train split is read (2 files)`]);
+    expect(readdirSync(snapshot()).sort()).toEqual(["README.md", "small"]);
+    hub.seen.length = 0;
+    offline();
+    expect(await chosen()).toEqual(files);
+    expect(await namedFiles({ dataset_name: `${NAME}@${commit}` }, undefined, "validation", { warn: say })).toEqual([
+      join(snapshot(), "small/held.jsonl"),
+    ]);
+    expect(hub.seen).toEqual([]);
+    expect((await errorOf(() => chosen({ dataset_config_name: "large" }))).code).toBe("E_HUB_OFFLINE");
+  });
+
+  test("of which a file is gone from the cache is not taken for whole", async () => {
+    await chosen();
+    rmSync(join(snapshot(), "small/a-2.jsonl"));
+    offline();
+    expect((await errorOf(() => chosen())).code).toBe("E_HUB_OFFLINE");
+  });
+
+  test("has the configuration and the split that are named", async () => {
+    expect(await chosen({ dataset_config_name: "large" })).toEqual([["large.jsonl"], []]);
+    expect(await chosen({ dataset_split: "validation", dataset_validation_split: "train" })).toEqual([
+      ["small/held.jsonl"],
+      ["small/a-1.jsonl", "small/a-2.jsonl"],
+    ]);
+    const error = await errorOf(() => chosen({ dataset_split: "test" }));
+    expect(error.message).toMatch(/Data set someone\/texts has no split test. It has train, validation\./);
+    expect((await errorOf(() => chosen({ dataset_name: undefined, dataset_split: "x" }))).message).toBe(
+      "dataset_split needs dataset_name.",
+    );
+  });
+});
+
+describe("a data set that a script makes", () => {
+  const converted: Stored = {
+    commit: "f".repeat(40),
+    files: {
+      "default/train/0000.parquet": "rows",
+      "default/train/0001.parquet": "rows",
+      "default/test/0000.parquet": "rows",
+    },
+  };
+  const script = { ...PLAIN, files: { ...PLAIN.files, "texts.py": "import datasets" } };
+
+  test("is read as the hub has converted it, also offline", async () => {
+    hub.repositories.set(NAME, { ...script, converted });
+    const files = [["default/train/0000.parquet", "default/train/0001.parquet"], []];
+    expect(await chosen({}, converted.commit)).toEqual(files);
+    offline();
+    expect(await chosen({}, converted.commit)).toEqual(files);
+  });
+
+  test("is refused where the hub has not", async () => {
+    hub.repositories.set(NAME, script);
+    const error = await errorOf(() => chosen());
+    expect([error.code, error.message]).toEqual([
+      "E_DATA_FILES",
+      expect.stringMatching(
+        /is made by a script of its own \(texts.py\), which is not run, and the hub has not converted it/,
+      ),
+    ]);
+    expect(hub.fetched().filter((path) => path.includes("jsonl"))).toEqual([]);
+  });
+});
+
+test("the command trains on a data set by name, and shows one", async () => {
+  const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "" };
+  const base = ["--base_model", tinyBase, "--dataset_name", NAME, "--threads", "2", "--max_seq_length", "16"];
+  const run = [
+    "--max_steps",
+    "1",
+    "--lora_r",
+    "2",
+    "--num_samples",
+    "0",
+    "--no-merge",
+    "--output_dir",
+    join(folder(), "out"),
+  ];
+  const trained = await lowrank(["train", ...base, ...run], { env });
+  expect([trained.code, trained.stderr]).toEqual([
+    0,
+    expect.stringContaining(`downloading ${NAME} from ${hub.endpoint}: `),
+  ]);
+  expect(trained.stderr).toContain("7 texts to train on, 2 to evaluate on");
+  const shown = await lowrank(["preview", ...base, "--dataset_split", "validation", "--num_rows", "1"], {
+    env: { ...env, HF_HUB_OFFLINE: "1" },
+  });
+  expect([shown.code, shown.stdout]).toEqual([0, expect.stringMatching(/^ *texts +2$/m)]);
+});
