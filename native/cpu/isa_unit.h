@@ -1,6 +1,6 @@
 // For the per-instruction-set units only. Each is compiled for its set, and (tests) a second time in plain C++ with
-// LOWRANK_EMULATE=1; everything in it lives in a namespace named after the set and the build, because inline code that
-// units compiled for different sets shared would break the one-definition rule.
+// LOWRANK_EMULATE=1. All of it lives in a namespace named after the set and the build: inline code shared by units
+// that are compiled for different sets would break the one-definition rule.
 #pragma once
 #include <algorithm>
 #include <cmath>

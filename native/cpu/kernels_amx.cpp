@@ -1,4 +1,4 @@
-// AMX-BF16 tiles for bf16 products, AVX-512 for the rest.
+// AMX-BF16 tiles for bf16 products, AVX-512 for other kernels.
 #include "cpu/isa_unit.h"
 
 namespace lowrank::cpu {

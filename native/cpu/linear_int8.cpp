@@ -1,5 +1,5 @@
-// The forward pass of LLM.int8's linears. Codes are integers of at most 127, which every activation dtype holds, so that their
-// product is an ordinary one with f32 sums, exact up to 2^24; it is scaled afterwards.
+// The forward pass of LLM.int8's linears. Codes are integers of at most 127, which every activation dtype holds. So their
+// product is an ordinary one with f32 sums, exact up to 2^24. It is scaled afterwards.
 #include <algorithm>
 
 #include "cpu/cpu_backend.h"

@@ -1,5 +1,5 @@
-// The matrix product driver. Its right operand is a row-major source of any dtype, packed (and so decoded) per call into
-// panels that all threads share; the left operand is read in place where its layout allows.
+// The matrix product driver. Its right operand is a row-major source of any dtype. It is packed (and so decoded) per
+// call into panels that all threads share. The left operand is read in place where its layout allows.
 #pragma once
 #include "base/tensor.h"
 #include "base/thread_pool.h"

@@ -1,5 +1,5 @@
-// LoRA adapters of a model: which linears carry one, and their parameters in one flat f32 buffer
-// (A (R, I) then B (O, R) for each, in order of use), so that gradients and optimizer state are buffers of the same layout.
+// LoRA adapters of a model: the linears that carry one, and their parameters in one flat f32 buffer (A (R, I) then B (O, R)
+// for each, in order of use). Gradients and optimizer state are buffers of the same layout.
 #pragma once
 #include <string>
 #include <vector>

@@ -11,7 +11,7 @@ export interface Segment {
   learned: boolean;
 }
 
-/** A conversation whose assistant's turns cannot be told apart from the rest. */
+/** A conversation whose assistant's turns cannot be told apart from its other text. */
 export class SpanError extends Error {
   override readonly name = "SpanError";
 }

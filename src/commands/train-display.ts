@@ -68,7 +68,10 @@ export class TrainDisplay {
     return { show: tokenising(progress, log), warn: this.warn, note: (line) => log.info(line), signal };
   }
 
-  /** Shows downloads, until the signal ends them. @param check refuses what would be of no use without a download */
+  /**
+   * Shows downloads, until the signal ends them. @param check refuses options that would be useless without a
+   * download
+   */
   fetching(signal: AbortSignal, check: () => void): Fetching {
     const { onStart, onProgress } = downloading(this.progress, this.log);
     const start = (transfer: Transfer) => {

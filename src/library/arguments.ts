@@ -72,7 +72,7 @@ export function methodOptions<R extends Rows>(method: string, methodRows: R): (g
   return (given) => optionsFrom(command, given).options;
 }
 
-/** What is to come from the hub, and how much of it is here. */
+/** The files that are to come from the hub, and how many bytes are here. */
 export interface Download {
   /** OWNER/NAME. */
   name: string;

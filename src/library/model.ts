@@ -48,9 +48,9 @@ export interface ModelOptions extends DownloadOptions {
   share_weights?: boolean | undefined;
 }
 
-/** Of what may be downloaded from the hub. */
+/** Options of downloads from the hub. */
 export interface DownloadOptions {
-  /** Ends a download; what has come of it is kept for the next one. */
+  /** Ends a download; its finished part is kept for the next one. */
   signal?: AbortSignal | undefined;
   /** Told how far a download is. */
   on_download?: ((download: Download) => void) | undefined;

@@ -41,7 +41,9 @@ export interface InferenceWork {
   what: string;
   advice: string;
   size: Pick<EngineOptions, "maxTokens" | "maxSequence" | "cacheTokens">;
-  /** Whether the weights are copied where they fit beside the rest; a short text would be done before that is. */
+  /**
+   * Whether the weights are copied where they fit beside the other items; a short text would be done before the copy.
+   */
   copies: boolean;
 }
 

@@ -1,4 +1,4 @@
-# Renders conversations with transformers' own code: standard input names the templates' folder and the conversations; standard output has,
+# Renders conversations with transformers' own code. Standard input names the templates' folder and the conversations. Standard output has,
 # for each template and conversation, the text and the spans of its generation blocks, or the error.
 import json, logging, os, sys
 from transformers.utils import chat_template_utils as chat

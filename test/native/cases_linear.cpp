@@ -207,8 +207,8 @@ void sweep_stored(Sweep& sweep) {
   }
 }
 
-// LLM.int8: no outliers, outliers in some columns and, where the threshold is low, in all; more of them than go into a product at
-// a time, more outputs than have their sums at a time, contractions beyond a chunk, few rows.
+// LLM.int8: no outliers, outliers in some columns and, where the threshold is low, in all. There are more outliers than go into a
+// product at a time, more outputs than have their sums at a time, contractions beyond a chunk, and few rows.
 void sweep_int8(Sweep& sweep) {
   const auto add = [&](DType act, float threshold, int64_t rows, int64_t in, int64_t features) {
     Case c = sweep.drawn(act, DType::f32);

@@ -17,7 +17,7 @@ export interface BpePlan {
   isNormalised: boolean;
 }
 
-/** GPT-2's letters for bytes: printable ones for themselves, the rest from U+0100 on. */
+/** GPT-2's letters for bytes: printable ones for themselves, the others from U+0100 on. */
 export const LETTERS = letters();
 
 function letters(): string[] {

@@ -81,8 +81,8 @@ async function* blocks(rows: AsyncIterable<unknown[][]>, isText: boolean[]): Asy
 }
 
 /**
- * The tokens of some texts. The cache file's name is the hash of the texts, the tokenizer and the options, whatever files
- * the texts came from; files that have not changed since are not read again.
+ * The tokens of some texts. The cache file's name is the hash of the texts, the tokenizer and the options, whichever
+ * files the texts came from. Files that have not changed since are not read again.
  * @throws LowrankError of reading and tokenising, E_WRITE naming the cache file
  */
 export async function tokenTable(source: TextSource, options: CacheOptions): Promise<TokenTable> {

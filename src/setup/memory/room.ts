@@ -10,8 +10,8 @@ export function planOf(items: MemoryItem[]): MemoryPlan {
 }
 
 /**
- * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them: the rest of the plan
- * must fit, and weights that do not fit beside it are slow, not impossible.
+ * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them. So the other items
+ * must fit; weights that do not fit beside them are slow, not impossible.
  */
 function need({ items }: MemoryPlan, { countsMapped }: MemoryLimit): number {
   return items.reduce((sum, { place, bytes }) => sum + (place === "mapped" && !countsMapped ? 0 : bytes), 0);
@@ -41,7 +41,7 @@ export function refusal(what: string, plan: MemoryPlan, limits: MemoryLimit[], a
   return new LowrankError("E_MEMORY", message);
 }
 
-/** A warning where the weights do not fit into memory beside the rest of the plan. */
+/** A warning where the weights do not fit into memory beside the plan's other items. */
 export function mappedWarning({ totalBytes }: MemoryPlan, limits: MemoryLimit[]): string | undefined {
   const [first, ...others] = limits.filter(({ countsMapped }) => !countsMapped);
   const least = others.reduce((a, b) => (b.bytes < a.bytes ? b : a), first!);

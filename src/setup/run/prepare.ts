@@ -49,7 +49,7 @@ export function planRun(o: RunOptions, given: ReadonlySet<string>, base: Planned
   return { model, adapter, settings, plan, checkMemory };
 }
 
-/** Warns of slow settings, and of settings beyond those that the base was made for. */
+/** Warns of slow settings, and of settings beyond the base's limits. */
 export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): void {
   const mapped = mappedWarning(plan.memory, memoryLimits(o.memory_limit));
   if (mapped) warn(mapped);
