@@ -15,7 +15,7 @@ namespace lowrank::addon {
 
 namespace {
 
-// By address: a buffer that is not one of ours has no pages to give back.
+// Mappings by address: a buffer that is not among them has no pages to give back.
 std::mutex mutex;
 std::map<const void*, std::unique_ptr<MappedFile>> mapped;
 

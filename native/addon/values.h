@@ -15,7 +15,7 @@ std::string to_string(const Napi::Value&, const char* what);
 Napi::Object to_object(const Napi::Value&, const char* what);
 Napi::Array to_array(const Napi::Value&, const char* what);
 Napi::Int32Array int32_array(const Napi::Value&, const char* what);
-// Of a Map whose values are objects.
+// The entries of a Map whose values are objects.
 std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value&, const char* what);
 
 // Values of an object by their keys; undefined and null are absent.

@@ -14,7 +14,7 @@ class Head {
   };
   // loss_sum += the sum of their losses, in the backend's memory. Of Mode::train the stream's gradient, loss_scale times that sum's, too.
   void loss(const Pass&, const Stream&, const Learned&, float loss_scale, double* loss_sum) const;
-  // Of some rows of the stream: (n, V) f32. h: (n, C) act, used up
+  // Logits of some rows of the stream: (n, V) f32. h: (n, C) act, used up
   static void logits(const Pass&, const Mat& x, const Mat& h, const Mat& logits);
 
  private:

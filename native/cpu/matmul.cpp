@@ -12,8 +12,8 @@ namespace {
 
 // Rows of a task: a multiple of every micro-kernel's rows (4, 6, 12, 32); with a chunk of K it fits L2.
 constexpr int64_t kBlockRows = 96;
-// Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands. Whole products keep sums in registers instead: as
-// many panels as fit L2 pass the rows.
+// Columns of a task: its f32 sums (72 KB) stay in L2 beside the operands. Whole products keep sums in registers instead:
+// the panels that fit L2 pass the rows.
 constexpr int64_t kBlockPanels = 6;
 constexpr int64_t kSlabBytes = 1280 << 10;  // at most; of a second cache of 2 MB
 // From this many panels a thread, packing per thread pays even when sums go through memory. Only the head has this
@@ -310,7 +310,7 @@ bool Matmul::by_columns(const Round& round) const {
   int64_t most = std::min(std::min(bytes, slab_bytes()) / round.panel_bytes, (panels + threads - 1) / threads);
   if (!round.fused) most = std::min(most, kBlockPanels);
   if (panels < (round.fused ? 1 : kManyPanels) * threads || most < 1) return false;
-  // As large as may be, where no thread then has more panels to do than with smaller ones.
+  // The largest group with which no thread has more panels to do than with a smaller one.
   const auto longest = [&](int64_t group) { return ((panels + group - 1) / group + threads - 1) / threads * group; };
   int64_t group = most;
   for (int64_t g = most - 1; g > most / 3; g--) {

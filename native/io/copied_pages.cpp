@@ -15,7 +15,8 @@ namespace {
 // Largest gap between two ranges that are copied as one; a norm's vector may lie in it.
 constexpr int64_t kGap = 64 << 10;
 
-// Of the mapping that begins at `begin`: bytes that are mapped in large pages of the page cache; 0 where the system doesn't say.
+// Bytes of the mapping that begins at `begin` which are mapped in large pages of the page cache; 0 where the system doesn't
+// tell.
 int64_t bytes_in_large_pages(const char* begin) {
   FILE* f = std::fopen("/proc/self/smaps", "re");
   if (!f) return 0;

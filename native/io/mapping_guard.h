@@ -4,9 +4,9 @@
 
 namespace lowrank {
 
-// Of one mapping, from construction to destruction: where a page of it is gone, whoever reads there finds zeros from that page to
-// the mapping's end, and the guard knows. Any thread may read, JavaScript's included; there is one handler of SIGBUS in the process,
-// and every other SIGBUS is passed on to whoever handled it before.
+// Guards one mapping, from construction to destruction. Where a page of it is gone, a reader finds zeros from that page to the
+// mapping's end, and the guard knows. Any thread may read, JavaScript's included. There is one handler of SIGBUS in the process, and
+// every other SIGBUS is passed on to its earlier handler.
 class MappingGuard {
  public:
   // prot: of the pages that stand in for lost ones. `begin` is a page's.

@@ -44,7 +44,7 @@ class AdapterLayout {
   AdapterLayout(const ModelSpec&, const AdapterSpec&);  // Error E_TARGET where a target is no linear of the model
 
   const std::vector<AdapterSite>& sites() const { return sites_; }
-  // In the order of the flat buffer; it alone says which tensors train.
+  // The tensors in the order of the flat buffer. This list alone decides which tensors train.
   const std::vector<AdapterTensor>& tensors() const { return tensors_; }
   int64_t elements() const { return elements_; }
   int64_t rank() const { return rank_; }

@@ -66,7 +66,8 @@ struct BlockSpec {
   AttentionSpec attention;
   MlpSpec mlp;
 
-  // In order of use: attention's inputs, its out, gate, up, down. A linear's index in this list is its number within the block.
+  // The linears in order of use: attention's inputs, its out, gate, up, down. A linear's index in this list is its number
+  // within the block.
   std::vector<const LinearSpec*> linears() const;
   size_t out() const { return attention.inputs.size(); }
   size_t gate() const { return out() + 1; }

@@ -16,7 +16,7 @@ namespace lowrank {
 class Observer {
  public:
   virtual ~Observer() = default;
-  // Of the next linears, such as "q_proj".
+  // Names the next linears, such as "q_proj".
   virtual void about(const std::string& modules) = 0;
   virtual void begin() = 0;
   // @param flop multiply-adds of the products, twice
@@ -54,7 +54,8 @@ class Backend {
     if (observer_) observer_->about(modules);
   }
 
-  // The operations: arguments are checked, E_INTERNAL where they are wrong, and the observer is told, here and in no backend.
+  // The operations: arguments are checked, E_INTERNAL where they are wrong, and the observer is told. Both happen here and in
+  // no backend.
 #define LOWRANK_OP(operation, Args)                        \
   void operation(const Args& a) {                          \
     check_##operation(a, limits_ ? &*limits_ : nullptr);   \
@@ -69,7 +70,7 @@ class Backend {
 #include "ops/operations.inc"
 
  private:
-  // From here to the end of the operation, also where it throws.
+  // Observes from here to the end of the operation, also where it throws.
   class Observed {
    public:
     template <class Args>

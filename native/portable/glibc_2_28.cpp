@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-// A jump to the function's old version; the symbol itself is defined here and so is taken by everything in the addon.
+// A jump to the function's old version. The symbol itself is defined here, so the whole addon takes it.
 #define LOWRANK_OLD_VERSION(name, version)               \
   asm(".pushsection .text." #name ",\"ax\",@progbits\n"  \
       ".symver lowrank_old_" #name "," #name "@" version "\n" \
@@ -22,7 +22,7 @@
 LOWRANK_OLD_VERSION(exp, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(log, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(pow, "GLIBC_2.2.5");
-// In libpthread until 2.34.
+// It was in libpthread until 2.34.
 LOWRANK_OLD_VERSION(pthread_create, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(pthread_join, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(pthread_once, "GLIBC_2.2.5");

@@ -25,7 +25,7 @@ class Nearest {
   uint8_t code(float x) const { return step(start_[std::bit_cast<uint32_t>(x) >> 16], x); }
 
  private:
-  // Of two that are equally near the smaller one stays.
+  // Of two equally near codes the smaller one stays.
   uint8_t step(int code, float x) const {
     while (code < 255 && std::fabs(x - map_[code + 1]) < std::fabs(x - map_[code])) code++;
     return uint8_t(code);

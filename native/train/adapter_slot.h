@@ -23,7 +23,7 @@ class AdapterSlot {
   // Flat f32 buffers in the order of layout(); gradients and moments exist in training engines only (Error E_STATE).
   Buffer parameters() const { return buffer(offsets_.parameters); }
   Buffer gradients() const { return buffer(training(offsets_.gradients)); }
-  // Of 8-bit AdamW the moments lie as moments() says instead, in moment_bytes() (Error E_STATE).
+  // With 8-bit AdamW the moments lie as moments() tells instead, in moment_bytes() (Error E_STATE).
   Buffer adam_m() const { return buffer(f32_moments(offsets_.adam_m)); }
   Buffer adam_v() const { return buffer(f32_moments(offsets_.adam_v)); }
   bool has_8bit_moments() const { return options_.training && options_.adamw_8bit; }

@@ -43,7 +43,7 @@ class Base {
   // The piece's learned tokens, uploaded.
   Head::Learned learned(const Piece&);
 
-  // Of whole sequences, at most `most_tokens` each, but for a longer sequence. Error E_BATCH.
+  // Pieces of whole sequences, at most `most_tokens` each; a longer sequence is a piece of its own. Error E_BATCH.
   std::vector<Piece> pieces(const Batch&, int64_t most_tokens);
 
   void forward(const Pass&);

@@ -43,7 +43,7 @@ class Engine {
   double forward_backward(const Batch&, float loss_scale, uint64_t rng_stream, int adapter = 0);
   // Clips to the global norm, AdamW, gradients = 0; returns the norm before clipping. Not finite: nothing is applied. Error E_OPTIONS.
   double optimizer_step(const OptimizerOptions&, int adapter = 0);
-  // adapter: of an engine that has any, else the base alone; so is kNoAdapter.
+  // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)
 
@@ -55,7 +55,7 @@ class Engine {
   // is merged from its file. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0) const;
 
-  // Of an engine with options.profile: events since the last call. Error E_STATE.
+  // Events since the last call, of an engine with options.profile. Error E_STATE.
   std::vector<ProfileEvent> take_profile();
   // The backend's best FLOP/s of a product. Measured in the first call, for some tens of milliseconds, and where `again` is asked for:
   // the best of all counts, for others may have been busy.

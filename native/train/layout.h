@@ -70,7 +70,7 @@ class Layout {
   int64_t cos = 0, sin = 0;  // (max_sequence, D/2) f32 rotary tables
   int64_t sums = 0;          // f64: results of operations, see kLossSum and kSquares
 
-  // Of the piece:
+  // Buffers of the piece:
   TokenBuffers token_buffers;
   Stream stream;
   Block::Shared shared;

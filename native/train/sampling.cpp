@@ -25,8 +25,8 @@ int32_t sample(const float* logits, int64_t vocab, const Sampling& s, uint64_t i
   std::vector<double> p(static_cast<size_t>(vocab));
   for (int64_t i = 0; i < vocab; i++) p[size_t(i)] = std::exp(double(logits[i] - top) / double(s.temperature));
 
-  // Most likely first; ties by index, so that the choice does not depend on the sorting algorithm. Only as many as are asked
-  // for are sorted: a nucleus is small beside the vocabulary.
+  // Most likely first; ties by index, so that the choice does not depend on the sorting algorithm. Only the number that is
+  // asked for is sorted: a nucleus is small beside the vocabulary.
   std::vector<int32_t> order(p.size());
   std::iota(order.begin(), order.end(), 0);
   size_t sorted = 0;

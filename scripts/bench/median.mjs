@@ -1,4 +1,4 @@
-/** Of an even count, the mean of the two in the middle. */
+/** The median; of an even count, the mean of the two in the middle. */
 export function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

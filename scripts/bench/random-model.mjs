@@ -52,7 +52,7 @@ function tensorShapes(c) {
   return shapes;
 }
 
-/** Numbers of N(0, 0.02) as the file's element type: drawn from a table, which is all that timing asks of them. */
+/** Numbers of N(0, 0.02) as the file's element type: drawn from a table, which is enough for timing. */
 function normalTable(bf16) {
   const table = Float32Array.from({ length: 1 << 16 }, () => {
     const radius = Math.sqrt(-2 * Math.log(1 - Math.random()));

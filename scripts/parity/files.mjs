@@ -7,7 +7,7 @@ import { flags, lowrank, peerJobs, run } from "./processes.mjs";
 const PEER_TRAIN = fileURLToPath(new URL("../../../shared/peer/peft_train.py", import.meta.url));
 const PROMPTS = ["The people of the United States", "Question: What is the capital of France?\nAnswer:"];
 const NEW_TOKENS = 24;
-/** Of the logits, as a share of the largest. */
+/** Bound of the logits, as a share of the largest. */
 const BOUND = 1e-5;
 const IDS = Array.from({ length: 64 }, (_, i) => 100 + ((i * 7919) % 40000));
 

@@ -20,8 +20,8 @@ export function placeIn(text: string, at: number): { line: number; column: numbe
 }
 
 /**
- * Of an unexpected token the parser does not say where it is. A text that ends before it fails for another reason, so
- * that bisection finds it.
+ * For an unexpected token the parser does not tell its place. A text that ends before the token fails for another
+ * reason, so bisection finds it.
  */
 function unexpectedTokenAt(text: string): number {
   const holdsIt = (length: number) => {

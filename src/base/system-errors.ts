@@ -142,7 +142,7 @@ function requireFetched(descriptor: number, { size }: Stats, file: string, what:
 const MIB = 2 ** 20;
 /** Largest file of settings; a hundred times the size in any model. */
 const LARGEST_BYTES = 64 * MIB;
-/** Of files that hold a whole vocabulary, or the history of a run. */
+/** Largest size of files that hold a whole vocabulary, or the history of a run. */
 export const LARGEST_LIST_BYTES = 256 * MIB;
 
 /**

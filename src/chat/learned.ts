@@ -100,7 +100,7 @@ function common(a: string, b: string, least: number): number {
   return same;
 }
 
-/** Where a turn's text begins: after the generation prompt, or as much of it as the turn has. */
+/** The beginning of a turn's text: after the generation prompt, or after the part of it that the turn has. */
 function turnStart(turn: number, before: string, prompt: string, after: string): number {
   if (after.startsWith(before)) {
     const start = common(prompt, after, before.length);

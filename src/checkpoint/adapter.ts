@@ -198,7 +198,7 @@ export interface AdapterAbout extends AdapterConfig {
   base: string;
   tensors: number;
   parameters: number;
-  /** As the file spells them. */
+  /** Dtypes as the file spells them. */
   dtypes: string[];
 }
 

@@ -53,7 +53,7 @@ export async function copyInto(folder: string, files: string[]): Promise<void> {
 export async function makeFolder(folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
-      // Node says so of causes that it does not know; the plain call names them.
+      // Node gives ENOENT for causes that it does not know; the plain call names them.
       if (error.code !== "ENOENT") throw error;
       return mkdir(folder);
     });

@@ -4,7 +4,7 @@ import type { AdapterSpec, ModelOrigin } from "../native/index.js";
 
 /** Facts that a card tells of the run that made the adapter. */
 export interface CardRun {
-  /** By the names of the options. A value that is null or undefined is not told. */
+  /** Values by the names of the options. A value that is null or undefined is not told. */
   settings: Record<string, unknown>;
   training: TextCounts;
   validation: TextCounts;
@@ -42,7 +42,7 @@ function hubName(base: string): string | undefined {
 const table = (rows: [string, string][]) =>
   ["| | |", "|---|---|", ...rows.map(([name, value]) => `| ${name} | ${value.replaceAll("|", "\\|")} |`)].join("\n");
 
-/** In Python, with the base where PEFT would not find it. */
+/** The code in Python, with the base where PEFT would not find it. */
 function snippet(base: string, origin: ModelOrigin | undefined): string {
   const adapter = `"FOLDER OF THIS CARD"`;
   if (!base.toLowerCase().endsWith(".gguf")) {

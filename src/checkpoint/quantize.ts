@@ -29,17 +29,17 @@ import { Unchanged } from "./unchanged.js";
 const DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
 const TORCH: Record<PlainDtype, string> = { f32: "float32", bf16: "bfloat16", f16: "float16" };
 const BLOCK = 64;
-/** Of the maxima that are quantised, too. */
+/** Block size of the maxima, which are quantised, too. */
 const NESTED_BLOCK = 256;
 
 export interface QuantizeOptions {
-  /** With `quantize` at the weights to be quantised. */
+  /** The model with `quantize` at the weights to be quantised. */
   model: ModelSource;
   output: string;
   tokenizer: Tokenizer;
   threads: number;
   overwrite?: boolean;
-  /** Steps done so far, and all of them: a tensor that is written is one, and so are the statistics of one that is quantised. */
+  /** Steps done so far, and all steps. Writing a tensor is a step, and so are the statistics of a quantised tensor. */
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -114,7 +114,7 @@ function quantized(tensor: TensorEntry, threads: number, onWritten: () => void):
   ];
 }
 
-/** As transformers writes it. */
+/** The section as transformers writes it. */
 function quantizationConfig(model: ModelSource): Record<string, unknown> {
   const { format, doubleQuant } = model.tensors.find(({ quantize }) => quantize)!.quantize!;
   const isFour = format !== "i8";

@@ -31,7 +31,7 @@ const schema = z.object({
     flop: z.number().default(0),
     milliseconds: z.number(),
   }),
-  /** Of the whole run so far. */
+  /** Totals of the whole run so far. */
   totals: z
     .object({
       milliseconds: z.number(),
@@ -46,7 +46,7 @@ const schema = z.object({
   best_eval: evaluation.nullable(),
   /** The best metric so far, and evaluations since; null where the run does not stop early. */
   early_stopping: z.object({ best: z.number().nullable(), waited: count }).nullable(),
-  /** Of fp16: the scale, steps since it changed, and steps skipped so far; else null. */
+  /** For fp16: the scale, steps since it changed, and steps skipped so far; else null. */
   loss_scale: z.object({ scale: z.number().positive(), good_steps: count, skipped: count }).nullable().default(null),
   /** Settings that must agree when a run goes on from here: option names with their values or hashes of the content. */
   settings: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),

@@ -4,13 +4,13 @@ import { ggufFile, type Tokenizer } from "../data/index.js";
 import type { AdapterSpec, ModelSource, Optimizer } from "../native/index.js";
 import { adapterShapes, PREFIX } from "./adapter.js";
 
-/** Of a tensor's entry in a safetensors header, beside its name: dtype, shape, offsets. */
+/** Bytes of a tensor's entry in a safetensors header, beside its name: dtype, shape, offsets. */
 const ENTRY_BYTES = 70;
 /** adapter_config.json and the model card. */
 const ABOUT_BYTES = 3 * 2 ** 10;
 /** trainer_state.json, lowrank_state.json and manifest.json with a short history. */
 const STATE_BYTES = 6 * 2 ** 10;
-/** By bitsandbytes' rules, which 8-bit AdamW follows: smaller tensors keep f32; the others have an f32 for each block. */
+/** bitsandbytes' limit, which 8-bit AdamW follows: smaller tensors keep f32; the others have an f32 for each block. */
 const LEAST_8BIT_ELEMENTS = 4096;
 const BLOCK_8BIT = 256;
 

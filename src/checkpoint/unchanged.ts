@@ -12,7 +12,9 @@ function stateOf(file: string): string {
   }
 }
 
-/** Of weight files that are copied piece by piece, each opened more than once: nobody may change them meanwhile. */
+/**
+ * Watches weight files that are copied piece by piece, each opened more than once: nobody may change them meanwhile.
+ */
 export class Unchanged {
   readonly #states: Map<string, string>;
 

@@ -5,7 +5,7 @@ import { count, table } from "../base/text.js";
 import { aboutAdapter, checkpointProblem } from "../checkpoint/index.js";
 import { repositoryOf } from "../hub/index.js";
 
-/** Of a checkpoint: trainer_state.json; null where there is none. */
+/** trainer_state.json of a checkpoint; null where there is none. */
 function progressOf(folder: string): Record<string, unknown> | null {
   const file = join(folder, "trainer_state.json");
   if (!existsSync(file)) return null;

@@ -15,7 +15,7 @@ import { locatedShown } from "./downloading.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
 
-/** Of the run that is planned. */
+/** Defaults of the planned run. */
 const DEFAULTS = defaultsOf(without(trainRows, "train_file"));
 
 /** Keys of config.json that are not the model's own names in snake case. */

@@ -61,7 +61,7 @@ export async function wantsMerge(o: MergeQuestion, folder: string): Promise<bool
 export interface MergeWork {
   engine: Engine;
   model: ModelSource;
-  /** With an adapter. */
+  /** Modules with an adapter. */
   modules: string[];
   tokenizer: Tokenizer;
   /** Replaces a merged model that stands there. */

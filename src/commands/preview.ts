@@ -60,7 +60,7 @@ function usesColour(): boolean {
   return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
-/** Of sorted numbers. */
+/** A quantile of sorted numbers. */
 function quantile(sorted: Int32Array, share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
 }
@@ -123,7 +123,7 @@ export async function run(named: CommandOptions<"preview">): Promise<void> {
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
   const texts = await tokenise(namedTexts(files, "train", o, reading), tokenizer, o, reading);
   const vocabSize = modelVocabSize(o.base_model);
-  // Of a text in chunks only the last one has the end.
+  // Only the last chunk of a text has the end.
   const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;
   const paint = usesColour() ? coloured : plain;
   const out: string[] = [];

@@ -24,7 +24,7 @@ type Options = Pick<CommandOptions<"train">, "json" | "precision" | "packing" | 
 export class TrainDisplay {
   readonly log: Log;
   readonly progress: Progress;
-  /** Of the training itself. */
+  /** Reports the training itself. */
   readonly report: Reporter;
   readonly #o: Options;
 

@@ -24,7 +24,7 @@ const { base_model, revision, tokenizer_name, precision, threads, config, seed, 
 const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
 const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
 const model = { base_model, revision, tokenizer_name };
-/** Of commands that take an adapter. */
+/** Rows of commands that take an adapter. */
 const adapted = {
   base_model: { ...optional(base_model), help: `${base_model.help}; default: the one that adapter_config.json names` },
   revision,

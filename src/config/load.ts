@@ -29,7 +29,7 @@ interface Candidate {
 }
 
 const ENVIRONMENT = "LOWRANK_";
-/** Of a name in a message. */
+/** Longest name in a message. */
 const LONGEST_NAME = 200;
 /** Environment variables that are not options. */
 const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
@@ -67,7 +67,7 @@ class Problems {
     return this.#isCommandLine ? `--${key}` : key;
   }
 
-  /** Whether there are as many as one message names: no more are looked for. */
+  /** Whether it holds as many problems as one message names: no more are looked for. */
   get isFull(): boolean {
     return this.#lines.length >= MOST_PROBLEMS;
   }

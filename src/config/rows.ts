@@ -10,7 +10,7 @@ const TRAINING = section("Training");
 const OUTPUT = section("Logging, evaluation and saving");
 const RUN = section("Run");
 const GENERATION = section("Generation");
-/** In the order of the help. */
+/** Groups in the order of the help. */
 const GROUPS = [MODEL, LORA, DATA, TRAINING, OUTPUT, RUN, GENERATION].map(({ bits }) => bits.group);
 
 /** Largest seed: the native generator takes 64 bits, a JSON number holds 53. */
@@ -45,7 +45,7 @@ const OPTIMIZER_NAMES = {
   ...Object.fromEntries(["adamw_bnb_8bit", "paged_adamw_8bit"].map((name) => [name, "adamw_8bit" as const])),
 };
 
-/** Of the base model and the machine: where it is opened. */
+/** Rows about the base model and the machine: where a model is opened. */
 export const modelRows = {
   base_model: text(
     "a model folder or file, or a name of the hub",
@@ -98,7 +98,7 @@ export const modelRows = {
   ).optional(),
 };
 
-/** Of a training run, wherever it is started. */
+/** Rows about a training run, wherever it is started. */
 export const trainRows = {
   lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank of the adapter").or(8),
   lora_alpha: number({ above: 0 }, LORA.bits, "scale: the adapter's output is multiplied by alpha / r").or(16),
@@ -276,7 +276,7 @@ export const trainRows = {
   ).optional(),
 };
 
-/** Of a training run that is started at a terminal. */
+/** Rows about a training run that is started at a terminal. */
 export const terminalRows = {
   merge: flag(OUTPUT.nothing, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
   config: text(
@@ -291,7 +291,7 @@ export const terminalRows = {
   json: flag(RUN.nothing, "print the result as one JSON object").or(false),
 };
 
-/** Of other commands alone. */
+/** Rows of other commands alone. */
 const otherRows = {
   adapter: adapter.optional(),
   shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),

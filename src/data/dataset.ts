@@ -51,7 +51,7 @@ export class TokenDataset {
     return this.#examples.length;
   }
 
-  /** Of all examples. */
+  /** Totals of all examples. */
   get counts(): { texts: number; tokens: number } {
     const tokens = this.#examples.reduce((sum, example) => sum + this.#table.tokens(example), 0);
     return { texts: this.#examples.length, tokens };

@@ -23,7 +23,7 @@ export interface Selection {
 
 export interface FolderFiles {
   files: string[];
-  /** Of a folder to train on: the files of its validation split. */
+  /** For a folder to train on: the files of its validation split. */
   validation: string[];
   /** The files that were taken and left out, for the log. */
   notes: string[];
@@ -96,7 +96,7 @@ function* filesBelow(folder: string, seen = new Set<string>()): Generator<string
   }
 }
 
-/** Where as many files have one extension as another, the first of these decides. */
+/** Where two extensions are equally frequent, the first of these decides. */
 const PREFERRED = [".parquet", ".arrow", ".jsonl", ".json", ".csv"];
 
 /** The files of the most frequent format: files of another format are seldom texts of the same kind. */

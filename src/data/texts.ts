@@ -9,7 +9,7 @@ export class TextRows {
   readonly files: string[] = [];
   readonly #texts: string[] = [];
   readonly #at: number[] = [];
-  /** Of each file: its first row, and the unit that its places count. */
+  /** For each file: its first row, and the unit that its places count. */
   readonly #starts: { first: number; unit: Format["unit"] }[] = [];
 
   get length(): number {

@@ -84,7 +84,7 @@ export class Tokenizer {
     );
   }
 
-  /** Of the files that decide how texts become tokens. */
+  /** Hash of the files that decide how texts become tokens. */
   get sha256(): string {
     this.#sha256 ??= tokenizerHash(this.file);
     return this.#sha256;
@@ -182,7 +182,7 @@ export class Tokenizer {
     return new TokenStream((ids) => this.decode(ids, options));
   }
 
-  /** The package's own decoding runs asynchronously, and it does not say which tokens are special. */
+  /** The package's own decoding runs asynchronously, and it does not tell which tokens are special. */
   #special(): Set<number> {
     this.#specialIds ??= new Set([...this.#added.special].flatMap((content) => this.#id(content) ?? []));
     return this.#specialIds;

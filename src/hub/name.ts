@@ -43,7 +43,7 @@ export function repositoryOf(named: string, type: RepositoryType, revision = "ma
   throw new LowrankError("E_USAGE", message, "revision");
 }
 
-/** As people write it. */
+/** The name as people write it. */
 export function shownName({ name, revision }: Repository): string {
   return revision === "main" ? name : `${name}@${revision}`;
 }

@@ -108,7 +108,7 @@ export const tokenizerFiles: Wanted = (names) => {
   return gguf === undefined ? [MAIN, ...present(names, TOKENIZER.slice(1))] : [gguf];
 };
 
-/** Of a base whose weights are not needed: the configuration, and the tokenizer where there is one. */
+/** Files of a base whose weights are not needed: the configuration, and the tokenizer where there is one. */
 export const previewFiles: Wanted = (names) => {
   const gguf = names.includes("config.json") ? undefined : onlyGguf(names);
   return gguf === undefined ? present(names, ["config.json", ...TOKENIZER]) : [gguf];

@@ -37,7 +37,7 @@ export interface ModelOptions extends DownloadOptions {
   /** Stores the base's linears in 4 or 8 bits, quantised while they are loaded; options of `lowrank train`. */
   use_4bit?: boolean | undefined;
   use_8bit?: boolean | undefined;
-  /** Of 4 bits nf4 or fp4, of 8 bits int8 or llm_int8; the latter two also for a base that is stored in int8. */
+  /** nf4 or fp4 in 4 bits, int8 or llm_int8 in 8 bits; the latter two also for a base that is stored in int8. */
   quant_type?: QuantType | undefined;
   double_quant?: boolean | undefined;
   /** Modules that are not quantised, such as "down_proj". */

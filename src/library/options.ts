@@ -30,7 +30,7 @@ const command = {
 } satisfies Command;
 
 type Values = OptionsOf<typeof command.rows>;
-/** As they may be given. */
+/** Values as they may be given. */
 type Given = Omit<Values, "target_modules" | "train_file" | "validation_file" | "memory_limit" | "resume"> & {
   target_modules: string | string[] | undefined;
   train_file: string | string[] | undefined;

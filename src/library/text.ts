@@ -9,7 +9,7 @@ import { type Prompt, readPrompt } from "../setup/prompt.js";
 import { generate } from "../trainer/index.js";
 import type { TextRequestOptions } from "./arguments.js";
 
-/** As the options of `lowrank generate` of the same names. */
+/** Options of the same names as `lowrank generate` has. */
 export interface TextOptions {
   /** Default 100. */
   max_new_tokens?: number | undefined;

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { LowrankError } from "../base/errors.js";
 
-/** With a hyphen as models' names have it; files end otherwise. */
+/** A name with a hyphen, as models' names have it; files end otherwise. */
 const BARE_NAME = /^[\w.]+(-[\w.]+)+$/;
 const FILE = /\.(gguf|safetensors|json|bin)$/i;
 

@@ -19,7 +19,7 @@ export const FOUR_BIT = {
 /** After a module's name. */
 export const ROW_MAXIMA = ".SCB";
 const NESTED_BLOCK = 256;
-/** Of a JSON text that describes a tensor. */
+/** Longest JSON text that describes a tensor. */
 const LONGEST_STATE = 1 << 16;
 
 function readBytes({ file, begin, end }: SafetensorsTensor): Buffer {

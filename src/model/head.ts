@@ -1,4 +1,4 @@
-// Whether the head is the embedding: config.json says so, and the weights may say otherwise.
+// Whether the head is the embedding: config.json decides, and the weights may disagree.
 import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../base/system-errors.js";
 import type { ModelConfig, PlainDtype, TensorEntry } from "../native/index.js";

@@ -1,5 +1,5 @@
-// safetensors: 8 bytes header length, a JSON header, the tensors' bytes. The header is untrusted input: whatever it says is
-// checked against the file's size before anybody believes it.
+// safetensors: 8 bytes header length, a JSON header, the tensors' bytes. The header is untrusted input: its numbers are
+// checked against the file's size before anybody believes them.
 import { isUtf8 } from "node:buffer";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { LowrankError } from "../base/errors.js";
@@ -44,7 +44,7 @@ export interface SafetensorsTensor {
 }
 
 export interface SafetensorsHeader {
-  /** In the order of their bytes, which follow each other without gaps from `dataBegin` to the file's end. */
+  /** Tensors in the order of their bytes, which follow each other without gaps from `dataBegin` to the file's end. */
   tensors: SafetensorsTensor[];
   metadata: Record<string, string>;
   dataBegin: number;
@@ -52,7 +52,7 @@ export interface SafetensorsHeader {
 }
 
 const METADATA = "__metadata__";
-/** Of a header that names none. */
+/** The metadata of a header that has none. */
 const NO_METADATA: Record<string, string> = {};
 
 type Fail = (message: string) => LowrankError;

@@ -143,7 +143,7 @@ export class Engine {
     return call(() => this.#engine.matmulPeak(again));
   }
 
-  /** Of an engine with `profile`. @throws LowrankError E_STATE */
+  /** The profile of an engine with `profile`. @throws LowrankError E_STATE */
   async profile(): Promise<EngineProfile> {
     return call(() => this.#engine.profile());
   }

@@ -45,9 +45,9 @@ export interface FileRange {
 /** How a plain weight is stored while it is loaded. */
 export interface QuantizeSpec {
   format: "nf4" | "fp4" | "i8";
-  /** Of nf4 and fp4: its maxima are quantised, too. */
+  /** For nf4 and fp4: its maxima are quantised, too. */
   doubleQuant: boolean;
-  /** Of nf4 and fp4: elements that share a maximum; default 64. */
+  /** For nf4 and fp4: elements that share a maximum; default 64. */
   blockSize?: number;
 }
 
@@ -64,20 +64,20 @@ export interface TensorEntry {
    * half, 2 (i - interleaved / 2) + 1 in its second.
    */
   interleaved?: number;
-  /** Of nf4 and fp4: elements that share a maximum. */
+  /** For nf4 and fp4: elements that share a maximum. */
   blockSize?: number;
   /** Maxima, f32: of nf4 and fp4 one a block, or of 256 blocks where they have codes; of i8 one a row. */
   absmax?: FileRange;
   /**
-   * Of nf4 and fp4 with double quantisation: a byte for each block's maximum, the values of these bytes (256 f32), and an offset
-   * to add.
+   * For nf4 and fp4 with double quantisation: a byte for each block's maximum, the values of these bytes (256 f32), and an
+   * offset to add.
    */
   absmaxCodes?: FileRange;
   absmaxMap?: FileRange;
   absmaxOffset?: number;
   /**
-   * Of i8, stored or made while it is loaded: activations are rounded to 8 bits in the forward pass, but for columns with a
-   * magnitude of at least this (LLM.int8). 0, the default: they stay as they are.
+   * For i8, stored or made while it is loaded: activations are rounded to 8 bits in the forward pass, except columns with a
+   * magnitude of at least this threshold (LLM.int8). 0, the default: they are not rounded.
    */
   outlierThreshold?: number;
   /** The format to which the engine quantises a plain weight while it loads it. */
@@ -110,18 +110,21 @@ export interface AdapterSpec {
   useRslora: boolean;
   /** Full module names, see `listLinears`. */
   targets: string[];
-  /** Of the initial A (Kaiming uniform, as PEFT); B starts at zero. */
+  /** Seed of the initial A (Kaiming uniform, as PEFT); B starts at zero. */
   seed: number;
 }
 
-/** Of an engine: none, one, or several, which are numbered from 0 on. */
+/** The adapters of an engine: none, one, or several, which are numbered from 0 on. */
 export type AdapterSpecs = AdapterSpec | readonly AdapterSpec[] | null;
 
 export const PRECISIONS = ["fp32", "bf16", "fp16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 export interface EngineOptions {
-  /** Of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss scale. */
+  /**
+   * The dtype of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss
+   * scale.
+   */
   precision: Precision;
   /** Worker threads, at least 1. */
   threads: number;
@@ -228,7 +231,9 @@ export type Moments =
   | { m: Float32Array; v: Float32Array }
   | { m: Uint8Array; v: Uint8Array; mMax: Float32Array; vMax: Float32Array };
 
-/** Of `adamw`, or of `adamw_8bit`, by the adapter tensors' names; `m` is the first moment, `v` the second. */
+/**
+ * The state of `adamw`, or of `adamw_8bit`, by the adapter tensors' names; `m` is the first moment, `v` the second.
+ */
 export type OptimizerState = { /** Number of optimizer steps made. */ step: number } & (
   | { m: AdapterTensors; v: AdapterTensors }
   | { moments: Map<string, Moments> }

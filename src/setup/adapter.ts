@@ -32,7 +32,7 @@ export function stopIds(fromModel: number[], tokenizer: Tokenizer): ReadonlySet<
 export interface InitialAdapter {
   spec: AdapterSpec;
   targets: ResolvedTargets;
-  /** Of `--init_adapter`; otherwise the engine makes them. */
+  /** The tensors of `--init_adapter`; null where the engine makes them. */
   tensors: AdapterTensors | null;
 }
 
@@ -46,7 +46,7 @@ export interface LoraOptions {
   seed: number;
 }
 
-/** @param given options that the user named: where they contradict the initial adapter, that is an error */
+/** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
   const own = { dropout: o.lora_dropout, seed: o.seed };
   if (o.init_adapter === undefined) {

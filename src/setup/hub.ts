@@ -29,7 +29,7 @@ export interface NamedSources {
   tokenizer_name?: string | undefined;
   adapter?: string | undefined;
   init_adapter?: string | undefined;
-  /** Of the base. */
+  /** The base's revision. */
   revision?: string | undefined;
 }
 

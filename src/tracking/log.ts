@@ -40,7 +40,7 @@ export class Log {
   #file: TextFile | null = null;
   /** Lines that were logged before the file was there. */
   #early: string[] | null = [];
-  /** Of writing, kept for whoever logs next. */
+  /** The failure of writing, kept for whoever logs next. */
   #failure: unknown;
   /** Undoes the constructor's. */
   readonly #leaveStreams: () => void;
@@ -79,7 +79,7 @@ export class Log {
     this.#logger = winston.createLogger({ levels: LEVELS, level: "verbose", transports: this.#transports });
   }
 
-  /** A run goes on without a stream that cannot be written; the file says so. */
+  /** A run goes on without a stream that cannot be written; the file tells so. */
   #watchStreams(): () => void {
     const streams = { "standard output": process.stdout, "standard error": process.stderr };
     const watched = Object.entries(streams).map(([name, stream]) => {
@@ -107,7 +107,7 @@ export class Log {
     });
   }
 
-  /** Of interest where no progress bar shows it, and always in the file. */
+  /** A line of interest where no progress bar shows it; always in the file. */
   verbose(message: string): void {
     this.#log("verbose", message);
   }

@@ -5,15 +5,15 @@ export interface StepMetrics {
   epoch: number;
   /** Mean of the steps' losses since the last line. */
   loss: number;
-  /** Of this step, before clipping. Not a number or infinite where fp16 overflowed. */
+  /** Norm of this step, before clipping. NaN or infinite where fp16 overflowed. */
   grad_norm: number;
-  /** That this step used. */
+  /** The rate that this step used. */
   learning_rate: number;
   /** Since the last line, without evaluating and saving. */
   tokens_per_s: number;
   /** Model FLOP utilisation in that time: the share of a product's best speed here, with the same threads and precision. */
   mfu: number;
-  /** Of fp16: the loss scale after this step, and steps of the run so far that an overflow made void. */
+  /** For fp16: the loss scale after this step, and steps of the run so far that an overflow made void. */
   loss_scale?: number;
   skipped_steps?: number;
 }
@@ -38,7 +38,7 @@ export interface Summary {
   total_flos: number;
   train_tokens: number;
   train_tokens_per_second: number;
-  /** Of the best evaluation, if there was one. */
+  /** The step of the best evaluation, if there was one. */
   best_step?: number;
   best_eval_loss?: number;
 }

@@ -15,7 +15,7 @@ export class Interval {
   #steps: number;
   #tokens: number;
   #flop: number;
-  /** Of work before the pause in progress, if any. */
+  /** Time of work before the pause in progress, if any. */
   #milliseconds: number;
   #since = performance.now();
 

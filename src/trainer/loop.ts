@@ -15,7 +15,7 @@ import { type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
   engine: Engine;
-  /** That a step asks of the model. */
+  /** FLOP that a step asks of the model. */
   modelFlop(window: Window): number;
   training: Dataset;
   validation: Dataset | null;
@@ -30,7 +30,7 @@ export interface TrainRun {
   warmupSteps?: number | undefined;
   weightDecay: number;
   maxGradNorm: number;
-  /** Of fp16, and of that alone. */
+  /** For fp16 alone. */
   lossScaling?: LossScaling | undefined;
   shuffle: boolean;
   groupByLength: boolean;
@@ -47,7 +47,7 @@ export interface TrainRun {
   loadBest: boolean;
   saver: Keeper;
   report: Reporter;
-  /** Of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
+  /** The state of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
   resume?: RunState | undefined;
   /** Called before the first step, before anything is written. */
   begin?: () => void | Promise<void>;
@@ -183,7 +183,7 @@ class Loop {
     return this.#run.signal?.aborted === true;
   }
 
-  /** That a step uses; the schedule stands still in steps that are skipped. */
+  /** The rate that a step uses; the schedule stands still in skipped steps. */
   #learningRate(step: number): number {
     const { scheduler, learningRate } = this.#run;
     const done = step - 1 - (this.#scaler?.state.skipped ?? 0);

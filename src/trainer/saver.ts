@@ -264,7 +264,7 @@ export class Saver implements Keeper {
     await this.#prune();
   }
 
-  /** Whoever removes the folder of a run that goes on has its files written anew, and is told. */
+  /** If somebody removes the folder of a run, its files are written anew, and a warning tells so. */
   async #noticeRemoval(): Promise<void> {
     const { folder, report } = this.#o;
     const before = this.#seen;

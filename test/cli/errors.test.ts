@@ -42,7 +42,7 @@ async function refused(options: Record<string, string>, flags: string[] = []): P
   return { output, message: stderr.slice(begin), warnings: stderr.slice(0, begin), stdout };
 }
 
-/** As `refused`, and nothing may have been written. */
+/** Like `refused`, but nothing may have been written. */
 async function refusedBefore(options: Record<string, string>, flags: string[] = []): Promise<string> {
   const { output, message } = await refused(options, flags);
   expect(existsSync(output)).toBe(false);
@@ -194,7 +194,7 @@ describe("output folder", () => {
     expect(readdirSync(output_dir).sort()).toEqual(["checkpoint-9", "metrics.jsonl", "notes.txt"]);
     expect(readFileSync(join(output_dir, "metrics.jsonl"), "utf8")).toBe("old");
 
-    // Also an error of the inputs leaves an earlier run as it was.
+    // An error of the inputs, too, leaves an earlier run as it was.
     await refused({ output_dir, train_file: work.path("none.jsonl") }, ["--overwrite_output_dir"]);
     expect(readdirSync(output_dir)).toContain("checkpoint-9");
 

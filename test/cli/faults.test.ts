@@ -15,7 +15,7 @@ const reference = `${disk}/reference`;
 const output = `${disk}/output`;
 let command: FaultyCommand;
 let train: string[] = [];
-/** Of a run that nothing happens to. */
+/** Calls of an undisturbed run. */
 let calls = 0;
 
 /** Of every call, one in STRIDE is made to fail: LOWRANK_FAULTS=1 fails each. */
@@ -62,7 +62,7 @@ function expectSame(folder: string, what: string) {
   expect(steadyMetrics(folder), what).toEqual(steadyMetrics(reference));
 }
 
-/** One run with a fault, and whatever it takes to finish it. @returns how it ended */
+/** One run with a fault, and the runs that it takes to finish it. @returns how it ended */
 async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> {
   const what = `call ${fault.at}, errno ${fault.errno}`;
   rmSync(output, { recursive: true, force: true });
@@ -96,7 +96,7 @@ async function survives(fault: Fault): Promise<"warned" | "ended" | "unharmed"> 
     const goOn = checkpoints.length > 0 ? `--resume goes on from ${checkpoints.at(-1)}` : "no whole checkpoint";
     expect(printed, what).toContain(goOn);
   }
-  // As far as the next run goes: the process that holds it would be gone.
+  // For the next run the process that holds it would be gone.
   rmSync(`${output}/.lowrank.lock`, { force: true });
   const again = await command.run([...args(output), "--resume=auto"]);
   expect(again.code, `${what}: ${again.printed}`).toBe(0);

@@ -15,7 +15,7 @@ const folder = temporaryFolders();
 const tokenizer = await Tokenizer.open(tinyBase);
 const EOS = 1;
 
-/** As scripts/goldens/completions.py writes them. */
+/** The goldens as scripts/goldens/completions.py writes them. */
 interface Goldens {
   texts: { prompt: string; completion: string }[];
   cases: {

@@ -6,7 +6,7 @@ import { dataFiles, readTexts, type TextReadOptions } from "../../src/data/index
 
 const FOLDER = fileURLToPath(new URL("../odd-data/", import.meta.url));
 
-/** As scripts/goldens/odd_data.py writes them. */
+/** A case as scripts/goldens/odd_data.py writes it. */
 interface Case {
   /** A file or folder. */
   name: string;

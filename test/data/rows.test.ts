@@ -50,7 +50,7 @@ describe("nested columns of files that other libraries wrote", () => {
     const { files } = dataFiles([join(NESTED, name)]);
     const rows = await read(files, values(...names));
     expect(plain(rows)).toEqual(RIGHT.map((row) => names.map((column) => row[column])));
-    // In another order, with a column of texts between.
+    // The columns in another order, with a column of texts between.
     const [first, last] = [names.at(-2)!, names[0]!];
     const some = await read(files, [...values(first), ...texts("text"), ...values(last)]);
     expect(plain(some)).toEqual(RIGHT.map((row) => [row[first], row.text, row[last]]));

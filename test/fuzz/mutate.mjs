@@ -13,7 +13,7 @@ export function generator(seed) {
 
 const pick = (list, random) => list[random(list.length)];
 
-/** Of bytes, whatever they mean. */
+/** Changes of bytes, whatever they mean. */
 const BYTES = {
   bits(bytes, random) {
     for (let n = 1 + random(3); n > 0; n--) bytes[random(bytes.length)] ^= 1 << random(8);
@@ -69,7 +69,7 @@ const WORDS = [
   "€".repeat(300),
 ];
 
-/** Of texts. */
+/** Changes of texts. */
 const TEXTS = {
   insert(bytes, random) {
     const at = random(bytes.length + 1);
@@ -123,7 +123,7 @@ function places(value, found = []) {
   return found;
 }
 
-/** Of a JSON value. */
+/** A change of a JSON value. */
 function changeJson(value, random) {
   for (let n = 1 + random(2); n > 0; n--) {
     const all = places(value);
@@ -158,7 +158,7 @@ const JSON_TEXTS = {
   },
 };
 
-/** Of a safetensors file: the length of its header, or the header. */
+/** Changes of a safetensors file: the length of its header, or the header. */
 const SAFETENSORS = {
   header(bytes, random) {
     const length = Number(bytes.readBigUInt64LE(0));

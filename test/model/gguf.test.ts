@@ -514,7 +514,7 @@ describe("the tokenizer", () => {
     try {
       const file = writeTokenizer();
       const before = await Tokenizer.open(file);
-      // As a thread opens it.
+      // Opened as a thread opens it.
       expect((await Tokenizer.open(before.file)).sha256).toBe(before.sha256);
       expect(before.files.map((path) => basename(path))).toEqual(["tokenizer.json", "tokenizer_config.json"]);
       const target = folder();

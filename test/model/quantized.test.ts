@@ -521,7 +521,7 @@ describe("what is refused", () => {
     expect(error.message).toMatch(message);
   });
 
-  // Of transformers 5.24 and bitsandbytes 0.50 the logits are the same, too, whatever the storage.
+  // transformers 5.24 and bitsandbytes 0.50 give the same logits, too, whatever the storage.
   test.each(["BF16", "F16", "F32"])("codes that are stored as %s (bnb_4bit_quant_storage)", async (storage) => {
     for (const name of ["nf4", "nf4-double", "fp4", "fp4-head"]) {
       const described = (key: string, all: Map<string, unknown>) =>

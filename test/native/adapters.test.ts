@@ -104,7 +104,7 @@ test("a second adapter adds its own parameters, gradients and moments to the pla
   expect(both - one).toBeLessThanOrEqual(1.05 * 16 * parameters);
 });
 
-/** From the shapes of the linears, not from the engine. */
+/** Counted from the shapes of the linears, not from the engine. */
 function countParameters({ rank, targets }: AdapterSpec): number {
   const shapes = new Map(model.tensors.map(({ name, shape }) => [name, shape]));
   return targets.reduce((sum, name) => {

@@ -50,7 +50,7 @@ void add_attention_cases(std::vector<Case>&);
 void add_head_cases(std::vector<Case>&);
 void add_optimizer_cases(std::vector<Case>&);
 
-// Of activations.
+// Dtypes of activations.
 inline constexpr DType kActs[] = {DType::f32, DType::bf16, DType::f16};
 
 // Sizes around every vector, tile, panel and block of the kernels.

@@ -67,7 +67,8 @@ describe.runIf(hasLargePages)("copied weights", () => {
 
   test("are what is read, and the file no more", async () => {
     const model = await someModel();
-    // With its time set back a change goes unnoticed: otherwise it ends the engine, for other bytes are still the file's.
+    // With its time set back a change goes unnoticed. Otherwise the change ends the engine, for other bytes are still the
+    // file's.
     const setBack = () => utimesSync(fileOf(model), 1e9, 1e9);
     setBack();
     await using engine = await Engine.create(model, null, { ...copying, training: false });

@@ -15,7 +15,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const addon = new URL("../../build/Release/lowrank.node", import.meta.url).pathname;
-/** Locks `file`, says how that went, and keeps the lock as long as it lives. */
+/** Locks `file`, tells how that went, and keeps the lock as long as it lives. */
 const holder = `
   const { lockFile } = require(${JSON.stringify(addon)});
   globalThis.lock = lockFile(process.env.LOCKED ?? require("node:worker_threads").workerData);

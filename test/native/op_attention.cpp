@@ -153,7 +153,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   }
 }
 
-// As above with p = exp(score - lse); p and ds are operands of the second products; the sums over queries go over the
+// As above with p = exp(score - lse). p and ds are operands of the second products. The sums over queries go over the
 // heads of a group, too.
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v"), o = twin.mat("o"), d_o = twin.mat("d_o"),

@@ -49,7 +49,7 @@ class Memory {
   enum class Kind { tested, twin };
   Memory(const Slots&, Kind);
 
-  // By name; without memory where the case has no such operand.
+  // The operand of a name; without memory where the case has no such operand.
   Mat mat(const std::string& name) const;
   Weight weight(const std::string& name) const;
   float* f32(const std::string& name) const { return static_cast<float*>(mat(name).data); }

@@ -118,7 +118,7 @@ void test_engine(Report& report) {
       const std::string blocks = " has the same bits with " + std::to_string(checkpointed) + " checkpointed blocks";
       report.expect(same(alone, train(model, act, 2, 1, checkpointed)), label + blocks);
     }
-    // Of such blocks less is computed again.
+    // Less is computed again of such blocks.
     for (const char* site : {"down_proj", "mlp."}) {
       report.expect(same(train(model, act, 1, 1, 0, site), train(model, act, 2, 1, layers, site)), label + " has them without adapters of " + site, "");
     }

@@ -14,7 +14,7 @@ namespace lowrank::test {
 
 namespace {
 
-// Of heads of 64.
+// The table of heads of 64.
 RopeTable rope_table(RopeScaling scaling, int64_t positions, int64_t length = 0) { return RopeTable({10000, scaling}, 64, positions, length); }
 
 // inv_freq of transformers' LlamaRotaryEmbedding for head_dim 64 and rope_theta 10000: plain, and llama3 with factor 8,
@@ -107,7 +107,7 @@ void test_sampling(Report& report) {
   const std::vector<double> p = {0.06, 0.5, 0.1, 0.3, 0.04};
   std::vector<float> logits;
   for (const double x : p) logits.push_back(float(std::log(x)) + 3);
-  // With 4 degrees of freedom 40 is exceeded with probability 4e-8, with fewer less often.
+  // With 4 degrees of freedom 40 is exceeded with probability 4e-8, with fewer degrees less often.
   constexpr double kLimit = 40;
   constexpr int64_t kDraws = 20000;
 

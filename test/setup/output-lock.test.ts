@@ -34,7 +34,7 @@ interface Taken {
   pid: number;
 }
 
-/** A process that takes the lock, says so and lives on. */
+/** A process that takes the lock, tells so and lives on. */
 async function take(folder: string, env: NodeJS.ProcessEnv = {}): Promise<Taken> {
   const code = `
     const { OutputLock } = await import(${JSON.stringify(module)});

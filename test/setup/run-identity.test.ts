@@ -8,7 +8,7 @@ import { temporaryFolders, tinyBase } from "../support/folders.js";
 
 const newFolder = temporaryFolders();
 
-/** Of a run with every option at its default, on a base in one of several forms. */
+/** Settings of a run with every option at its default, on a base in one of several forms. */
 function settingsOf(form: "plain" | "nf4" | "llm_int8", precision: Precision, given: Record<string, unknown> = {}) {
   const defaults = Object.fromEntries(
     Object.entries(commands.train.rows).map(([name, row]) => [name, row.defaultValue]),
@@ -24,7 +24,7 @@ function settingsOf(form: "plain" | "nf4" | "llm_int8", precision: Precision, gi
   return identityOf({ ...defaults, ...given } as never, parts as never);
 }
 
-/** As checkpoints of 0.1.0 hold them: a run must go on from these. */
+/** Settings as checkpoints of 0.1.0 hold them: a run must go on from these. */
 const STORED = {
   tokenizer_name: "t",
   train_file: "a",

@@ -135,7 +135,7 @@ export class HubServer {
     return files[path] === undefined ? undefined : Buffer.from(files[path]);
   }
 
-  /** As if .gitattributes said so. */
+  /** Whether .gitattributes would say so. */
   #isLarge(content: Buffer): boolean {
     return content.length >= LARGE;
   }

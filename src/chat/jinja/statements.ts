@@ -63,7 +63,7 @@ export class StatementParser extends ExpressionParser {
     return body;
   }
 
-  /** The rest of a tag of one word, which is the current token. */
+  /** The closing of a tag of one word, which is the current token. */
   #close(): void {
     this.take("name");
     this.take("endblock");

@@ -42,7 +42,7 @@ export class Merges {
   readonly #slots: Int32Array;
   readonly #mask: number;
   readonly #heap = new MinHeap();
-  // Of the symbols that are left of a word; one lives at the place of its first byte.
+  // The symbols that are left of a word; each lives at the place of its first byte.
   #ids = new Int32Array(0);
   #next = new Int32Array(0);
   #previous = new Int32Array(0);

@@ -15,11 +15,11 @@ export interface Provenance {
 
 /** Known only when all texts were read. */
 export interface Content {
-  /** Of the texts. */
+  /** Hash of the texts. */
   sha256: string;
-  /** Of all tokens; -1 where there is none. */
+  /** Largest of all tokens; -1 where there is none. */
   largestId: number;
-  /** Of everything else here, see `Checksum`. */
+  /** Checksum of all other numbers here, see `Checksum`. */
   crc32: number;
 }
 

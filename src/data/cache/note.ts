@@ -5,11 +5,11 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { z } from "zod";
 import type { Contents } from "./contents.js";
 
-/** Of a column: its first byte, and how many numbers it has. */
+/** A column: its first byte, and the number of its elements. */
 const column = z.tuple([z.int().min(0), z.int().min(0)]);
 const text = z.string();
 const schema = z.object({
-  /** Of the cache file. */
+  /** Size of the cache file. */
   bytes: z.int(),
   provenance: z.object({ format_version: text, tokenizer_sha256: text, options: text, sources: text }),
   content: z.object({ sha256: text, largestId: z.int(), crc32: z.int() }),

@@ -36,7 +36,7 @@ export interface CacheOptions {
 export interface Tokenised {
   texts: number;
   tokens: number;
-  /** Of the texts, in UTF-8. */
+  /** Size of the texts, in UTF-8. */
   bytes: number;
 }
 
@@ -50,7 +50,7 @@ interface RowBlock {
   columns: Columns;
   /** The values of each row, nested ones as JSON, to be hashed. */
   texts: string[];
-  /** Of the texts together. */
+  /** Characters of the texts together. */
   characters: number;
 }
 
@@ -133,7 +133,7 @@ async function tokeniseInto(
   const hash = createHash("sha256");
   const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };
   const inWork: { block: Promise<Block>; texts: number; bytes: number }[] = [];
-  // Tokenising takes many times the memory of a text: few large ones are as much work as many blocks.
+  // Tokenising takes many times the memory of a text. So a few large texts are as much work as many blocks.
   const isFull = () =>
     inWork.length >= pool.capacity ||
     (inWork.length > 1 && inWork.reduce((sum, { bytes }) => sum + bytes, 0) > pool.capacity * BLOCK_BYTES);

@@ -26,7 +26,7 @@ interface Footer {
 /** Where a message is. */
 interface Block {
   at: number;
-  /** Of the message before its body. */
+  /** Size of the message before its body. */
   headBytes: number;
 }
 

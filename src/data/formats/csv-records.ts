@@ -50,7 +50,7 @@ export class Records {
   #quoteLine = 1;
   #bytes: Buffer = Buffer.alloc(0);
   #storage: Buffer = Buffer.alloc(0);
-  /** Of the record's fields in `#bytes`, without their quotes. */
+  /** The beginnings of the record's fields in `#bytes`, without their quotes. */
   readonly #begins: number[] = [];
   readonly #ends: number[] = [];
   /** Fields with quotes within, which stand there twice. */

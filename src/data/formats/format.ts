@@ -7,7 +7,7 @@ export type TextBy = "line" | "paragraph" | "file";
 /** The character between fields of CSV and TSV. */
 export type Separator = "comma" | "semicolon" | "tab" | "pipe";
 
-/** A column, or key of JSON, that is wanted of each row. */
+/** A wanted column of each row, or key of JSON. */
 export interface Column {
   name: string;
   /** "texts": every value must be a text, and is checked to be one. "values": values of any type, nested ones as lists and objects. */
@@ -30,7 +30,7 @@ export interface ReadOptions {
 
 /** The wanted values of a row. */
 export interface Row {
-  /** In the order of the wanted columns. Of a column of texts they are not checked yet. */
+  /** Values in the order of the wanted columns. Values of a column of texts are not checked yet. */
   values: unknown[];
   /** 1-based line or row of the file, see `Format.unit`. */
   at: number;

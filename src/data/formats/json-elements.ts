@@ -72,7 +72,7 @@ async function* parts(
 ): AsyncGenerator<{ bytes: Buffer; end: End }[]> {
   const cutter = new Cutter();
   let row = 1;
-  // Of an element that goes on in the next chunk.
+  // Pieces of an element that goes on in the next chunk.
   const pieces = new Pieces(most, () => tooLong(`${file}, row ${row}`, "the element", most, file));
   for await (const chunk of chunks) {
     const found: { bytes: Buffer; end: End }[] = [];

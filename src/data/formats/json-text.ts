@@ -38,7 +38,7 @@ const LARGE = 1 << 20;
 /** Characters of an array or an object that is worth that. */
 const SPARED = 1024;
 
-/** As many lines, and as many characters in the last of them, as a text has. */
+/** A text of blanks with the same number of lines, and of characters in the last line. */
 function blank(text: string): string {
   let lines = 0;
   for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;

@@ -69,7 +69,7 @@ export async function* readLines(file: string, options: ReadOptions): AsyncGener
       const isEmpty = end === at && pieces.isEmpty;
       lines.push(finish(chunk.subarray(at, end)));
       at = end + lengthOfEnd(chunk, end);
-      // Of empty lines that follow each other one is enough: gigabytes of them take little time and no memory.
+      // Of empty lines that follow each other one is enough. So gigabytes of them take little time and no memory.
       for (let length = isEmpty ? lengthOfEnd(chunk, at) : 0; length > 0; length = lengthOfEnd(chunk, at)) {
         number++;
         at += length;

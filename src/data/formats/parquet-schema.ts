@@ -41,11 +41,11 @@ export interface Node {
   /** Definition level from which on it is there, and repetition level of a further value of it in the same list. */
   definition: number;
   repetition: number;
-  /** None where it is a leaf. */
+  /** Empty for a leaf. */
   children: Node[];
   /** Annotation of a group. */
   group: "list" | "map" | undefined;
-  /** Of a leaf: its number among the physical types, and the name of its type in errors. */
+  /** For a leaf: its number among the physical types, and the name of its type in errors. */
   physical: number;
   type: string;
   /** Whether a leaf's values can be read. */

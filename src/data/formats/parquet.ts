@@ -26,7 +26,7 @@ function ofZlib(unpack: (bytes: Uint8Array, options: zlib.ZlibOptions) => Promis
   };
 }
 
-/** By their number in Parquet. */
+/** Codecs by their number in Parquet. */
 const CODECS: { name: string; unpack?: Unpack }[] = [
   { name: "none", unpack: (bytes) => bytes },
   { name: "snappy", unpack: unpackSnappy },

@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { LowrankError } from "../../base/errors.js";
 
 const CHUNK_BYTES = 1 << 20;
-/** Of the beginning. */
+/** Bytes of the beginning that are kept. */
 const KEPT_BYTES = 1 << 20;
 
 /** Names of descriptors that this process has. Behind them may be a socket, which has no name to be opened by. */
@@ -47,7 +47,7 @@ class Pipe {
     return true;
   }
 
-  /** From the beginning on. */
+  /** The bytes from the beginning on. */
   async *read(): AsyncGenerator<Buffer, void, undefined> {
     const { file } = this;
     for (let i = 0; ; i++) {

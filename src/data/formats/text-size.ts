@@ -1,4 +1,4 @@
-// How large a text may be, so that no file, whatever it holds, takes more memory than some times this.
+// The largest size of a text, so that no file takes more memory than some times this size.
 import { LowrankError } from "../../base/errors.js";
 import type { ReadOptions } from "./format.js";
 

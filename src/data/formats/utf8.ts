@@ -26,7 +26,7 @@ const KINDS: Kind[] = [
 
 const UTF8_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const UTF16 = { fffe: "utf-16le", feff: "utf-16be" } as Record<string, string>;
-/** Of a file, to know it by. */
+/** Bytes of a file that tell its kind. */
 const HEAD_BYTES = 8;
 
 const TO_TEXT =

@@ -20,11 +20,14 @@ export type Columns = readonly (readonly unknown[])[];
 /** Some examples, one after the other: a record batch of a cache file, or a future one. */
 export interface Block {
   inputIds: Int32Array;
-  /** Of each token: not 0 where it is to be learned. */
+  /** For each token: not 0 where it is to be learned. */
   lossMask: Uint8Array;
   /** Where each example begins, and the end of the last. */
   offsets: Int32Array;
-  /** Of each example: how many of its tokens are learned. Nothing comes before its first, which therefore never is. */
+  /**
+   * For each example: the number of its learned tokens. Nothing comes before an example's first token, which therefore
+   * is never learned.
+   */
   supervised: Int32Array;
   /** Number of each example's text among all, from 0. */
   rows: Uint32Array;

@@ -38,7 +38,8 @@ export function endText(ids: Int32Array, { id, before, after, side }: TextEnd, m
 }
 
 /**
- * A row of tokens and their loss mask with the end token, which is learned. A row is left alone that ends with it, learned.
+ * A row of tokens and their loss mask with the end token, which is learned. A row that ends with a learned end token is
+ * left alone.
  * @param row not cut yet
  */
 export function endRow(

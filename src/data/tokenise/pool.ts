@@ -30,7 +30,7 @@ export interface Start {
   tokenizer: string;
   render: RenderSpec;
   options: TokeniseOptions;
-  /** Of the quick encoder; null where it is not to be used. */
+  /** The plan of the quick encoder; null where it is not to be used. */
   plan: BpePlan | null;
 }
 

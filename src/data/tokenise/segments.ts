@@ -21,7 +21,7 @@ export interface TextEncoder {
 /** The tokens of a row. */
 export interface RowTokens {
   ids: Int32Array;
-  /** Of each token: 1 where it is learned. Null where all are. */
+  /** For each token: 1 where it is learned. Null where all are. */
   mask: Uint8Array | null;
 }
 
@@ -56,7 +56,7 @@ export function isBlank(segments: readonly Segment[]): boolean {
 interface Stretch {
   /** Each text with the texts before it: the last is the whole. */
   prefixes: string[];
-  /** Of each of the texts. */
+  /** For each of the texts: whether it is learned. */
   learned: boolean[];
   specialTokens: boolean;
 }

@@ -30,9 +30,9 @@ export interface GgufHeader {
 const MAGIC = 0x46554747;
 const CHUNK = 1 << 20;
 const LONGEST_TEXT = 1 << 24;
-/** Of keys and tensors, in bytes. */
+/** Longest name of keys and tensors, in bytes. */
 const LONGEST_NAME = (1 << 16) - 1;
-/** Of metadata, tensors, and dimensions. */
+/** Largest number of metadata, tensors, and dimensions. */
 const LARGEST_COUNT = 1 << 20;
 const MOST_DIMENSIONS = 4;
 const DEEPEST = 2;

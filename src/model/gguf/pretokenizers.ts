@@ -19,7 +19,7 @@ const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokeniz
 const WORDS = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
 const REST = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 
-/** As the models' own tokenizer.json say it; "default" is llama.cpp's, punctuation first and digits by threes. */
+/** Patterns of the models' own tokenizer.json; "default" is llama.cpp's, punctuation first and digits by threes. */
 export const PRETOKENIZERS = new Map<string, Pretokenizer>([
   ["gpt-2", { pre_tokenizer: byteLevel(true) }],
   ["smollm", { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)) }],

@@ -5,12 +5,12 @@ import { openRegular } from "../../base/system-errors.js";
 import type { RopeScaling } from "../../native/index.js";
 import { fill, type GgufHeader, type GgufTensor } from "./header.js";
 
-/** Of Llama 3.1, and of 3.2. */
+/** The factors of Llama 3.1, and of 3.2. */
 const KNOWN = [8, 32].map((factor) => ({ factor, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 }));
 /** The factors are f32. */
 const TOLERANCE = 1e-5;
 
-/** By how much each frequency is divided (Llama 3.1's `rope_scaling`, as transformers computes it). */
+/** The divisor of each frequency (Llama 3.1's `rope_scaling`, as transformers computes it). */
 function factorsOf(
   { factor, lowFreqFactor, highFreqFactor, originalMaxPositions }: (typeof KNOWN)[number],
   headDim: number,

@@ -45,7 +45,7 @@ const TYPES = new Map<number, TensorType>([
 /** Names of the types that can be read. */
 export const READABLE_TYPES: readonly string[] = [...TYPES.values()].flatMap(({ stored }) => stored?.dtype ?? []);
 
-/** @param type ggml's number; one that is not known has a name that says so */
+/** @param type ggml's number; an unknown number has a name that tells so */
 export function tensorType(type: number): TensorType {
   return TYPES.get(type) ?? { name: `of the unknown type ${type}` };
 }

@@ -51,13 +51,13 @@ export interface Generation {
 }
 
 const { num_samples, sample_max_new_tokens } = trainRows;
-/** Of a run that asks for no other. */
+/** Samples of a run that asks for no other. */
 const USUAL_SAMPLES = {
   num_samples: num_samples.defaultValue!,
   sample_max_new_tokens: sample_max_new_tokens.defaultValue!,
 };
 
-/** By the options of a run. */
+/** Samples by the options of a run. */
 export function samplesOf(o: { num_samples: number; sample_max_new_tokens: number }, samplesOnly: boolean): Generation {
   return { sampleTokens: o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens, samplesOnly };
 }

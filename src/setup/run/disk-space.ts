@@ -46,7 +46,7 @@ function checkpointBytes(folder: string): number {
     const files = within.flatMap((name) => readdirSync(join(folder, name)).map((file) => join(folder, name, file)));
     return files.reduce((sum, file) => sum + statSync(file).size, 0);
   } catch {
-    // Also of a folder that is not there yet, or that another run changes.
+    // A folder that is not there yet, or that another run changes, counts as empty.
     return 0;
   }
 }

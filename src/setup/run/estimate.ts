@@ -29,9 +29,9 @@ export interface Estimate {
 
 /** The time of the parts of a run. */
 interface Speed {
-  /** Of forward and backward passes. */
+  /** Speed of forward and backward passes. */
   flopPerSecond: number;
-  /** Of the optimizer, a step. */
+  /** Time of the optimizer, a step. */
   stepSeconds: number;
   timedSteps: number;
 }
@@ -50,7 +50,7 @@ function itemFlop(dataset: Dataset, flopOf: FlopOf): number {
   return looked === 0 ? 0 : flop / looked;
 }
 
-/** By a product at its best, here and now. Nothing is quantised or copied for it. */
+/** The speed by a product at its best, here and now. Nothing is quantised or copied for it. */
 async function productSpeed({ model, adapter, plan }: Prepared): Promise<Speed> {
   const tensors = model.tensors.map(({ quantize: _, ...tensor }) => tensor);
   const stored: ModelSource = { ...model, tensors };
@@ -60,7 +60,7 @@ async function productSpeed({ model, adapter, plan }: Prepared): Promise<Speed> 
   return { flopPerSecond: SHARE_OF_PEAK * (await engine.matmulPeak()), stepSeconds: 0, timedSteps: 0 };
 }
 
-/** By the first steps of the run, on an engine that is thrown away. */
+/** The speed by the first steps of the run, on an engine that is thrown away. */
 async function stepSpeed(o: RunOptions, { model, adapter, plan, texts }: Prepared, flopOf: FlopOf): Promise<Speed> {
   await using engine = await Engine.create(model, adapter.spec, plan.engine);
   const { per_device_train_batch_size: batchSize, seed, shuffle, group_by_length: groupByLength } = o;
@@ -115,7 +115,7 @@ export async function estimate(o: RunOptions, prepared: Prepared): Promise<Estim
   const flopOf = modelFlop(model, adapter.spec);
   const items = (steps.total / steps.perEpoch) * training.length;
   const evaluations = countEvaluations(o, steps);
-  // A frozen base asks as much backward as forward.
+  // With a frozen base the backward pass takes as much as the forward pass.
   const evaluating = (evaluations * validation.length * itemFlop(validation, flopOf)) / 2;
   const flopOfItem = itemFlop(training, flopOf);
   const { flopPerSecond, stepSeconds, timedSteps } = await speedOf(o, prepared, flopOf, flopOfItem);

@@ -20,7 +20,7 @@ const HASHED: Record<string, string> = {
   validation_file: "the validation texts are not those",
 };
 
-/** Of configuration, layout and the first bytes of every tensor: a large model is not read whole for this. */
+/** Hash of configuration, layout and the first bytes of every tensor: a large model is not read whole for it. */
 function modelHash({ config, tensors }: ModelSource): string {
   const hash = createHash("sha256").update(JSON.stringify(config));
   const buffer = Buffer.alloc(SAMPLE_BYTES);
@@ -78,7 +78,9 @@ type Name = keyof typeof runRows;
 const names = (decides: OptionRow["decides"]) =>
   (Object.keys(runRows) as Name[]).filter((name) => runRows[name].decides === decides);
 const DECIDE_BITS = names("bits");
-/** Another value of these is no other run. The number of steps decides the schedule alone, and the trainer says so. */
+/**
+ * Options whose value makes no other run. The number of steps decides the schedule alone, and the trainer tells so.
+ */
 const DECIDE_NOTHING: ReadonlySet<string> = new Set(names("nothing"));
 
 type Setting = Identity[string] | undefined;

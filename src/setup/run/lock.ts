@@ -6,7 +6,7 @@ import { writeError } from "../../base/system-errors.js";
 import { type FileLock, lockFile, unlockFile } from "../../native/index.js";
 
 /**
- * The file that says which process writes into a folder, and that this process has locked in the kernel. Where the file
+ * The file that names the process that writes into a folder; this process has locked it in the kernel. Where the file
  * system knows no such locks, the file LOCK.pid beside it takes its place. All names of locks begin like this.
  */
 export const LOCK = ".lowrank.lock";
@@ -23,7 +23,7 @@ interface Holder {
   /** When the process began, in ticks since the machine did: a number alone is given to another process some day. */
   started: string | null;
   host: string;
-  /** Of the running kernel: the same in every container of a machine. Unknown of locks of earlier versions. */
+  /** Boot of the running kernel: the same in every container of a machine. Unknown in locks of earlier versions. */
   boot?: string | null;
   /** Whether the kernel has the lock, too: then it is gone when the process is. */
   kernel?: boolean;
@@ -45,9 +45,9 @@ function startOf(pid: number): string | null {
 
 const bootId = () => readOr("/proc/sys/kernel/random/boot_id", null)?.trim() ?? null;
 
-/** Of a holder whose lock the kernel does not know. */
+/** For a holder whose lock the kernel does not know. */
 function isAlive({ pid, started, host, boot }: Holder): boolean {
-  // Of another machine, or another container, nothing is known: its run is believed to go on.
+  // Nothing is known of another machine, or another container: its run is believed to go on.
   if (host !== hostname()) return true;
   if (boot && boot !== bootId()) return false;
   try {
@@ -58,7 +58,7 @@ function isAlive({ pid, started, host, boot }: Holder): boolean {
   return started === null || startOf(pid) === started;
 }
 
-/** Of a holder whose lock the kernel knew, and has no more, in this folder. */
+/** For a holder whose lock the kernel knew, and has no more, in this folder. */
 function mayLiveElsewhere({ host, boot }: Holder, folder: string): boolean {
   if (host === hostname() || (boot && boot === bootId())) return false;
   try {
@@ -82,7 +82,7 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
-    // Node says so of causes that it does not know; the plain call names them.
+    // Node gives ENOENT for causes that it does not know; the plain call names them.
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     mkdirSync(folder);
   }

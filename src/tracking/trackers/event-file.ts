@@ -3,7 +3,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { writeError } from "../../base/system-errors.js";
 
-/** Of CRC-32C (Castagnoli), reflected. */
+/** The polynomial of CRC-32C (Castagnoli), reflected. */
 const POLYNOMIAL = 0x82f63b78;
 const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
@@ -17,7 +17,7 @@ export function crc32c(bytes: Uint8Array): number {
   return ~value >>> 0;
 }
 
-/** As TFRecord stores it, so that a checksum of bytes that hold a checksum is none of a kind. */
+/** The checksum as TFRecord stores it, masked: a plain checksum of bytes that hold checksums would be weak. */
 function masked(bytes: Uint8Array): Buffer {
   const crc = crc32c(bytes);
   const stored = Buffer.alloc(4);

@@ -15,7 +15,7 @@ class Guarded {
   /** The tracker's calls in progress, one after the other; null where it is idle. */
   #work: Promise<void> | null = null;
   #waiting = 0;
-  /** Of a run that fails before, a tracker hears nothing. */
+  /** A tracker hears nothing of a run that fails before its start. */
   #hasStarted = false;
   #hasFailed = false;
 
@@ -47,7 +47,7 @@ class Guarded {
     clearTimeout(timer);
   }
 
-  /** At once where the tracker is idle, else when it is. */
+  /** Calls at once where the tracker is idle, else as soon as it is. */
   #call(call: Call): void {
     if (!this.#hasStarted) return;
     if (!this.#work) this.#follow(this.#attempt(call));
@@ -91,7 +91,7 @@ class Guarded {
 /** The trackers of a run. Nothing here throws. */
 export class Trackers {
   readonly #guarded: Guarded[];
-  /** Of each tracker that failed one, until it is told. */
+  /** A warning for each tracker that failed, until it is told. */
   readonly #warnings: string[] = [];
 
   constructor(trackers: Tracker[]) {

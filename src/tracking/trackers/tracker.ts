@@ -13,7 +13,7 @@ export interface TrackedRun {
  * connections of a tracker must not keep the process alive.
  */
 export interface Tracker {
-  /** In warnings. */
+  /** The tracker's name in warnings. */
   readonly name: string;
   /** Before the first event, when the output folder is there. */
   start(run: TrackedRun): void | Promise<void>;
