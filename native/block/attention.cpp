@@ -11,10 +11,34 @@ AttentionShape shape(const Pass& p) {
   return {a.heads, a.kv_heads, a.head_dim, 1.f / std::sqrt(float(a.head_dim)), p.tokens.q_offsets, p.tokens.kv_offsets, p.tokens.sequences};
 }
 
-void rotate(const Pass& p, const Mat& q, const Mat& k, bool inverse) {
+// Heads in the outputs of attention's linears, or in the outputs' gradients.
+Heads heads_in(std::span<const Mat> outputs, const HeadView& v) { return {outputs[size_t(v.linear)], v.offset, v.group_stride, v.head_stride}; }
+
+void rotate(const Pass& p, const Heads& q, const Heads& k, bool inverse) {
   const AttentionSpec& a = p.model.block.attention;
-  p.ops.rope({q, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.heads, a.head_dim, inverse});
-  p.ops.rope({k, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.kv_heads, a.head_dim, inverse});
+  p.ops.rope({q, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.heads, a.kv_heads, a.head_dim, inverse});
+  p.ops.rope({k, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.kv_heads, a.kv_heads, a.head_dim, inverse});
+}
+
+// The keys or values of a text, (tokens so far, G*D), of one layer of the cache.
+Mat cache_rows(const Pass& p, char* cache, int64_t layer) {
+  const int64_t dim = p.model.block.attention.kv_dim();
+  return Mat(cache + layer * p.cache.tokens * dim * dtype_bytes(p.act), p.act, p.tokens.kv_count, dim);
+}
+
+// The same as heads. The new tokens' heads are copied into the last rows, where their linear did not write them there.
+Heads with_cached(const Pass& p, const HeadView& view, const Heads& fresh, const Mat& cache) {
+  const AttentionSpec& a = p.model.block.attention;
+  const int64_t m = p.tokens.count, dim = a.head_dim;
+  const Heads all{cache, 0, dim, dim}, last{cache.slice(cache.rows - m, m), 0, dim, dim};
+  if (a.has_linear(view)) return all;
+  if (m == 1) {  // one token's heads are the rows of a matrix
+    const Mat from = fresh.head(0, 0, dim), to = last.head(0, 0, dim);
+    p.ops.cast({Mat(from.data, p.act, a.kv_heads, dim, fresh.group_stride), Mat(to.data, p.act, a.kv_heads, dim)});
+    return all;
+  }
+  for (int64_t g = 0; g < a.kv_heads; g++) p.ops.cast({fresh.head(g, 0, dim), last.head(g, 0, dim)});
+  return all;
 }
 
 }  // namespace
@@ -41,18 +65,18 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   const int64_t m = p.tokens.count;
   Mats outputs = mats(p, inputs_);
   Mat keys, values;
-  // Keys and values go straight into the cache when generating, where each is a linear of its own.
   if (p.mode == Mode::generate) {
-    const int64_t past = p.tokens.kv_count - m, layer_offset = layer * p.cache.tokens * spec.kv_dim() * dtype_bytes(p.act);
-    keys = Mat(p.cache.k + layer_offset, p.act, p.tokens.kv_count, spec.kv_dim());
-    values = Mat(p.cache.v + layer_offset, p.act, p.tokens.kv_count, spec.kv_dim());
-    outputs[size_t(spec.k.linear)] = keys.slice(past, m);
-    outputs[size_t(spec.v.linear)] = values.slice(past, m);
+    keys = cache_rows(p, p.cache.k, layer);
+    values = cache_rows(p, p.cache.v, layer);
+    if (spec.has_linear(spec.k)) outputs[size_t(spec.k.linear)] = keys.slice(keys.rows - m, m);
+    if (spec.has_linear(spec.v)) outputs[size_t(spec.v.linear)] = values.slice(values.rows - m, m);
   }
   for (size_t i = 0; i < spec.inputs.size(); i++) linears.forward(p, layer, i, h, outputs[i], false);
-  const Mat q = outputs[size_t(spec.q.linear)], k = outputs[size_t(spec.k.linear)], v = outputs[size_t(spec.v.linear)], o = p.mat(o_);
+  const Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k), v = heads_in(outputs, spec.v);
   rotate(p, q, k, false);
-  p.ops.attention_fwd({shape(p), q, keys ? keys : k, values ? values : v, o, p.trains() ? p.f32(lse_) : nullptr});
+  const Heads all_k = keys ? with_cached(p, spec.k, k, keys) : k, all_v = values ? with_cached(p, spec.v, v, values) : v;
+  const Mat o = p.mat(o_);
+  p.ops.attention_fwd({shape(p), q, all_k, all_v, o, p.trains() ? p.f32(lse_) : nullptr});
   linears.forward(p, layer, p.model.block.out(), o, stream, true);
 }
 
@@ -63,9 +87,10 @@ void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, c
   linears.backward(p, layer, p.model.block.out(), std::array{dy}, o, goes_on ? d_o : Mat());
   if (!goes_on) return;
   const Mats outputs = mats(p, inputs_), d_outputs = mats(p, shared.d_inputs);
-  const size_t iq = size_t(spec.q.linear), ik = size_t(spec.k.linear), iv = size_t(spec.v.linear);
-  p.ops.attention_bwd({shape(p), outputs[iq], outputs[ik], outputs[iv], o, d_o, p.f32(lse_), d_outputs[iq], d_outputs[ik], d_outputs[iv]});
-  rotate(p, d_outputs[iq], d_outputs[ik], true);
+  const Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k), v = heads_in(outputs, spec.v);
+  const Heads dq = heads_in(d_outputs, spec.q), dk = heads_in(d_outputs, spec.k), dv = heads_in(d_outputs, spec.v);
+  p.ops.attention_bwd({shape(p), q, k, v, o, d_o, p.f32(lse_), dq, dk, dv});
+  rotate(p, dq, dk, true);
   linears.backward(p, layer, 0, std::span(d_outputs).first(spec.inputs.size()), h, dh);
 }
 

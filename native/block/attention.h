@@ -1,4 +1,4 @@
-// out(attention(rope(q), rope(k), v)),  q, k, v = linears of h
+// out(attention(rope(q), rope(k), v)),  q, k, v = heads in the outputs of linears of h
 #pragma once
 #include <array>
 

@@ -80,9 +80,9 @@ void for_rounds(const AttentionShape& s, int64_t key_capacity, F&& f) {
 
 int64_t panels_for(int64_t keys) { return (keys + kPanelCols - 1) / kPanelCols; }
 
-Mat head_of(const Mat& x, int64_t first_row, int64_t rows, int64_t head, int64_t dim) {
-  return Mat(x.row(first_row) + head * dim * dtype_bytes(x.dtype), x.dtype, rows, dim, x.ld);
-}
+// Query head h, of groups of so many; of o and its gradient they lie side by side.
+Mat query_head(const Heads& x, int64_t h, int64_t group, int64_t dim) { return x.head(h / group, h % group, dim); }
+Mat query_head(const Mat& o, int64_t h, int64_t dim) { return Heads{o, 0, 0, dim}.head(0, h, dim); }
 
 // A head's rows lie apart, which no core foresees. Rows to be read are asked for a block ahead, rows to be written at a block's
 // beginning.
@@ -105,7 +105,7 @@ int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const In
 
 void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const AttentionShape& s = a.shape;
-  const PanelOps ops(isa_, a.q.dtype);
+  const PanelOps ops(isa_, a.q.mat.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
   char* const packed = work_ + pool_.threads() * p.thread_end;
@@ -115,8 +115,9 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   // o and lse of one query by dot products straight from the rows of k and v.
   const auto one_query = [&](int64_t sequence, int64_t head, int64_t query, char* scratch) {
     const int64_t row = s.q_offsets[sequence] + query, n = keys(sequence) - queries(sequence) + query + 1;
-    const Mat k = head_of(a.k, s.kv_offsets[sequence], n, head / group, dim), v = head_of(a.v, s.kv_offsets[sequence], n, head / group, dim);
-    const Mat q = head_of(a.q, row, 1, head, dim), o = head_of(a.o, row, 1, head, dim);
+    const int64_t g = head / group, k0 = s.kv_offsets[sequence];
+    const Mat k = a.k.head(g, 0, dim).slice(k0, n), v = a.v.head(g, 0, dim).slice(k0, n);
+    const Mat q = a.q.head(g, head % group, dim).slice(row, 1), o = query_head(a.o, head, dim).slice(row, 1);
     float* const q32 = reinterpret_cast<float*>(scratch + p.strip);
     float* const out = reinterpret_cast<float*>(scratch + p.acc);
     float* const scores = reinterpret_cast<float*>(scratch + p.scores);
@@ -136,9 +137,11 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     float* const strip = reinterpret_cast<float*>(scratch + p.strip);
     float* const acc = reinterpret_cast<float*>(scratch + p.acc);
     bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
-    const LeftOperand q = ops.left(head_of(a.q, row0, rows, head, dim), scratch + p.q);
-    if (head + pool_.threads() < s.heads) fetch(head_of(a.q, row0, rows, head + pool_.threads(), dim));
-    fetch(head_of(a.o, row0, rows, head, dim), true);
+    const Mat o = query_head(a.o, head, dim).slice(row0, rows);
+    const LeftOperand q = ops.left(query_head(a.q, head, group, dim).slice(row0, rows), scratch + p.q);
+    const int64_t next = head + pool_.threads();
+    if (next < s.heads) fetch(query_head(a.q, next, group, dim).slice(row0, rows));
+    fetch(o, true);
     float top[kQueriesFwd], sum[kQueriesFwd];
     std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(sum, rows, 0.f);
@@ -168,8 +171,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       }
     }
     for (int64_t r = 0; r < rows; r++) {
-      const Mat o = head_of(a.o, row0 + r, 1, head, dim);
-      rk_.epilogue(acc + r * columns, 1 / sum[r], nullptr, dim, o.dtype, false, o.data);
+      rk_.epilogue(acc + r * columns, 1 / sum[r], nullptr, dim, o.dtype, false, o.row(r));
       if (a.lse) a.lse[(row0 + r) * s.heads + head] = top[r] + std::log(sum[r]);
     }
   };
@@ -191,8 +193,8 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       const int64_t i = first + task / s.kv_heads, g = task % s.kv_heads, k0 = s.kv_offsets[i];
       if (queries(i) <= kFewQueries) return;
       const Packed panels = panels_of(i, g);
-      ops.pack_along_columns(head_of(a.k, k0, keys(i), g, dim), panels.along_dim_k);
-      ops.pack_along_rows(head_of(a.v, k0, keys(i), g, dim), panels.along_keys);
+      ops.pack_along_columns(a.k.head(g, 0, dim).slice(k0, keys(i)), panels.along_dim_k);
+      ops.pack_along_rows(a.v.head(g, 0, dim).slice(k0, keys(i)), panels.along_keys);
     });
     pool_.run(blocks.back() * s.heads, [&](int64_t task, int thread) {
       // The last blocks of a sequence see the most keys: they go first.
@@ -215,7 +217,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
 // only the small q and do are transposed.
 void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const AttentionShape& s = a.shape;
-  const PanelOps ops(isa_, a.q.dtype);
+  const PanelOps ops(isa_, a.q.mat.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
   char* const packed = work_ + pool_.threads() * p.thread_end;
@@ -223,7 +225,8 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t n_all = s.q_offsets[sequence + 1] - s.q_offsets[sequence], ld_t = round_up(n_all, kPanelCols);
     const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first, extent = first + rows;
-    const Mat q = head_of(a.q, row0, rows, head, dim), d_o = head_of(a.d_o, row0, rows, head, dim), o = head_of(a.o, row0, rows, head, dim);
+    const Mat q = query_head(a.q, head, group, dim).slice(row0, rows), dq = query_head(a.dq, head, group, dim).slice(row0, rows);
+    const Mat d_o = query_head(a.d_o, head, dim).slice(row0, rows), o = query_head(a.o, head, dim).slice(row0, rows);
     char *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
     float *const strip = reinterpret_cast<float*>(scratch + p.strip), *const d_strip = reinterpret_cast<float*>(scratch + p.d_strip);
     float *const acc = reinterpret_cast<float*>(scratch + p.acc);
@@ -231,9 +234,10 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
     if (first + rows < n_all || head % group + 1 < group) {
       const bool same = first + rows < n_all;
       const int64_t row = same ? row0 + rows : int64_t(s.q_offsets[sequence]), n = std::min(kQueriesBwd, s.q_offsets[sequence + 1] - row);
-      for (const Mat* m : {&a.q, &a.d_o, &a.o}) fetch(head_of(*m, row, n, same ? head : head + 1, dim));
+      const int64_t next = same ? head : head + 1;
+      for (const Mat& m : {query_head(a.q, next, group, dim), query_head(a.d_o, next, dim), query_head(a.o, next, dim)}) fetch(m.slice(row, n));
     }
-    fetch(head_of(a.dq, row0, rows, head, dim), true);
+    fetch(dq, true);
     const LeftOperand q_left = ops.left(q, scratch + p.q), do_left = ops.left(d_o, scratch + p.d_o);
     ops.left_transposed(q, q_t);
     ops.left_transposed(d_o, do_t);
@@ -285,8 +289,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       }
     }
     for (int64_t r = 0; r < rows; r++) {
-      const Mat dq = head_of(a.dq, row0 + r, 1, head, dim);
-      rk_.narrow(acc + r * columns, dim, dq.dtype, dq.data);
+      rk_.narrow(acc + r * columns, dim, dq.dtype, dq.row(r));
     }
   };
 
@@ -308,7 +311,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       char* const mine = packed + (at[size_t(i - first)] * s.kv_heads + g * n32) * (2 * p.along_dim + p.along_keys);
       const Packed panels{mine, mine + n32 * p.along_dim, mine + 2 * n32 * p.along_dim};
       char* const scratch = work_ + thread * p.thread_end;
-      const Mat k = head_of(a.k, row0, n, g, dim), v = head_of(a.v, row0, n, g, dim);
+      const Mat k = a.k.head(g, 0, dim).slice(row0, n), v = a.v.head(g, 0, dim).slice(row0, n);
       ops.pack_along_columns(k, panels.along_dim_k);
       ops.pack_along_columns(v, panels.along_dim_v);
       ops.pack_along_rows(k, panels.along_keys);
@@ -321,8 +324,8 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       }
       ops.end();
       float* const row = reinterpret_cast<float*>(scratch + p.strip);
-      write_transposed(dk_t, ld_t, head_of(a.dk, row0, n, g, dim), row);
-      write_transposed(dv_t, ld_t, head_of(a.dv, row0, n, g, dim), row);
+      write_transposed(dk_t, ld_t, a.dk.head(g, 0, dim).slice(row0, n), row);
+      write_transposed(dv_t, ld_t, a.dv.head(g, 0, dim).slice(row0, n), row);
     });
   });
 }

@@ -36,8 +36,8 @@ struct RowKernels {
   // rounded: dx in act, too; null: not wanted
   void (*norm_bwd)(const float* dh, const void* x, const float* w, float rstd, int64_t n, DType act, float* dx, void* rounded);
 
-  // One token: `heads` heads of head_dim; cos and sin (head_dim / 2); sign -1 turns backwards
-  void (*rope)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, float sign, DType act);
+  // One token: `heads` heads of head_dim, `stride` elements from one to the next; cos and sin (head_dim / 2); sign -1 turns backwards
+  void (*rope)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, int64_t stride, float sign, DType act);
 
   void (*swiglu_fwd)(const void* g, const void* u, int64_t n, DType act, void* a);
   void (*swiglu_bwd)(const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);

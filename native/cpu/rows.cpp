@@ -49,10 +49,16 @@ void CpuBackend::do_norm_bwd(const NormBwdArgs& a) {
 }
 
 void CpuBackend::do_rope(const RopeArgs& a) {
-  const int64_t half = a.head_dim / 2;
-  for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
+  // Heads at one distance from each other are one run: all but the query heads of groups that lie apart.
+  const int64_t per_group = a.heads / a.groups, half = a.head_dim / 2;
+  const bool even = per_group == 1 || a.x.group_stride == per_group * a.x.head_stride;
+  const int64_t runs = even ? 1 : a.groups, stride = per_group == 1 ? a.x.group_stride : a.x.head_stride;
+  for_rows(a.x.mat.rows, a.heads * a.head_dim, [&](int64_t m) {
     const int64_t at = a.positions[m] * half;
-    rk_.rope(a.x.row(m), a.cos + at, a.sin + at, a.heads, a.head_dim, a.inverse ? -1.f : 1.f, a.x.dtype);
+    for (int64_t run = 0; run < runs; run++) {
+      void* const first = a.x.mat.row(m) + a.x.column(run, 0) * dtype_bytes(a.x.mat.dtype);
+      rk_.rope(first, a.cos + at, a.sin + at, a.heads / runs, a.head_dim, stride, a.inverse ? -1.f : 1.f, a.x.mat.dtype);
+    }
   });
 }
 

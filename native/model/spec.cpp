@@ -1,5 +1,8 @@
 #include "model/spec.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/error.h"
 
 namespace lowrank {
@@ -7,23 +10,60 @@ namespace lowrank {
 namespace {
 
 // The largest size of a plausible model; products of two sizes do not overflow.
-constexpr int64_t kMost = int64_t(1) << 31;
+constexpr int64_t kMost = int64_t(1) << 31, kMostHeads = int64_t(1) << 16;
 
 [[noreturn]] void refuse(const ModelSource& source, const std::string& message) {
   throw Error("E_CONFIG_VALUE", source.folder + ": " + message + ".", source.folder);
 }
 
-void check_view(const ModelSource& source, const char* name, const HeadView& v, int64_t groups, int64_t per_group) {
+// Each column of the linears' outputs belongs to one head: a column of two would be two things, and the gradient of a column of none would be
+// whatever lay there.
+void check_views(const ModelSource& source) {
   const AttentionSpec& a = source.spec.block.attention;
-  const bool there = v.linear >= 0 && v.linear < int64_t(a.inputs.size());
-  const auto within = [](int64_t n) { return n >= 0 && n <= kMost; };
-  const bool fits = there && within(v.offset) && within(v.group_stride) && within(v.head_stride) &&
-                    double(v.offset) + double(groups - 1) * double(v.group_stride) + double(per_group - 1) * double(v.head_stride) +
-                            double(a.head_dim) <= double(a.inputs[size_t(v.linear)].out);
-  if (!fits) refuse(source, std::string("the heads of ") + name + " lie outside of their linear's output");
-  const bool plain = v.offset == 0 && v.head_stride == a.head_dim && v.group_stride == per_group * a.head_dim &&
-                     a.inputs[size_t(v.linear)].out == groups * v.group_stride;
-  if (!plain) refuse(source, std::string(name) + " must be a linear of its own");
+  struct Head {
+    int64_t linear, begin;
+    const char* name;
+  };
+  std::vector<Head> heads;
+  const auto add = [&](const char* name, const HeadView& v, int64_t per_group) {
+    if (v.linear < 0 || v.linear >= int64_t(a.inputs.size())) {
+      refuse(source, std::string(name) + " is read from attention's linear " + std::to_string(v.linear) + ", expected 0 to " +
+                         std::to_string(a.inputs.size() - 1));
+    }
+    const LinearSpec& linear = a.inputs[size_t(v.linear)];
+    for (const int64_t n : {v.offset, v.group_stride, v.head_stride}) {
+      if (n < 0 || n > linear.out) refuse(source, std::string("offset and strides of ") + name + " must be from 0 to the output of " + linear.module);
+    }
+    for (int64_t g = 0; g < a.kv_heads; g++) {
+      for (int64_t j = 0; j < per_group; j++) {
+        const int64_t begin = v.offset + g * v.group_stride + j * v.head_stride, end = begin + a.head_dim;
+        if (end > linear.out) {
+          refuse(source, std::string("a head of ") + name + " is columns " + std::to_string(begin) + " to " + std::to_string(end - 1) + " of " +
+                             linear.module + ", which has " + std::to_string(linear.out));
+        }
+        heads.push_back({v.linear, begin, name});
+      }
+    }
+  };
+  add("q", a.q, a.heads / a.kv_heads);
+  add("k", a.k, 1);
+  add("v", a.v, 1);
+  std::stable_sort(heads.begin(), heads.end(), [](const Head& x, const Head& y) { return std::pair(x.linear, x.begin) < std::pair(y.linear, y.begin); });
+  const Head* last = nullptr;
+  auto next = heads.begin();
+  for (size_t i = 0; i < a.inputs.size(); i++) {
+    int64_t end = 0;
+    const auto column = [&] { return "column " + std::to_string(end) + " of " + a.inputs[i].module; };
+    for (; next != heads.end() && next->linear == int64_t(i); last = &*next++) {
+      if (next->begin > end) break;
+      if (next->begin < end) {
+        end = next->begin;
+        refuse(source, column() + " belongs to a head of " + last->name + " and to one of " + next->name);
+      }
+      end += a.head_dim;
+    }
+    if (end < a.inputs[i].out) refuse(source, column() + " belongs to no head of q, k or v");
+  }
 }
 
 }  // namespace
@@ -46,6 +86,7 @@ void check_spec(const ModelSource& source) {
   positive(s.layers, "the number of layers");
   positive(a.heads, "the number of heads");
   positive(a.kv_heads, "the number of key/value heads");
+  if (a.heads > kMostHeads) refuse(source, "the number of heads is " + std::to_string(a.heads) + ", expected at most " + std::to_string(kMostHeads));
   positive(a.head_dim, "a head's size");
   if (a.heads % a.kv_heads != 0 || a.head_dim % 2 != 0) {
     refuse(source, "the number of heads must be a multiple of the number of key/value heads, and a head's size even");
@@ -68,9 +109,7 @@ void check_spec(const ModelSource& source) {
   shape(mlp.gate, mlp.up.out, s.dim);
   shape(mlp.up, mlp.up.out, s.dim);
   shape(mlp.down, s.dim, mlp.up.out);
-  check_view(source, "q", a.q, a.kv_heads, a.heads / a.kv_heads);
-  check_view(source, "k", a.k, a.kv_heads, 1);
-  check_view(source, "v", a.v, a.kv_heads, 1);
+  check_views(source);
 }
 
 }  // namespace lowrank

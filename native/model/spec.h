@@ -33,8 +33,7 @@ struct LinearSpec {
   bool bias = false;
 };
 
-// Where heads lie in the output of one of attention's linears: head j of group g begins at column offset + g group_stride + j head_stride.
-// A group is the query heads of one key/value head; of keys and values it has one head.
+// Where heads lie in the output of one of attention's linears, as Heads of ops/arguments.h has it.
 struct HeadView {
   int64_t linear = 0;  // of AttentionSpec::inputs
   int64_t offset = 0, group_stride = 0, head_stride = 0;
@@ -50,6 +49,8 @@ struct AttentionSpec {
 
   int64_t q_dim() const { return heads * head_dim; }
   int64_t kv_dim() const { return kv_heads * head_dim; }
+  // Keys or values: are they all that a linear gives?
+  bool has_linear(const HeadView& view) const { return inputs[size_t(view.linear)].out == kv_dim(); }
 };
 
 // down(silu(gate(h)) * up(h))
@@ -112,7 +113,7 @@ struct ModelSource {
   std::vector<TensorEntry> tensors;
 };
 
-// Sizes are positive and fit each other, and heads lie within the linears' outputs. Error E_CONFIG_VALUE.
+// Sizes are positive and fit each other, and each column of the outputs of attention's linears belongs to one head. Error E_CONFIG_VALUE.
 void check_spec(const ModelSource&);
 
 }  // namespace lowrank

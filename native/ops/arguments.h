@@ -86,14 +86,27 @@ struct LinearBwdArgs {
   Mat gate = {}, up = {};
 };
 
+// Heads of D columns each in the rows of a matrix: head j of group g begins at column offset + g group_stride + j head_stride. A group is the
+// query heads of one key/value head; of keys and values it has one head. So q, k and v may be matrices of their own or lie in one, whatever
+// their order; an operation that writes heads leaves the matrix's other columns alone.
+struct Heads {
+  Mat mat;
+  int64_t offset = 0, group_stride = 0, head_stride = 0;
+
+  int64_t column(int64_t group, int64_t j) const { return offset + group * group_stride + j * head_stride; }
+  Mat head(int64_t group, int64_t j, int64_t dim) const {
+    return Mat(mat.row(0) + column(group, j) * dtype_bytes(mat.dtype), mat.dtype, mat.rows, dim, mat.ld);
+  }
+};
+
 // Rotary position embedding in place (Su et al., 2021; half-split pairs as in Hugging Face llama): for i < D/2
 // (x_i, x_{i+D/2}) -> (x_i c - x_{i+D/2} s, x_{i+D/2} c + x_i s); inverse turns the other way (the backward pass).
 struct RopeArgs {
-  Mat x;                     // (M, heads*D) act, in place
+  Heads x;                   // (M) act, in place
   const int32_t* positions;  // (M)
   const float* cos;          // (P, D/2)
   const float* sin;          // (P, D/2)
-  int64_t heads, head_dim;
+  int64_t heads, groups, head_dim;
   bool inverse = false;
 };
 
@@ -109,8 +122,8 @@ struct AttentionShape {
 // o = softmax(scale * q k^T) v per head;  lse = log sum exp(scale * q k^T)
 struct AttentionFwdArgs {
   AttentionShape shape;
-  Mat q;       // (M, H*D) act
-  Mat k, v;    // (Mk, G*D) act
+  Heads q;     // (M) act
+  Heads k, v;  // (Mk) act
   Mat o;       // (M, H*D) act =
   float* lse;  // (M, H) =, may be null
 };
@@ -118,9 +131,10 @@ struct AttentionFwdArgs {
 // q and kv offsets are the same here.
 struct AttentionBwdArgs {
   AttentionShape shape;
-  Mat q, k, v, o, d_o;  // as in the forward pass; d_o (M, H*D) act
-  const float* lse;     // (M, H)
-  Mat dq, dk, dv;       // (M, H*D), (M, G*D), (M, G*D) act =
+  Heads q, k, v;     // as in the forward pass
+  Mat o, d_o;        // (M, H*D) act
+  const float* lse;  // (M, H)
+  Heads dq, dk, dv;  // (M) act =
 };
 
 // a = silu(g) * u, silu(x) = x / (1 + exp(-x))  (SwiGLU, Shazeer 2020)

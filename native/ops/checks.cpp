@@ -18,12 +18,19 @@ void check_lora(const Lora& l, const Mat& x, const Weight& w, const Mat& u, cons
   check(limits->dropout && limits->training && x.rows <= limits->tokens && w.cols <= limits->features, "dropout beyond the limits", operation);
 }
 
-void check_attention(const AttentionShape& s, const Mat& q, const Mat& k, const Mat& v, const Mat& o, const OpLimits* limits, const char* operation) {
-  check(s.kv_heads >= 1 && s.heads % s.kv_heads == 0 && q.cols == s.heads * s.head_dim && k.cols == s.kv_heads * s.head_dim &&
-            same_shape(k, v) && same_shape(q, o),
+void check_heads(const Heads& x, int64_t groups, int64_t per_group, int64_t dim, const OpLimits* limits, const char* operation) {
+  check(std::min({x.offset, x.group_stride, x.head_stride}) >= 0 && x.column(groups - 1, per_group - 1) + dim <= x.mat.cols, "heads", operation);
+  check(is_act(x.mat, limits), "dtypes", operation);
+}
+
+void check_attention(const AttentionShape& s, const Heads& q, const Heads& k, const Heads& v, const Mat& o, const OpLimits* limits, const char* operation) {
+  check(s.kv_heads >= 1 && s.heads % s.kv_heads == 0 && o.rows == q.mat.rows && o.cols == s.heads * s.head_dim && k.mat.rows == v.mat.rows,
         "shapes", operation);
+  check_heads(q, s.kv_heads, s.heads / s.kv_heads, s.head_dim, limits, operation);
+  check_heads(k, s.kv_heads, 1, s.head_dim, limits, operation);
+  check_heads(v, s.kv_heads, 1, s.head_dim, limits, operation);
   check(!limits || (s.head_dim == limits->head_dim && s.kv_heads == limits->kv_heads), "beyond the limits", operation);
-  check(is_act(q, limits) && is_act(k, limits) && is_act(v, limits) && is_act(o, limits), "dtypes", operation);
+  check(is_act(o, limits), "dtypes", operation);
 }
 
 void check_rows(const Mat& all, const Mat& some, const char* operation) {
@@ -73,15 +80,16 @@ void check_linear_bwd(const LinearBwdArgs& a, const OpLimits* l) {
 }
 
 void check_rope(const RopeArgs& a, const OpLimits* l) {
-  check(a.x.cols == a.heads * a.head_dim && a.head_dim % 2 == 0, "shapes", "rope");
-  check(is_act(a.x, l), "dtypes", "rope");
+  check(a.groups >= 1 && a.heads % a.groups == 0 && a.head_dim % 2 == 0, "shapes", "rope");
+  check_heads(a.x, a.groups, a.heads / a.groups, a.head_dim, l, "rope");
 }
 
 void check_attention_fwd(const AttentionFwdArgs& a, const OpLimits* l) { check_attention(a.shape, a.q, a.k, a.v, a.o, l, "attention_fwd"); }
 
 void check_attention_bwd(const AttentionBwdArgs& a, const OpLimits* l) {
   check_attention(a.shape, a.q, a.k, a.v, a.o, l, "attention_bwd");
-  check(same_shape(a.q, a.d_o) && same_shape(a.q, a.dq) && same_shape(a.k, a.dk) && same_shape(a.v, a.dv), "gradients", "attention_bwd");
+  check_attention(a.shape, a.dq, a.dk, a.dv, a.d_o, l, "attention_bwd");
+  check(same_shape(a.o, a.d_o) && a.k.mat.rows == a.q.mat.rows && a.dk.mat.rows == a.q.mat.rows, "gradients", "attention_bwd");
   check(!l || l->training, "beyond the limits", "attention_bwd");
 }
 

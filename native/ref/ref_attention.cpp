@@ -18,24 +18,24 @@ double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row
 
 void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const AttentionShape& s = a.shape;
-  const int64_t dim = s.head_dim;
+  const int64_t dim = s.head_dim, group = s.heads / s.kv_heads;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0;
     const int64_t k0 = s.kv_offsets[sequence], nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < s.heads; h++) {
-        const int64_t keys = nk - nq + i + 1, q_col = h * dim, kv_col = h / (s.heads / s.kv_heads) * dim;
+        const int64_t keys = nk - nq + i + 1, g = h / group, k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
         std::vector<double> scores(static_cast<size_t>(keys));
         for (int64_t j = 0; j < keys; j++)
-          scores[size_t(j)] = double(s.scale) * dot(a.q, q0 + i, q_col, a.k, k0 + j, kv_col, dim);
+          scores[size_t(j)] = double(s.scale) * dot(a.q.mat, q0 + i, a.q.column(g, h % group), a.k.mat, k0 + j, k_col, dim);
         const double top = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
         for (double& score : scores) sum += score = std::exp(score - top);
         if (a.lse) a.lse[(q0 + i) * s.heads + h] = float(top + std::log(sum));
         for (int64_t d = 0; d < dim; d++) {
           double o = 0;
-          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.get(k0 + j, kv_col + d));
-          a.o.set(q0 + i, q_col + d, float(o));
+          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.mat.get(k0 + j, v_col + d));
+          a.o.set(q0 + i, h * dim + d, float(o));
         }
       }
     }
@@ -51,28 +51,30 @@ void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t row0 = s.q_offsets[sequence], n = s.q_offsets[sequence + 1] - row0;
     for (int64_t g = 0; g < s.kv_heads; g++) {
+      const int64_t k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
       std::vector<double> dk(static_cast<size_t>(n * dim)), dv(static_cast<size_t>(n * dim));
       for (int64_t h = g * group; h < (g + 1) * group; h++) {
+        const int64_t q_col = a.q.column(g, h % group);
         for (int64_t i = 0; i < n; i++) {
           const int64_t row = row0 + i;
           const double delta = dot(a.d_o, row, h * dim, a.o, row, h * dim, dim), lse = double(a.lse[row * s.heads + h]);
           std::vector<double> dq(static_cast<size_t>(dim));
           for (int64_t j = 0; j <= i; j++) {
-            const double p = std::exp(double(s.scale) * dot(a.q, row, h * dim, a.k, row0 + j, g * dim, dim) - lse);
-            const double ds = p * (dot(a.d_o, row, h * dim, a.v, row0 + j, g * dim, dim) - delta);
+            const double p = std::exp(double(s.scale) * dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim) - lse);
+            const double ds = p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
             for (int64_t d = 0; d < dim; d++) {
-              dq[size_t(d)] += double(s.scale) * ds * double(a.k.get(row0 + j, g * dim + d));
-              dk[size_t(j * dim + d)] += double(s.scale) * ds * double(a.q.get(row, h * dim + d));
+              dq[size_t(d)] += double(s.scale) * ds * double(a.k.mat.get(row0 + j, k_col + d));
+              dk[size_t(j * dim + d)] += double(s.scale) * ds * double(a.q.mat.get(row, q_col + d));
               dv[size_t(j * dim + d)] += p * double(a.d_o.get(row, h * dim + d));
             }
           }
-          for (int64_t d = 0; d < dim; d++) a.dq.set(row, h * dim + d, float(dq[size_t(d)]));
+          for (int64_t d = 0; d < dim; d++) a.dq.mat.set(row, a.dq.column(g, h % group) + d, float(dq[size_t(d)]));
         }
       }
       for (int64_t j = 0; j < n; j++) {
         for (int64_t d = 0; d < dim; d++) {
-          a.dk.set(row0 + j, g * dim + d, float(dk[size_t(j * dim + d)]));
-          a.dv.set(row0 + j, g * dim + d, float(dv[size_t(j * dim + d)]));
+          a.dk.mat.set(row0 + j, a.dk.column(g, 0) + d, float(dk[size_t(j * dim + d)]));
+          a.dv.mat.set(row0 + j, a.dv.column(g, 0) + d, float(dv[size_t(j * dim + d)]));
         }
       }
     }

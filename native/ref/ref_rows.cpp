@@ -49,16 +49,16 @@ void RefBackend::do_norm_bwd(const NormBwdArgs& a) {
 
 // A rotation's transpose is the rotation backwards: the gradient of x is the inverse turn of the gradient of its result.
 void RefBackend::do_rope(const RopeArgs& a) {
-  const int64_t half = a.head_dim / 2;
-  for (int64_t m = 0; m < a.x.rows; m++) {
+  const int64_t half = a.head_dim / 2, per_group = a.heads / a.groups;
+  for (int64_t m = 0; m < a.x.mat.rows; m++) {
     for (int64_t h = 0; h < a.heads; h++) {
+      const Mat x = a.x.head(h / per_group, h % per_group, a.head_dim);
       for (int64_t i = 0; i < half; i++) {
         const double c = double(a.cos[a.positions[m] * half + i]),
                      s = double(a.sin[a.positions[m] * half + i]) * (a.inverse ? -1 : 1);
-        const int64_t low = h * a.head_dim + i, high = low + half;
-        const double x = double(a.x.get(m, low)), y = double(a.x.get(m, high));
-        a.x.set(m, low, float(x * c - y * s));
-        a.x.set(m, high, float(y * c + x * s));
+        const double low = double(x.get(m, i)), high = double(x.get(m, i + half));
+        x.set(m, i, float(low * c - high * s));
+        x.set(m, i + half, float(high * c + low * s));
       }
     }
   }

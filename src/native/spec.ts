@@ -47,7 +47,7 @@ export interface RopeSpec {
 /** out(attention(rope(q), rope(k), v)) of the norm's output, causal. */
 export interface AttentionSpec {
   norm: NormSpec;
-  /** One to three linears of the norm's output: q, k and v, or one that is all of them. */
+  /** One to three linears of the norm's output: q, k and v, or one that is all of them. Each column of an output belongs to one head. */
   inputs: LinearSpec[];
   q: HeadView;
   k: HeadView;

@@ -27,6 +27,7 @@ std::string Case::name() const {
   if (rank) number("r", rank);
   if (heads > 1 || head_dim > 2)
     add("heads", std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" + std::to_string(head_dim));
+  if (layout != HeadLayout::separate) s += std::string(" ") + layout_name(layout);
   if (dropout.active()) add("dropout", std::to_string(dropout.p) + "@" + std::to_string(dropout.offset));
   if (size != 1) add("size", std::to_string(size));
   if (ld_pad) number("ld+", ld_pad);

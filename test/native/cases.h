@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "head_layouts.h"
 #include "ops/backend.h"
 #include "stored.h"
 
@@ -27,6 +28,7 @@ struct Case {
   Alias alias = Alias::none;
   Dropout dropout;
   int64_t heads = 1, kv_heads = 1, head_dim = 2;
+  HeadLayout layout = HeadLayout::separate;
   std::vector<int32_t> queries, keys;  // lengths of the sequences; keys may be empty: as queries
   int64_t ld_pad = 0;                  // elements between rows of activations
   int64_t misalign = 0;                // bytes, of weights

@@ -84,17 +84,39 @@ void add_generation(std::vector<Case>& cases, Random& r) {
   }
 }
 
-void add_gradients(std::vector<Case>& cases, Random& r) {
-  for (const Heads h : {Heads{1, 1}, Heads{2, 1}, Heads{4, 2}}) {
-    for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {4}, {3, 1, 2}}) {
-      Case c = drawn("attention_bwd", DType::f32, queries, r);
-      c.heads = h.heads;
-      c.kv_heads = h.kv_heads;
-      c.head_dim = 4;
-      c.size = 1;
-      c.gradient = true;
-      cases.push_back(c);
+// Heads in one matrix; with as many key/value heads as heads, grouped is per head.
+void add_fused(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    for (const DType act : kActs) {
+      for (const HeadLayout layout : kFusedLayouts) {
+        for (const Heads h : {Heads{1, 1}, Heads{3, 3}, Heads{3, 1}, Heads{4, 2}}) {
+          Case c = drawn(op, act, r.pick({std::vector<int32_t>{3}, {33}, {66}, {5, 40, 2}}), r);
+          c.heads = h.heads;
+          c.kv_heads = h.kv_heads;
+          c.layout = layout;
+          cases.push_back(c);
+        }
+      }
     }
+  }
+}
+
+void add_gradients(std::vector<Case>& cases, Random& r) {
+  const auto add = [&](HeadLayout layout, Heads h, const std::vector<int32_t>& queries) {
+    Case c = drawn("attention_bwd", DType::f32, queries, r);
+    c.layout = layout;
+    c.heads = h.heads;
+    c.kv_heads = h.kv_heads;
+    c.head_dim = 4;
+    c.size = 1;
+    c.gradient = true;
+    cases.push_back(c);
+  };
+  for (const Heads h : {Heads{1, 1}, Heads{2, 1}, Heads{4, 2}}) {
+    for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {4}, {3, 1, 2}}) add(HeadLayout::separate, h, queries);
+  }
+  for (const HeadLayout layout : kFusedLayouts) {
+    for (const Heads h : {Heads{2, 2}, Heads{2, 1}, Heads{4, 2}}) add(layout, h, {3, 1, 2});
   }
 }
 
@@ -104,6 +126,7 @@ void add_attention_cases(std::vector<Case>& cases) {
   Random r(4);
   add_both(cases, r);
   add_generation(cases, r);
+  add_fused(cases, r);
   add_gradients(cases, r);
 }
 

@@ -60,6 +60,18 @@ void add_rope(std::vector<Case>& cases, Random& r) {
     c.head_dim = 20;
     c.heads = 3;
     cases.push_back(c);
+    for (const HeadLayout layout : kFusedLayouts) {
+      for (const auto& [heads, kv_heads] : {std::pair<int64_t, int64_t>{3, 3}, {3, 1}, {6, 2}}) {
+        Case fused = sized("rope", act, r.pick({1, 3, 9}), 1, r);
+        fused.layout = layout;
+        fused.heads = heads;
+        fused.kv_heads = kv_heads;
+        fused.head_dim = r.pick({2, 6, 20, 64});
+        fused.inverse = r.coin();
+        fused.gradient = fused.inverse && act == DType::f32;
+        cases.push_back(fused);
+      }
+    }
   }
 }
 

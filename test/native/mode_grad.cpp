@@ -144,14 +144,14 @@ void check_norm(const Case& c, Check& check) {
 // The case turns the gradient of a result backwards. The result is the gradient of the input, whatever the input was.
 void check_rope(const Case& c, Check& check) {
   Memory& m = check.memory();
-  const Input z(c.rows, c.heads * c.head_dim, c.seed + 1);
   Slots slots;
   operation("rope").define(c, slots);
+  const Input z(c.rows, slots.find("x")->cols, c.seed + 1);
   const Memory gradient(slots, Memory::Kind::twin);
   Output y(z.mat.rows, z.mat.cols);
   check.compare("x", z.mat, [&] {
     check.ref().cast({z.mat, y.mat});
-    check.ref().rope({y.mat, m.ints("positions"), m.f32("cos"), m.f32("sin"), c.heads, c.head_dim, false});
+    check.ref().rope(rope_args(c, m, y.mat, false));
     return y.dot(gradient.mat("x"));
   });
 }
@@ -169,22 +169,16 @@ void check_swiglu(const Case& c, Check& check) {
 
 void check_attention(const Case& c, Check& check) {
   Memory& m = check.memory();
-  Output o(m.mat("q").rows, m.mat("q").cols);
-  const AttentionShape shape{c.heads,
-                             c.kv_heads,
-                             c.head_dim,
-                             1.f / std::sqrt(float(c.head_dim)),
-                             m.ints("q_offsets"),
-                             m.ints("kv_offsets"),
-                             int64_t(c.queries.size())};
+  Output o(m.mat("o").rows, m.mat("o").cols);
+  const auto [q, k, v] = attention_heads(c, m);
+  const AttentionFwdArgs args{.shape = attention_shape(c, m), .q = q, .k = k, .v = v, .o = o.mat, .lse = nullptr};
   const auto forward = [&] {
-    check.ref().attention_fwd(
-        {.shape = shape, .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = o.mat, .lse = nullptr});
+    check.ref().attention_fwd(args);
     return o.dot(m.mat("d_o"));
   };
-  check.compare("dq", m.mat("q"), forward);
-  check.compare("dk", m.mat("k"), forward);
-  check.compare("dv", m.mat("v"), forward);
+  for (const std::string name : {"q", "k", "v", "qkv"}) {
+    if (m.mat(name)) check.compare("d" + name, m.mat(name), forward);
+  }
 }
 
 void check_head(const Case&, Check& check) {

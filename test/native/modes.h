@@ -50,5 +50,6 @@ void test_memory(Backend&, Report&);
 void test_rope_table(Report&);
 void test_sampling(Report&);
 void test_engine(Report&);
+void test_fused(Report&);
 
 }  // namespace lowrank::test

@@ -20,21 +20,18 @@ std::vector<int32_t> offsets(const std::vector<int32_t>& lengths) {
   return at;
 }
 
-AttentionShape shape(const Case& c, const Memory& m) {
-  return {c.heads,
-          c.kv_heads,
-          c.head_dim,
-          1.f / std::sqrt(float(c.head_dim)),
-          m.ints("q_offsets"),
-          m.ints("kv_offsets"),
-          int64_t(c.queries.size())};
-}
+// Of q, k and v: the slot that the view's heads lie in.
+std::string slot_of(const Case& c, const HeadView& v) { return c.layout == HeadLayout::separate ? std::string(1, "qkv"[v.linear]) : "qkv"; }
 
 void define_inputs(const Case& c, Slots& s, Random& r) {
   const auto q_offsets = offsets(c.queries), kv_offsets = offsets(key_lengths(c));
   const int64_t m = q_offsets.back(), mk = kv_offsets.back(), q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
   s.ints("q_offsets", q_offsets);
   s.ints("kv_offsets", kv_offsets);
+  if (c.layout != HeadLayout::separate) {
+    s.input("qkv", c.act, m, q_dim + 2 * kv_dim, r.values(m * (q_dim + 2 * kv_dim), c.act, c.size), c.ld_pad);
+    return;
+  }
   s.input("q", c.act, m, q_dim, r.values(m * q_dim, c.act, c.size), c.ld_pad);
   s.input("k", c.act, mk, kv_dim, r.values(mk * kv_dim, c.act, c.size), c.ld_pad);
   s.input("v", c.act, mk, kv_dim, r.values(mk * kv_dim, c.act), c.ld_pad);
@@ -43,14 +40,14 @@ void define_inputs(const Case& c, Slots& s, Random& r) {
 void define_fwd(const Case& c, Slots& s) {
   Random r(c.seed);
   define_inputs(c, s, r);
-  const int64_t m = s.find("q")->rows, q_dim = c.heads * c.head_dim;
+  const int64_t m = offsets(c.queries).back(), q_dim = c.heads * c.head_dim;
   s.output("o", c.act, m, q_dim, c.ld_pad);
   if (c.optional) s.output("lse", DType::f32, m, c.heads);
 }
 
 void call_fwd(const Case& c, Backend& b, Memory& m) {
-  b.attention_fwd(
-      {.shape = shape(c, m), .q = m.mat("q"), .k = m.mat("k"), .v = m.mat("v"), .o = m.mat("o"), .lse = m.f32("lse")});
+  const auto [q, k, v] = attention_heads(c, m);
+  b.attention_fwd({.shape = attention_shape(c, m), .q = q, .k = k, .v = v, .o = m.mat("o"), .lse = m.f32("lse")});
 }
 
 // o and lse come from the forward pass, o rounded to act.
@@ -58,7 +55,7 @@ void define_bwd(const Case& c, Slots& s) {
   Random r(c.seed);
   Slots forward;
   define_inputs(c, forward, r);
-  const int64_t m = forward.find("q")->rows, q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
+  const int64_t m = offsets(c.queries).back(), q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
   forward.output("o", c.act, m, q_dim).rounded = true;
   forward.output("lse", DType::f32, m, c.heads);
   Memory memory(forward, Memory::Kind::twin);
@@ -74,22 +71,28 @@ void define_bwd(const Case& c, Slots& s) {
   s.input("o", c.act, m, q_dim, o, c.ld_pad);
   s.input("lse", DType::f32, m, c.heads, lse);
   s.input("d_o", c.act, m, q_dim, r.values(m * q_dim, c.act), c.ld_pad);
+  if (c.layout != HeadLayout::separate) {
+    s.output("dqkv", c.act, m, q_dim + 2 * kv_dim, c.ld_pad);
+    return;
+  }
   s.output("dq", c.act, m, q_dim, c.ld_pad);
   s.output("dk", c.act, m, kv_dim, c.ld_pad);
   s.output("dv", c.act, m, kv_dim, c.ld_pad);
 }
 
 void call_bwd(const Case& c, Backend& b, Memory& m) {
-  b.attention_bwd({.shape = shape(c, m),
-                   .q = m.mat("q"),
-                   .k = m.mat("k"),
-                   .v = m.mat("v"),
+  const auto [q, k, v] = attention_heads(c, m);
+  const auto [dq, dk, dv] = attention_heads(c, m, "d");
+  b.attention_bwd({.shape = attention_shape(c, m),
+                   .q = q,
+                   .k = k,
+                   .v = v,
                    .o = m.mat("o"),
                    .d_o = m.mat("d_o"),
                    .lse = m.f32("lse"),
-                   .dq = m.mat("dq"),
-                   .dk = m.mat("dk"),
-                   .dv = m.mat("dv")});
+                   .dq = dq,
+                   .dk = dk,
+                   .dv = dv});
 }
 
 struct Sum {
@@ -114,20 +117,20 @@ double score_error(const Sum& qk, double scale, double shift, int64_t dim) {
 // The weights p are off by exp(delta) - 1, relatively, and so is their divisor. o is off by the weighted mean of |v|
 // times (own + sum's error + rounding of p as an operand + rounding of the sum); lse by the mean of the deltas.
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
-  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v");
-  const AttentionShape s = shape(c, twin);
+  const auto [q, k, v] = attention_heads(c, twin);
+  const AttentionShape s = attention_shape(c, twin);
   const double operand = arithmetic.bf16_dots ? kBf16 : 0;
-  const int64_t dim = c.head_dim;
+  const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0, k0 = s.kv_offsets[sequence];
     const int64_t nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < c.heads; h++) {
-        const int64_t n = nk - nq + i + 1, kv_col = h / (c.heads / c.kv_heads) * dim;
+        const int64_t n = nk - nq + i + 1, g = h / group, q_col = q.column(g, h % group);
         std::vector<Sum> scores;
         double top = -1e300, total = 0, sum_off = 0;
         for (int64_t j = 0; j < n; j++) {
-          scores.push_back(dot(q, q0 + i, h * dim, k, k0 + j, kv_col, dim));
+          scores.push_back(dot(q.mat, q0 + i, q_col, k.mat, k0 + j, k.column(g, 0), dim));
           top = std::max(top, double(s.scale) * scores.back().value);
         }
         Values p, off;
@@ -143,7 +146,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         for (int64_t d = 0; d < dim; d++) {
           double error = 0;
           for (int64_t j = 0; j < n; j++) {
-            const double weight = p[size_t(j)] / total, value = std::fabs(double(v.get(k0 + j, kv_col + d)));
+            const double weight = p[size_t(j)] / total, value = std::fabs(double(v.mat.get(k0 + j, v.column(g, 0) + d)));
             error += value * (off[size_t(j)] / total + weight * (sum_off + operand + sum_error(n)));
           }
           b.of["o"].push_back(error);
@@ -156,25 +159,27 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
 // As above with p = exp(score - lse). p and ds are operands of the second products. The sums over queries go over the
 // heads of a group, too.
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
-  const Mat q = twin.mat("q"), k = twin.mat("k"), v = twin.mat("v"), o = twin.mat("o"), d_o = twin.mat("d_o"),
-            lse = twin.mat("lse");
-  const AttentionShape s = shape(c, twin);
+  const auto [q, k, v] = attention_heads(c, twin);
+  const Mat o = twin.mat("o"), d_o = twin.mat("d_o"), lse = twin.mat("lse");
+  const AttentionShape s = attention_shape(c, twin);
   const double operand = arithmetic.bf16_dots ? kBf16 : 0, scale = double(s.scale);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
-  Values &dq = b.of["dq"], &dk = b.of["dk"], &dv = b.of["dv"];
-  dq.assign(size_t(q.rows * q.cols), 0);
-  dk.assign(size_t(k.rows * k.cols), 0);
-  dv.assign(size_t(k.rows * k.cols), 0);
+  // One and the same where the heads lie in one matrix.
+  const HeadViews views = head_views(c.layout, c.heads, c.kv_heads, dim);
+  Values &dq = b.of["d" + slot_of(c, views.q)], &dk = b.of["d" + slot_of(c, views.k)], &dv = b.of["d" + slot_of(c, views.v)];
+  dq.resize(size_t(q.mat.rows * q.mat.cols));
+  dk.resize(size_t(k.mat.rows * k.mat.cols));
+  dv.resize(size_t(v.mat.rows * v.mat.cols));
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t row0 = s.q_offsets[sequence], n = s.q_offsets[sequence + 1] - row0;
     const double sum_keys = sum_error(n), sum_queries = sum_error(n * group);
     for (int64_t h = 0; h < c.heads; h++) {
-      const int64_t q_col = h * dim, kv_col = h / group * dim;
+      const int64_t g = h / group, o_col = h * dim, q_col = q.column(g, h % group), k_col = k.column(g, 0), v_col = v.column(g, 0);
       for (int64_t i = 0; i < n; i++) {
-        const Sum delta = dot(d_o, row0 + i, q_col, o, row0 + i, q_col, dim);
+        const Sum delta = dot(d_o, row0 + i, o_col, o, row0 + i, o_col, dim);
         for (int64_t j = 0; j <= i; j++) {
-          const Sum score = dot(q, row0 + i, q_col, k, row0 + j, kv_col, dim),
-                    dp = dot(d_o, row0 + i, q_col, v, row0 + j, kv_col, dim);
+          const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim),
+                    dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
           const double shift = double(lse.get(row0 + i, h)), p = std::exp(scale * score.value - shift);
           const double p_off = p * (std::expm1(score_error(score, scale, shift, dim)) + kExp) + 1.2e-38;
           const double ds = scale * p * std::fabs(dp.value - delta.value);
@@ -183,12 +188,12 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
                        p * (sum_error(dim) * (dp.terms + delta.terms) + 3 * kF32 * std::fabs(dp.value - delta.value)));
           for (int64_t d = 0; d < dim; d++) {
             const auto at = [&](int64_t row, int64_t col, int64_t width) { return size_t((row0 + row) * width + col + d); };
-            dq[at(i, q_col, q.cols)] +=
-                std::fabs(double(k.get(row0 + j, kv_col + d))) * (ds_off + ds * (operand + sum_keys));
-            dk[at(j, kv_col, k.cols)] +=
-                std::fabs(double(q.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
-            dv[at(j, kv_col, k.cols)] +=
-                std::fabs(double(d_o.get(row0 + i, q_col + d))) * (p_off + p * (operand + sum_queries));
+            dq[at(i, q_col, q.mat.cols)] +=
+                std::fabs(double(k.mat.get(row0 + j, k_col + d))) * (ds_off + ds * (operand + sum_keys));
+            dk[at(j, k_col, k.mat.cols)] +=
+                std::fabs(double(q.mat.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
+            dv[at(j, v_col, v.mat.cols)] +=
+                std::fabs(double(d_o.get(row0 + i, o_col + d))) * (p_off + p * (operand + sum_queries));
           }
         }
       }
@@ -208,6 +213,22 @@ double work_fwd(const Case& c) { return 2 * pairs(c); }
 double work_bwd(const Case& c) { return 5 * pairs(c); }
 
 }  // namespace
+
+AttentionHeads attention_heads(const Case& c, const Memory& m, const std::string& prefix) {
+  const HeadViews views = head_views(c.layout, c.heads, c.kv_heads, c.head_dim);
+  const auto heads = [&](const HeadView& v) { return Heads{m.mat(prefix + slot_of(c, v)), v.offset, v.group_stride, v.head_stride}; };
+  return {heads(views.q), heads(views.k), heads(views.v)};
+}
+
+AttentionShape attention_shape(const Case& c, const Memory& m) {
+  return {c.heads,
+          c.kv_heads,
+          c.head_dim,
+          1.f / std::sqrt(float(c.head_dim)),
+          m.ints("q_offsets"),
+          m.ints("kv_offsets"),
+          int64_t(c.queries.size())};
+}
 
 const std::vector<Operation> kAttentionOperations = {
     {"attention_fwd", define_fwd, call_fwd, bound_fwd, work_fwd, false},

@@ -114,9 +114,12 @@ void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const 
 
 constexpr int64_t kPositions = 37;
 
+// Query heads, alone or among keys and values.
+int64_t rope_width(const Case& c) { return (c.heads + (c.layout == HeadLayout::separate ? 0 : 2 * c.kv_heads)) * c.head_dim; }
+
 void define_rope(const Case& c, Slots& s) {
   Random r(c.seed);
-  const int64_t half = c.head_dim / 2, width = c.heads * c.head_dim;
+  const int64_t half = c.head_dim / 2, width = rope_width(c);
   s.in_place("x", c.act, c.rows, width, r.values(c.rows * width, c.act), c.ld_pad);
   s.ints("positions", indices(r, c.rows, kPositions));
   std::vector<float> cos, sin;
@@ -128,21 +131,19 @@ void define_rope(const Case& c, Slots& s) {
   s.vector("cos", cos);
   s.vector("sin", sin);
 }
-void call_rope(const Case& c, Backend& b, Memory& m) {
-  b.rope({.x = m.mat("x"),
-          .positions = m.ints("positions"),
-          .cos = m.f32("cos"),
-          .sin = m.f32("sin"),
-          .heads = c.heads,
-          .head_dim = c.head_dim,
-          .inverse = c.inverse});
-}
-// Two products and their difference.
+void call_rope(const Case& c, Backend& b, Memory& m) { b.rope(rope_args(c, m, m.mat("x"), c.inverse)); }
+// Two products and their difference; what is not turned stays.
 void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
-  const int64_t half = c.head_dim / 2, width = c.heads * c.head_dim;
+  const int64_t half = c.head_dim / 2, width = rope_width(c), group = c.heads / c.kv_heads;
   const auto& x = slots.find("x")->values;
+  const Heads heads = rope_args(c, twin, {}, false).x;
+  std::vector<int64_t> within(size_t(width), -1);  // place in the head
+  for (int64_t h = 0; h < c.heads; h++) {
+    for (int64_t d = 0; d < c.head_dim; d++) within[size_t(heads.column(h / group, h % group) + d)] = d;
+  }
   b.of["x"] = for_elements(c.rows, width, [&](int64_t m, int64_t i) {
-    const int64_t in_head = i % c.head_dim, pair = in_head < half ? i + half : i - half;
+    const int64_t in_head = within[size_t(i)], pair = in_head < half ? i + half : i - half;
+    if (in_head < 0) return Bounds::kExact;
     const int64_t at = twin.ints("positions")[m] * half + in_head % half;
     const double own = std::fabs(double(x[size_t(m * width + i)])), other = std::fabs(double(x[size_t(m * width + pair)]));
     return 3 * kF32 * (own * std::fabs(double(twin.f32("cos")[at])) + other * std::fabs(double(twin.f32("sin")[at])));
@@ -249,6 +250,18 @@ double work_swiglu_bwd(const Case& c) { return elements(c) * 5 * act_bytes(c); }
 double work_cast(const Case& c) { return elements(c) * double(dtype_bytes(c.act) + dtype_bytes(c.out)); }
 
 }  // namespace
+
+RopeArgs rope_args(const Case& c, const Memory& m, const Mat& x, bool inverse) {
+  const HeadView q = head_views(c.layout, c.heads, c.kv_heads, c.head_dim).q;
+  return {.x = {x, q.offset, q.group_stride, q.head_stride},
+          .positions = m.ints("positions"),
+          .cos = m.f32("cos"),
+          .sin = m.f32("sin"),
+          .heads = c.heads,
+          .groups = c.kv_heads,
+          .head_dim = c.head_dim,
+          .inverse = inverse};
+}
 
 const std::vector<Operation> kRowOperations = {
     {"embedding_fwd", define_embedding, call_embedding, bound_embedding, work_embedding, true},

@@ -32,6 +32,15 @@ struct Operation {
   bool counts_bytes;
 };
 
+// The heads of q, k and v, or with "d" of their gradients, as the case lays them out: in slots q, k and v, or in qkv.
+struct AttentionHeads {
+  Heads q, k, v;
+};
+AttentionHeads attention_heads(const Case&, const Memory&, const std::string& prefix = "");
+AttentionShape attention_shape(const Case&, const Memory&);
+// A turn of the query heads in x.
+RopeArgs rope_args(const Case&, const Memory&, const Mat& x, bool inverse);
+
 // The weight of a case, in memory as it is stored: rows, cols = features, in.
 void define_weight(const Case&, Slots&, const char* name, Random&);
 // The relative error that rounding it to bf16 for dot products makes.

@@ -1,6 +1,6 @@
 // The description of a made-up model for tests.
 #pragma once
-#include "model/spec.h"
+#include "head_layouts.h"
 
 namespace lowrank::test {
 
@@ -9,8 +9,8 @@ struct TinySizes {
 };
 
 // LLaMA's block, without biases; the head is the embedding.
-inline ModelSpec tiny_spec(const TinySizes& n) {
-  const int64_t q = n.heads * n.head_dim, kv = n.kv_heads * n.head_dim, d = n.head_dim, group = n.kv_heads > 0 ? q / n.kv_heads : 0;
+inline ModelSpec tiny_spec(const TinySizes& n, HeadLayout layout = HeadLayout::separate) {
+  const int64_t q = n.heads * n.head_dim, kv = n.kv_heads * n.head_dim;
   ModelSpec s;
   s.vocab = n.vocab;
   s.dim = n.dim;
@@ -23,13 +23,15 @@ inline ModelSpec tiny_spec(const TinySizes& n) {
   AttentionSpec& a = s.block.attention;
   a.norm.weight = "attention_norm.weight";
   a.inputs = {{"q_proj", q, n.dim}, {"k_proj", kv, n.dim}, {"v_proj", kv, n.dim}};
-  a.q = {0, 0, group, d};
-  a.k = {1, 0, d, d};
-  a.v = {2, 0, d, d};
+  if (layout != HeadLayout::separate) a.inputs = {{"qkv_proj", q + 2 * kv, n.dim}};
+  const HeadViews views = head_views(layout, n.heads, n.kv_heads, n.head_dim);
+  a.q = views.q;
+  a.k = views.k;
+  a.v = views.v;
   a.out = {"o_proj", n.dim, q};
   a.heads = n.heads;
   a.kv_heads = n.kv_heads;
-  a.head_dim = d;
+  a.head_dim = n.head_dim;
   s.block.mlp = {{"mlp_norm.weight"}, {"mlp.gate_proj", n.mlp, n.dim}, {"mlp.up_proj", n.mlp, n.dim}, {"mlp.down_proj", n.dim, n.mlp}};
   return s;
 }

@@ -1,81 +1,14 @@
 // Whole engines on a made-up model: alone, and two at once in threads of their own over one mapped file.
-#include <unistd.h>
-
 #include <array>
-#include <cstdio>
 #include <cstring>
 #include <thread>
 
 #include "modes.h"
-#include "random.h"
-#include "tiny_spec.h"
-#include "train/engine.h"
+#include "tiny_model.h"
 
 namespace lowrank::test {
 
 namespace {
-
-// A tiny LLaMA in a file of bare tensors, removed at the end.
-class TinyModel {
- public:
-  TinyModel() {
-    source.spec = tiny_spec({.vocab = 97, .dim = 32, .mlp = 80, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8});
-    const ModelSpec& m = source.spec;
-    char path[] = "/tmp/lowrank-unit-XXXXXX";
-    const int fd = mkstemp(path);
-    file_ = path;
-    std::FILE* out = fdopen(fd, "wb");
-    Random r(5);
-    int64_t offset = 0;
-    const auto add = [&](const std::string& name, std::vector<int64_t> shape, float around) {
-      int64_t n = 1;
-      for (const int64_t d : shape) n *= d;
-      std::vector<float> values(static_cast<size_t>(n));
-      for (float& v : values) v = around + (float(r.below(2001)) - 1000) / 8000;
-      std::fwrite(values.data(), 4, values.size(), out);
-      TensorEntry t;
-      t.name = name;
-      t.file = file_;
-      t.shape = std::move(shape);
-      t.offset = offset;
-      t.bytes = n * 4;
-      source.tensors.push_back(std::move(t));
-      offset += n * 4;
-    };
-    add(m.embedding, {m.vocab, m.dim}, 0);
-    add(m.final_norm.weight, {m.dim}, 1);
-    for (int64_t l = 0; l < m.layers; l++) {
-      add(m.name(l, m.block.attention.norm.weight), {m.dim}, 1);
-      add(m.name(l, m.block.mlp.norm.weight), {m.dim}, 1);
-      for (const LinearSpec* linear : m.block.linears()) {
-        targets.push_back(m.name(l, linear->module));
-        add(targets.back() + ".weight", {linear->out, linear->in}, 0);
-      }
-    }
-    std::fclose(out);
-    source.folder = "/tmp";
-  }
-  ~TinyModel() { std::remove(file_.c_str()); }
-
-  ModelSource source;
-  std::vector<std::string> targets;
-
- private:
-  std::string file_;
-};
-
-Batch batch_of(uint64_t seed, int64_t vocab) {
-  Random r{seed};
-  Batch b;
-  b.offsets.push_back(0);
-  for (const int64_t length : {17, 1, 30, 9}) {
-    for (int64_t i = 0; i < length; i++) b.ids.push_back(int32_t(r.below(uint64_t(vocab))));
-    for (int64_t i = 1; i < length; i++) b.targets.push_back(b.ids[b.ids.size() - size_t(length) + size_t(i)]);
-    b.targets.push_back(kIgnore);
-    b.offsets.push_back(int32_t(b.ids.size()));
-  }
-  return b;
-}
 
 // Losses, norms and adapter of some steps, with dropout, and a little text.
 std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0, const char* without = nullptr) {
@@ -106,7 +39,7 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 void test_engine(Report& report) {
-  const TinyModel model;
+  const TinyModel model(tiny_spec({.vocab = 97, .dim = 32, .mlp = 80, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8}), random_values(5));
   for (const DType act : {DType::f32, DType::bf16, DType::f16}) {
     const std::string label = "unit: engine in " + std::string(dtype_name(act));
     const auto alone = train(model, act, 1, 1), other = train(model, act, 1, 2);

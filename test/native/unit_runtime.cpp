@@ -27,6 +27,7 @@ void run_unit(const Options&, Report& report) {
   test_rope_table(report);
   test_sampling(report);
   test_engine(report);
+  test_fused(report);
 }
 
 void test_thread_pool(Report& report) {

@@ -1,0 +1,70 @@
+#include "tiny_model.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+namespace lowrank::test {
+
+TinyModel::TinyModel(const ModelSpec& spec, const Values& values) {
+  source.spec = spec;
+  source.folder = "/tmp";
+  char path[] = "/tmp/lowrank-unit-XXXXXX";
+  const int fd = mkstemp(path);
+  file_ = path;
+  std::FILE* out = fdopen(fd, "wb");
+  int64_t offset = 0;
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    const std::vector<float>& v = tensors[name] = values(name, shape);
+    std::fwrite(v.data(), 4, v.size(), out);
+    TensorEntry t;
+    t.name = name;
+    t.file = file_;
+    t.shape = std::move(shape);
+    t.offset = offset;
+    t.bytes = int64_t(v.size()) * 4;
+    offset += t.bytes;
+    source.tensors.push_back(std::move(t));
+  };
+  add(spec.embedding, {spec.vocab, spec.dim});
+  add(spec.final_norm.weight, {spec.dim});
+  for (int64_t l = 0; l < spec.layers; l++) {
+    add(spec.name(l, spec.block.attention.norm.weight), {spec.dim});
+    add(spec.name(l, spec.block.mlp.norm.weight), {spec.dim});
+    for (const LinearSpec* linear : spec.block.linears()) {
+      targets.push_back(spec.name(l, linear->module));
+      add(targets.back() + ".weight", {linear->out, linear->in});
+      if (linear->bias) add(targets.back() + ".bias", {linear->out});
+    }
+  }
+  std::fclose(out);
+}
+
+TinyModel::~TinyModel() { std::remove(file_.c_str()); }
+
+TinyModel::Values random_values(uint64_t seed) {
+  return [r = std::make_shared<Random>(seed)](const std::string& name, const std::vector<int64_t>& shape) {
+    int64_t n = 1;
+    for (const int64_t d : shape) n *= d;
+    const float around = name.ends_with("norm.weight") ? 1 : 0;
+    std::vector<float> values(static_cast<size_t>(n));
+    for (float& v : values) v = around + (float(r->below(2001)) - 1000) / 8000;
+    return values;
+  };
+}
+
+Batch batch_of(uint64_t seed, int64_t vocab) {
+  Random r{seed};
+  Batch b;
+  b.offsets.push_back(0);
+  for (const int64_t length : {17, 1, 30, 9}) {
+    for (int64_t i = 0; i < length; i++) b.ids.push_back(int32_t(r.below(uint64_t(vocab))));
+    for (int64_t i = 1; i < length; i++) b.targets.push_back(b.ids[b.ids.size() - size_t(length) + size_t(i)]);
+    b.targets.push_back(kIgnore);
+    b.offsets.push_back(int32_t(b.ids.size()));
+  }
+  return b;
+}
+
+}  // namespace lowrank::test
