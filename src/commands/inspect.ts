@@ -63,7 +63,7 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
     `Training with --precision ${precision} --lora_r ${o.lora_r} --max_seq_length ${o.max_seq_length} ` +
     `--per_device_train_batch_size ${o.per_device_train_batch_size}${o.gradient_checkpointing ? " --gradient_checkpointing" : ""}`;
   const text = [
-    `Model: ${model.folder}`,
+    `Model: ${o.origin === undefined ? model.folder : `${named.base_model} in ${model.folder}`}`,
     table([...architecture, ["dtype", dtype], ["tensors", String(model.tensors.length)]]),
     `Modules for --target_modules: ${targets.join(", ")} (or all-linear)`,
     "",

@@ -17,8 +17,8 @@ export interface Selection {
   config?: string | undefined;
   /** The split that is read; else the usual one. */
   split?: string | undefined;
-  /** Of a data set to train on: the split that is evaluated on; else validation. */
-  validationSplit?: string | undefined;
+  /** Of a data set to train on: whether the files of a split to evaluate on are wanted, too; its name, else validation. */
+  validation?: { split: string | undefined } | undefined;
 }
 
 export interface FolderFiles {
@@ -199,7 +199,7 @@ function chosenFiles(
   selection: Selection,
 ) {
   const { splits, from: whole, all } = found;
-  const { split: named, validationSplit } = selection;
+  const { split: named, validation: side } = selection;
   const split = named ?? (splits.size === 0 ? undefined : choose(splits, wanted));
   if (splits.size > 0 && split === undefined) {
     const advice =
@@ -217,8 +217,8 @@ function chosenFiles(
     throw new LowrankError("E_DATA_FILES", message, place.name);
   }
   const usual = split === "train" ? splits.get("validation") : undefined;
-  const held = validationSplit === undefined ? usual : namedSplit(found, validationSplit, place);
-  const validation = wanted === "train" ? ofOneFormat(held ?? []) : [];
+  const held = side?.split === undefined ? usual : namedSplit(found, side.split, place);
+  const validation = wanted === "train" && side !== undefined ? ofOneFormat(held ?? []) : [];
   const notes: string[] = [];
   const about = `${place.kind} ${place.name}`;
   if (split !== undefined) {
@@ -247,7 +247,13 @@ function chosenFiles(
 export function folderFiles(folder: string, wanted: Wanted, selection?: Selection): FolderFiles {
   const place: Place = { kind: selection ? "data set" : "folder", name: folder };
   const found = splitsIn(folder, place, selection?.config);
-  return chosenFiles(found, wanted, place, (file) => relative(folder, file), selection ?? {});
+  return chosenFiles(
+    found,
+    wanted,
+    place,
+    (file) => relative(folder, file),
+    selection ?? { validation: { split: undefined } },
+  );
 }
 
 /**

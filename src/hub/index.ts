@@ -1,6 +1,6 @@
 export { pagePath, type Repository, type RepositoryType, repositoryOf, shownName } from "./name.js";
 export { type HubSettings, hubSettings } from "./settings.js";
-export { plannedTransfer, type SnapshotOptions, snapshotFolder, type Transfer } from "./snapshot.js";
+export { type SnapshotOptions, snapshotFolder, type Transfer } from "./snapshot.js";
 export {
   adapterFiles,
   adapterOrModelFiles,

@@ -158,13 +158,6 @@ class Snapshot {
     return { repository, endpoint: this.#client.settings.endpoint, commit, files: all, bytes: needed };
   }
 
-  async plan(): Promise<Transfer | null> {
-    const found = await this.#look();
-    if (typeof found === "string") return null;
-    const missing = this.#missing(found, this.#filesOf(found));
-    return missing.length === 0 ? null : this.#transfer(found, missing);
-  }
-
   async folder(): Promise<string> {
     const found = await this.#look();
     if (typeof found === "string") return found;
@@ -223,16 +216,4 @@ class Snapshot {
  */
 export function snapshotFolder(repository: Repository, wanted: Wanted, options: SnapshotOptions = {}): Promise<string> {
   return new Snapshot(repository, wanted, options).folder();
-}
-
-/**
- * The files that `snapshotFolder` would download; null where there are none. Shards that an index names are known once the
- * index is here.
- */
-export function plannedTransfer(
-  repository: Repository,
-  wanted: Wanted,
-  options: SnapshotOptions = {},
-): Promise<Transfer | null> {
-  return new Snapshot(repository, wanted, options).plan();
 }

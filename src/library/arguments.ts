@@ -14,6 +14,7 @@ import {
   without,
 } from "../config/index.js";
 import type { Adapter } from "./adapter.js";
+import type { Download } from "./download.js";
 
 /** Texts in memory, or as they come. */
 export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;
@@ -72,18 +73,8 @@ export function methodOptions<R extends Rows>(method: string, methodRows: R): (g
   return (given) => optionsFrom(command, given).options;
 }
 
-/** The files that are to come from the hub, and how many bytes are here. */
-export interface Download {
-  /** OWNER/NAME. */
-  name: string;
-  revision: string;
-  /** Bytes. */
-  done: number;
-  total: number;
-}
-
 const isFunction = (value: unknown): value is (download: Download) => void => typeof value === "function";
-const on_download = custom("a function", isFunction, "is told how far a download is").optional();
+export const on_download = custom("a function", isFunction, "is told how far a download is").optional();
 
 // The base is the first argument.
 export const openOptions = methodOptions("Model.open", { ...without(modelRows, "base_model"), signal, on_download });

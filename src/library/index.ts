@@ -1,6 +1,7 @@
 export type { Adapter } from "./adapter.js";
-export type { Download, Texts } from "./arguments.js";
-export { type DownloadOptions, loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
+export type { Texts } from "./arguments.js";
+export type { Download, DownloadOptions } from "./download.js";
+export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
 export type { TrainerOptions } from "./options.js";
 export type { TrainerState } from "./state.js";
 export type { TextOptions } from "./text.js";

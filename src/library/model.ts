@@ -2,12 +2,11 @@ import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
 import { TokenDataset, type Tokenizer } from "../data/index.js";
-import type { Transfer } from "../hub/index.js";
 import { candidateTargets } from "../model/index.js";
 import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
-import { adapterFolder, type Fetching, located } from "../setup/hub.js";
+import { adapterFolder, located } from "../setup/hub.js";
 import { evaluating, generating, type InferenceWork, openForInference } from "../setup/inference.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
@@ -15,13 +14,13 @@ import type { Adapter } from "./adapter.js";
 import {
   checkPath,
   checkTexts,
-  type Download,
   loadAdapterOptions,
   modelEvaluateOptions,
   modelGenerateOptions,
   openOptions,
   type Texts,
 } from "./arguments.js";
+import { type DownloadOptions, fetching } from "./download.js";
 import { textSource } from "./options.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
@@ -48,23 +47,7 @@ export interface ModelOptions extends DownloadOptions {
   share_weights?: boolean | undefined;
 }
 
-/** Options of downloads from the hub. */
-export interface DownloadOptions {
-  /** Ends a download; its finished part is kept for the next one. */
-  signal?: AbortSignal | undefined;
-  /** Told how far a download is. */
-  on_download?: ((download: Download) => void) | undefined;
-}
-
 const emitWarning = (message: string) => process.emitWarning(message);
-
-function fetching({ signal, on_download }: DownloadOptions): Fetching {
-  let of: Pick<Download, "name" | "revision"> = { name: "", revision: "" };
-  const onStart = ({ repository }: Transfer) => {
-    of = { name: repository.name, revision: repository.revision };
-  };
-  return { warn: emitWarning, signal, onStart, onProgress: (done, total) => on_download?.({ ...of, done, total }) };
-}
 
 /**
  * @param path folder of a PEFT adapter, or OWNER/NAME or OWNER/NAME@REVISION of the hub
@@ -73,7 +56,7 @@ function fetching({ signal, on_download }: DownloadOptions): Fetching {
 export async function loadAdapter(model: Model, path: string, options: DownloadOptions = {}): Promise<Adapter> {
   checkModel(model, "loadAdapter");
   checkPath(path, "loadAdapter", "the adapter");
-  const folder = await adapterFolder(path, fetching(loadAdapterOptions(options)));
+  const folder = await adapterFolder(path, fetching(loadAdapterOptions(options), emitWarning));
   return { folder, ...readAdapter(folder, model.source) };
 }
 
@@ -147,7 +130,7 @@ export class Model {
   static async open(path: string, options: ModelOptions = {}): Promise<Model> {
     checkPath(path, "Model.open", "the model");
     const { signal, on_download, ...wanted } = openOptions(options);
-    const o = await located({ base_model: path, ...wanted }, fetching({ signal, on_download }));
+    const o = await located({ base_model: path, ...wanted }, fetching({ signal, on_download }, emitWarning));
     const { precision, threads, share_weights } = o;
     const warn = emitWarning;
     const source = openBase(o, warn);

@@ -13,7 +13,8 @@ import {
 } from "../config/index.js";
 import { givenTexts, type TextSource } from "../data/index.js";
 import type { RunOptions } from "../setup/run/options.js";
-import { type Texts, texts, yesOrNo } from "./arguments.js";
+import { on_download, signal, type Texts, texts, yesOrNo } from "./arguments.js";
+import type { DownloadOptions } from "./download.js";
 
 const command = {
   name: "Trainer.create",
@@ -23,9 +24,11 @@ const command = {
     ...trainRows,
     train_file: optional(trainRows.train_file),
     output_dir: optional(trainRows.output_dir),
-    train: texts(", or files in train_file, or dataset_name"),
+    train: texts(", or files in train_file"),
     validation: texts(", or files in validation_file"),
     samples: yesOrNo.or(false),
+    signal,
+    on_download,
   },
 } satisfies Command;
 
@@ -49,8 +52,11 @@ type OtherNames = {
 
 /** The options of `lowrank train` under the same names and with the same defaults (docs/options.md), all optional. */
 export type TrainerOptions = {
-  [K in keyof Omit<Given, "train" | "validation" | "samples" | "output_dir">]?: Given[K] | undefined;
-} & OtherNames & {
+  [K in keyof Omit<Given, "train" | "validation" | "samples" | "output_dir" | keyof DownloadOptions>]?:
+    | Given[K]
+    | undefined;
+} & OtherNames &
+  DownloadOptions & {
     /** Texts to train on, instead of `train_file` or `dataset_name`. */
     train?: Texts | undefined;
     /** Texts to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
@@ -120,12 +126,13 @@ export interface CheckedOptions {
   train: string[] | TextSource | undefined;
   validation: string[] | TextSource | undefined;
   samples: boolean;
+  download: DownloadOptions;
 }
 
 /** @throws LowrankError E_ARGUMENT, E_USAGE naming everything that is wrong */
 export function checkOptions(object: unknown): CheckedOptions {
   const { options: all, given } = optionsFrom(command, object);
-  const { train, validation, samples, ...options } = all;
+  const { train, validation, samples, signal, on_download, ...options } = all;
   const wrong: [string, string][] = [];
   const one = (texts: Texts | undefined, files: string[] | undefined, name: string) => {
     if (texts !== undefined && files !== undefined)
@@ -147,5 +154,6 @@ export function checkOptions(object: unknown): CheckedOptions {
     train: from,
     validation: held,
     samples,
+    download: { signal, on_download },
   };
 }

@@ -13,6 +13,7 @@ import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.
 import type { Adapter } from "./adapter.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
+import { fetching } from "./download.js";
 import { checkModel, type Model, register } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
@@ -70,10 +71,11 @@ export class Trainer {
     folder?.check();
     const warnings: string[] = [];
     const warn = (message: string) => void warnings.push(message);
-    const init_adapter = initial === undefined ? undefined : await adapterFolder(initial, { warn });
+    const from = fetching(checked.download, warn);
+    const init_adapter = initial === undefined ? undefined : await adapterFolder(initial, from);
     const options = { ...checked.options, init_adapter };
     const named = { ...options, train_file: checked.train, validation_file: checked.validation };
-    const files = await trainingFiles(named, { warn, note: warn });
+    const files = await trainingFiles(named, from);
     const { source, precision, threads, sharesWeights } = model;
     const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
     const plan = planRun(options, checked.given, base);
@@ -84,8 +86,11 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const from = { ...options, threads, ...files };
-      const texts = await readTrainingTexts(from, model.tokenizer, source.config.vocabSize, { warn });
+      const wanted = { ...options, threads, ...files };
+      const texts = await readTrainingTexts(wanted, model.tokenizer, source.config.vocabSize, {
+        warn,
+        signal: from.signal,
+      });
       const prepared = prepareRun(options, plan, texts, resumption, warn);
       engine = await Engine.create(source, plan.adapter.spec, plan.plan.engine);
       await beginWith(engine, prepared);

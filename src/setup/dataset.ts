@@ -79,12 +79,22 @@ async function fromHub(repository: Repository, wanted: Wanted, selection: Select
  * The files of a data set, by its name on the hub or its folder.
  * @throws LowrankError E_DATA_FILES, E_FILE_MISSING, E_HUB_..., E_WRITE; or the signal's reason
  */
-async function datasetFiles(name: string, o: DatasetOptions, wanted: Wanted, fetching: Fetching): Promise<FolderFiles> {
-  const { dataset_config_name: config, dataset_split: split, dataset_validation_split: validationSplit } = o;
-  const selection = { config, split, validationSplit };
+async function datasetFiles(
+  name: string,
+  { dataset_config_name: config, dataset_split: split }: DatasetOptions,
+  wanted: Wanted,
+  validation: Selection["validation"],
+  fetching: Fetching,
+): Promise<FolderFiles> {
+  const selection = { config, split, validation };
   const repository = repositoryOf(name, "dataset");
-  if (repository) return fromHub(repository, wanted, selection, fetching);
-  if (existsSync(name)) return folderFiles(name, wanted, selection);
+  const found = repository
+    ? await fromHub(repository, wanted, selection, fetching)
+    : existsSync(name) && folderFiles(name, wanted, selection);
+  if (found) {
+    for (const note of found.notes) fetching.note?.(note);
+    return found;
+  }
   const message = `--dataset_name ${name}: there is no such folder, and names of the hub have an owner: OWNER/NAME.`;
   throw new LowrankError("E_FILE_MISSING", message, name);
 }
@@ -111,10 +121,14 @@ export async function trainingFiles<T>(
   fetching: Fetching,
 ): Promise<TrainingFiles<T | string[]>> {
   checkNamed(o);
-  const { dataset_name: name, train_file, validation_file } = o;
+  const { dataset_name: name, dataset_validation_split: held, train_file, validation_file } = o;
+  if (held !== undefined && validation_file !== undefined) {
+    const message = "dataset_validation_split is given beside validation_file, expected one of them.";
+    throw new LowrankError("E_USAGE", message, "dataset_validation_split");
+  }
   if (name === undefined) return { train_file: train_file!, validation_file };
-  const { files, validation, notes } = await datasetFiles(name, o, "train", fetching);
-  for (const note of notes) fetching.note?.(note);
+  const side = validation_file === undefined ? { split: held } : undefined;
+  const { files, validation } = await datasetFiles(name, o, "train", side, fetching);
   return { train_file: files, validation_file: validation_file ?? (validation.length > 0 ? validation : undefined) };
 }
 
@@ -127,7 +141,5 @@ export async function namedFiles(
 ): Promise<string[]> {
   checkNamed(o);
   if (o.dataset_name === undefined) return files!;
-  const found = await datasetFiles(o.dataset_name, o, wanted, fetching);
-  for (const note of found.notes) fetching.note?.(note);
-  return found.files;
+  return (await datasetFiles(o.dataset_name, o, wanted, undefined, fetching)).files;
 }

@@ -36,7 +36,10 @@ const TREES: Record<string, [string[], string?]> = {
 function chosen(tree: string, wanted: "train" | "validation" = "train", selection: Selection = {}) {
   const [names, head] = TREES[tree]!;
   const all = [...names, ".gitattributes", ...(head === undefined ? [] : ["README.md"])];
-  const { files, validation } = repositoryFiles(NAME, all, head && card(head), wanted, selection);
+  const { files, validation } = repositoryFiles(NAME, all, head && card(head), wanted, {
+    validation: { split: undefined },
+    ...selection,
+  });
   return [files, validation];
 }
 
@@ -45,7 +48,7 @@ describe("the files of a repository", () => {
     ["shards", {}, ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"], []],
     [
       "shards",
-      { validationSplit: "test_sft" },
+      { validation: { split: "test_sft" } },
       ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"],
       ["data/test_sft-00000-of-00001.parquet"],
     ],
@@ -53,7 +56,7 @@ describe("the files of a repository", () => {
     ["files", {}, ["train.jsonl"], ["dev.jsonl"]],
     ["files", { split: "test" }, ["eval.jsonl"], []],
     ["no split", { split: "train" }, ["b/two.jsonl", "one.jsonl"], []],
-    ["a card's splits", { split: "train_sft", validationSplit: "dev" }, ["a/x.jsonl", "a/y.jsonl"], ["b.jsonl"]],
+    ["a card's splits", { split: "train_sft", validation: { split: "dev" } }, ["a/x.jsonl", "a/y.jsonl"], ["b.jsonl"]],
     ["a card's configurations", {}, ["de/train.csv"], ["de/validation.csv"]],
     ["a card's configurations", { config: "en" }, ["en/train.csv"], []],
     ["a card's pattern at every depth", { config: "some" }, ["x/1.jsonl", "x/y/2.jsonl"], []],
@@ -72,7 +75,7 @@ describe("the files of a repository", () => {
       { split: "train[:10]" },
       /Data set someone\/texts has no split train\[:10\]. It has train, validation, test. A part of/,
     ],
-    ["files", { validationSplit: "dev_x" }, /has no split dev_x/],
+    ["files", { validation: { split: "dev_x" } }, /has no split dev_x/],
     ["files", { config: "en" }, /has no configuration en. Its card \(README.md\) names none: leave it out/],
     ["a card's configurations", { config: "fr" }, /has no configuration fr. It has en, de\./],
     [

@@ -21,10 +21,10 @@ import {
   type HubSettings,
   hubSettings,
   modelFiles,
-  plannedTransfer,
   repositoryOf,
   type SnapshotOptions,
   snapshotFolder,
+  type Transfer,
   tokenizerFiles,
   type Wanted,
 } from "../../src/hub/index.js";
@@ -454,17 +454,17 @@ describe("a repository", () => {
     expect(error.code).toBe("E_HUB_OFFLINE");
   });
 
-  it("tells before a download what would come", async () => {
-    const transfer = await plannedTransfer(repository, modelFiles, { settings });
-    expect(transfer?.files.map(({ path }) => path).sort()).toEqual([
-      "config.json",
-      "model.safetensors",
-      "tokenizer.json",
-    ]);
+  it("tells before the first byte what comes, and may be refused then", async () => {
+    let transfer: Transfer | undefined;
+    const onStart = (started: Transfer) => {
+      transfer = started;
+      throw new Error("not now");
+    };
+    await expect(get({ onStart })).rejects.toThrow("not now");
+    const names = ["config.json", "model.safetensors", "tokenizer.json"];
+    expect(transfer?.files.map(({ path }) => path).sort()).toEqual(names);
     expect(transfer?.bytes).toBe(weights.length + config.length + 2);
-    expect(readdirSync(settings.cache)).toEqual([]);
-    await get();
-    expect(await plannedTransfer(repository, modelFiles, { settings })).toBeNull();
+    expect(blobs()).toEqual([]);
   });
 
   it("that was renamed is found, and its new name told", async () => {
