@@ -22,8 +22,8 @@ const o = readArguments({
       default: here("../../shared/models/smollm2-135m-instruct"),
       help: "its tokenizer.json",
     },
-    mb: { kind: "number", least: 1, default: 10, help: "the texts are repeated to so many megabytes" },
-    "max-length": { kind: "number", least: 2, default: 512, help: "longer texts are cut to so many tokens" },
+    mb: { kind: "number", least: 1, default: 10, help: "megabytes to which the texts are repeated" },
+    "max-length": { kind: "number", least: 2, default: 512, help: "tokens to which longer texts are cut" },
     pairs: { kind: "number", least: 1, default: 5, help: "runs of each" },
     threads: { kind: "number", least: 1, default: 2, help: "of both" },
     "peer-python": {

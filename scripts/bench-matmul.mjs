@@ -8,7 +8,7 @@ import { readArguments } from "./support/arguments.mjs";
 
 const values = readArguments({
   about:
-    "Linears alone beside PyTorch's, in turn, and decoding alone beside a copy of the same memory. The shapes are those of SmolLM2-135M.",
+    "Linears alone beside PyTorch's, in turn, and decoding alone beside a copy of the same memory. The shapes are SmolLM2-135M's.",
   options: {
     precision: { default: "bf16", of: ["bf16", "fp32"], help: "of the products" },
     rounds: { kind: "number", least: 1, default: 5, help: "runs of each" },

@@ -12,9 +12,9 @@ const LARGEST_DIFFERENCE = 0.05;
 const SMALL_MIB = 256;
 const SMALL_RUNS = 5;
 const values = readArguments({
-  about: `The memory plan beside what a run really takes at its peak, over a table of models and options; each run is a process of
-its own. Exit code 1 where the plan is off by more than 5 %. The peak of a small process, most of which is JavaScript, differs by
-some MiB from run to run: of those it is the median of five.`,
+  about: `The memory plan beside the real peak of a run, over a table of models and options. Each run is a process of its own. Exit
+code 1 where the plan is off by more than 5 %. The peak of a small process, most of which is JavaScript, differs by some MiB from
+run to run: for a small process the table has the median of five.`,
   options: {
     model: { kind: "texts", value: "FOLDER", help: "a base model; examples/tiny-base where none is named" },
     write: { kind: "flag", help: "the table into docs/memory.md" },

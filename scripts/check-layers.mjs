@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
 
 readArguments({
-  about: `Holds the map in docs/architecture.md against the real includes and imports: a folder may use itself and what its row names, a
-few packages and headers have one owner, every folder has a row, and no files import each other in a circle.`,
+  about: `Holds the map in docs/architecture.md against the real includes and imports: a folder may use itself and the folders
+in its row. A few packages and headers have one owner. Every folder has a row. No files import each other in a circle.`,
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));

@@ -18,9 +18,9 @@ const RUNTIMES = {
 };
 
 const o = readArguments({
-  about: `Trains the tiny model a few steps in each of ${Object.keys(RUNTIMES).join(", ")}, by the command and by the library, with one addon, and
-holds the adapters' bytes against those of the Node that runs this. The runtimes come from npm (some 900 MB) and are kept; one that
-cannot be had is skipped. Needs the build. Ends with "N passed, N failed, N skipped".`,
+  about: `Trains the tiny model a few steps in each of ${Object.keys(RUNTIMES).join(", ")}, by the command and by the library, with one addon. It
+holds the adapters' bytes against the bytes of the Node that runs this script. The runtimes come from npm (some 900 MB) and are kept. A
+runtime that npm cannot get is skipped. Needs the build. Ends with "N passed, N failed, N skipped".`,
   options: {
     folder: {
       value: "FOLDER",

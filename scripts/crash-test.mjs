@@ -8,14 +8,14 @@ import { readArguments } from "./support/arguments.mjs";
 import { generator } from "./support/random.mjs";
 
 const values = readArguments({
-  about: `Kills training runs with SIGKILL at random instants, resumes them, with another number of threads, and holds the final adapter
-and metrics against those of a run that nobody killed, bit for bit. First with --resume where there is a checkpoint; then as a
-scheduler does it: the same command with --resume auto again and again, each time under another host's name.`,
+  about: `Kills training runs with SIGKILL at random instants, and resumes them with another number of threads. It holds the final
+adapter and metrics against an undisturbed run, bit for bit. It does so first with --resume where there is a checkpoint, then as a
+scheduler does: the same command with --resume auto again and again, each time under another host's name.`,
   options: {
     runs: { kind: "number", default: 200, help: "runs that are resumed" },
     loops: { kind: "number", default: 10, help: "runs by the same command again and again" },
-    kills: { kind: "number", default: 20, help: "times that each of those is killed" },
-    seed: { kind: "number", default: 1, help: "of the instants" },
+    kills: { kind: "number", default: 20, help: "kills of each of these runs" },
+    seed: { kind: "number", default: 1, help: "seed of the instants" },
   },
 });
 

@@ -9,7 +9,7 @@ import { FUZZ_OPTIONS } from "./support/fuzz-options.mjs";
 
 readArguments({
   about: `Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer beside the usual one, and lets the fuzzer (fuzz.mjs) read
-its inputs with it. Leaks are looked for in what the addon itself allocates.`,
+its inputs with it. Leaks are looked for in the addon's own allocations.`,
   options: FUZZ_OPTIONS,
 });
 

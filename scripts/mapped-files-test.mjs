@@ -29,9 +29,12 @@ const values = readArguments({
     "Cuts files, or writes to them, at random instants while runs have them mapped: no process may end by a signal.",
   options: {
     runs: { kind: "number", default: 100, least: 1, help: "runs that are disturbed" },
-    seed: { kind: "number", default: 1, help: "of the instants and of what is done" },
-    file: { of: ["weights", "cache"], help: "the one that is disturbed; both, in turn, where none is named" },
-    damage: { of: ["cut", "cut and restored", "written to"], help: "what is done; each where none is named" },
+    seed: { kind: "number", default: 1, help: "seed of the instants and of the damage" },
+    file: { of: ["weights", "cache"], help: "the file that is disturbed; both, in turn, where none is named" },
+    damage: {
+      of: ["cut", "cut and restored", "written to"],
+      help: "damage that is done; each kind where none is named",
+    },
   },
 });
 

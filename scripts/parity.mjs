@@ -54,7 +54,7 @@ side by side with the largest differences, and ends with 1 where a bound is brok
     only: { value: "NAME", of: [...Object.keys(CASES), "files"], help: "this case alone" },
     precision: { default: "both", of: ["fp32", "bf16", "both"], help: "of both trainers" },
     steps: { kind: "number", least: 1, default: 10, help: "of a case" },
-    keep: { kind: "flag", help: "keep the folder with what both wrote" },
+    keep: { kind: "flag", help: "keep the folder with the files of both" },
   },
 });
 if (!o.python) fail("Name a Python with --python or LOWRANK_PEER_PYTHON.");

@@ -35,7 +35,8 @@ function complaint(names = missing()) {
 
 function main() {
   const { install } = readArguments({
-    about: "Says what a build of the addon needs and this machine lacks: a C++ compiler, CMake, and Ninja or Make.",
+    about:
+      "Names the tools that a build of the addon needs and this machine lacks: a C++ compiler, CMake, and Ninja or Make.",
     options: { install: { kind: "flag", help: "as root on Debian and Ubuntu: installs it" } },
   });
   const names = missing();

@@ -98,7 +98,7 @@ export const HINTS: Record<string, string> = {
   dtype: "use {precision}: auto, fp32, bf16 or fp16",
   torch_dtype: "use {precision}: auto, fp32, bf16 or fp16",
   mixed_precision: "use {precision}: auto, fp32, bf16 or fp16",
-  load_in_8bit: "use {use_8bit}, with {quant_type=llm_int8} for what bitsandbytes does (LLM.int8)",
+  load_in_8bit: "use {use_8bit}, with {quant_type=llm_int8} for bitsandbytes' arithmetic (LLM.int8)",
   bits: "use {use_4bit} or {use_8bit}",
   quantization_bit: "use {use_4bit} or {use_8bit}",
   qlora: "use {use_4bit}",

@@ -26,7 +26,7 @@ const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip,
 const model = { base_model, revision, tokenizer_name };
 /** Rows of commands that take an adapter. */
 const adapted = {
-  base_model: { ...optional(base_model), help: `${base_model.help}; default: the one that adapter_config.json names` },
+  base_model: { ...optional(base_model), help: `${base_model.help}; default: the base that adapter_config.json names` },
   revision,
   tokenizer_name,
 };

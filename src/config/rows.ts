@@ -113,7 +113,7 @@ export const trainRows = {
   train_file: texts(
     FILES,
     DATA.bits,
-    "texts to train on: comma list (in YAML also a list) of .jsonl, .ndjson, .json, .csv, .tsv, .txt, .md (all also .gz), .parquet and .arrow files and those of like names (docs/data.md), folders of them and patterns with *, ? and **",
+    "texts to train on: comma list (in YAML also a list) of .jsonl, .ndjson, .json, .csv, .tsv, .txt, .md (all also .gz), .parquet and .arrow files, other extensions of these formats (docs/data.md), folders of such files and patterns with *, ? and **",
   ).requiredUnless("dataset_name"),
   validation_file: {
     ...validationFile.optional(),
@@ -127,7 +127,7 @@ export const trainRows = {
   dataset_config_name: text(
     "a configuration's name",
     DATA.nothing,
-    "configuration (subset) of dataset_name; default the one that its card names so",
+    "configuration (subset) of dataset_name; default the configuration that its card names as default",
   ).optional(),
   dataset_split: text("a split's name", DATA.nothing, "split of dataset_name to train on; default train").optional(),
   dataset_validation_split: text(

@@ -23,7 +23,7 @@ export function configTemplate(schema: string): string {
   const lines = [
     `# yaml-language-server: $schema=${schema}`,
     ...comment(
-      "Options of `lowrank train --config THIS_FILE`. Flags and LOWRANK_<NAME> win over what is set here; a line that begins with # is the default. Other commands take the same file, and ignore what is not theirs. Paths are relative to the folder that the command is started in.",
+      "Options of `lowrank train --config THIS_FILE`. Flags and LOWRANK_<NAME> win over the values in this file. A line that begins with # is the default. Other commands take the same file, and ignore the keys of train alone. Paths are relative to the folder that the command is started in.",
     ),
   ];
   for (const [group, members] of byGroup(commands.train.rows)) {

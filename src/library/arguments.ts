@@ -55,7 +55,7 @@ function isAdapter(value: unknown): value is Adapter {
 const isSignal = (value: unknown): value is AbortSignal => value instanceof AbortSignal;
 
 /** Rows of arguments that only programs can give. */
-export const signal = custom("an AbortSignal", isSignal, "ends what is in progress").optional();
+export const signal = custom("an AbortSignal", isSignal, "ends the work in progress").optional();
 export const adapter = custom("what loadAdapter or trainer.adapter() gives", isAdapter, "the adapter").optional();
 /** @param instead other types that may be given, in words */
 export const texts = (instead = "") =>
