@@ -157,6 +157,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::remove_adapter>("removeAdapter"),
                         InstanceMethod<&EngineWrap::forward_backward>("forwardBackward"),
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
+                        InstanceMethod<&EngineWrap::readings>("readings"), InstanceMethod<&EngineWrap::set_readings>("setReadings"),
                         InstanceMethod<&EngineWrap::evaluate>("evaluate"), InstanceMethod<&EngineWrap::logits>("logits"),
                         InstanceMethod<&EngineWrap::gradients>("gradients"), InstanceMethod<&EngineWrap::adapter>("adapter"),
                         InstanceMethod<&EngineWrap::set_adapter>("setAdapter"),
@@ -243,6 +244,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     if (n != double(int(n))) fail("number of adapter or text", "a whole number");
     return int(n);
   }
+  static void set_steps(AdapterSlot& slot, int64_t steps) {
+    StepState s = slot.read();
+    s.applied = steps;
+    slot.write(s);
+  }
   static Result number(double v) {
     return [v](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, v); };
   }
@@ -305,17 +311,43 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value forward_backward(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       auto batch = to_batch(info[0]);
-      const auto scale = float(to_number(info[1], "lossScale"));
+      const double scale = to_number(info[1], "lossScale");
       const auto stream = uint64_t(to_number(info[2], "rngStream"));
       const int adapter = place(info, 3);
-      return enqueue(info, [batch = std::move(batch), scale, stream, adapter](Engine& e) { return number(e.forward_backward(batch, scale, stream, adapter)); });
+      return enqueue(info, [batch = std::move(batch), scale, stream, adapter](Engine& e) -> Result {
+        e.forward_backward(batch, scale, stream, adapter);
+        return nullptr;
+      });
     });
   }
 
   Napi::Value optimizer_step(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       const auto options = to_optimizer(info[0]);
-      return enqueue(info, [options, adapter = place(info, 1)](Engine& e) { return number(e.optimizer_step(options, adapter)); });
+      return enqueue(info, [options, adapter = place(info, 1)](Engine& e) -> Result {
+        e.adapter(adapter).step(options);
+        return nullptr;
+      });
+    });
+  }
+
+  Napi::Value readings(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
+        return [s = e.adapter(number).read()](Napi::Env env) -> Napi::Value { return from_state(env, s); };
+      });
+    });
+  }
+
+  Napi::Value set_readings(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [change = to_state_change(info[0]), number = place(info, 1)](Engine& e) -> Result {
+        AdapterSlot& slot = e.adapter(number);
+        StepState s = slot.read();
+        change(s);
+        slot.write(s);
+        return nullptr;
+      });
     });
   }
 
@@ -398,8 +430,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value optimizer_state(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
-        const AdapterSlot& slot = e.adapter(number);
-        const auto step = slot.steps;
+        AdapterSlot& slot = e.adapter(number);
+        const int64_t step = slot.read().applied;
         if (slot.has_8bit_moments()) {
           return [step, moments = std::make_shared<MomentMap>(read_moments(slot))](Napi::Env env) -> Napi::Value {
             Napi::Object o = Napi::Object::New(env);
@@ -430,7 +462,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         return enqueue(info, [step, number, moments = to_moments(o.Get("moments"))](Engine& e) -> Result {
           AdapterSlot& slot = e.adapter(number);
           write_moments(slot, moments);
-          slot.steps = step;
+          set_steps(slot, step);
           return nullptr;
         });
       }
@@ -438,7 +470,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         AdapterSlot& slot = e.adapter(number);
         flatten(slot.layout(), m, slot.adam_m());
         flatten(slot.layout(), v, slot.adam_v());
-        slot.steps = step;
+        set_steps(slot, step);
         return nullptr;
       });
     });

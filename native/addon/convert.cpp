@@ -104,14 +104,64 @@ Batch to_batch(const Napi::Value& v) {
 OptimizerOptions to_optimizer(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "options");
   OptimizerOptions r;
-  r.learning_rate = float(number(o, "learningRate"));
+  if (const Napi::Value rates = o.Get("learningRate"); rates.IsArray()) {
+    const Napi::Array list = rates.As<Napi::Array>();
+    for (uint32_t i = 0; i < list.Length(); i++) r.learning_rates.push_back(float(to_number(list.Get(i), "options.learningRate[]")));
+  } else {
+    r.learning_rates.push_back(float(number(o, "learningRate")));
+  }
   r.weight_decay = float(number(o, "weightDecay"));
   r.max_grad_norm = float(number(o, "maxGradNorm"));
   r.loss_scale = number_or(o, "lossScale", 1);
+  r.tokens = number_or(o, "tokens", 1);
+  r.growth_steps = integer_or(o, "growthSteps", 0);
   r.beta1 = number_or(o, "beta1", 0.9);
   r.beta2 = number_or(o, "beta2", 0.999);
   r.epsilon = float(number_or(o, "epsilon", 1e-8));
   return r;
+}
+
+namespace {
+
+// The numbers of a state, by name; the same list both ways.
+template <class State, class F>
+void each_number(State& s, F&& f) {
+  f("windowLoss", s.window_loss);
+  f("loss", s.loss);
+  f("gradNorm", s.norm);
+  f("intervalLosses", s.interval_losses);
+  f("intervalSteps", s.interval_steps);
+  f("totalLosses", s.total_losses);
+  f("totalSteps", s.total_steps);
+  f("steps", s.steps);
+  f("skippedSteps", s.skipped);
+  f("lossScale", s.loss_scale);
+  f("goodSteps", s.good_steps);
+  f("badStep", s.bad_step);
+  f("badLoss", s.bad_loss);
+  f("badNorm", s.bad_norm);
+}
+
+}  // namespace
+
+Napi::Value from_state(Napi::Env env, const StepState& s) {
+  Napi::Object o = Napi::Object::New(env);
+  each_number(s, [&](const char* name, const auto& value) { o.Set(name, double(value)); });
+  return o;
+}
+
+std::function<void(StepState&)> to_state_change(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "readings");
+  std::map<std::string, double> found;
+  StepState names;
+  each_number(names, [&](const char* name, const auto&) {
+    if (!o.Get(name).IsUndefined()) found[name] = number(o, name);
+  });
+  return [found = std::move(found)](StepState& s) {
+    each_number(s, [&](const char* name, auto& value) {
+      if (const auto it = found.find(name); it != found.end()) value = std::decay_t<decltype(value)>(it->second);
+    });
+  };
 }
 
 Sampling to_sampling(const Napi::Value& v) {

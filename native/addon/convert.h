@@ -2,6 +2,7 @@
 #pragma once
 #include <napi.h>
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -22,6 +23,9 @@ EngineOptions to_options(const Napi::Value&);
 Batch to_batch(const Napi::Value&);
 OptimizerOptions to_optimizer(const Napi::Value&);
 Sampling to_sampling(const Napi::Value&);
+// Readings of src/native/types.ts: all of them, and a change of those that an object names.
+Napi::Value from_state(Napi::Env, const StepState&);
+std::function<void(StepState&)> to_state_change(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
 

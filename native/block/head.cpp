@@ -9,7 +9,7 @@ void Head::place(Place& place, int64_t dim) {
   if (place.keeps()) dh_ = place.buffer(dim, DType::f32);
 }
 
-void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, float loss_scale, double* loss_sum) const {
+void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, double loss_scale, const double* dynamic_scale, double* loss_sum) const {
   const bool train = p.mode == Mode::train;
   const int64_t n = learned.count, dim = p.model.dim;
   if (train) p.ops.zero({p.mat(stream.dx)});
@@ -18,7 +18,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, flo
   const float* w = p.weights.final_norm;
   p.ops.gather_rows({p.mat(stream.x), learned.rows, x});
   norm_.forward(p, w, p.model.final_norm, x, h, true);
-  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum});
+  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale});
   if (!train) return;
   p.ops.zero({x});  // becomes the gradient of the gathered rows
   norm_.backward(p, w, dh, x, {});

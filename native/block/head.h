@@ -12,8 +12,9 @@ class Head {
     const int32_t *rows, *labels;
     int64_t count;
   };
-  // loss_sum += the sum of their losses, in the backend's memory. Of Mode::train the stream's gradient, loss_scale times that sum's, too.
-  void loss(const Pass&, const Stream&, const Learned&, float loss_scale, double* loss_sum) const;
+  // loss_sum += the sum of their losses, in the backend's memory. Of Mode::train the stream's gradient, too: the scales
+  // (as HeadArgs') times that sum's.
+  void loss(const Pass&, const Stream&, const Learned&, double loss_scale, const double* dynamic_scale, double* loss_sum) const;
   // Logits of some rows of the stream: (n, V) f32. h: (n, C) act, used up
   static void logits(const Pass&, const Mat& x, const Mat& h, const Mat& logits);
 

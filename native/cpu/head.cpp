@@ -44,6 +44,8 @@ void CpuBackend::do_head(const HeadArgs& a) {
   char* const rest = work_ + logit_bytes + loss_bytes;
   const Matmul matmul(pool_, isa_, rest, head_workspace(limits_, pool_.threads()) - logit_bytes - loss_bytes);
 
+  const float scale = float(a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1));
+  double sum = 0;
   const int64_t step = even_chunk(n, most);
   for (int64_t n0 = 0; n0 < n; n0 += step) {
     const int64_t rows = std::min(step, n - n0);
@@ -54,13 +56,14 @@ void CpuBackend::do_head(const HeadArgs& a) {
       const double lse = rk_.log_sum_exp(logits.row(i), vocab, act), logit = double(logits.get(i, label));
       losses[i] = lse - logit;
       if (!a.dx) return;
-      rk_.softmax_grad(logits.row(i), vocab, act, float(lse), a.loss_scale);
+      rk_.softmax_grad(logits.row(i), vocab, act, float(lse), scale);
       // The label's element anew: softmax - 1 loses digits where the softmax is near 1.
-      logits.set(i, label, float(std::expm1(logit - lse)) * a.loss_scale);
+      logits.set(i, label, float(std::expm1(logit - lse)) * scale);
     });
-    for (int64_t i = 0; i < rows; i++) *a.loss_sum += losses[i];
+    for (int64_t i = 0; i < rows; i++) sum += losses[i];
     if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)});
   }
+  *a.loss_sum += sum;
 }
 
 }  // namespace lowrank::cpu

@@ -11,19 +11,21 @@ namespace {
 constexpr int64_t kBlock = 64 * 1024;  // elements of a task; sums are added block by block, in order
 
 AdamWFactors factors_of(const AdamWArgs& a) {
-  const double c1 = 1 - std::pow(a.beta1, double(a.step)), c2 = 1 - std::pow(a.beta2, double(a.step));
-  return {.grad_scale = a.grad_scale,
-          .decay = float(1 - double(a.lr) * double(a.weight_decay)),
+  const StepState& s = *a.state;
+  const double t = double(s.applied), lr = double(s.learning_rate), c1 = 1 - std::pow(a.beta1, t), c2 = 1 - std::pow(a.beta2, t);
+  return {.grad_scale = s.grad_scale,
+          .decay = float(1 - lr * double(a.weight_decay)),
           .rest1 = float(1 - a.beta1),
           .beta2 = float(a.beta2),
           .rest2 = float(1 - a.beta2),
-          .step_size = float(double(a.lr) / c1),
+          .step_size = float(lr / c1),
           .root_correction = float(std::sqrt(c2)),
           .eps = a.eps};
 }
 }  // namespace
 
 void CpuBackend::do_adamw(const AdamWArgs& a) {
+  if (!a.state->applies) return;
   const AdamWFactors factors = factors_of(a);
   pool_.run((a.n + kBlock - 1) / kBlock, [&](int64_t task, int) {
     const int64_t i = task * kBlock, n = std::min(kBlock, a.n - i);
@@ -33,6 +35,7 @@ void CpuBackend::do_adamw(const AdamWArgs& a) {
 
 void CpuBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   const AdamWArgs& a = args.step;
+  if (!a.state->applies) return;
   const AdamWFactors factors = factors_of(a);
   constexpr int64_t kBlocks = 16;  // of a task
   const int64_t blocks = (a.n + kMomentBlock - 1) / kMomentBlock;
@@ -49,15 +52,14 @@ void CpuBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   });
 }
 
-void CpuBackend::do_sum_squares(const SumSquaresArgs& a) {
-  const auto& [x, n, result] = a;
-  std::vector<double> parts(static_cast<size_t>((n + kBlock - 1) / kBlock));
+void CpuBackend::do_clip(const ClipArgs& a) {
+  std::vector<double> parts(static_cast<size_t>((a.n + kBlock - 1) / kBlock));
   pool_.run(int64_t(parts.size()), [&](int64_t task, int) {
-    parts[size_t(task)] = rk_.sum_squares(x + task * kBlock, std::min(kBlock, n - task * kBlock));
+    parts[size_t(task)] = rk_.sum_squares(a.g + task * kBlock, std::min(kBlock, a.n - task * kBlock));
   });
   double sum = 0;
   for (const double p : parts) sum += p;
-  *result = sum;
+  end_clip(a, sum);
 }
 
 }  // namespace lowrank::cpu

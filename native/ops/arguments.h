@@ -7,6 +7,7 @@
 #pragma once
 #include "base/rng.h"
 #include "base/tensor.h"
+#include "ops/step_state.h"
 #include "quant/weight.h"
 
 namespace lowrank {
@@ -154,9 +155,10 @@ struct HeadArgs {
   Mat x;                  // (N, C) act, normed hidden states of the supervised tokens only
   Weight w;               // (V, C)
   const int32_t* labels;  // (N), each in [0, V)
-  float loss_scale;       // factor of the gradient, not of the reported loss
+  double loss_scale;      // factor of the gradient, not of the reported loss
   Mat dx;                 // (N, C) f32 =; data null in evaluation
   double* loss_sum;       // += the sum over the N rows, unscaled
+  const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
 };
 
 // x = 0
@@ -180,15 +182,30 @@ struct ScatterArgs {
   Mat dst;
 };
 
+// Before AdamW: the global norm of the gradients, whether it is finite, the factor that clips to max_norm, and the loss scale after the step,
+// by the rules of PyTorch's GradScaler. The sum of squares is in f64; its order does not depend on threads.
+struct ClipArgs {
+  const float* g;  // (n)
+  int64_t n;
+  float max_norm;          // 0 or infinite: nothing is clipped
+  double grad_factor;      // that the gradients carry beside the state's loss_scale
+  double tokens;           // learned tokens of the window
+  int64_t growth_steps;    // applied steps after which the loss scale doubles; 0: it is fixed
+  // The learning rate, by how many steps were skipped since skipped_before of them: the schedule stands still in skipped steps.
+  const float* learning_rates;  // (rates), at least one; the last counts for more
+  int64_t rates, skipped_before;
+  StepState* state;  // in place
+};
+
 // AdamW (Loshchilov & Hutter, 2019), as torch.optim.AdamW: g *= grad_scale; p *= 1 - lr*wd; m = b1 m + (1-b1) g;
-// v = b2 v + (1-b2) g^2; p -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps)
+// v = b2 v + (1-b2) g^2; p -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps). Nothing happens where the state's step is skipped.
 struct AdamWArgs {
   float *p, *m, *v;
   const float* g;
   int64_t n;
   double beta1, beta2;  // 1 - beta loses digits in f32
-  float lr, eps, weight_decay, grad_scale;
-  int64_t step;  // t, from 1
+  float eps, weight_decay;
+  const StepState* state;  // of clip: lr, grad_scale, t = applied
 };
 
 // The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
@@ -197,13 +214,6 @@ struct AdamW8bitArgs {
   AdamWArgs step;        // its m and v are ignored
   uint8_t *m, *v;        // (n) codes, in place
   float *m_max, *v_max;  // of each block, in place
-};
-
-// sum = the sum of x[i]^2 in f64; its order does not depend on threads
-struct SumSquaresArgs {
-  const float* x;  // (n)
-  int64_t n;
-  double* sum;
 };
 
 // Upper bounds that size a backend's workspace.

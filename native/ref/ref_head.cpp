@@ -9,6 +9,7 @@ namespace lowrank {
 // loss = log sum exp(z) - z_t with z = W x:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
 void RefBackend::do_head(const HeadArgs& a) {
   const int64_t vocab = a.w.rows, dim = a.w.cols;
+  const double scale = a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1);
   std::vector<double> z(static_cast<size_t>(vocab));
   for (int64_t n = 0; n < a.x.rows; n++) {
     for (int64_t v = 0; v < vocab; v++) {
@@ -25,7 +26,7 @@ void RefBackend::do_head(const HeadArgs& a) {
     for (int64_t v = 0; v < vocab; v++) {
       const double logit = z[size_t(v)] - lse;
       // softmax - 1 without losing the digits that the difference has.
-      z[size_t(v)] = double(a.loss_scale) * (v == a.labels[n] ? std::expm1(logit) : std::exp(logit));
+      z[size_t(v)] = scale * (v == a.labels[n] ? std::expm1(logit) : std::exp(logit));
     }
     for (int64_t c = 0; c < dim; c++) {
       double dx = 0;

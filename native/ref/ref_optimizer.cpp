@@ -8,9 +8,11 @@
 namespace lowrank {
 
 void RefBackend::do_adamw(const AdamWArgs& a) {
-  const double lr = double(a.lr), b1 = a.beta1, b2 = a.beta2, t = double(a.step);
+  const StepState& s = *a.state;
+  if (!s.applies) return;
+  const double lr = double(s.learning_rate), b1 = a.beta1, b2 = a.beta2, t = double(s.applied);
   for (int64_t i = 0; i < a.n; i++) {
-    const double g = double(a.g[i]) * double(a.grad_scale);
+    const double g = double(a.g[i]) * double(s.grad_scale);
     const double m = b1 * double(a.m[i]) + (1 - b1) * g, v = b2 * double(a.v[i]) + (1 - b2) * g * g;
     const double decayed = double(a.p[i]) * (1 - lr * double(a.weight_decay));
     const double m_hat = m / (1 - std::pow(b1, t)), v_hat = v / (1 - std::pow(b2, t));
@@ -22,6 +24,7 @@ void RefBackend::do_adamw(const AdamWArgs& a) {
 
 void RefBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   const AdamWArgs& a = args.step;
+  if (!a.state->applies) return;
   for (int64_t i = 0, b = 0; i < a.n; i += kMomentBlock, b++) {
     const int64_t n = std::min(kMomentBlock, a.n - i);
     struct State {
@@ -53,9 +56,10 @@ void RefBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
   }
 }
 
-void RefBackend::do_sum_squares(const SumSquaresArgs& a) {
-  *a.sum = 0;
-  for (int64_t i = 0; i < a.n; i++) *a.sum += double(a.x[i]) * double(a.x[i]);
+void RefBackend::do_clip(const ClipArgs& a) {
+  double sum = 0;
+  for (int64_t i = 0; i < a.n; i++) sum += double(a.g[i]) * double(a.g[i]);
+  end_clip(a, sum);
 }
 
 }  // namespace lowrank

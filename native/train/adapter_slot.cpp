@@ -1,5 +1,7 @@
 #include "train/adapter_slot.h"
 
+#include <cmath>
+
 namespace lowrank {
 
 namespace {
@@ -20,6 +22,8 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const E
   parameters = arena.reserve("adapters", bytes);
   if (!o.training) return;
   gradients = arena.reserve("gradients", bytes);
+  state = arena.reserve("buffers", int64_t(sizeof(StepState)));
+  learning_rates = arena.reserve("buffers", int64_t(kMostRates * sizeof(float)));
   if (o.adamw_8bit) {
     adam_8bit = MomentLayout(layout);
     moments = arena.reserve("optimizer", adam_8bit.bytes());
@@ -38,6 +42,7 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const Adapter
     const std::vector<float> values = initial_values(t, spec.seed);
     parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
+  if (options.training) write({});
 }
 
 Adapter AdapterSlot::view() const {
@@ -59,11 +64,44 @@ Buffer AdapterSlot::moment_bytes() const {
   return buffer(training(offsets_.moments));
 }
 
-void AdapterSlot::update(const AdamWArgs& step) const {
-  AdamWArgs all = step;
-  all.p = arena_.at<float>(offsets_.parameters);
-  all.g = arena_.at<float>(training(offsets_.gradients));
-  all.n = layout_.elements();
+StepState AdapterSlot::read() {
+  StepState s;
+  buffer(training(offsets_.state)).read(0, int64_t(sizeof s), &s);
+  skipped_ = s.skipped;
+  return s;
+}
+
+void AdapterSlot::write(const StepState& s) {
+  buffer(training(offsets_.state)).write(0, int64_t(sizeof s), &s);
+  skipped_ = s.skipped;
+}
+
+void AdapterSlot::step(const OptimizerOptions& o) {
+  const auto fail = [](const char* what) { throw Error("E_OPTIONS", what); };
+  if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) fail("lossScale must be a positive number.");
+  if (!(o.tokens > 0)) fail("tokens must be a positive number.");
+  if (o.growth_steps < 0) fail("growthSteps must not be negative.");
+  if (o.learning_rates.empty() || o.learning_rates.size() > kMostRates) fail("A step has from 1 to 64 learning rates.");
+  const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
+  StepState* const state = state_at();
+  float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = arena_.at<float>(offsets_.gradients);
+  backend_.upload(o.learning_rates.data(), rates * int64_t(sizeof(float)), rates_at);
+  backend_.clip({g, n, o.max_grad_norm, o.loss_scale, o.tokens, o.growth_steps, rates_at, rates, skipped_, state});
+  update(o);
+  backend_.zero({Mat(g, DType::f32, 1, n)});
+}
+
+void AdapterSlot::update(const OptimizerOptions& o) const {
+  AdamWArgs all{.p = arena_.at<float>(offsets_.parameters),
+                .m = nullptr,
+                .v = nullptr,
+                .g = arena_.at<float>(offsets_.gradients),
+                .n = layout_.elements(),
+                .beta1 = o.beta1,
+                .beta2 = o.beta2,
+                .eps = o.epsilon,
+                .weight_decay = o.weight_decay,
+                .state = state_at()};
   if (!options_.adamw_8bit) {
     all.m = arena_.at<float>(offsets_.adam_m);
     all.v = arena_.at<float>(offsets_.adam_v);
@@ -84,10 +122,6 @@ void AdapterSlot::update(const AdamWArgs& step) const {
       backend_.adamw(one);
     }
   }
-}
-
-void AdapterSlot::clear_gradients() const {
-  backend_.zero({Mat(arena_.at(training(offsets_.gradients)), DType::f32, 1, layout_.elements())});
 }
 
 }  // namespace lowrank

@@ -7,6 +7,19 @@
 
 namespace lowrank {
 
+// Most learning rates of a step, see ClipArgs.
+constexpr size_t kMostRates = 64;
+
+struct OptimizerOptions {
+  // By how many steps were skipped since the state was last read: at least one, at most kMostRates.
+  std::vector<float> learning_rates;
+  float weight_decay = 0, max_grad_norm = 0, epsilon = 1e-8f;
+  double beta1 = 0.9, beta2 = 0.999;
+  double loss_scale = 1;     // a factor that the gradients carry beside the state's; it is divided out
+  double tokens = 1;         // learned tokens of the window, for the loss that is read
+  int64_t growth_steps = 0;  // of a dynamic loss scale, as ClipArgs'
+};
+
 // Error E_OPTIONS.
 void check_adapter_spec(const AdapterSpec&);
 
@@ -30,20 +43,27 @@ class AdapterSlot {
   const std::vector<MomentPart>& moments() const { return offsets_.adam_8bit.parts(); }
   Buffer moment_bytes() const;
 
-  // AdamW of all parameters; p, m, v, g and n of the arguments are ignored.
-  void update(const AdamWArgs&) const;
-  void clear_gradients() const;
+  // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
+  void step(const OptimizerOptions&);
 
-  int64_t steps = 0;  // of the optimizer
+  // Addresses for operations.
+  double* window_loss() const { return &state_at()->window_loss; }
+  const double* loss_scale() const { return &state_at()->loss_scale; }
+  // What the steps so far left. Waits for them.
+  StepState read();
+  void write(const StepState&);
 
  private:
   struct Offsets {
     int64_t parameters = 0, gradients = 0, adam_m = 0, adam_v = 0;
     MomentLayout adam_8bit;  // 8-bit AdamW: it lies at `moments` instead of adam_m and adam_v
     int64_t moments = 0;
+    int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
     Offsets(Arena&, const AdapterLayout&, const EngineOptions&);
   };
 
+  void update(const OptimizerOptions&) const;
+  StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }
   Buffer buffer(int64_t offset) const { return Buffer(backend_, arena_.at(offset)); }
   int64_t training(int64_t offset) const;
   int64_t f32_moments(int64_t offset) const;
@@ -54,6 +74,7 @@ class AdapterSlot {
   AdapterLayout layout_;
   Arena arena_;
   Offsets offsets_;
+  int64_t skipped_ = 0;  // steps, when the state was last read or written
 };
 
 }  // namespace lowrank

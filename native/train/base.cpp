@@ -73,17 +73,6 @@ double Base::matmul_peak(bool again) {
   return matmul_peak_;
 }
 
-void Base::clear_sum(int64_t i) {
-  const double zero = 0;
-  backend_->upload(&zero, sizeof zero, sum_at(i));
-}
-
-double Base::read_sum(int64_t i) {
-  double found = 0;
-  backend_->download(sum_at(i), sizeof found, &found);
-  return found;
-}
-
 void Base::check_batch(const Batch& b) const {
   const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
   const int64_t m = int64_t(b.ids.size());

@@ -49,10 +49,6 @@ class Base {
   void forward(const Pass&);
   void backward(const Pass&);
 
-  // An element of Layout::sums.
-  double* sum_at(int64_t i) { return arena_.at<double>(layout_->sums) + i; }
-  void clear_sum(int64_t i);
-  double read_sum(int64_t i);
   template <class T>
   T* at(int64_t offset) { return arena_.at<T>(offset); }
 

@@ -30,14 +30,16 @@ void check_options(const EngineOptions& o) {
 // Before anything is made of them.
 EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
   check_options(options);
-  for (const AdapterSpec& a : adapters) check_adapter_spec(a);
   if (options.training && adapters.empty()) throw Error("E_OPTIONS", "Training needs an adapter.");
   return options_for(source, options);
 }
 
 AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters) {
   AdapterNeeds needs(model);
-  for (const AdapterSpec& a : adapters) needs.include(AdapterLayout(model, a), a);
+  for (const AdapterSpec& a : adapters) {
+    check_adapter_spec(a);
+    needs.include(AdapterLayout(model, a), a);
+  }
   return needs;
 }
 

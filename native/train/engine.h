@@ -10,12 +10,6 @@
 
 namespace lowrank {
 
-struct OptimizerOptions {
-  float learning_rate = 0, weight_decay = 0, max_grad_norm = 0, epsilon = 1e-8f;
-  double beta1 = 0.9, beta2 = 0.999;
-  double loss_scale = 1;  // a factor that the gradients carry; it is divided out
-};
-
 using AdapterSpecs = std::vector<AdapterSpec>;
 // The number of no adapter; an adapter's number is its place among the given and added ones.
 constexpr int kNoAdapter = -1;
@@ -39,10 +33,9 @@ class Engine {
   // After each use: results computed from a file that somebody changed meanwhile are worth nothing. Error E_FILE_CHANGED.
   void check_files() const { base_.weights().check_unchanged(); }
 
-  // gradients += loss_scale * d(sum of token losses); returns that sum. Error E_BATCH.
-  double forward_backward(const Batch&, float loss_scale, uint64_t rng_stream, int adapter = 0);
-  // Clips to the global norm, AdamW, gradients = 0; returns the norm before clipping. Not finite: nothing is applied. Error E_OPTIONS.
-  double optimizer_step(const OptimizerOptions&, int adapter = 0);
+  // gradients += loss_scale * state's loss_scale * d(sum of token losses), and that sum is added to the adapter's state. Error E_BATCH.
+  void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0);
+  // The optimizer's step is the adapter's: AdapterSlot::step.
   // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)

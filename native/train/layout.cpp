@@ -44,7 +44,7 @@ Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapter
   const int64_t table = o.max_sequence * model.block.attention.head_dim / 2 * 4;
   cos = arena.reserve("buffers", table);
   sin = arena.reserve("buffers", table);
-  sums = arena.reserve("buffers", kSums * int64_t(sizeof(double)));
+  loss = arena.reserve("buffers", int64_t(sizeof(double)));
 
   blocks_.resize(slot(model.layers - 1) + 1);
   block_inputs.resize(o.training ? size_t(shared_layers_) : 0);

@@ -68,7 +68,7 @@ class Layout {
 
   int64_t workspace = 0;     // operations' scratch
   int64_t cos = 0, sin = 0;  // (max_sequence, D/2) f32 rotary tables
-  int64_t sums = 0;          // f64: results of operations, see kLossSum and kSquares
+  int64_t loss = 0;          // f64: the sum of an evaluation's token losses
 
   // Buffers of the piece:
   TokenBuffers token_buffers;
@@ -100,9 +100,6 @@ class Layout {
   int64_t shared_layers_ = 0, rank_ = 0, tokens_begin_ = 0, end_ = 0;
   bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
-
-// Elements of Layout::sums.
-constexpr int64_t kLossSum = 0, kSquares = 1, kSums = 2;
 
 // The options, completed from the model.
 EngineOptions options_for(const ModelSource&, EngineOptions);

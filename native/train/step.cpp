@@ -31,60 +31,34 @@ void Base::backward(const Pass& p) {
   }
 }
 
-double Engine::forward_backward(const Batch& batch, float loss_scale, uint64_t rng_stream, int number) {
-  const Adapter adapter = this->adapter(number).view();
-  if (!adapter.gradients) throw Error("E_STATE", "This engine was opened without training.");
+void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number) {
+  const AdapterSlot& slot = adapter(number);
+  double* const loss = slot.window_loss();  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
-  double loss = 0;
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().piece_tokens())) {
-    Pass p = base_.pass(piece, Mode::train, adapter);
+    Pass p = base_.pass(piece, Mode::train, slot.view());
     p.rng_stream = rng_stream;
     const Head::Learned learned = base_.learned(piece);
     base_.forward(p);
-    base_.clear_sum(kLossSum);
-    base_.layout().head.loss(p, base_.layout().stream, learned, loss_scale, base_.sum_at(kLossSum));
-    loss += base_.read_sum(kLossSum);
+    base_.layout().head.loss(p, base_.layout().stream, learned, loss_scale, slot.loss_scale(), loss);
     if (learned.count > 0) base_.backward(p);
   }
-  return loss;
-}
-
-double Engine::optimizer_step(const OptimizerOptions& o, int number) {
-  if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) throw Error("E_OPTIONS", "lossScale must be a positive number.");
-  AdapterSlot& slot = adapter(number);
-  slot.gradients();  // Error E_STATE outside training
-  base_.clear_sum(kSquares);
-  base_.backend().sum_squares({slot.view().gradients, slot.layout().elements(), base_.sum_at(kSquares)});
-  const double norm = std::sqrt(base_.read_sum(kSquares)) / o.loss_scale;
-  if (std::isfinite(norm)) {
-    // As torch.nn.utils.clip_grad_norm_.
-    const bool clips = o.max_grad_norm > 0 && std::isfinite(o.max_grad_norm);
-    const double factor = (clips ? std::min(1.0, double(o.max_grad_norm) / (norm + 1e-6)) : 1.0) / o.loss_scale;
-    AdamWArgs step{};
-    step.lr = o.learning_rate;
-    step.beta1 = o.beta1;
-    step.beta2 = o.beta2;
-    step.eps = o.epsilon;
-    step.weight_decay = o.weight_decay;
-    step.grad_scale = float(factor);
-    step.step = ++slot.steps;
-    slot.update(step);
-  }
-  slot.clear_gradients();
-  return norm;
 }
 
 double Engine::evaluate(const Batch& batch, int number) {
-  double loss = 0;
+  double sum = 0;
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().evaluation_tokens())) {
     const Pass p = base_.pass(piece, Mode::evaluate, view(number));
     const Head::Learned learned = base_.learned(piece);
     base_.forward(p);
-    base_.clear_sum(kLossSum);
-    base_.layout().head.loss(p, base_.layout().stream, learned, 0, base_.sum_at(kLossSum));
-    loss += base_.read_sum(kLossSum);
+    const Buffer loss(base_.backend(), base_.at<double>(base_.layout().loss));
+    double found = 0;
+    loss.write(0, sizeof found, &found);
+    base_.layout().head.loss(p, base_.layout().stream, learned, 0, nullptr, base_.at<double>(base_.layout().loss));
+    loss.read(0, sizeof found, &found);
+    sum += found;
   }
-  return loss;
+  return sum;
 }
 
 std::vector<float> Engine::logits(const Batch& batch, int number) {

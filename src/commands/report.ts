@@ -52,8 +52,8 @@ export function reporter({ log, progress }: { log: Log; progress: Progress }): R
         break;
       case "step":
         step = event.step;
-        loss = `loss ${event.loss.toFixed(4)}`;
-        progress.update(step, `${loss}, ${count(Math.round(event.tokens_per_s))} tokens/s`);
+        if (event.loss !== null) loss = `loss ${event.loss.toFixed(4)}, `;
+        progress.update(step, `${loss}${count(Math.round(event.tokens_per_s))} tokens/s`);
         if (event.metrics) log.verbose(stepLine(event.metrics, steps));
         break;
       case "skipped":
@@ -62,7 +62,7 @@ export function reporter({ log, progress }: { log: Log; progress: Progress }): R
         );
         break;
       case "evaluating":
-        progress.update(step, `${loss}, evaluating ${event.done}/${event.total}`);
+        progress.update(step, `${loss}evaluating ${event.done}/${event.total}`);
         break;
       case "eval": {
         const { step: at, eval_loss, eval_perplexity } = event.metrics;

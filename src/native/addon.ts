@@ -16,6 +16,7 @@ import type {
   OptimizerState,
   QuantizationMaps,
   QuantizedTensor,
+  Readings,
   SamplingOptions,
   TensorEntry,
 } from "./types.js";
@@ -28,8 +29,10 @@ export interface NativeEngine {
   parameterCounts(adapter?: number): Promise<{ trainable: number; total: number }>;
   addAdapter(adapter: AdapterSpec): Promise<number>;
   removeAdapter(adapter: number): Promise<void>;
-  forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter?: number): Promise<number>;
-  optimizerStep(options: OptimizerOptions, adapter?: number): Promise<number>;
+  forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter?: number): Promise<void>;
+  optimizerStep(options: OptimizerOptions, adapter?: number): Promise<void>;
+  readings(adapter?: number): Promise<Readings>;
+  setReadings(readings: Partial<Readings>, adapter?: number): Promise<void>;
   evaluate(batch: Batch, adapter?: number): Promise<number>;
   logits(batch: Batch, adapter?: number): Promise<Float32Array>;
   gradients(adapter?: number): Promise<AdapterTensors>;

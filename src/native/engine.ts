@@ -13,6 +13,7 @@ import type {
   OnLoading,
   OptimizerOptions,
   OptimizerState,
+  Readings,
   SamplingOptions,
 } from "./types.js";
 
@@ -89,18 +90,28 @@ export class Engine {
   }
 
   /**
-   * Adds the gradient of `lossScale` times the summed cross-entropy of a micro-batch to the gradients. For the mean
-   * over an accumulation window, `lossScale` is one over the number of supervised tokens of the whole window.
+   * Adds the gradient of `lossScale` times `Readings.lossScale` times the summed cross-entropy of a micro-batch to the gradients, and that
+   * sum to `Readings.windowLoss`. For the mean over an accumulation window, `lossScale` is one over the number of supervised tokens of
+   * the whole window.
    * @param rngStream numbers the micro-batch within the run; dropout masks depend on the run's seed and on this alone
-   * @returns the sum of the token losses, unscaled
    */
-  async forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter = 0): Promise<number> {
+  async forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter = 0): Promise<void> {
     return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream, adapter));
   }
 
-  /** Clips, applies AdamW, clears the gradients. Returns the global gradient norm before clipping. Where the norm is not finite nothing is applied. */
-  async optimizerStep(options: OptimizerOptions, adapter = 0): Promise<number> {
+  /** Clips, applies AdamW, clears the gradients. Where the gradients are not finite nothing is applied: `readings` tell. */
+  async optimizerStep(options: OptimizerOptions, adapter = 0): Promise<void> {
     return call(() => this.#engine.optimizerStep(options, adapter));
+  }
+
+  /** Waits for the steps so far. No step does: numbers stay with the engine until they are wanted. */
+  async readings(adapter = 0): Promise<Readings> {
+    return call(() => this.#engine.readings(adapter));
+  }
+
+  /** Replaces those that are given, to begin an interval or to go on from a checkpoint. */
+  async setReadings(readings: Partial<Readings>, adapter = 0): Promise<void> {
+    return call(() => this.#engine.setReadings(readings, adapter));
   }
 
   /** Sum of the token losses of a batch; no dropout, no gradients. */

@@ -198,16 +198,51 @@ export interface Batch {
   padId?: number;
 }
 
+/** Most learning rates of a step, and so the most steps of fp16 between two readings. */
+export const MOST_LEARNING_RATES = 64;
+
 export interface OptimizerOptions {
-  learningRate: number;
+  /**
+   * Several, at most `MOST_LEARNING_RATES`: the first where no step was skipped since the last reading, the second where one was, and
+   * so on, so that a schedule stands still in skipped steps.
+   */
+  learningRate: number | readonly number[];
   weightDecay: number;
   /** Clip the global L2 norm of the gradients to this; 0 or Infinity switches clipping off. */
   maxGradNorm: number;
-  /** Factor that the gradients carry, as fp16's loss scale; it is divided out. Default 1. */
+  /** Factor that the gradients carry beside `Readings.lossScale`; it is divided out. Default 1. */
   lossScale?: number;
+  /** Learned tokens of the accumulation window: `Readings.loss` is their mean. Default 1. */
+  tokens?: number;
+  /** Of fp16: applied steps after which the loss scale doubles; a skipped one halves it. Default 0: the scale is fixed. */
+  growthSteps?: number;
   beta1?: number;
   beta2?: number;
   epsilon?: number;
+}
+
+/** What an adapter's training steps left with the engine. */
+export interface Readings {
+  /** Sum of the token losses of the accumulation window in progress. */
+  windowLoss: number;
+  /** Of the last step: the mean over the window's learned tokens; the gradients' global L2 norm before clipping. */
+  loss: number;
+  gradNorm: number;
+  /** Sums of the steps' losses and their number, since they were last set; a loss that is no number is not part of them. */
+  intervalLosses: number;
+  intervalSteps: number;
+  totalLosses: number;
+  totalSteps: number;
+  /** All steps, and those whose gradients were not finite: nothing was applied. */
+  steps: number;
+  skippedSteps: number;
+  /** Factor of the gradients beside that of the call; applied steps since it changed. */
+  lossScale: number;
+  goodSteps: number;
+  /** The first step whose loss or norm is no number: `steps` after it; 0: none. */
+  badStep: number;
+  badLoss: number;
+  badNorm: number;
 }
 
 export interface SamplingOptions {

@@ -51,9 +51,9 @@ export interface Sample {
 export type TrainerEvent =
   /** Before the first step. */
   | { type: "start"; steps: number; steps_per_epoch: number; warmup_steps: number }
-  /** After every step; `metrics` where one is due. */
-  | { type: "step"; step: number; loss: number; tokens_per_s: number; metrics: StepMetrics | null }
-  /** An overflow of fp16 made the step void; the next ones use this scale. */
+  /** After every step; its loss where it was read, and `metrics` where they are due. */
+  | { type: "step"; step: number; loss: number | null; tokens_per_s: number; metrics: StepMetrics | null }
+  /** Overflows of fp16 made steps void: this one, or some since the last reading. The next ones use this scale. */
   | { type: "skipped"; step: number; loss_scale: number; skipped_steps: number }
   /** While evaluating. */
   | { type: "evaluating"; done: number; total: number }

@@ -1,3 +1,4 @@
+import type { Readings } from "../native/index.js";
 import type { StepMetrics } from "./events.js";
 
 /** The part of an interval that a checkpoint keeps. */
@@ -9,36 +10,26 @@ export interface IntervalState {
   milliseconds: number;
 }
 
-/** The sums since the last line of metrics. */
+/** The sums since the last line of metrics; the engine has those of the losses. */
 export class Interval {
-  #losses: number;
-  #steps: number;
   #tokens: number;
   #flop: number;
   /** Time of work before the pause in progress, if any. */
   #milliseconds: number;
   #since = performance.now();
 
-  constructor(begun: IntervalState = { losses: 0, steps: 0, tokens: 0, flop: 0, milliseconds: 0 }) {
-    this.#losses = begun.losses;
-    this.#steps = begun.steps;
+  constructor(begun: Omit<IntervalState, "losses" | "steps"> = { tokens: 0, flop: 0, milliseconds: 0 }) {
     this.#tokens = begun.tokens;
     this.#flop = begun.flop;
     this.#milliseconds = begun.milliseconds;
   }
 
   /** While paused. */
-  get state(): IntervalState {
-    const [losses, steps, tokens] = [this.#losses, this.#steps, this.#tokens];
-    return { losses, steps, tokens, flop: this.#flop, milliseconds: this.#milliseconds };
+  state({ intervalLosses: losses, intervalSteps: steps }: Readings): IntervalState {
+    return { losses, steps, tokens: this.#tokens, flop: this.#flop, milliseconds: this.#milliseconds };
   }
 
-  /** A loss that is no number, of a step that fp16 skips, is not part of the mean. */
-  add(loss: number, tokens: number, flop: number): void {
-    if (Number.isFinite(loss)) {
-      this.#losses += loss;
-      this.#steps++;
-    }
+  add(tokens: number, flop: number): void {
     this.#tokens += tokens;
     this.#flop += flop;
   }
@@ -67,17 +58,16 @@ export class Interval {
   }
 
   /** The line for this step; the interval goes on. @param peak FLOP/s of a product at its best */
-  line(about: Omit<StepMetrics, "loss" | "tokens_per_s" | "mfu">, peak: number): StepMetrics {
+  line(about: Omit<StepMetrics, "tokens_per_s" | "mfu">, peak: number): StepMetrics {
     const seconds = this.#seconds;
-    const { step, epoch, ...rest } = about;
     const speed = { tokens_per_s: this.#tokens / seconds, mfu: this.#flop / seconds / peak };
-    return { step, epoch, loss: this.#losses / this.#steps, ...rest, ...speed };
+    return { ...about, ...speed };
   }
 
   /** The line for this step; a new interval begins. */
   metrics(...about: Parameters<Interval["line"]>): StepMetrics {
     const line = this.line(...about);
-    this.#losses = this.#steps = this.#tokens = this.#flop = this.#milliseconds = 0;
+    this.#tokens = this.#flop = this.#milliseconds = 0;
     this.#since = performance.now();
     return line;
   }

@@ -1,5 +1,5 @@
 import type { RunState } from "../checkpoint/index.js";
-import { type Engine, freeTensors } from "../native/index.js";
+import { type Engine, freeTensors, MOST_LEARNING_RATES, type Readings } from "../native/index.js";
 import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
@@ -7,7 +7,7 @@ import { evaluate } from "./evaluate.js";
 import type { EvalMetrics, Reporter, StepMetrics, Summary } from "./events.js";
 import { Interval } from "./interval.js";
 import type { Keeper, Reached } from "./keeper.js";
-import { LossScaler, type LossScaling } from "./loss-scaler.js";
+import { checkLossScale, type LossScaling, lossScaleOf } from "./loss-scale.js";
 import { MatmulPeak } from "./peak.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { Totals } from "./totals.js";
@@ -78,10 +78,12 @@ export function train(run: TrainRun): Promise<TrainResult> {
 interface Step {
   step: number;
   epoch: number;
-  learningRate: number;
   /** Number of the first micro-batch after it. */
   nextMicroBatch: number;
 }
+
+/** Steps between two readings, at most: by then a loss is noticed that is no number. */
+const MOST_UNREAD = MOST_LEARNING_RATES;
 
 class Loop {
   readonly #run: TrainRun;
@@ -91,7 +93,9 @@ class Loop {
   readonly #totals: Totals;
   #lastEval: EvalMetrics | null;
   readonly #earlyStopping: EarlyStopping | null;
-  readonly #scaler: LossScaler | null;
+  /** The last ones, and steps since then. */
+  #readings!: Readings;
+  #unread = 0;
   readonly #peak: MatmulPeak;
 
   constructor(run: TrainRun) {
@@ -105,7 +109,6 @@ class Loop {
     this.#earlyStopping = run.earlyStopping
       ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
       : null;
-    this.#scaler = run.lossScaling ? new LossScaler(run.lossScaling, run.resume?.loss_scale) : null;
   }
 
   async train(): Promise<TrainResult> {
@@ -121,6 +124,7 @@ class Loop {
   async #train(): Promise<TrainResult> {
     const run = this.#run;
     const { total } = this.#steps;
+    await this.#beginReadings();
     let done = 0;
     let epoch = 0;
     let nextMicroBatch = 0;
@@ -142,7 +146,7 @@ class Loop {
       epoch = window.epoch;
       const { step, firstIndex, microBatches } = window;
       nextMicroBatch = firstIndex + microBatches.length;
-      const at = { step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) };
+      const at = { step, epoch, nextMicroBatch };
       await this.#optimize(window, at);
       this.#interval.pause();
       await this.#evaluateAndSave(at);
@@ -156,7 +160,7 @@ class Loop {
     // An interrupted run keeps its present adapter; a whole run its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish(this.#reached({ step: done, epoch, nextMicroBatch }));
-    const summary = this.#totals.summary(done, epoch, run.saver.best);
+    const summary = this.#totals.summary(done, epoch, run.saver.best, this.#readings);
     return { steps: done, aborted, stoppedEarly, lastEval: this.#lastEval, bestEval, summary };
   }
 
@@ -183,11 +187,60 @@ class Loop {
     return this.#run.signal?.aborted === true;
   }
 
-  /** The rate that a step uses; the schedule stands still in skipped steps. */
-  #learningRate(step: number): number {
+  /** The rate that a step uses. The schedule stands still in skipped steps. */
+  #learningRate(step: number, skipped: number): number {
     const { scheduler, learningRate } = this.#run;
-    const done = step - 1 - (this.#scaler?.state.skipped ?? 0);
-    return learningRate * learningRateFactor(scheduler, done, this.#warmup, this.#steps.total);
+    return learningRate * learningRateFactor(scheduler, step - 1 - skipped, this.#warmup, this.#steps.total);
+  }
+
+  /** For each number of steps that may have been skipped since the last reading. */
+  #learningRates(step: number): number[] {
+    const { skippedSteps } = this.#readings;
+    const possible = this.#run.lossScaling ? this.#unread + 1 : 1;
+    return Array.from({ length: possible }, (_, i) => this.#learningRate(step, skippedSteps + i));
+  }
+
+  /** Sets the readings of the run so far; the engine may have had another run before. */
+  async #beginReadings(): Promise<void> {
+    const { engine, resume, lossScaling } = this.#run;
+    const scale = resume?.loss_scale ?? { scale: lossScaling?.initial ?? 1, good_steps: 0, skipped: 0 };
+    await engine.setReadings({
+      windowLoss: 0,
+      intervalLosses: resume?.interval.losses ?? 0,
+      intervalSteps: resume?.interval.steps ?? 0,
+      totalLosses: resume?.totals.losses ?? 0,
+      totalSteps: resume?.totals.steps ?? 0,
+      steps: resume?.step ?? 0,
+      skippedSteps: scale.skipped,
+      lossScale: lossScaling ? scale.scale : 1,
+      goodSteps: scale.good_steps,
+      badStep: 0,
+    });
+    this.#readings = await engine.readings();
+  }
+
+  /** Waits for the steps so far. @throws LowrankError E_NAN where one of them has a loss or norm that is no number */
+  async #read({ step }: Step): Promise<Readings> {
+    if (this.#unread === 0) return this.#readings;
+    const { engine, lossScaling, report } = this.#run;
+    const before = this.#readings.skippedSteps;
+    const now = await engine.readings();
+    this.#readings = now;
+    this.#unread = 0;
+    const { badStep, badLoss, badNorm } = now;
+    if (!lossScaling) {
+      if (badStep > 0) {
+        await this.#checkFinite("loss", badLoss, badStep);
+        await this.#checkFinite("gradient norm", badNorm, badStep);
+      }
+      return now;
+    }
+    // A loss scale is no help against a base that is damaged.
+    if (badStep === 1 && !Number.isFinite(badLoss)) await engine.checkWeights();
+    const { scale: loss_scale, skipped: skipped_steps } = lossScaleOf(now);
+    checkLossScale(loss_scale, step);
+    if (skipped_steps > before) await report({ type: "skipped", step, loss_scale, skipped_steps });
+    return now;
   }
 
   async #begin(): Promise<void> {
@@ -200,46 +253,62 @@ class Loop {
   async #makeUp({ step, epoch, next_micro_batch: nextMicroBatch }: RunState): Promise<void> {
     if (this.#lastEval?.step === step || !this.#run.validation || !this.#evaluates(step)) return;
     this.#interval.pause();
-    await this.#evaluateAndSave({ step, epoch, nextMicroBatch, learningRate: this.#learningRate(step) });
+    await this.#evaluateAndSave({ step, epoch, nextMicroBatch });
     this.#interval.resume();
   }
 
   async #optimize(window: Window, at: Step): Promise<void> {
-    const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm } = this.#run;
-    const { step, epoch, learningRate } = at;
-    const { supervisedTokens } = window;
-    const lossScale = this.#scaler?.state.scale ?? 1;
-    let sum = 0;
+    const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm, lossScaling } = this.#run;
+    const { step } = at;
+    const { supervisedTokens: tokens } = window;
     for (const [i, { batch }] of window.microBatches.entries()) {
-      sum += await engine.forwardBackward(batch, lossScale / supervisedTokens, window.firstIndex + i);
+      await engine.forwardBackward(batch, 1 / tokens, window.firstIndex + i);
       this.#run.abort?.throwIfAborted();
     }
-    const loss = sum / supervisedTokens;
-    if (!this.#scaler) await this.#checkFinite("loss", loss, at);
-    // A loss scale is no help against a base that is damaged.
-    else if (step === 1 && !Number.isFinite(loss)) await engine.checkWeights();
-    const gradNorm = await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, lossScale });
-    if (this.#scaler) await this.#rescale(this.#scaler, gradNorm, step);
-    else await this.#checkFinite("gradient norm", gradNorm, at);
+    const learningRate = this.#learningRates(step);
+    const growthSteps = lossScaling?.window ?? 0;
+    await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, tokens, growthSteps });
+    this.#unread++;
 
     const flop = this.#run.modelFlop(window);
     const samples = window.microBatches.reduce((sum, { batch }) => sum + batch.sequences.length, 0);
-    this.#interval.add(loss, window.tokens, flop);
-    this.#totals.add(loss, window.tokens, samples, flop);
+    this.#interval.add(window.tokens, flop);
+    this.#totals.add(window.tokens, samples, flop);
+    const isLogged = step % loggingSteps === 0 || step === this.#steps.total;
+    // The first step tells whether the base is damaged.
+    const isRead =
+      this.#readings.steps === (this.#run.resume?.step ?? 0) ||
+      isLogged ||
+      this.#aborted() ||
+      this.#evaluates(step) ||
+      this.#saves(step) ||
+      this.#unread >= MOST_UNREAD;
+    const loss = isRead ? (await this.#read(at)).loss : null;
     const tokens_per_s = this.#interval.speed;
-    const about = { step, epoch, grad_norm: gradNorm, learning_rate: learningRate, ...this.#scaling() };
     let metrics: StepMetrics | null = null;
-    if (step % loggingSteps === 0 || step === this.#steps.total) {
+    if (isLogged) {
       await this.#keepPeak();
-      metrics = this.#interval.metrics(about, this.#peak.flopPerSecond);
+      metrics = this.#interval.metrics(this.#about(at), this.#peak.flopPerSecond);
+      await engine.setReadings({ intervalLosses: 0, intervalSteps: 0 });
+      this.#readings = { ...this.#readings, intervalLosses: 0, intervalSteps: 0 };
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
-      metrics = this.#interval.line(about, this.#peak.flopPerSecond);
+      await this.#read(at);
+      metrics = this.#interval.line(this.#about(at), this.#peak.flopPerSecond);
     }
     await report({ type: "step", step, loss, tokens_per_s, metrics });
     const message = metrics && this.#peak.warning(metrics.mfu);
     if (message) await report({ type: "warning", message });
+  }
+
+  /** A line of metrics but for its speed, of a step that was just read. */
+  #about({ step, epoch }: Step): Omit<StepMetrics, "tokens_per_s" | "mfu"> {
+    const { intervalLosses, intervalSteps, gradNorm: grad_norm, lossScale: loss_scale, skippedSteps } = this.#readings;
+    const line = { step, epoch, loss: intervalLosses / intervalSteps, grad_norm };
+    if (!this.#run.lossScaling) return { ...line, learning_rate: this.#learningRate(step, 0) };
+    const before = skippedSteps - Number(!Number.isFinite(grad_norm));
+    return { ...line, learning_rate: this.#learningRate(step, before), loss_scale, skipped_steps: skippedSteps };
   }
 
   /** For a line of metrics, and not of its time. */
@@ -248,20 +317,6 @@ class Loop {
     this.#interval.pause();
     await this.#peak.keepUp(reached);
     this.#interval.resume();
-  }
-
-  async #rescale(scaler: LossScaler, gradNorm: number, step: number): Promise<void> {
-    const overflowed = !Number.isFinite(gradNorm);
-    scaler.update(overflowed, step);
-    const { scale: loss_scale, skipped: skipped_steps } = scaler.state;
-    if (overflowed) await this.#run.report({ type: "skipped", step, loss_scale, skipped_steps });
-  }
-
-  /** For a line of metrics. */
-  #scaling(): Pick<StepMetrics, "loss_scale" | "skipped_steps"> {
-    if (!this.#scaler) return {};
-    const { scale, skipped } = this.#scaler.state;
-    return { loss_scale: scale, skipped_steps: skipped };
   }
 
   async #evaluateAndSave(at: Step): Promise<void> {
@@ -287,7 +342,7 @@ class Loop {
     const onProgress = (done: number, total: number) => report({ type: "evaluating", done, total });
     const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress });
     if (!found) return null;
-    await this.#checkFinite("evaluation loss", found.eval_loss, at);
+    await this.#checkFinite("evaluation loss", found.eval_loss, at.step);
     const { step, epoch } = at;
     const metrics = { step, epoch, ...found };
     await report({ type: "eval", metrics });
@@ -304,32 +359,34 @@ class Loop {
 
   async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
     const { engine, saver } = this.#run;
+    await this.#read(at);
     // The last step may have ruined the adapter without a loss having shown it yet.
     const adapter = await engine.adapter();
     const size = magnitude(adapter);
     freeTensors(adapter);
-    await this.#checkFinite("adapter's magnitude", size, at);
+    await this.#checkFinite("adapter's magnitude", size, at.step);
     await saver.checkpoint(this.#reached(at), evaluation);
   }
 
-  #reached({ step, epoch, nextMicroBatch }: Omit<Step, "learningRate">): Reached {
+  #reached({ step, epoch, nextMicroBatch }: Step): Reached {
     const { batchSize, loggingSteps, evaluating, saving } = this.#run;
     const { total: maxSteps, perEpoch } = this.#steps;
     const intervals = { loggingSteps, evalSteps: evaluating.every, saveSteps: saving.every };
     const run = { maxSteps, epochs: Math.ceil(maxSteps / perEpoch), batchSize, ...intervals };
     const state = {
-      interval: this.#interval.state,
-      totals: this.#totals.state,
+      interval: this.#interval.state(this.#readings),
+      totals: this.#totals.state(this.#readings),
       last_eval: this.#lastEval,
       early_stopping: this.#earlyStopping?.state ?? null,
-      loss_scale: this.#scaler ? { ...this.#scaler.state } : null,
+      loss_scale: this.#run.lossScaling ? lossScaleOf(this.#readings) : null,
     };
     const cursor = { step, epoch, total_steps: maxSteps, next_micro_batch: nextMicroBatch };
     return { progress: { ...run, step, epoch }, state: { ...cursor, ...state } };
   }
 
-  async #checkFinite(what: string, value: number, { step, learningRate }: Step): Promise<void> {
+  async #checkFinite(what: string, value: number, step: number): Promise<void> {
     const { saver } = this.#run;
+    const learningRate = this.#learningRate(step, this.#run.lossScaling ? this.#readings.skippedSteps : 0);
     if (!Number.isFinite(value)) {
       await this.#run.engine.checkWeights();
       // The error names the last checkpoint: it may be being written.

@@ -1,9 +1,10 @@
 import type { RunState } from "../checkpoint/index.js";
+import type { Readings } from "../native/index.js";
 import type { EvalMetrics, Summary } from "./events.js";
 
 type TotalsState = RunState["totals"];
 
-/** Totals of a run since its first step, over all its starts. */
+/** Totals of a run since its first step, over all its starts; the engine has those of the losses. */
 export class Totals {
   #state: TotalsState;
   readonly #since = performance.now();
@@ -12,26 +13,18 @@ export class Totals {
     this.#state = begun;
   }
 
-  get state(): TotalsState {
-    return { ...this.#state, milliseconds: this.#state.milliseconds + performance.now() - this.#since };
+  state({ totalLosses: losses, totalSteps: steps }: Readings): TotalsState {
+    return { ...this.#state, losses, steps, milliseconds: this.#state.milliseconds + performance.now() - this.#since };
   }
 
-  /** A step's. A loss that is no number, of a step that fp16 skips, is not part of the mean. */
-  add(loss: number, tokens: number, samples: number, flop: number): void {
+  /** A step's. */
+  add(tokens: number, samples: number, flop: number): void {
     const s = this.#state;
-    const isLoss = Number.isFinite(loss);
-    this.#state = {
-      ...s,
-      losses: s.losses + (isLoss ? loss : 0),
-      steps: s.steps + Number(isLoss),
-      tokens: s.tokens + tokens,
-      samples: s.samples + samples,
-      flop: s.flop + flop,
-    };
+    this.#state = { ...s, tokens: s.tokens + tokens, samples: s.samples + samples, flop: s.flop + flop };
   }
 
-  summary(step: number, epoch: number, best: EvalMetrics | null): Summary {
-    const { milliseconds, losses, steps, tokens, samples, flop } = this.state;
+  summary(step: number, epoch: number, best: EvalMetrics | null, readings: Readings): Summary {
+    const { milliseconds, losses, steps, tokens, samples, flop } = this.state(readings);
     const seconds = milliseconds / 1000;
     return {
       step,

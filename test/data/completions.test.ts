@@ -9,6 +9,7 @@ import { openModel, resolveTargets } from "../../src/model/index.js";
 import { type Batch, Engine } from "../../src/native/index.js";
 import { readTokens } from "../../src/setup/texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
+import { trainedLoss } from "../support/readings.js";
 import { tableOf } from "../support/tokens.js";
 
 const folder = temporaryFolders();
@@ -73,7 +74,7 @@ describe.each(cases)("of at most $max_length tokens", ({ max_length: maxLength, 
       for (let at = 0; at < dataset.length; at += size) {
         const positions = Array.from({ length: Math.min(size, dataset.length - at) }, (_, i) => at + i);
         const { batch, supervisedTokens } = dataset.batch(positions);
-        sum += await engine.forwardBackward(batch satisfies Batch, 1 / learned, at);
+        sum += await trainedLoss(engine, batch satisfies Batch, 1 / learned, at);
         count += supervisedTokens;
       }
       expect(count).toBe(learned);

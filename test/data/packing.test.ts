@@ -5,6 +5,7 @@ import { openModel, resolveTargets } from "../../src/model/index.js";
 import { type Batch, Engine } from "../../src/native/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { largestDifference } from "../support/golden.js";
+import { trainedLoss } from "../support/readings.js";
 import { tableOf } from "../support/tokens.js";
 
 const folder = temporaryFolders();
@@ -113,7 +114,7 @@ describe("packed training", () => {
     for (const { data } of adapter.values()) for (let i = 0; i < data.length; i++) data[i]! += Math.sin(i) / 50;
     await engine.setAdapter(adapter);
     let loss = 0;
-    for (const [i, batch] of batches.entries()) loss += await engine.forwardBackward(batch, 1 / supervised, i);
+    for (const [i, batch] of batches.entries()) loss += await trainedLoss(engine, batch, 1 / supervised, i);
     return { loss: loss / supervised, gradients: await engine.gradients() };
   }
 

@@ -11,6 +11,7 @@ import {
   type Precision,
   planMemory,
 } from "../../src/native/index.js";
+import { steppedNorm, trainedLoss } from "../support/readings.js";
 import { tinyBase } from "../support/tiny.js";
 
 const model = openModel(tinyBase);
@@ -43,8 +44,8 @@ function batch(seed: number): Batch {
 
 /** One step of one adapter: its loss and norm. */
 async function step(engine: Engine, seed: number, adapter?: number): Promise<number[]> {
-  const loss = await engine.forwardBackward(batch(seed), 1 / 57, seed, adapter);
-  const norm = await engine.optimizerStep({ learningRate: 1e-2, weightDecay: 0.1, maxGradNorm: 1 }, adapter);
+  const loss = await trainedLoss(engine, batch(seed), 1 / 57, seed, adapter);
+  const norm = await steppedNorm(engine, { learningRate: 1e-2, weightDecay: 0.1, maxGradNorm: 1 }, adapter);
   return [loss, norm, await engine.evaluate(batch(seed + 1), adapter)];
 }
 

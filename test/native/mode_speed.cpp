@@ -51,7 +51,7 @@ std::vector<Case> speed_cases() {
     add("embedding_fwd", 2048, 576, 4096, 0);
     if (act == DType::f32) {
       add("adamw", 1, 1 << 20, 1, 0);
-      add("sum_squares", 1, 1 << 20, 1, 0);
+      add("clip", 1, 1 << 20, 1, 0);
     }
   }
   return cases;

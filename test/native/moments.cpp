@@ -17,17 +17,20 @@ struct State {
   std::vector<uint8_t> m, v;
 
   void step(Backend& backend, const std::vector<float>& g, int64_t number) {
+    StepState state;
+    state.applied = number;
+    state.grad_scale = 0.5f;
+    state.learning_rate = 3e-3f;
+    state.applies = true;
     AdamWArgs a{};
+    a.state = &state;
     a.p = p.data();
     a.g = g.data();
     a.n = int64_t(p.size());
-    a.lr = 3e-3f;
     a.beta1 = 0.9;
     a.beta2 = 0.999;
     a.eps = 1e-8f;
     a.weight_decay = 0.1f;
-    a.grad_scale = 0.5f;
-    a.step = number;
     backend.adamw_8bit({a, m.data(), v.data(), m_max.data(), v_max.data()});
   }
 };

@@ -1,4 +1,4 @@
-// Operands, calls and bounds of AdamW and the sum of squares.
+// Operands, calls and bounds of AdamW and clipping.
 #include <cmath>
 
 #include "bounds.h"
@@ -8,6 +8,9 @@
 namespace lowrank::test {
 
 namespace {
+
+constexpr double kBeta1 = 0.9, kBeta2 = 0.999;
+constexpr float kEps = 1e-8f;
 
 void define_adamw(const Case& c, Slots& s) {
   Random r(c.seed);
@@ -20,57 +23,74 @@ void define_adamw(const Case& c, Slots& s) {
   s.vector("v", v).role = Role::in_place;
 }
 
-AdamWArgs arguments(const Case& c, const Memory& m) {
+AdamWArgs arguments(const Case& c, Memory& m) {
+  m.state.applied = c.step;
+  m.state.grad_scale = 0.5f;
+  m.state.learning_rate = 3e-3f;
+  m.state.applies = true;
   return {.p = m.f32("p"),
           .m = m.f32("m"),
           .v = m.f32("v"),
           .g = m.f32("g"),
           .n = c.in,
-          .beta1 = 0.9,
-          .beta2 = 0.999,
-          .lr = 3e-3f,
-          .eps = 1e-8f,
+          .beta1 = kBeta1,
+          .beta2 = kBeta2,
+          .eps = kEps,
           .weight_decay = 0.1f,
-          .grad_scale = 0.5f,
-          .step = c.step};
+          .state = &m.state};
 }
 void call_adamw(const Case& c, Backend& b, Memory& m) { b.adamw(arguments(c, m)); }
 
 // m: a product, a difference, a product, a sum. v: three products and a sum, all positive. p: the decay's product and its
 // factor's rounding; the quotient's operands, each with a few roundings; the sum.
 void bound_adamw(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
-  const AdamWArgs a = arguments(c, twin);
-  const double c1 = 1 - std::pow(a.beta1, double(a.step)), c2 = 1 - std::pow(a.beta2, double(a.step));
+  const StepState& state = twin.state;
+  const double c1 = 1 - std::pow(kBeta1, double(c.step)), c2 = 1 - std::pow(kBeta2, double(c.step));
+  const float *g_of = twin.f32("g"), *m_of = twin.f32("m"), *v_of = twin.f32("v");
   for (int64_t i = 0; i < c.in; i++) {
     const double p0 = std::fabs(double(slots.find("p")->values[size_t(i)])),
                  m0 = std::fabs(double(slots.find("m")->values[size_t(i)]));
-    const double g = std::fabs(double(a.g[i]) * double(a.grad_scale)), m = std::fabs(double(a.m[i])), v = double(a.v[i]);
+    const double g = std::fabs(double(g_of[i]) * double(state.grad_scale)), m = std::fabs(double(m_of[i])), v = double(v_of[i]);
     const double m_off = 2 * kF32 * (m0 + g), v_off = 4 * kF32 * v;
-    const double factor = double(a.lr) / c1 / (std::sqrt(v / c2) + double(a.eps));
+    const double factor = double(state.learning_rate) / c1 / (std::sqrt(v / c2) + double(kEps));
     b.of["m"].push_back(m_off);
     b.of["v"].push_back(v_off);
     b.of["p"].push_back(2 * kF32 * p0 + factor * (m_off + 10 * kF32 * m));
   }
 }
 
-void define_sum(const Case& c, Slots& s) {
+void define_clip(const Case& c, Slots& s) {
   Random r(c.seed);
-  s.vector("x", r.values(c.in, DType::f32));
+  s.vector("g", r.values(c.in, DType::f32));
+  s.vector("learning_rates", {3e-3f});
 }
-void call_sum(const Case& c, Backend& b, Memory& m) { b.sum_squares({m.f32("x"), c.in, &m.scalar}); }
-// Lanes are summed in f32 over 64 vectors and then among themselves, runs in double: no cancellation, a relative error.
-void bound_sum(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
-  b.scalar = sum_error(64 + 4) * twin.scalar;
+void call_clip(const Case& c, Backend& b, Memory& m) {
+  m.state = {};
+  b.clip({.g = m.f32("g"),
+          .n = c.in,
+          .max_norm = 1,
+          .grad_factor = 4,
+          .tokens = 1,
+          .growth_steps = 0,
+          .learning_rates = m.f32("learning_rates"),
+          .rates = 1,
+          .skipped_before = 0,
+          .state = &m.state});
+  m.scalar = m.state.norm;
+}
+// Lanes are summed in f32 over 64 vectors and then among themselves, runs in double: no cancellation, a relative error, of which the root halves.
+void bound_clip(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  b.scalar = sum_error(64 + 4) / 2 * twin.scalar;
 }
 
 double work_adamw(const Case& c) { return double(c.in) * 28; }
-double work_sum(const Case& c) { return double(c.in) * 4; }
+double work_clip(const Case& c) { return double(c.in) * 4; }
 
 }  // namespace
 
 const std::vector<Operation> kOptimizerOperations = {
     {"adamw", define_adamw, call_adamw, bound_adamw, work_adamw, true},
-    {"sum_squares", define_sum, call_sum, bound_sum, work_sum, true},
+    {"clip", define_clip, call_clip, bound_clip, work_clip, true},
 };
 
 }  // namespace lowrank::test

@@ -7,6 +7,7 @@
 
 #include "base/tensor.h"
 #include "guarded.h"
+#include "ops/step_state.h"
 #include "stored.h"
 
 namespace lowrank::test {
@@ -58,6 +59,7 @@ class Memory {
   void reset();                // initial values again
   std::string damage() const;  // the first overwritten guard, in words
   double scalar = 0.5;         // the loss sum, which is added to, or a result that is a number
+  StepState state{};           // of clip and AdamW
 
  private:
   struct Entry {

@@ -11,6 +11,7 @@ import {
   planMemory,
 } from "../../src/native/index.js";
 import { threadCount } from "../../src/setup/adapter.js";
+import { steppedNorm, trainedLoss } from "../support/readings.js";
 
 const model = openModel(new URL("../../examples/tiny-base", import.meta.url).pathname);
 const STEPS = 5;
@@ -44,9 +45,9 @@ async function train({ precision, threads, seed = 7, checkpointedBlocks = 0 }: R
   const numbers: number[] = [];
   for (let step = 0; step < STEPS; step++) {
     for (const micro of [2 * step, 2 * step + 1]) {
-      numbers.push(await engine.forwardBackward(batch(micro), 1 / 390, micro));
+      numbers.push(await trainedLoss(engine, batch(micro), 1 / 390, micro));
     }
-    numbers.push(await engine.optimizerStep({ learningRate: 1e-2, weightDecay: 0.01, maxGradNorm: 0.5 }));
+    numbers.push(await steppedNorm(engine, { learningRate: 1e-2, weightDecay: 0.01, maxGradNorm: 0.5 }));
   }
   numbers.push(await engine.evaluate(batch(99)));
   return { numbers, adapter: await engine.adapter() };

@@ -20,8 +20,11 @@ std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uin
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {
     const Batch b = batch_of(seed * 100 + step, model.source.spec.vocab);
-    found.push_back(float(engine.forward_backward(b, 1.f / 53, step)));
-    found.push_back(float(engine.optimizer_step({.learning_rate = 1e-2f, .max_grad_norm = 1})));
+    engine.forward_backward(b, 1.0 / 53, step);
+    engine.adapter().step({.learning_rates = {1e-2f}, .max_grad_norm = 1});
+    const StepState state = engine.adapter().read();
+    found.push_back(float(state.loss));
+    found.push_back(float(state.norm));
     found.push_back(float(engine.evaluate(b)));
   }
   int32_t token = engine.generate_start({1, 2, 3}, {});

@@ -7,6 +7,7 @@
 
 #include "model/rope_table.h"
 #include "modes.h"
+#include "ops/arguments.h"
 #include "random.h"
 #include "train/sampling.h"
 
@@ -77,6 +78,31 @@ void test_rope_table(Report& report) {
     ok = ok && std::fabs(double(llama3.sin[size_t(32 + i)]) - std::sin(double(kLlama3[i]))) <= 6e-8 * double(kLlama3[i]);
   }
   report.expect(ok, "unit: llama3 rope");
+}
+
+void test_step_state(Report& report) {
+  const float rates[] = {3, 2, 1};
+  StepState s;
+  s.loss_scale = 8;
+  s.window_loss = 30;
+  ClipArgs a{.g = nullptr, .n = 0, .max_norm = 1, .grad_factor = 0.5, .tokens = 10, .growth_steps = 2, .learning_rates = rates, .rates = 3, .skipped_before = 0, .state = &s};
+  const double infinite = std::numeric_limits<double>::infinity();
+  end_clip(a, 64);  // norm 8 / (8 * 0.5)
+  report.expect(s.norm == 2 && s.loss == 3 && s.window_loss == 0 && s.applies && s.applied == 1, "unit: clip reads norm and loss");
+  report.expect(s.grad_scale == float(1 / (2 + 1e-6) / 4) && s.learning_rate == 3, "unit: clip's factor takes the scale back and clips");
+  end_clip(a, infinite);
+  report.expect(!s.applies && s.applied == 1 && s.skipped == 1 && s.loss_scale == 4 && s.good_steps == 0, "unit: a step that is not finite is skipped and halves the scale");
+  report.expect(s.bad_step == 2 && s.bad_loss == 0 && s.bad_norm == infinite, "unit: clip keeps the first bad step");
+  s.window_loss = std::numeric_limits<double>::quiet_NaN();
+  end_clip(a, 4);
+  report.expect(s.applies && s.learning_rate == 2 && s.bad_step == 2 && s.interval_steps == 2 && s.interval_losses == 3, "unit: the schedule stands still in skipped steps, and losses that are no numbers do not count");
+  end_clip(a, 0);
+  report.expect(s.loss_scale == 8 && s.good_steps == 0 && s.grad_scale == 0.5f, "unit: applied steps double the scale, and small norms are not clipped");
+  for (int i = 0; i < 5; i++) end_clip(a, infinite);
+  report.expect(s.learning_rate == 1 && s.skipped == 6, "unit: the last learning rate counts for more skipped steps");
+  s.loss_scale = double(std::numeric_limits<float>::max());
+  for (int i = 0; i < 4; i++) end_clip(a, 1);
+  report.expect(s.loss_scale == double(std::numeric_limits<float>::max()), "unit: the scale stays within the numbers of f32");
 }
 
 namespace {

@@ -24,6 +24,7 @@ void run_unit(const Options&, Report& report) {
   test_memory(twin, report);
   test_memory(*make_backend(2), report);
   test_large_pages(report);
+  test_step_state(report);
   test_rope_table(report);
   test_sampling(report);
   test_engine(report);

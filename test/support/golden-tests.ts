@@ -14,6 +14,7 @@ import {
   supervisedTokens,
   toBatch,
 } from "./golden.js";
+import { steppedNorm, trainedLoss } from "./readings.js";
 
 const THREADS = 2;
 
@@ -72,9 +73,9 @@ async function train(engine: Engine, training: ReturnType<typeof readReference>[
     const tokens = window.reduce((sum, batch) => sum + supervisedTokens(batch), 0);
     let loss = 0;
     for (const [i, batch] of window.entries()) {
-      loss += (await engine.forwardBackward(batch, lossScale / tokens, (step - 1) * perStep + i)) / tokens;
+      loss += (await trainedLoss(engine, batch, lossScale / tokens, (step - 1) * perStep + i)) / tokens;
     }
-    const gradNorm = await engine.optimizerStep({
+    const gradNorm = await steppedNorm(engine, {
       learningRate: learning_rate,
       weightDecay: training.weight_decay,
       maxGradNorm: training.max_grad_norm,
@@ -105,7 +106,7 @@ export function goldenTests(name: string): void {
     expect(difference / scale).toBeLessThan(LIMITS.logits);
 
     const evaluated = await engine.evaluate(batch);
-    const trained = await engine.forwardBackward(batch, 1 / reference.supervised_tokens, 0);
+    const trained = await trainedLoss(engine, batch, 1 / reference.supervised_tokens, 0);
     expect(Math.abs(evaluated / reference.supervised_tokens - reference.loss)).toBeLessThan(LIMITS.loss);
     expect(Math.abs(trained / reference.supervised_tokens - reference.loss)).toBeLessThan(LIMITS.loss);
 
@@ -138,7 +139,7 @@ export function goldenTests(name: string): void {
   test.each(SIXTEEN_BITS)("$precision: loss and gradients near the fp32 reference", async (bits) => {
     const { precision, limits, lossScale } = bits;
     await using engine = await openGolden(name, { precision });
-    const loss = await engine.forwardBackward(batch, lossScale / reference.supervised_tokens, 0);
+    const loss = await trainedLoss(engine, batch, lossScale / reference.supervised_tokens, 0);
     expect(Math.abs(loss / reference.supervised_tokens - reference.loss)).toBeLessThan(limits.loss);
     for (const [n, { data }] of await engine.gradients()) {
       expect(cosine(data, tensors.get(n)!.data), `gradient of ${n}`).toBeGreaterThan(limits.gradientCosine);

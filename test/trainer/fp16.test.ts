@@ -1,7 +1,9 @@
 // fp16 mixed precision: loss scaling by GradScaler's rules, skipped steps, resumption.
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { LossScaler } from "../../src/trainer/loss-scaler.js";
+import { openModel, resolveTargets } from "../../src/model/index.js";
+import { Engine, type Readings } from "../../src/native/index.js";
+import { checkLossScale } from "../../src/trainer/loss-scale.js";
 import { jsonLines, lowrank, someTexts, tinyBase, workFolder } from "../support/tiny.js";
 
 const work = workFolder("fp16");
@@ -18,29 +20,46 @@ describe("the loss scale", () => {
   const file = new URL("../goldens/grad-scaler.json", import.meta.url);
   const { traces } = JSON.parse(readFileSync(file, "utf8")) as { traces: Trace[] };
 
-  test.each(traces)("is that of PyTorch's GradScaler, from $initial with a window of $window", (trace) => {
-    const scaler = new LossScaler(trace, null);
-    const scales = trace.overflows.map((overflow, i) => {
-      scaler.update(overflow, i + 1);
-      return scaler.state.scale;
-    });
+  /** An engine whose gradients overflow in the steps that a trace says; the scale after each. */
+  async function follow({ window: growthSteps }: Trace, overflows: boolean[], begun: Partial<Readings>) {
+    const model = openModel(tinyBase);
+    const { modules: targets } = resolveTargets(model, "q_proj");
+    const spec = { rank: 1, alpha: 1, dropout: 0, useRslora: false, targets, seed: 1 };
+    const size = { maxTokens: 8, maxSequence: 8, cacheTokens: 0, threads: 1 };
+    await using engine = await Engine.create(model, spec, { precision: "fp32", training: true, ...size });
+    await engine.setReadings(begun);
+    const batch = { sequences: [{ inputIds: Int32Array.of(1, 2) }] };
+    const scales: number[] = [];
+    for (const overflow of overflows) {
+      // Beyond f32: infinite there.
+      if (overflow) await engine.forwardBackward(batch, 1e300, 0);
+      await engine.optimizerStep({ learningRate: 0, weightDecay: 0, maxGradNorm: 1, growthSteps });
+      scales.push((await engine.readings()).lossScale);
+    }
+    return { scales, readings: await engine.readings() };
+  }
+
+  test.each(traces)("is that of PyTorch's GradScaler, from $initial with a window of $window", async (trace) => {
+    const { scales, readings } = await follow(trace, trace.overflows, { lossScale: trace.initial });
     expect(scales).toEqual(trace.scales);
-    expect(scaler.state.skipped).toBe(trace.overflows.filter(Boolean).length);
+    expect(readings.skippedSteps).toBe(trace.overflows.filter(Boolean).length);
+    expect(readings.steps).toBe(trace.overflows.length);
+    expect(readings.badStep).toBe(trace.overflows.indexOf(true) + 1);
   });
 
-  test("goes on from a checkpoint's", () => {
+  test("goes on from a checkpoint's", async () => {
     const [trace] = traces as [Trace];
-    const first = new LossScaler(trace, null);
-    for (const [i, overflow] of trace.overflows.slice(0, 17).entries()) first.update(overflow, i + 1);
-    const second = new LossScaler({ initial: 1, window: trace.window }, JSON.parse(JSON.stringify(first.state)));
-    for (const [i, overflow] of trace.overflows.slice(17).entries()) second.update(overflow, i + 18);
-    expect(second.state.scale).toBe(trace.scales.at(-1));
+    const first = await follow(trace, trace.overflows.slice(0, 17), { lossScale: trace.initial });
+    const { lossScale, goodSteps } = first.readings;
+    const second = await follow(trace, trace.overflows.slice(17), { lossScale, goodSteps });
+    expect([...first.scales, ...second.scales]).toEqual(trace.scales);
   });
 
   test("is an error where no scale helps", () => {
-    const scaler = new LossScaler({ initial: 2 ** -13, window: 5 }, null);
-    scaler.update(true, 1);
-    expect(() => scaler.update(true, 2)).toThrow(/Step 2: the gradients overflow fp16 .* Use --precision bf16 or fp32/);
+    checkLossScale(2 ** -14, 1);
+    const message =
+      /Step 2: the gradients overflow fp16 even at loss scale 0.00006\d+: .* Use --precision bf16 or fp32/;
+    expect(() => checkLossScale(2 ** -15, 2)).toThrow(message);
   });
 });
 

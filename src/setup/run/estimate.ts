@@ -72,6 +72,7 @@ async function stepSpeed(o: RunOptions, { model, adapter, plan, texts }: Prepare
     for (const { batch } of window.microBatches) await engine.forwardBackward(batch, 1 / window.supervisedTokens, 0);
     const middle = performance.now();
     await engine.optimizerStep(update);
+    await engine.readings();
     const end = performance.now();
     // The first one touches the memory, and counts where there is no time for another.
     const isFirst = window.step === 1;
