@@ -43,7 +43,7 @@ const DEFAULTS = {
   lora_dropout: 0.05,
   target_modules: undefined,
   validation_file: undefined,
-  text_column: "text",
+  data_format: "auto",
   max_seq_length: 512,
   pad_to_max_length: false,
   output_dir: "./lora_model",

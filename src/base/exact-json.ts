@@ -8,8 +8,8 @@ export class Float {
   }
 }
 
-/** Texts that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front. */
-const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16})|^-?\d+[.eE]|^-?\d{16}|"\d+"\s*:/;
+/** Texts that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front, Python's NaN and infinities. */
+const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|^-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|"\d+"\s*:/;
 
 /**
  * JSON's value. Floats are `Float`, ints beyond 2^53 bigint, and objects Maps where the text needs it, else plain objects.
@@ -18,6 +18,40 @@ const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16})|^-?\d+[.eE]|^-?\d{16}|"\d+"\s*:/;
 export function parseExactJson(text: string): unknown {
   const value = JSON.parse(text);
   return INEXACT.test(text) ? new Reader(text).value() : value;
+}
+
+/** The same of a text that is known to be JSON, in which NaN and infinities may stand as Python writes them. @param value JSON.parse's, where there is one */
+export function readExactJson(text: string, value?: unknown): unknown {
+  if (INEXACT.test(text)) return new Reader(text).value();
+  return value === undefined ? JSON.parse(text) : value;
+}
+
+/** A value as `readExactJson` reads it. Dates become texts, what is undefined null. */
+export function exactJson(value: unknown): string {
+  return isPlain(value) ? JSON.stringify(value) : written(value);
+}
+
+/** Whether JSON.stringify writes what `readExactJson` reads. */
+function isPlain(value: unknown): boolean {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
+  if (typeof value === "number") return Number.isSafeInteger(value);
+  if (typeof value !== "object" || value instanceof Float || value instanceof Map) return false;
+  return Object.values(value).every(isPlain);
+}
+
+function written(value: unknown): string {
+  if (value instanceof Float) return floatJson(value.value);
+  if (typeof value === "bigint") return String(value);
+  if (typeof value === "number") return Number.isSafeInteger(value) ? String(value + 0) : floatJson(value);
+  if (Array.isArray(value)) return `[${value.map(written).join()}]`;
+  if (typeof value !== "object" || value === null || value instanceof Date) return JSON.stringify(value) ?? "null";
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${written(one)}`).join()}}`;
+}
+
+function floatJson(value: number): string {
+  const digits = Object.is(value, -0) ? "-0" : String(value);
+  return /^-?\d+$/.test(digits) ? `${digits}.0` : digits;
 }
 
 /** Reads text that is known to be JSON. */
@@ -34,7 +68,7 @@ class Reader {
     const word = this.#match(/[-+.\w]+/y);
     if (word === "true" || word === "false") return word === "true";
     if (word === "null") return null;
-    if (/[.eE]/.test(word)) return new Float(Number(word));
+    if (/[.eEN]|Infinity/.test(word)) return new Float(Number(word));
     const number = Number(word);
     return Number.isSafeInteger(number) ? number + 0 : BigInt(word);
   }

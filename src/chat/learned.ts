@@ -6,9 +6,16 @@ import type { ChatTemplate, Conversation } from "./template.js";
 /** Which text is learned: each of the assistant's turns, its last one, or all. */
 export type Learned = "assistant" | "last" | "all";
 
-export interface Segment {
+/** A part of a text, in UTF-16 units. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+/** A rendered conversation, and the learned parts of it, in order. */
+export interface Turns {
   text: string;
-  learned: boolean;
+  spans: Span[];
 }
 
 /** A conversation whose assistant's turns cannot be told apart from its other text. */
@@ -16,25 +23,29 @@ export class SpanError extends Error {
   override readonly name = "SpanError";
 }
 
-interface Span {
-  start: number;
-  end: number;
-}
-
 /**
- * A rendered conversation in segments that make up its whole text. A turn's end is learned with it, up to where the next message begins. A
+ * A conversation as a text, and the learned parts of it. A turn's end is learned with it, up to where the next message begins. A
  * template's own marks (`{% generation %}`) are followed. Without them the turns are found by rendering prefixes of the conversation, each
  * of which is checked.
  * @throws TemplateError, or SpanError with both renderings where the template writes a turn in another way once more turns follow
  */
-export function renderSegments(template: ChatTemplate, conversation: Conversation, learned: Learned): Segment[] {
+export function renderTurns(template: ChatTemplate, conversation: Conversation, learned: Learned): Turns {
   const messages = prepareMessages(conversation.messages);
   const { text, spans } = template.renderPrepared(messages, conversation, false);
-  if (learned === "all") return text === "" ? [] : [{ text, learned: true }];
-  const found = template.marksAssistant
-    ? marked(text, spans)
-    : byPrefixes(template, conversation, messages, text, learned);
-  return segments(text, learned === "last" ? found.slice(-1) : found);
+  if (learned === "all") return { text, spans: text === "" ? [] : [{ start: 0, end: text.length }] };
+  if (!template.marksAssistant) return { text, spans: byPrefixes(template, conversation, messages, text, learned) };
+  const found = marked(text, spans);
+  if (learned === "assistant" || found.length < 2) return { text, spans: found };
+  // The last turn may have several marks: those that the messages before it have not.
+  const last = messages.findLastIndex((message) => message.get("role") === "assistant");
+  const before = template.renderPrepared(messages.slice(0, Math.max(last, 1)), conversation, false).spans.length;
+  return { text, spans: found.slice(before < found.length ? before : -1) };
+}
+
+/** The text of a conversation's first messages, up to where the assistant begins to speak. @throws TemplateError */
+export function renderPrompt(template: ChatTemplate, conversation: Conversation, count: number): string {
+  const messages = prepareMessages(conversation.messages.slice(0, count));
+  return template.renderPrepared(messages, conversation, true).text;
 }
 
 function marked(text: string, spans: readonly { start: number; text: string }[]): Span[] {
@@ -45,18 +56,6 @@ function marked(text: string, spans: readonly { start: number; text: string }[])
       );
     return { start, end: start + written.length };
   });
-}
-
-function segments(text: string, spans: readonly Span[]): Segment[] {
-  const parts: Segment[] = [];
-  let at = 0;
-  for (const { start, end } of spans) {
-    if (start > at) parts.push({ text: text.slice(at, start), learned: false });
-    if (end > Math.max(at, start)) parts.push({ text: text.slice(Math.max(at, start), end), learned: true });
-    at = Math.max(at, end);
-  }
-  if (at < text.length) parts.push({ text: text.slice(at), learned: false });
-  return parts;
 }
 
 function byPrefixes(
@@ -80,8 +79,14 @@ function byPrefixes(
       }
     };
     const after = turn === messages.length - 1 ? text : upTo(turn + 1, false);
+    const prompt =
+      turn === 0
+        ? firstPrompt(after, upTo(1, true), template.options.specialTokens?.eos_token ?? "")
+        : upTo(turn, true);
+    if (prompt !== "" && after.startsWith(prompt) && text.startsWith(after))
+      return { start: prompt.length, end: after.length };
     const before = turn === 0 ? "" : upTo(turn, false);
-    const start = turnStart(turn, before, upTo(turn, true), after);
+    const start = turnStart(turn, before, prompt, after);
     const found = placed(after, start, before.length, text, messages[turn]!, template);
     if (found !== undefined) return found;
     throw new SpanError(
@@ -98,6 +103,23 @@ function common(a: string, b: string, least: number): number {
   if (same === a.length || same === b.length) return same;
   while (same > least && !/[\n>]/.test(a[same - 1]!)) same--;
   return same;
+}
+
+/**
+ * The text before the first message's own, where that is the assistant's: templates need not render no messages. It ends with the
+ * generation prompt, as it is put after one message, without the reasoning that it may open.
+ */
+function firstPrompt(after: string, prompted: string, eos: string): string {
+  const bare = eos !== "" && after.endsWith(eos) ? after.slice(0, -eos.length) : after;
+  const header = prompted.startsWith(bare) ? prompted.slice(bare.length) : "";
+  for (const one of [header, header.replace(/<think>\s*(?:<\/think>\s*)?$/, "")]) {
+    const at = one === "" ? -1 : bare.indexOf(one);
+    if (at >= 0) return bare.slice(0, at + one.length);
+  }
+  throw new SpanError(
+    `it is not certain where the first message begins, which is the assistant's: ${shown(after)} ` +
+      `With the generation prompt: ${shown(prompted)}`,
+  );
 }
 
 /** The beginning of a turn's text: after the generation prompt, or after the part of it that the turn has. */

@@ -1,7 +1,7 @@
 import type { CommandOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import { evaluating, openForInference, openWithAdapter } from "../setup/inference.js";
-import { namedTexts, openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
+import { namedTexts, openTokenizer, readTokens } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { evaluateModel } from "../trainer/index.js";
 import { locatedShown, namedFilesShown } from "./downloading.js";
@@ -16,9 +16,8 @@ export async function run(named: CommandOptions<"eval">): Promise<void> {
   const base = openWithAdapter(o, warn);
   const progress = await Progress.open(showsBar());
   const tokenizer = await openTokenizer(o, warn);
-  tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(progress), warn, note: STDERR.info };
-  const texts = namedTexts(files, "validation", o, reading);
+  const texts = await namedTexts(files, "validation", o, tokenizer, reading);
   const { table, examples } = await readTokens(texts, tokenizer, base.model.config.vocabSize, o, reading);
   const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const work = evaluating(batchSize, o.max_seq_length, o.share_weights);

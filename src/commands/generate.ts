@@ -1,5 +1,5 @@
 import type { CommandOptions } from "../config/index.js";
-import { readChatTemplate, readEosIds, Tokenizer } from "../data/index.js";
+import { readChatTemplates, readEosIds, Tokenizer } from "../data/index.js";
 import { stopIds } from "../setup/adapter.js";
 import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
 import { readPrompt } from "../setup/prompt.js";
@@ -29,7 +29,7 @@ export function nothingWritten(
   const name = (token: number) => JSON.stringify(tokenizer.decode(Int32Array.of(token), { skipSpecialTokens: false }));
   const first = tokens === 0 ? "at once" : `after ${tokens} ${tokens === 1 ? "token" : "tokens"} without text`;
   const why = stop === null ? `all ${tokens} tokens are without text` : `the model ended ${first}, with ${name(stop)}`;
-  const template = readChatTemplate(tokenizer_name ?? base_model);
+  const template = templateOf(tokenizer_name ?? base_model);
   if (template !== undefined) {
     const example = template.includes("<|im_start|>")
       ? ", such as $'<|im_start|>user\\nHello<|im_end|>\\n<|im_start|>assistant\\n'"
@@ -38,6 +38,16 @@ export function nothingWritten(
   }
   const trained = adapter === undefined ? "" : ", or one in the form of the texts that the adapter was trained on";
   return `nothing was written: ${why}. It may expect another prompt: a longer one${trained}.`;
+}
+
+/** One that the model's folder has; undefined also where it cannot be read, which is no matter here. */
+export function templateOf(folder: string): string | undefined {
+  try {
+    const [first] = readChatTemplates(folder).values();
+    return first?.text;
+  } catch {
+    return undefined;
+  }
 }
 
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */

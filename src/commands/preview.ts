@@ -5,7 +5,7 @@ import type { CommandOptions } from "../config/index.js";
 import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { previewFiles } from "../hub/index.js";
 import { modelVocabSize } from "../model/index.js";
-import { leftOut, namedTexts, openTokenizer, tellEnd, tokenise } from "../setup/texts.js";
+import { endsTexts, leftOut, namedTexts, openTokenizer, tokenise } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { locatedShown, namedFilesShown } from "./downloading.js";
 import { STDERR } from "./loading.js";
@@ -119,12 +119,12 @@ export async function run(named: CommandOptions<"preview">): Promise<void> {
   const files = await namedFilesShown(named, named.train_file, "train");
   const o = await locatedShown(named, previewFiles);
   const tokenizer = await openTokenizer(o, warn);
-  tellEnd(o, tokenizer, { ...STDERR, warn });
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
-  const texts = await tokenise(namedTexts(files, "train", o, reading), tokenizer, o, reading);
+  const source = await namedTexts(files, "train", o, tokenizer, reading);
+  const texts = await tokenise(source, tokenizer, o, reading);
   const vocabSize = modelVocabSize(o.base_model);
   // Only the last chunk of a text has the end.
-  const end = o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;
+  const end = endsTexts(source.render) && o.add_eos && o.long_text === "truncate" ? await tokenizer.textEnd() : null;
   const paint = usesColour() ? coloured : plain;
   const out: string[] = [];
   const examples = Array.from({ length: Math.min(o.num_rows, texts.table.length) }, (_, i) => i);

@@ -12,14 +12,7 @@ import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
-import {
-  checkTextFiles,
-  openTokenizer,
-  packingHint,
-  readTrainingTexts,
-  type TrainingTexts,
-  tellEnd,
-} from "../setup/texts.js";
+import { checkTextFiles, openTokenizer, packingHint, readTrainingTexts, type TrainingTexts } from "../setup/texts.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { TrainDisplay } from "./train-display.js";
@@ -65,7 +58,6 @@ async function readTexts(
   signal: AbortSignal,
 ): Promise<TrainingTexts> {
   const tokenizer = await openTokenizer(o, display.warn);
-  tellEnd(o, tokenizer, display.log);
   const texts = await readTrainingTexts(o, tokenizer, model.config.vocabSize, display.reading(signal));
   const hint = packingHint(texts, o);
   if (hint) display.log.info(hint);

@@ -33,6 +33,7 @@ export const aliases = {
   validation_files: "validation_file",
   text_field: "text_column",
   dataset_text_field: "text_column",
+  chat_template_path: "chat_template",
   max_length: "max_seq_length",
   max_seq_len: "max_seq_length",
   max_sequence_length: "max_seq_length",
@@ -126,6 +127,14 @@ export const HINTS: Record<string, string> = {
   val_set_size: "use {validation_file}; without it a tenth of the training texts is held out",
   test_size: "use {validation_file}; without it a tenth of the training texts is held out",
   validation_split_percentage: "use {validation_file}; without it a tenth of the training texts is held out",
+  assistant_only_loss: "use {loss_on=assistant}, the default of conversations",
+  completion_only_loss: "use {loss_on=completions}, the default of prompts with completions",
+  train_on_inputs: "use {loss_on=all}",
+  train_on_prompt: "use {loss_on=all}",
+  mask_history: "use {loss_on=last}",
+  dataset_type: "use {data_format}",
+  formatting: "use {data_format}",
+  template: "use {chat_template}",
   batch_size:
     "use {per_device_train_batch_size} for the texts of a micro-batch; a step has {gradient_accumulation_steps} of them",
   train_batch_size:

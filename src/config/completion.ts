@@ -7,10 +7,7 @@ export const SHELLS = ["bash", "zsh", "fish"] as const;
 export type Shell = (typeof SHELLS)[number];
 
 /** Values of an option with a fixed choice; none where it is free. */
-function choices(row: OptionRow): string[] {
-  if (row.kind === "flag") return [];
-  return /^[a-z0-9_-]+( or [a-z0-9_-]+)+$/i.test(row.expects) ? row.expects.split(" or ") : [];
-}
+const choices = ({ values = [] }: OptionRow): readonly string[] => values;
 
 const options = ({ rows }: Command) => Object.keys(rows).map((name) => `--${name}`);
 

@@ -249,7 +249,11 @@ function validated<R extends Rows>(
     if (parsed?.success) options[key] = parsed.data;
     else if (candidate === undefined)
       problems.add(key, `${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);
-    else problems.add(key, `${candidate.written}: expected ${row.expects}, found ${shownValue(candidate.value)}`);
+    else {
+      const { value } = candidate;
+      const found = `${shownValue(value)}${typeof value === "string" ? suggestion(value, row.values ?? []) : ""}`;
+      problems.add(key, `${candidate.written}: expected ${row.expects}, found ${found}`);
+    }
   }
   problems.throwIfAny();
   const used = [...given].filter(([, { value }]) => value !== undefined).map(([key]) => key);

@@ -13,6 +13,8 @@ export interface OptionRow<T = unknown> {
   required: boolean;
   /** Another option that may be given in the place of a required one. */
   unless?: string;
+  /** The only values that there are; of choices alone. */
+  values?: readonly string[];
   /** Value where the option stands alone; only of texts. */
   bare?: string;
   group: string;
@@ -44,8 +46,15 @@ type Built<T> = {
 };
 
 /** The ways a row can treat a value that nobody gave: an error, `undefined` or a default. */
-function built<T>(schema: z.ZodType<T>, kind: Kind, expects: string, place: Place, help: string): Built<T> {
-  const row = { kind, expects, ...place, help };
+function built<T>(
+  schema: z.ZodType<T>,
+  kind: Kind,
+  expects: string,
+  place: Place,
+  help: string,
+  values?: readonly string[],
+): Built<T> {
+  const row = { kind, expects, ...place, help, ...(values && { values }) };
   return {
     required: () => ({ ...row, schema, defaultValue: undefined, required: true }),
     requiredUnless: (unless) => ({
@@ -107,7 +116,7 @@ export function choice<const T extends string>(
     names.length > 0
       ? (z.union([own, z.enum(names).transform((name) => others[name])]) as unknown as z.ZodType<T>)
       : own;
-  return built(schema, "text", values.join(" or "), place, about);
+  return built(schema, "text", values.join(" or "), place, about, values);
 }
 
 export function flag(place: Place, help: string): Built<boolean> {

@@ -135,7 +135,26 @@ export const trainRows = {
     DATA.nothing,
     "split of dataset_name to evaluate on, unless validation_file is given; default validation, where there is one",
   ).optional(),
-  text_column: text("a column's name", DATA.bits, "column or key of the text").or("text"),
+  data_format: choice(
+    ["auto", "text", "messages", "sharegpt", "alpaca", "prompt_completion"],
+    DATA.bits,
+    "what rows are, by their columns: text, conversations (messages with role and content; sharegpt with from and value), alpaca (instruction, input, output) or prompt_completion; auto looks at the first row (docs/data.md)",
+  ).or("auto"),
+  text_column: text(
+    "a column's name",
+    DATA.bits,
+    "column or key of the text (default text), or of the conversation with data_format messages or sharegpt; if given, auto is text",
+  ).optional(),
+  chat_template: text(
+    "a file or a template's name",
+    DATA.bits,
+    "Jinja template of conversations: a file, or the name of one of the tokenizer's; default the tokenizer's own",
+  ).optional(),
+  loss_on: choice(
+    ["all", "completions", "assistant", "last"],
+    DATA.bits,
+    "which tokens of a row are learned: completions (default of prompt_completion and alpaca), each turn of the assistant (default of messages and sharegpt), its last turn, or all (default of text)",
+  ).optional(),
   text_by: choice(
     ["line", "paragraph", "file"],
     DATA.bits,

@@ -11,6 +11,7 @@ export {
   TokenTable,
   tokenTable,
 } from "./cache/index.js";
+export { type FoundTemplates, findChatTemplates, readChatTemplates } from "./chat-templates.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
@@ -22,10 +23,20 @@ export {
   type Selection,
   type Wanted,
 } from "./folder.js";
-export type { ReadOptions } from "./formats/format.js";
+export type { Column, ReadOptions } from "./formats/format.js";
+export { isPipe } from "./formats/pipe.js";
 export { ggufFile } from "./gguf-tokenizer.js";
-export { type RenderSpec, rendererOf } from "./render/index.js";
-export { readChatTemplate, readEosIds } from "./special-tokens.js";
+export {
+  type ChatSpec,
+  type FormName,
+  type LossOn,
+  NO_TEMPLATE,
+  type RenderSpec,
+  rendererOf,
+  templatesHash,
+} from "./render/index.js";
+export { firstRow } from "./rows.js";
+export { readEosIds } from "./special-tokens.js";
 export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export type { LongText } from "./tokenise/block.js";

@@ -32,7 +32,7 @@ function valueProblem(value: unknown, depth = 0): string | undefined {
   if (typeof value === "string") return textProblem(value);
   if (typeof value !== "object" || value === null) return undefined;
   if (depth === DEEPEST) return `is nested more than ${DEEPEST} deep.`;
-  for (const [key, one] of Object.entries(value)) {
+  for (const [key, one] of value instanceof Map ? value : Object.entries(value)) {
     const problem = textProblem(key) ?? valueProblem(one, depth + 1);
     if (problem !== undefined) return problem;
   }
@@ -113,4 +113,18 @@ export async function placesOf(
     before += rows.length;
   }
   return numbers.map((n, i) => places[i] ?? `text ${n + 1}`);
+}
+
+/** The first row of some files; undefined where they have none, or none of the columns. @param columns all optional */
+export async function firstRow(
+  files: string[],
+  columns: Column[],
+  options: ReadOptions,
+): Promise<readonly unknown[] | undefined> {
+  try {
+    for await (const { rows } of readRows(files, columns, options)) return rows[0]!.values;
+  } catch (error) {
+    if (!(error instanceof LowrankError && error.code === "E_DATA_EMPTY")) throw error;
+  }
+  return undefined;
 }

@@ -2,7 +2,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject } from "../base/json.js";
-import { readText } from "../base/system-errors.js";
 import { findGguf, ggufEndIds } from "../model/index.js";
 import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
 
@@ -110,20 +109,4 @@ export function readEosIds(model: string): number[] {
     if (list.length > 0) return list;
   }
   return [];
-}
-
-/** The chat template of a model's or tokenizer's folder, as it is written; undefined where it has none that can be read. */
-export function readChatTemplate(folder: string): string | undefined {
-  try {
-    const file = join(folder, "chat_template.jinja");
-    if (existsSync(file)) return readText(file);
-    const { chat_template: template } = readIfThere(join(folder, TOKENIZER_CONFIG));
-    // Several by name, as older folders have them: the first.
-    const one: unknown = Array.isArray(template)
-      ? (template[0] as { template?: unknown } | undefined)?.template
-      : template;
-    return typeof one === "string" ? one : undefined;
-  } catch {
-    return undefined;
-  }
 }

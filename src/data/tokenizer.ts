@@ -10,7 +10,7 @@ import { ggufFile } from "./gguf-tokenizer.js";
 import { readTokenizerSettings, type TokenizerSettings, unheededSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
 import type { SpecialTokens, TextEnd } from "./tokenise/end-token.js";
-import type { EncodeOptions } from "./tokenise/segments.js";
+import type { EncodeOptions, PlacedTokens } from "./tokenise/row-tokens.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
 export class Tokenizer {
@@ -130,6 +130,15 @@ export class Tokenizer {
     return encodings.map((encoding) => Int32Array.from(encoding.getIds()));
   }
 
+  /** Tokens without special ones, each with its place in the text. */
+  async encodePlaced(texts: string[]): Promise<PlacedTokens[]> {
+    const encodings = await this.#encode(texts, undefined, false);
+    return encodings.map((encoding, i) => {
+      const places = Int32Array.from(encoding.getOffsets().flat());
+      return { ids: Int32Array.from(encoding.getIds()), places: inUnits(places, texts[i]!) };
+    });
+  }
+
   #encode(texts: string[], maxLength: number | undefined, addSpecialTokens = true): Promise<Encoding[]> {
     const encoded = this.#last.then(() => {
       if (maxLength !== this.#maxLength) {
@@ -187,4 +196,17 @@ export class Tokenizer {
     this.#specialIds ??= new Set([...this.#added.special].flatMap((content) => this.#id(content) ?? []));
     return this.#specialIds;
   }
+}
+
+/** Places as the package counts them, in characters of Unicode, to places in UTF-16 units. */
+function inUnits(places: Int32Array, text: string): Int32Array {
+  if (!/[\ud800-\udbff]/.test(text)) return places;
+  const units: number[] = [];
+  let at = 0;
+  for (const character of text) {
+    units.push(at);
+    at += character.length;
+  }
+  units.push(at);
+  return places.map((place) => units[place]!);
 }

@@ -175,8 +175,8 @@ export class Model {
     const { max_seq_length: sequence } = rest;
     const from = textSource(texts, "texts");
     const warn = (message: string) => process.emitWarning(message);
-    tellEnd(rest, this.tokenizer, { info: () => {}, warn });
-    const o = { ...rest, text_column: "text", threads: this.threads };
+    tellEnd(rest, this.tokenizer, from.render, { warn });
+    const o = { ...rest, threads: this.threads };
     const { table, examples } = await readTokens(from, this.tokenizer, this.config.vocabSize, o, { signal, warn });
     const batchSize = Math.min(batch_size, examples.length);
     await using engine = await this.#engine(adapter, evaluating(batchSize, sequence, this.sharesWeights));

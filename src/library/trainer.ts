@@ -8,7 +8,7 @@ import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
 import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
-import { readTrainingTexts, tellEnd } from "../setup/texts.js";
+import { readTrainingTexts } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
@@ -81,7 +81,6 @@ export class Trainer {
     const plan = planRun(options, checked.given, base);
     plan.checkMemory();
     warnOf(options, plan, warn);
-    tellEnd(options, model.tokenizer, { info: () => {}, warn });
     let engine: Engine | undefined;
     try {
       // From here on no other run may change the checkpoints.

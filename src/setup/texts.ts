@@ -6,12 +6,12 @@ import { readError } from "../base/system-errors.js";
 import { count } from "../base/text.js";
 import {
   dataFiles,
-  fileTexts,
+  fileRows,
+  type ReadOptions,
   type RenderSpec,
   rendererOf,
   requireApart,
   splitValidation,
-  type TextReadOptions,
   type TextSource,
   TokenDataset,
   type Tokenised,
@@ -23,6 +23,7 @@ import {
 import type { Warn } from "../model/index.js";
 import { type ModelSource, trimHeaps } from "../native/index.js";
 import { threadCount } from "./adapter.js";
+import { type RowFormOptions, renderingOf } from "./row-forms.js";
 
 /** Held back where no validation file is named. */
 const VALIDATION_SHARE = 0.1;
@@ -32,12 +33,15 @@ const NAMED = 3;
 /** Texts that fit into one of `max_seq_length` tokens from which on packing is worth a hint. */
 const WORTH_PACKING = 4;
 
-export interface TokenisingOptions {
-  text_column: string;
+/** How the rows of files are read. */
+export interface ReadingOptions extends RowFormOptions {
   json_field?: string | undefined;
-  text_by?: TextReadOptions["textBy"];
-  csv_separator?: TextReadOptions["csvSeparator"];
-  csv_quoting?: TextReadOptions["csvQuoting"];
+  text_by?: ReadOptions["textBy"];
+  csv_separator?: ReadOptions["csvSeparator"];
+  csv_quoting?: ReadOptions["csvQuoting"];
+}
+
+export interface TokenisingOptions {
   max_seq_length: number;
   long_text: "truncate" | "chunk";
   add_eos: boolean;
@@ -77,9 +81,8 @@ export function openTokenizer(
   return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
-function readOptions(o: TokenisingOptions): TextReadOptions {
+function readOptions(o: ReadingOptions): ReadOptions {
   return {
-    column: o.text_column,
     jsonField: o.json_field,
     textBy: o.text_by,
     csvSeparator: o.csv_separator,
@@ -90,12 +93,32 @@ function readOptions(o: TokenisingOptions): TextReadOptions {
 /**
  * @param names files, folders and patterns
  * @param wanted the split that folders are read for
- * @throws LowrankError E_DATA_FILES, E_FILE
+ * @throws LowrankError E_DATA_FILES, E_FILE, E_CHAT_TEMPLATE
  */
-export function namedTexts(names: string[], wanted: Wanted, o: TokenisingOptions, reading: Reading): TextSource {
+export async function namedTexts(
+  names: string[],
+  wanted: Wanted,
+  o: ReadingOptions & Pick<TokenisingOptions, "add_eos">,
+  tokenizer: Tokenizer,
+  reading: Reading,
+): Promise<TextSource> {
   const { files, notes } = dataFiles(names, wanted);
   for (const note of notes) (reading.note ?? reading.warn)(note);
-  return fileTexts(files, readOptions(o), reading.warn);
+  const source = await fileTexts(files, o, tokenizer, reading);
+  tellEnd(o, tokenizer, source.render, reading);
+  return source;
+}
+
+/** Rows of files, as texts. */
+async function fileTexts(
+  files: string[],
+  o: ReadingOptions,
+  tokenizer: Tokenizer,
+  { note, warn }: Reading,
+): Promise<TextSource> {
+  const options = readOptions(o);
+  const render = await renderingOf(files, o, options, tokenizer, note ?? warn);
+  return fileRows(files, render, options, warn);
 }
 
 /** Every text, whatever is in it. */
@@ -166,7 +189,7 @@ async function learnable(
   const { unlearned, columns } = rendererOf(render);
   const list = `${named.join("; ")}${rows.length > NAMED ? `; and ${count(rows.length - NAMED)} more` : ""}`;
   if (examples.length === 0) {
-    const names = columns.map(({ name }) => name).join(" and ");
+    const names = columns.flatMap(({ name, isOptional }) => (isOptional ? [] : [name])).join(" and ");
     const advice = render.kind === "text" ? "Check --text_column." : `Check the columns ${names}.`;
     const message = `There is nothing to learn in any of the ${count(table.texts)} ${role}texts (${list}): each is ${unlearned}. ${advice}`;
     throw new LowrankError("E_ALL_MASKED", message, named[0]);
@@ -220,15 +243,21 @@ export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
   );
 }
 
+/** Whether the tokenizer's end token ends the texts that rows become; conversations end as their template says. */
+export function endsTexts(render: RenderSpec): boolean {
+  return render.kind === "text" || render.templates === null;
+}
+
 /** Tells the effect of `add_eos` on texts. */
 export function tellEnd(
   { add_eos }: Pick<TokenisingOptions, "add_eos">,
   { eosToken }: Tokenizer,
-  say: { info(line: string): void; warn(line: string): void },
+  render: RenderSpec,
+  { note, warn }: Pick<Reading, "note" | "warn">,
 ): void {
-  if (!add_eos) return;
-  if (eosToken !== undefined) say.info(`each text ends with ${eosToken} (add_eos)`);
-  else say.warn("the tokenizer names no end token (eos_token): texts are learned without an end, as with --no-add_eos");
+  if (!add_eos || !endsTexts(render)) return;
+  if (eosToken !== undefined) note?.(`each text ends with ${eosToken} (add_eos)`);
+  else warn("the tokenizer names no end token (eos_token): texts are learned without an end, as with --no-add_eos");
 }
 
 /** Divides examples by their texts as `splitValidation` does. */
@@ -240,7 +269,7 @@ function split({ table, examples }: LearnableTexts, seed: number): { training: I
   return { training: side(0), validation: side(1) };
 }
 
-export interface TrainTextOptions extends TokenisingOptions {
+export interface TrainTextOptions extends TokenisingOptions, ReadingOptions {
   /** Files, folders and patterns, or the texts themselves. */
   train_file: string[] | TextSource;
   validation_file: string[] | TextSource | undefined;
@@ -254,6 +283,8 @@ export interface TrainingTexts {
   tokenizer: Tokenizer;
   training: TokenDataset;
   validation: TokenDataset;
+  /** Renderers of the training and, where there are any, the validation rows. */
+  renders: RenderSpec[];
   /** sha256 of the texts that were read; null where a part of the training texts is evaluated on. */
   hashes: { training: string; validation: string | null };
 }
@@ -263,10 +294,15 @@ export interface TrainingTexts {
  * evaluated on.
  * @throws LowrankError E_DATA_FILES, also for a file that is in both
  */
-function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, TextSource | null] {
+async function trainingSources(
+  o: TrainTextOptions,
+  tokenizer: Tokenizer,
+  reading: Reading,
+): Promise<[TextSource, TextSource | null]> {
   const { train_file: train, validation_file: validation } = o;
   if (!Array.isArray(train)) {
-    return [train, Array.isArray(validation) ? namedTexts(validation, "validation", o, reading) : (validation ?? null)];
+    if (!Array.isArray(validation)) return [train, validation ?? null];
+    return [train, await namedTexts(validation, "validation", o, tokenizer, reading)];
   }
   const { note = reading.warn } = reading;
   const trained = dataFiles(train, "train");
@@ -279,9 +315,9 @@ function trainingSources(o: TrainTextOptions, reading: Reading): [TextSource, Te
   }
   const held = given?.files ?? own;
   requireApart(trained.files, held);
-  const texts = (files: string[]) => fileTexts(files, readOptions(o), reading.warn);
-  if (validation !== undefined && !Array.isArray(validation)) return [texts(trained.files), validation];
-  return [texts(trained.files), held.length > 0 ? texts(held) : null];
+  const texts = (files: string[]) => fileTexts(files, o, tokenizer, reading);
+  if (validation !== undefined && !Array.isArray(validation)) return [await texts(trained.files), validation];
+  return [await texts(trained.files), held.length > 0 ? await texts(held) : null];
 }
 
 /** Whether the files that are named are there, before anything else takes its time. @throws LowrankError E_DATA_FILES, E_FILE_MISSING */
@@ -323,7 +359,8 @@ export async function readTrainingTexts(
   vocabSize: number,
   reading: Reading,
 ): Promise<TrainingTexts> {
-  const [training, validation] = trainingSources(o, reading);
+  const [training, validation] = await trainingSources(o, tokenizer, reading);
+  tellEnd(o, tokenizer, training.render, reading);
   const read = (source: TextSource, role: "training " | "validation ") =>
     readTokens(source, tokenizer, vocabSize, o, reading, role);
   const given = await read(training, "training ");
@@ -336,6 +373,7 @@ export async function readTrainingTexts(
     tokenizer,
     training: new TokenDataset(given.table, sides.training, { ...padding, ...packing }),
     validation: new TokenDataset((held ?? given).table, sides.validation, padding),
+    renders: [training.render, ...(validation ? [validation.render] : [])],
     hashes: { training: given.table.content.sha256, validation: held === null ? null : held.table.content.sha256 },
   };
 }

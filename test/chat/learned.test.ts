@@ -1,7 +1,7 @@
 // Which parts of a rendered conversation are learned.
 import { expect, test } from "vitest";
 import { parseExactJson } from "../../src/base/exact-json.js";
-import { type Learned, renderSegments, SpanError } from "../../src/chat/learned.js";
+import { type Learned, renderTurns, SpanError } from "../../src/chat/learned.js";
 import { prepareMessages } from "../../src/chat/messages.js";
 import { ChatTemplate } from "../../src/chat/template.js";
 
@@ -19,13 +19,13 @@ const THINKING = `{% for m in messages %}<|{{ m.role }}|>
 const message = (role: string, content: string, more = {}) => ({ role, content, ...more });
 const TALK = [message("user", "a"), message("assistant", "b"), message("user", "c"), message("assistant", "d")];
 
-/** The learned parts; all parts together are the rendering. */
+/** The learned parts. */
 function learnedOf(source: string, messages: object[], learned: Learned = "assistant"): string[] {
   const template = new ChatTemplate(source, { specialTokens });
-  const segments = renderSegments(template, { messages }, learned);
-  expect(segments.map(({ text }) => text).join("")).toBe(template.render({ messages }).text);
-  expect(segments.every(({ text }) => text !== "")).toBe(true);
-  return segments.filter((one) => one.learned).map(({ text }) => text);
+  const { text, spans } = renderTurns(template, { messages }, learned);
+  expect(text).toBe(template.render({ messages }).text);
+  expect(spans.every(({ start, end }, i) => start < end && start >= (spans[i - 1]?.end ?? 0))).toBe(true);
+  return spans.map(({ start, end }) => text.slice(start, end));
 }
 
 test("the assistant's turns are found by rendering prefixes", () => {
@@ -35,6 +35,25 @@ test("the assistant's turns are found by rendering prefixes", () => {
   expect(learnedOf(TURNS, [TALK[0]!, TALK[1]!, TALK[3]!])).toEqual(["b<|end|>\n", "d<|end|>\n"]);
   expect(learnedOf(TURNS, [TALK[1]!, TALK[2]!])).toEqual(["b<|end|>\n"]);
   expect(learnedOf(TURNS, [TALK[0]!])).toEqual([]);
+});
+
+test("a conversation that the assistant begins", () => {
+  const begins = [TALK[1]!, TALK[2]!, TALK[3]!];
+  const withSystem = `{% if messages[0].role != 'system' %}<|system|>\nassistant<|end|>\n{% endif %}${TURNS}`;
+  expect(learnedOf(withSystem, begins)).toEqual(["b<|end|>\n", "d<|end|>\n"]);
+  const thinks = withSystem.replace("<|assistant|>\n{% endif %}", "<|assistant|>\n<think>\n{% endif %}");
+  expect(learnedOf(thinks, begins)).toEqual(["b<|end|>\n", "d<|end|>\n"]);
+  const silent = TURNS.replace("{% if add_generation_prompt %}<|assistant|>\n{% endif %}", "");
+  expect(() => learnedOf(silent, begins)).toThrow(/not certain where the first message begins/);
+});
+
+test("of several marks in a turn the last turn has all", () => {
+  const marked = TURNS.replace(
+    "{{ m.content }}<|end|>",
+    "{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %} - {% generation %}<|end|>{% endgeneration %}{% else %}{{ m.content }}{% endif %}",
+  );
+  expect(learnedOf(marked, TALK)).toEqual(["b", "<|end|>", "d", "<|end|>"]);
+  expect(learnedOf(marked, TALK, "last")).toEqual(["d", "<|end|>"]);
 });
 
 test("generation blocks are followed", () => {

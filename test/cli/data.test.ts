@@ -65,6 +65,59 @@ describe("preview", () => {
   });
 });
 
+describe("conversations", () => {
+  const template = work.path("chat.jinja");
+  writeFileSync(
+    template,
+    "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
+  );
+  const talk = (i: number) => [
+    { role: "user", content: `question ${i} 🙂` },
+    { role: "assistant", content: `answer ${i}` },
+  ];
+  const messages = work.path("messages.jsonl");
+  const rows = Array.from({ length: 24 }, (_, i) => JSON.stringify({ messages: talk(i) }));
+  writeFileSync(messages, rows.join("\n"));
+  const chat = [...base, "--train_file", messages, "--chat_template", template, ...cacheOf("chat")];
+
+  test("are trained on, evaluated and gone on with", async () => {
+    const output = work.path("chat-run");
+    const sizes = ["--per_device_train_batch_size", "4", "--max_seq_length", "64", "--num_samples", "0", "--packing"];
+    const run = [...chat, ...sizes, "--output_dir", output, "--save_steps", "1", "--logging_steps", "1"];
+    const { code, stderr } = await command("train", ...run, "--max_steps", "2");
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`the rows of ${messages} are conversations, as their columns say (data_format)`);
+    expect(stderr).not.toContain("add_eos");
+    const losses = readFileSync(`${output}/metrics.jsonl`, "utf8").trim().split("\n");
+    expect(losses.map((line) => JSON.parse(line).loss).filter((loss) => loss > 0)).toHaveLength(2);
+    const adapted = ["--adapter", output, "--validation_file", messages, "--json", ...cacheOf("chat")];
+    const evaluated = await command("eval", ...base, ...adapted, "--chat_template", template);
+    expect(JSON.parse(evaluated.stdout).eval_loss).toBeGreaterThan(0);
+    const other = await command("train", ...run, "--max_steps", "3", "--resume", "--loss_on", "all");
+    expect([other.code, other.stderr]).toEqual([
+      1,
+      expect.stringContaining("--loss_on is all, in the checkpoint assistant"),
+    ]);
+  });
+
+  test("are shown with what is learned", async () => {
+    const { stdout } = await command("preview", ...chat, "--num_rows", "1");
+    const [shown] = /\|.*\|/.exec(stdout)!;
+    const learned = shown
+      .slice(1, -1)
+      .split("|")
+      .filter((token) => !/^\[.*\]$/s.test(token));
+    expect(learned.join("")).toBe("answer 0</s>");
+  });
+
+  test("without a template are an error before anything else, and so is a form that there is not", async () => {
+    const none = await command("train", ...base, "--train_file", messages, "--output_dir", work.path("none"));
+    expect(none.stderr).toContain("The tokenizer has no chat template, which conversations need.");
+    const wrong = await command("preview", ...chat, "--data_format", "mesages");
+    expect(wrong.stderr).toContain('found "mesages" (did you mean "messages"?)');
+  });
+});
+
 describe("cache", () => {
   test("lists and clears what other commands have kept", async () => {
     const cache = cacheOf("listed");

@@ -1,8 +1,7 @@
 // lowrank generate where there is nothing to print: it says why.
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
-import { nothingWritten } from "../../src/commands/generate.js";
-import { readChatTemplate } from "../../src/data/index.js";
+import { nothingWritten, templateOf } from "../../src/commands/generate.js";
 import { lowrank, tinyBase, workFolder } from "../support/tiny.js";
 
 const work = workFolder("cli-generate");
@@ -80,8 +79,8 @@ describe("why", () => {
       { name: "default", template: "one" },
       { name: "tools", template: "two" },
     ];
-    expect(readChatTemplate(folder("several", { "tokenizer_config.json": { chat_template: several } }))).toBe("one");
-    expect(readChatTemplate(chat)).toBe(CHATML);
+    expect(templateOf(folder("several", { "tokenizer_config.json": { chat_template: several } }))).toBe("one");
+    expect(templateOf(chat)).toBe(CHATML);
     for (const [i, config] of [
       "{",
       "[]",
@@ -89,7 +88,7 @@ describe("why", () => {
       { chat_template: [] },
       { chat_template: [null] },
     ].entries())
-      expect(readChatTemplate(folder(`damaged-${i}`, { "tokenizer_config.json": config }))).toBeUndefined();
-    expect(readChatTemplate(work.path("nowhere"))).toBeUndefined();
+      expect(templateOf(folder(`damaged-${i}`, { "tokenizer_config.json": config }))).toBeUndefined();
+    expect(templateOf(work.path("nowhere"))).toBeUndefined();
   });
 });

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { fileRows, TokenDataset, Tokenizer, type TokenTable } from "../../src/data/index.js";
-import { type Renderer, RowProblem, type Segment } from "../../src/data/render/index.js";
+import { type RenderedRow, type Renderer, type RenderSpec, RowProblem } from "../../src/data/render/index.js";
 import { tokeniseBlock } from "../../src/data/tokenise/block.js";
-import { tokeniseRows } from "../../src/data/tokenise/segments.js";
+import { tokeniseRows } from "../../src/data/tokenise/row-tokens.js";
 import { openModel, resolveTargets } from "../../src/model/index.js";
 import { type Batch, Engine } from "../../src/native/index.js";
 import { readTokens } from "../../src/setup/texts.js";
@@ -32,7 +32,7 @@ interface Goldens {
 const { texts, cases }: Goldens = JSON.parse(
   readFileSync(new URL("../fixtures/completions.json", import.meta.url), "utf8"),
 );
-const RENDER = { kind: "completion", prompt: "prompt", completion: "completion" } as const;
+const RENDER: RenderSpec = { kind: "chat", form: "prompt_completion", loss: "completions", templates: null };
 const fileOf = (rows: object[]) => writeIn(folder(), "a.jsonl", rows.map((row) => JSON.stringify(row)).join("\n"));
 const source = (rows: object[] = texts) => fileRows([fileOf(rows)], RENDER, {});
 
@@ -109,12 +109,13 @@ describe("the mask", () => {
 
   test("keeps the completion where the beginning is cut", async () => {
     const special = { before: 1, after: 0, side: "left" } as const;
-    const segments: Segment[] = [
-      { text: texts[8]!.prompt, learned: false },
-      { text: texts[8]!.completion, learned: true },
-    ];
+    const { prompt, completion } = texts[8]!;
     const end = { ...special, id: EOS };
-    const [cut] = await tokeniseRows(tokenizer, [segments], { maxLength: 6, end, special });
+    const [cut] = await tokeniseRows(tokenizer, [{ text: prompt + completion, prompt }], {
+      maxLength: 6,
+      end,
+      special,
+    });
     const right = cases[0]!.rows.at(-1)!;
     expect([...cut!.ids]).toEqual([0, ...right.ids.slice(-5)]);
     expect([...cut!.mask!]).toEqual([0, ...right.labels.slice(-5).map((label) => Number(label !== -100))]);
@@ -153,7 +154,6 @@ describe("the mask", () => {
     ];
     const warnings: string[] = [];
     const options = {
-      text_column: "text",
       max_seq_length: 32,
       long_text: "truncate",
       add_eos: false,
@@ -181,7 +181,7 @@ describe("the cache", () => {
       (await tableOf(fileRows([fileOf(rows)], render, {}), { tokenizer, folder: cache, maxLength: 32 })).content.sha256;
     const a = await open([{ prompt: "one", completion: "two" }], RENDER);
     expect(await open([{ prompt: "onet", completion: "wo" }], RENDER)).not.toBe(a);
-    expect(await open([{ p: "one", c: "two" }], { ...RENDER, prompt: "p", completion: "c" })).toBe(a);
+    expect(await open([{ completion: "two", prompt: "one", more: 1 }], RENDER)).toBe(a);
     // The same texts in the same order, each a row of its own.
     const plain = [{ text: "one" }, { text: "two" }];
     const table = await tableOf(fileRows([fileOf(plain)], { kind: "text", column: "text" }, {}), {
@@ -193,39 +193,43 @@ describe("the cache", () => {
   });
 });
 
-describe("segments", () => {
+describe("rows", () => {
   const special = { before: 1, after: 0, side: "right" } as const;
   const whole = { maxLength: undefined, end: null, special };
+  const learnedOf = async (row: RenderedRow) => {
+    const [tokens] = await tokeniseRows(tokenizer, [row], whole);
+    const texts = [...tokens!.ids].map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
+    return texts.filter((_, i) => tokens!.mask![i] === 1);
+  };
 
-  test("learned texts side by side are one text", async () => {
-    const parts = ["The capi", "tal", ""].map((text) => ({ text, learned: true }));
-    const [tokens] = await tokeniseRows(tokenizer, [parts], whole);
-    expect(tokens).toEqual({ ids: (await tokenizer.encode(["The capital"], { maxLength: undefined }))[0], mask: null });
+  test("a token over the border of a learned part is learned, one over that of a prompt, too", async () => {
+    const text = "The capital of France is";
+    const learned = [
+      { start: 8, end: 14 },
+      { start: 21, end: 24 },
+    ];
+    expect(await learnedOf({ text, learned, isWhole: true })).toEqual([" capital", " of", " is"]);
+    expect(await learnedOf({ text, prompt: "The capi" })).toEqual([" capital", " of", " France", " is"]);
+    // Both: what is learned of the completion.
+    const both = { text, learned, prompt: "The capital of", isWhole: true };
+    expect(await learnedOf(both)).toEqual([" is"]);
   });
 
-  test("a token over a border belongs to the segment after it, also among several", async () => {
-    const turns: Segment[] = [
-      { text: "The capi", learned: false },
-      { text: "tal of", learned: true },
-      { text: " France", learned: false },
-      { text: " is", learned: true },
-    ];
-    const [tokens] = await tokeniseRows(tokenizer, [turns], whole);
-    const ids = [...tokens!.ids].map((id) => tokenizer.decode([id], { skipSpecialTokens: false }));
-    const learned = ids.filter((_, i) => tokens!.mask![i] === 1);
-    expect(learned.join("")).toBe(" capital of is");
+  test("places count UTF-16 units, before and after characters that take two", async () => {
+    const text = "a 😀😀 b 😀 c";
+    const learned = [{ start: text.indexOf("b"), end: text.indexOf("b") + 1 }];
+    expect((await learnedOf({ text, learned, isWhole: true })).join("").trim()).toBe("b");
+    const last = [{ start: text.length - 1, end: text.length }];
+    expect((await learnedOf({ text, learned: last, isWhole: true })).join("").trim()).toBe("c");
   });
 
-  test("tokens of a row's own stand as they are, and no special tokens are added", async () => {
-    const row: Segment[] = [
-      { ids: [EOS, 7], learned: false },
-      { text: "The capital", learned: true },
-      { ids: [EOS], learned: true },
-    ];
+  test("a whole row gets no special tokens and no end", async () => {
     const [text] = await tokenizer.encode(["The capital"], { maxLength: undefined, specialTokens: false });
-    const [tokens] = await tokeniseRows(tokenizer, [row], { ...whole, end: { ...special, id: EOS } });
-    expect([...tokens!.ids]).toEqual([EOS, 7, ...text!, EOS]);
-    expect([...tokens!.mask!]).toEqual([0, 0, ...Array(text!.length).fill(1), 1]);
+    const end = { ...special, id: EOS };
+    const [tokens] = await tokeniseRows(tokenizer, [{ text: "The capital", isWhole: true }], { ...whole, end });
+    expect(tokens).toEqual({ ids: text, mask: new Uint8Array(text!.length).fill(1) });
+    const [cut] = await tokeniseRows(tokenizer, [{ text: "The capital", isWhole: true }], { ...whole, maxLength: 1 });
+    expect([...cut!.ids]).toEqual([text![0]]);
   });
 
   test("a row that is refused is named by its number", async () => {
@@ -235,11 +239,11 @@ describe("segments", () => {
       unlearned: "",
       render([value]) {
         if (value === null) throw new RowProblem('column "messages" is null');
-        return [{ text: "a", learned: true }];
+        return { text: "a" };
       },
     };
     const options = { maxLength: 8, longText: "truncate", end: null, special } as const;
-    const found = await tokeniseBlock(tokenizer, renderer, [[1, 2, null]], 40, options).catch((error) => error);
+    const found = await tokeniseBlock(tokenizer, renderer, [["1", "2", "null"]], 40, options).catch((error) => error);
     expect([found.message, found.row]).toEqual(['column "messages" is null', 42]);
   });
 });

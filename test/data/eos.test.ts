@@ -114,13 +114,14 @@ describe("the end token", () => {
   test("is announced, and a tokenizer without one is a warning", async () => {
     const said: string[] = [];
     const say = {
-      info: (line: string) => said.push(`info ${line}`),
+      note: (line: string) => said.push(`info ${line}`),
       warn: (line: string) => said.push(`warn ${line}`),
     };
     const endless = await Tokenizer.open(copyTokenizer({ "tokenizer_config.json": { eos_token: null } }));
-    tellEnd({ add_eos: true }, await Tokenizer.open(tinyBase), say);
-    tellEnd({ add_eos: false }, endless, say);
-    tellEnd({ add_eos: true }, endless, say);
+    const render = { kind: "text", column: "text" } as const;
+    tellEnd({ add_eos: true }, await Tokenizer.open(tinyBase), render, say);
+    tellEnd({ add_eos: false }, endless, render, say);
+    tellEnd({ add_eos: true }, endless, render, say);
     expect(said).toEqual([
       "info each text ends with </s> (add_eos)",
       "warn the tokenizer names no end token (eos_token): texts are learned without an end, as with --no-add_eos",

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import { exactJson, Float, readExactJson } from "../../src/base/exact-json.js";
 import type { Column, ReadOptions } from "../../src/data/formats/format.js";
 import { dataFiles } from "../../src/data/index.js";
 import { placesOf, readRows } from "../../src/data/rows.js";
@@ -21,13 +22,15 @@ async function read(files: string[], columns: Column[], options: ReadOptions = {
   return rows;
 }
 
-/** A value as the goldens have it: dates as texts, bigints as their digits and n. */
+/** A value as the goldens have it: dates as texts, bigints as their digits and n, floats as numbers. */
 function plain(value: unknown): unknown {
+  if (value instanceof Float) return value.value;
   if (typeof value === "bigint") return `${value}n`;
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
+  const entries = value instanceof Map ? [...value] : Object.entries(value);
+  return Object.fromEntries(entries.map(([key, one]) => [key, plain(one)]));
 }
 
 describe("nested columns of files that other libraries wrote", () => {
@@ -85,7 +88,7 @@ describe("columns beside the texts", () => {
   ]);
 
   test.each(NAMES)("%s", async (name) => {
-    expect(await read([join(GOLDENS, name)], values("id", "flag", "tags", "meta", "label"))).toEqual(rows);
+    expect(plain(await read([join(GOLDENS, name)], values("id", "flag", "tags", "meta", "label")))).toEqual(rows);
   });
 
   test("a type that is not read is an error by name, alone or within", async () => {
@@ -130,7 +133,7 @@ describe("several columns of text formats", () => {
     ["a.json", JSON.stringify({ version: "1", data: rows }), { jsonField: "data" }],
     ["a.json.gz", gzipSync(JSON.stringify({ data: rows })), { jsonField: "data" }],
   ])("%s, %j", async (name, content, options) => {
-    expect(await read([write(name, content)], wanted, options)).toEqual(right);
+    expect(plain(await read([write(name, content)], wanted, options))).toEqual(right);
   });
 
   test("CSV and TSV", async () => {
@@ -153,7 +156,54 @@ describe("several columns of text formats", () => {
     const long = Array.from({ length: 3000 }, (_, i) => ({ role: "user", content: "x".repeat(i % 900) }));
     const lines = [`{"messages":[{"score":NaN,"low":-Infinity}]}`, JSON.stringify({ messages: long })];
     const found = await read([write("a.jsonl", lines.join("\n"))], values("messages"));
-    expect(found).toEqual([[[{ score: Number.NaN, low: Number.NEGATIVE_INFINITY }]], [long]]);
+    expect(plain(found)).toEqual([[[{ score: Number.NaN, low: Number.NEGATIVE_INFINITY }]], [long]]);
+  });
+});
+
+describe("exact values", () => {
+  const VALUES = '{"a":1.0,"b":[1,-0.0,1e+21,12345678901234567890],"10":null,"1":{"x":true,"y":NaN,"z":-Infinity}}';
+
+  test("of JSON come back from their text", async () => {
+    const [[value]] = (await read([write("a.jsonl", `{"messages":${VALUES}}`)], values("messages"))) as [[unknown]];
+    expect(exactJson(value)).toBe(VALUES);
+    expect(exactJson(readExactJson(exactJson(value)))).toBe(VALUES);
+    expect(exactJson({ a: ["x", 1, null, true] })).toBe('{"a":["x",1,null,true]}');
+  });
+
+  test("floats of Parquet and Arrow stay apart from whole numbers", async () => {
+    for (const name of ["plain.parquet", "file.arrow"]) {
+      const file = fileURLToPath(new URL(`../goldens-data/${name}`, import.meta.url));
+      const rows = await read([file], values("id", "meta"));
+      expect(rows.slice(0, 2).map((row) => row.map(exactJson))).toEqual([
+        ["0", '{"source":"x","score":0.0}'],
+        ["1", '{"source":"x","score":0.5}'],
+      ]);
+    }
+  });
+});
+
+describe("optional columns", () => {
+  const wanted: Column[] = [{ name: "none", holds: "values", isOptional: true }, ...values("label")];
+
+  test.each(["plain.parquet", "file.arrow", "stream.arrows"])("that %s lacks are null", async (name) => {
+    const file = fileURLToPath(new URL(`../goldens-data/${name}`, import.meta.url));
+    expect((await read([file], wanted)).slice(0, 2)).toEqual([
+      [null, "label 0"],
+      [null, "label 1"],
+    ]);
+    expect(await read([file], wanted.slice(0, 1)).catch((error) => error.code)).toBe("E_DATA_EMPTY");
+  });
+
+  test("that rows of text formats lack are null", async () => {
+    const lines = '{"label":"a","none":[]}\n{"label":"b"}';
+    expect(await read([write("a.jsonl", lines)], wanted)).toEqual([
+      [[], "a"],
+      [null, "b"],
+    ]);
+    expect(await read([write("a.csv", "label,x\na,b\n")], wanted)).toEqual([[null, "a"]]);
+    const text: Column[] = [wanted[0]!, { name: "text", holds: "values", isOptional: true }];
+    expect(await read([write("a.txt", "one\n")], text)).toEqual([[null, "one"]]);
+    expect(await read([write("a.json", '["one"]')], text)).toEqual([[null, "one"]]);
   });
 });
 

@@ -48,6 +48,7 @@ test("a folder's validation split is evaluated on, and that is said", async () =
   expect(notes).toEqual([
     `folder ${from}: the train split is read (1 file)`,
     `the validation split is evaluated on, instead of a tenth of the training texts: ${join(from, "validation.jsonl")}`,
+    "each text ends with </s> (add_eos)",
   ]);
 });
 

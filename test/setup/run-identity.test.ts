@@ -1,6 +1,7 @@
 // Settings in which a run may differ from the checkpoint that it goes on from.
 import { expect, test } from "vitest";
 import { commands } from "../../src/config/index.js";
+import type { RenderSpec } from "../../src/data/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
 import type { Precision } from "../../src/native/index.js";
 import { differences, identityOf } from "../../src/setup/run/identity.js";
@@ -8,13 +9,25 @@ import { temporaryFolders, tinyBase } from "../support/folders.js";
 
 const newFolder = temporaryFolders();
 
+const CHAT: RenderSpec = {
+  kind: "chat",
+  form: "messages",
+  loss: "assistant",
+  templates: { default: "{{ messages }}", specialTokens: {} },
+};
+
 /** Settings of a run with every option at its default, on a base in one of several forms. */
-function settingsOf(form: "plain" | "nf4" | "llm_int8", precision: Precision, given: Record<string, unknown> = {}) {
+function settingsOf(
+  form: "plain" | "nf4" | "llm_int8",
+  precision: Precision,
+  given: Record<string, unknown> = {},
+  render: RenderSpec = { kind: "text", column: "text" },
+) {
   const defaults = Object.fromEntries(
     Object.entries(commands.train.rows).map(([name, row]) => [name, row.defaultValue]),
   );
   const spec = { rank: 8, alpha: 16, dropout: 0.05, useRslora: false, targets: ["b.q_proj", "a.q_proj"], seed: 42 };
-  const texts = { tokenizer: { sha256: "t" }, hashes: { training: "a", validation: null } };
+  const texts = { tokenizer: { sha256: "t" }, renders: [render], hashes: { training: "a", validation: null } };
   const stored = { dtype: "f32", shape: [1], file: import.meta.filename, offset: 0, bytes: 1 };
   const quantize = form === "nf4" ? { format: "nf4", doubleQuant: true } : { format: "i8", doubleQuant: false };
   const rounding = form === "llm_int8" ? { outlierThreshold: 6 } : {};
@@ -79,9 +92,24 @@ test("the settings of a run are stored as ever", () => {
 test("every option of a run is a setting, or decides nothing", () => {
   const known = new Set<string>(IN_OTHERS);
   for (const form of ["plain", "nf4", "llm_int8"] as const)
-    for (const name of Object.keys(settingsOf(form, "fp16"))) known.add(name);
+    for (const name of Object.keys(settingsOf(form, "fp16", {}, CHAT))) known.add(name);
   for (const [name, row] of Object.entries(commands.train.rows))
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
+});
+
+test("what is learned of conversations, and by which template they are rendered, are settings of a run with conversations", () => {
+  const chat = settingsOf("plain", "bf16", {}, CHAT);
+  expect(chat).toMatchObject({ data_format: "messages", loss_on: "assistant" });
+  const other = { ...CHAT, loss: "all", templates: { default: "{{ messages }} ", specialTokens: {} } } as const;
+  expect(differences(settingsOf("plain", "bf16", {}, other), chat)).toEqual([
+    expect.stringMatching(/^--chat_template: the chat template is not that of the checkpoint \(sha256 [0-9a-f]{12}, /),
+    "--loss_on is all, in the checkpoint assistant",
+  ]);
+  expect(
+    differences(settingsOf("plain", "bf16"), chat)
+      .map((line) => line.split(/[ :]/)[0])
+      .sort(),
+  ).toEqual(["--chat_template", "--data_format", "--loss_on"]);
 });
 
 /** Options whose effect is in a setting of another name, or in the hash of the named file. */

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { LowrankError } from "../../base/errors.js";
+import { exactJson } from "../../base/exact-json.js";
 import { RowProblem, rendererOf } from "../render/index.js";
 import type { Block, Columns, LongText } from "../tokenise/block.js";
 import type { TextEnd } from "../tokenise/end-token.js";
@@ -48,27 +49,21 @@ const BLOCK_BYTES = 4 * BLOCK;
 /** Rows that are tokenised together. */
 interface RowBlock {
   columns: Columns;
-  /** The values of each row, nested ones as JSON, to be hashed. */
+  /** The values of each row in turn, to be hashed. */
   texts: string[];
   /** Characters of the texts together. */
   characters: number;
 }
 
-/** A value as a text for the hash. JSON has no bigint, which becomes its digits with an n. */
-function textOf(value: unknown, isText: boolean): string {
-  if (isText) return value as string;
-  return JSON.stringify(value, (_, one) => (typeof one === "bigint" ? `${one}n` : one)) ?? "";
-}
-
 /** The same rows in blocks of about the same size. */
 async function* blocks(rows: AsyncIterable<unknown[][]>, isText: boolean[]): AsyncGenerator<RowBlock> {
-  const begin = () => ({ columns: isText.map((): unknown[] => []), texts: [] as string[], characters: 0 });
+  const begin = () => ({ columns: isText.map((): string[] => []), texts: [] as string[], characters: 0 });
   let block = begin();
   for await (const some of rows) {
     for (const values of some) {
       for (const [c, column] of block.columns.entries()) {
-        const text = textOf(values[c], isText[c]!);
-        column.push(values[c]);
+        const text = isText[c] ? (values[c] as string) : exactJson(values[c]);
+        column.push(text);
         block.texts.push(text);
         block.characters += text.length;
       }

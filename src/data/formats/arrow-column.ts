@@ -1,4 +1,5 @@
 // The values of columns in a record batch.
+import { Float } from "../../base/exact-json.js";
 import type { ArrowField, Dictionary } from "./arrow-schema.js";
 import { isText } from "./arrow-schema.js";
 import type { Decode } from "./columnar.js";
@@ -219,7 +220,7 @@ export class BatchReader {
     const precision = details?.int16(0) ?? 0;
     check(precision === 1 || precision === 2, `a column has numbers of an unknown precision, ${precision}`);
     const entries = await this.#entries(buffer + 1, length, 4 * precision);
-    return (row) => (precision === 1 ? entries.getFloat32(4 * row, true) : entries.getFloat64(8 * row, true));
+    return (row) => new Float(precision === 1 ? entries.getFloat32(4 * row, true) : entries.getFloat64(8 * row, true));
   }
 
   async #dates({ type, details }: ArrowField, buffer: number, length: number): Promise<Value> {

@@ -138,11 +138,11 @@ function unread({ type, details, dictionary, children }: ArrowField): string | u
 }
 
 /**
- * The wanted columns.
+ * The wanted columns; null where the file lacks an optional one.
  * @param version of the metadata
  * @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column of a type that is not read, Damage
  */
-export function findColumns(schema: Table, version: number, wanted: Wanted[], file: string): ArrowField[] {
+export function findColumns(schema: Table, version: number, wanted: Wanted[], file: string): (ArrowField | null)[] {
   if (schema.int16(0) !== 0) {
     const message = `${file} has its numbers in big-endian order. Write it on a little-endian machine.`;
     throw new LowrankError("E_ARROW", message, file);
@@ -151,8 +151,9 @@ export function findColumns(schema: Table, version: number, wanted: Wanted[], fi
   check(tables.length <= MOST_FIELDS, `it has ${tables.length} columns`);
   const layout = new Layout(version);
   const fields = tables.map((field) => layout.add(field));
-  return wanted.map(({ name, holds }) => {
+  return wanted.map(({ name, holds, isOptional }) => {
     const field = fields.find((one) => one.name === name);
+    if (field === undefined && isOptional) return null;
     if (field === undefined) {
       throw noColumn(
         file,

@@ -2,7 +2,7 @@
 import { LowrankError } from "../../base/errors.js";
 import { BatchReader } from "./arrow-column.js";
 import { type ArrowField, type Dictionary, findColumns } from "./arrow-schema.js";
-import { columnar, type Decode, type Wanted } from "./columnar.js";
+import { columnar, type Decode, type Wanted, withAbsent } from "./columnar.js";
 import { check, checkedSize } from "./damage.js";
 import { Table } from "./flatbuffer.js";
 import type { RandomAccess } from "./random-access.js";
@@ -119,20 +119,20 @@ function dictionariesOf({ dictionary, children }: ArrowField): Dictionary[] {
 /** The wanted columns' batches, and the entries of their dictionaries so far. */
 class ColumnsReader {
   readonly #source: RandomAccess;
-  readonly #columns: { field: ArrowField; text: Decode }[];
+  readonly #columns: ({ field: ArrowField; text: Decode } | null)[];
   readonly #entries = new Map<number, unknown[]>();
 
   /** @param schema its table @param version of the metadata */
   constructor(source: RandomAccess, schema: Table, version: number, wanted: Wanted[]) {
     this.#source = source;
     const fields = findColumns(schema, version, wanted, source.file);
-    this.#columns = fields.map((field, i) => ({ field, text: wanted[i]!.text }));
+    this.#columns = fields.map((field, i) => field && { field, text: wanted[i]!.text });
   }
 
   async addDictionary({ header, bodyAt, bodyBytes }: Message, mayReplace: boolean): Promise<void> {
     const id = header.int64(0);
-    const column = this.#columns.find(({ field }) => dictionariesOf(field).some((one) => one.id === id));
-    if (column === undefined) return;
+    const column = this.#columns.find((one) => one && dictionariesOf(one.field).some((own) => own.id === id));
+    if (!column) return;
     const dictionary = dictionariesOf(column.field).find((one) => one.id === id)!;
     const data = header.table(1);
     check(data !== undefined, "a dictionary has no data");
@@ -147,11 +147,13 @@ class ColumnsReader {
   /** The values of each wanted column in a record batch. */
   async read({ header, bodyAt, bodyBytes }: Message): Promise<unknown[][]> {
     const columns: unknown[][] = [];
-    for (const { field, text } of this.#columns) {
+    for (const column of this.#columns) {
+      if (column === null) continue;
+      const { field, text } = column;
       const batch = new BatchReader(this.#source, header, { bodyAt, bodyBytes }, text, this.#entries);
       columns.push(await batch.values(field));
     }
-    return columns;
+    return withAbsent(this.#columns, columns);
   }
 }
 

@@ -42,7 +42,7 @@ export function columnar(
         throw new LowrankError(`E_${kind.toUpperCase()}`, message, file);
       }
       for await (const values of read(source, wanted)) {
-        const count = values[0]!.length;
+        const count = values[0]?.length ?? 0;
         for (let i = 0; i < count; i += MOST_ROWS_AT_A_TIME) {
           const length = Math.min(MOST_ROWS_AT_A_TIME, count - i);
           yield Array.from({ length }, (_, k) => ({ values: values.map((column) => column[i + k]), at: ++at }));
@@ -82,6 +82,14 @@ export async function* alignColumns(streams: AsyncIterable<unknown[]>[]): AsyncG
   } finally {
     for (const reader of readers) await reader.return?.();
   }
+}
+
+/** Values of the columns that a file has, with nulls for the optional ones that it lacks. @param columns null where it is lacked */
+export function withAbsent(columns: readonly unknown[], values: unknown[][]): unknown[][] {
+  if (values.length === columns.length || values.length === 0) return values;
+  let next = 0;
+  const rows = values[0]!.length;
+  return columns.map((column) => (column === null ? new Array<null>(rows).fill(null) : values[next++]!));
 }
 
 /** A column that is asked for texts and holds something else. */

@@ -29,18 +29,18 @@ function rightSeparator(names: string[], column: string): string | undefined {
 /** The wanted columns of the records that a scanner gives. */
 class RowReader {
   readonly #file: string;
-  readonly #columns: string[];
+  readonly #columns: Column[];
   /** Whether records are to be looked at that may be several, written without quoting. */
   readonly #isWary: boolean;
   /** Number of fields in the header; 0 before it. */
   #fields = 0;
-  /** Number of each wanted column among the fields. */
+  /** Number of each wanted column among the fields; -1 where there is none. */
   #fieldsOf: number[] = [];
   rows: Row[] = [];
 
   constructor(file: string, columns: Column[], isWary: boolean) {
     this.#file = file;
-    this.#columns = columns.map(({ name }) => name);
+    this.#columns = columns;
     this.#isWary = isWary;
   }
 
@@ -48,7 +48,10 @@ class RowReader {
     if (this.#fields === 0) this.#begin(record);
     else if (record.fields === this.#fields) {
       if (this.#isWary && this.#fields > 1 && record.hasRecordsIn(this.#fields)) throw this.#doubt(record);
-      this.rows.push({ values: this.#fieldsOf.map((field) => record.text(field)), at: record.line });
+      this.rows.push({
+        values: this.#fieldsOf.map((field) => (field < 0 ? null : record.text(field))),
+        at: record.line,
+      });
     } else {
       const found = `not as many fields as the header has (${record.fields}, not ${this.#fields})`;
       throw record.problem(`${found}; a field with the separator or a line end in it needs quotes`);
@@ -65,8 +68,8 @@ class RowReader {
   #begin(header: Records): void {
     this.#fields = header.fields;
     const names = columnNames(Array.from({ length: header.fields }, (_, i) => header.text(i)));
-    this.#fieldsOf = this.#columns.map((column) => names.indexOf(column));
-    const missing = this.#columns.find((_, i) => this.#fieldsOf[i] === -1);
+    this.#fieldsOf = this.#columns.map(({ name }) => names.indexOf(name));
+    const missing = this.#columns.find(({ isOptional }, i) => this.#fieldsOf[i] === -1 && !isOptional)?.name;
     if (missing === undefined) return;
     const separator = rightSeparator(names, missing);
     const advice = separator && separatorAdvice(separator);

@@ -10,8 +10,13 @@ export type Separator = "comma" | "semicolon" | "tab" | "pipe";
 /** A wanted column of each row, or key of JSON. */
 export interface Column {
   name: string;
-  /** "texts": every value must be a text, and is checked to be one. "values": values of any type, nested ones as lists and objects. */
+  /**
+   * "texts": every value must be a text, and is checked to be one. "values": values of any type, as `readExactJson` gives them: floats
+   * are `Float`, nested values lists and objects or Maps.
+   */
   holds: "texts" | "values";
+  /** Whether files and rows may lack it: its values are null there. Of a column of values. */
+  isOptional?: true;
 }
 
 /** How the rows of data files are found in them. */
@@ -65,7 +70,7 @@ export function noColumn(place: string, column: string, found: string[], file: s
   return new LowrankError(
     "E_TEXT_COLUMN",
     `${place}: there is no column "${column}"${advice === undefined ? suggestion(column, names) : ""}. ` +
-      `Columns found: ${names.join(", ") || "none"}${more}. ${advice ?? "Name one with --text_column."}`,
+      `Columns found: ${names.join(", ") || "none"}${more}. ${advice ?? "Name one with --text_column, or say with --data_format what the rows are."}`,
     file,
   );
 }

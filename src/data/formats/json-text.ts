@@ -1,6 +1,7 @@
 // Three additions to JSON.parse: NaN and infinities as Python writes them, keys given twice, objects over several
 // lines.
 import { LowrankError } from "../../base/errors.js";
+import { readExactJson } from "../../base/exact-json.js";
 import { isObject, jsonProblem, kindOf } from "../../base/json.js";
 import { type Column, noColumn } from "./format.js";
 import { AS_RECORDS, fieldAdvice, TABLE_ADVICE } from "./json-field.js";
@@ -150,13 +151,6 @@ function adviceOn(object: Record<string, unknown>, column: string): string | und
   return undefined;
 }
 
-/** A value with NaN where the parser put -0 for it. */
-function withNaN(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return Object.is(value, -0) ? Number.NaN : value;
-  if (Array.isArray(value)) return value.map(withNaN);
-  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withNaN(one)]));
-}
-
 /**
  * The wanted values of a row.
  * @param text that the row was parsed from @param place the file with line or row
@@ -166,22 +160,28 @@ export function wantedValues(row: unknown, text: string, columns: Column[], plac
   if (!isObject(row)) {
     throw new LowrankError("E_DATA_ROW", `${place}: found ${kindOf(row)}, expected an object with columns.`, file);
   }
-  return columns.map((column) => wantedValue(row, text, column, place, file));
+  const exact = columns.some(({ holds }) => holds === "values") ? readExactJson(text, row) : row;
+  const own = exact instanceof Map ? (exact as Map<string, unknown>) : undefined;
+  return columns.map((column) => {
+    const value = wantedValue(row, text, column, place, file);
+    return own && column.holds === "values" ? (own.get(column.name) ?? null) : value;
+  });
 }
 
 function wantedValue(
   row: Record<string, unknown>,
   text: string,
-  { name: column, holds }: Column,
+  { name: column, holds, isOptional }: Column,
   place: string,
   file: string,
 ): unknown {
+  if (!Object.hasOwn(row, column) && isOptional) return null;
   if (!Object.hasOwn(row, column)) throw noColumn(place, column, Object.keys(row), file, adviceOn(row, column));
   if (isGivenTwice(text, column)) {
     throw new LowrankError("E_DATA_ROW", `${place}: the key "${column}" is given twice. Leave one out.`, file);
   }
   const value = row[column];
-  if (holds === "values") return /-0|NaN/.test(text) ? withNaN(value) : value;
+  if (holds === "values") return value;
   if (isObject(value) || Array.isArray(value)) {
     const found = `column "${column}" is ${kindOf(value)}, expected a text`;
     throw new LowrankError("E_DATA_ROW", `${place}: ${found}. ${TABLE_ADVICE}.`, file);

@@ -26,7 +26,8 @@ export const jsonArray: Format = {
   gzip: true,
   unit: "row",
   async *read(file, columns, options) {
-    const isTextAlone = columns.length === 1 && columns[0]!.name === "text";
+    const isTextAlone = columns.every(({ name, isOptional }) => name === "text" || isOptional);
+    const asRow = (value: string) => columns.map(({ name }) => (name === "text" ? value : null));
     let at = 0;
     // `datasets` reads an array of texts as a column of that name.
     let isTexts: boolean | undefined;
@@ -36,7 +37,10 @@ export const jsonArray: Format = {
         at++;
         isTexts ??= typeof value === "string" && isTextAlone;
         const isText = isTexts && typeof value === "string";
-        rows.push({ values: isText ? [value] : wantedValues(value, text, columns, `${file}, row ${at}`, file), at });
+        rows.push({
+          values: isText ? asRow(value) : wantedValues(value, text, columns, `${file}, row ${at}`, file),
+          at,
+        });
       }
       yield rows;
     }

@@ -66,14 +66,15 @@ function chunkOf(group: Struct, leaf: Node, leaves: number, source: RandomAccess
   return { codec: checkedSize(column.get(4), 255, "a codec"), rows, values, start, end: start + bytes, unpackedBytes };
 }
 
-/** @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column of a type that is not read, Damage */
-export async function findColumns(source: RandomAccess, wanted: Wanted[]): Promise<ParquetColumn[]> {
+/** The wanted columns; null where the file lacks an optional one. @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column of a type that is not read, Damage */
+export async function findColumns(source: RandomAccess, wanted: Wanted[]): Promise<(ParquetColumn | null)[]> {
   const footer = await readFooter(source);
   const { fields, leaves } = fieldsOf(structsOf(footer.get(2), "the schema"));
   const { file } = source;
   const groups = structsOf(footer.get(4), "the list of row groups");
-  return wanted.map(({ name, holds }) => {
+  return wanted.map(({ name, holds, isOptional }) => {
     const node = fields.find((one) => one.name === name);
+    if (node === undefined && isOptional) return null;
     if (node === undefined) {
       throw noColumn(
         file,

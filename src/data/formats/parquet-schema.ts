@@ -1,4 +1,5 @@
 // A Parquet file's schema as a tree.
+import { Float } from "../../base/exact-json.js";
 import { check, checkedSize } from "./damage.js";
 import { type Struct, structOf } from "./thrift.js";
 import { wholeNumber } from "./whole-number.js";
@@ -103,6 +104,8 @@ function leafOf(element: Struct): Pick<Node, "physical" | "type" | "isRead" | "c
   }
   const integer = logical?.get(NEW.integer);
   const isUnsigned = integer instanceof Map ? integer.get(2) === false : OLD.unsigned.includes(old ?? -1);
+  const isFloat = physical === FLOAT || physical === DOUBLE;
+  if (isFloat) return { physical, type: name, isRead, convert: (value) => new Float(value as number) };
   if (!isUnsigned) return { physical, type: name, isRead, convert: same };
   const convert =
     physical === INT64

@@ -2,7 +2,7 @@
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import { LowrankError } from "../../base/errors.js";
-import { alignColumns, columnar, type Decode, type Wanted } from "./columnar.js";
+import { alignColumns, columnar, type Decode, type Wanted, withAbsent } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";
 import { unpackLz4, unpackOldLz4 } from "./lz4.js";
 import { type Chunk, findColumns, type ParquetColumn } from "./parquet-footer.js";
@@ -220,7 +220,9 @@ async function* readColumn(
 
 async function* readColumns(source: RandomAccess, wanted: Wanted[]): AsyncGenerator<unknown[][]> {
   const columns = await findColumns(source, wanted);
-  yield* alignColumns(columns.map((column, i) => readColumn(source, column, wanted[i]!.text)));
+  const there = columns.flatMap((column, i) => (column === null ? [] : [readColumn(source, column, wanted[i]!.text)]));
+  if (there.length === 0) return;
+  for await (const values of alignColumns(there)) yield withAbsent(columns, values);
 }
 
 export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumns);

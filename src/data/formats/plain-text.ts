@@ -81,10 +81,10 @@ function plainText(extensions: string[], by: TextBy): Format {
     gzip: true,
     unit: "line",
     async *read(file, columns, options) {
-      const missing = columns.find(({ name }) => name !== "text");
+      const missing = columns.find(({ name, isOptional }) => name !== "text" && !isOptional);
       if (missing) throw noColumn(file, missing.name, ["text"], file);
       for await (const texts of READERS[options.textBy ?? by](file, options)) {
-        yield texts.map(({ text, at }) => ({ values: [text], at }));
+        yield texts.map(({ text, at }) => ({ values: columns.map(({ name }) => (name === "text" ? text : null)), at }));
       }
     },
   };

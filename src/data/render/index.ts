@@ -1,13 +1,15 @@
 // The one table of renderers.
-import { type CompletionSpec, completionRenderer } from "./completion.js";
+import { type ChatSpec, chatRenderer } from "./chat.js";
 import type { Renderer } from "./renderer.js";
 import { type TextSpec, textRenderer } from "./text.js";
 
-export { type Renderer, RowProblem, type Segment } from "./renderer.js";
+export { type ChatSpec, type ChatTemplates, type LossOn, NO_TEMPLATE, templatesHash } from "./chat.js";
+export type { FormName } from "./examples.js";
+export { type RenderedRow, type Renderer, RowProblem, type Span } from "./renderer.js";
 
 /** A renderer as data, which can be sent to a thread. */
-export type RenderSpec = TextSpec | CompletionSpec;
+export type RenderSpec = TextSpec | ChatSpec;
 
 export function rendererOf(spec: RenderSpec): Renderer {
-  return spec.kind === "text" ? textRenderer(spec) : completionRenderer(spec);
+  return spec.kind === "text" ? textRenderer(spec) : chatRenderer(spec);
 }

@@ -1,14 +1,22 @@
 // How a row of data becomes the text that is trained on.
 import type { Column } from "../formats/format.js";
 
-/**
- * A part of an example. Texts that follow each other are tokenised as one text. Tokens that are given stand as they are, and
- * the texts between them are tokenised apart.
- */
-export type Segment = ({ text: string } | { ids: readonly number[] }) & {
-  /** Whether its tokens are learned; else they are context. */
-  learned: boolean;
-};
+/** A part of a text, in UTF-16 units. */
+export interface Span {
+  start: number;
+  end: number;
+}
+
+/** A row as a text, and which of its tokens are learned: all, but for what `learned` and `prompt` say. */
+export interface RenderedRow {
+  text: string;
+  /** Parts in order, none within another: a token that reaches into none of them is context. */
+  learned?: readonly Span[];
+  /** Tokens at the beginning that this text, tokenised alone, shares with the row are context. */
+  prompt?: string;
+  /** Whether the text holds its special tokens: then the tokenizer adds none, and no end token is put after it. */
+  isWhole?: boolean;
+}
 
 export interface Renderer {
   columns: Column[];
@@ -18,10 +26,9 @@ export interface Renderer {
   unlearned: string;
   /**
    * @param values of the columns, in their order; the values of columns of texts are texts
-   * @returns segments in order. A row with tokens of its own gets none of the tokenizer's special tokens added
    * @throws RowProblem
    */
-  render(values: readonly unknown[]): Segment[];
+  render(values: readonly unknown[]): RenderedRow;
 }
 
 /** A row that cannot be rendered. The message names the column, and the reader puts file and line or row before it. */

@@ -11,6 +11,6 @@ export function textRenderer({ column }: TextSpec): Renderer {
     columns: [{ name: column, holds: "texts" }],
     key: {},
     unlearned: "blank or a single token",
-    render: ([text]) => [{ text: text as string, learned: true }],
+    render: ([text]) => ({ text: text as string }),
   };
 }

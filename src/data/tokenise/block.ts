@@ -1,7 +1,9 @@
 // Rows to examples, a block at a time: in a worker thread or here.
-import { type Renderer, RowProblem, type Segment } from "../render/index.js";
+import { setImmediate } from "node:timers/promises";
+import { readExactJson } from "../../base/exact-json.js";
+import { type RenderedRow, type Renderer, RowProblem } from "../render/index.js";
 import type { SpecialTokens, TextEnd } from "./end-token.js";
-import { type TextEncoder, tokeniseRows } from "./segments.js";
+import { type TextEncoder, tokeniseRows } from "./row-tokens.js";
 
 /** How a text of more than `maxLength` tokens is treated: it is cut, or becomes several examples. */
 export type LongText = "truncate" | "chunk";
@@ -14,8 +16,8 @@ export interface TokeniseOptions {
   special: SpecialTokens;
 }
 
-/** Some rows: the values of each column. */
-export type Columns = readonly (readonly unknown[])[];
+/** Some rows: the values of each column, those of columns of values as JSON (`exactJson`). */
+export type Columns = readonly (readonly string[])[];
 
 /** Some examples, one after the other: a record batch of a cache file, or a future one. */
 export interface Block {
@@ -67,16 +69,28 @@ function countSupervised(mask: Uint8Array, offsets: Int32Array): Int32Array {
   return supervised;
 }
 
+/** Milliseconds of rendering after which others of the thread have their turn. */
+const TURN_MS = 4;
+
 /** @throws RowProblem with the row's number */
-export function renderRows(renderer: Renderer, columns: Columns, firstRow: number): Segment[][] {
-  return columns[0]!.map((_, i) => {
+export async function renderRows(renderer: Renderer, columns: Columns, firstRow: number): Promise<RenderedRow[]> {
+  const rows: RenderedRow[] = [];
+  let begin = performance.now();
+  for (let i = 0; i < columns[0]!.length; i++) {
     try {
-      return renderer.render(columns.map((values) => values[i]));
+      const values = columns.map((column, c) =>
+        renderer.columns[c]!.holds === "texts" ? column[i]! : readExactJson(column[i]!),
+      );
+      rows.push(renderer.render(values));
     } catch (error) {
       if (error instanceof RowProblem) error.row = firstRow + i;
       throw error;
     }
-  });
+    if (performance.now() - begin < TURN_MS) continue;
+    await setImmediate();
+    begin = performance.now();
+  }
+  return rows;
 }
 
 /**
@@ -91,8 +105,8 @@ export async function tokeniseBlock(
   { maxLength, longText, end, special }: TokeniseOptions,
 ): Promise<Block> {
   const chunks = longText === "chunk";
-  const segments = renderRows(renderer, columns, firstRow);
-  const tokens = await tokeniseRows(encoder, segments, { maxLength: chunks ? undefined : maxLength, end, special });
+  const rendered = await renderRows(renderer, columns, firstRow);
+  const tokens = await tokeniseRows(encoder, rendered, { maxLength: chunks ? undefined : maxLength, end, special });
   const length = tokens.reduce((sum, { ids }) => sum + ids.length, 0);
   const inputIds = new Int32Array(length);
   const lossMask = new Uint8Array(length).fill(1);

@@ -89,9 +89,7 @@ export class TokeniserPool {
     const plan = quickPlan(file);
     const cut = options.longText === "chunk" ? undefined : options.maxLength;
     const some = columns.map((values) => values.slice(0, COMPARED));
-    const texts = renderRows(this.#renderer, some, firstRow).map((segments) =>
-      segments.map((segment) => ("text" in segment ? segment.text : "")).join(""),
-    );
+    const texts = (await renderRows(this.#renderer, some, firstRow)).map(({ text }) => text);
     const agrees = plan && (await new QuickEncoder(plan, file).agrees(this.#tokenizer, texts, { maxLength: cut }));
     const start: Start = { tokenizer: file, render: this.#render, options, plan: agrees ? plan : null };
     return Array.from({ length: this.#threads }, () => this.#startOne(start));

@@ -6,7 +6,7 @@ import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
 import { readTokenizerJson } from "../gguf-tokenizer.js";
 import { readTokenizerSettings } from "../special-tokens.js";
 import { Tokenizer } from "../tokenizer.js";
-import type { EncodeOptions } from "./segments.js";
+import type { EncodeOptions, PlacedTokens } from "./row-tokens.js";
 
 /** Texts on which both encoders must agree before the quick one is used. */
 export const COMPARED = 64;
@@ -35,11 +35,19 @@ export class QuickEncoder {
     const encoded = texts.map((text) => this.#bpe.encode(text, { maxLength, side: this.#side, specialTokens }));
     const unknown = texts.filter((_, i) => encoded[i] === null);
     if (unknown.length > 0) {
-      this.#package ??= Tokenizer.open(this.#file);
-      const rest = await (await this.#package).encode(unknown, { maxLength, specialTokens });
+      const rest = await (await this.#opened()).encode(unknown, { maxLength, specialTokens });
       for (const [i, ids] of encoded.entries()) encoded[i] = ids ?? rest.shift()!;
     }
     return encoded as Int32Array[];
+  }
+
+  async encodePlaced(texts: string[]): Promise<PlacedTokens[]> {
+    return (await this.#opened()).encodePlaced(texts);
+  }
+
+  #opened(): Promise<Tokenizer> {
+    this.#package ??= Tokenizer.open(this.#file);
+    return this.#package;
   }
 
   /** Whether some texts come out as the package tokenises them. */

@@ -4,6 +4,7 @@ import { closeSync, readSync } from "node:fs";
 import { openRegular, readError } from "../../base/system-errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { modelRows, type OptionRow, terminalRows, trainRows } from "../../config/index.js";
+import { type ChatSpec, templatesHash } from "../../data/index.js";
 import { OUTLIER_THRESHOLD } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
@@ -18,6 +19,7 @@ const HASHED: Record<string, string> = {
   tokenizer_name: "the tokenizer is not that",
   train_file: "the training texts are not those",
   validation_file: "the validation texts are not those",
+  chat_template: "the chat template is not that",
 };
 
 /** Hash of configuration, layout and the first bytes of every tensor: a large model is not read whole for it. */
@@ -97,6 +99,13 @@ const ofQuantization = Object.fromEntries(
   }),
 );
 
+/** What the training and the validation rows have, once where it is the same; undefined where all are plain texts, as in the first checkpoints. */
+function ofChats({ renders }: TrainingTexts, of: (spec: ChatSpec) => string | null): string | undefined {
+  const found = renders.flatMap((render) => (render.kind === "chat" ? [of(render)] : []));
+  const values = [...new Set(found.filter((value) => value !== null))];
+  return values.length > 0 ? values.join() : undefined;
+}
+
 /** Options that decide bits otherwise than by the value that was given; every other one's setting is its value. */
 const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   base_model: (_, { model }) => modelHash(model),
@@ -112,6 +121,9 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   train_file: (_, { texts }) => texts.hashes.training,
   validation_file: (_, { texts }) => texts.hashes.validation,
   text_column: inOther,
+  data_format: (_, { texts }) => ofChats(texts, ({ form }) => form),
+  chat_template: (_, { texts }) => ofChats(texts, ({ templates }) => templates && templatesHash(templates)),
+  loss_on: (_, { texts }) => ofChats(texts, ({ loss }) => loss),
   json_field: inOther,
   csv_separator: inOther,
   csv_quoting: inOther,

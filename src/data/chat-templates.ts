@@ -1,0 +1,120 @@
+// The chat templates beside a tokenizer, as transformers finds them, and the special tokens that they write.
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { LowrankError } from "../base/errors.js";
+import { isObject } from "../base/json.js";
+import { suggestion } from "../base/nearest.js";
+import { readText } from "../base/system-errors.js";
+import { ChatTemplate, TemplateError } from "../chat/index.js";
+import type { ChatTemplates } from "./render/index.js";
+import {
+  NAMED_TOKENS,
+  namedToken,
+  readIfThere,
+  readSettingsFiles,
+  TOKENIZER_CONFIG,
+  tokenText,
+} from "./special-tokens.js";
+
+const FILE = "chat_template.jinja";
+const FOLDER = "additional_chat_templates";
+const EXTENSION = ".jinja";
+
+/** A template's text, and the file that it stands in. */
+interface Source {
+  text: string;
+  file: string;
+}
+
+/**
+ * Templates by name, `default` being the one without. Files of their own go before tokenizer_config.json.
+ * @param folder of the tokenizer, or a GGUF file
+ * @throws LowrankError E_FILE, E_JSON, E_UTF8
+ */
+export function readChatTemplates(folder: string): Map<string, Source> {
+  const found = new Map<string, Source>();
+  const add = (name: string, file: string) => found.set(name, { text: readText(file, "Chat template"), file });
+  if (existsSync(join(folder, FILE))) add("default", join(folder, FILE));
+  const others = join(folder, FOLDER);
+  if (statSync(others, { throwIfNoEntry: false })?.isDirectory()) {
+    for (const name of readdirSync(others)
+      .filter((one) => one.endsWith(EXTENSION))
+      .sort())
+      add(basename(name, EXTENSION), join(others, name));
+  }
+  if (found.size > 0) return found;
+  const file = join(folder, TOKENIZER_CONFIG);
+  const { chat_template: given } = readIfThere(file);
+  // Several by name, as older folders have them.
+  for (const one of Array.isArray(given) ? given : [{ name: "default", template: given }]) {
+    if (!isObject(one)) continue;
+    const { name, template } = one;
+    if (typeof name === "string" && typeof template === "string") found.set(name, { text: template, file });
+  }
+  return found;
+}
+
+/** Special tokens by name, also those that only this model has. */
+function specialTokens(folder: string): Record<string, string> {
+  const files = readSettingsFiles(folder);
+  const extra = isObject(files.additional) ? Object.entries(files.additional) : [];
+  const named = [...NAMED_TOKENS.map((role) => [role, namedToken(files, role)] as const), ...extra];
+  return Object.fromEntries(
+    named.flatMap(([name, token]) => (tokenText(token) === undefined ? [] : [[name, tokenText(token)!]])),
+  );
+}
+
+export interface FoundTemplates {
+  templates: ChatTemplates;
+  /** Where they stand, for people. */
+  where: string;
+}
+
+/**
+ * The templates that conversations are rendered by; null where there are none.
+ * @param wanted a template's name, or a file or a tokenizer's folder with one; undefined: the tokenizer's own
+ * @param folder of the tokenizer
+ * @throws LowrankError E_CHAT_TEMPLATE and those of reading
+ */
+export function findChatTemplates(wanted: string | undefined, folder: string): FoundTemplates | null {
+  const own = readChatTemplates(folder);
+  const tokens = specialTokens(folder);
+  const names = [...own.keys()];
+  const use = (usual: Source, forTools?: Source): FoundTemplates => {
+    for (const source of forTools ? [usual, forTools] : [usual]) check(source);
+    const tool_use = forTools && { tool_use: forTools.text };
+    return { templates: { default: usual.text, ...tool_use, specialTokens: tokens }, where: usual.file };
+  };
+  const usualOf = (from: ReadonlyMap<string, Source>, place: string) => {
+    const usual = from.get("default");
+    if (usual) return use(usual, from.get("tool_use"));
+    const message = `${place} has several chat templates and none called default. Name one: --chat_template ${[...from.keys()].join(" or ")}.`;
+    throw new LowrankError("E_CHAT_TEMPLATE", message, place);
+  };
+  if (wanted === undefined) return own.size === 0 ? null : usualOf(own, folder);
+  const named = own.get(wanted);
+  if (named) return use(named);
+  const there = statSync(wanted, { throwIfNoEntry: false });
+  if (there?.isDirectory()) {
+    const others = readChatTemplates(wanted);
+    if (others.size > 0) return usualOf(others, wanted);
+    throw new LowrankError("E_CHAT_TEMPLATE", `--chat_template ${wanted}: the folder has no chat template.`, wanted);
+  }
+  if (there) return use({ text: readText(wanted, "Chat template"), file: wanted });
+  const known = names.length > 0 ? `a template of the tokenizer (${names.join(", ")}) or a file` : "a file";
+  const message = `--chat_template ${wanted}: there is no such file${suggestion(wanted, names)}. Expected ${known}.`;
+  throw new LowrankError("E_CHAT_TEMPLATE", message, wanted);
+}
+
+/** @throws LowrankError E_CHAT_TEMPLATE naming file and line of what cannot be read */
+function check({ text, file }: Source): void {
+  try {
+    new ChatTemplate(text);
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    const place = error.line === undefined ? "" : `, line ${error.line} of the template`;
+    throw new LowrankError("E_CHAT_TEMPLATE", `Chat template ${file}${place}: ${error.message}.`, file, {
+      cause: error,
+    });
+  }
+}
