@@ -6,6 +6,8 @@ import type { AdapterSpec, ModelOrigin } from "../native/index.js";
 export interface CardRun {
   /** Values by the names of the options. A value that is null or undefined is not told. */
   settings: Record<string, unknown>;
+  /** Name on the hub of the data set that was trained on. */
+  dataset?: string | undefined;
   training: TextCounts;
   validation: TextCounts;
   /** Lines of metrics in their order. */
@@ -76,15 +78,16 @@ function evaluations(history: object[]): [string, string][] {
       ];
 }
 
-function trained({ settings, training, validation, history }: CardRun): string {
+function trained({ settings, dataset, training, validation, history }: CardRun): string {
   const texts = (counts: TextCounts) => `${count(counts.texts)} texts, ${count(counts.tokens)} tokens`;
   const told = Object.entries(settings).filter(
     ([name, value]) => !NOT_TOLD.has(name) && value !== null && value !== undefined,
   );
+  const named: [string, string][] = dataset === undefined ? [] : [["data set", `\`${dataset}\``]];
   return `
 ## Training
 
-${table([["training texts", texts(training)], ["validation texts", texts(validation)], ...evaluations(history)])}
+${table([...named, ["training texts", texts(training)], ["validation texts", texts(validation)], ...evaluations(history)])}
 
 ${table(told.map(([name, value]) => [name, String(value)]))}
 `;
@@ -97,6 +100,7 @@ export function modelCard({ spec, targets, base, origin, run }: Card): string {
   // The hub refuses a base_model that is no name of its own.
   const metadata = [
     ...(name === undefined ? [] : [`base_model: ${name}`]),
+    ...(run?.dataset === undefined ? [] : ["datasets:", `- ${run.dataset}`]),
     ...["library_name: peft", "pipeline_tag: text-generation", "tags:", "- lora", "- lowrank"],
   ];
   const facts: [string, string][] = [

@@ -40,7 +40,7 @@ export interface SaverOptions {
   /** The name of the best metric in trainer_state.json. */
   metric: Metric;
   /** For the model card. */
-  texts: Pick<CardRun, "training" | "validation">;
+  texts: Pick<CardRun, "dataset" | "training" | "validation">;
   /** Settings that a run that goes on must agree with. */
   identity: Pick<RunState, "settings" | "cpu">;
   /** The checkpoint that the run goes on from. */

@@ -1,7 +1,8 @@
 // Data sets by name, against a hub of the tests' own.
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Download, Model, Trainer } from "../../src/index.js";
 import { type DatasetOptions, namedFiles, trainingFiles } from "../../src/setup/dataset.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { HubServer, type Stored } from "../support/hub-server.js";
@@ -125,27 +126,38 @@ describe("a data set that a script makes", () => {
 });
 
 test("the command trains on a data set by name, and shows one", async () => {
+  const output = join(folder(), "out");
   const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "" };
   const base = ["--base_model", tinyBase, "--dataset_name", NAME, "--threads", "2", "--max_seq_length", "16"];
-  const run = [
-    "--max_steps",
-    "1",
-    "--lora_r",
-    "2",
-    "--num_samples",
-    "0",
-    "--no-merge",
-    "--output_dir",
-    join(folder(), "out"),
-  ];
+  const run = ["--max_steps", "1", "--lora_r", "2", "--num_samples", "0", "--no-merge", "--output_dir", output];
   const trained = await lowrank(["train", ...base, ...run], { env });
   expect([trained.code, trained.stderr]).toEqual([
     0,
     expect.stringContaining(`downloading ${NAME} from ${hub.endpoint}: `),
   ]);
   expect(trained.stderr).toContain("7 texts to train on, 2 to evaluate on");
+  expect(readFileSync(join(output, "README.md"), "utf8")).toContain(`datasets:\n- ${NAME}\n`);
   const shown = await lowrank(["preview", ...base, "--dataset_split", "validation", "--num_rows", "1"], {
     env: { ...env, HF_HUB_OFFLINE: "1" },
   });
   expect([shown.code, shown.stdout]).toEqual([0, expect.stringMatching(/^ *texts +2$/m)]);
+});
+
+test("the library trains on a data set by name, and tells how far the download is", async () => {
+  await using model = await Model.open(tinyBase, { threads: 1 });
+  const progress: string[] = [];
+  const on_download = ({ name, done, total }: Download) => progress.push(`${name} ${done === total}`);
+  const options = { dataset_name: NAME, dataset_validation_split: "train", lora_r: 2, max_seq_length: 16, on_download };
+  const error = await errorOf(() => Trainer.create(model, options));
+  expect(error.message).toContain("both trained on and evaluated on");
+  expect(progress.at(-1)).toBe(`${NAME} true`);
+  await using trainer = await Trainer.create(model, { ...options, dataset_validation_split: undefined });
+  expect(trainer.state).toBe("idle");
+  const both = await errorOf(() => Trainer.create(model, { ...options, train: ["a text"] }));
+  expect([both.code, both.message]).toEqual([
+    "E_USAGE",
+    expect.stringContaining("dataset_name is given beside train or train_file"),
+  ]);
+  const held = await errorOf(() => Trainer.create(model, { ...options, validation: ["a text"] }));
+  expect(held.message).toContain("dataset_validation_split is given beside validation_file");
 });

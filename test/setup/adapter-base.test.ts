@@ -165,9 +165,11 @@ describe("the model card", () => {
     ];
     const settings = { learning_rate: 2e-4, train_file: "hash", max_steps: null, lora_r: 4, packing: false };
     const counts = { training: { texts: 1200, tokens: 34567 }, validation: { texts: 12, tokens: 345 } };
-    const card = modelCard({ spec, targets, base: "/models/base", run: { settings, ...counts, history } });
+    const dataset = "org/texts";
+    const card = modelCard({ spec, targets, base: "/models/base", run: { settings, dataset, ...counts, history } });
+    expect(card).toMatch(/^---\ndatasets:\n- org\/texts\nlibrary_name: peft\n/);
     expect(card).toContain(
-      "| training texts | 1,200 texts, 34,567 tokens |\n| validation texts | 12 texts, 345 tokens |",
+      "| data set | `org/texts` |\n| training texts | 1,200 texts, 34,567 tokens |\n| validation texts | 12 texts, 345 tokens |",
     );
     expect(card).toContain("| first evaluation loss | 4.5000 at step 5 |\n| last evaluation loss | 4.2500 at step 9 |");
     expect(card).toContain("| learning_rate | 0.0002 |\n| packing | false |");

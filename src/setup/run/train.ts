@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { LowrankError } from "../../base/errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { readEosIds } from "../../data/index.js";
+import { repositoryOf } from "../../hub/index.js";
 import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
 import { Trackers } from "../../tracking/trackers/index.js";
 import {
@@ -122,13 +123,14 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
   const { engine, report } = work;
   const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
   const identity = { settings, cpu: cpuInfo().isa };
+  const dataset = o.dataset_name === undefined ? undefined : repositoryOf(o.dataset_name, "dataset")?.name;
   const keeper =
     o.output_dir === undefined
       ? new BestInMemory(engine, report)
       : new Saver({
           ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
           folder: o.output_dir,
-          texts: { training: training.counts, validation: validation.counts },
+          texts: { dataset, training: training.counts, validation: validation.counts },
           metric: o.metric_for_best_model,
           resume: resumption ?? undefined,
         });
