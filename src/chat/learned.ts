@@ -73,8 +73,8 @@ function byPrefixes(
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         throw new SpanError(
-          `the template cannot render the ${count} messages before the end of message ${turn + 1} alone, so that what is learned ` +
-            `of it is not certain: ${error.message}`,
+          `the template cannot render the ${count} messages before the end of message ${turn + 1} alone, so that its learned ` +
+            `part is not certain: ${error.message}`,
         );
       }
     };
@@ -90,7 +90,7 @@ function byPrefixes(
     const found = placed(after, start, before.length, text, messages[turn]!, template);
     if (found !== undefined) return found;
     throw new SpanError(
-      `the template writes message ${turn + 1} in another way once more messages follow, so that what is learned of it is not certain. ` +
+      `the template writes message ${turn + 1} in another way once more messages follow, so that its learned part is not certain. ` +
         `Up to this message: ${shown(after)} The whole: ${shown(text)} Learn the last turn only, or use a template with generation blocks.`,
     );
   });

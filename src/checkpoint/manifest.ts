@@ -46,7 +46,8 @@ export async function checkpointProblem(folder: string): Promise<string | null> 
       const found = await stat(file).catch(() => null);
       if (!found?.isFile()) return `${name} is missing`;
       if (found.size !== expected.bytes) return `${name} has ${found.size} bytes, expected ${expected.bytes}`;
-      if ((await sha256(file)) !== expected.sha256) return `${name} is not what was written (another sha256)`;
+      if ((await sha256(file)) !== expected.sha256)
+        return `${name} does not hold the bytes that were written (another sha256)`;
     }
     return null;
   } catch (error) {

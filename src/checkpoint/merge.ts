@@ -37,7 +37,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
   const { model, modules, output, tokenizer, onProgress } = options;
   checkModelOutput(output, options.overwrite ?? false);
   if (!isPlain(model)) {
-    const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into a folder with f32, bf16 or f16 weights, such as the one that it was made from. Give that folder as --base_model.`;
+    const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into a folder with f32, bf16 or f16 weights, such as the folder that it was made from. Give that folder as --base_model.`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
   await options.engine.checkWeights();

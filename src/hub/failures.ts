@@ -91,7 +91,7 @@ export function connectionFailure(settings: HubSettings, repository: Repository,
   const isCertificate = /CERT|SIGNED|ISSUER|ALTNAME/.test(code);
   const advice = isCertificate
     ? "Name the certificate of your network with NODE_EXTRA_CA_CERTS."
-    : "Check the network, HTTPS_PROXY and HF_ENDPOINT; what came so far is kept for the next attempt.";
+    : "Check the network, HTTPS_PROXY and HF_ENDPOINT; the part that came so far is kept for the next attempt.";
   const message = `${shownName(repository)} is no folder here, and ${settings.endpoint} cannot be reached for it (${code}). ${advice}`;
   return new Passing(new LowrankError("E_HUB_NETWORK", message, repository.name, { cause: error }));
 }

@@ -174,7 +174,7 @@ class Loop {
 
   #nothingLeft(done: number): string {
     const { total } = this.#steps;
-    const why = done < total ? "it stopped early" : done > total ? `${total} are asked for` : "those are all";
+    const why = done < total ? "it stopped early" : done > total ? `${total} are asked for` : "no step is left";
     return `The run is finished: ${done} steps are done, and ${why}. Nothing is trained; the adapter is written again.`;
   }
 

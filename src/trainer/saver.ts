@@ -270,7 +270,7 @@ export class Saver implements Keeper {
     const before = this.#seen;
     this.#seen = sameness(folder);
     if (before === null || before === this.#seen) return;
-    const message = `${folder} was removed while the run goes on: it is made anew, without what was in it.`;
+    const message = `${folder} was removed while the run goes on: it is made anew, without its old files.`;
     await report({ type: "warning", message });
   }
 

@@ -145,7 +145,7 @@ test("--resume auto: begins, goes on, and says of a finished run that it is", as
   expect(goneOn.stderr).toContain(`going on after step 6 of ${after}/checkpoint-6`);
   expectSame(after);
   const finished = await resumes(after, { merge: true }, ["--resume=auto"]);
-  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and those are all.");
+  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and no step is left.");
   expectSame(after);
   const disagreeing = await run(after, { seed: 7 }, ["--resume=auto"]);
   expect([disagreeing.code, disagreeing.stderr]).toEqual([1, expect.stringContaining("E_RESUME")]);
@@ -160,7 +160,7 @@ test("--resume auto of a finished run without checkpoints: it says so, and makes
   const [metrics, files] = [steadyMetrics(output), names()];
   expect(files.filter((name) => name.startsWith("checkpoint-"))).toEqual([]);
   const finished = await resumes(output, none, auto);
-  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and those are all.");
+  expect(finished.stderr).toContain("The run is finished: 10 steps are done, and no step is left.");
   expect(readFileSync(`${output}/adapter_model.safetensors`).equals(adapter)).toBe(true);
   expect([steadyMetrics(output), names()]).toEqual([metrics, files]);
   const longer = await run(output, { ...none, max_steps: 12 }, auto);
@@ -216,7 +216,7 @@ describe("what is damaged", () => {
     const { code, stderr } = await run(output, {}, ["--resume", `${output}/checkpoint-4`]);
     expect(code).toBe(1);
     expect(stderr).toContain("E_CHECKPOINT");
-    expect(stderr).toContain("lowrank_state.json is not what was written");
+    expect(stderr).toContain("lowrank_state.json does not hold the bytes that were written");
     expect(stderr).toContain(`--resume ${output}/checkpoint-2`);
   });
 
@@ -249,7 +249,7 @@ test("what would be another run is refused, with every option and both values", 
     "--per_device_train_batch_size is 4, in the checkpoint 2",
     "--shuffle is false, in the checkpoint true",
     "--text_by is file, in the checkpoint not given",
-    "--train_file: the training texts are not those of the checkpoint",
+    "--train_file: the training texts differ from the checkpoint's",
   ])
     expect(stderr).toContain(part);
   expect(stderr).not.toContain("--max_steps");

@@ -119,7 +119,7 @@ describe("an output folder that is removed while the run goes on", () => {
       if (event.type === "checkpoint" && event.step === 2) rmSync(output_dir, { recursive: true });
     }
     expect(warnings).toEqual([
-      `${output_dir} was removed while the run goes on: it is made anew, without what was in it.`,
+      `${output_dir} was removed while the run goes on: it is made anew, without its old files.`,
     ]);
     expect(readdirSync(output_dir)).toEqual(expect.arrayContaining(["checkpoint-6", "adapter_model.safetensors"]));
     expect(await checkpointProblem(`${output_dir}/checkpoint-6`)).toBeNull();

@@ -163,7 +163,7 @@ test("a longer run goes on, with other lines, evaluations and saves, and says th
   expect(metrics(rest).map(({ step }) => step)).toEqual([6, 8]);
   const done = await run(model, { ...constant, output_dir, max_steps: 8 });
   expect(warnings(done)).toEqual([
-    expect.stringContaining("The run is finished: 8 steps are done, and those are all."),
+    expect.stringContaining("The run is finished: 8 steps are done, and no step is left."),
   ]);
   const shorter = await run(model, { ...constant, output_dir, max_steps: 3 });
   expect(warnings(shorter)).toEqual([expect.stringContaining("8 steps are done, and 3 are asked for")]);

@@ -55,7 +55,7 @@ export function adoptCache(folder: string, key: string, about: Omit<Contents, "b
   const buffer = mapFile(file);
   const contents = { ...about, blocks: decode(buffer) };
   if (!isWhole(buffer, contents)) {
-    const message = `Cache file ${file} is not what was written a moment ago. Check the disk, or name another --cache_dir.`;
+    const message = `Cache file ${file} does not hold the bytes that were written a moment ago. Check the disk, or name another --cache_dir.`;
     throw new LowrankError("E_CACHE", message, file);
   }
   writeNote(noteFile(folder, key), temporaryName(folder), buffer, contents);

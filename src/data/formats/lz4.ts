@@ -35,7 +35,7 @@ export function unpackLz4Block(block: Uint8Array, out: Uint8Array, at = 0): numb
     const back = block[from]! | (block[from + 1]! << 8);
     from += 2;
     const length = more(token & 15) + SHORTEST_MATCH;
-    check(back > 0 && back <= to, "an LZ4 block refers to what is before its beginning");
+    check(back > 0 && back <= to, "an LZ4 block refers to bytes before its beginning");
     check(to + length <= out.length, "an LZ4 block is longer than announced");
     // Byte by byte: a match may overlap with its own output.
     for (const end = to + length; to < end; to++) out[to] = out[to - back]!;

@@ -35,7 +35,7 @@ export function unpackSnappy(bytes: Uint8Array, size: number): Uint8Array {
     }
     const length = kind === 1 ? ((tag >> 2) & 7) + 4 : (tag >> 2) + 1;
     const back = kind === 1 ? (tag >> 5) * 256 + little(1) : little(kind === 2 ? 2 : 4);
-    check(back > 0 && back <= to, "a Snappy block refers to what is before its beginning");
+    check(back > 0 && back <= to, "a Snappy block refers to bytes before its beginning");
     check(to + length <= size, "a Snappy block is longer than announced");
     // Byte by byte: a copy may overlap with its own output.
     for (const end = to + length; to < end; to++) out[to] = out[to - back]!;

@@ -15,11 +15,11 @@ const SAMPLE_BYTES = 4096;
 
 /** Options whose content counts, not the name: their settings are hashes. */
 const HASHED: Record<string, string> = {
-  base_model: "the base model is not that",
-  tokenizer_name: "the tokenizer is not that",
-  train_file: "the training texts are not those",
-  validation_file: "the validation texts are not those",
-  chat_template: "the chat template is not that",
+  base_model: "the base model differs from the checkpoint's",
+  tokenizer_name: "the tokenizer differs from the checkpoint's",
+  train_file: "the training texts differ from the checkpoint's",
+  validation_file: "the validation texts differ from the checkpoint's",
+  chat_template: "the chat template differs from the checkpoint's",
 };
 
 /** Hash of configuration, layout and the first bytes of every tensor: a large model is not read whole for it. */
@@ -178,7 +178,7 @@ export function differences(run: Identity, checkpoint: Identity): string[] {
         const [here, there] = [run[name], checkpoint[name]];
         if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
         const short = (hash: typeof here) => String(hash).slice(0, 12);
-        return `--${name}: ${HASHED[name]} of the checkpoint (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
+        return `--${name}: ${HASHED[name]} (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
       })
   );
 }
