@@ -102,7 +102,7 @@ test("what is learned of conversations, and by which template they are rendered,
   expect(chat).toMatchObject({ data_format: "messages", loss_on: "assistant" });
   const other = { ...CHAT, loss: "all", templates: { default: "{{ messages }} ", specialTokens: {} } } as const;
   expect(differences(settingsOf("plain", "bf16", {}, other), chat)).toEqual([
-    expect.stringMatching(/^--chat_template: the chat template is not that of the checkpoint \(sha256 [0-9a-f]{12}, /),
+    expect.stringMatching(/^--chat_template: the chat template differs from the checkpoint's \(sha256 [0-9a-f]{12}, /),
     "--loss_on is all, in the checkpoint assistant",
   ]);
   expect(
