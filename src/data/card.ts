@@ -8,7 +8,7 @@ import { splitNamed, splitsOf } from "./splits.js";
 interface Configuration {
   name: string;
   isDefault: boolean;
-  /** data_dir, or the folder of its name where the card says no more. */
+  /** data_dir; "" is the whole repository. */
   folder: string;
   /** data_files: patterns by split. */
   patterns: [split: string, pattern: string][];
@@ -47,7 +47,7 @@ function configurations(card: string): Configuration[] {
     return {
       name,
       isDefault: config.default === true,
-      folder: typeof config.data_dir === "string" ? config.data_dir : config.data_files === undefined ? name : "",
+      folder: typeof config.data_dir === "string" ? config.data_dir : "",
       patterns: patternsOf(config.data_files),
     };
   });

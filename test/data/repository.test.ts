@@ -27,6 +27,19 @@ const TREES: Record<string, [string[], string?]> = {
     ["en/train.csv", "en/test.csv", "de/train.csv", "de/validation.csv"],
     "configs:\n- config_name: en\n  data_dir: en\n- config_name: de\n  data_dir: de\n  default: true",
   ],
+  "a card's names alone": [
+    ["one/train.csv", "one/test.csv", "two/x.csv"],
+    "configs:\n- config_name: one\n- config_name: two\n  default: true",
+  ],
+  "a card's default by its name": [
+    ["a.jsonl", "b.jsonl"],
+    "configs:\n- config_name: other\n  data_files: a.jsonl\n- config_name: default\n  data_files: ['./b.jsonl']",
+  ],
+  "shards elsewhere": [["train-00000-of-00001.parquet", "data/dev.parquet", "__pycache__/train.parquet"]],
+  "shards beside others": [
+    ["data/train_x-00000-of-00001-ab.parquet", "data/gen-00000-of-00001.parquet", "data/more.parquet"],
+  ],
+  "languages without a card": [["en/train/x.parquet", "de/train/x.parquet", "en/test/y.parquet"]],
   "a card's pattern at every depth": [
     ["x/1.jsonl", "x/y/2.jsonl", "z.jsonl"],
     `configs:\n- config_name: some\n  data_files: "x/**/*.jsonl"\n- config_name: other\n  data_files: z.jsonl`,

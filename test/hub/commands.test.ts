@@ -171,12 +171,6 @@ describe("what cannot be downloaded is one error, and leaves the output folder a
       /Run once without HF_HUB_OFFLINE, or name a folder/,
       () => ({ HF_HUB_OFFLINE: "1" }),
     ],
-    [
-      "a hub that is not there",
-      "E_HUB_NETWORK",
-      /cannot be reached for it \(ECONNREFUSED\)/,
-      () => ({ HF_ENDPOINT: "http://127.0.0.1:9" }),
-    ],
   ])("%s", async (_, kind, message, prepare) => {
     const more = prepare();
     const output = join(folder(), "out");
