@@ -23,7 +23,7 @@ EngineOptions to_options(const Napi::Value&);
 Batch to_batch(const Napi::Value&);
 OptimizerOptions to_optimizer(const Napi::Value&);
 Sampling to_sampling(const Napi::Value&);
-// Readings of src/native/types.ts: all of them, and a change of those that an object names.
+// Readings of src/native/types.ts: all of them, and a change of the ones that an object names.
 Napi::Value from_state(Napi::Env, const StepState&);
 std::function<void(StepState&)> to_state_change(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);

@@ -80,7 +80,7 @@ void for_rounds(const AttentionShape& s, int64_t key_capacity, F&& f) {
 
 int64_t panels_for(int64_t keys) { return (keys + kPanelCols - 1) / kPanelCols; }
 
-// Query head h, of groups of so many; of o and its gradient they lie side by side.
+// Query head h, of groups of `group` heads; in o and its gradient the heads lie side by side.
 Mat query_head(const Heads& x, int64_t h, int64_t group, int64_t dim) { return x.head(h / group, h % group, dim); }
 Mat query_head(const Mat& o, int64_t h, int64_t dim) { return Heads{o, 0, 0, dim}.head(0, h, dim); }
 

@@ -1,4 +1,5 @@
-// What training steps leave with the backend until somebody reads it, so that no step waits for a number.
+// The results that training steps leave with the backend until somebody reads them, so that no step waits for a
+// number.
 #pragma once
 #include <cstdint>
 

@@ -49,7 +49,7 @@ class AdapterSlot {
   // Addresses for operations.
   double* window_loss() const { return &state_at()->window_loss; }
   const double* loss_scale() const { return &state_at()->loss_scale; }
-  // What the steps so far left. Waits for them.
+  // The results of the steps so far. Waits for the steps.
   StepState read();
   void write(const StepState&);
 

@@ -26,12 +26,12 @@ export function readExactJson(text: string, value?: unknown): unknown {
   return value === undefined ? JSON.parse(text) : value;
 }
 
-/** A value as `readExactJson` reads it. Dates become texts, what is undefined null. */
+/** A value as `readExactJson` reads it. Dates become texts, undefined becomes null. */
 export function exactJson(value: unknown): string {
   return isPlain(value) ? JSON.stringify(value) : written(value);
 }
 
-/** Whether JSON.stringify writes what `readExactJson` reads. */
+/** Whether JSON.stringify writes the value as `readExactJson` reads it. */
 function isPlain(value: unknown): boolean {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
   if (typeof value === "number") return Number.isSafeInteger(value);

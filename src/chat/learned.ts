@@ -36,7 +36,7 @@ export function renderTurns(template: ChatTemplate, conversation: Conversation, 
   if (!template.marksAssistant) return { text, spans: byPrefixes(template, conversation, messages, text, learned) };
   const found = marked(text, spans);
   if (learned === "assistant" || found.length < 2) return { text, spans: found };
-  // The last turn may have several marks: those that the messages before it have not.
+  // The last turn may have several marks: the marks that the messages before it do not have.
   const last = messages.findLastIndex((message) => message.get("role") === "assistant");
   const before = template.renderPrepared(messages.slice(0, Math.max(last, 1)), conversation, false).spans.length;
   return { text, spans: found.slice(before < found.length ? before : -1) };

@@ -79,7 +79,7 @@ class Problems {
     else this.#lines.push(line);
   }
 
-  /** Of an option and the one that may be given in its place, both are given or none is. */
+  /** Two options exclude each other; both are given or none is. */
   alternative(key: string, row: OptionRow, written: string | undefined, other: string): void {
     if (written !== undefined) this.add(key, `${written}: given beside ${other}, expected one of them`);
     else this.add(key, `${this.spelled(key)}: missing; expected ${row.expects}, or ${other} (${row.help})`);

@@ -82,7 +82,7 @@ function splitsFrom({ folder, patterns }: Configuration, paths: string[]): { spl
   return { splits: new Map([...splits].map(([split, files]) => [split, whole(files)])), all: whole(all) };
 }
 
-/** A data set in messages: a folder whose files are read, or what --dataset_name names. */
+/** A data set in messages: a folder whose files are read, or the name in --dataset_name. */
 export interface Place {
   kind: "folder" | "data set";
   name: string;
@@ -91,7 +91,7 @@ export interface Place {
 export const titled = ({ kind, name }: Place): string => `${kind === "folder" ? "Folder" : "Data set"} ${name}`;
 
 /**
- * The files that a card describes: those of the configuration that is named, else of the default one, else of the only one.
+ * The files that a card describes: of the named configuration, else of the default one, else of the only one.
  * @param card text of README.md
  * @param paths of data files within the folder, sorted
  * @param wanted name of a configuration

@@ -54,7 +54,7 @@ export function readChatTemplates(folder: string): Map<string, Source> {
   return found;
 }
 
-/** Special tokens by name, also those that only this model has. */
+/** Special tokens by name, also tokens that only this model has. */
 function specialTokens(folder: string): Record<string, string> {
   const files = readSettingsFiles(folder);
   const extra = isObject(files.additional) ? Object.entries(files.additional) : [];
@@ -74,7 +74,7 @@ export interface FoundTemplates {
  * The templates that conversations are rendered by; null where there are none.
  * @param wanted a template's name, or a file or a tokenizer's folder with one; undefined: the tokenizer's own
  * @param folder of the tokenizer
- * @throws LowrankError E_CHAT_TEMPLATE and those of reading
+ * @throws LowrankError E_CHAT_TEMPLATE and the errors of reading
  */
 export function findChatTemplates(wanted: string | undefined, folder: string): FoundTemplates | null {
   const own = readChatTemplates(folder);
@@ -106,7 +106,7 @@ export function findChatTemplates(wanted: string | undefined, folder: string): F
   throw new LowrankError("E_CHAT_TEMPLATE", message, wanted);
 }
 
-/** @throws LowrankError E_CHAT_TEMPLATE naming file and line of what cannot be read */
+/** @throws LowrankError E_CHAT_TEMPLATE naming file and line of a fault */
 function check({ text, file }: Source): void {
   try {
     new ChatTemplate(text);

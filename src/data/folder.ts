@@ -11,7 +11,7 @@ import { splitNamed, splitsOf } from "./splits.js";
 
 export type Wanted = "train" | "validation";
 
-/** What is read of a data set that has several configurations or splits. */
+/** The part of a data set that is read, where it has several configurations or splits. */
 export interface Selection {
   /** Configuration; else the default one. */
   config?: string | undefined;
@@ -282,7 +282,7 @@ export function repositoryFiles(
 const CONVERTED = /^([^/]+)\/(partial-)?([^/]+)\/[^/]+\.parquet$/;
 
 /**
- * The same of what the hub's converter made of a repository (its branch refs/convert/parquet).
+ * The files that the hub's converter made of a repository (its branch refs/convert/parquet), chosen likewise.
  * @throws LowrankError E_DATA_FILES
  */
 export function convertedFiles(name: string, paths: string[], wanted: Wanted, selection: Selection): FolderFiles {

@@ -109,7 +109,7 @@ export class Engine {
     return call(() => this.#engine.readings(adapter));
   }
 
-  /** Replaces those that are given, to begin an interval or to go on from a checkpoint. */
+  /** Replaces the given readings, to begin an interval or to go on from a checkpoint. */
   async setReadings(readings: Partial<Readings>, adapter = 0): Promise<void> {
     return call(() => this.#engine.setReadings(readings, adapter));
   }

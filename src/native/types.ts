@@ -221,7 +221,7 @@ export interface OptimizerOptions {
   epsilon?: number;
 }
 
-/** What an adapter's training steps left with the engine. */
+/** Numbers that an adapter's training steps left with the engine. */
 export interface Readings {
   /** Sum of the token losses of the accumulation window in progress. */
   windowLoss: number;
@@ -233,10 +233,10 @@ export interface Readings {
   intervalSteps: number;
   totalLosses: number;
   totalSteps: number;
-  /** All steps, and those whose gradients were not finite: nothing was applied. */
+  /** All steps, and the steps whose gradients were not finite: nothing was applied. */
   steps: number;
   skippedSteps: number;
-  /** Factor of the gradients beside that of the call; applied steps since it changed. */
+  /** Factor of the gradients beside the call's factor; applied steps since it changed. */
   lossScale: number;
   goodSteps: number;
   /** The first step whose loss or norm is no number: `steps` after it; 0: none. */

@@ -22,7 +22,7 @@ export interface DatasetOptions {
   dataset_validation_split?: string | undefined;
 }
 
-/** Where the hub puts what it has made of a data set whose files it cannot give as they are. */
+/** The branch of a data set whose files the hub cannot give as they are: it holds converted files. */
 const CONVERTED = "refs/convert/parquet";
 /** For these reasons the converted files are looked for. */
 const UNSUITABLE = ["E_DATA_FILES", "E_HUB_OFFLINE"];
@@ -47,7 +47,7 @@ async function download(
   return { ...chosen, files: whole(chosen.files), validation: whole(chosen.validation) };
 }
 
-/** A data set that a Python script makes of other files: those are not its rows. */
+/** Refuses a data set that a Python script makes of other files: these files are not its rows. */
 function requireNoScript(name: string, names: string[]): void {
   const script = `${name.slice(name.indexOf("/") + 1)}.py`;
   if (!names.includes(script)) return;
@@ -114,7 +114,7 @@ interface TrainingFiles<T> {
 
 /**
  * The files to train and to evaluate on, of a data set where one is named.
- * @throws LowrankError E_USAGE and those of `datasetFiles`
+ * @throws LowrankError E_USAGE and the errors of `datasetFiles`
  */
 export async function trainingFiles<T>(
   o: DatasetOptions & { train_file: T | undefined; validation_file: T | undefined },
@@ -132,7 +132,10 @@ export async function trainingFiles<T>(
   return { train_file: files, validation_file: validation_file ?? (validation.length > 0 ? validation : undefined) };
 }
 
-/** The files of one role. @param files where no data set is named. @throws LowrankError E_USAGE and those of `datasetFiles` */
+/**
+ * The files of one role. @param files where no data set is named. @throws LowrankError E_USAGE and the errors of
+ * `datasetFiles`
+ */
 export async function namedFiles(
   o: DatasetOptions,
   files: string[] | undefined,

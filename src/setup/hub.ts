@@ -19,7 +19,7 @@ import type { ModelOrigin } from "../native/index.js";
 /** How downloads are shown, and ended. */
 export type Fetching = Pick<SnapshotOptions, "signal" | "onStart" | "onProgress"> & {
   warn: (message: string) => void;
-  /** Told what is read of a data set. */
+  /** Told which files of a data set are read. */
   note?: ((message: string) => void) | undefined;
 };
 

@@ -1,4 +1,4 @@
-// What the rows of data files are, and how they become texts.
+// The form of the rows of data files, and how rows become texts.
 import { dirname } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import {
@@ -34,7 +34,7 @@ const KNOWN_BY: [FormName | "text", string[]][] = [
 /** Whether a value may be a conversation: a list, or one as JSON in a text. */
 const isList = (value: unknown) => Array.isArray(value) || (typeof value === "string" && /^\s*\[\s*\{/.test(value));
 
-/** What rows are by the first of them; text where no form is known. */
+/** The form of rows by the first of them; text where no form is known. */
 async function detect(files: string[], options: ReadOptions): Promise<FormName | "text"> {
   const names = KNOWN_BY.flatMap(([, columns]) => columns);
   const columns = names.map((name): Column => ({ name, holds: "values", isOptional: true }));
@@ -74,9 +74,10 @@ function wrongLoss(loss: LossOn, form: string): LowrankError {
 }
 
 /**
- * How the rows of some files become texts, which is said.
- * @param files of which one that can be read only once holds texts, if nothing else is said: nobody may look at it first
- * @throws LowrankError E_USAGE, E_CHAT_TEMPLATE and those of reading
+ * How the rows of some files become texts; a note tells the form.
+ * @param files where one can be read only once, its rows are texts if no option tells their form: nobody may look at it
+ * first
+ * @throws LowrankError E_USAGE, E_CHAT_TEMPLATE and the errors of reading
  */
 export async function renderingOf(
   files: string[],

@@ -10,7 +10,7 @@ export interface IntervalState {
   milliseconds: number;
 }
 
-/** The sums since the last line of metrics; the engine has those of the losses. */
+/** The sums since the last line of metrics; the engine has the sums of the losses. */
 export class Interval {
   #tokens: number;
   #flop: number;

@@ -12,7 +12,7 @@ export interface LossScaling {
   window: number;
 }
 
-/** What a checkpoint keeps. */
+/** The part that a checkpoint keeps. */
 export interface LossScaleState {
   scale: number;
   /** Steps since it last changed, all without an overflow. */

@@ -4,7 +4,7 @@ import type { EvalMetrics, Summary } from "./events.js";
 
 type TotalsState = RunState["totals"];
 
-/** Totals of a run since its first step, over all its starts; the engine has those of the losses. */
+/** Totals of a run since its first step, over all its starts; the engine has the totals of the losses. */
 export class Totals {
   #state: TotalsState;
   readonly #since = performance.now();

@@ -14,7 +14,7 @@ const folder = temporaryFolders();
 
 /** As scripts/goldens/chat.py writes them. */
 interface Golden {
-  /** Of uint16; those of `all` where there are none. */
+  /** Ids as uint16; the ids of `all` where there are none. */
   ids?: string;
   runs?: number[];
   error?: string;
@@ -64,7 +64,7 @@ async function make(
 /** Of each token whether it is learned. */
 const maskOf = (runs: number[]) => runs.flatMap((length, i) => Array<boolean>(length).fill(i % 2 === 1));
 
-/** What TRL's templates with marks learn of a turn's header, which a generation prompt gives the model. */
+/** The part of a turn's header that TRL's templates with marks learn, which a generation prompt gives the model. */
 const HEADERS: Record<string, string> = {
   llama3: "",
   qwen2_5: "\n",

@@ -210,7 +210,7 @@ describe("rows", () => {
     ];
     expect(await learnedOf({ text, learned, isWhole: true })).toEqual([" capital", " of", " is"]);
     expect(await learnedOf({ text, prompt: "The capi" })).toEqual([" capital", " of", " France", " is"]);
-    // Both: what is learned of the completion.
+    // Both: the learned part of the completion.
     const both = { text, learned, prompt: "The capital of", isWhole: true };
     expect(await learnedOf(both)).toEqual([" is"]);
   });

@@ -1,4 +1,4 @@
-// What rows are, by their columns; the template that conversations are rendered by; what is learned of them.
+// The form of rows, by their columns; the template that conversations are rendered by; the learned parts.
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -13,7 +13,7 @@ const folder = temporaryFolders();
 const CHAT = `{% for m in messages %}[{{ m.role }}]{{ m.content }}{{ eos_token }}
 {% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}`;
 
-/** A tokenizer's folder with templates: files by name, and what tokenizer_config.json says besides. */
+/** A tokenizer's folder with templates: files by name, and other settings of tokenizer_config.json. */
 function tokenizerWith(files: Record<string, string>, config: object = {}): string {
   const path = folder();
   cpSync(tinyBase, path, { recursive: true });

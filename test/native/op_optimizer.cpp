@@ -78,7 +78,8 @@ void call_clip(const Case& c, Backend& b, Memory& m) {
           .state = &m.state});
   m.scalar = m.state.norm;
 }
-// Lanes are summed in f32 over 64 vectors and then among themselves, runs in double: no cancellation, a relative error, of which the root halves.
+// Lanes are summed in f32 over 64 vectors and then among themselves, runs in double. There is no cancellation: the error is relative, and
+// the root halves it.
 void bound_clip(const Case&, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   b.scalar = sum_error(64 + 4) / 2 * twin.scalar;
 }

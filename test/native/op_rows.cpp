@@ -132,7 +132,7 @@ void define_rope(const Case& c, Slots& s) {
   s.vector("sin", sin);
 }
 void call_rope(const Case& c, Backend& b, Memory& m) { b.rope(rope_args(c, m, m.mat("x"), c.inverse)); }
-// Two products and their difference; what is not turned stays.
+// Two products and their difference; columns that are not turned stay.
 void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
   const int64_t half = c.head_dim / 2, width = rope_width(c), group = c.heads / c.kv_heads;
   const auto& x = slots.find("x")->values;

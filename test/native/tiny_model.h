@@ -30,7 +30,7 @@ class TinyModel {
 // Norms around 1, the rest around 0.
 TinyModel::Values random_values(uint64_t seed);
 
-// Four sequences, one of a single token; a token is to be predicted from those before it.
+// Four sequences, one of a single token; a token is to be predicted from the tokens before it.
 Batch batch_of(uint64_t seed, int64_t vocab);
 
 }  // namespace lowrank::test

@@ -190,7 +190,7 @@ class Checks {
     const double loss = one.loss(1), expected = three.loss(1);
     report_.expect(loss > 0 && loss == expected, label + "loss", std::to_string(loss) + ", separate " + std::to_string(expected));
     const double apart = difference(joined(separate_.source.spec, three.gradients(), fused_.source.spec), one.gradients());
-    // Three du are rounded to act instead of one, and so is what the next block is told; in f32 the sums' own roundings count.
+    // Three du are rounded to act instead of one, and so is the gradient that the next block gets; in f32 the sums' own roundings count.
     report_.expect(apart <= (act == DType::f32 ? kSum : act == DType::bf16 ? 4 * kBf16 : 4 * kF16), label + "gradients", number(apart));
     report_.expect(one.logits(2) == three.logits(2), label + "logits");
     report_.expect(one.text() == three.text(), label + "text");

@@ -157,8 +157,7 @@ test("a longer run goes on, with other lines, evaluations and saves, and says th
   expect(warnings(rest)).toEqual([
     expect.stringContaining("The run has 8 steps, in the checkpoint 4: it goes on after step 4"),
   ]);
-  // With a constant learning rate the schedule is the same: the bits are those of a run that was longer from the
-  // start.
+  // With a constant learning rate the schedule is the same: the bits equal a run's that was longer from the start.
   expect(lossesOf(rest)).toEqual(lossesOf(whole).slice(4));
   expect(metrics(rest).map(({ step }) => step)).toEqual([5, 6, 7, 8]);
   const done = await run(model, { ...constant, output_dir, max_steps: 8 });

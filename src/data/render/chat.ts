@@ -4,7 +4,7 @@ import { ChatTemplate, renderPrompt, renderTurns, SpanError, TemplateError } fro
 import { type Example, FORMS, type FormName } from "./examples.js";
 import { type RenderedRow, type Renderer, RowProblem } from "./renderer.js";
 
-/** What of a row is learned. */
+/** The parts of a row that are learned. */
 export type LossOn = "all" | "completions" | "assistant" | "last";
 
 /** A model's templates: `tool_use`, where there is one, is for rows with tools. */
@@ -25,7 +25,7 @@ export interface ChatSpec {
   templates: ChatTemplates | null;
 }
 
-/** What to do without a template. */
+/** Advice where there is no template. */
 export const NO_TEMPLATE =
   "The tokenizer has no chat template, which conversations need. Name a file with one by --chat_template, or the chat model's " +
   "tokenizer by --tokenizer_name. Where another column holds whole texts, name that by --text_column.";
@@ -49,7 +49,7 @@ export function chatRenderer({ form, column, loss, templates }: ChatSpec): Rende
   };
 }
 
-/** Of the texts that decide what is rendered. */
+/** Hash of the texts that decide the rendering. */
 export function templatesHash({ default: usual, tool_use, specialTokens }: ChatTemplates): string {
   return createHash("sha256")
     .update(JSON.stringify([usual, tool_use ?? null, specialTokens]))

@@ -4,12 +4,12 @@ import { isObject, kindOf } from "../../base/json.js";
 import type { Column } from "../formats/format.js";
 import { RowProblem } from "./renderer.js";
 
-/** A prompt and what follows it, as texts; or messages, of which the first `prompt` are the prompt where there is one. */
+/** A prompt and its completion, as texts; or messages. The first `prompt` messages are the prompt, where there is one. */
 export type Example =
   | { prompt: string; completion: string }
   | { messages: unknown[]; prompt?: number; tools?: unknown[]; variables?: Record<string, unknown> };
 
-/** What a row says. */
+/** How a row becomes an example. */
 interface Form {
   columns(column: string | undefined): Column[];
   /** @param values of the columns, in their order. @throws RowProblem */

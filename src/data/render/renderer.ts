@@ -7,7 +7,7 @@ export interface Span {
   end: number;
 }
 
-/** A row as a text, and which of its tokens are learned: all, but for what `learned` and `prompt` say. */
+/** A row as a text, with its learned tokens: all, except as `learned` and `prompt` limit them. */
 export interface RenderedRow {
   text: string;
   /** Parts in order, none within another: a token that reaches into none of them is context. */

@@ -16,7 +16,7 @@ export interface TokeniseOptions {
   special: SpecialTokens;
 }
 
-/** Some rows: the values of each column, those of columns of values as JSON (`exactJson`). */
+/** Some rows: the values of each column. Columns of values hold them as JSON (`exactJson`). */
 export type Columns = readonly (readonly string[])[];
 
 /** Some examples, one after the other: a record batch of a cache file, or a future one. */

@@ -1,9 +1,9 @@
 // Rendered rows to tokens and loss masks.
 //
-// A prompt's tokens are those at the beginning that the prompt, tokenised alone, shares with the whole row. A token over the border
-// therefore belongs to the completion. This is how TRL's SFTTrainer (1.16) masks prompts: "The capi" and "tal" become "The",
-// " capital", and " capital" is learned. Of learned parts of a text every token is learned that reaches into one, as in
-// transformers' `return_assistant_tokens_mask`.
+// A prompt's tokens are the tokens at the beginning that the prompt, tokenised alone, shares with the whole row. A token over the
+// border therefore belongs to the completion. TRL's SFTTrainer (1.16) masks prompts in this way: "The capi" and "tal" become "The",
+// " capital", and " capital" is learned. Every token that reaches into a learned part is learned, as in transformers'
+// `return_assistant_tokens_mask`.
 import type { RenderedRow, Span } from "../render/renderer.js";
 import { endRow, endText, type SpecialTokens, type TextEnd } from "./end-token.js";
 
@@ -48,7 +48,7 @@ const NO_TOKENS: RowTokens = { ids: new Int32Array(0), mask: null };
 
 const isBlank = ({ text }: RenderedRow) => !/\S/.test(text);
 
-/** Whether the tokenizer alone makes the row's tokens, all of which are learned. */
+/** Whether the tokenizer alone makes the row's tokens, and all of them are learned. */
 const isPlain = ({ learned, prompt, isWhole }: RenderedRow) =>
   learned === undefined && prompt === undefined && !isWhole;
 
@@ -71,7 +71,7 @@ function reaching({ ids, places }: PlacedTokens, parts: readonly Span[]): Uint8A
   return mask;
 }
 
-/** The rows that a test finds, and what an encoder makes of each; undefined for the others. */
+/** The rows that a test finds, and an encoder's result for each; undefined for the others. */
 async function encoded<T>(
   rows: readonly RenderedRow[],
   test: (row: RenderedRow) => boolean,
@@ -83,7 +83,7 @@ async function encoded<T>(
   return rows.map((row) => (test(row) ? made[next++] : undefined));
 }
 
-/** Rows with a mask to tokens, none of which is cut. */
+/** Rows with a mask to tokens. No row is cut. */
 async function maskedTokens(encoder: TextEncoder, rows: readonly RenderedRow[]): Promise<MaskedTokens[]> {
   const ids = (isWhole: boolean, textOf: (row: RenderedRow) => string | undefined) =>
     encoded(

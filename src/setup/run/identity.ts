@@ -99,7 +99,10 @@ const ofQuantization = Object.fromEntries(
   }),
 );
 
-/** What the training and the validation rows have, once where it is the same; undefined where all are plain texts, as in the first checkpoints. */
+/**
+ * The values of the training and the validation rows, once where they are the same; undefined where all are plain texts, as in the first
+ * checkpoints.
+ */
 function ofChats({ renders }: TrainingTexts, of: (spec: ChatSpec) => string | null): string | undefined {
   const found = renders.flatMap((render) => (render.kind === "chat" ? [of(render)] : []));
   const values = [...new Set(found.filter((value) => value !== null))];
