@@ -126,6 +126,24 @@ Napi::Value check_model(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// The tensors of an adapter: an array of { name, shape: [rows, columns] }.
+Napi::Value adapter_tensors(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const AdapterLayout layout(to_spec(info[0]), to_adapter_spec(info[1]));
+  Napi::Array list = Napi::Array::New(env, layout.tensors().size());
+  for (uint32_t i = 0; i < layout.tensors().size(); i++) {
+    const AdapterTensor& t = layout.tensors()[i];
+    Napi::Object o = Napi::Object::New(env);
+    Napi::Array shape = Napi::Array::New(env, 2);
+    shape.Set(0u, double(t.rows));
+    shape.Set(1u, double(t.cols));
+    o.Set("name", t.name);
+    o.Set("shape", shape);
+    list.Set(i, o);
+  }
+  return list;
+}
+
 Napi::Value plan(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return guard(env, [&] {
@@ -529,6 +547,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("isFinite", Napi::Function::New(env, guarded<finite>));
   exports.Set("quantizationMaps", Napi::Function::New(env, quantization_maps));
   exports.Set("checkModel", Napi::Function::New(env, guarded<check_model>));
+  exports.Set("adapterTensors", Napi::Function::New(env, guarded<adapter_tensors>));
   exports.Set("planMemory", Napi::Function::New(env, plan));
   exports.Set("mapFile", Napi::Function::New(env, guarded<map_file>));
   exports.Set("copiedBytes", Napi::Function::New(env, guarded<copied_bytes>));

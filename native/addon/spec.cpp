@@ -88,6 +88,8 @@ MlpSpec to_mlp(const Napi::Value& v) {
   return {to_norm(o.Get("norm")), to_linear(o.Get("gate")), to_linear(o.Get("up")), to_linear(o.Get("down"))};
 }
 
+}  // namespace
+
 ModelSpec to_spec(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "source.spec"), block = to_object(o.Get("block"), "spec.block");
   ModelSpec s;
@@ -103,8 +105,6 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.block.mlp = to_mlp(block.Get("mlp"));
   return s;
 }
-
-}  // namespace
 
 TensorEntry to_tensor(const Napi::Value& v) {
   const Napi::Object t = to_object(v, "tensor");

@@ -6,6 +6,7 @@
 
 namespace lowrank::addon {
 
+ModelSpec to_spec(const Napi::Value&);  // of spec.ts
 TensorEntry to_tensor(const Napi::Value&);
 ModelSource to_source(const Napi::Value&);
 

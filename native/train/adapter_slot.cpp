@@ -22,8 +22,8 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const E
   parameters = arena.reserve("adapters", bytes);
   if (!o.training) return;
   gradients = arena.reserve("gradients", bytes);
-  state = arena.reserve("buffers", int64_t(sizeof(StepState)));
-  learning_rates = arena.reserve("buffers", int64_t(kMostRates * sizeof(float)));
+  state = arena.reserve("gradients", int64_t(sizeof(StepState)));
+  learning_rates = arena.reserve("gradients", int64_t(kMostRates * sizeof(float)));
   if (o.adamw_8bit) {
     adam_8bit = MomentLayout(layout);
     moments = arena.reserve("optimizer", adam_8bit.bytes());

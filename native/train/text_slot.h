@@ -11,7 +11,7 @@ class TextSlot {
  public:
   TextSlot(Backend& backend, const ModelSpec& model, const EngineOptions& o)
       : tokens_(o.cache_tokens), k_(reserve(arena_, model, o)), v_(reserve(arena_, model, o)) {
-    arena_.commit(backend.allocate(arena_.total_bytes()));
+    if (arena_.total_bytes() > 0) arena_.commit(backend.allocate(arena_.total_bytes()));
   }
   // The items that one will hold.
   static void plan(Arena& arena, const ModelSpec& model, const EngineOptions& o) {

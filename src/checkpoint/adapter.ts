@@ -6,7 +6,6 @@ import { kindOf, readJsonObject } from "../base/json.js";
 import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
 import {
-  listLinears,
   matchTargets,
   type ResolvedTargets,
   readSafetensorsHeader,
@@ -15,7 +14,13 @@ import {
   widen,
   writeSafetensors,
 } from "../model/index.js";
-import type { AdapterSpec, AdapterTensors, ModelOrigin, ModelSource } from "../native/index.js";
+import {
+  type AdapterSpec,
+  type AdapterTensors,
+  adapterTensors,
+  type ModelOrigin,
+  type ModelSource,
+} from "../native/index.js";
 import { type AdapterConfig, adapterConfigJson, type NamedBase, parseAdapterConfig } from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { type CardRun, modelCard } from "./model-card.js";
@@ -46,7 +51,7 @@ export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const { targetModules, ...numbers } = parseAdapterConfig(config, configFile);
   const targets = matchTargets(model, targetModules, `${configFile}: target_modules`);
   const spec: AdapterSpec = { ...numbers, targets: targets.modules, seed: 0 };
-  return { spec, tensors: readTensors(findWeights(folder), adapterShapes(model, spec)), config, targets };
+  return { spec, tensors: readTensors(findWeights(folder), adapterTensors(model, spec)), config, targets };
 }
 
 function findWeights(folder: string): string {
@@ -56,18 +61,6 @@ function findWeights(folder: string): string {
     ? "It has adapter_model.bin; save the adapter as safetensors."
     : "The folder is incomplete.";
   throw new LowrankError("E_FILE_MISSING", `Adapter folder ${folder} has no ${WEIGHTS}. ${hint}`, file);
-}
-
-/** Shape of every tensor of the adapter under the engine's names: A (R, I), B (O, R). */
-export function adapterShapes(model: ModelSource, { rank, targets }: AdapterSpec): Map<string, [number, number]> {
-  const wanted = new Set(targets);
-  const linears = listLinears(model).filter(({ name }) => wanted.has(name));
-  return new Map(
-    linears.flatMap(({ name, outFeatures, inFeatures }): [string, [number, number]][] => [
-      [`${name}.lora_A.weight`, [rank, inFeatures]],
-      [`${name}.lora_B.weight`, [outFeatures, rank]],
-    ]),
-  );
 }
 
 function readTensors(file: string, expected: Map<string, [number, number]>): AdapterTensors {

@@ -1,8 +1,8 @@
 // How large a checkpoint and an adapter are on disk, before they are written.
 import { statSync } from "node:fs";
 import { ggufFile, type Tokenizer } from "../data/index.js";
-import type { AdapterSpec, ModelSource, Optimizer } from "../native/index.js";
-import { adapterShapes, PREFIX } from "./adapter.js";
+import { type AdapterSpec, adapterTensors, type ModelSource, type Optimizer } from "../native/index.js";
+import { PREFIX } from "./adapter.js";
 
 /** Bytes of a tensor's entry in a safetensors header, beside its name: dtype, shape, offsets. */
 const ENTRY_BYTES = 70;
@@ -34,7 +34,7 @@ export function savedSizes(
 ): SavedSizes {
   let weights = 0;
   let moments = 0;
-  for (const [name, [rows, columns]] of adapterShapes(model, spec)) {
+  for (const [name, [rows, columns]] of adapterTensors(model, spec)) {
     const entry = PREFIX.length + name.length + ENTRY_BYTES;
     weights += 4 * rows * columns + entry;
     moments += 2 * (momentBytes(rows * columns, optimizer) + entry);

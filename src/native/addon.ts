@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { LowrankError } from "../base/errors.js";
+import type { ModelSpec } from "./spec.js";
 import type {
   AdapterSpec,
   AdapterSpecs,
@@ -59,6 +60,7 @@ export interface NativeAddon {
   isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
   checkModel(source: ModelSource): void;
+  adapterTensors(spec: ModelSpec, adapter: AdapterSpec): { name: string; shape: [number, number] }[];
   planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <thread>
 
+#include "device_backend.h"
 #include "modes.h"
 #include "tiny_model.h"
 
@@ -10,13 +11,16 @@ namespace lowrank::test {
 
 namespace {
 
+const ModelSpec kSpec = tiny_spec({.vocab = 97, .dim = 32, .mlp = 80, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8});
+
 // Losses, norms and adapter of some steps, with dropout, and a little text.
-std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0, const char* without = nullptr) {
+std::vector<float> train(const TinyModel& model, DType act, int64_t threads, uint64_t seed, int64_t checkpointed = 0, const char* without = nullptr,
+                         std::unique_ptr<Backend> backend = nullptr) {
   AdapterSpec spec = {.rank = 3, .alpha = 6, .dropout = 0.1, .targets = model.targets, .seed = seed};
   if (without) std::erase_if(spec.targets, [&](const std::string& name) { return name.find(without) != std::string::npos; });
   const EngineOptions options = {.act = act, .threads = threads, .max_tokens = 64, .max_sequence = 48, .cache_tokens = 48, .training = true, .checkpointed_blocks = checkpointed};
   LoadProgress progress;
-  Engine engine(model.source, {spec}, options, progress);
+  Engine engine(model.source, {spec}, options, progress, std::move(backend));
   std::vector<float> found;
   for (uint64_t step = 0; step < 4; step++) {
     const Batch b = batch_of(seed * 100 + step, model.source.spec.vocab);
@@ -42,7 +46,7 @@ bool same(const std::vector<float>& a, const std::vector<float>& b) {
 }  // namespace
 
 void test_engine(Report& report) {
-  const TinyModel model(tiny_spec({.vocab = 97, .dim = 32, .mlp = 80, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8}), random_values(5));
+  const TinyModel model(kSpec, random_values(5));
   for (const DType act : {DType::f32, DType::bf16, DType::f16}) {
     const std::string label = "unit: engine in " + std::string(dtype_name(act));
     const auto alone = train(model, act, 1, 1), other = train(model, act, 1, 2);
@@ -59,12 +63,47 @@ void test_engine(Report& report) {
       report.expect(same(train(model, act, 1, 1, 0, site), train(model, act, 2, 1, layers, site)), label + " has them without adapters of " + site, "");
     }
 
+    // No host pointer reaches an operation, and nothing but operations, uploads and downloads touches the backend's memory.
+    for (const int64_t checkpointed : {int64_t(0), layers}) {
+      const auto on_device = train(model, act, 2, 1, checkpointed, nullptr, std::make_unique<DeviceBackend>(2));
+      report.expect(same(alone, on_device), label + " has the same bits on a device with " + std::to_string(checkpointed) + " checkpointed blocks");
+    }
+
     std::array<std::vector<float>, 2> at_once;
     std::thread first([&] { at_once[0] = train(model, act, 2, 1); }), second([&] { at_once[1] = train(model, act, 2, 2); });
     first.join();
     second.join();
     report.expect(same(at_once[0], alone) && same(at_once[1], other), label + ": two at once have the bits of one after the other");
   }
+}
+
+// What train() does not use.
+void test_device(Report& report) {
+  const TinyModel model(kSpec, random_values(5));
+  const AdapterSpec spec = {.rank = 64, .alpha = 6, .targets = model.targets, .seed = 1};  // large enough for moments in 8 bits
+  const EngineOptions options = {.threads = 2, .max_tokens = 64, .max_sequence = 48, .training = true, .adamw_8bit = true};
+  std::vector<std::vector<float>> found;
+  for (const bool is_device : {false, true}) {
+    LoadProgress progress;
+    Engine engine(model.source, {spec}, options, progress, is_device ? std::make_unique<DeviceBackend>(2) : nullptr);
+    const Batch batch = batch_of(3, model.source.spec.vocab);
+    for (uint64_t step = 0; step < 2; step++) {
+      engine.forward_backward(batch, 1.0 / 53, step);
+      engine.adapter().step({.learning_rates = {1e-2f}, .max_grad_norm = 1});
+    }
+    const int added = engine.add_adapter({.rank = 96, .alpha = 1, .dropout = 0.5, .targets = {model.targets[0]}, .seed = 2});
+    engine.forward_backward(batch, 1, 0, added);
+    found.push_back(engine.logits(batch));
+    found.back().push_back(float(engine.evaluate(batch, kNoAdapter)));
+    for (const uint8_t byte : engine.merged_weight(model.targets[1])) found.back().push_back(float(byte));
+    const AdapterSlot& slot = engine.adapter();
+    const MomentPart& last = slot.moments().back();
+    std::vector<uint8_t> moments(size_t(last.v_max + last.blocks * 4));
+    slot.moment_bytes().read(0, int64_t(moments.size()), moments.data());
+    found.back().insert(found.back().end(), moments.begin(), moments.end());
+    report.expect(engine.matmul_peak() > 0, "unit: a product's speed is measured");
+  }
+  report.expect(same(found[0], found[1]), "unit: logits, 8-bit AdamW, merging and a second adapter are the same on a device");
 }
 
 }  // namespace lowrank::test
