@@ -198,6 +198,48 @@ describe("what is left to the package", () => {
   });
 });
 
+describe("places", () => {
+  const chat = mixed(300).map(
+    (text, i) =>
+      `${i % 3 ? "" : " "}${first}user ${text}${second} \n${first}${second}  a ${i % 2 ? "😀é" : "ü"}  b${text}`,
+  );
+
+  test.each(Object.keys(VARIANTS))(
+    "%s: tokens and places are the package's, with added tokens in the text",
+    async (name) => {
+      const { tokenizer, plan } = await variant(VARIANTS[name]!);
+      const quick = new BpeEncoder(plan!);
+      const right = await tokenizer.encodePlaced(chat);
+      let own = 0;
+      for (const [i, text] of chat.entries()) {
+        const found = quick.encodePlaced(text);
+        if (found === null) continue;
+        own++;
+        expect([...found.ids], text).toEqual([...right[i]!.ids]);
+        expect([...found.places], text).toEqual([...right[i]!.places]);
+      }
+      expect(own).toBeGreaterThan(name === "Qwen" ? 0 : 30);
+    },
+  );
+
+  test("a first space stays where the package would put one", async () => {
+    const keeps = { pre_tokenizer: bytes, post_processor: { ...bytes, add_prefix_space: true } };
+    const { tokenizer, plan } = await variant(keeps);
+    for (const text of [" a b", "  a", "   ", `${first} a`]) {
+      const [right] = await tokenizer.encodePlaced([text]);
+      expect([...new BpeEncoder(plan!).encodePlaced(text)!.places], text).toEqual([...right!.places]);
+    }
+  });
+
+  test("are the package's affair where added tokens take white space with them", async () => {
+    const [token, ...others] = base.added_tokens;
+    for (const how of [{ lstrip: true }, { rstrip: true }, { single_word: true }, { normalized: true }]) {
+      const { plan } = await variant({ pre_tokenizer: bytes, added_tokens: [{ ...token, ...how }, ...others] });
+      expect(plan!.placing).toBeNull();
+    }
+  });
+});
+
 test("a long word is no slower than its length", async () => {
   const { tokenizer, plan } = await variant({ pre_tokenizer: bytes });
   const word = "abcdefgh".repeat(40_000);

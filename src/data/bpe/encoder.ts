@@ -2,6 +2,7 @@
 // package's speed: words come again and again, and each is merged once. Texts and settings that are not known to give the
 // package's tokens are left to the package.
 import { Merges } from "./merges.js";
+import { placesIn } from "./places.js";
 import { type BpePlan, LETTERS } from "./plan.js";
 import { type Splitter, splitter } from "./splitters.js";
 
@@ -42,6 +43,8 @@ export class BpeEncoder {
   readonly #merges: Merges;
   readonly #accepted: RegExp;
   readonly #added: RegExp | null;
+  /** Each added token, the longest of several at a place. */
+  readonly #addedIn: RegExp | null;
   /** Tokens of words, a number where it is one. */
   #words = new Map<string, number | Int32Array>();
   #ids = new Int32Array(1 << 12);
@@ -51,6 +54,8 @@ export class BpeEncoder {
     this.#splitters = plan.cuts.map(splitter);
     this.#merges = new Merges(plan.merges);
     this.#accepted = plan.isNormalised ? NORMAL : KNOWN;
+    const longestFirst = [...(plan.placing?.added.keys() ?? [])].sort((a, b) => b.length - a.length);
+    this.#addedIn = longestFirst.length > 0 ? new RegExp(longestFirst.map(escapeRegex).join("|"), "gu") : null;
     this.#added = plan.added.length > 0 ? new RegExp(plan.added.map(escapeRegex).join("|"), "u") : null;
   }
 
@@ -91,6 +96,38 @@ export class BpeEncoder {
     this.#reserve(count + after.length);
     this.#ids.set(after, count);
     return this.#ids.slice(0, count + after.length);
+  }
+
+  /**
+   * Tokens of a whole text without special tokens around it, as the package would make and place them. Added tokens may stand in the text.
+   * @returns null where the package has to be asked
+   */
+  encodePlaced(text: string): { ids: Int32Array; places: Int32Array } | null {
+    const { placing } = this.#plan;
+    if (placing === null) return null;
+    const ids: number[] = [];
+    const places: number[] = [];
+    let at = 0;
+    const put = (piece: string): boolean => {
+      if (!this.#accepted.test(piece)) return false;
+      const end = at + piece.length;
+      for (const word of this.#split(piece)) {
+        const tokens = this.#words.get(word) ?? this.#learn(word);
+        if (tokens === null) return false;
+        const own = typeof tokens === "number" ? [tokens] : tokens;
+        places.push(...placesIn(word, at, own, placing, ids.length === 0));
+        ids.push(...own);
+        at += word.length;
+      }
+      return at === end;
+    };
+    for (const found of this.#addedIn ? text.matchAll(this.#addedIn) : []) {
+      if (!put(text.slice(at, found.index))) return null;
+      at += found[0].length;
+      ids.push(placing.added.get(found[0])!);
+      places.push(found.index, at);
+    }
+    return put(text.slice(at)) ? { ids: Int32Array.from(ids), places: Int32Array.from(places) } : null;
   }
 
   #split(text: string): string[] {

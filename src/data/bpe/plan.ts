@@ -1,6 +1,7 @@
 // The rules of a tokenizer.json, as far as they can be followed here, in a form that threads can be sent.
 import { isObject } from "../../base/json.js";
 import { type MergeTable, mergeTable } from "./merges.js";
+import { type Placing, placing } from "./places.js";
 import { type Cut, cuts } from "./splitters.js";
 
 export interface BpePlan {
@@ -15,6 +16,8 @@ export interface BpePlan {
   added: string[];
   /** Whether texts have to be in Unicode's normal form C. */
   isNormalised: boolean;
+  /** Null where the package alone knows the places of tokens, and tokens of texts with added ones. */
+  placing: Placing | null;
 }
 
 /** GPT-2's letters for bytes: printable ones for themselves, the others from U+0100 on. */
@@ -58,7 +61,7 @@ function specialTokens(processor: unknown): Special | null {
 }
 
 /** Null where the model is not a plain byte-level BPE. */
-function readModel(model: unknown): Pick<BpePlan, "merges" | "wholeWords"> | null {
+function readModel(model: unknown): (Pick<BpePlan, "merges" | "wholeWords"> & { vocab: Map<string, number> }) | null {
   if (!isObject(model) || model.type !== "BPE" || model.dropout) return null;
   if (model.continuing_subword_prefix || model.end_of_word_suffix) return null;
   const { vocab: table, merges } = model;
@@ -72,7 +75,7 @@ function readModel(model: unknown): Pick<BpePlan, "merges" | "wholeWords"> | nul
     pairs.push([a, b, id]);
   }
   const bytes = Int32Array.from(LETTERS, (letter) => vocab.get(letter) ?? -1);
-  return { merges: mergeTable(bytes, pairs), wholeWords: model.ignore_merges === true ? vocab : null };
+  return { merges: mergeTable(bytes, pairs), wholeWords: model.ignore_merges === true ? vocab : null, vocab };
 }
 
 /**
@@ -91,5 +94,8 @@ export function planBpe(json: Record<string, unknown>, added: string[]): BpePlan
   const model = readModel(json.model);
   // Some are looked for in the text's normal form by their own.
   const forms = isNormalised ? [...new Set(added.flatMap((text) => [text, text.normalize("NFC")]))] : added;
-  return model && { cuts: found, ...model, ...special, added: forms, isNormalised };
+  if (model === null) return null;
+  const { vocab, ...merging } = model;
+  const own = { placing: placing(json, added, vocab) };
+  return { cuts: found, ...merging, ...special, added: forms, isNormalised, ...own };
 }

@@ -32,7 +32,11 @@ export class QuickEncoder {
   }
 
   async encode(texts: string[], { maxLength, specialTokens = true }: EncodeOptions): Promise<Int32Array[]> {
-    const encoded = texts.map((text) => this.#bpe.encode(text, { maxLength, side: this.#side, specialTokens }));
+    const isWhole = maxLength === undefined && !specialTokens;
+    const encoded = texts.map((text) => {
+      const ids = this.#bpe.encode(text, { maxLength, side: this.#side, specialTokens });
+      return ids ?? (isWhole ? (this.#bpe.encodePlaced(text)?.ids ?? null) : null);
+    });
     const unknown = texts.filter((_, i) => encoded[i] === null);
     if (unknown.length > 0) {
       const rest = await (await this.#opened()).encode(unknown, { maxLength, specialTokens });
@@ -42,7 +46,10 @@ export class QuickEncoder {
   }
 
   async encodePlaced(texts: string[]): Promise<PlacedTokens[]> {
-    return (await this.#opened()).encodePlaced(texts);
+    const placed = texts.map((text) => this.#bpe.encodePlaced(text));
+    const unknown = texts.filter((_, i) => placed[i] === null);
+    const rest = unknown.length > 0 ? await (await this.#opened()).encodePlaced(unknown) : [];
+    return placed.map((one) => one ?? rest.shift()!);
   }
 
   #opened(): Promise<Tokenizer> {
@@ -50,12 +57,17 @@ export class QuickEncoder {
     return this.#package;
   }
 
-  /** Whether some texts come out as the package tokenises them. */
+  /** Whether some texts come out as the package tokenises and places them. */
   async agrees(tokenizer: Tokenizer, texts: string[], options: EncodeOptions): Promise<boolean> {
     const some = texts.slice(0, COMPARED).map((text) => text.slice(0, COMPARED_CHARACTERS));
     const [quick, expected] = await Promise.all([this.encode(some, options), tokenizer.encode(some, options)]);
-    return quick.every((ids, i) => Buffer.compare(bytes(ids), bytes(expected[i]!)) === 0);
+    const [placed, right] = await Promise.all([this.encodePlaced(some), tokenizer.encodePlaced(some)]);
+    return (
+      quick.every((ids, i) => isSame(ids, expected[i]!)) &&
+      placed.every(({ ids, places }, i) => isSame(ids, right[i]!.ids) && isSame(places, right[i]!.places))
+    );
   }
 }
 
 const bytes = (ids: Int32Array) => new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength);
+const isSame = (a: Int32Array, b: Int32Array) => Buffer.compare(bytes(a), bytes(b)) === 0;
