@@ -37,8 +37,22 @@ const isList = (value: unknown) => Array.isArray(value) || (typeof value === "st
 /** The form of rows by the first of them; text where no form is known. */
 async function detect(files: string[], options: ReadOptions): Promise<FormName | "text"> {
   const names = KNOWN_BY.flatMap(([, columns]) => columns);
-  const columns = names.map((name): Column => ({ name, holds: "values", isOptional: true }));
-  const row = await firstRow(files, columns, options);
+  const first = (some: string[]) => {
+    return firstRow(
+      files,
+      some.map((name): Column => ({ name, holds: "values", isOptional: true })),
+      options,
+    );
+  };
+  let row: readonly unknown[] | undefined;
+  try {
+    row = await first(names);
+  } catch (error) {
+    // Beside texts a column of such a name may hold what is not read, and is not wanted.
+    const isRow = error instanceof LowrankError && error.code === "E_DATA_ROW";
+    if (isRow && typeof (await first(["text"]))?.[0] === "string") return "text";
+    throw error;
+  }
   const value = (name: string) => row?.[names.indexOf(name)] ?? null;
   const found = KNOWN_BY.find(([form, known]) =>
     known.every((name) => (form === "messages" || form === "sharegpt" ? isList(value(name)) : value(name) !== null)),

@@ -61,6 +61,12 @@ describe("rows are known by their columns", () => {
     expect((await detected(writeIn(folder(), "a.txt", "one\n"))).form).toBe("text");
   });
 
+  test("a column beside texts that is wrong is no matter", async () => {
+    const twice = (more: string) => writeIn(folder(), "a.jsonl", `{${more}"output":1,"output":2}`);
+    expect((await detected(twice('"text":"a",'))).form).toBe("text");
+    expect((await errorOf(() => detected(twice("")))).message).toContain('the key "output" is given twice');
+  });
+
   test("and that is said, with the template and what is learned", async () => {
     const path = file([{ messages: TALK }]);
     const { notes } = await detected(path);
