@@ -1,6 +1,6 @@
-"""Writes test/fixtures/added-tokens.json: what transformers makes of tokens that only the files beside tokenizer.json name.
+"""Writes test/fixtures/added-tokens.json: transformers' ids and texts of tokens that only the files beside tokenizer.json name.
 
-Usage: python scripts/goldens/added_tokens.py    (needs transformers; what is committed was written by version 5.24.0)
+Usage: python scripts/goldens/added_tokens.py    (needs transformers; the committed file was written by version 5.24.0)
 """
 import json
 import logging

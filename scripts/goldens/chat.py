@@ -122,7 +122,7 @@ class Trainer:
 
 
 def dump(peer, names):
-    """Of each template and conversation; ids are those of `all` where they are not given."""
+    """The results of each template and conversation; where ids are not given, they are the ids of `all`."""
     found = {}
     for name in names:
         text = {kind: (TEMPLATES / f"{name}{kind}.jinja").read_bytes().decode() for kind in ["", "_training"]

@@ -1,6 +1,6 @@
 """Writes test/goldens-data: the same rows as Parquet and Arrow files of every kind, by pyarrow.
 
-Usage: python scripts/goldens/data.py    (needs pyarrow; what is committed was written by version 26.0.1)
+Usage: python scripts/goldens/data.py    (needs pyarrow; the committed files were written by version 26.0.1)
 """
 import json
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes test/goldens/quantized/blocks.safetensors: random blocks of GGUF's types and what the gguf package decodes them to.
+"""Makes test/goldens/quantized/blocks.safetensors: random blocks of GGUF's types, with the numbers that the gguf package decodes from them.
 
   python scripts/goldens/gguf_blocks.py
 

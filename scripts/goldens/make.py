@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes test/goldens: what torch, transformers and peft compute for tiny models, in fp32.
+"""Makes test/goldens: the results of torch, transformers and peft for tiny models, in fp32.
 
   python scripts/goldens/make.py [--only NAME] [--output_dir test/goldens]
 

@@ -2,7 +2,7 @@
 that a reference reads from each.
 
 Usage: python scripts/goldens/odd_data.py
-Needs pandas, pyarrow, polars, duckdb, fastparquet and datasets; what is committed was written by 3.1.1, 26.0.1, 2.1.0,
+Needs pandas, pyarrow, polars, duckdb, fastparquet and datasets; the committed files were written by 3.1.1, 26.0.1, 2.1.0,
 2.0.1, 2026.9.0 and 5.2.0.
 """
 import json

@@ -60,7 +60,7 @@ def by_duckdb(folder):
 
 
 def mapped_after(folder):
-    """datasets keeps what it computes beside the data."""
+    """datasets keeps its computed files beside the data."""
     rows.save_to_disk(folder)
     datasets.load_from_disk(folder).map(lambda row: {"text": row["text"] + "!"})
 

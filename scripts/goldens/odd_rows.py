@@ -18,7 +18,7 @@ rows = frame.to_dict("records")
 
 
 def raw(content):
-    """Bytes, for what no library of today writes."""
+    """Bytes, for files that no library of today writes."""
     return lambda path: pathlib.Path(path).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes test/goldens/quantized: what bitsandbytes makes of tensors, and quantised folders as transformers saves them.
+"""Makes test/goldens/quantized: bitsandbytes' codes of tensors, and quantised folders as transformers saves them.
 
   python scripts/goldens/quantize.py [--output_dir test/goldens/quantized]
 

@@ -1,5 +1,4 @@
-// The description of a model, from the numbers of its configuration: what the engine needs to know, and the list of
-// linears.
+// The description of a model, from the numbers of its configuration: the engine's input, and the list of linears.
 import { LowrankError } from "../base/errors.js";
 import type { BlockSpec, LinearSpec, ModelConfig, ModelSource, ModelSpec, TensorEntry } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";

@@ -48,7 +48,7 @@ async function detect(files: string[], options: ReadOptions): Promise<FormName |
   try {
     row = await first(names);
   } catch (error) {
-    // Beside texts a column of such a name may hold what is not read, and is not wanted.
+    // Beside texts a column of such a name may hold unreadable values. It is not wanted there.
     const isRow = error instanceof LowrankError && error.code === "E_DATA_ROW";
     if (isRow && typeof (await first(["text"]))?.[0] === "string") return "text";
     throw error;

@@ -77,7 +77,7 @@ void test_engine(Report& report) {
   }
 }
 
-// What train() does not use.
+// The operations that train() does not use.
 void test_device(Report& report) {
   const TinyModel model(kSpec, random_values(5));
   const AdapterSpec spec = {.rank = 64, .alpha = 6, .targets = model.targets, .seed = 1};  // large enough for moments in 8 bits

@@ -1,7 +1,7 @@
 // The places of tokens in their text, as the package gives them: in whole characters, without white space where the post-processor trims it.
 import { isObject } from "../../base/json.js";
 
-/** What places need to be known; a plan without it leaves them to the package. */
+/** Facts that places of tokens need; a plan without them leaves places to the package. */
 export interface Placing {
   /** Added tokens, which are found in a text as they are. */
   added: Map<string, number>;

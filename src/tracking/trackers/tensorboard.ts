@@ -54,8 +54,8 @@ export class TensorBoard implements Tracker {
   }
 
   /**
-   * Readers take the files of a folder in the order of their names. So the seconds in a new name are beyond those of the existing
-   * files.
+   * Readers take the files of a folder in the order of their names. So the seconds in a new name are later than in the existing
+   * names.
    */
   #newFile(): string {
     const times = readdirSync(this.#folder)
