@@ -83,9 +83,11 @@ export class TokenDataset {
     return new TokenDataset(this.#table, this.#examples, { packTo }).length;
   }
 
-  /** First tokens of an item's first example. */
+  /** First tokens of an item's first example. Of one that begins with context, as a conversation does, they end where it begins to be learned. */
   beginning(position: number, tokens: number): Int32Array {
-    const beginning = this.#table.sequence(this.#item(position)[0]!).inputIds.slice(0, tokens);
+    const { inputIds, lossMask } = this.#table.sequence(this.#item(position)[0]!);
+    const context = lossMask.findIndex((isLearned) => isLearned !== 0);
+    const beginning = inputIds.slice(0, context > 0 ? Math.min(context, tokens) : tokens);
     this.#table.check();
     return beginning;
   }

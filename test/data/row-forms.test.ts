@@ -355,6 +355,9 @@ describe("runs", () => {
     expect(texts.training.length).toBe(1);
     const { supervisedTokens } = texts.training.batch([0]);
     expect(supervisedTokens).toBe(whole.table.supervised(0) + whole.table.supervised(1));
+    const prompt = texts.validation.beginning(0, 50);
+    expect(texts.tokenizer.decode(prompt, { skipSpecialTokens: false })).toBe("[user]a</s>\n[assistant]");
+    expect(texts.validation.beginning(0, 3)).toEqual(prompt.slice(0, 3));
     expect(texts.renders.map((render) => render.kind)).toEqual(["chat", "chat"]);
   });
 
