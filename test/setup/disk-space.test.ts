@@ -107,8 +107,16 @@ test.each([
     ...{ per_device_train_batch_size: 1, gradient_accumulation_steps: 1, num_train_epochs: 4, max_steps: undefined },
     ...{ save_strategy: "steps", save_steps: 10, save_total_limit: 0, eval_strategy: "no", optim: "adamw", ...options },
   };
+  const adapter = {
+    rank: 1,
+    alpha: 1,
+    dropout: 0,
+    useRslora: false,
+    targets: resolveTargets(model, "q_proj").modules,
+    seed: 0,
+  };
   const prepared = {
-    ...{ model, resumption: null, plan: { adapter: { rank: 1, targets: [] } } },
+    ...{ model, resumption: null, plan: { adapter } },
     texts: { training: { length: 25 }, tokenizer: { files: [] } },
   };
   const found = diskNeed(...([given, prepared] as unknown as Parameters<typeof diskNeed>));
