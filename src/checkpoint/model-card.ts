@@ -31,7 +31,15 @@ export interface Card {
 
 /** Settings that the table of settings leaves out: hashes of files, and settings of the first table. */
 const NOT_TOLD = new Set([
-  ...["base_model", "tokenizer_name", "train_file", "validation_file", "target_modules", "quantize_skip"],
+  ...[
+    "base_model",
+    "tokenizer_name",
+    "train_file",
+    "validation_file",
+    "chat_template",
+    "target_modules",
+    "quantize_skip",
+  ],
   ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
 ]);
 

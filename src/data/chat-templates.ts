@@ -36,7 +36,7 @@ export function readChatTemplates(folder: string): Map<string, Source> {
   const add = (name: string, file: string) => found.set(name, { text: readText(file, "Chat template"), file });
   if (existsSync(join(folder, FILE))) add("default", join(folder, FILE));
   const others = join(folder, FOLDER);
-  if (statSync(others, { throwIfNoEntry: false })?.isDirectory()) {
+  if (existsSync(others) && statSync(others).isDirectory()) {
     for (const name of readdirSync(others)
       .filter((one) => one.endsWith(EXTENSION))
       .sort())
@@ -94,13 +94,13 @@ export function findChatTemplates(wanted: string | undefined, folder: string): F
   if (wanted === undefined) return own.size === 0 ? null : usualOf(own, folder);
   const named = own.get(wanted);
   if (named) return use(named);
-  const there = statSync(wanted, { throwIfNoEntry: false });
-  if (there?.isDirectory()) {
+  const isThere = existsSync(wanted);
+  if (isThere && statSync(wanted).isDirectory()) {
     const others = readChatTemplates(wanted);
     if (others.size > 0) return usualOf(others, wanted);
     throw new LowrankError("E_CHAT_TEMPLATE", `--chat_template ${wanted}: the folder has no chat template.`, wanted);
   }
-  if (there) return use({ text: readText(wanted, "Chat template"), file: wanted });
+  if (isThere) return use({ text: readText(wanted, "Chat template"), file: wanted });
   const known = names.length > 0 ? `a template of the tokenizer (${names.join(", ")}) or a file` : "a file";
   const message = `--chat_template ${wanted}: there is no such file${suggestion(wanted, names)}. Expected ${known}.`;
   throw new LowrankError("E_CHAT_TEMPLATE", message, wanted);

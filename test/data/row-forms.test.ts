@@ -1,6 +1,7 @@
 // The form of rows, by their columns; the template that conversations are rendered by; the learned parts.
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { findChatTemplates, Tokenizer, type TokenTable } from "../../src/data/index.js";
 import { type ChatSpec, rendererOf } from "../../src/data/render/index.js";
@@ -121,6 +122,17 @@ describe("the template", () => {
     expect(findChatTemplates(more, tinyBase)?.templates.default).toBe("{{ 'file' }}");
     expect(findChatTemplates(join(more, "chat_template.jinja"), tinyBase)?.where).toMatch(/chat_template\.jinja$/);
     expect(findChatTemplates(undefined, tinyBase)).toBeNull();
+  });
+
+  const smollm = fileURLToPath(new URL("../../../shared/models/smollm2-135m-instruct", import.meta.url));
+  const gguf = join(smollm, "SmolLM2-135M-Instruct.Q4_1.gguf");
+  if (!existsSync(gguf)) console.log(`skipped: the template of a GGUF file (${gguf} is not there)`);
+  test.runIf(existsSync(gguf))("of a GGUF file is the one that it holds", () => {
+    const { templates } = findChatTemplates(undefined, gguf)!;
+    const { chat_template } = JSON.parse(readFileSync(join(smollm, "tokenizer_config.json"), "utf8"));
+    expect(templates.default).toBe(chat_template);
+    expect(templates.specialTokens).toMatchObject({ bos_token: "<|im_start|>", eos_token: "<|im_end|>" });
+    expect(() => findChatTemplates(join(gguf, "x"), gguf)).toThrow("there is no such file");
   });
 
   test("of tools is for rows with tools", async () => {
