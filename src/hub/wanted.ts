@@ -68,6 +68,12 @@ function weightsOf(names: string[], read: (name: string) => string | undefined):
 
 const present = (names: string[], some: string[]) => some.filter((name) => names.includes(name));
 
+/** What there is of a tokenizer, with its chat templates. */
+const ofTokenizer = (names: string[]) => [
+  ...present(names, TOKENIZER),
+  ...names.filter((name) => /^additional_chat_templates\/[^/]+\.jinja$/.test(name)),
+];
+
 /** Whether a repository holds an adapter, and no model. */
 const isAdapter = (names: string[]) => names.includes("adapter_config.json") && !names.includes("config.json");
 
@@ -80,7 +86,7 @@ export const modelFiles: Wanted = (names, read) => {
     throw unusable("it is an adapter: name it with --adapter or --init_adapter, and its base with --base_model");
   }
   const weights = weightsOf(names, read);
-  return ["config.json", ...present(names, ["generation_config.json", ...TOKENIZER]), ...weights];
+  return ["config.json", ...present(names, ["generation_config.json"]), ...ofTokenizer(names), ...weights];
 };
 
 /** The only GGUF file of a repository; undefined where it has several or none. */
@@ -105,13 +111,13 @@ export const withTokenizer =
 
 export const tokenizerFiles: Wanted = (names) => {
   const gguf = names.includes(MAIN) ? undefined : onlyGguf(names);
-  return gguf === undefined ? [MAIN, ...present(names, TOKENIZER.slice(1))] : [gguf];
+  return gguf === undefined ? [...new Set([MAIN, ...ofTokenizer(names)])] : [gguf];
 };
 
 /** Files of a base whose weights are not needed: the configuration, and the tokenizer where there is one. */
 export const previewFiles: Wanted = (names) => {
   const gguf = names.includes("config.json") ? undefined : onlyGguf(names);
-  return gguf === undefined ? present(names, ["config.json", ...TOKENIZER]) : [gguf];
+  return gguf === undefined ? [...present(names, ["config.json"]), ...ofTokenizer(names)] : [gguf];
 };
 
 /** A PEFT adapter. */

@@ -435,6 +435,15 @@ describe("a refusal", () => {
 });
 
 describe("a repository", () => {
+  it("gives its chat templates with the tokenizer", async () => {
+    const template = "additional_chat_templates/rag.jinja";
+    const files = { "tokenizer.json": "{}", "chat_template.jinja": "a", [template]: "b", "other/x.jinja": "c" };
+    hub.repositories.set(NAME, { commit: COMMIT, files });
+    const folder = await get({}, tokenizerFiles);
+    expect(readFileSync(join(folder, template), "utf8")).toBe("b");
+    expect(readdirSync(folder).sort()).toEqual(["additional_chat_templates", "chat_template.jinja", "tokenizer.json"]);
+  });
+
   it("of shards gives those that its index names", async () => {
     const weight_map = { a: "part-a.safetensors", b: "part-b.safetensors" };
     const files = {
