@@ -10,6 +10,8 @@ int64_t workspace_bytes(const OpLimits& limits, int threads) {
   return cpu_workspace_bytes(limits, threads, cpu_default_instruction_set());
 }
 
+MemoryPlace memory_place() { return MemoryPlace::host; }
+
 Processor processor() { return {cpu_default_instruction_set(), cpu_instruction_sets()}; }
 
 }  // namespace lowrank

@@ -154,7 +154,8 @@ Napi::Value plan(const Napi::CallbackInfo& info) {
       Napi::Object o = Napi::Object::New(env);
       o.Set("name", items[i].name);
       o.Set("bytes", double(items[i].bytes));
-      o.Set("place", items[i].place == MemoryPlace::mapped ? "mapped" : "host");
+      const MemoryPlace place = items[i].place;
+      o.Set("place", place == MemoryPlace::mapped ? "mapped" : place == MemoryPlace::device ? "device" : "host");
       list.Set(i, o);
     }
     return list;

@@ -8,8 +8,8 @@
 
 namespace lowrank {
 
-// mapped: page cache of files, given back to the system when something else needs the memory.
-enum class MemoryPlace { host, mapped };
+// mapped: page cache of files, given back to the system when something else needs the memory. device: no memory of the host.
+enum class MemoryPlace { host, mapped, device };
 
 struct MemoryItem {
   std::string name;

@@ -33,7 +33,8 @@ std::string short_name(const LinearSpec& l) { return l.module.substr(l.module.rf
 
 void Linears::place(Place& place, std::span<const int64_t> ranks, const Rows& shared) {
   for (size_t i = 0; i < ranks.size(); i++) {
-    if (ranks[i] > 0) u_[i] = place.keeps() ? place.kept(ranks[i]) : shared;
+    if (!place.keeps()) u_[i] = shared;  // of the adapters of every layer, which all use this block
+    else if (ranks[i] > 0) u_[i] = place.kept(ranks[i]);
   }
 }
 

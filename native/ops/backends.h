@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/arena.h"
 #include "ops/backend.h"
 
 namespace lowrank {
@@ -13,6 +14,9 @@ std::unique_ptr<Backend> make_backend(int threads);
 
 // Backend::workspace_bytes of a backend with `threads` threads, without making one: no thread is started.
 int64_t workspace_bytes(const OpLimits&, int threads);
+
+// Where the memory of these backends lies, without one.
+MemoryPlace memory_place();
 
 struct Processor {
   std::string instruction_set;         // that backends use; error E_CPU as above

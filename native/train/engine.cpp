@@ -63,7 +63,10 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (options.copies_weights) items.push_back({"weights", mapped});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized});
-  items.insert(items.end(), arena.items().begin(), arena.items().end());
+  for (MemoryItem item : arena.items()) {
+    item.place = memory_place();
+    items.push_back(std::move(item));
+  }
   return items;
 }
 

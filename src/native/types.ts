@@ -171,8 +171,8 @@ export interface MemoryItem {
   /** Such as "weights" (with `copyWeights`, else "weights (mapped)"), "activations", "workspace", "adapters", "optimizer", "key/value cache". */
   name: string;
   bytes: number;
-  /** mapped: page cache of files, which is given back to the system when something else needs the memory. */
-  place: "host" | "mapped";
+  /** mapped: page cache of files, which is given back to the system when something else needs the memory; device: not of the host. */
+  place: "host" | "mapped" | "device";
 }
 
 export interface MemoryPlan {

@@ -59,7 +59,7 @@ void test_engine(Report& report) {
       report.expect(same(alone, train(model, act, 2, 1, checkpointed)), label + blocks);
     }
     // Less is computed again of such blocks.
-    for (const char* site : {"down_proj", "mlp."}) {
+    for (const char* site : {"down_proj", "mlp.", "layers.0.", "layers.1."}) {
       report.expect(same(train(model, act, 1, 1, 0, site), train(model, act, 2, 1, layers, site)), label + " has them without adapters of " + site, "");
     }
 

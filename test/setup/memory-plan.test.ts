@@ -109,6 +109,7 @@ describe("a plan and its limits", () => {
   const plan = planOf([
     { name: "of files", bytes: 500, place: "mapped" },
     { name: "activations", bytes: 300, place: "host" },
+    { name: "workspace", bytes: 1000, place: "device" },
   ]);
   const machine = (bytes: number): MemoryLimit => ({ bytes, of: "free in this machine", countsMapped: false });
   const own = (bytes: number): MemoryLimit => ({ bytes, of: "allowed by --memory_limit", countsMapped: true });

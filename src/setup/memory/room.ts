@@ -11,10 +11,11 @@ export function planOf(items: MemoryItem[]): MemoryPlan {
 
 /**
  * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them. So the other items
- * must fit; weights that do not fit beside them are slow, not impossible.
+ * must fit; weights that do not fit beside them are slow, not impossible. The limits are of the host: a device's memory does not count.
  */
 function need({ items }: MemoryPlan, { countsMapped }: MemoryLimit): number {
-  return items.reduce((sum, { place, bytes }) => sum + (place === "mapped" && !countsMapped ? 0 : bytes), 0);
+  const counts = { host: true, mapped: countsMapped, device: false };
+  return items.reduce((sum, { place, bytes }) => sum + (counts[place] ? bytes : 0), 0);
 }
 
 /** The room that a limit leaves beside a plan; negative where the plan does not fit. */
