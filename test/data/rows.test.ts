@@ -1,5 +1,5 @@
 // Rows of several columns, also nested ones, of every format.
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { exactJson, Float, readExactJson } from "../../src/base/exact-json.js";
 import type { Column, ReadOptions } from "../../src/data/formats/format.js";
 import { dataFiles } from "../../src/data/index.js";
-import { placesOf, readRows } from "../../src/data/rows.js";
+import { firstRow, placesOf, readRows } from "../../src/data/rows.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 
 const folder = temporaryFolders();
@@ -247,3 +247,27 @@ describe("errors name file, line or row, and column", () => {
     expect(await placesOf([file], two, {}, [1])).toEqual([`${file}, line 3`]);
   });
 });
+
+test.each(["rows.jsonl", "rows.json", "rows.csv", "utf16.jsonl"])(
+  "a look at the first row leaves %s closed",
+  async (name) => {
+    const rows = Array.from({ length: 100 }, (_, i) => ({ text: `text ${i}` }));
+    const content = {
+      "rows.jsonl": rows.map((row) => JSON.stringify(row)).join("\n"),
+      "rows.json": JSON.stringify(rows),
+      "rows.csv": ["text", ...rows.map(({ text }) => text)].join("\n"),
+      "utf16.jsonl": Buffer.from(`\ufeff${rows.map((row) => JSON.stringify(row)).join("\n")}`, "utf16le"),
+    }[name]!;
+    const file = write(name, content);
+    const column: Column = { name: "text", holds: "values", isOptional: true };
+    expect(await firstRow([file], [column], {})).toEqual(["text 0"]);
+    const isOpen = (descriptor: string) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${descriptor}`) === file;
+      } catch {
+        return false;
+      }
+    };
+    await expect.poll(() => readdirSync("/proc/self/fd").filter(isOpen)).toEqual([]);
+  },
+);

@@ -86,17 +86,22 @@ async function* withHead(file: string): AsyncGenerator<Buffer> {
  */
 export async function* readUtf8(file: string): AsyncGenerator<Buffer, void, undefined> {
   const chunks = withHead(file);
-  const { value: head = Buffer.alloc(0) } = await chunks.next();
-  checkText(head, file);
-  async function* all() {
-    yield head;
-    yield* chunks;
-  }
-  const utf16 = UTF16[head.toString("hex", 0, 2)];
-  if (utf16) yield* fromUtf16(all(), utf16, file);
-  else {
-    yield head.subarray(0, 3).equals(UTF8_MARK) ? head.subarray(3) : head;
-    yield* chunks;
+  try {
+    const { value: head = Buffer.alloc(0) } = await chunks.next();
+    checkText(head, file);
+    async function* all() {
+      yield head;
+      yield* chunks;
+    }
+    const utf16 = UTF16[head.toString("hex", 0, 2)];
+    if (utf16) yield* fromUtf16(all(), utf16, file);
+    else {
+      yield head.subarray(0, 3).equals(UTF8_MARK) ? head.subarray(3) : head;
+      yield* chunks;
+    }
+  } finally {
+    // A reader that stops at the head has not come to them: the file would stay open.
+    await chunks.return(undefined);
   }
 }
 

@@ -43,10 +43,10 @@ export function refusal(what: string, plan: MemoryPlan, limits: MemoryLimit[], a
 }
 
 /** A warning where the weights do not fit into memory beside the plan's other items. */
-export function mappedWarning({ totalBytes }: MemoryPlan, limits: MemoryLimit[]): string | undefined {
+export function mappedWarning(plan: MemoryPlan, limits: MemoryLimit[]): string | undefined {
   const [first, ...others] = limits.filter(({ countsMapped }) => !countsMapped);
   const least = others.reduce((a, b) => (b.bytes < a.bytes ? b : a), first!);
-  if (totalBytes <= least.bytes) return undefined;
+  if (need(plan, { ...least, countsMapped: true }) <= least.bytes) return undefined;
   return `The weights do not fit into memory beside the rest (${bytes(least.bytes)} are ${least.of}): every step will read them from disk.`;
 }
 
