@@ -43,27 +43,32 @@ Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const Engine
 }
 
 void Base::fit(const AdapterNeeds& adapters) {
+  has_buffers_ = false;
   limits_ = op_limits(model_, adapters, options_);
   layout_.reset();
   arena_ = Arena();  // before there is another
   layout_ = std::make_unique<Layout>(arena_, model_, adapters, options_, backend_->workspace_bytes(limits_));
   arena_.commit(backend_->allocate(arena_.total_bytes()));
   backend_->set_workspace(limits_, arena_.at(layout_->workspace));
-  rotary_length_ = -1;
-  use_length(0);
+  fill_rotary(0);
+  has_buffers_ = true;
 }
 
 void Base::use_length(int64_t length) {
-  const RopeSpec& rope = model_.block.attention.rope;
-  const bool depends = rope.scaling.type == RopeScaling::Type::dynamic;
-  if (rotary_length_ >= 0 && (!depends || length == rotary_length_)) return;
-  const RopeTable table(rope, model_.block.attention.head_dim, options_.max_sequence, length);
+  if (!has_buffers_) throw Error("E_MEMORY", "The system refused the buffers of this engine when an adapter was added. Close it.");
+  const bool depends = model_.block.attention.rope.scaling.type == RopeScaling::Type::dynamic;
+  if (depends && length != rotary_length_) fill_rotary(length);
+}
+
+void Base::fill_rotary(int64_t length) {
+  const RopeTable table(model_.block.attention.rope, model_.block.attention.head_dim, options_.max_sequence, length);
   backend_->upload(table.cos.data(), bytes_of(table.cos), at<float>(layout_->cos));
   backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->sin));
   rotary_length_ = length;
 }
 
 double Base::matmul_peak(bool again) {
+  use_length(rotary_length_);  // Error E_MEMORY
   if (matmul_peak_ == 0 || again) {
     backend_->observe(nullptr);
     const double found = lowrank::matmul_peak(*backend_, options_.act, limits_, at<char>(layout_->scratch()), arena_.total_bytes() - layout_->scratch());

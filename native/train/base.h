@@ -27,7 +27,8 @@ class Base {
   Layout& layout() { return *layout_; }
   double matmul_peak(bool again);
 
-  // Makes the buffers large enough for adapters that ask for more. No pass is in progress.
+  // Makes the buffers large enough for adapters that ask for more. No pass is in progress. After an error there are no buffers: another
+  // fit() may make them, and passes are errors until then.
   void fit(const AdapterNeeds&);
   // Before passes with sequences of this length: "dynamic" rotary scaling depends on the longest of a batch. pieces() does it.
   void use_length(int64_t length);
@@ -54,6 +55,7 @@ class Base {
 
  private:
   void check_batch(const Batch&) const;
+  void fill_rotary(int64_t length);
 
   ModelSpec model_;
   EngineOptions options_;
@@ -62,9 +64,10 @@ class Base {
   std::unique_ptr<Profile> profile_;  // where operations are timed
   double matmul_peak_ = 0;
   OpLimits limits_;
+  bool has_buffers_ = false;
   Arena arena_;
   std::unique_ptr<Layout> layout_;
-  int64_t rotary_length_ = -1;  // that the tables were made for; -1: there are none yet
+  int64_t rotary_length_ = 0;  // that the tables were made for
 };
 
 }  // namespace lowrank

@@ -81,7 +81,12 @@ int Engine::add_adapter(const AdapterSpec& spec) {
   auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), spec, base_.options());
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {
-    base_.fit(needs);
+    try {
+      base_.fit(needs);
+    } catch (...) {
+      base_.fit(needs_);  // the other adapters go on
+      throw;
+    }
     needs_ = needs;
   }
   adapters_.push_back(std::move(slot));

@@ -99,6 +99,7 @@ void DeviceBackend::protect(bool accessible) {
 }
 
 lowrank::Memory DeviceBackend::allocate(int64_t bytes) {
+  if (bytes > most_bytes) throw Error("E_MEMORY", "refused");
   const size_t size = (size_t(std::max<int64_t>(bytes, 1)) + 4095) / 4096 * 4096;
   void* const p = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw Error("E_MEMORY", "mmap failed");

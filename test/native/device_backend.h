@@ -1,6 +1,7 @@
 // The CPU backend behind memory that only its operations may touch: as a device's, host code that reads or writes there ends with SIGSEGV, and an
 // operation whose arguments point into the host's memory is an error.
 #pragma once
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -20,6 +21,9 @@ class DeviceBackend final : public Backend {
   Weight resident(const Weight&) override;  // plain ones
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& l) const override { return inner_->workspace_bytes(l); }
+
+  // Allocations of more are refused.
+  int64_t most_bytes = std::numeric_limits<int64_t>::max();
 
  private:
   struct Block {

@@ -52,6 +52,7 @@ void test_rope_table(Report&);
 void test_sampling(Report&);
 void test_engine(Report&);
 void test_device(Report&);
+void test_refused_buffers(Report&);
 void test_fused(Report&);
 
 }  // namespace lowrank::test

@@ -106,4 +106,41 @@ void test_device(Report& report) {
   report.expect(same(found[0], found[1]), "unit: logits, 8-bit AdamW, merging and a second adapter are the same on a device");
 }
 
+// Where the system refuses the buffers of a larger adapter, the adapters before it go on.
+void test_refused_buffers(Report& report) {
+  const TinyModel model(kSpec, random_values(5));
+  const AdapterSpec spec = {.rank = 2, .alpha = 6, .targets = model.targets, .seed = 1};
+  const EngineOptions options = {.max_tokens = 64, .max_sequence = 48, .training = true};
+  LoadProgress progress;
+  auto owned = std::make_unique<DeviceBackend>(1);
+  DeviceBackend& device = *owned;
+  Engine engine(model.source, {spec}, options, progress, std::move(owned));
+  const Batch batch = batch_of(3, model.source.spec.vocab);
+  const double before = engine.evaluate(batch);
+  const auto code = [](auto&& f) {
+    try {
+      f();
+    } catch (const Error& e) {
+      return e.code;
+    }
+    return std::string();
+  };
+  const AdapterSpec larger = {.rank = 300, .alpha = 6, .targets = {model.targets[0]}, .seed = 1};
+  int64_t buffers = 0;
+  for (const MemoryItem& item : plan_memory(model.source, {spec}, options)) {
+    if (item.name == "activations" || item.name == "buffers" || item.name == "workspace") buffers += item.bytes;
+  }
+  device.most_bytes = buffers + (64 << 10);
+  report.expect(code([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: buffers that the system refuses are an error");
+  report.expect(engine.evaluate(batch) == before, "unit: the adapters before go on");
+  device.most_bytes = buffers / 2;
+  report.expect(code([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: so are buffers that cannot be made again");
+  report.expect(code([&] { engine.evaluate(batch); }) == "E_MEMORY" && code([&] { engine.forward_backward(batch, 1, 0); }) == "E_MEMORY" &&
+                    code([&] { engine.matmul_peak(); }) == "E_MEMORY",
+                "unit: passes without buffers are errors");
+  device.most_bytes = std::numeric_limits<int64_t>::max();
+  engine.add_adapter(larger);
+  report.expect(engine.evaluate(batch) == before, "unit: an adapter that finds memory brings the buffers back");
+}
+
 }  // namespace lowrank::test
