@@ -1,7 +1,7 @@
 // Names of the hub in the place of paths: the commands and the library, against a hub of the tests' own.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { loadAdapter, Model, Trainer } from "../../src/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, HubServer } from "../support/hub-server.js";
@@ -26,19 +26,12 @@ const base = { ...filesOf(tinyBase), "README.md": "not needed" };
 const weightsSize = readFileSync(join(tinyBase, "model.safetensors")).length;
 /** Everything that any command has printed. */
 let printed = "";
-let hub: HubServer;
+const hub = HubServer.forTests();
 /** The cache of most tests, into which the first one downloads. */
 const cache = folder();
 
-beforeAll(async () => {
-  hub = await HubServer.start();
-});
-afterAll(() => hub.stop());
 beforeEach(() => {
-  hub.repositories.clear();
   hub.repositories.set(NAME, { commit: COMMIT, files: base });
-  hub.seen.length = 0;
-  hub.fault = () => false;
 });
 
 const online = (from = cache) => ({

@@ -1,7 +1,7 @@
 // Data sets by name, against a hub of the tests' own.
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Download, Model, Trainer } from "../../src/index.js";
 import { type DatasetOptions, namedFiles, trainingFiles } from "../../src/setup/dataset.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -26,17 +26,12 @@ const PLAIN: Stored = {
 };
 
 const folder = temporaryFolders();
-let hub: HubServer;
+const hub = HubServer.forTests();
 let cache: string;
 let said: string[];
 
-beforeAll(async () => {
-  hub = await HubServer.start();
-});
-afterAll(() => hub.stop());
 beforeEach(() => {
   hub.repositories.set(NAME, PLAIN);
-  hub.seen.length = 0;
   said = [];
   cache = folder();
   vi.stubEnv("HF_ENDPOINT", hub.endpoint);

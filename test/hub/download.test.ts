@@ -14,7 +14,7 @@ import {
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { LowrankError } from "../../src/base/errors.js";
 import {
   adapterFiles,
@@ -49,19 +49,12 @@ const FILES = {
 
 const folder = temporaryFolders();
 const repository = { type: "model", name: NAME, revision: "main" } as const;
-let hub: HubServer;
+const hub = HubServer.forTests();
 let settings: HubSettings;
 let waits: number[];
 
-beforeAll(async () => {
-  hub = await HubServer.start();
-});
-afterAll(() => hub.stop());
 beforeEach(() => {
-  hub.repositories.clear();
   hub.repositories.set(NAME, { commit: COMMIT, files: FILES });
-  hub.seen.length = 0;
-  hub.fault = () => false;
   waits = [];
   const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: folder(), HF_TOKEN: TOKEN, HF_HOME: folder() };
   settings = hubSettings(env);

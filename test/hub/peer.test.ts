@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { beforeEach, expect, it, vi } from "vitest";
 import { hubSettings, modelFiles, snapshotFolder } from "../../src/hub/index.js";
 import { Model, Trainer } from "../../src/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
@@ -24,13 +24,11 @@ const files = {
   "model.safetensors": randomBytes(100_000),
 };
 const folder = temporaryFolders();
-let hub: HubServer;
+const hub = HubServer.forTests();
 
-beforeAll(async () => {
-  hub = await HubServer.start();
+beforeEach(() => {
   hub.repositories.set(NAME, { commit, files });
 });
-afterAll(() => hub.stop());
 
 function inPython(script: string, env: Record<string, string>): Promise<string> {
   return new Promise((resolve, reject) => {

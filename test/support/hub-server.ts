@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 
 export interface Stored {
   type?: "model" | "dataset";
@@ -57,19 +58,29 @@ export class HubServer {
   readonly #hub: Server = createServer((request, response) => this.#answer(request, response));
   readonly #store: Server = createServer((request, response) => this.#large(request, response));
 
-  static async start(): Promise<HubServer> {
+  /** For a file of tests: it runs while they do, and is empty, without requests and faults, before each. */
+  static forTests(): HubServer {
     const server = new HubServer();
-    for (const each of [server.#hub, server.#store])
-      await new Promise<void>((done) => each.listen(0, "127.0.0.1", done));
-    server.endpoint = server.#url(server.#hub);
+    beforeAll(() => server.#start());
+    afterAll(() => server.#stop());
+    beforeEach(() => {
+      server.repositories.clear();
+      server.seen.length = 0;
+      server.fault = () => false;
+    });
     return server;
+  }
+
+  async #start(): Promise<void> {
+    for (const each of [this.#hub, this.#store]) await new Promise<void>((done) => each.listen(0, "127.0.0.1", done));
+    this.endpoint = this.#url(this.#hub);
   }
 
   #url(server: Server): string {
     return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   }
 
-  async stop(): Promise<void> {
+  async #stop(): Promise<void> {
     for (const each of [this.#hub, this.#store]) {
       each.closeAllConnections();
       await new Promise((done) => each.close(done));
