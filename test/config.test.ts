@@ -389,6 +389,24 @@ describe("names of other trainers", () => {
       );
     }
   });
+
+  test("ranks by name, and layers", async () => {
+    const rank_pattern = { q_proj: 4, ".*k_proj": 2 };
+    const config = yaml(
+      "rank_pattern:\n  q_proj: 4\n  .*k_proj: 2\nlayers_to_transform: [0, 2]\nlayers_pattern: layers\n",
+    );
+    const { options } = await load(flags({ config }));
+    expect(options).toMatchObject({ rank_pattern, layers_to_transform: [0, 2], layers_pattern: ["layers"] });
+    const byFlags = flags({ rank_pattern: JSON.stringify(rank_pattern), layers_to_transform: "0,2" });
+    expect((await load(byFlags)).options).toMatchObject({ rank_pattern, layers_to_transform: [0, 2] });
+    expect((await load(flags({ config: yaml("layers_to_transform: 3\n") }))).options.layers_to_transform).toEqual([3]);
+    for (const wrong of ["q_proj", "{}", '{"q_proj": 0}', '{"q_proj": 1.5}', "[4]"]) {
+      expect(await refusal(flags({ rank_pattern: wrong }))).toContain("--rank_pattern: expected numbers by name");
+    }
+    for (const wrong of ["a", "1,,2", "-1", "1.5"]) {
+      expect(await refusal(flags({ layers_to_transform: wrong }))).toContain("--layers_to_transform: expected whole");
+    }
+  });
 });
 
 describe("one file for all commands", () => {

@@ -9,6 +9,22 @@
 
 namespace lowrank::addon {
 
+namespace {
+
+// The numbers of an object by name; undefined has none.
+template <class F>
+void numbers_of(const Napi::Value& v, const char* what, F&& f) {
+  if (v.IsUndefined()) return;
+  const Napi::Object o = to_object(v, what);
+  const Napi::Array names = o.GetPropertyNames();
+  for (uint32_t i = 0; i < names.Length(); i++) {
+    const std::string name = to_string(names.Get(i), what);
+    f(name, to_number(o.Get(name), what));
+  }
+}
+
+}  // namespace
+
 AdapterSpec to_adapter_spec(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "adapter");
   AdapterSpec s;
@@ -21,6 +37,8 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   if (!targets.IsArray()) fail("adapter.targets", "an array");
   const Napi::Array list = targets.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) s.targets.push_back(to_string(list.Get(i), "adapter.targets[]"));
+  numbers_of(o.Get("ranks"), "adapter.ranks", [&](const std::string& target, double rank) { s.ranks[target] = int64_t(rank); });
+  numbers_of(o.Get("alphas"), "adapter.alphas", [&](const std::string& target, double alpha) { s.alphas[target] = alpha; });
   return s;
 }
 

@@ -17,8 +17,8 @@ Lora lora(const Pass& p, int64_t layer, size_t linear) {
     l.da = gradients + s.a_offset;
     l.db = gradients + s.b_offset;
   }
-  l.rank = layout.rank();
-  l.scale = spec.scale();
+  l.rank = s.rank;
+  l.scale = s.scale;
   if (p.trains() && spec.dropout > 0) {
     // Rows are numbered within the micro-batch: masks do not depend on the pieces.
     l.dropout = {float(spec.dropout), spec.seed, p.rng_stream * layout.sites().size() + uint64_t(i), uint64_t(p.tokens.first * s.in)};

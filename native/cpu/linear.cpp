@@ -174,7 +174,9 @@ void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const
 void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& matmul) {
   const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const LinearBwdArgs& first = *linears[0].linear;
-  const int64_t m = first.dy.rows, in = first.w.cols, r = first.lora->rank, ranks = int64_t(linears.size()) * r;
+  const int64_t m = first.dy.rows, in = first.w.cols;
+  int64_t ranks = 0;
+  for (const Adapted& l : linears) ranks += l.linear->lora->rank;
   const DType act = first.dy.dtype;
   Mat x = first.x;
   if (first.lora->dropout.active()) {
@@ -182,13 +184,18 @@ void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& 
     apply_dropout(first.x, first.lora->dropout, x);
   }
   const Mat thin(work_ + p.thin, act, ranks, m, p.thin_ld), sums(work_ + p.sums, DType::f32, ranks, in);
-  for (size_t i = 0; i < linears.size(); i++) {
-    check(linears[i].linear->lora->rank == r && linears[i].linear->x.data == first.x.data, "adapters of one input", "linear_bwd");
-    transpose_thin(linears[i].du, thin.slice(int64_t(i) * r, r));
+  int64_t begin = 0;
+  for (const Adapted& l : linears) {
+    check(l.linear->x.data == first.x.data, "adapters of one input", "linear_bwd");
+    transpose_thin(l.du, thin.slice(begin, l.linear->lora->rank));
+    begin += l.linear->lora->rank;
   }
   matmul({.terms = {over_tokens(thin, x)}, .n = in, .out = sums});
   pool_.run(ranks, [&](int64_t row, int) {
-    float* const da = linears[size_t(row / r)].linear->lora->da + row % r * in;
+    int64_t own = row;
+    size_t i = 0;
+    for (; own >= linears[i].linear->lora->rank; i++) own -= linears[i].linear->lora->rank;
+    float* const da = linears[i].linear->lora->da + own * in;
     rk_.epilogue(reinterpret_cast<const float*>(sums.row(row)), 1, nullptr, in, DType::f32, true, da);
   });
 }

@@ -14,12 +14,18 @@ constexpr int64_t kMostRank = 1 << 24;  // far above any use, and sizes do not o
 constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout streams, which count up from 0
 }
 
-float AdapterSpec::scale() const { return float(rslora ? alpha / std::sqrt(double(rank)) : alpha / double(rank)); }
+int64_t AdapterSpec::rank_of(const std::string& target) const {
+  const auto own = ranks.find(target);
+  return own == ranks.end() ? rank : own->second;
+}
 
-AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) : rank_(spec.rank) {
-  if (spec.rank < 1 || spec.rank > kMostRank) {
-    throw Error("E_RANK", "The LoRA rank is " + std::to_string(spec.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
-  }
+float AdapterSpec::scale_of(const std::string& target) const {
+  const auto own = alphas.find(target);
+  const double a = own == alphas.end() ? alpha : own->second, r = double(rank_of(target));
+  return float(rslora ? a / std::sqrt(r) : a / r);
+}
+
+AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
   std::set<std::string> wanted(spec.targets.begin(), spec.targets.end());
   const auto linears = model.block.linears();
   linears_ = linears.size();
@@ -30,9 +36,14 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) : 
       const std::string name = model.name(l, module);
       if (wanted.erase(name) == 0) continue;
       lookup_[size_t(l) * linears_ + i] = int(sites_.size());
-      AdapterSite site{name, l, i, out, in};
-      site.a_offset = add({name + ".lora_A.weight", rank_, in, 0, AdapterTensor::Role::lora_a, sites_.size()});
-      site.b_offset = add({name + ".lora_B.weight", out, rank_, 0, AdapterTensor::Role::lora_b, sites_.size()});
+      const int64_t rank = spec.rank_of(name);
+      if (rank < 1 || rank > kMostRank) {
+        throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
+      }
+      rank_ = std::max(rank_, rank);
+      AdapterSite site{name, l, i, out, in, rank, spec.scale_of(name)};
+      site.a_offset = add({name + ".lora_A.weight", rank, in, 0, AdapterTensor::Role::lora_a, sites_.size()});
+      site.b_offset = add({name + ".lora_B.weight", out, rank, 0, AdapterTensor::Role::lora_b, sites_.size()});
       sites_.push_back(std::move(site));
     }
   }

@@ -1,6 +1,7 @@
 // LoRA adapters of a model: the linears that carry one, and their parameters in one flat f32 buffer (A (R, I) then B (O, R)
 // for each, in order of use). Gradients and optimizer state are buffers of the same layout.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,16 +15,21 @@ struct AdapterSpec {
   double alpha = 1, dropout = 0;
   bool rslora = false;
   std::vector<std::string> targets;  // full module names
+  // Of single targets, in place of rank and alpha.
+  std::map<std::string, int64_t> ranks;
+  std::map<std::string, double> alphas;
   uint64_t seed = 0;
 
-  float scale() const;  // alpha / r, or alpha / sqrt(r) (rank-stabilised, Kalajdzievski 2023)
+  int64_t rank_of(const std::string& target) const;
+  float scale_of(const std::string& target) const;  // alpha / r, or alpha / sqrt(r) (rank-stabilised, Kalajdzievski 2023)
 };
 
 struct AdapterSite {
   std::string name;  // of the module
   int64_t layer = 0;
   size_t linear = 0;  // its number within the block
-  int64_t out = 0, in = 0;
+  int64_t out = 0, in = 0, rank = 0;
+  float scale = 1;
   int64_t a_offset = 0, b_offset = 0;  // in elements of the flat buffer
 };
 
@@ -47,7 +53,7 @@ class AdapterLayout {
   // The tensors in the order of the flat buffer. This list alone decides which tensors train.
   const std::vector<AdapterTensor>& tensors() const { return tensors_; }
   int64_t elements() const { return elements_; }
-  int64_t rank() const { return rank_; }
+  int64_t rank() const { return rank_; }  // the largest of a site
   bool empty() const { return sites_.empty(); }
   int index(int64_t layer, size_t linear) const {  // -1: no adapter there
     return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];

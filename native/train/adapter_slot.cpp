@@ -9,9 +9,12 @@ constexpr int64_t kMostRank = 1 << 16;
 }
 
 void check_adapter_spec(const AdapterSpec& s) {
-  if (s.rank < 1 || s.rank > kMostRank) {
-    throw Error("E_OPTIONS", "The adapter's rank is " + std::to_string(s.rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
-  }
+  const auto check_rank = [](int64_t rank) {
+    if (rank >= 1 && rank <= kMostRank) return;
+    throw Error("E_OPTIONS", "The adapter's rank is " + std::to_string(rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
+  };
+  check_rank(s.rank);
+  for (const auto& [target, rank] : s.ranks) check_rank(rank);
   if (!(s.dropout >= 0 && s.dropout < 1)) {
     throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
   }

@@ -128,11 +128,10 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     const AdapterSlot& slot = adapter(number);
     const Weight w = base_.weights().blocks[size_t(s.layer)].linears[s.linear].stored;
     if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
-    const int64_t rank = layout.rank();
+    const int64_t rank = s.rank;
     std::vector<float> a(size_t(rank * s.in)), b(size_t(s.out * rank)), delta(static_cast<size_t>(s.in));
     slot.parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
     slot.parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
-    const float scale = slot.spec().scale();
     const DType type = dtype_of(w.format);
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     for (int64_t o = 0; o < s.out; o++) {
@@ -142,7 +141,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
         for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[size_t(r * s.in + i)];
       }
       for (int64_t i = 0; i < s.in; i++) {
-        store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + scale * delta[size_t(i)]);
+        store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + s.scale * delta[size_t(i)]);
       }
     }
     if (!holds_numbers(w.format, reinterpret_cast<const char*>(bytes.data()), s.out * s.in)) {

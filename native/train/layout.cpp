@@ -32,7 +32,7 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
     more = more || value > most;
     most = std::max(most, value);
   };
-  for (const AdapterSite& s : layout.sites()) raise(ranks_[size_t(s.layer) * linears_ + s.linear], layout.rank());
+  for (const AdapterSite& s : layout.sites()) raise(ranks_[size_t(s.layer) * linears_ + s.linear], s.rank);
   raise(rank_, layout.rank());
   raise(dropout_, spec.dropout > 0);
   return more;

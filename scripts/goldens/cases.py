@@ -44,4 +44,10 @@ CASES = [
          dict(hidden_size=45, intermediate_size=85, vocab_size=131, num_attention_heads=3, num_key_value_heads=1, head_dim=14),
          dict(r=3), dtype="float16", longest=33),
     Case("qwen2", "biases on q, k and v, tied head", dict(intermediate_size=48), model_type="qwen2"),
+    Case("patterns", "ranks and alphas of single modules, one module and one layer without an adapter",
+         dict(num_hidden_layers=3, intermediate_size=32),
+         dict(r=3, target_modules=["q_proj", "k_proj", "v_proj", "up_proj", "gate_proj", "down_proj"], layers_to_transform=[0, 2],
+              layers_pattern=["layers"], exclude_modules=["layers.2.self_attn.v_proj", "down_proj"],
+              rank_pattern={"q_proj": 5, r"layers\.0\.self_attn\.k_proj": 2, ".*gate_proj": 4},
+              alpha_pattern={"up_proj": 12, "(q|k)_proj": 2.5})),
 ]

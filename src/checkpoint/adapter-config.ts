@@ -1,8 +1,8 @@
 // adapter_config.json of PEFT.
 
 import { LowrankError } from "../base/errors.js";
-import { kindOf } from "../base/json.js";
-import { ConfigKeys } from "../model/index.js";
+import { isObject, kindOf } from "../base/json.js";
+import { ConfigKeys, type ResolvedTargets, type TargetRules } from "../model/index.js";
 import type { AdapterSpec } from "../native/index.js";
 
 /**
@@ -11,18 +11,14 @@ import type { AdapterSpec } from "../native/index.js";
  */
 const PLAIN: Record<string, unknown> = {
   alora_invocation_tokens: null,
-  alpha_pattern: {},
   arrow_config: null,
   bias: "none",
-  exclude_modules: null,
   fan_in_fan_out: false,
   kasa_config: null,
   layer_replication: null,
-  layers_to_transform: null,
   lora_bias: false,
   modules_to_save: null,
   monteclora_config: null,
-  rank_pattern: {},
   target_parameters: null,
   trainable_token_indices: null,
   use_bdlora: null,
@@ -40,6 +36,7 @@ export interface AdapterConfig {
   dropout: number;
   useRslora: boolean;
   targetModules: string | string[];
+  rules: TargetRules;
 }
 
 /** A base as adapter_config.json names it: an absolute path, or a name of the hub and its revision. */
@@ -50,7 +47,7 @@ export interface NamedBase {
 }
 
 /** The configuration of a trained adapter, in keys that PEFT has had since 0.11. */
-export function adapterConfigJson(spec: AdapterSpec, targets: string | string[], { named, revision }: NamedBase) {
+export function adapterConfigJson(spec: AdapterSpec, { peft, rules }: ResolvedTargets, { named, revision }: NamedBase) {
   return {
     base_model_name_or_path: named,
     ...(revision === undefined ? {} : { revision }),
@@ -60,7 +57,8 @@ export function adapterConfigJson(spec: AdapterSpec, targets: string | string[],
     lora_dropout: spec.dropout,
     peft_type: "LORA",
     r: spec.rank,
-    target_modules: targets,
+    target_modules: peft,
+    ...rules,
     task_type: "CAUSAL_LM",
     use_rslora: spec.useRslora,
   };
@@ -83,18 +81,50 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
   if (!PLAIN_INITS.includes(json.init_lora_weights)) {
     throw unsupported(file, "init_lora_weights", json.init_lora_weights, "an adapter whose base was left as it is");
   }
-  const { target_modules: targets } = json;
-  const isList = Array.isArray(targets) && targets.every((name) => typeof name === "string");
-  if (!isList && typeof targets !== "string") {
-    throw keys.error("target_modules", `expected a list of names or a regular expression, found ${kindOf(targets)}`);
-  }
   return {
     rank: keys.count("r", 1 << 20, 8),
     alpha: keys.number("lora_alpha", { above: 0 }, 8),
     dropout: json.lora_dropout === 0 ? 0 : keys.number("lora_dropout", { above: 0, atMost: 1 }, 0),
     useRslora: keys.flag("use_rslora", false),
-    targetModules: targets,
+    targetModules: namesOrPattern(keys, json, "target_modules"),
+    rules: parseRules(keys, json),
   };
+}
+
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((name) => typeof name === "string");
+
+function namesOrPattern(keys: ConfigKeys, json: Record<string, unknown>, key: string): string | string[] {
+  const value = json[key];
+  if (isTexts(value) || typeof value === "string") return value;
+  throw keys.error(key, `expected a list of names or a regular expression, found ${kindOf(value)}`);
+}
+
+/** The keys beside target_modules that are not empty. */
+function parseRules(keys: ConfigKeys, json: Record<string, unknown>): TargetRules {
+  const rules: TargetRules = {};
+  if (!isEmpty(json.exclude_modules)) rules.exclude_modules = namesOrPattern(keys, json, "exclude_modules");
+  if (!isEmpty(json.layers_to_transform)) {
+    const layers = [json.layers_to_transform].flat();
+    if (!layers.every((layer) => Number.isInteger(layer))) {
+      throw keys.error("layers_to_transform", "expected a list of whole numbers");
+    }
+    rules.layers_to_transform = layers as number[];
+    const patterns = [json.layers_pattern ?? []].flat();
+    if (!isTexts(patterns)) throw keys.error("layers_pattern", "expected a name or a list of names");
+    if (patterns.length > 0) rules.layers_pattern = patterns;
+  }
+  for (const key of ["rank_pattern", "alpha_pattern"] as const) {
+    const value = json[key];
+    if (isEmpty(value)) continue;
+    const isRight = (n: unknown) =>
+      (key === "rank_pattern" ? Number.isInteger(n) : Number.isFinite(n)) && (n as number) > 0;
+    if (!isObject(value) || !Object.values(value).every(isRight)) {
+      throw keys.error(key, `expected an object of positive ${key === "rank_pattern" ? "whole " : ""}numbers`);
+    }
+    rules[key] = value as Record<string, number>;
+  }
+  return rules;
 }
 
 function unsupported(file: string, key: string, value: unknown, expected: string): LowrankError {

@@ -10,6 +10,7 @@ import {
   type ResolvedTargets,
   readSafetensorsHeader,
   type SafetensorsTensor,
+  targetSpec,
   weightDtype,
   widen,
   writeSafetensors,
@@ -48,9 +49,9 @@ export interface LoadedAdapter {
 export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const configFile = join(folder, CONFIG);
   const config = readJsonObject(configFile, "Adapter configuration");
-  const { targetModules, ...numbers } = parseAdapterConfig(config, configFile);
-  const targets = matchTargets(model, targetModules, `${configFile}: target_modules`);
-  const spec: AdapterSpec = { ...numbers, targets: targets.modules, seed: 0 };
+  const { targetModules, rules, ...numbers } = parseAdapterConfig(config, configFile);
+  const targets = matchTargets(model, targetModules, `${configFile}: target_modules`, rules);
+  const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), seed: 0 };
   return { spec, tensors: readTensors(findWeights(folder), adapterTensors(model, spec)), config, targets };
 }
 
@@ -161,10 +162,7 @@ export function holdsFinishedRun(folder: string): boolean {
 export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite): Promise<void> {
   const { spec, targets, baseModel, origin, run, tokenizer } = adapter;
   await writeWeights(folder, adapter);
-  await writeTextFile(
-    join(folder, "README.md"),
-    modelCard({ spec, targets: targets.peft, base: resolve(baseModel), origin, run }),
-  );
+  await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets, base: resolve(baseModel), origin, run }));
   if (tokenizer) await copyInto(folder, tokenizer.files);
 }
 
@@ -183,7 +181,7 @@ async function writeWeights(
   // Whoever opens the adapter does so from another folder.
   const base = origin ? { named: origin.name, revision: origin.revision } : { named: resolve(baseModel) };
   await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
-  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets.peft, base)));
+  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets, base)));
 }
 
 /** The contents of adapter_config.json, and its file. */

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from "node:path";
 import { packageVersion } from "../base/version.js";
+import type { ResolvedTargets } from "../model/index.js";
 import type { AdapterSpec, ModelOrigin } from "../native/index.js";
 
 /** Facts that a card tells of the run that made the adapter. */
@@ -21,7 +22,7 @@ export interface TextCounts {
 
 export interface Card {
   spec: AdapterSpec;
-  targets: string | string[];
+  targets: ResolvedTargets;
   /** Absolute path of the base's folder or file. */
   base: string;
   /** The repository of the hub that the base is of. */
@@ -41,6 +42,7 @@ const NOT_TOLD = new Set([
     "quantize_skip",
   ],
   ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
+  ...["exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern"],
 ]);
 
 /** The hub's name of a folder that huggingface_hub has downloaded. */
@@ -117,7 +119,10 @@ export function modelCard({ spec, targets, base, origin, run }: Card): string {
     ["r", String(spec.rank)],
     ["alpha", `${spec.alpha} (scale ${scale})`],
     ["dropout", String(spec.dropout)],
-    ["target modules", typeof targets === "string" ? `\`${targets}\`` : targets.join(", ")],
+    ["target modules", typeof targets.peft === "string" ? `\`${targets.peft}\`` : targets.peft.join(", ")],
+    ...Object.entries(targets.rules ?? {}).map(
+      ([key, value]) => [key, `\`${JSON.stringify(value)}\``] satisfies [string, string],
+    ),
     ["versions", `lowrank ${packageVersion()}, Node.js ${process.versions.node}`],
   ];
   return `---

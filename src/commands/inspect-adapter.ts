@@ -18,10 +18,17 @@ function progressOf(folder: string): Record<string, unknown> | null {
 
 /** Facts of an adapter or a checkpoint. All of them but the base's are told without the base. */
 export async function inspectAdapter(folder: string, json: boolean): Promise<void> {
-  const { base, targetModules, useRslora, ...about } = aboutAdapter(folder);
+  const { base, targetModules, rules, useRslora, ...about } = aboutAdapter(folder);
   const trained = progressOf(folder);
   const problem = trained === null ? null : await checkpointProblem(folder);
-  const found = { adapter: folder, base_model: base, ...about, use_rslora: useRslora, target_modules: targetModules };
+  const found = {
+    adapter: folder,
+    base_model: base,
+    ...about,
+    use_rslora: useRslora,
+    target_modules: targetModules,
+    ...rules,
+  };
   if (json) {
     process.stdout.write(`${JSON.stringify({ ...found, trained, problem })}\n`);
     return;
@@ -32,6 +39,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     ["alpha", `${about.alpha} (scale ${useRslora ? "alpha / sqrt(r)" : "alpha / r"})`],
     ["dropout", String(about.dropout)],
     ["target modules", typeof targetModules === "string" ? targetModules : targetModules.join(", ")],
+    ...Object.entries(rules).map(([key, value]) => [key, JSON.stringify(value)] satisfies [string, string]),
     ["parameters", `${count(about.parameters)} in ${count(about.tensors)} tensors (${about.dtypes.join(", ")})`],
   ];
   if (trained) {

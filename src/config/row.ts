@@ -119,6 +119,44 @@ export function choice<const T extends string>(
   return built(schema, "text", values.join(" or "), place, about, values);
 }
 
+/** Whole numbers: a list, one number, or one text with commas. */
+export function integers(limits: Range, place: Place, help: string): Built<number[]> {
+  const one = bounded(z.int(), limits);
+  const list = z.array(one).min(1);
+  const commas = z
+    .string()
+    .transform((value) => value.split(",").map((part) => (NUMBER.test(part.trim()) ? Number(part) : part)));
+  const schema = z.union([list, one.transform((value) => [value]), commas.pipe(list)]);
+  return built(
+    schema as unknown as z.ZodType<number[]>,
+    "text",
+    "whole numbers: a list, or a text with commas",
+    place,
+    help,
+  );
+}
+
+/** Numbers by name: a map in YAML, or a text that is an object of JSON. */
+export function numbersByName(
+  { whole, ...limits }: Range & { whole?: true },
+  place: Place,
+  help: string,
+): Built<Record<string, number>> {
+  const map = z
+    .record(z.string().min(1), bounded(whole ? z.int() : z.number(), limits))
+    .refine((numbers) => Object.keys(numbers).length > 0);
+  const json = z.string().transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: "custom" });
+      return z.NEVER;
+    }
+  });
+  const schema = z.union([map, json.pipe(map)]) as unknown as z.ZodType<Record<string, number>>;
+  return built(schema, "text", 'numbers by name: an object such as {"q_proj": 4}', place, help);
+}
+
 export function flag(place: Place, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", place, help);
 }

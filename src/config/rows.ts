@@ -1,7 +1,21 @@
 // The one table of options, in four parts by the subject of the options. Commands and the library take whole parts or single
 // rows (commands.ts, src/library/arguments.ts). Each row says whether it decides the bits of a run. The settings that a run
 // that goes on must agree in follow from it (src/setup/run/identity.ts).
-import { choice, flag, integer, nameList, number, type Rows, section, size, text, textOrBare, texts } from "./row.js";
+import {
+  choice,
+  flag,
+  integer,
+  integers,
+  nameList,
+  number,
+  numbersByName,
+  type Rows,
+  section,
+  size,
+  text,
+  textOrBare,
+  texts,
+} from "./row.js";
 
 const MODEL = section("Model");
 const LORA = section("LoRA");
@@ -107,6 +121,31 @@ export const trainRows = {
     "names, all-linear or a regular expression",
     LORA.bits,
     "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family, for llama and qwen2 q_proj,v_proj,k_proj,o_proj",
+  ).optional(),
+  exclude_modules: nameList(
+    "names or a regular expression",
+    LORA.bits,
+    "modules of target_modules that get no adapter after all: comma list (in YAML also a list) or a regular expression of whole names",
+  ).optional(),
+  layers_to_transform: integers(
+    { min: 0 },
+    LORA.bits,
+    "layers that get adapters, from 0 on: comma list (in YAML also a list); default all",
+  ).optional(),
+  layers_pattern: texts(
+    "names",
+    LORA.bits,
+    "with layers_to_transform: the name before a layer's number, such as layers; default the first number of a module's name",
+  ).optional(),
+  rank_pattern: numbersByName(
+    { min: 1, max: 65536, whole: true },
+    LORA.bits,
+    "ranks of single modules in place of lora_r, by regular expressions of the end of their names; the first that matches counts",
+  ).optional(),
+  alpha_pattern: numbersByName(
+    { above: 0 },
+    LORA.bits,
+    "alphas of single modules in place of lora_alpha, named as in rank_pattern",
   ).optional(),
   use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
   init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),

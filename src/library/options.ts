@@ -34,8 +34,21 @@ const command = {
 
 type Values = OptionsOf<typeof command.rows>;
 /** Values as they may be given. */
-type Given = Omit<Values, "target_modules" | "train_file" | "validation_file" | "memory_limit" | "resume"> & {
+type Given = Omit<
+  Values,
+  | "target_modules"
+  | "exclude_modules"
+  | "layers_to_transform"
+  | "layers_pattern"
+  | "train_file"
+  | "validation_file"
+  | "memory_limit"
+  | "resume"
+> & {
   target_modules: string | string[] | undefined;
+  exclude_modules: string | string[] | undefined;
+  layers_to_transform: number | number[] | undefined;
+  layers_pattern: string | string[] | undefined;
   train_file: string | string[] | undefined;
   validation_file: string | string[] | undefined;
   memory_limit: number | string | undefined;

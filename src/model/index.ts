@@ -9,7 +9,15 @@ export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor }
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
 export { type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
-export { candidateTargets, matchTargets, type ResolvedTargets, resolveTargets } from "./targets.js";
+export type { TargetRules } from "./target-rules.js";
+export {
+  candidateTargets,
+  type GivenRules,
+  matchTargets,
+  type ResolvedTargets,
+  resolveTargets,
+  targetSpec,
+} from "./targets.js";
 export { modelVocabSize } from "./vocab-size.js";
 export type { Warn } from "./warn.js";
 export { widen } from "./widen.js";

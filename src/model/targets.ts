@@ -2,14 +2,29 @@
 
 import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
-import type { ModelSource } from "../native/index.js";
+import type { AdapterSpec, ModelSource } from "../native/index.js";
 import { familyOf, listLinears } from "./spec.js";
+import { layerOf, matcher, names, patternValues, portablePattern, type TargetRules } from "./target-rules.js";
 
 export interface ResolvedTargets {
   /** Full module names, in the order of `listLinears`. */
   modules: string[];
   /** `target_modules` of adapter_config.json: sorted names, or a regular expression. */
   peft: string | string[];
+  /** The other keys of adapter_config.json that decide modules, ranks and alphas. */
+  rules?: TargetRules;
+  /** Of single modules, by full name. */
+  ranks?: Record<string, number>;
+  alphas?: Record<string, number>;
+}
+
+/** The part of an adapter's description that the targets decide. */
+export function targetSpec({
+  modules,
+  ranks,
+  alphas,
+}: ResolvedTargets): Pick<AdapterSpec, "targets" | "ranks" | "alphas"> {
+  return { targets: modules, ...(ranks && { ranks }), ...(alphas && { alphas }) };
 }
 
 const ALL_LINEAR = "all-linear";
@@ -22,28 +37,39 @@ export function candidateTargets(model: ModelSource): string[] {
   return [...new Set(listLinears(model).map(({ name }) => shortName(name)))];
 }
 
+/** A comma list's names, or the text itself where it is all-linear or a regular expression. */
+function listed(targets: string): string | string[] {
+  const parts = targets.split(",").map((name) => name.trim());
+  const plain = parts.every((name) => /^[\w.-]*$/.test(name)) && !parts.includes(ALL_LINEAR);
+  return plain ? [...new Set(parts.filter((name) => name !== ""))] : targets.trim();
+}
+
+/** As a user writes them: `exclude_modules` may be a comma list. */
+export type GivenRules = { [K in keyof TargetRules]?: TargetRules[K] | undefined };
+
 /**
  * @param targets as a user writes them: a comma list of names, "all-linear" or a regular expression of whole module
  * names; null is the family's default
- * @throws LowrankError E_TARGET where a name or the expression matches nothing
+ * @throws LowrankError E_TARGET where a name, an expression or a rule matches nothing
  */
-export function resolveTargets(model: ModelSource, targets: string | null): ResolvedTargets {
-  if (targets === null) return matchTargets(model, familyOf(model.config).targets);
-  const names = targets.split(",").map((name) => name.trim());
-  const plain = names.every((name) => /^[\w.-]*$/.test(name)) && !names.includes(ALL_LINEAR);
-  if (!plain) return matchTargets(model, targets.trim());
-  const list = [...new Set(names.filter((name) => name !== ""))];
-  const linears = listLinears(model);
+export function resolveTargets(model: ModelSource, targets: string | null, given: GivenRules = {}): ResolvedTargets {
+  const { exclude_modules: excluded, ...others } = given;
+  const rules: TargetRules = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
+  if (excluded !== undefined) rules.exclude_modules = typeof excluded === "string" ? listed(excluded) : excluded;
+  const wanted = targets === null ? familyOf(model.config).targets : listed(targets);
   // PEFT is content where one of several names matches; a misspelled one would silently train less.
-  const stray = list.find((target) => !linears.some(({ name }) => matches(name, target)));
-  if (stray === undefined) return matchTargets(model, list);
-  const near = suggestion(stray, candidateTargets(model));
-  throw noMatch(model, "target_modules", `"${stray}" matches no linear of the model${near}`);
+  if (targets !== null) refuseStrays(model, wanted, "target_modules");
+  if (rules.exclude_modules !== undefined) refuseStrays(model, rules.exclude_modules, "exclude_modules");
+  return matchTargets(model, wanted, "target_modules", rules);
 }
 
-/** Whether PEFT's list entry `target` names a module. */
-function matches(module: string, target: string): boolean {
-  return module === target || module.endsWith(`.${target}`);
+function refuseStrays(model: ModelSource, targets: string | string[], where: string): void {
+  if (typeof targets === "string") return;
+  const linears = listLinears(model);
+  const stray = targets.find((target) => !linears.some(({ name }) => names(name, target)));
+  if (stray === undefined) return;
+  const near = suggestion(stray, candidateTargets(model));
+  throw noMatch(model, where, `"${stray}" matches no linear of the model${near}`);
 }
 
 /**
@@ -56,17 +82,60 @@ export function matchTargets(
   model: ModelSource,
   targets: string | string[],
   where = "target_modules",
+  rules: TargetRules = {},
 ): ResolvedTargets {
-  const modules = listLinears(model).map(({ name }) => name);
-  if (targets === ALL_LINEAR) return { modules, peft: candidateTargets(model).sort() };
-  const isList = typeof targets !== "string";
-  const pattern = isList ? null : compile(targets, where);
-  const matched = modules.filter((name) =>
-    isList ? targets.some((target) => matches(name, target)) : pattern!.test(name),
-  );
-  if (matched.length > 0) return { modules: matched, peft: isList ? [...targets].sort() : targets };
-  const what = isList ? targets.join(", ") || "an empty list" : `the regular expression ${targets}`;
-  throw noMatch(model, where, `${what} matches none of the linears, such as ${modules[0]}`);
+  const linears = listLinears(model).map(({ name }) => name);
+  const wanted = targets === ALL_LINEAR ? candidateTargets(model).sort() : targets;
+  const matched = linears.filter(matcher(wanted, where));
+  const isList = typeof wanted !== "string";
+  if (matched.length === 0) {
+    const what = isList ? wanted.join(", ") || "an empty list" : `the regular expression ${wanted}`;
+    throw noMatch(model, where, `${what} matches none of the linears, such as ${linears[0]}`);
+  }
+  const modules = narrowed(model, matched, isList, rules);
+  const found: ResolvedTargets = { modules, peft: isList ? [...wanted].sort() : wanted };
+  const written = { ...rules };
+  if (rules.rank_pattern) {
+    found.ranks = patternValues(rules.rank_pattern, modules, "rank_pattern");
+    written.rank_pattern = portablePattern(rules.rank_pattern, modules);
+  }
+  if (rules.alpha_pattern) {
+    found.alphas = patternValues(rules.alpha_pattern, modules, "alpha_pattern");
+    written.alpha_pattern = portablePattern(rules.alpha_pattern, modules);
+  }
+  if (Object.keys(written).length > 0) found.rules = written;
+  return found;
+}
+
+/** Without the modules that `exclude_modules` names, and of the wanted layers alone. */
+function narrowed(model: ModelSource, modules: string[], isList: boolean, rules: TargetRules): string[] {
+  const { exclude_modules: excluded, layers_to_transform: layers, layers_pattern: patterns = [] } = rules;
+  const fail = (where: string, message: string) => new LowrankError("E_TARGET", `${where}: ${message}.`, where);
+  if (layers === undefined && patterns.length > 0)
+    throw fail("layers_pattern", "it needs layers_to_transform beside it");
+  if (layers !== undefined && !isList) {
+    throw fail(
+      "layers_to_transform",
+      "it needs target_modules as a list of names; a regular expression names the layers itself",
+    );
+  }
+  let left = modules;
+  if (layers !== undefined) {
+    const found = new Set(left.map((module) => layerOf(module, patterns)));
+    const stray = layers.find((layer) => !found.has(layer));
+    if (stray !== undefined) {
+      const behind =
+        patterns.length > 0 ? ` behind ${patterns.join(", ")}` : `, it has ${model.spec.layers}, from 0 on`;
+      throw fail("layers_to_transform", `the model has no layer ${stray}${behind}`);
+    }
+    left = left.filter((module) => layers.includes(layerOf(module, patterns)!));
+  }
+  if (excluded !== undefined) {
+    const isOut = matcher(excluded, "exclude_modules");
+    left = left.filter((module) => !isOut(module));
+    if (left.length === 0) throw fail("exclude_modules", "every module of target_modules is excluded");
+  }
+  return left;
 }
 
 function noMatch(model: ModelSource, where: string, problem: string): LowrankError {
@@ -74,20 +143,6 @@ function noMatch(model: ModelSource, where: string, problem: string): LowrankErr
     "E_TARGET",
     `${where}: ${problem}. Modules of ${model.folder} that can carry an adapter: ` +
       `${candidateTargets(model).join(", ")} (or ${ALL_LINEAR}).`,
-    "target_modules",
+    where.endsWith("exclude_modules") ? "exclude_modules" : "target_modules",
   );
-}
-
-/** Python's re.fullmatch. Its named groups are the one common spelling that differs. */
-function compile(pattern: string, where: string): RegExp {
-  try {
-    return new RegExp(`^(?:${pattern.replaceAll("(?P<", "(?<")})$`);
-  } catch (error) {
-    throw new LowrankError(
-      "E_TARGET",
-      `${where}: ${pattern} is neither a comma list of names nor a regular expression: ${(error as Error).message}.`,
-      "target_modules",
-      { cause: error },
-    );
-  }
 }

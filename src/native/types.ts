@@ -110,6 +110,9 @@ export interface AdapterSpec {
   useRslora: boolean;
   /** Full module names, see `listLinears`. */
   targets: string[];
+  /** Of single targets, by full name, in place of rank and alpha. */
+  ranks?: Record<string, number> | undefined;
+  alphas?: Record<string, number> | undefined;
   /** Seed of the initial A (Kaiming uniform, as PEFT); B starts at zero. */
   seed: number;
 }

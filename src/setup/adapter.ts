@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets } from "../model/index.js";
+import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec } from "../model/index.js";
 import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../native/index.js";
 
 /** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
@@ -42,16 +42,34 @@ export interface LoraOptions {
   lora_dropout: number;
   use_rslora: boolean;
   target_modules: string | undefined;
+  exclude_modules: string | undefined;
+  layers_to_transform: number[] | undefined;
+  layers_pattern: string[] | undefined;
+  rank_pattern: Record<string, number> | undefined;
+  alpha_pattern: Record<string, number> | undefined;
   init_adapter: string | undefined;
   seed: number;
 }
+
+function targetsOf(o: LoraOptions, model: ModelSource): ResolvedTargets {
+  const { exclude_modules, layers_to_transform, layers_pattern, rank_pattern, alpha_pattern } = o;
+  const rules = { exclude_modules, layers_to_transform, layers_pattern, rank_pattern, alpha_pattern };
+  return resolveTargets(model, o.target_modules ?? null, rules);
+}
+
+/** Options that decide modules, and options that decide ranks and alphas of single modules. */
+const DECIDE_MODULES = ["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"] as const;
+const DECIDE_SINGLE = { rank_pattern: "ranks", alpha_pattern: "alphas" } as const;
+
+/** Names with their numbers, in one order. */
+const inOrder = (numbers: Record<string, number> = {}) => JSON.stringify(Object.entries(numbers).sort());
 
 /** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
   const own = { dropout: o.lora_dropout, seed: o.seed };
   if (o.init_adapter === undefined) {
-    const targets = resolveTargets(model, o.target_modules ?? null);
-    const spec = { rank: o.lora_r, alpha: o.lora_alpha, useRslora: o.use_rslora, targets: targets.modules, ...own };
+    const targets = targetsOf(o, model);
+    const spec = { rank: o.lora_r, alpha: o.lora_alpha, useRslora: o.use_rslora, ...targetSpec(targets), ...own };
     return { spec, targets, tensors: null };
   }
   const { spec, tensors, targets } = readAdapter(o.init_adapter, model);
@@ -62,10 +80,17 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
   compare("lora_r", o.lora_r, spec.rank);
   compare("lora_alpha", o.lora_alpha, spec.alpha);
   compare("use_rslora", o.use_rslora, spec.useRslora);
-  if (given.has("target_modules")) {
-    const wanted = [...resolveTargets(model, o.target_modules ?? null).modules].sort().join();
-    if (wanted !== [...spec.targets].sort().join()) {
-      wrong.push(`--target_modules ${o.target_modules} are not the modules that the adapter has`);
+  const decides = DECIDE_MODULES.filter((name) => given.has(name));
+  const single = (["rank_pattern", "alpha_pattern"] as const).filter((name) => given.has(name));
+  if (decides.length + single.length > 0) {
+    const wanted = targetsOf(decides.length > 0 ? o : { ...o, target_modules: spec.targets.join() }, model);
+    if ([...wanted.modules].sort().join() !== [...spec.targets].sort().join()) {
+      const shown = decides.map((name) => `--${name} ${o[name]}`).join(", ");
+      wrong.push(`the modules of ${shown} are not the modules that the adapter has`);
+    }
+    for (const name of single) {
+      const key = DECIDE_SINGLE[name];
+      if (inOrder(wanted[key]) !== inOrder(spec[key])) wrong.push(`--${name} differs from the adapter's`);
     }
   }
   if (wrong.length > 0) {

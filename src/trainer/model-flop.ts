@@ -1,5 +1,5 @@
 import { listLinears } from "../model/index.js";
-import type { AdapterSpec, ModelSource } from "../native/index.js";
+import { type AdapterSpec, adapterTensors, type ModelSource } from "../native/index.js";
 import type { Window } from "./windows.js";
 
 /** The part of a window that decides its FLOP. */
@@ -11,12 +11,9 @@ export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
  */
 export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: FlopWindow) => number {
   const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;
-  const targets = new Set(adapter.targets);
   let perToken = 0;
-  for (const { name, inFeatures, outFeatures } of listLinears(model)) {
-    perToken += 4 * inFeatures * outFeatures;
-    if (targets.has(name)) perToken += 6 * adapter.rank * (inFeatures + outFeatures);
-  }
+  for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
+  for (const [rows, cols] of adapterTensors(model, adapter).values()) perToken += 6 * rows * cols;
   const perSupervised = 4 * hiddenSize * vocabSize;
   const perPair = 12 * layers * heads * headDim;
   return ({ microBatches, supervisedTokens }) => {

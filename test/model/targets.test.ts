@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { listLinears, matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
+import { parseAdapterConfig } from "../../src/checkpoint/adapter-config.js";
+import { type GivenRules, listLinears, matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
 
 import { errorOf, tinyBase } from "../support/folders.js";
 import { goldenNames, goldensFolder } from "../support/golden.js";
@@ -77,12 +78,71 @@ test("adapter_config.json: a list may name what the model lacks, a lone name is 
   expect((await errorOf(() => matchTargets(model, ["query_key_value"]))).code).toBe("E_TARGET");
 });
 
+describe("rules beside target_modules", () => {
+  const rules = (targets: string | null, given: GivenRules) => resolveTargets(model, targets, given);
+
+  test("modules are left out by names or a regular expression of whole names", () => {
+    expect(rules(null, { exclude_modules: "k_proj, layers.0.self_attn.v_proj" }).modules).toEqual(
+      only(/[qvo]_proj$/).filter((name) => !name.includes("layers.0.self_attn.v_proj")),
+    );
+    expect(rules("all-linear", { exclude_modules: ".*mlp.*|.*k_proj" })).toEqual({
+      modules: only(/[qvo]_proj$/),
+      peft: ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],
+      rules: { exclude_modules: ".*mlp.*|.*k_proj" },
+    });
+  });
+
+  test("layers", () => {
+    expect(rules("q_proj", { layers_to_transform: [1, 3] }).modules).toEqual(only(/layers\.[13]\..*q_proj/));
+    expect(rules("q_proj", { layers_to_transform: [2], layers_pattern: ["h", "layers"] }).modules).toEqual(
+      only(/layers\.2\..*q_proj/),
+    );
+  });
+
+  test("ranks and alphas of single modules, by the first key that matches the end of a name", () => {
+    const found = rules("q_proj,k_proj", {
+      rank_pattern: { "layers\\.1\\.self_attn\\.(q|k)_proj": 2, q_proj: 16 },
+      alpha_pattern: { ".*k_proj": 32 },
+    });
+    expect(found.ranks).toEqual({
+      ...Object.fromEntries(only(/q_proj$/).map((name) => [name, 16])),
+      ...Object.fromEntries(only(/layers\.1\..*(q|k)_proj$/).map((name) => [name, 2])),
+    });
+    expect(found.alphas).toEqual(Object.fromEntries(only(/k_proj$/).map((name) => [name, 32])));
+    // PEFT sorts the keys when it saves, and then another key would be the first.
+    expect(found.rules!.rank_pattern).toEqual(found.ranks);
+    expect(found.rules!.alpha_pattern).toEqual({ ".*k_proj": 32 });
+    const reversed = Object.fromEntries(Object.entries(found.rules!.rank_pattern!).reverse());
+    expect(rules("q_proj,k_proj", { rank_pattern: reversed }).ranks).toEqual(found.ranks);
+  });
+
+  test.each<[string | null, GivenRules, RegExp]>([
+    [
+      null,
+      { exclude_modules: "k_prj" },
+      /exclude_modules: "k_prj" matches no linear of the model \(did you mean "k_proj"/,
+    ],
+    ["q_proj", { exclude_modules: ["q_proj"] }, /exclude_modules: every module of target_modules is excluded/],
+    ["q_proj", { layers_to_transform: [1, 4] }, /layers_to_transform: the model has no layer 4, it has 4, from 0 on/],
+    ["q_proj", { layers_to_transform: [1], layers_pattern: ["h"] }, /the model has no layer 1 behind h/],
+    ["q_proj", { layers_pattern: ["h"] }, /layers_pattern: it needs layers_to_transform/],
+    [".*q_proj", { layers_to_transform: [1] }, /layers_to_transform: it needs target_modules as a list/],
+    ["q_proj", { rank_pattern: { v_proj: 4 } }, /rank_pattern: "v_proj" matches none of the modules with an adapter/],
+    ["q_proj", { alpha_pattern: { "(q_proj": 4 } }, /alpha_pattern: \(q_proj is no regular expression/],
+  ])("%s %j", async (targets, given, message) => {
+    const error = await errorOf(() => rules(targets, given));
+    expect(error.code).toBe("E_TARGET");
+    expect(error.message).toMatch(message);
+  });
+});
+
 // The tensors in PEFT's own file say which modules it matched.
 test.each(goldenNames())("PEFT's adapter of %s", (name) => {
   const folder = join(goldensFolder, name);
-  const { target_modules } = JSON.parse(readFileSync(join(folder, "final/adapter_config.json"), "utf8"));
+  const config = JSON.parse(readFileSync(join(folder, "final/adapter_config.json"), "utf8"));
+  const { rules, targetModules } = parseAdapterConfig(config, "adapter_config.json");
   const header = readFileSync(join(folder, "final/adapter_model.safetensors")).toString("latin1");
   const tensors = [...header.matchAll(/"base_model\.model\.([\w.]+)\.lora_A\.weight"/g)].map(([, module]) => module);
-  const { modules } = matchTargets(openModel(folder), target_modules);
+  const { modules } = matchTargets(openModel(folder), targetModules, "target_modules", rules);
   expect([...modules].sort()).toEqual(tensors.sort());
 });

@@ -155,7 +155,7 @@ describe("inspect tells what an adapter is", () => {
 
 describe("the model card", () => {
   const { spec } = read;
-  const targets = ["q_proj"];
+  const targets = { modules: spec.targets, peft: ["q_proj"] };
 
   test("has settings, texts, evaluations and versions", () => {
     const history = [
@@ -192,7 +192,7 @@ describe("the model card", () => {
     expect(named).toMatch(/^---\nbase_model: org\/name\n/);
     expect(named).toContain("| base model | `org/name` |\n| revision | `v1` |");
     expect(named).not.toContain("/cache");
-    const card = modelCard({ spec, targets: "a|b", base: "/models/x.Q8_0.gguf" });
+    const card = modelCard({ spec, targets: { ...targets, peft: "a|b" }, base: "/models/x.Q8_0.gguf" });
     expect(card).toContain('from_pretrained("/models", gguf_file="x.Q8_0.gguf")');
     expect(card).toContain("PeftModel.from_pretrained(base,");
     expect(card).toContain("`a\\|b`");

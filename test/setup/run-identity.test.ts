@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { commands } from "../../src/config/index.js";
 import type { RenderSpec } from "../../src/data/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
-import type { Precision } from "../../src/native/index.js";
+import type { AdapterSpec, Precision } from "../../src/native/index.js";
 import { differences, identityOf } from "../../src/setup/run/identity.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 
@@ -22,11 +22,20 @@ function settingsOf(
   precision: Precision,
   given: Record<string, unknown> = {},
   render: RenderSpec = { kind: "text", column: "text" },
+  own: Partial<AdapterSpec> = {},
 ) {
   const defaults = Object.fromEntries(
     Object.entries(commands.train.rows).map(([name, row]) => [name, row.defaultValue]),
   );
-  const spec = { rank: 8, alpha: 16, dropout: 0.05, useRslora: false, targets: ["b.q_proj", "a.q_proj"], seed: 42 };
+  const spec = {
+    rank: 8,
+    alpha: 16,
+    dropout: 0.05,
+    useRslora: false,
+    targets: ["b.q_proj", "a.q_proj"],
+    seed: 42,
+    ...own,
+  };
   const texts = { tokenizer: { sha256: "t" }, renders: [render], hashes: { training: "a", validation: null } };
   const stored = { dtype: "f32", shape: [1], file: import.meta.filename, offset: 0, bytes: 1 };
   const quantize = form === "nf4" ? { format: "nf4", doubleQuant: true } : { format: "i8", doubleQuant: false };
@@ -92,7 +101,7 @@ test("the settings of a run are stored as ever", () => {
 test("every option of a run is a setting, or decides nothing", () => {
   const known = new Set<string>(IN_OTHERS);
   for (const form of ["plain", "nf4", "llm_int8"] as const)
-    for (const name of Object.keys(settingsOf(form, "fp16", {}, CHAT))) known.add(name);
+    for (const name of Object.keys(settingsOf(form, "fp16", {}, CHAT, PATTERNS))) known.add(name);
   for (const [name, row] of Object.entries(commands.train.rows))
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
 });
@@ -113,7 +122,22 @@ test("what is learned of conversations, and by which template they are rendered,
 });
 
 /** Options whose effect is in a setting of another name, or in the hash of the named file. */
-const IN_OTHERS = ["init_adapter", "text_column", "json_field", "csv_separator", "csv_quoting"];
+const IN_OTHERS = [
+  ...["init_adapter", "text_column", "json_field", "csv_separator", "csv_quoting"],
+  ...["exclude_modules", "layers_to_transform", "layers_pattern"],
+];
+
+const PATTERNS = { ranks: { "b.q_proj": 2 }, alphas: { "b.q_proj": 3 } };
+
+test("ranks and alphas of single modules are settings", () => {
+  const wanted = settingsOf("plain", "bf16", {}, undefined, PATTERNS);
+  const plain = settingsOf("plain", "bf16");
+  expect(differences(plain, wanted)).toEqual([
+    '--rank_pattern is not given, in the checkpoint [["b.q_proj",2]]',
+    '--alpha_pattern is not given, in the checkpoint [["b.q_proj",3]]',
+  ]);
+  expect(differences(wanted, plain).length).toBe(2);
+});
 
 test("a checkpoint of an earlier version, which held more of them, agrees", () => {
   const now = { seed: 1 };

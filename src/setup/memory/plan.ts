@@ -1,8 +1,9 @@
 import { count } from "../../base/text.js";
 import { trainRows } from "../../config/index.js";
-import { listLinears, PLAIN } from "../../model/index.js";
+import { PLAIN } from "../../model/index.js";
 import {
   type AdapterSpec,
+  adapterTensors,
   type EngineOptions,
   type MemoryItem,
   type MemoryPlan,
@@ -150,9 +151,8 @@ export interface ParameterCounts {
 
 export function parameterCounts(model: ModelSource, adapter: AdapterSpec | null): ParameterCounts {
   const base = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const targets = new Set(adapter?.targets);
-  const sizes = listLinears(model).filter(({ name }) => targets.has(name));
-  const trainable = sizes.reduce((sum, l) => sum + (adapter?.rank ?? 0) * (l.inFeatures + l.outFeatures), 0);
+  const shapes = adapter === null ? [] : [...adapterTensors(model, adapter).values()];
+  const trainable = shapes.reduce((sum, [rows, cols]) => sum + rows * cols, 0);
   return { trainable, all: base + trainable };
 }
 

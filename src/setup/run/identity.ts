@@ -109,6 +109,10 @@ function ofChats({ renders }: TrainingTexts, of: (spec: ChatSpec) => string | nu
   return values.length > 0 ? values.join() : undefined;
 }
 
+/** Numbers of single modules in one order; undefined where there are none, as in the first checkpoints. */
+const singles = (numbers: Record<string, number> | undefined) =>
+  numbers && JSON.stringify(Object.entries(numbers).sort());
+
 /** Options that decide bits otherwise than by the value that was given; every other one's setting is its value. */
 const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   base_model: (_, { model }) => modelHash(model),
@@ -120,6 +124,11 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   lora_dropout: (_, { spec }) => spec.dropout,
   use_rslora: (_, { spec }) => spec.useRslora,
   target_modules: (_, { spec }) => [...spec.targets].sort().join(),
+  exclude_modules: inOther,
+  layers_to_transform: inOther,
+  layers_pattern: inOther,
+  rank_pattern: (_, { spec }) => singles(spec.ranks),
+  alpha_pattern: (_, { spec }) => singles(spec.alphas),
   init_adapter: inOther,
   train_file: (_, { texts }) => texts.hashes.training,
   validation_file: (_, { texts }) => texts.hashes.validation,
