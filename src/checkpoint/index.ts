@@ -13,6 +13,7 @@ export {
   writeBareAdapter,
 } from "./adapter.js";
 export type { NamedBase } from "./adapter-config.js";
+export { type Factors, readFactors } from "./factors.js";
 export { removeFolder } from "./files.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";

@@ -3,7 +3,7 @@ import { bytes, count } from "../base/text.js";
 import type { Wanted as Role } from "../data/index.js";
 import { shownName, type Transfer, type Wanted } from "../hub/index.js";
 import { type DatasetOptions, namedFiles } from "../setup/dataset.js";
-import { type Fetching, type Located, located, type NamedSources } from "../setup/hub.js";
+import { adapterFolder, type Fetching, type Located, located, type NamedSources } from "../setup/hub.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Bar, type Lines, STDERR, shownWork } from "./loading.js";
 import { warn } from "./warn.js";
@@ -34,6 +34,10 @@ async function shown<T>(work: (fetching: Fetching) => Promise<T>): Promise<T> {
   } finally {
     progress.stop();
   }
+}
+
+export function adapterShown(named: string): Promise<string> {
+  return shown((fetching) => adapterFolder(named, fetching));
 }
 
 export function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Promise<Located<O>> {

@@ -32,7 +32,20 @@ const adapted = {
 };
 const run = { precision, threads, config };
 const weights = { ...quantized, share_weights: rows.share_weights };
-const { adapter, prompt, max_new_tokens, temperature, top_k, top_p, num_rows, action, shell, file } = rows;
+const {
+  adapter,
+  prompt,
+  max_new_tokens,
+  temperature,
+  top_k,
+  top_p,
+  num_rows,
+  compare_with,
+  picture,
+  action,
+  shell,
+  file,
+} = rows;
 const { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting } = rows;
 const texts = { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting };
 const { dataset_name, dataset_config_name, dataset_split } = rows;
@@ -126,6 +139,20 @@ export const commands = named({
       memory_limit: rows.memory_limit,
       json,
       ...run,
+    },
+  },
+
+  analyze: {
+    summary: "Tell the ranks that the updates of an adapter use, by kind of module",
+    example: "lowrank analyze ./lora_model --picture ranks.svg",
+    positional: "adapter",
+    rows: {
+      adapter: needed.adapter,
+      compare_with,
+      base_model: { ...optional(base_model), help: `${base_model.help}; for the norms of its weights` },
+      revision,
+      picture,
+      json,
     },
   },
 

@@ -354,6 +354,8 @@ const otherRows = {
   adapter: adapter.optional(),
   shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),
   file: text("a file's name", RUN.nothing, "the file to write").or("lowrank.yaml"),
+  compare_with: text(ADAPTER, RUN.nothing, "another adapter, to compare the directions of the updates with").optional(),
+  picture: text("a file's name", RUN.nothing, "write a heat map of layers and modules to this file, as SVG").optional(),
   num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN.nothing, "texts to show").or(3),
   action: choice(["ls", "clear"], RUN.nothing, "list the cache's files, or remove them").or("ls"),
   prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").required(),

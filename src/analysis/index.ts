@@ -1,0 +1,6 @@
+export { analyze, type Comparison, compare, type KindAnalysis, kindOf, type ModuleAnalysis } from "./analysis.js";
+export { baseNorms } from "./base-norms.js";
+export { heatMap } from "./heat-map.js";
+export { type Columns, svd, thinQr } from "./linear-algebra.js";
+export { energyRank, type Measures, measure } from "./measures.js";
+export { updateSvd } from "./update.js";

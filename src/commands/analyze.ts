@@ -1,0 +1,112 @@
+import { writeFileSync } from "node:fs";
+import { analyze, baseNorms, type Comparison, compare, heatMap, type KindAnalysis } from "../analysis/index.js";
+import { LowrankError } from "../base/errors.js";
+import { writeError } from "../base/system-errors.js";
+import { columns } from "../base/text.js";
+import { type Factors, readFactors } from "../checkpoint/index.js";
+import type { CommandOptions } from "../config/index.js";
+import { openModel } from "../model/index.js";
+import { adapterShown, locatedShown } from "./downloading.js";
+import { warn } from "./warn.js";
+
+/** `lowrank analyze`: the ranks that an adapter uses, by kind of module. */
+export async function run(o: CommandOptions<"analyze">): Promise<void> {
+  const adapter = await adapterShown(o.adapter);
+  const factors = readFactors(adapter);
+  const norms = await normsOf(o, factors);
+  const kinds = analyze(factors, (module) => norms.get(module));
+  const comparisons = o.compare_with === undefined ? undefined : await comparisonOf(o, factors);
+  if (o.picture !== undefined) {
+    try {
+      writeFileSync(o.picture, heatMap(`LoRA adapter ${o.adapter}`, kinds));
+    } catch (error) {
+      throw writeError(error, o.picture);
+    }
+  }
+  const found = {
+    adapter: o.adapter,
+    kinds: kinds.map(inSnakeCase),
+    ...(comparisons && { comparison: comparisons.map(inSnakeCase) }),
+  };
+  process.stdout.write(o.json ? `${JSON.stringify(found)}\n` : report(o, kinds, comparisons));
+}
+
+async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Map<string, number>> {
+  if (o.base_model === undefined) return new Map();
+  const { base_model } = await locatedShown({ base_model: o.base_model, revision: o.revision });
+  const modules = factors.map(({ module }) => module);
+  const norms = baseNorms(openModel(base_model, warn), modules);
+  const missing = modules.find((module) => !norms.has(module));
+  if (missing !== undefined) {
+    const reason = `${o.base_model} has no plain f32, bf16 or f16 weight ${missing}.weight`;
+    if (norms.size === 0) throw new LowrankError("E_ADAPTER", `${reason}: it is another model, or quantised.`, missing);
+    warn(`${reason}; relative norms are left out where there is none`);
+  }
+  return norms;
+}
+
+async function comparisonOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Comparison[]> {
+  const comparisons = compare(factors, readFactors(await adapterShown(o.compare_with!)));
+  if (comparisons.length > 0) return comparisons;
+  const message = `${o.adapter} and ${o.compare_with} have no module of the same name and shape in common.`;
+  throw new LowrankError("E_ADAPTER", message, "compare_with");
+}
+
+/** The keys of the JSON, also of nested objects, as the other commands spell theirs. */
+function inSnakeCase(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inSnakeCase);
+  if (typeof value !== "object" || value === null) return value;
+  const named = Object.entries(value).map(([key, each]) => [
+    key.replace(/([A-Z]|\d+)/g, (part) => `_${part.toLowerCase()}`),
+    inSnakeCase(each),
+  ]);
+  return Object.fromEntries(named);
+}
+
+const short = (value: number) => (value === 0 ? "0" : Number(value.toPrecision(3)).toString());
+const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+function report(
+  o: CommandOptions<"analyze">,
+  kinds: readonly KindAnalysis[],
+  comparisons?: readonly Comparison[],
+): string {
+  const relative = kinds.some(({ modules }) => modules.some(({ relativeNorm }) => relativeNorm !== undefined));
+  const head = [
+    "module",
+    "layers",
+    "r",
+    "norm",
+    ...(relative ? ["/ weight"] : []),
+    "stable",
+    "effective",
+    "90 %",
+    "99 %",
+    "overlap in",
+    "out",
+  ];
+  const rows = kinds.map(({ kind, modules, layerOverlap }) => {
+    const of = (value: (module: KindAnalysis["modules"][number]) => number) => short(mean(modules.map(value)));
+    return [
+      ...[kind, String(modules.length), of(({ rank }) => rank), of(({ norm }) => norm)],
+      ...(relative ? [of(({ relativeNorm }) => relativeNorm ?? Number.NaN)] : []),
+      ...[
+        of(({ stableRank }) => stableRank),
+        of(({ effectiveRank }) => effectiveRank),
+        of(({ rank90 }) => rank90),
+        of(({ rank99 }) => rank99),
+      ],
+      ...(layerOverlap ? [short(layerOverlap.inputs), short(layerOverlap.outputs)] : ["", ""]),
+    ];
+  });
+  const parts = [
+    `LoRA adapter: ${o.adapter}. Means over the layers; stable, effective, 90 % and 99 %: ranks of the update.\n${columns([head, ...rows])}`,
+  ];
+  if (comparisons) {
+    const compared = comparisons.map((c) => [c.module, short(c.cosine), short(c.inputs), short(c.outputs)]);
+    parts.push(
+      `Beside ${o.compare_with}: cosine of the updates, overlap of their directions\n${columns([["module", "cosine", "in", "out"], ...compared])}`,
+    );
+  }
+  return `${parts.join("\n\n")}\n`;
+}

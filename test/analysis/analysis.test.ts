@@ -1,0 +1,222 @@
+// Spectra and directions of updates: against their definition, against numpy's SVD of the formed update, and the advice on ranks.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { analyze, baseNorms, compare, heatMap, measure, svd, updateSvd } from "../../src/analysis/index.js";
+import { type Factors, readFactors } from "../../src/checkpoint/index.js";
+import { run } from "../../src/commands/analyze.js";
+import { openModel } from "../../src/model/index.js";
+import { temporaryFolders } from "../support/folders.js";
+import { root } from "../support/tiny.js";
+
+const folder = temporaryFolders();
+const golden = join(root, "test/goldens/rslora-all-linear");
+
+/** Numbers between -1 and 1, the same for the same seed. */
+function numbers(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 31 - 1;
+  };
+}
+
+function factors(
+  seed: number,
+  {
+    out,
+    inputs,
+    rank,
+    module = "layers.0.q_proj",
+    scale = 0.5,
+  }: Partial<Factors> & { out: number; inputs: number; rank: number },
+): Factors {
+  const next = numbers(seed);
+  // Directions of falling size.
+  const a = Float32Array.from({ length: rank * inputs }, (_, i) => next() * 2 ** -Math.floor(i / inputs));
+  return { module, a, b: Float32Array.from({ length: out * rank }, next), out, inputs, rank, scale };
+}
+
+/** scale B A, row after row. */
+function formed({ a, b, out, inputs, rank, scale }: Factors): number[] {
+  return Array.from({ length: out * inputs }, (_, i) => {
+    let sum = 0;
+    for (let r = 0; r < rank; r++) sum += b[Math.floor(i / inputs) * rank + r]! * a[r * inputs + (i % inputs)]!;
+    return scale * sum;
+  });
+}
+
+const SHAPES = [
+  { out: 40, inputs: 24, rank: 8 },
+  { out: 6, inputs: 90, rank: 16 },
+  { out: 1, inputs: 5, rank: 1 },
+  { out: 12, inputs: 4, rank: 6 },
+];
+
+describe("the singular value decomposition of an update", () => {
+  test.each(SHAPES)("is that of the formed product: $out x $inputs, rank $rank", (shape) => {
+    const update = factors(7, shape);
+    const { values, inputs, outputs } = updateSvd(update);
+    const k = Math.min(shape.out, shape.inputs, shape.rank);
+    const [u, v] = [outputs(k), inputs(k)];
+    expect([u.rows, u.cols, v.rows, v.cols, values.length]).toEqual([shape.out, k, shape.inputs, k, k]);
+    expect([...values]).toEqual([...values].sort((x, y) => y - x));
+    const expected = formed(update);
+    for (const [i, element] of expected.entries()) {
+      let sum = 0;
+      for (let j = 0; j < k; j++)
+        sum +=
+          values[j]! * u.data[j * u.rows + Math.floor(i / shape.inputs)]! * v.data[j * v.rows + (i % shape.inputs)]!;
+      expect(Math.abs(sum - element)).toBeLessThan(1e-13 * values[0]!);
+    }
+    for (const side of [u, v]) {
+      for (let i = 0; i < k; i++) {
+        for (let j = 0; j <= i; j++) {
+          let product = 0;
+          for (let row = 0; row < side.rows; row++)
+            product += side.data[i * side.rows + row]! * side.data[j * side.rows + row]!;
+          expect(Math.abs(product - (i === j ? 1 : 0))).toBeLessThan(1e-12);
+        }
+      }
+    }
+  });
+
+  test("of zeros, and of equal columns", () => {
+    expect([...svd({ rows: 3, cols: 2, data: new Float64Array(6) }).values]).toEqual([0, 0]);
+    const { values } = svd({ rows: 2, cols: 2, data: Float64Array.from([3, 4, 3, 4]) });
+    expect(values[0]).toBeCloseTo(Math.sqrt(50), 12);
+    expect(values[1]).toBeLessThan(1e-14);
+  });
+
+  const python = process.env.LOWRANK_PEER_PYTHON ?? "";
+  if (!existsSync(python)) console.log("skipped: numpy's SVD (LOWRANK_PEER_PYTHON is not set)");
+  test.skipIf(!existsSync(python))("has numpy's singular values of the formed update", () => {
+    const updates = SHAPES.map((shape, i) => factors(i, shape));
+    const file = join(folder(), "updates.json");
+    writeFileSync(file, JSON.stringify(updates.map((update, i) => ({ ...SHAPES[i], update: formed(update) }))));
+    const script = `import json, sys, numpy
+print(json.dumps([numpy.linalg.svd(numpy.array(e["update"]).reshape(e["out"], e["inputs"]), compute_uv=False).tolist() for e in json.load(open(sys.argv[1]))]))`;
+    const found: number[][] = JSON.parse(execFileSync(python, ["-c", script, file], { encoding: "utf8" }));
+    for (const [i, update] of updates.entries()) {
+      for (const [j, value] of updateSvd(update).values.entries()) {
+        expect(Math.abs(value - found[i]![j]!)).toBeLessThan(1e-12 * found[i]![0]!);
+      }
+    }
+  });
+});
+
+test("measures of a spectrum", () => {
+  const { norm, effectiveRank, stableRank, rank90, rank99 } = measure(Float64Array.from([2, 2, 2, 2, 0]));
+  expect([norm, stableRank, rank90, rank99]).toEqual([4, 4, 4, 4]);
+  expect(effectiveRank).toBeCloseTo(4, 12);
+  expect(measure(Float64Array.from([10, 3, 0.1]))).toMatchObject({ rank90: 1, rank99: 2 });
+  expect(measure(new Float64Array(3))).toEqual({ norm: 0, effectiveRank: 0, stableRank: 0, rank90: 0, rank99: 0 });
+});
+
+describe("adapters side by side", () => {
+  const shape = { out: 30, inputs: 20, rank: 4 };
+
+  test("an adapter is itself, whatever its factors are", () => {
+    const one = factors(3, shape);
+    const negative = { ...one, a: one.a.map((x) => -2 * x), b: one.b.map((x) => x / 2) };
+    for (const [other, cosine] of [
+      [one, 1],
+      [negative, -1],
+    ] as const) {
+      const [found] = compare([one], [other]);
+      expect(found!.cosine).toBeCloseTo(cosine, 12);
+      expect([found!.inputs, found!.outputs].map((x) => x.toFixed(10))).toEqual(["1.0000000000", "1.0000000000"]);
+    }
+  });
+
+  test("updates that read other inputs have nothing in common there", () => {
+    const half = (seed: number, upper: boolean) => {
+      const update = factors(seed, shape);
+      return { ...update, a: update.a.map((x, i) => (i % 20 < 10 === upper ? x : 0)) };
+    };
+    const [found] = compare([half(1, true)], [half(2, false)]);
+    expect(found!.inputs).toBeLessThan(1e-24);
+    expect(Math.abs(found!.cosine)).toBeLessThan(1e-12);
+    expect(found!.outputs).toBeGreaterThan(0);
+  });
+
+  test("modules of other names and shapes are left out", () => {
+    const one = factors(3, shape);
+    expect(compare([one], [{ ...one, module: "layers.1.q_proj" }, factors(3, { ...shape, out: 31 })])).toEqual([]);
+  });
+
+  test("layers with the same update overlap wholly", () => {
+    const layer = (n: number, seed: number) =>
+      factors(seed, { ...shape, module: `model.layers.${n}.self_attn.q_proj` });
+    const [same] = analyze([layer(0, 5), layer(1, 5)]);
+    expect(same).toMatchObject({ kind: "self_attn.q_proj", modules: [{ layer: 0 }, { layer: 1 }] });
+    expect(same!.layerOverlap!.inputs).toBeCloseTo(1, 12);
+    expect(analyze([layer(0, 5), layer(1, 6)])[0]!.layerOverlap!.inputs).toBeLessThan(0.9);
+    expect(analyze([layer(0, 5)])[0]!.layerOverlap).toBeNull();
+  });
+});
+
+describe("the command", () => {
+  afterEach(() => vi.restoreAllMocks());
+  const options = {
+    adapter: join(golden, "final"),
+    compare_with: undefined,
+    base_model: undefined,
+    revision: undefined,
+    picture: undefined,
+    json: false,
+  };
+  async function printed(more: Partial<typeof options> | Record<string, unknown>): Promise<string> {
+    let text = "";
+    vi.spyOn(process.stdout, "write").mockImplementation((part) => {
+      text += String(part);
+      return true;
+    });
+    await run({ ...options, ...more } as Parameters<typeof run>[0]);
+    return text;
+  }
+
+  test("tells an adapter of PEFT, as text and as JSON", async () => {
+    const found = JSON.parse(await printed({ json: true }));
+    const all = readFactors(options.adapter);
+    const module = found.kinds[0].modules[0];
+    const factors = all.find((each) => each.module === module.module)!;
+    expect(module.norm).toBeCloseTo(Math.hypot(...formed(factors)), 10);
+    expect(module.singular_values).toHaveLength(factors.rank);
+    vi.restoreAllMocks();
+    const text = await printed({});
+    for (const { kind } of found.kinds) expect(text).toContain(kind);
+  });
+
+  test("takes norms of the base, and writes the picture", async () => {
+    const base = golden;
+    const picture = join(folder(), "ranks.svg");
+    const found = JSON.parse(await printed({ json: true, base_model: base, picture }));
+    const model = openModel(base);
+    const modules = readFactors(options.adapter).map((each) => each.module);
+    const norms = baseNorms(model, modules);
+    for (const { modules: list } of found.kinds) {
+      for (const module of list) expect(module.relative_norm).toBeCloseTo(module.norm / norms.get(module.module)!, 12);
+    }
+    const svg = readFileSync(picture, "utf8");
+    expect(svg.match(/<title>/g)).toHaveLength(2 * modules.length);
+    expect(svg).toContain("Norm of the update over the weight's norm");
+  });
+
+  test("compares with another adapter, and says where they have nothing in common", async () => {
+    const { comparison } = JSON.parse(await printed({ json: true, compare_with: options.adapter }));
+    for (const { cosine } of comparison) expect(cosine).toBeCloseTo(1, 10);
+    await expect(
+      run({ ...options, compare_with: join(root, "test/goldens/odd-sizes-f16/final") } as Parameters<typeof run>[0]),
+    ).rejects.toMatchObject({
+      code: "E_ADAPTER",
+    });
+  });
+});
+
+test("a picture's names are escaped", () => {
+  const svg = heatMap('a<b>"&', analyze([factors(1, { ...SHAPES[0]!, module: "x<y" })]));
+  expect(svg).toContain("a&lt;b>&quot;&amp;");
+  expect(svg).not.toContain("x<y");
+});
