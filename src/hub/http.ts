@@ -1,9 +1,7 @@
 // Requests to the hub: the token goes to the hub's own host alone, answers come as they are sent.
-import { type IncomingMessage, request as plainRequest } from "node:http";
-import { request as secureRequest } from "node:https";
-import { connect } from "node:tls";
+import type { IncomingMessage } from "node:http";
 import { packageVersion } from "../base/version.js";
-import { proxyFor, proxyHeaders, tunnel } from "./proxy.js";
+import { sendRequest } from "../net/request.js";
 import type { HubSettings } from "./settings.js";
 
 export interface Asked {
@@ -17,32 +15,6 @@ export interface Asked {
 const MOST_REDIRECTIONS = 10;
 const REDIRECTIONS = [301, 302, 303, 307, 308];
 
-async function once(url: URL, headers: Record<string, string>, asked: Asked, timeout: number) {
-  const { method = "GET", signal } = asked;
-  const options = { method, headers, timeout, ...(signal && { signal }) };
-  const proxy = proxyFor(url);
-  const isSecure = url.protocol === "https:";
-  const socket = proxy && isSecure ? await tunnel(proxy, url, timeout, signal) : undefined;
-  return new Promise<IncomingMessage>((resolve, reject) => {
-    const start = () => {
-      if (socket) {
-        const createConnection = () => connect({ socket, servername: url.hostname });
-        return secureRequest(url, { ...options, createConnection });
-      }
-      if (!proxy) return (isSecure ? secureRequest : plainRequest)(url, options);
-      const { hostname: host, port } = proxy;
-      const through = { host, port: port || 80, path: url.href, headers: { host: url.host, ...headers } };
-      Object.assign(through.headers, proxyHeaders(proxy));
-      return plainRequest({ ...options, ...through });
-    };
-    const request = start();
-    request.once("response", resolve);
-    request.once("error", reject);
-    request.once("timeout", () => request.destroy(Object.assign(new Error("no answer"), { code: "ETIMEDOUT" })));
-    request.end();
-  });
-}
-
 /** The answer's body is to be read, or given up with `destroy`. @throws the system's error where there is no answer */
 export async function ask(settings: HubSettings, address: string, asked: Asked = {}): Promise<IncomingMessage> {
   const home = new URL(settings.endpoint).origin;
@@ -54,7 +26,7 @@ export async function ask(settings: HubSettings, address: string, asked: Asked =
       ...asked.headers,
     };
     if (settings.token && url.origin === home) headers.authorization = `Bearer ${settings.token}`;
-    const answer = await once(url, headers, asked, settings.timeoutMs);
+    const answer = await sendRequest(url, { ...asked, headers }, settings.timeoutMs);
     const { location } = answer.headers;
     if (!REDIRECTIONS.includes(answer.statusCode!) || location === undefined) return answer;
     if (!URL.canParse(location, url.href) || step === MOST_REDIRECTIONS) return answer;
@@ -109,16 +81,4 @@ export async function* partsOf(answer: IncomingMessage): AsyncGenerator<Buffer> 
   } finally {
     answer.destroy();
   }
-}
-
-/** @throws an error where the text is longer than `most` bytes, or is cut */
-export async function bodyText(answer: IncomingMessage, most: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  for await (const part of answer) {
-    size += part.length;
-    if (size > most) throw new Error(`the answer has more than ${most} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString("utf8");
 }

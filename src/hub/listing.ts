@@ -2,8 +2,9 @@
 import type { IncomingMessage } from "node:http";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
+import { bodyText } from "../net/request.js";
 import { connectionFailure, failureOf, type Passing } from "./failures.js";
-import { type Asked, ask, bodyText } from "./http.js";
+import { type Asked, ask } from "./http.js";
 import { type Repository, shownName } from "./name.js";
 import { persist, type Wait } from "./retry.js";
 import type { HubSettings } from "./settings.js";

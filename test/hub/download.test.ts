@@ -28,7 +28,7 @@ import {
   tokenizerFiles,
   type Wanted,
 } from "../../src/hub/index.js";
-import { proxyFor } from "../../src/hub/proxy.js";
+import { proxyFor } from "../../src/net/proxy.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, gitHash, HubServer, sendContent } from "../support/hub-server.js";
 
