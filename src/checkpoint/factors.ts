@@ -1,6 +1,6 @@
 // The factors of an adapter, without its base.
 import { LowrankError } from "../base/errors.js";
-import { readSafetensorsHeader, type SafetensorsTensor } from "../model/index.js";
+import { patternValues, readSafetensorsHeader, type SafetensorsTensor } from "../model/index.js";
 import { aboutAdapter, findWeights, PREFIX, withTensors } from "./adapter.js";
 
 /** One module's factors: A (R, I) and B (O, R), row after row. */
@@ -26,7 +26,7 @@ interface Pair {
  * @throws LowrankError where the adapter is not plain LoRA or is damaged
  */
 export function readFactors(folder: string): Factors[] {
-  const { alpha, useRslora } = aboutAdapter(folder);
+  const { alpha, useRslora, rules } = aboutAdapter(folder);
   const file = findWeights(folder);
   const pairs = new Map<string, Pair>();
   for (const tensor of readSafetensorsHeader(file).tensors) {
@@ -41,6 +41,7 @@ export function readFactors(folder: string): Factors[] {
     pairs.set(module, pair);
   }
   const modules = [...pairs.keys()].sort((x, y) => x.localeCompare(y, "en", { numeric: true }));
+  const alphas = rules.alpha_pattern ? patternValues(rules.alpha_pattern, modules, "alpha_pattern") : {};
   return withTensors(file, (read) =>
     modules.map((module) => {
       const { a, b } = pairs.get(module)!;
@@ -53,7 +54,7 @@ export function readFactors(folder: string): Factors[] {
         const message = `${file}: module ${module} has lora_A of rank ${rank} and lora_B of rank ${same}.`;
         throw new LowrankError("E_ADAPTER", message, module);
       }
-      const scale = alpha / (useRslora ? Math.sqrt(rank) : rank);
+      const scale = (alphas[module] ?? alpha) / (useRslora ? Math.sqrt(rank) : rank);
       return { module, a: read(a), b: read(b), out, inputs, rank, scale };
     }),
   );

@@ -9,7 +9,7 @@ export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor }
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
 export { type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
-export type { TargetRules } from "./target-rules.js";
+export { patternValues, type TargetRules } from "./target-rules.js";
 export {
   candidateTargets,
   type GivenRules,

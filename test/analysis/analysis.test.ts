@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { analyze, baseNorms, compare, heatMap, measure, svd, updateSvd } from "../../src/analysis/index.js";
-import { type Factors, readFactors } from "../../src/checkpoint/index.js";
+import { type Factors, readAdapter, readFactors } from "../../src/checkpoint/index.js";
 import { run } from "../../src/commands/analyze.js";
 import { openModel } from "../../src/model/index.js";
 import { temporaryFolders } from "../support/folders.js";
@@ -104,6 +104,18 @@ print(json.dumps([numpy.linalg.svd(numpy.array(e["update"]).reshape(e["out"], e[
       }
     }
   });
+});
+
+test.each(["patterns", "rslora-all-linear"])("factors have the scale of the training: %s", (name) => {
+  const base = join(root, "test/goldens", name);
+  const { spec } = readAdapter(join(base, "final"), openModel(base));
+  const found = readFactors(join(base, "final"));
+  expect(found.map(({ module }) => module).sort()).toEqual([...spec.targets].sort());
+  for (const { module, scale, rank } of found) {
+    const r = spec.ranks?.[module] ?? spec.rank;
+    expect(rank).toBe(r);
+    expect(scale).toBeCloseTo((spec.alphas?.[module] ?? spec.alpha) / (spec.useRslora ? Math.sqrt(r) : r), 12);
+  }
 });
 
 test("measures of a spectrum", () => {
