@@ -134,11 +134,8 @@ Napi::Value adapter_tensors(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < layout.tensors().size(); i++) {
     const AdapterTensor& t = layout.tensors()[i];
     Napi::Object o = Napi::Object::New(env);
-    Napi::Array shape = Napi::Array::New(env, 2);
-    shape.Set(0u, double(t.rows));
-    shape.Set(1u, double(t.cols));
     o.Set("name", t.name);
-    o.Set("shape", shape);
+    o.Set("shape", from_shape(env, t.rows, t.cols, t.is_vector));
     list.Set(i, o);
   }
   return list;
@@ -178,6 +175,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::optimizer_step>("optimizerStep"),
                         InstanceMethod<&EngineWrap::readings>("readings"), InstanceMethod<&EngineWrap::set_readings>("setReadings"),
                         InstanceMethod<&EngineWrap::evaluate>("evaluate"), InstanceMethod<&EngineWrap::logits>("logits"),
+                        InstanceMethod<&EngineWrap::classify>("classify"),
                         InstanceMethod<&EngineWrap::gradients>("gradients"), InstanceMethod<&EngineWrap::adapter>("adapter"),
                         InstanceMethod<&EngineWrap::set_adapter>("setAdapter"),
                         InstanceMethod<&EngineWrap::optimizer_state>("optimizerState"),
@@ -383,6 +381,22 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
           Napi::Float32Array a = Napi::Float32Array::New(env, values.size());
           std::copy(values.begin(), values.end(), a.Data());
           return a;
+        };
+      });
+    });
+  }
+
+  // { logits, loss }
+  Napi::Value classify(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [batch = to_batch(info[0]), adapter = place(info, 1)](Engine& e) -> Result {
+        return [found = e.classify(batch, adapter)](Napi::Env env) -> Napi::Value {
+          Napi::Float32Array a = Napi::Float32Array::New(env, found.logits.size());
+          std::copy(found.logits.begin(), found.logits.end(), a.Data());
+          Napi::Object o = Napi::Object::New(env);
+          o.Set("logits", a);
+          o.Set("loss", found.loss);
+          return o;
         };
       });
     });

@@ -114,6 +114,12 @@ Batch to_batch(const Napi::Value& v) {
     for (int64_t i = 1; i < n; i++) b.targets.push_back(!mask || mask[i] ? first[i] : kIgnore);
     b.targets.resize(size_t(end), kIgnore);
     b.offsets.push_back(int32_t(end));
+    const Napi::Value labels = sequence.Get("labels");
+    if (labels.IsUndefined()) continue;
+    const bool floats = labels.IsTypedArray() && labels.As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
+    if (!floats) fail("batch.sequences[].labels", "a Float32Array");
+    const Napi::Float32Array numbers = labels.As<Napi::Float32Array>();
+    b.labels.insert(b.labels.end(), numbers.Data(), numbers.Data() + numbers.ElementLength());
   }
   for (const void* buffer : buffers) check_mapped(buffer);
   return b;
@@ -191,14 +197,16 @@ TensorMap to_tensors(const Napi::Value& v, const char* what) {
   TensorMap tensors;
   for (const auto& [name, t] : map_entries(v, what)) {
     const Napi::Value shape = t.Get("shape"), data = t.Get("data");
-    if (!shape.IsArray() || shape.As<Napi::Array>().Length() != 2) fail(what, "tensors with two dimensions");
+    const uint32_t dimensions = shape.IsArray() ? shape.As<Napi::Array>().Length() : 0;
+    if (dimensions != 1 && dimensions != 2) fail(what, "tensors with one or two dimensions");
     if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array) {
       fail(what, "tensors with Float32Array data");
     }
     const Napi::Float32Array values = data.As<Napi::Float32Array>();
     TensorF32 tensor{int64_t(to_number(shape.As<Napi::Array>().Get(0u), what)),
-                     int64_t(to_number(shape.As<Napi::Array>().Get(1u), what)),
-                     {values.Data(), values.Data() + values.ElementLength()}};
+                     dimensions == 1 ? 1 : int64_t(to_number(shape.As<Napi::Array>().Get(1u), what)),
+                     {values.Data(), values.Data() + values.ElementLength()},
+                     dimensions == 1};
     if (tensor.rows * tensor.cols != int64_t(tensor.data.size())) fail(what, "data of the size that the shape says");
     tensors[name] = std::move(tensor);
   }
@@ -209,7 +217,7 @@ TensorMap unflatten(const AdapterLayout& layout, const Buffer& flat) {
   TensorMap tensors;
   for (const AdapterTensor& t : layout.tensors()) {
     TensorF32& to = tensors[t.name];
-    to = {t.rows, t.cols, std::vector<float>(size_t(t.elements()))};
+    to = {t.rows, t.cols, std::vector<float>(size_t(t.elements())), t.is_vector};
     flat.read(t.offset * 4, t.elements() * 4, to.data.data());
   }
   return tensors;
@@ -234,14 +242,19 @@ void flatten(const AdapterLayout& layout, const TensorMap& tensors, const Buffer
   for (const AdapterTensor& t : layout.tensors()) flat.write(t.offset * 4, t.elements() * 4, tensors.at(t.name).data.data());
 }
 
+Napi::Value from_shape(Napi::Env env, int64_t rows, int64_t cols, bool is_vector) {
+  Napi::Array shape = Napi::Array::New(env, is_vector ? 1 : 2);
+  shape.Set(0u, double(rows));
+  if (!is_vector) shape.Set(1u, double(cols));
+  return shape;
+}
+
 Napi::Value from_tensors(Napi::Env env, TensorMap&& tensors) {
   const Napi::Object map = env.Global().Get("Map").As<Napi::Function>().New({});
   const Napi::Function set = map.Get("set").As<Napi::Function>();
   for (auto& [name, t] : tensors) {
     const Napi::HandleScope scope(env);
-    Napi::Array shape = Napi::Array::New(env, 2);
-    shape.Set(0u, double(t.rows));
-    shape.Set(1u, double(t.cols));
+    const Napi::Value shape = from_shape(env, t.rows, t.cols, t.is_vector);
     Napi::Float32Array data = Napi::Float32Array::New(env, t.data.size());
     std::memcpy(data.Data(), t.data.data(), t.data.size() * 4);
     t.data = {};

@@ -14,6 +14,7 @@ namespace lowrank::addon {
 struct TensorF32 {
   int64_t rows = 0, cols = 0;
   std::vector<float> data;
+  bool is_vector = false;  // JavaScript sees one dimension
 };
 using TensorMap = std::map<std::string, TensorF32>;
 
@@ -44,6 +45,7 @@ void write_moments(const AdapterSlot&, const MomentMap&);  // Error E_ADAPTER: m
 MomentMap to_moments(const Napi::Value&);
 Napi::Value from_moments(Napi::Env, const MomentMap&);
 
+Napi::Value from_shape(Napi::Env, int64_t rows, int64_t cols, bool is_vector);  // an array of two numbers, or one
 Napi::Value from_tensors(Napi::Env, TensorMap&&);  // a Map; the converted memory is freed at once
 
 }  // namespace lowrank::addon

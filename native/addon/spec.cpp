@@ -88,6 +88,35 @@ MlpSpec to_mlp(const Napi::Value& v) {
   return {to_norm(o.Get("norm")), to_linear(o.Get("gate")), to_linear(o.Get("up")), to_linear(o.Get("down"))};
 }
 
+LabelLoss to_loss(const std::string& name) {
+  if (name == "single_label_classification") return LabelLoss::single_label_classification;
+  if (name == "regression") return LabelLoss::regression;
+  if (name == "multi_label_classification") return LabelLoss::multi_label_classification;
+  fail("classifier.loss", "\"single_label_classification\", \"regression\" or \"multi_label_classification\"");
+}
+
+HeadFunction to_function(const std::string& name) {
+  if (name == "none") return HeadFunction::none;
+  if (name == "tanh") return HeadFunction::tanh;
+  if (name == "relu") return HeadFunction::relu;
+  fail("layer.function", "\"none\", \"tanh\" or \"relu\"");
+}
+
+ClassifierSpec to_classifier(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "classifier");
+  ClassifierSpec c;
+  c.last_token = boolean(o, "lastToken");
+  c.pad_id = integer_or(o, "padId", -1);
+  c.loss = to_loss(to_string(o.Get("loss"), "classifier.loss"));
+  c.init_std = number(o, "initStd");
+  const Napi::Array layers = to_array(o.Get("layers"), "classifier.layers");
+  for (uint32_t i = 0; i < layers.Length(); i++) {
+    const Napi::Object l = to_object(layers.Get(i), "classifier.layers[]");
+    c.layers.push_back({to_linear(l.Get("linear")), to_function(to_string(l.Get("function"), "layer.function")), number(l, "dropout"), boolean(l, "trains")});
+  }
+  return c;
+}
+
 }  // namespace
 
 ModelSpec to_spec(const Napi::Value& v) {
@@ -103,6 +132,7 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.layers = integer(o, "layers");
   s.block.attention = to_attention(block.Get("attention"));
   s.block.mlp = to_mlp(block.Get("mlp"));
+  if (const Napi::Value c = o.Get("classifier"); !c.IsUndefined()) s.classifier = to_classifier(c);
   return s;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <set>
 
 #include "base/error.h"
@@ -12,6 +13,7 @@ namespace lowrank {
 namespace {
 constexpr int64_t kMostRank = 1 << 24;  // far above any use, and sizes do not overflow
 constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout streams, which count up from 0
+constexpr uint64_t kWholeStream = kInitStream + (uint64_t(1) << 32);
 }
 
 int64_t AdapterSpec::rank_of(const std::string& target) const {
@@ -51,6 +53,17 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
     throw Error("E_TARGET", "Target module \"" + *wanted.begin() + "\" is not a linear of this model.", *wanted.begin());
   }
   if (sites_.empty()) throw Error("E_TARGET", "No target modules were given.", "target_modules");
+  if (!model.classifier) return;
+  for (const DenseSpec& layer : model.classifier->layers) {
+    const auto& [module, out, in, bias] = layer.linear;
+    DensePlace& place = dense_.emplace_back();
+    if (!layer.trains) continue;
+    const auto whole = [&](const char* name, int64_t cols, bool is_vector) {
+      return add({module + name, out, cols, 0, AdapterTensor::Role::whole, dense_.size() - 1, is_vector});
+    };
+    place.weight = whole(".weight", in, false);
+    if (bias) place.bias = whole(".bias", 1, true);
+  }
 }
 
 bool AdapterLayout::any_in(int64_t layer) const {
@@ -64,8 +77,16 @@ int64_t AdapterLayout::add(AdapterTensor tensor) {
   return tensors_.back().offset;
 }
 
-std::vector<float> initial_values(const AdapterTensor& t, uint64_t seed) {
+std::vector<float> initial_values(const AdapterTensor& t, uint64_t seed, double whole_std) {
   std::vector<float> values(size_t(t.elements()));
+  if (t.role == AdapterTensor::Role::whole && !t.is_vector) {
+    for (size_t j = 0; j < values.size(); j++) {
+      // Box and Muller's transform, of a uniform number above 0 and another.
+      const auto words = philox(seed, kWholeStream + t.site, uint64_t(j));
+      const double radius = std::sqrt(-2 * std::log(1 - double(uniform01(words[0]))));
+      values[j] = float(whole_std * radius * std::cos(2 * std::numbers::pi * double(uniform01(words[1]))));
+    }
+  }
   if (t.role != AdapterTensor::Role::lora_a) return values;
   const float bound = 1.f / std::sqrt(float(t.cols));
   for (size_t j = 0; j < values.size(); j++) {

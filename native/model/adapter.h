@@ -35,13 +35,19 @@ struct AdapterSite {
 
 // A tensor that trains, as files name it: a part of the flat buffers of parameters, gradients and moments.
 struct AdapterTensor {
-  enum class Role { lora_a, lora_b };
+  enum class Role { lora_a, lora_b, whole };
   std::string name;
   int64_t rows = 0, cols = 0, offset = 0;  // in elements
   Role role = Role::lora_a;
-  size_t site = 0;
+  size_t site = 0;         // of whole ones: the classifier's layer
+  bool is_vector = false;  // a bias: files have one dimension, and it does not decay
 
   int64_t elements() const { return rows * cols; }
+};
+
+// Offsets of a classifier's layer in the flat buffer; -1: frozen, or not there.
+struct DensePlace {
+  int64_t weight = -1, bias = -1;
 };
 
 class AdapterLayout {
@@ -52,6 +58,7 @@ class AdapterLayout {
   const std::vector<AdapterSite>& sites() const { return sites_; }
   // The tensors in the order of the flat buffer. This list alone decides which tensors train.
   const std::vector<AdapterTensor>& tensors() const { return tensors_; }
+  const std::vector<DensePlace>& dense() const { return dense_; }  // of each layer of the classifier
   int64_t elements() const { return elements_; }
   int64_t rank() const { return rank_; }  // the largest of a site
   bool empty() const { return sites_.empty(); }
@@ -66,12 +73,14 @@ class AdapterLayout {
 
   std::vector<AdapterSite> sites_;
   std::vector<AdapterTensor> tensors_;
+  std::vector<DensePlace> dense_;
   std::vector<int> lookup_;
   size_t linears_ = 0;  // of a block
   int64_t elements_ = 0, rank_ = 0;
 };
 
-// A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero.
-std::vector<float> initial_values(const AdapterTensor&, uint64_t seed);
+// A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero; whole weights normal, as transformers begins them,
+// and their biases zero.
+std::vector<float> initial_values(const AdapterTensor&, uint64_t seed, double whole_std = 0.02);
 
 }  // namespace lowrank

@@ -110,6 +110,15 @@ void check_spec(const ModelSource& source) {
   shape(mlp.up, mlp.up.out, s.dim);
   shape(mlp.down, s.dim, mlp.up.out);
   check_views(source);
+  if (!s.classifier) return;
+  if (s.classifier->layers.empty()) refuse(source, "the classifier has no layers");
+  int64_t in = s.dim;
+  for (const auto& [linear, function, dropout, trains] : s.classifier->layers) {
+    positive(linear.out, linear.module + "'s output");
+    shape(linear, linear.out, in);
+    in = linear.out;
+    if (!(dropout >= 0 && dropout < 1)) refuse(source, "the dropout before " + linear.module + " is " + std::to_string(dropout) + ", expected 0 <= dropout < 1");
+  }
 }
 
 }  // namespace lowrank

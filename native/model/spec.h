@@ -2,9 +2,11 @@
 // Nothing here knows families.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "ops/arguments.h"
 #include "quant/quantize.h"
 
 namespace lowrank {
@@ -76,6 +78,27 @@ struct BlockSpec {
   size_t down() const { return out() + 3; }
 };
 
+// dropout(x) through a linear and a function.
+struct DenseSpec {
+  LinearSpec linear;  // its module's whole name
+  HeadFunction function = HeadFunction::none;
+  double dropout = 0;  // of its input while training
+  bool trains = false;  // whole, with every adapter
+};
+
+// A classifier of texts: the state of one token of each text through dense layers. It takes the head's place.
+struct ClassifierSpec {
+  bool last_token = true;   // else the first
+  int64_t pad_id = -1;      // tokens of this id at a text's end are not its last token
+  LabelLoss loss = LabelLoss::single_label_classification;
+  double init_std = 0.02;   // of weights that the files do not have
+  std::vector<DenseSpec> layers;  // the last gives the logits
+
+  int64_t labels() const { return layers.back().linear.out; }
+  // Numbers that are a text's label.
+  int64_t label_width() const { return loss == LabelLoss::single_label_classification ? 1 : labels(); }
+};
+
 struct ModelSpec {
   int64_t vocab = 0, dim = 0;
   std::string embedding, head;  // tensors (V, C); with tied_head the head is the embedding
@@ -84,6 +107,7 @@ struct ModelSpec {
   std::string layer_prefix;  // followed by the layer's number and a dot
   int64_t layers = 0;
   BlockSpec block;
+  std::optional<ClassifierSpec> classifier;
 
   std::string name(int64_t layer, const std::string& within) const { return layer_prefix + std::to_string(layer) + "." + within; }
 };

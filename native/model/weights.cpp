@@ -23,9 +23,23 @@ struct Need {
   std::vector<int64_t> shape;
 };
 
+void add_dense(std::vector<Need>& needs, const LinearSpec& l) {
+  needs.push_back({l.module + ".weight", {l.out, l.in}});
+  if (l.bias) needs.push_back({l.module + ".bias", {l.out}});
+}
+
+// The tensors of a classifier's trained layers, as far as the files have them.
+std::vector<Need> initial_tensors(const ModelSpec& m, const std::map<std::string, const TensorEntry*>& index) {
+  std::vector<Need> needs;
+  for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) {
+    if (layer.trains && index.contains(layer.linear.module + ".weight")) add_dense(needs, layer.linear);
+  }
+  return needs;
+}
+
 std::vector<Need> needed_tensors(const ModelSpec& m) {
   std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}, {m.final_norm.weight, {m.dim}}};
-  if (!m.tied_head) needs.push_back({m.head, {m.vocab, m.dim}});
+  if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
   const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
     for (const NormSpec* norm : {&m.block.attention.norm, &m.block.mlp.norm}) needs.push_back({m.name(l, norm->weight), {m.dim}});
@@ -34,6 +48,9 @@ std::vector<Need> needed_tensors(const ModelSpec& m) {
       needs.push_back({module + ".weight", {linear->out, linear->in}});
       if (linear->bias) needs.push_back({module + ".bias", {linear->out}});
     }
+  }
+  for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) {
+    if (!layer.trains) add_dense(needs, layer.linear);
   }
   return needs;
 }
@@ -100,7 +117,9 @@ void check_source(const ModelSource& source) {
   check_spec(source);
   std::map<std::string, const TensorEntry*> index;
   for (const auto& t : source.tensors) index[t.name] = &t;
-  for (const auto& need : needed_tensors(source.spec)) {
+  std::vector<Need> needs = needed_tensors(source.spec), initial = initial_tensors(source.spec, index);
+  needs.insert(needs.end(), initial.begin(), initial.end());
+  for (const auto& need : needs) {
     const auto it = index.find(need.name);
     if (it == index.end()) {
       throw Error("E_TENSOR_MISSING", source.folder + ": tensor " + need.name + " " + shape_text(need.shape) +
@@ -201,12 +220,27 @@ LinearWeights ModelWeights::linear(const ModelSource& source, const std::string&
   return l;
 }
 
+void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
+  DenseWeights& d = dense.emplace_back();
+  if (!index_.contains(l.module + ".weight")) {
+    parameters += l.out * (l.in + (l.bias ? 1 : 0));
+    return;
+  }
+  const Weight w = view(source, l.module + ".weight", l.out, l.in);
+  auto& values = vectors_.emplace_back(size_t(l.out * l.in));
+  for (int64_t o = 0; o < l.out; o++) {
+    for (int64_t i = 0; i < l.in; i++) values[size_t(o * l.in + i)] = w.get(o, i);
+  }
+  d.w = values.data();
+  if (l.bias) d.bias = vector_f32(source, l.module + ".bias", l.out);
+}
+
 void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
     // Vectors are held as f32, and of an embedding that is not the head a step reads some rows.
     if (t.shape.size() < 2) continue;
-    if (t.quantize.format != Format::f32 || (!source.spec.tied_head && t.name == source.spec.embedding)) continue;
+    if (t.quantize.format != Format::f32 || ((!source.spec.tied_head || source.spec.classifier) && t.name == source.spec.embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
     if (t.absmax_codes.bytes > 0) ranges[t.absmax_codes.file].push_back({t.absmax_codes.offset, t.absmax_codes.bytes});
@@ -233,7 +267,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelSpec& m = source.spec;
   embedding = view(source, m.embedding, m.vocab, m.dim);
-  head = m.tied_head ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
+  head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
   final_norm = vector_f32(source, m.final_norm.weight, m.dim);
   blocks.resize(size_t(m.layers));
   for (int64_t l = 0; l < m.layers; l++) {
@@ -242,6 +276,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
     b.mlp_norm = vector_f32(source, m.name(l, m.block.mlp.norm.weight), m.dim);
     for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }
+  for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) dense_layer(source, layer.linear);
   if (copies_weights) copy_weights(source);
   check_unchanged();
   pool_ = nullptr;

@@ -25,6 +25,11 @@ struct BlockWeights {
   std::vector<LinearWeights> linears;  // in the order of BlockSpec::linears()
 };
 
+// A layer of a classifier, in f32; null where the files do not have it.
+struct DenseWeights {
+  const float *w = nullptr, *bias = nullptr;
+};
+
 // Every tensor the model needs is there, with the right shape and inside its file's declared size; files are not opened.
 // Error E_TENSOR_MISSING, E_TENSOR_SHAPE, E_CONFIG_VALUE.
 void check_source(const ModelSource&);
@@ -47,6 +52,7 @@ class ModelWeights {
   Weight embedding, head;             // (V, C) both; the same memory when tied
   const float* final_norm = nullptr;  // (C)
   std::vector<BlockWeights> blocks;
+  std::vector<DenseWeights> dense;  // of each layer of the classifier: frozen, or what adapters begin with
 
   int64_t parameters = 0;    // the tied head counts once
 
@@ -61,6 +67,7 @@ class ModelWeights {
   LinearWeights linear(const ModelSource&, const std::string& module, const LinearSpec&);
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
+  void dense_layer(const ModelSource&, const LinearSpec&);
   const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);
 
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process

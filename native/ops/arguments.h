@@ -161,6 +161,44 @@ struct HeadArgs {
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
 };
 
+enum class HeadFunction { none, tanh, relu };
+
+// A dense layer of a classifier, one row a text, all f32: d = dropout(x);  y = f(d w^T + bias)
+struct DenseFwdArgs {
+  Mat x;           // (N, I)
+  const float* w;  // (O, I)
+  const float* bias = nullptr;  // (O) or null
+  HeadFunction f = HeadFunction::none;
+  Dropout dropout;  // element index n*I + i
+  Mat d;            // (N, I) =, may be x
+  Mat y;            // (N, O) =
+};
+// dz = dy * f'(z);  dx = dropmask/(1-p) * (dz w);  dw += dz^T d;  dbias += the sum of dz's rows
+struct DenseBwdArgs {
+  Mat dy;          // (N, O), becomes dz
+  Mat y, d;        // from the forward pass
+  const float* w;  // (O, I)
+  HeadFunction f = HeadFunction::none;
+  Dropout dropout;
+  Mat dx;                                // (N, I) =
+  float *dw = nullptr, *dbias = nullptr;  // (O, I), (O) +=; null: frozen, or not there
+};
+
+// Losses of labels, as transformers names them by problem_type: cross-entropy of one class, squared errors, and binary cross-entropy of each
+// class on its own.
+enum class LabelLoss { single_label_classification, regression, multi_label_classification };
+
+// loss_sum += the sum over all rows, of one class, or over all elements;  logits become loss_scale * d(that sum)/d(logits) where wanted
+struct LabelLossArgs {
+  LabelLoss loss;
+  Mat logits;           // (N, K) f32, in place
+  const float* labels;  // (N) class numbers from 0 on, else (N, K)
+  bool gradient;
+  double loss_scale;
+  double* loss_sum;
+  const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
+};
+
 // x = 0
 struct ZeroArgs {
   Mat x;

@@ -105,6 +105,20 @@ void check_head(const HeadArgs& a, const OpLimits* l) {
   check(is_act(a.x, l), "dtypes", "head");
 }
 
+void check_dense_fwd(const DenseFwdArgs& a, const OpLimits*) {
+  check(a.w && a.x.rows == a.y.rows && same_shape(a.x, a.d), "shapes", "dense_fwd");
+  check(a.x.dtype == DType::f32 && a.d.dtype == DType::f32 && a.y.dtype == DType::f32, "dtypes", "dense_fwd");
+}
+
+void check_dense_bwd(const DenseBwdArgs& a, const OpLimits*) {
+  check(a.w && same_shape(a.dy, a.y) && same_shape(a.d, a.dx) && a.y.rows == a.d.rows, "shapes", "dense_bwd");
+  for (const Mat* each : {&a.dy, &a.y, &a.d, &a.dx}) check(each->dtype == DType::f32, "dtypes", "dense_bwd");
+}
+
+void check_label_loss(const LabelLossArgs& a, const OpLimits*) {
+  check(a.labels && a.loss_sum && a.logits.cols >= 1 && a.logits.dtype == DType::f32, "shapes", "label_loss");
+}
+
 void check_zero(const ZeroArgs&, const OpLimits*) {}
 
 void check_cast(const CastArgs& a, const OpLimits*) {

@@ -13,5 +13,7 @@ double flop(const LinearBwdArgs&);
 double flop(const AttentionFwdArgs&);
 double flop(const AttentionBwdArgs&);
 double flop(const HeadArgs&);
+double flop(const DenseFwdArgs&);
+double flop(const DenseBwdArgs&);
 
 }  // namespace lowrank

@@ -38,11 +38,15 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const E
 
 void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const EngineOptions& options) { Offsets(arena, layout, options); }
 
-AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const AdapterSpec& spec, const EngineOptions& options)
+AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options)
     : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, options) {
   arena_.commit(backend.allocate(arena_.total_bytes()));
   for (const AdapterTensor& t : layout_.tensors()) {
-    const std::vector<float> values = initial_values(t, spec.seed);
+    std::vector<float> values = initial_values(t, spec.seed, model.classifier ? model.classifier->init_std : 0);
+    if (t.role == AdapterTensor::Role::whole) {
+      const DenseWeights& stored = weights.dense[t.site];
+      if (const float* from = t.is_vector ? stored.bias : stored.w) backend.download(from, t.elements() * 4, values.data());
+    }
     parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
   if (options.training) write({});
@@ -106,9 +110,21 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
                 .weight_decay = o.weight_decay,
                 .state = state_at()};
   if (!options_.adamw_8bit) {
-    all.m = arena_.at<float>(offsets_.adam_m);
-    all.v = arena_.at<float>(offsets_.adam_v);
-    return backend_.adamw(all);
+    // Tensors that decay alike are one call where they lie side by side.
+    const auto& tensors = layout_.tensors();
+    for (size_t first = 0, last = 0; first < tensors.size(); first = last) {
+      while (last < tensors.size() && tensors[last].is_vector == tensors[first].is_vector) last++;
+      const int64_t begin = tensors[first].offset, end = last < tensors.size() ? tensors[last].offset : layout_.elements();
+      AdamWArgs some = all;
+      some.p += begin;
+      some.g += begin;
+      some.m = arena_.at<float>(offsets_.adam_m) + begin;
+      some.v = arena_.at<float>(offsets_.adam_v) + begin;
+      some.n = end - begin;
+      if (tensors[first].is_vector) some.weight_decay = 0;
+      backend_.adamw(some);
+    }
+    return;
   }
   for (const MomentPart& part : moments()) {
     const auto bytes = [&](int64_t offset) { return arena_.at<uint8_t>(offsets_.moments + offset); };
@@ -117,6 +133,7 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
     one.p += part.begin;
     one.g += part.begin;
     one.n = part.elements;
+    if (!part.decays) one.weight_decay = 0;
     if (part.is_8bit) {
       backend_.adamw_8bit({one, bytes(part.m), bytes(part.v), floats(part.m_max), floats(part.v_max)});
     } else {

@@ -25,7 +25,7 @@ void check_adapter_spec(const AdapterSpec&);
 
 class AdapterSlot {
  public:
-  AdapterSlot(Backend&, const ModelSpec&, const AdapterSpec&, const EngineOptions&);
+  AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&);
   // The items that one will hold.
   static void plan(Arena&, const AdapterLayout&, const EngineOptions&);
 

@@ -1,5 +1,7 @@
 #include "train/base.h"
 
+#include <cmath>
+
 #include "ops/backends.h"
 
 namespace lowrank {
@@ -8,8 +10,13 @@ namespace {
 
 void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
   w.embedding = backend.resident(w.embedding);
-  w.head = backend.resident(w.head);
+  if (!m.classifier) w.head = backend.resident(w.head);
   w.final_norm = backend.resident(w.final_norm, m.dim);
+  for (size_t i = 0; i < w.dense.size(); i++) {
+    const LinearSpec& l = m.classifier->layers[i].linear;
+    if (w.dense[i].w) w.dense[i].w = backend.resident(w.dense[i].w, l.out * l.in);
+    if (w.dense[i].bias) w.dense[i].bias = backend.resident(w.dense[i].bias, l.out);
+  }
   const auto linears = m.block.linears();
   for (BlockWeights& b : w.blocks) {
     b.attention_norm = backend.resident(b.attention_norm, m.dim);
@@ -78,6 +85,19 @@ double Base::matmul_peak(bool again) {
   return matmul_peak_;
 }
 
+void Base::check_labels(const Batch& b) const {
+  if (b.labels.empty()) return;
+  const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
+  if (!model_.classifier) fail("labels are for classifiers");
+  const ClassifierSpec& c = *model_.classifier;
+  const size_t expected = (b.offsets.size() - 1) * size_t(c.label_width());
+  if (b.labels.size() != expected) fail("it has " + std::to_string(b.labels.size()) + " numbers of labels, expected " + std::to_string(expected));
+  for (const float label : b.labels) {
+    if (c.loss != LabelLoss::single_label_classification || (label >= 0 && label < float(c.labels()) && label == std::floor(label))) continue;
+    fail("label " + std::to_string(label) + " is none of the classifier's " + std::to_string(c.labels()));
+  }
+}
+
 void Base::check_batch(const Batch& b) const {
   const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
   const int64_t m = int64_t(b.ids.size());
@@ -93,6 +113,7 @@ void Base::check_batch(const Batch& b) const {
            std::to_string(options_.max_sequence) + " (maxSequence)");
     }
   }
+  check_labels(b);
   for (int64_t i = 0; i < m; i++) {
     const int32_t id = b.ids[size_t(i)], t = b.targets[size_t(i)];
     if (id < 0 || id >= model_.vocab || (t != kIgnore && (t < 0 || t >= model_.vocab))) {
@@ -109,7 +130,10 @@ std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
   for (size_t s = 0; s + 1 < b.offsets.size(); s++) {
     const int32_t begin = b.offsets[s], length = b.offsets[s + 1] - begin;
     longest = std::max<int64_t>(longest, length);
-    if (list.empty() || list.back().count() + length > most_tokens) list.push_back({b.ids.data() + begin, b.targets.data() + begin, {0}, begin});
+    if (list.empty() || list.back().count() + length > most_tokens) {
+      list.push_back({b.ids.data() + begin, b.targets.data() + begin, {0}, begin, int64_t(s)});
+      if (!b.labels.empty()) list.back().labels = b.labels.data() + int64_t(s) * model_.classifier->label_width();
+    }
     list.back().offsets.push_back(int32_t(list.back().count() + length));
   }
   use_length(longest);
@@ -161,6 +185,23 @@ Head::Learned Base::learned(const Piece& piece) {
   backend_->upload(rows.data(), bytes_of(rows), rows_at);
   backend_->upload(labels.data(), bytes_of(labels), labels_at);
   return {rows_at, labels_at, int64_t(rows.size())};
+}
+
+Classifier::Pooled Base::pooled(const Piece& piece) {
+  const ClassifierSpec& c = *model_.classifier;
+  std::vector<int32_t> rows;
+  for (int64_t s = 0; s < piece.sequences(); s++) {
+    const int32_t first = piece.offsets[size_t(s)];
+    int32_t last = piece.offsets[size_t(s) + 1] - 1;
+    while (c.last_token && last > first && piece.ids[last] == c.pad_id) last--;
+    rows.push_back(c.last_token ? last : first);
+  }
+  const TokenBuffers& to = layout_->token_buffers;
+  int32_t* const rows_at = at<int32_t>(to.rows);
+  float* const labels_at = at<float>(to.class_labels);
+  backend_->upload(rows.data(), bytes_of(rows), rows_at);
+  if (piece.labels) backend_->upload(piece.labels, piece.sequences() * c.label_width() * int64_t(sizeof(float)), labels_at);
+  return {rows_at, piece.labels ? labels_at : nullptr, piece.sequences(), piece.first_sequence};
 }
 
 }  // namespace lowrank

@@ -11,6 +11,7 @@ namespace lowrank {
 // Ragged sequences one after the other. targets[i]: token to be predicted at token i, or kIgnore.
 struct Batch {
   std::vector<int32_t> ids, targets, offsets;
+  std::vector<float> labels;  // of a classifier: ClassifierSpec::label_width numbers a sequence, or none
 };
 constexpr int32_t kIgnore = -100;
 
@@ -38,11 +39,16 @@ class Base {
     const int32_t *ids, *targets;  // of the host; targets: null where nothing is to be predicted
     std::vector<int32_t> offsets;  // of its sequences
     int64_t first = 0;             // tokens of the micro-batch before these
+    int64_t first_sequence = 0;
+    const float* labels = nullptr;  // of a classifier's sequences
+    int64_t sequences() const { return int64_t(offsets.size()) - 1; }
     int64_t count() const { return offsets.back(); }
   };
   Pass pass(const Piece&, Mode, const Adapter&, int64_t past = 0);
   // The piece's learned tokens, uploaded.
   Head::Learned learned(const Piece&);
+  // The token of each of its sequences that a classifier reads, and the labels, uploaded.
+  Classifier::Pooled pooled(const Piece&);
 
   // Pieces of whole sequences, at most `most_tokens` each; a longer sequence is a piece of its own. Error E_BATCH.
   std::vector<Piece> pieces(const Batch&, int64_t most_tokens);
@@ -55,6 +61,7 @@ class Base {
 
  private:
   void check_batch(const Batch&) const;
+  void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);
 
   ModelSpec model_;

@@ -78,7 +78,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const En
 
 int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
-  auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), spec, base_.options());
+  auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options());
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {
     try {
@@ -99,6 +99,14 @@ void Engine::remove_adapter(int number) {
   for (TextSlot& t : texts_) {
     if (t.adapter == number) t.cached = -1;
   }
+}
+
+void Engine::require_head() const {
+  if (base_.model().classifier) throw Error("E_STATE", "This model is a classifier: it has labels and predicts no tokens.");
+}
+
+void Engine::require_classifier() const {
+  if (!base_.model().classifier) throw Error("E_STATE", "This model is no classifier.");
 }
 
 AdapterSlot& Engine::adapter(int number) const {

@@ -39,6 +39,12 @@ class Engine {
   // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)
+  // Of a classifier: logits (S, labels) of the sequences and, where the batch has labels, the sum of their losses.
+  struct Classified {
+    std::vector<float> logits;
+    double loss = 0;
+  };
+  Classified classify(const Batch&, int adapter = 0);
 
   // Returns the first token of text number `text`, and each next one.
   int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&, int adapter = 0, int text = 0);
@@ -55,6 +61,9 @@ class Engine {
   double matmul_peak(bool again = false) { return base_.matmul_peak(again); }
 
  private:
+  // Error E_STATE where the model is, or is not, a classifier.
+  void require_head() const;
+  void require_classifier() const;
   Adapter view(int adapter) const;
   TextSlot& text(int number);
   int32_t next_token(TextSlot&, const int32_t* ids, int64_t n);

@@ -13,6 +13,7 @@ TextSlot& Engine::text(int number) {
 }
 
 int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Sampling& sampling, int adapter, int number) {
+  require_head();
   if (prompt.empty()) throw Error("E_PROMPT", "The prompt has no tokens.");
   TextSlot& t = text(number);
   view(adapter);  // Error E_STATE

@@ -14,7 +14,7 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.max_sequence = o.max_sequence;
   for (const LinearSpec* l : model.block.linears()) limits.features = std::max({limits.features, l->out, l->in});
   limits.model_dim = model.dim;
-  limits.vocab = model.vocab;
+  limits.vocab = model.classifier ? 1 : model.vocab;  // of the head
   limits.rank = adapters.rank();
   limits.heads = model.block.attention.heads;
   limits.kv_heads = model.block.attention.kv_heads;
@@ -79,7 +79,12 @@ void Layout::place(Place p) {
   if (keep_) {
     for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
   }
-  head.place(p, model_.dim);
+  if (model_.classifier) {
+    token_buffers.class_labels = p.bytes(p.tokens() * model_.classifier->label_width() * int64_t(sizeof(float)));
+    classifier.place(p, model_);
+  } else {
+    head.place(p, model_.dim);
+  }
   if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(model_.vocab * int64_t(sizeof(float)));
 }
 

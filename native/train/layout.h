@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "block/block.h"
+#include "block/classifier.h"
 #include "block/head.h"
 
 namespace lowrank {
@@ -55,6 +56,7 @@ class AdapterNeeds {
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
 struct TokenBuffers {
   int64_t ids = 0, positions = 0, q_offsets = 0, kv_offsets = 0, rows = 0, labels = 0;
+  int64_t class_labels = 0;  // f32, of a classifier
 };
 
 // Offsets of every buffer. Buffers that do not depend on the piece lie first and stay. The others follow and are placed anew for the number
@@ -76,6 +78,7 @@ class Layout {
   Block::Shared shared;
   std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
   Head head;
+  Classifier classifier;  // in the head's place, where the model is one
   int64_t logits = 0;  // (V) f32, where text is generated
 
   const Block& block(int64_t layer) const { return blocks_[slot(layer)]; }

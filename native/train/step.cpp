@@ -35,9 +35,20 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   const AdapterSlot& slot = adapter(number);
   double* const loss = slot.window_loss();  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
+  const bool classifies = base_.model().classifier.has_value();
+  if (classifies && batch.labels.empty()) throw Error("E_BATCH", "Batch: a classifier learns from labels, and it has none.");
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().piece_tokens())) {
     Pass p = base_.pass(piece, Mode::train, slot.view());
     p.rng_stream = rng_stream;
+    if (classifies) {
+      const Classifier::Pooled pooled = base_.pooled(piece);
+      base_.forward(p);
+      const Layout& layout = base_.layout();
+      const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
+      layout.classifier.loss(p, layout.stream, pooled, logits, loss_scale, slot.loss_scale(), loss);
+      base_.backward(p);
+      continue;
+    }
     const Head::Learned learned = base_.learned(piece);
     base_.forward(p);
     base_.layout().head.loss(p, base_.layout().stream, learned, loss_scale, slot.loss_scale(), loss);
@@ -46,6 +57,7 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
 }
 
 double Engine::evaluate(const Batch& batch, int number) {
+  require_head();
   double sum = 0;
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().evaluation_tokens())) {
     const Pass p = base_.pass(piece, Mode::evaluate, view(number));
@@ -61,7 +73,31 @@ double Engine::evaluate(const Batch& batch, int number) {
   return sum;
 }
 
+Engine::Classified Engine::classify(const Batch& batch, int number) {
+  require_classifier();
+  const int64_t labels = base_.model().classifier->labels();
+  Classified found;
+  found.logits.resize((batch.offsets.empty() ? 0 : batch.offsets.size() - 1) * size_t(labels));
+  for (const Base::Piece& piece : base_.pieces(batch, base_.options().evaluation_tokens())) {
+    const Pass p = base_.pass(piece, Mode::evaluate, view(number));
+    const Classifier::Pooled pooled = base_.pooled(piece);
+    base_.forward(p);
+    const Layout& layout = base_.layout();
+    const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
+    base_.backend().download(logits.data, piece.sequences() * labels * int64_t(sizeof(float)), found.logits.data() + piece.first_sequence * labels);
+    if (!pooled.labels) continue;
+    const Buffer loss(base_.backend(), base_.at<double>(layout.loss));
+    double sum = 0;
+    loss.write(0, sizeof sum, &sum);
+    layout.classifier.loss(p, layout.stream, pooled, logits, 0, nullptr, base_.at<double>(layout.loss));
+    loss.read(0, sizeof sum, &sum);
+    found.loss += sum;
+  }
+  return found;
+}
+
 std::vector<float> Engine::logits(const Batch& batch, int number) {
+  require_head();
   const int64_t vocab = base_.model().vocab;
   std::vector<float> out(batch.ids.size() * size_t(vocab));
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().evaluation_tokens())) {

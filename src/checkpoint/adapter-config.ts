@@ -27,6 +27,19 @@ const PLAIN: Record<string, unknown> = {
   velora_config: null,
 };
 
+/** The task type of classifiers. PEFT saves these modules for it, and each module whose name ends with one of them. */
+const SEQ_CLS = "SEQ_CLS";
+const CLASSIFIER_MODULES = ["classifier", "score"] as const;
+
+/** Whether PEFT saves no more than a classifier's head with it; a module may stand there twice. */
+function areClassifiers(modules: unknown): boolean {
+  const isHead = (name: unknown) => typeof name === "string" && CLASSIFIER_MODULES.some((end) => name.endsWith(end));
+  return Array.isArray(modules) && modules.every(isHead);
+}
+
+/** Whether an adapter is a classifier's. */
+export const isClassifierConfig = ({ task_type }: Record<string, unknown>): boolean => task_type === SEQ_CLS;
+
 /** Initialisations that leave the base as it is; the others (PiSSA, OLoRA, LoftQ, ...) train on a changed base. */
 const PLAIN_INITS: unknown[] = [true, false, "gaussian", "orthogonal", "eva", undefined, null];
 
@@ -47,7 +60,12 @@ export interface NamedBase {
 }
 
 /** The configuration of a trained adapter, in keys that PEFT has had since 0.11. */
-export function adapterConfigJson(spec: AdapterSpec, { peft, rules }: ResolvedTargets, { named, revision }: NamedBase) {
+export function adapterConfigJson(
+  spec: AdapterSpec,
+  { peft, rules }: ResolvedTargets,
+  { named, revision }: NamedBase,
+  classifies = false,
+) {
   return {
     base_model_name_or_path: named,
     ...(revision === undefined ? {} : { revision }),
@@ -55,11 +73,12 @@ export function adapterConfigJson(spec: AdapterSpec, { peft, rules }: ResolvedTa
     inference_mode: true,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,
+    ...(classifies ? { modules_to_save: [...CLASSIFIER_MODULES] } : {}),
     peft_type: "LORA",
     r: spec.rank,
     target_modules: peft,
     ...rules,
-    task_type: "CAUSAL_LM",
+    task_type: classifies ? SEQ_CLS : "CAUSAL_LM",
     use_rslora: spec.useRslora,
   };
 }
@@ -76,6 +95,7 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
   keys.only("peft_type", ["LORA"]);
   for (const [key, expected] of Object.entries(PLAIN)) {
     if (isEmpty(json[key]) || json[key] === expected) continue;
+    if (key === "modules_to_save" && isClassifierConfig(json) && areClassifiers(json[key])) continue;
     throw unsupported(file, key, json[key], JSON.stringify(expected));
   }
   if (!PLAIN_INITS.includes(json.init_lora_weights)) {

@@ -19,11 +19,19 @@ import {
   type AdapterSpec,
   type AdapterTensors,
   adapterTensors,
+  type ClassifierConfig,
   type ModelOrigin,
   type ModelSource,
 } from "../native/index.js";
-import { type AdapterConfig, adapterConfigJson, type NamedBase, parseAdapterConfig } from "./adapter-config.js";
+import {
+  type AdapterConfig,
+  adapterConfigJson,
+  isClassifierConfig,
+  type NamedBase,
+  parseAdapterConfig,
+} from "./adapter-config.js";
 import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { writeLabels } from "./labels.js";
 import { type CardRun, modelCard } from "./model-card.js";
 import { RUN_STATE } from "./run-state.js";
 import { TRAINER_STATE } from "./state.js";
@@ -50,9 +58,20 @@ export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const configFile = join(folder, CONFIG);
   const config = readJsonObject(configFile, "Adapter configuration");
   const { targetModules, rules, ...numbers } = parseAdapterConfig(config, configFile);
+  checkTask(config, configFile, model);
   const targets = matchTargets(model, targetModules, `${configFile}: target_modules`, rules);
   const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), seed: 0 };
   return { spec, tensors: readTensors(findWeights(folder), adapterTensors(model, spec)), config, targets };
+}
+
+/** @throws LowrankError E_ADAPTER where a classifier's adapter is put on another model, or the other way round */
+function checkTask(config: Record<string, unknown>, file: string, { spec }: ModelSource): void {
+  const classifies = isClassifierConfig(config);
+  if (classifies === (spec.classifier !== undefined)) return;
+  const message = classifies
+    ? "the adapter is a classifier's (task_type SEQ_CLS): use lowrank classify, or --task seq-cls to train it further"
+    : "the adapter is of a language model, not a classifier's (task_type SEQ_CLS)";
+  throw new LowrankError("E_ADAPTER", `${file}: ${message}.`, "task_type");
 }
 
 export function findWeights(folder: string): string {
@@ -64,7 +83,7 @@ export function findWeights(folder: string): string {
   throw new LowrankError("E_FILE_MISSING", `Adapter folder ${folder} has no ${WEIGHTS}. ${hint}`, file);
 }
 
-function readTensors(file: string, expected: Map<string, [number, number]>): AdapterTensors {
+function readTensors(file: string, expected: Map<string, number[]>): AdapterTensors {
   const fail = (name: string, message: string) =>
     new LowrankError("E_ADAPTER", `${file}: tensor ${name} ${message}.`, name);
   const found = new Map<string, SafetensorsTensor>();
@@ -78,7 +97,7 @@ function readTensors(file: string, expected: Map<string, [number, number]>): Ada
     for (const [name, shape] of expected) {
       const tensor = found.get(name);
       if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although target_modules names it`);
-      const sameShape = tensor.shape.length === 2 && tensor.shape.every((n, i) => n === shape[i]);
+      const sameShape = String(tensor.shape) === String(shape);
       if (!sameShape) {
         const shapes = `has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`;
         throw fail(tensor.name, `${shapes}: the adapter belongs to another base model, or its r is another`);
@@ -139,6 +158,8 @@ export interface AdapterToWrite {
   targets: ResolvedTargets;
   /** Folder or file of the base. */
   baseModel: string;
+  /** Of a classifier. */
+  classifier?: ClassifierConfig | undefined;
   /** The repository of the hub that the base is of: named in place of the folder. */
   origin?: ModelOrigin | undefined;
   /** For the model card: how it was trained. */
@@ -188,7 +209,7 @@ export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite)
 /** The files that an adapter cannot do without. */
 async function writeWeights(
   folder: string,
-  { tensors, spec, targets, baseModel, origin }: AdapterToWrite,
+  { tensors, spec, targets, baseModel, origin, classifier }: AdapterToWrite,
 ): Promise<void> {
   const entries = [...tensors].map(([name, { shape, data }]) => ({
     name: PREFIX + name,
@@ -200,7 +221,9 @@ async function writeWeights(
   // Whoever opens the adapter does so from another folder.
   const base = origin ? { named: origin.name, revision: origin.revision } : { named: resolve(baseModel) };
   await writeSafetensors(join(folder, WEIGHTS), entries, { format: "pt" });
-  await writeTextFile(join(folder, CONFIG), sortedJson(adapterConfigJson(spec, targets, base)));
+  const config = adapterConfigJson(spec, targets, base, classifier !== undefined);
+  await writeTextFile(join(folder, CONFIG), sortedJson(config));
+  if (classifier) await writeLabels(folder, classifier);
 }
 
 /** The contents of adapter_config.json, and its file. */
@@ -220,6 +243,11 @@ export function aboutAdapter(folder: string): AdapterAbout {
   const parameters = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0);
   const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].sort();
   return { ...config, base: namedBase(folder).named, tensors: tensors.length, parameters, dtypes };
+}
+
+/** Whether a folder holds the adapter of a classifier. @throws LowrankError E_FILE_MISSING, E_JSON */
+export function isClassifierAdapter(folder: string): boolean {
+  return isClassifierConfig(readJsonObject(join(folder, CONFIG), "Adapter configuration"));
 }
 
 /** Whether a folder holds an adapter, and no model. */

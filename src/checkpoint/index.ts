@@ -4,6 +4,7 @@ export {
   aboutAdapter,
   holdsFinishedRun,
   isAdapterFolder,
+  isClassifierAdapter,
   type LoadedAdapter,
   namedBase,
   readAdapter,
@@ -15,6 +16,7 @@ export {
 export type { NamedBase } from "./adapter-config.js";
 export { type Factors, readFactors } from "./factors.js";
 export { removeFolder } from "./files.js";
+export { readLabels } from "./labels.js";
 export { checkpointProblem } from "./manifest.js";
 export { type MergeOptions, writeMerged } from "./merge.js";
 export type { CardRun, TextCounts } from "./model-card.js";

@@ -62,7 +62,7 @@ export function readOptimizerState(folder: string): OptimizerState {
       const part = (Object.keys(MOMENTS) as Part[]).find((each) => name.startsWith(MOMENTS[each]));
       const right = is8bit
         ? shape.length === 1 && (dtype === "F32" || (dtype === "U8" && (part === "m" || part === "v")))
-        : shape.length === 2 && dtype === "F32" && (part === "m" || part === "v");
+        : (shape.length === 1 || shape.length === 2) && dtype === "F32" && (part === "m" || part === "v");
       if (!part || !right) {
         const expected = is8bit
           ? "a part of an 8-bit AdamW's moments in U8 or F32"
@@ -74,7 +74,7 @@ export function readOptimizerState(folder: string): OptimizerState {
       const data = dtype === "U8" ? bytes : new Float32Array(bytes.buffer);
       const tensor = name.slice(MOMENTS[part].length);
       if (is8bit) moments.set(tensor, { ...moments.get(tensor), [part]: data });
-      else plain[part as "m" | "v"].set(tensor, { shape: shape as [number, number], data: data as Float32Array });
+      else plain[part as "m" | "v"].set(tensor, { shape, data: data as Float32Array });
     }
   } catch (error) {
     throw readError(error, file, "Optimizer state");

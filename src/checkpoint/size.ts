@@ -34,10 +34,11 @@ export function savedSizes(
 ): SavedSizes {
   let weights = 0;
   let moments = 0;
-  for (const [name, [rows, columns]] of adapterTensors(model, spec)) {
+  for (const [name, shape] of adapterTensors(model, spec)) {
+    const elements = shape.reduce((product, n) => product * n, 1);
     const entry = PREFIX.length + name.length + ENTRY_BYTES;
-    weights += 4 * rows * columns + entry;
-    moments += 2 * (momentBytes(rows * columns, optimizer) + entry);
+    weights += 4 * elements + entry;
+    moments += 2 * (momentBytes(elements, optimizer) + entry);
   }
   const sizeOf = (file: string) => {
     const text = ggufFile(file);

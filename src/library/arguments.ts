@@ -34,7 +34,7 @@ const isCount = (value: unknown) => Number.isInteger(value) && (value as number)
 
 function isTensor(value: unknown): boolean {
   const { shape, data } = value as Partial<{ shape: unknown; data: unknown }>;
-  return Array.isArray(shape) && shape.length === 2 && shape.every(isCount) && data instanceof Float32Array;
+  return Array.isArray(shape) && shape.length > 0 && shape.every(isCount) && data instanceof Float32Array;
 }
 
 function isAdapter(value: unknown): value is Adapter {

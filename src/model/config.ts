@@ -3,6 +3,7 @@
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf, readJsonObject } from "../base/json.js";
 import type { ModelConfig } from "../native/index.js";
+import { type ClassifierKeys, readClassifierKeys } from "./classifier.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
 import { ConfigKeys } from "./keys.js";
 import type { Warn } from "./warn.js";
@@ -11,10 +12,10 @@ import type { Warn } from "./warn.js";
 export const OUTLIER_THRESHOLD = 6;
 
 /**
- * Reads and checks config.json.
+ * Reads and checks config.json; the numbers of a classifier where they are asked for.
  * @throws LowrankError E_FILE_MISSING, E_JSON, E_ARCHITECTURE, E_QUANTIZED, E_CONFIG_VALUE
  */
-export function readConfig(file: string, warn: Warn): ModelConfig {
+export function readConfig(file: string, warn: Warn): { config: ModelConfig; classifier: () => ClassifierKeys } {
   const json = readJsonObject(file, "Model configuration");
   const family = checkFamily(json.model_type, file);
   const keys = new ConfigKeys(json, file);
@@ -29,7 +30,8 @@ export function readConfig(file: string, warn: Warn): ModelConfig {
       );
     }
   }
-  return { modelType: family.modelType, ...family.readConfig(keys, warn) };
+  const config = { modelType: family.modelType, ...family.readConfig(keys, warn) };
+  return { config, classifier: () => readClassifierKeys(keys) };
 }
 
 /**

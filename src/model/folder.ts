@@ -3,9 +3,17 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
-import { checkModel, type ModelSource, type PlainDtype, type TensorEntry, type WeightDtype } from "../native/index.js";
+import {
+  checkModel,
+  type ModelConfig,
+  type ModelSource,
+  type PlainDtype,
+  type TensorEntry,
+  type WeightDtype,
+} from "../native/index.js";
 import { bareNameError } from "./bare-name.js";
 import { QuantizedTensors } from "./bitsandbytes.js";
+import { type Classification, type ClassifierKeys, resolveClassifier } from "./classifier.js";
 import { readConfig } from "./config.js";
 import type { FamilyNames } from "./families/index.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
@@ -29,12 +37,24 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 const outside = ({ embedding, finalNorm, head }: FamilyNames) =>
   [embedding, finalNorm, head].map((name) => name.slice(0, name.lastIndexOf(".") + 1));
 
+/** A family's names, with the modules of a classifier in place of the head. */
+interface Names extends FamilyNames {
+  outside: string[];
+}
+
+function namesOf(config: ModelConfig, classifies: boolean): Names {
+  const { names, classifier } = familyOf(config);
+  if (!classifies || !classifier) return { ...names, outside: outside(names) };
+  const layers = classifier(config, 1).layers.map(({ linear }) => `${linear.module}.`);
+  return { ...names, outside: [...outside({ ...names, head: names.embedding }), ...layers] };
+}
+
 /**
  * The tensors under a whole model's names: in a model without a head, the names lack a prefix. Of two tensors meant by one name,
  * the tensor that has that name counts.
  */
-function withPrefix(tensors: SafetensorsTensor[], names: FamilyNames): SafetensorsTensor[] {
-  const begins = [...outside(names), names.layers]
+function withPrefix(tensors: SafetensorsTensor[], names: Names): SafetensorsTensor[] {
+  const begins = [...names.outside, names.layers]
     .filter((name) => name.startsWith(names.base))
     .map((name) => name.slice(names.base.length));
   const isBare = (name: string) => begins.some((begin) => name.startsWith(begin));
@@ -48,8 +68,8 @@ function withPrefix(tensors: SafetensorsTensor[], names: FamilyNames): Safetenso
 }
 
 /** Whether a tensor may be one of the model's: files may hold any number of others. */
-function mayBeUsed(names: FamilyNames, layers: number): (name: string) => boolean {
-  const begins = outside(names);
+function mayBeUsed(names: Names, layers: number): (name: string) => boolean {
+  const begins = names.outside;
   return (name) => {
     if (!name.startsWith(names.layers)) return begins.some((begin) => name.startsWith(begin));
     const layer = /^(\d+)\./.exec(name.slice(names.layers.length))?.[1];
@@ -59,15 +79,23 @@ function mayBeUsed(names: FamilyNames, layers: number): (name: string) => boolea
 
 /**
  * Reads a model folder or GGUF file; the weights themselves stay on the disk.
+ * @param classification a classifier is made of it, in place of its head
  * @throws LowrankError whose message names the file, key or tensor that is wrong
  */
-export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
+export function openModel(folder: string, warn: Warn = () => {}, classification?: Classification): ModelSource {
   const gguf = findGgufBase(folder);
+  if (gguf !== undefined && classification) {
+    throw new LowrankError(
+      "E_ARCHITECTURE",
+      `${folder}: a GGUF file cannot be the base of a classifier (--task seq-cls).`,
+      folder,
+    );
+  }
   if (gguf !== undefined) return openChecked(openGguf(gguf));
   checkFolder(folder);
   const configFile = join(folder, "config.json");
-  const read = readConfig(configFile, warn);
-  const { names } = familyOf(read);
+  const { config: read, classifier } = readConfig(configFile, warn);
+  const names = namesOf(read, classification !== undefined);
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
   const files = findWeightFiles(folder);
@@ -87,7 +115,9 @@ export function openModel(folder: string, warn: Warn = () => {}): ModelSource {
       unreadable.set(name, error);
     }
   }
-  const resolved = resolveHead(names, { config: read, tensors }, configFile, warn);
+  const resolved = classification
+    ? { config: { ...read, classifier: withLabels(read, tensors, classification, classifier(), configFile) }, tensors }
+    : resolveHead(names, { config: read, tensors }, configFile, warn);
   const model = modelSource(folder, resolved.config, resolved.tensors);
   checkTensors(model, (error, name) => {
     const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(names.base, "")]);
@@ -111,6 +141,19 @@ function hintOfNames(found: SafetensorsTensor[], name: string, head: string): st
   }
   if (name !== head) return "";
   return " Or it was saved without a head; where the head is the embedding, set tie_word_embeddings to true.";
+}
+
+/** The classifier's numbers, where the head may be among the tensors. */
+function withLabels(
+  config: ModelConfig,
+  tensors: TensorEntry[],
+  asked: Classification,
+  own: ClassifierKeys,
+  file: string,
+) {
+  const last = familyOf(config).classifier?.(config, 1).layers.at(-1);
+  const stored = tensors.find(({ name }) => name === `${last?.linear.module}.weight`)?.shape[0];
+  return resolveClassifier(asked, own, stored, file);
 }
 
 function checkFolder(folder: string): void {

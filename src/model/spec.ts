@@ -1,6 +1,15 @@
 // The description of a model, from the numbers of its configuration: the engine's input, and the list of linears.
 import { LowrankError } from "../base/errors.js";
-import type { BlockSpec, LinearSpec, ModelConfig, ModelSource, ModelSpec, TensorEntry } from "../native/index.js";
+import type {
+  BlockSpec,
+  ClassifierConfig,
+  ClassifierSpec,
+  LinearSpec,
+  ModelConfig,
+  ModelSource,
+  ModelSpec,
+  TensorEntry,
+} from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
 
 /** @throws LowrankError E_ARCHITECTURE */
@@ -24,7 +33,18 @@ export function modelSpec(config: ModelConfig): ModelSpec {
     layerPrefix: names.layers,
     layers: config.layers,
     block: block(config),
+    ...(config.classifier && { classifier: classifierSpec(config, config.classifier) }),
   };
+}
+
+/** @throws LowrankError E_ARCHITECTURE */
+function classifierSpec(config: ModelConfig, { labels, problem, padId, initStd }: ClassifierConfig): ClassifierSpec {
+  const { classifier } = familyOf(config);
+  if (!classifier) {
+    const message = `model_type "${config.modelType}" has no sequence classification (--task seq-cls) here.`;
+    throw new LowrankError("E_ARCHITECTURE", message, "model_type");
+  }
+  return { ...classifier(config, labels.length), loss: problem, padId, initStd };
 }
 
 /** A model with the description that follows from its configuration. @throws LowrankError E_ARCHITECTURE */

@@ -36,6 +36,7 @@ export interface NativeEngine {
   setReadings(readings: Partial<Readings>, adapter?: number): Promise<void>;
   evaluate(batch: Batch, adapter?: number): Promise<number>;
   logits(batch: Batch, adapter?: number): Promise<Float32Array>;
+  classify(batch: Batch, adapter?: number): Promise<{ logits: Float32Array; loss: number }>;
   gradients(adapter?: number): Promise<AdapterTensors>;
   adapter(adapter?: number): Promise<AdapterTensors>;
   setAdapter(tensors: AdapterTensors, adapter?: number): Promise<void>;
@@ -60,7 +61,7 @@ export interface NativeAddon {
   isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
   checkModel(source: ModelSource): void;
-  adapterTensors(spec: ModelSpec, adapter: AdapterSpec): { name: string; shape: [number, number] }[];
+  adapterTensors(spec: ModelSpec, adapter: AdapterSpec): { name: string; shape: number[] }[];
   planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;

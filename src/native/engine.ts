@@ -132,6 +132,14 @@ export class Engine {
     return call(() => this.#engine.logits(batch, adapter));
   }
 
+  /**
+   * Of a classifier: logits (sequences, labels), row-major, and the sum of the losses of sequences with labels (0 without). Each number of
+   * several labels, and of a regression, is a loss of its own.
+   */
+  async classify(batch: Batch, adapter = 0): Promise<{ logits: Float32Array; loss: number }> {
+    return call(() => this.#engine.classify(batch, adapter));
+  }
+
   /** Gradients accumulated so far, `dA` and `dB` under the adapter tensors' names. */
   async gradients(adapter = 0): Promise<AdapterTensors> {
     return call(() => this.#engine.gradients(adapter));

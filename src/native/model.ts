@@ -16,7 +16,7 @@ export function checkModel(source: ModelSource): void {
  * The tensors that an adapter trains, by the engine's names, with their shapes; the engine's table is the only one.
  * @throws LowrankError E_TARGET, E_RANK
  */
-export function adapterTensors(source: ModelSource, adapter: AdapterSpec): Map<string, [number, number]> {
+export function adapterTensors(source: ModelSource, adapter: AdapterSpec): Map<string, number[]> {
   const tensors = callSync(() => native().adapterTensors(source.spec, adapter));
   return new Map(tensors.map(({ name, shape }) => [name, shape]));
 }

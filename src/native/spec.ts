@@ -73,6 +73,33 @@ export interface BlockSpec {
   mlp: MlpSpec;
 }
 
+/** Losses of labels, as transformers names them in config.json. */
+export const PROBLEM_TYPES = ["single_label_classification", "regression", "multi_label_classification"] as const;
+export type ProblemType = (typeof PROBLEM_TYPES)[number];
+
+/** function(linear(dropout(x))); the module's name is whole. */
+export interface DenseSpec {
+  linear: LinearSpec;
+  function: "none" | "tanh" | "relu";
+  /** Of its input while training. */
+  dropout: number;
+  /** Whether each adapter has it whole, and trains it. */
+  trains: boolean;
+}
+
+/** The state of one token of each text through dense layers; it takes the head's place. */
+export interface ClassifierSpec {
+  /** Whether the last token is read, else the first. */
+  lastToken: boolean;
+  /** Tokens of this id at a text's end are not its last token. */
+  padId?: number | undefined;
+  loss: ProblemType;
+  /** Standard deviation of weights that the files do not have. */
+  initStd: number;
+  /** The last one's outputs are the logits. */
+  layers: DenseSpec[];
+}
+
 export interface ModelSpec {
   vocab: number;
   dim: number;
@@ -86,4 +113,6 @@ export interface ModelSpec {
   layerPrefix: string;
   layers: number;
   block: BlockSpec;
+  /** Of a classifier; `head` and `tiedHead` do not count then. */
+  classifier?: ClassifierSpec;
 }

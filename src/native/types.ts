@@ -1,5 +1,5 @@
 // The data that crosses the addon.
-import type { ModelSpec, RopeScaling } from "./spec.js";
+import type { ModelSpec, ProblemType, RopeScaling } from "./spec.js";
 
 /** Numbers of a decoder, as in Hugging Face's config.json. */
 export interface ModelConfig {
@@ -18,6 +18,16 @@ export interface ModelConfig {
   tieWordEmbeddings: boolean;
   attentionBias: boolean;
   mlpBias: boolean;
+  classifier?: ClassifierConfig | undefined;
+}
+
+/** Numbers of a classifier of texts, as in config.json. */
+export interface ClassifierConfig {
+  /** Names in the order of their numbers. */
+  labels: string[];
+  problem: ProblemType;
+  padId: number | undefined;
+  initStd: number;
 }
 
 /** Formats of weights: plain, quantised as bitsandbytes does (nf4, fp4, i8), and the block types of GGUF files. */
@@ -191,6 +201,8 @@ export interface Sequence {
    * first.
    */
   lossMask?: Uint8Array;
+  /** For classifiers: the number of the class; for regression and several labels a number for each label. */
+  labels?: Float32Array;
 }
 
 /** One micro-batch of sequences. The engine lays them one after the other, without padding unless it is asked for. */
@@ -258,8 +270,11 @@ export interface SamplingOptions {
   seed: number;
 }
 
-/** Adapter tensors by name, `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R), f32 row-major. */
-export type AdapterTensors = Map<string, { shape: [number, number]; data: Float32Array }>;
+/**
+ * Adapter tensors by name, f32 row-major: `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R); of a classifier's trained
+ * layers `<module>.weight` (O, I) and `<module>.bias` (O).
+ */
+export type AdapterTensors = Map<string, { shape: number[]; data: Float32Array }>;
 
 export const OPTIMIZERS = ["adamw", "adamw_8bit"] as const;
 export type Optimizer = (typeof OPTIMIZERS)[number];

@@ -13,12 +13,19 @@ export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: Fl
   const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;
   let perToken = 0;
   for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
-  for (const [rows, cols] of adapterTensors(model, adapter).values()) perToken += 6 * rows * cols;
-  const perSupervised = 4 * hiddenSize * vocabSize;
+  // The layers of a classifier see one token of each text.
+  let perText = 0;
+  for (const [name, shape] of adapterTensors(model, adapter)) {
+    const flop = 6 * shape.reduce((product, n) => product * n, 1);
+    if (name.includes(".lora_")) perToken += flop;
+    else perText += flop;
+  }
+  const perSupervised = model.spec.classifier ? 0 : 4 * hiddenSize * vocabSize;
   const perPair = 12 * layers * heads * headDim;
   return ({ microBatches, supervisedTokens }) => {
     let flop = perSupervised * supervisedTokens;
     for (const { batch } of microBatches) {
+      flop += perText * batch.sequences.length;
       for (const { inputIds } of batch.sequences) {
         const n = inputIds.length;
         flop += perToken * n + perPair * ((n * (n + 1)) / 2);

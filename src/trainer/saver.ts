@@ -281,6 +281,7 @@ export class Saver implements Keeper {
       ...adapter,
       tensors: await engine.adapter(),
       baseModel: model.folder,
+      classifier: model.config.classifier,
       origin: model.origin,
       run,
       tokenizer,

@@ -33,6 +33,8 @@ std::string Case::name() const {
   if (ld_pad) number("ld+", ld_pad);
   if (misalign) number("byte", misalign);
   if (step > 1) number("t", step);
+  if (function != HeadFunction::none) s += function == HeadFunction::tanh ? " tanh" : " relu";
+  if (loss != LabelLoss::single_label_classification) s += loss == LabelLoss::regression ? " regression" : " multi-label";
   if (bias) s += " bias";
   if (accumulate) s += " accumulate";
   if (!optional) s += " without-optional";
@@ -52,6 +54,7 @@ std::vector<Case> all_cases() {
   add_attention_cases(cases);
   add_head_cases(cases);
   add_optimizer_cases(cases);
+  add_dense_cases(cases);
   for (size_t i = 0; i < cases.size(); i++) cases[i].seed = i + 1;
   return cases;
 }

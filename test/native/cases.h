@@ -34,6 +34,8 @@ struct Case {
   int64_t misalign = 0;                // bytes, of weights
   float size = 1;                      // of the inputs that decide how peaked a softmax or how steep a SwiGLU is
   int64_t step = 1;                    // of adamw
+  HeadFunction function = HeadFunction::none;  // of dense_fwd and dense_bwd
+  LabelLoss loss = LabelLoss::single_label_classification;
   bool roomy = false;                  // a workspace for larger operations
   bool heavy = false;                  // too slow for emulated instruction sets
   bool gradient = false;               // small enough for finite differences
@@ -51,6 +53,7 @@ void add_row_cases(std::vector<Case>&);
 void add_attention_cases(std::vector<Case>&);
 void add_head_cases(std::vector<Case>&);
 void add_optimizer_cases(std::vector<Case>&);
+void add_dense_cases(std::vector<Case>&);
 
 // Dtypes of activations.
 inline constexpr DType kActs[] = {DType::f32, DType::bf16, DType::f16};

@@ -62,6 +62,12 @@ void pointers(const SwigluBwdArgs& a, F&& f) { each(f, a.da, a.g, a.u, a.dg, a.d
 template <class F>
 void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale); }
 template <class F>
+void pointers(const DenseFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.d, a.y); }
+template <class F>
+void pointers(const DenseBwdArgs& a, F&& f) { each(f, a.dy, a.y, a.d, a.w, a.dx, a.dw, a.dbias); }
+template <class F>
+void pointers(const LabelLossArgs& a, F&& f) { each(f, a.logits, a.labels, a.loss_sum, a.dynamic_scale); }
+template <class F>
 void pointers(const ZeroArgs& a, F&& f) { each(f, a.x); }
 template <class F>
 void pointers(const CastArgs& a, F&& f) { each(f, a.src, a.dst); }

@@ -49,8 +49,8 @@ class Check {
   void compare(const std::string& name, const Mat& input, const Loss& loss) {
     const Mat gradient = memory_->mat(name);
     const Slot& slot = *slots_.find(name);
-    // The value before a += is not part of the gradient; rope is in place, but no sum.
-    const bool sum = slot.role == Role::in_place && case_.op != "rope";
+    // The value before a += is not part of the gradient; rope and label_loss are in place, but no sums.
+    const bool sum = slot.role == Role::in_place && case_.op != "rope" && case_.op != "label_loss";
     double largest = 0;
     std::vector<double> expected, found;
     for (int64_t r = 0; r < input.rows; r++) {
@@ -191,6 +191,39 @@ void check_head(const Case&, Check& check) {
   });
 }
 
+void check_dense(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  const Input x(c.rows, c.in, c.seed);
+  Output y(c.rows, c.features), d(c.rows, c.in);
+  const auto forward = [&] {
+    check.ref().dense_fwd({.x = x.mat, .w = m.f32("w"), .bias = m.f32("bias"), .f = c.function, .dropout = c.dropout, .d = d.mat, .y = y.mat});
+    return y.dot(m.mat("upstream"));
+  };
+  // The case's d and y are drawn; the gradients need the ones of its x.
+  forward();
+  check.ref().cast({y.mat, m.mat("y")});
+  check.ref().cast({d.mat, m.mat("d")});
+  check.again();
+  check.compare("dx", x.mat, forward);
+  check.compare("dw", m.mat("w"), forward);
+  check.compare("dbias", m.mat("bias"), forward);
+}
+
+void check_label_loss(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Slots slots;
+  operation("label_loss").define(c, slots);
+  const Slot& z = *slots.find("logits");
+  Output at(z.rows, z.cols), work(z.rows, z.cols);
+  std::copy(z.values.begin(), z.values.end(), at.values.begin());
+  check.compare("logits", at.mat, [&] {
+    double loss = 0;
+    check.ref().cast({at.mat, work.mat});
+    check.ref().label_loss({c.loss, work.mat, m.f32("labels"), false, 1, &loss});
+    return loss * 0.75;  // the loss_scale of the cases
+  });
+}
+
 }  // namespace
 
 void run_grad(const Options& o, Report& report) {
@@ -204,6 +237,8 @@ void run_grad(const Options& o, Report& report) {
       else if (c.op == "swiglu_bwd") check_swiglu(c, check);
       else if (c.op == "attention_bwd") check_attention(c, check);
       else if (c.op == "head") check_head(c, check);
+      else if (c.op == "dense_bwd") check_dense(c, check);
+      else if (c.op == "label_loss") check_label_loss(c, check);
       else throw Error("E_INTERNAL", "There are no finite differences for " + c.op + ".");
     } catch (const Error& e) {
       report.fail("grad " + c.name(), e.what());

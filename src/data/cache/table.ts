@@ -40,7 +40,7 @@ export class TokenTable {
   }
 
   /** Views of an example's tokens and loss mask; nothing is copied. */
-  sequence(example: number): Required<Sequence> {
+  sequence(example: number): Required<Pick<Sequence, "inputIds" | "lossMask">> {
     const { block, at } = this.#find(example);
     const { inputIds, lossMask, offsets } = block;
     const [begin, end] = [offsets[at], offsets[at + 1]];

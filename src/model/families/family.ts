@@ -1,4 +1,4 @@
-import type { BlockSpec, ModelConfig } from "../../native/index.js";
+import type { BlockSpec, ClassifierSpec, ModelConfig } from "../../native/index.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 
@@ -33,6 +33,8 @@ export interface Family {
   readConfig(keys: ConfigKeys, warn: Warn): Omit<ModelConfig, "modelType">;
   /** The block, of any layer. */
   block(config: ModelConfig): BlockSpec;
+  /** The end of a classifier (ForSequenceClassification) with this number of labels; undefined: there are none of the family. */
+  classifier?(config: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers">;
   /** `target_modules` where none are given. */
   targets: string[];
   /** Undefined: GGUF files of this family are not read. */

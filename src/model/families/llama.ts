@@ -1,5 +1,5 @@
 // LLaMA: pre-norm RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al., 2023).
-import type { BlockSpec, ModelConfig } from "../../native/index.js";
+import type { BlockSpec, ClassifierSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST, readHeads } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
@@ -53,6 +53,12 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, positions: number
   };
 }
 
+/** The state of a text's last token through one linear, `score`: of decoders. */
+export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
+  const linear = { module: "score", out: labels, in: hiddenSize };
+  return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
+}
+
 export const llama: Family = {
   modelType: "llama",
   names: {
@@ -75,6 +81,7 @@ export const llama: Family = {
     const { attentionBias, mlpBias } = config;
     return llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: mlpBias });
   },
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj", "k_proj", "o_proj"],
   gguf: {
     architecture: "llama",

@@ -1,6 +1,6 @@
 // Qwen2 and Qwen2.5: LLaMA's block with biases on q, k and v (Yang et al., 2024).
 import type { Family } from "./family.js";
-import { llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { llama, llamaBlock, readLlamaNumbers, scoreHead } from "./llama.js";
 
 export const qwen2: Family = {
   modelType: "qwen2",
@@ -11,6 +11,7 @@ export const qwen2: Family = {
     return { ...readLlamaNumbers(keys, warn, 32768), attentionBias: true, mlpBias: false };
   },
   block: (config) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
+  classifier: scoreHead,
   targets: llama.targets,
   gguf: { ...llama.gguf!, architecture: "qwen2", interleaved: [], attentionBias: true },
 };

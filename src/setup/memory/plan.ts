@@ -150,10 +150,18 @@ export interface ParameterCounts {
 }
 
 export function parameterCounts(model: ModelSource, adapter: AdapterSpec | null): ParameterCounts {
-  const base = model.tensors.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-  const shapes = adapter === null ? [] : [...adapterTensors(model, adapter).values()];
-  const trainable = shapes.reduce((sum, [rows, cols]) => sum + rows * cols, 0);
-  return { trainable, all: base + trainable };
+  const elements = (shape: number[]) => shape.reduce((product, n) => product * n, 1);
+  const stored = model.tensors.reduce((sum, { shape }) => sum + elements(shape), 0);
+  const trained = adapter ? [...adapterTensors(model, adapter).values()] : [];
+  const trainable = trained.reduce((sum, shape) => sum + elements(shape), 0);
+  return { trainable, all: stored + missingHead(model) + trainable };
+}
+
+/** Parameters of a classifier's layers that the files do not have; the base has them in PEFT's count. */
+function missingHead({ spec, tensors }: ModelSource): number {
+  const stored = new Set(tensors.map(({ name }) => name));
+  const missing = (spec.classifier?.layers ?? []).filter(({ linear }) => !stored.has(`${linear.module}.weight`));
+  return missing.reduce((sum, { linear }) => sum + linear.out * (linear.in + Number(linear.bias ?? false)), 0);
 }
 
 /** The line of peft's `print_trainable_parameters`. */

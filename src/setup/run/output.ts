@@ -7,7 +7,7 @@ import { LOCK } from "./lock.js";
 
 /** Files that a training run writes into its folder, besides the files that it also writes into each checkpoint. */
 const OURS =
-  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|(lowrank|trainer)_state\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|(lowrank|trainer)_state\.json|classifier_config\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
 /** Files that are there only if a run has begun. */
 const BEGUN = /^(metrics\.jsonl|train\.log)$/;
 const CHECKPOINT = /^checkpoint-\d+$/;
@@ -15,7 +15,7 @@ const OLD_CHECKPOINT = /^\.checkpoint-\d+\.old$/;
 const ADAPTER = "adapter_model.safetensors";
 /** Files that a run puts beside an adapter. */
 const isBesideAdapter = (name: string) =>
-  name === "adapter_config.json" || name === "README.md" || isTokenizerFile(name);
+  name === "adapter_config.json" || name === "classifier_config.json" || name === "README.md" || isTokenizerFile(name);
 
 /**
  * The permitted contents of an output folder: nothing; leftovers of a run that was killed before its first checkpoint,
