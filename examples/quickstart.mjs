@@ -95,7 +95,8 @@ console.log("                     before    after");
 console.log(`  validation loss   ${before.toFixed(3).padStart(7)}  ${after.toFixed(3).padStart(7)}`);
 console.log(`  perplexity        ${perplexity(before).padStart(7)}  ${perplexity(after).padStart(7)}`);
 console.log(`
-Next, with a model and texts of your own ("A first model" in README.md says where to get one):
+Next, with a model and texts of your own ("A first model" in README.md says where to get one, and names such as
+OWNER/NAME of the Hugging Face hub go, too):
 
-  node dist/cli/main.js train --base_model FOLDER --train_file FILE.jsonl --output_dir my-lora --dry_run
+  node dist/cli/main.js train --base_model FOLDER_OR_NAME --train_file FILE.jsonl --output_dir my-lora --dry_run
 `);

@@ -101,6 +101,10 @@ const DEFAULTS = {
   profile: false,
   dry_run: false,
   json: false,
+  push_to_hub: false,
+  hub_model_id: undefined,
+  hub_private_repo: undefined,
+  hub_token: undefined,
 };
 
 describe("sizes", () => {
@@ -227,22 +231,19 @@ describe("refusals", () => {
     expect(message).toMatch(/^9 problems/);
   });
 
-  test.each(["push_to_hub", "hub_model_id", "use_wandb", "wandb_project"])(
-    "%s is known and not there yet, however it is given",
-    async (name) => {
-      const ways = [
-        flags({}, [`--${name}`]),
-        flags({}, [`--${name.replaceAll("_", "-")}=x`]),
-        flags({ config: yaml(`${name}: x\n`) }),
-      ];
-      for (const way of ways) {
-        const message = await refusal(way);
-        expect(message).toContain("not in this version yet");
-        expect(message).not.toContain("did you mean");
-      }
-      expect(await refusal(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "x" })).toContain("not in this version yet");
-    },
-  );
+  test.each(["use_wandb", "wandb_project"])("%s is known and not there yet, however it is given", async (name) => {
+    const ways = [
+      flags({}, [`--${name}`]),
+      flags({}, [`--${name.replaceAll("_", "-")}=x`]),
+      flags({ config: yaml(`${name}: x\n`) }),
+    ];
+    for (const way of ways) {
+      const message = await refusal(way);
+      expect(message).toContain("not in this version yet");
+      expect(message).not.toContain("did you mean");
+    }
+    expect(await refusal(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "x" })).toContain("not in this version yet");
+  });
 
   test("an option of another command is said to be one", async () => {
     expect(await refusal(flags({}, ["--prompt", "hello"]))).toContain("--prompt: not an option of lowrank train");
@@ -409,10 +410,19 @@ describe("names of other trainers", () => {
   });
 });
 
+test("a token stands in no message", async () => {
+  const twice = await refusal(flags({ hub_token: ["hf_secret", "hf_secret"] }));
+  const wrong = await refusal(flags({ config: yaml("hub_token: [hf_secret]\n") }));
+  expect([twice, wrong].map((message) => message.split("\n")[0])).toEqual([
+    "--hub_token: given 2 times, expected once",
+    expect.stringMatching(/run.yaml:1: hub_token: expected a token, found another value$/),
+  ]);
+});
+
 describe("one file for all commands", () => {
   const file = () =>
     yaml(
-      "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\n",
+      "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\nhub_model_id: h/n\n",
     );
 
   test.each(commandList.filter(({ rows }) => "config" in rows).map((command) => [command.name, command] as const))(

@@ -46,7 +46,7 @@ const NOT_TOLD = new Set([
 ]);
 
 /** The hub's name of a folder that huggingface_hub has downloaded. */
-function hubName(base: string): string | undefined {
+export function hubName(base: string): string | undefined {
   const [, owner, name] = /\/models--([^/]+?)--([^/]+)\/snapshots\/[^/]+\/?$/.exec(base) ?? [];
   return owner === undefined ? undefined : `${owner}/${name}`;
 }
@@ -54,9 +54,12 @@ function hubName(base: string): string | undefined {
 const table = (rows: [string, string][]) =>
   ["| | |", "|---|---|", ...rows.map(([name, value]) => `| ${name} | ${value.replaceAll("|", "\\|")} |`)].join("\n");
 
+/** Stands in a card for the place of its adapter. */
+export const ADAPTER_PLACE = "FOLDER OF THIS CARD";
+
 /** The code in Python, with the base where PEFT would not find it. */
 function snippet(base: string, origin: ModelOrigin | undefined): string {
-  const adapter = `"FOLDER OF THIS CARD"`;
+  const adapter = JSON.stringify(ADAPTER_PLACE);
   if (!base.toLowerCase().endsWith(".gguf")) {
     return `from peft import AutoPeftModelForCausalLM
 

@@ -47,9 +47,9 @@ function declare(y: Argv, command: Command): Argv {
     });
     for (const other of others) y.option(other, { nargs: 1, hidden: true });
   }
-  const positional = command.positional ? ` [${command.positional}]` : "";
+  const positionals = (command.positionals ?? []).map((name) => ` [${name}]`).join("");
   return y
-    .usage(`lowrank ${command.name}${positional} [options]\n\n${command.summary}.`)
+    .usage(`lowrank ${command.name}${positionals} [options]\n\n${command.summary}.`)
     .example(command.example, "")
     .epilogue(
       "Options may be spelled with _ or -, set in a YAML file (--config) or as LOWRANK_<NAME>; --no-<name> is false.",
@@ -64,9 +64,9 @@ function commandFlags(command: Command, rest: string[]): Flags {
     if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
   }
   const strays = (parsed._ as unknown[]).map(String);
-  const { positional } = command;
-  if (positional && strays[0] !== undefined && !strays[0].startsWith("-")) {
-    values.set(positional, [...(values.get(positional) ?? []), strays.shift()!]);
+  for (const name of command.positionals ?? []) {
+    if (strays[0] === undefined || strays[0].startsWith("-")) break;
+    values.set(name, [...(values.get(name) ?? []), strays.shift()!]);
   }
   return { values, strays };
 }

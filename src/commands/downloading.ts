@@ -1,4 +1,4 @@
-// Shows how far downloads from the hub are.
+// Shows how far downloads from the hub and uploads to it are.
 import { bytes, count } from "../base/text.js";
 import type { Wanted as Role } from "../data/index.js";
 import { shownName, type Transfer, type Wanted } from "../hub/index.js";
@@ -24,6 +24,12 @@ export function downloading(progress: Bar, log: Lines): Required<Pick<Fetching, 
     },
     onProgress: (done, total) => show(done, total),
   };
+}
+
+/** @returns a function that shows how far an upload is */
+export function uploading(progress: Bar, log: Lines): (done: number, total: number) => void {
+  const words = { ...WORDS, bar: "uploading, MiB", line: "uploading", done: "uploaded" };
+  return shownWork(words, progress, log, () => true, performance.now());
 }
 
 /** Work that may download, shown on standard error; for commands whose results go to standard output. */

@@ -1,11 +1,14 @@
 import { join, resolve } from "node:path";
+import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
+import type { PushTarget } from "../hub/index.js";
 import { Engine } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { type Located, located } from "../setup/hub.js";
+import { namelessBase, pushAdapter, targetOfRun } from "../setup/push.js";
 import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
@@ -13,6 +16,7 @@ import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/r
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
 import { checkTextFiles, openTokenizer, packingHint, readTrainingTexts, type TrainingTexts } from "../setup/texts.js";
+import { uploading } from "./downloading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { TrainDisplay } from "./train-display.js";
@@ -74,6 +78,8 @@ interface Call {
   display: TrainDisplay;
   /** Finishes the step in progress and saves. */
   signal: AbortSignal;
+  /** Where the adapter is pushed to. */
+  target: PushTarget | undefined;
 }
 
 async function dryRun({ o, folder, base, display }: Call, reading: Promise<TrainingTexts>): Promise<void> {
@@ -109,8 +115,39 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   // Nothing new is to be seen of a run that was finished before.
   const isNew = result.steps !== resumption?.state.step;
   if (!result.aborted && isNew) await writeSamples(call, engine, prepared);
+  const unpushed = await pushResult(call, result.aborted);
   await merge(call, engine, prepared);
   display.end(result);
+  if (unpushed) throw unpushed;
+}
+
+function warnOfBase(o: Found, target: PushTarget, { warn }: TrainDisplay): void {
+  const base = { named: o.origin?.name ?? resolve(o.base_model) };
+  const nameless = namelessBase(base, target, o.output_dir);
+  if (nameless !== undefined) warn(nameless);
+}
+
+/** @returns the error of a push that failed: the run is whole, and what is left of it is done first */
+async function pushResult({ o, display, target }: Call, aborted: boolean): Promise<LowrankError | undefined> {
+  if (target === undefined) return undefined;
+  const later = `lowrank push ${o.output_dir} ${target.name}${o.hub_private_repo ? " --hub_private_repo" : ""}`;
+  if (aborted) {
+    display.warn(`the adapter of an interrupted run is not pushed; to push it: ${later}`);
+    return undefined;
+  }
+  const { log, progress } = display;
+  try {
+    const work = { warn: () => {}, onProgress: uploading(progress, log) };
+    const { url } = await pushAdapter(o.output_dir, target, work);
+    log.info(`pushed the adapter to ${url}`);
+    return undefined;
+  } catch (error) {
+    const { code, message, where } = error instanceof LowrankError ? error : new LowrankError("E_PUSH", String(error));
+    const whole = `The adapter is saved in ${o.output_dir}, and was not pushed: ${message} To push it: ${later}`;
+    return new LowrankError(code, whole, where, { cause: error });
+  } finally {
+    progress.stop();
+  }
 }
 
 /** While texts are read, the bar is theirs. */
@@ -168,13 +205,16 @@ export async function run(named: Options, given: ReadonlySet<string>, signal: Ab
   const ended = new AbortController();
   try {
     if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));
+    const target = await targetOfRun(named, signal);
+    if (target) display.log.info(`the adapter will be pushed to ${target.settings.endpoint}/${target.name}`);
     const fetching = display.fetching(signal, () => checkTextFiles(named));
     const files = await trainingFiles(named, fetching);
     const o = { ...(await located(named, fetching)), ...files };
+    if (target) warnOfBase(o, target, display);
     const base = openPlan(o, given, display.warn);
     if (!o.dry_run) base.checkMemory();
     const reading = ahead(readTexts(o, base, display, AbortSignal.any([signal, ended.signal])));
-    await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal }, reading);
+    await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal, target }, reading);
   } catch (error) {
     display.log.note(error instanceof Error ? error.message : String(error));
     throw error;

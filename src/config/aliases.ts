@@ -104,7 +104,6 @@ export const HINTS: Record<string, string> = {
   quantization_bit: "use {use_4bit} or {use_8bit}",
   qlora: "use {use_4bit}",
   token: "set the environment's HF_TOKEN",
-  hub_token: "set the environment's HF_TOKEN",
   hf_token: "set the environment's HF_TOKEN",
   use_auth_token: "set the environment's HF_TOKEN",
   trust_remote_code: "code of a repository is never run",

@@ -7,8 +7,8 @@ export interface Command<R extends Rows = Rows> {
   name: string;
   summary: string;
   example: string;
-  /** Option that may also stand without its name. */
-  positional?: string;
+  /** Options that may also stand without their names, in this order. */
+  positionals?: readonly string[];
   /** Whether it trains: a signal asks it to save and end, its results are files, and it tells of options that it ignores. */
   trains?: true;
   rows: R;
@@ -108,6 +108,27 @@ export const commands = named({
     },
   },
 
+  push: {
+    summary: "Push an adapter to the Hugging Face hub, with its tokenizer and model card",
+    example: "lowrank push ./lora_model OWNER/NAME --hub_private_repo",
+    positionals: ["adapter", "hub_model_id"],
+    rows: {
+      adapter: { ...needed.adapter, expects: "an adapter folder", help: "folder of the adapter" },
+      hub_model_id: needed.hub_model_id,
+      hub_private_repo: rows.hub_private_repo,
+      hub_token: rows.hub_token,
+      base_model: {
+        ...optional(base_model),
+        expects: "a name of the hub",
+        help: "the base's name on the hub, where adapter_config.json names a folder of this machine",
+      },
+      revision,
+      dry_run: { ...rows.dry_run, help: "check token, repository and files, and stop" },
+      json,
+      config,
+    },
+  },
+
   quantize: {
     summary: "Write the base model with its linears in 4 or 8 bits, as bitsandbytes and transformers save it",
     example: "lowrank quantize --base_model ./SmolLM2-135M --output_dir ./SmolLM2-135M-nf4",
@@ -125,7 +146,7 @@ export const commands = named({
   inspect: {
     summary: "Describe a model and the memory of its training, or an adapter or a checkpoint",
     example: "lowrank inspect ./SmolLM2-135M --per_device_train_batch_size 4 --max_seq_length 1024",
-    positional: "base_model",
+    positionals: ["base_model"],
     rows: {
       base_model,
       revision,
@@ -178,14 +199,14 @@ export const commands = named({
   cache: {
     summary: "List or clear the tokenised texts kept for later runs",
     example: "lowrank cache clear",
-    positional: "action",
+    positionals: ["action"],
     rows: { action, cache_dir, json },
   },
 
   init: {
     summary: "Write a commented YAML file with every option of a training run",
     example: "lowrank init run.yaml",
-    positional: "file",
+    positionals: ["file"],
     rows: { file },
   },
 
@@ -204,7 +225,7 @@ export const commands = named({
   completion: {
     summary: "Print a script that completes the command line in a shell",
     example: 'eval "$(lowrank completion bash)"',
-    positional: "shell",
+    positionals: ["shell"],
     rows: { shell },
   },
 });

@@ -24,7 +24,7 @@ function bash(): string {
   const valueCases = [...values].map(
     ([name, list]) => `    --${name}) COMPREPLY=($(compgen -W "${list}" -- "$word")); return ;;`,
   );
-  const positional = commandList.flatMap(({ name, positional: option, rows }) => {
+  const positional = commandList.flatMap(({ name, positionals: [option] = [], rows }) => {
     const list = option === undefined ? [] : choices(rows[option]!);
     return list.length > 0 ? [`    ${name}) COMPREPLY=($(compgen -W "${list.join(" ")}" -- "$word")); return ;;`] : [];
   });
@@ -71,7 +71,7 @@ function fish(): string {
   for (const { name, summary } of commandList) {
     lines.push(`complete -c lowrank -n __fish_use_subcommand -f -a ${name} -d ${quoted(summary)}`);
   }
-  for (const { name, positional, rows } of commandList) {
+  for (const { name, positionals: [positional] = [], rows } of commandList) {
     const inside = `-n '__fish_seen_subcommand_from ${name}'`;
     for (const [option, row] of Object.entries(rows)) {
       const list = choices(row);

@@ -166,7 +166,10 @@ function fromFlags(flags: Flags, rows: Rows, problems: Problems): Map<string, Ca
     const written = `--${name}`;
     const { key, row } = findRow(rows, name)!;
     if (texts.length > 1)
-      problems.add(key, `${written}: given ${texts.length} times (${texts.join(", ")}), expected once`);
+      problems.add(
+        key,
+        `${written}: given ${texts.length} times${row.secret ? "" : ` (${texts.join(", ")})`}, expected once`,
+      );
     else put(found, key, { value: texts[0] === "" ? undefined : parseText(row, texts[0]!), written }, problems);
   }
   flags.strays.forEach((token, i) => {
@@ -251,7 +254,9 @@ function validated<R extends Rows>(
       problems.add(key, `${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);
     else {
       const { value } = candidate;
-      const found = `${shownValue(value)}${typeof value === "string" ? suggestion(value, row.values ?? []) : ""}`;
+      const found = row.secret
+        ? "another value"
+        : `${shownValue(value)}${typeof value === "string" ? suggestion(value, row.values ?? []) : ""}`;
       problems.add(key, `${candidate.written}: expected ${row.expects}, found ${found}`);
     }
   }

@@ -17,6 +17,8 @@ export interface OptionRow<T = unknown> {
   values?: readonly string[];
   /** Value where the option stands alone; only of texts. */
   bare?: string;
+  /** Whether its value may stand in no message. */
+  secret?: boolean;
   group: string;
   /** Whether it decides the bits of a training run. If so, a run that goes on must have the same value. */
   decides: "bits" | "nothing";

@@ -46,6 +46,11 @@ export const needed = {
   adapter: adapter.required(),
   validation_file: validationFile.requiredUnless("dataset_name"),
   output_dir: text("a folder", OUTPUT.nothing, "folder for the merged model").required(),
+  hub_model_id: text(
+    "a name of the hub",
+    OUTPUT.nothing,
+    "repository of the hub to push to: OWNER/NAME, or NAME of the token's user",
+  ).required(),
 };
 
 /** The names in the Trainer of transformers. The update is the same. Where a GPU would keep the moments does not matter here. */
@@ -334,8 +339,31 @@ export const trainRows = {
   ).optional(),
 };
 
+/** Rows about uploads to the hub. */
+export const hubRows = {
+  hub_model_id: text(
+    "a name of the hub",
+    OUTPUT.nothing,
+    "repository of the hub to push to: OWNER/NAME, or NAME of the token's user; default the name of output_dir",
+  ).optional(),
+  hub_private_repo: flag(
+    OUTPUT.nothing,
+    "make the repository private; default as its owner's settings say, which is public in general",
+  ).optional(),
+  hub_token: {
+    ...text(
+      "a token",
+      OUTPUT.nothing,
+      "token of the hub to push with, in place of HF_TOKEN and the token file",
+    ).optional(),
+    secret: true,
+  },
+};
+
 /** Rows about a training run that is started at a terminal. */
 export const terminalRows = {
+  push_to_hub: flag(OUTPUT.nothing, "push the adapter to the hub after training (docs/hub.md)").or(false),
+  ...hubRows,
   merge: flag(OUTPUT.nothing, "write the merged model to OUTPUT_merged; if not given, a terminal is asked").optional(),
   config: text(
     "a YAML file",
@@ -377,8 +405,6 @@ export function inOrder<R extends Rows>(some: R): R {
 /** Options of later versions: known, and refused with these words. */
 const notYet = (what: string, instead: string) => `${what} is not in this version yet. ${instead}`;
 export const laterRows: Record<string, string> = {
-  push_to_hub: notYet("Uploading to a hub", "Upload the output folder after training."),
-  hub_model_id: notYet("Uploading to a hub", "Upload the output folder after training."),
   use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
   wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
 };

@@ -17,7 +17,8 @@ import {
 } from "./special-tokens.js";
 
 const FILE = "chat_template.jinja";
-const FOLDER = "additional_chat_templates";
+/** Folder of a tokenizer's other chat templates. */
+export const TEMPLATE_FOLDER = "additional_chat_templates";
 const EXTENSION = ".jinja";
 
 /** A template's text, and the file that it stands in. */
@@ -35,7 +36,7 @@ export function readChatTemplates(folder: string): Map<string, Source> {
   const found = new Map<string, Source>();
   const add = (name: string, file: string) => found.set(name, { text: readText(file, "Chat template"), file });
   if (existsSync(join(folder, FILE))) add("default", join(folder, FILE));
-  const others = join(folder, FOLDER);
+  const others = join(folder, TEMPLATE_FOLDER);
   if (existsSync(others) && statSync(others).isDirectory()) {
     for (const name of readdirSync(others)
       .filter((one) => one.endsWith(EXTENSION))

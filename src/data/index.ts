@@ -11,7 +11,7 @@ export {
   TokenTable,
   tokenTable,
 } from "./cache/index.js";
-export { type FoundTemplates, findChatTemplates, readChatTemplates } from "./chat-templates.js";
+export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FOLDER } from "./chat-templates.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";

@@ -58,19 +58,9 @@ function refusal(settings: HubSettings, repository: Repository, status: number, 
   return error("E_HUB_ANSWER", `The hub at ${settings.endpoint} answers ${status} for ${shown}. Check HF_ENDPOINT.`);
 }
 
-/**
- * The error of an answer that is no success.
- * @param file that was asked for, if it was one
- */
-export function failureOf(
-  settings: HubSettings,
-  repository: Repository,
-  answer: IncomingMessage,
-  file?: string,
-): LowrankError | Passing {
+/** The error of an answer that may be another one later; undefined for other answers. @param of what was asked for */
+function passing(settings: HubSettings, repository: Repository, answer: IncomingMessage, of: string) {
   const status = answer.statusCode!;
-  const code = String(answer.headers["x-error-code"] ?? "");
-  const of = file === undefined ? shownName(repository) : `${file} of ${shownName(repository)}`;
   if (status === 429) {
     const afterMs = retryAfter(answer);
     const when = afterMs === undefined ? "later" : `in ${Math.ceil(afterMs / 1000)} s`;
@@ -82,7 +72,60 @@ export function failureOf(
     const message = `The hub at ${settings.endpoint} fails with ${status} for ${of}: try again later.`;
     return new Passing(new LowrankError("E_HUB_SERVER", message, repository.name), retryAfter(answer));
   }
-  return refusal(settings, repository, status, code, file);
+  return undefined;
+}
+
+/**
+ * The error of an answer that is no success.
+ * @param file that was asked for, if it was one
+ */
+export function failureOf(
+  settings: HubSettings,
+  repository: Repository,
+  answer: IncomingMessage,
+  file?: string,
+): LowrankError | Passing {
+  const code = String(answer.headers["x-error-code"] ?? "");
+  const of = file === undefined ? shownName(repository) : `${file} of ${shownName(repository)}`;
+  return passing(settings, repository, answer, of) ?? refusal(settings, repository, answer.statusCode!, code, file);
+}
+
+/** Text of the hub, as a part of a message. */
+const said = (text: string) => (text === "" ? "" : ` The hub says: ${text.slice(0, 500)}`);
+
+/** The error of an upload's answer that is no success. @param text of the hub about it, without secrets */
+export function uploadFailure(
+  settings: HubSettings,
+  repository: Repository,
+  answer: IncomingMessage,
+  text: string,
+): LowrankError | Passing {
+  const { endpoint, tokenFrom } = settings;
+  const { name } = repository;
+  const status = answer.statusCode!;
+  const tokens = `${endpoint}/settings/tokens`;
+  const error = (kind: string, message: string) => new LowrankError(kind, message + said(text), name);
+  if (status === 401) {
+    return error("E_HUB_ACCESS", `The hub refuses the token of ${tokenFrom}: make a new one at ${tokens}.`);
+  }
+  if (status === 403) {
+    const message = `The token of ${tokenFrom} may not write to ${name}: give it the right to write at ${tokens}.`;
+    return error("E_HUB_ACCESS", message);
+  }
+  if (status === 409 || status === 412) {
+    return error("E_HUB_ANSWER", `${name} was changed while files were uploaded (${status}): upload them again.`);
+  }
+  return (
+    passing(settings, repository, answer, `an upload to ${name}`) ??
+    error("E_HUB_ANSWER", `The hub at ${endpoint} answers an upload to ${name} with ${status}.`)
+  );
+}
+
+/** The error of a connection for an upload that failed, or broke. */
+export function uploadBroken({ endpoint }: HubSettings, { name }: Repository, error: unknown): Passing {
+  const { code = "no connection" } = error as NodeJS.ErrnoException;
+  const message = `${endpoint} cannot be reached to upload to ${name} (${code}). Check the network, HTTPS_PROXY and HF_ENDPOINT.`;
+  return new Passing(new LowrankError("E_HUB_NETWORK", message, name, { cause: error }));
 }
 
 /** The error of a connection that failed, or broke. */

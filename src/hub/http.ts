@@ -1,15 +1,18 @@
 // Requests to the hub: the token goes to the hub's own host alone, answers come as they are sent.
 import type { IncomingMessage } from "node:http";
 import { packageVersion } from "../base/version.js";
-import { sendRequest } from "../net/request.js";
+import { type Body, sendRequest } from "../net/request.js";
 import type { HubSettings } from "./settings.js";
 
 export interface Asked {
-  method?: "GET" | "HEAD";
+  method?: string;
+  body?: Body | undefined;
   headers?: Record<string, string>;
   /** Whether a redirection to another host is followed, or is the answer. */
   elsewhere?: boolean;
   signal?: AbortSignal | undefined;
+  /** Without a byte after which a connection is taken for dead; default the settings'. */
+  timeoutMs?: number;
 }
 
 const MOST_REDIRECTIONS = 10;
@@ -19,14 +22,16 @@ const REDIRECTIONS = [301, 302, 303, 307, 308];
 export async function ask(settings: HubSettings, address: string, asked: Asked = {}): Promise<IncomingMessage> {
   const home = new URL(settings.endpoint).origin;
   let url = new URL(address);
+  let { method, body } = asked;
   for (let step = 0; ; step++) {
     const headers: Record<string, string> = {
       "user-agent": `lowrank/${packageVersion()}`,
       "accept-encoding": "identity",
       ...asked.headers,
+      ...(body && { "content-length": String(body.bytes) }),
     };
     if (settings.token && url.origin === home) headers.authorization = `Bearer ${settings.token}`;
-    const answer = await sendRequest(url, { ...asked, headers }, settings.timeoutMs);
+    const answer = await sendRequest(url, { ...asked, method, body, headers }, asked.timeoutMs ?? settings.timeoutMs);
     const { location } = answer.headers;
     if (!REDIRECTIONS.includes(answer.statusCode!) || location === undefined) return answer;
     if (!URL.canParse(location, url.href) || step === MOST_REDIRECTIONS) return answer;
@@ -34,6 +39,10 @@ export async function ask(settings: HubSettings, address: string, asked: Asked =
     if (asked.elsewhere === false && next.origin !== url.origin) return answer;
     answer.resume();
     url = next;
+    if (body && (answer.statusCode === 303 || (answer.statusCode! < 303 && method === "POST"))) {
+      method = "GET";
+      body = undefined;
+    }
   }
 }
 

@@ -1,4 +1,5 @@
-export { pagePath, type Repository, type RepositoryType, repositoryOf, shownName } from "./name.js";
+export { isRepositoryName, pagePath, type Repository, type RepositoryType, repositoryOf, shownName } from "./name.js";
+export { type Pushed, type PushTarget, push, pushTarget, type Upload } from "./push.js";
 export { type HubSettings, hubSettings } from "./settings.js";
 export { type SnapshotOptions, snapshotFolder, type Transfer } from "./snapshot.js";
 export {

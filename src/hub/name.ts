@@ -19,7 +19,7 @@ const REVISION = /^(?!.*(?:\.\.|\/\/|\/$))[\w-][\w./+-]*$/;
 const FILE = /\.(gguf|safetensors|json|bin)$/i;
 
 /** Whether a text may be OWNER/NAME. */
-const isRepositoryName = (text: string): boolean => NAME.test(text) && !FILE.test(text);
+export const isRepositoryName = (text: string): boolean => NAME.test(text) && !FILE.test(text);
 
 /** The folder of a repository in the cache. */
 export const cacheFolderOf = ({ type, name }: Pick<Repository, "type" | "name">): string =>

@@ -54,14 +54,21 @@ export function hubCache(env: Environment = process.env): string {
   return expanded(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(homeFolder(env), "hub"), env);
 }
 
-/** @throws LowrankError E_HUB_ACCESS, E_FILE, E_USAGE; never with a token in it */
-export function hubSettings(env: Environment = process.env): HubSettings {
+/**
+ * @param given a token that goes before the environment's, and its name for people
+ * @throws LowrankError E_HUB_ACCESS, E_FILE, E_USAGE; never with a token in it
+ */
+export function hubSettings(
+  env: Environment = process.env,
+  given: { token?: string | undefined; from: string } = { from: "" },
+): HubSettings {
   const home = homeFolder(env);
   const cache = hubCache(env);
   const file = expanded(env.HF_TOKEN_PATH || join(home, "token"), env);
   const variable = env.HF_TOKEN ? "HF_TOKEN" : "HUGGING_FACE_HUB_TOKEN";
-  const own = checkedToken(env[variable], variable);
-  const tokenFrom = own === undefined ? file : variable;
+  const named = checkedToken(given.token, given.from);
+  const own = named ?? checkedToken(env[variable], variable);
+  const tokenFrom = named !== undefined ? given.from : own === undefined ? file : variable;
   const implicit = own === undefined && !isTrue(env.HF_HUB_DISABLE_IMPLICIT_TOKEN);
   const endpoint = (env.HF_ENDPOINT || "https://huggingface.co").replace(/\/+$/, "");
   if (!URL.canParse(endpoint) || !/^https?:/.test(endpoint)) {

@@ -7,6 +7,7 @@ import {
   custom,
   modelRows,
   type OptionsOf,
+  optional,
   optionsFrom,
   type Rows,
   rows,
@@ -75,6 +76,14 @@ export function methodOptions<R extends Rows>(method: string, methodRows: R): (g
 
 const isFunction = (value: unknown): value is (download: Download) => void => typeof value === "function";
 export const on_download = custom("a function", isFunction, "is told how far a download is").optional();
+
+type OnUpload = (upload: { done: number; total: number }) => void;
+const isUploadFunction = (value: unknown): value is OnUpload => typeof value === "function";
+const { hub_private_repo, hub_token, revision } = rows;
+export const pushOptions = methodOptions("pushToHub", {
+  ...{ hub_private_repo, hub_token, revision, base_model: optional(rows.base_model), signal },
+  on_upload: custom("a function", isUploadFunction, "is told how far an upload is").optional(),
+});
 
 // The base is the first argument.
 export const openOptions = methodOptions("Model.open", { ...without(modelRows, "base_model"), signal, on_download });

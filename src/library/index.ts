@@ -3,6 +3,7 @@ export type { Texts } from "./arguments.js";
 export type { Download, DownloadOptions } from "./download.js";
 export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
 export type { TrainerOptions } from "./options.js";
+export { type PushToHubOptions, pushToHub } from "./push.js";
 export type { TrainerState } from "./state.js";
 export type { TextOptions } from "./text.js";
 export { Trainer } from "./trainer.js";

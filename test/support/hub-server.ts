@@ -1,12 +1,14 @@
-// A hub on this machine: the requests of huggingface_hub that download, and a second host for large files.
+// A hub on this machine: the requests of huggingface_hub, and a second host for large files.
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach } from "vitest";
+import { HubWrites } from "./hub-writes.js";
 
 export interface Stored {
   type?: "model" | "dataset";
   commit: string;
+  private?: boolean;
   /** Path to content; large ones are kept on the other host, as LFS files are. */
   files: Record<string, Buffer | string>;
   /** Its name today, where it was renamed. */
@@ -52,11 +54,12 @@ export function sendContent(response: ServerResponse, content: Buffer, range: st
 
 export class HubServer {
   readonly repositories = new Map<string, Stored>();
+  readonly writes = new HubWrites(this.repositories);
   readonly seen: Seen[] = [];
   fault: Fault = () => false;
   endpoint = "";
-  readonly #hub: Server = createServer((request, response) => this.#answer(request, response));
-  readonly #store: Server = createServer((request, response) => this.#large(request, response));
+  readonly #hub: Server = createServer((request, response) => this.#take(request, response, "hub"));
+  readonly #store: Server = createServer((request, response) => this.#take(request, response, "store"));
 
   /** For a file of tests: it runs while they do, and is empty, without requests and faults, before each. */
   static forTests(): HubServer {
@@ -65,6 +68,7 @@ export class HubServer {
     afterAll(() => server.#stop());
     beforeEach(() => {
       server.repositories.clear();
+      server.writes.clear();
       server.seen.length = 0;
       server.fault = () => false;
     });
@@ -101,8 +105,26 @@ export class HubServer {
     return seen;
   }
 
-  #large(request: IncomingMessage, response: ServerResponse): boolean {
-    const seen = this.#note(request, "store");
+  async #take(request: IncomingMessage, response: ServerResponse, host: Seen["host"]): Promise<void> {
+    const seen = this.#note(request, host);
+    const { method, path } = seen;
+    if (!["GET", "HEAD"].includes(method) || path === "/api/whoami-v2") {
+      const parts: Buffer[] = [];
+      try {
+        for await (const part of request) parts.push(part);
+      } catch {
+        return;
+      }
+      const { authorization, "content-type": type = "" } = request.headers;
+      const written = { method, path, host, type, authorization, body: Buffer.concat(parts) };
+      this.writes.requests.push(written);
+      if (this.fault(seen, response, written.body)) return;
+      this.writes.answer(written, this.endpoint, this.#url(this.#store), response);
+    } else if (host === "hub") this.#answer(seen, response);
+    else this.#large(seen, response);
+  }
+
+  #large(seen: Seen, response: ServerResponse): boolean {
     const hash = seen.path.slice(1).split("?")[0];
     const all = [...this.repositories.values()].flatMap(({ files }) =>
       Object.values(files).map((each) => Buffer.from(each)),
@@ -112,8 +134,7 @@ export class HubServer {
     return this.fault(seen, response, content) || sendContent(response, content, seen.range);
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): boolean {
-    const seen = this.#note(request, "hub");
+  #answer(seen: Seen, response: ServerResponse): boolean {
     const url = new URL(seen.path, this.endpoint);
     const path = decodeURIComponent(url.pathname);
     const api = /^\/api\/(model|dataset)s\/([^/]+\/[^/]+)(?:\/(revision|tree)\/(.+?))?\/?$/.exec(path);
@@ -129,6 +150,7 @@ export class HubServer {
     if (revision !== "main" && revision !== stored.commit && !(isConverted && main?.converted)) {
       return send(response, 404, { "x-error-code": "RevisionNotFound" });
     }
+    if (stored.private && !seen.token) return send(response, 401, { "x-error-code": "RepoNotFound" });
     if (api) return this.#list(response, name, stored, api[3] === "tree");
     const { commit } = stored;
     if (!content) return send(response, 404, { "x-error-code": "EntryNotFound", "x-repo-commit": commit });
@@ -151,7 +173,12 @@ export class HubServer {
     return content.length >= LARGE;
   }
 
-  #list(response: ServerResponse, id: string, { commit, files }: Stored, isTree: boolean): true {
+  #list(
+    response: ServerResponse,
+    id: string,
+    { commit, files, private: isPrivate = false }: Stored,
+    isTree: boolean,
+  ): true {
     const entries = Object.entries(files).map(([path, text]) => {
       const content = Buffer.from(text);
       const size = content.length;
@@ -169,7 +196,7 @@ export class HubServer {
     const siblings = entries.map(({ path, size, oid, large }) => {
       return { rfilename: path, size, blobId: oid, ...(large && { lfs: { ...large, pointerSize: 130 } }) };
     });
-    const body = isTree ? tree : { _id: "1", id, sha: commit, private: false, gated: false, tags: [], siblings };
+    const body = isTree ? tree : { _id: "1", id, sha: commit, private: isPrivate, gated: false, tags: [], siblings };
     return send(response, 200, { "content-type": "application/json" }, JSON.stringify(body));
   }
 }
