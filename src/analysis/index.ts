@@ -1,5 +1,7 @@
 export { analyze, type Comparison, compare, type KindAnalysis, kindOf, type ModuleAnalysis } from "./analysis.js";
 export { baseNorms } from "./base-norms.js";
+export { COMBINATIONS, type Combination, type CombineOptions, combine } from "./combine.js";
+export { type Compressed, compress, type Target } from "./compress.js";
 export { heatMap } from "./heat-map.js";
 export { type Columns, svd, thinQr } from "./linear-algebra.js";
 export { energyRank, type Measures, measure } from "./measures.js";

@@ -36,8 +36,8 @@ import { type CardRun, modelCard } from "./model-card.js";
 import { RUN_STATE } from "./run-state.js";
 import { TRAINER_STATE } from "./state.js";
 
-const WEIGHTS = "adapter_model.safetensors";
-const CONFIG = "adapter_config.json";
+export const WEIGHTS = "adapter_model.safetensors";
+export const CONFIG = "adapter_config.json";
 /** The prefix that PEFT puts before a module's name in the file. The engine's names do not have it. */
 export const PREFIX = "base_model.model.";
 

@@ -1,7 +1,19 @@
 // The factors of an adapter, without its base.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { LowrankError } from "../base/errors.js";
-import { patternValues, readSafetensorsHeader, type SafetensorsTensor } from "../model/index.js";
-import { aboutAdapter, findWeights, PREFIX, withTensors } from "./adapter.js";
+import { readJsonObject } from "../base/json.js";
+import { isTokenizerFile } from "../data/index.js";
+import {
+  patternValues,
+  readSafetensorsHeader,
+  type SafetensorsTensor,
+  type TensorToWrite,
+  writeSafetensors,
+} from "../model/index.js";
+import { aboutAdapter, CONFIG, findWeights, PREFIX, WEIGHTS, withTensors } from "./adapter.js";
+import { copyInto, replaceFiles, sortedJson, writeTextFile } from "./files.js";
 
 /** One module's factors: A (R, I) and B (O, R), row after row. */
 export interface Factors {
@@ -58,4 +70,54 @@ export function readFactors(folder: string): Factors[] {
       return { module, a: read(a), b: read(b), out, inputs, rank, scale };
     }),
   );
+}
+
+/**
+ * Writes factors of scale 1 as an adapter that PEFT loads; the folder is made where there is none. Configuration and tokenizer are those of
+ * the first of the adapters that it was made of.
+ * @throws LowrankError E_WRITE
+ */
+export async function writeFactors(
+  folder: string,
+  factors: readonly Factors[],
+  sources: readonly string[],
+): Promise<void> {
+  const entries = factors.flatMap(({ module, a, b, out, inputs, rank }) => [
+    entry(`${PREFIX}${module}.lora_A.weight`, [rank, inputs], a),
+    entry(`${PREFIX}${module}.lora_B.weight`, [out, rank], b),
+  ]);
+  const configs = sources.map((source) => readJsonObject(join(source, CONFIG), "Adapter configuration"));
+  const config: Record<string, unknown> = { ...configs[0]!, ...ranksOf(factors), use_rslora: false };
+  // Where the sources choose their modules in one way, it is the combination's, too.
+  const choice = (json: Record<string, unknown>) => CHOICE.map((key) => json[key] ?? null);
+  if (!configs.every((each) => isDeepStrictEqual(choice(each), choice(config)))) {
+    for (const key of CHOICE) delete config[key];
+    config.target_modules = factors.map(({ module }) => module).sort();
+  }
+  await replaceFiles(folder, WEIGHTS, async (temporary) => {
+    await writeSafetensors(join(temporary, WEIGHTS), entries, { format: "pt" });
+    await writeTextFile(join(temporary, CONFIG), sortedJson(config));
+    const beside = readdirSync(sources[0]!).filter(isTokenizerFile);
+    await copyInto(
+      temporary,
+      beside.map((name) => join(sources[0]!, name)),
+    );
+  });
+}
+
+/** Keys of adapter_config.json that choose modules. */
+const CHOICE = ["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"];
+
+/** The commonest rank as r, the others by their modules; alpha is the rank, so that the scale is 1. */
+function ranksOf(factors: readonly Factors[]) {
+  const counts = new Map<number, number>();
+  for (const { rank } of factors) counts.set(rank, (counts.get(rank) ?? 0) + 1);
+  const [r] = [...counts].sort(([x, many], [y, more]) => more - many || x - y)[0]!;
+  const others = Object.fromEntries(factors.filter(({ rank }) => rank !== r).map(({ module, rank }) => [module, rank]));
+  return { r, lora_alpha: r, rank_pattern: others, alpha_pattern: others };
+}
+
+function entry(name: string, shape: number[], data: Float32Array): TensorToWrite {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  return { name, dtype: "F32", shape, bytes: data.byteLength, data: bytes };
 }

@@ -42,10 +42,14 @@ const {
   num_rows,
   compare_with,
   picture,
+  energy,
+  max_size,
+  rank,
   action,
   shell,
   file,
 } = rows;
+const { adapters, weights: adapterWeights, combination_type, svd_rank, density, majority_sign_method } = rows;
 const { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting } = rows;
 const texts = { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting };
 const { dataset_name, dataset_config_name, dataset_split } = rows;
@@ -174,6 +178,36 @@ export const commands = named({
       revision,
       picture,
       json,
+    },
+  },
+
+  compress: {
+    summary: "Write an adapter of smaller rank, the nearest to the adapter's updates",
+    example: "lowrank compress ./lora_model --energy 0.99 --output_dir ./smaller",
+    positional: "adapter",
+    rows: {
+      adapter: needed.adapter,
+      rank,
+      energy,
+      max_size,
+      output_dir: { ...needed.output_dir, help: "folder for the adapter" },
+      overwrite_output_dir: rows.overwrite_output_dir,
+    },
+  },
+
+  combine: {
+    summary: "Write several adapters as one",
+    example: "lowrank combine --adapters ./first,./second --weights 0.7,0.3 --output_dir ./both",
+    rows: {
+      adapters,
+      weights: adapterWeights,
+      combination_type,
+      svd_rank,
+      density,
+      majority_sign_method,
+      output_dir: { ...needed.output_dir, help: "folder for the adapter" },
+      overwrite_output_dir: rows.overwrite_output_dir,
+      seed: { ...seed, help: "seed of the elements that dare_linear and dare_ties keep" },
     },
   },
 

@@ -123,19 +123,21 @@ export function choice<const T extends string>(
 
 /** Whole numbers: a list, one number, or one text with commas. */
 export function integers(limits: Range, place: Place, help: string): Built<number[]> {
-  const one = bounded(z.int(), limits);
+  return listOf(bounded(z.int(), limits), "whole numbers: a list, or a text with commas", place, help);
+}
+
+function listOf(one: z.ZodNumber, expects: string, place: Place, help: string): Built<number[]> {
   const list = z.array(one).min(1);
   const commas = z
     .string()
     .transform((value) => value.split(",").map((part) => (NUMBER.test(part.trim()) ? Number(part) : part)));
   const schema = z.union([list, one.transform((value) => [value]), commas.pipe(list)]);
-  return built(
-    schema as unknown as z.ZodType<number[]>,
-    "text",
-    "whole numbers: a list, or a text with commas",
-    place,
-    help,
-  );
+  return built(schema as unknown as z.ZodType<number[]>, "text", expects, place, help);
+}
+
+/** Numbers: a list, one number, or one text with commas. */
+export function numbers(limits: Range, place: Place, help: string): Built<number[]> {
+  return listOf(bounded(z.number(), limits), "numbers: a list, or a text with commas", place, help);
 }
 
 /** Numbers by name: a map in YAML, or a text that is an object of JSON. */

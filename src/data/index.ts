@@ -26,6 +26,7 @@ export {
 export type { Column, ReadOptions } from "./formats/format.js";
 export { isPipe } from "./formats/pipe.js";
 export { ggufFile } from "./gguf-tokenizer.js";
+export { generator } from "./random.js";
 export {
   type ChatSpec,
   type FormName,

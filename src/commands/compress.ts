@@ -1,0 +1,37 @@
+import { compress, type Target } from "../analysis/index.js";
+import { LowrankError } from "../base/errors.js";
+import { bytes } from "../base/text.js";
+import { type Factors, readFactors, writeFactors } from "../checkpoint/index.js";
+import type { CommandOptions } from "../config/index.js";
+import { checkOutput } from "../setup/run/output.js";
+import { adapterShown } from "./downloading.js";
+
+/** `lowrank compress`: an adapter of smaller rank. */
+export async function run(o: CommandOptions<"compress">): Promise<void> {
+  const target = targetOf(o);
+  const allowed = o.overwrite_output_dir ? "results" : "nothing";
+  checkOutput(o.output_dir, allowed, [o.adapter]);
+  const adapter = await adapterShown(o.adapter);
+  checkOutput(o.output_dir, allowed, [adapter]);
+  const factors = readFactors(adapter);
+  const { factors: smaller, energy } = compress(factors, target);
+  await writeFactors(o.output_dir, smaller, [adapter]);
+  const shares = energy === 1 ? "all" : `${Number((100 * energy).toPrecision(4))} %`;
+  const ranks = smaller.map(({ rank }) => rank);
+  const range = Math.min(...ranks) === Math.max(...ranks) ? ranks[0] : `${Math.min(...ranks)} to ${Math.max(...ranks)}`;
+  process.stdout.write(
+    `${o.output_dir}: rank ${range}, ${bytes(sizeOf(smaller))} of ${bytes(sizeOf(factors))}, ${shares} of the updates' energy\n`,
+  );
+}
+
+const sizeOf = (factors: readonly Factors[]) => factors.reduce((sum, { a, b }) => sum + a.byteLength + b.byteLength, 0);
+
+function targetOf({ rank, energy, max_size }: CommandOptions<"compress">): Target {
+  const given: Target[] = [];
+  if (rank !== undefined) given.push({ rank });
+  if (energy !== undefined) given.push({ energy });
+  if (max_size !== undefined) given.push({ bytes: max_size });
+  if (given.length === 1) return given[0]!;
+  const message = `Expected one of --rank, --energy and --max_size, found ${given.length === 0 ? "none" : "several"}.`;
+  throw new LowrankError("E_USAGE", message, "rank");
+}
