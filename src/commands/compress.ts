@@ -26,12 +26,12 @@ export async function run(o: CommandOptions<"compress">): Promise<void> {
 
 const sizeOf = (factors: readonly Factors[]) => factors.reduce((sum, { a, b }) => sum + a.byteLength + b.byteLength, 0);
 
-function targetOf({ rank, energy, max_size }: CommandOptions<"compress">): Target {
+function targetOf({ max_rank, energy, max_size }: CommandOptions<"compress">): Target {
   const given: Target[] = [];
-  if (rank !== undefined) given.push({ rank });
+  if (max_rank !== undefined) given.push({ rank: max_rank });
   if (energy !== undefined) given.push({ energy });
   if (max_size !== undefined) given.push({ bytes: max_size });
   if (given.length === 1) return given[0]!;
-  const message = `Expected one of --rank, --energy and --max_size, found ${given.length === 0 ? "none" : "several"}.`;
-  throw new LowrankError("E_USAGE", message, "rank");
+  const message = `Expected one of --max_rank, --energy and --max_size, found ${given.length === 0 ? "none" : "several"}.`;
+  throw new LowrankError("E_USAGE", message, "max_rank");
 }

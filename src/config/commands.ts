@@ -44,7 +44,7 @@ const {
   picture,
   energy,
   max_size,
-  rank,
+  max_rank,
   action,
   shell,
   file,
@@ -187,7 +187,7 @@ export const commands = named({
     positional: "adapter",
     rows: {
       adapter: needed.adapter,
-      rank,
+      max_rank,
       energy,
       max_size,
       output_dir: { ...needed.output_dir, help: "folder for the adapter" },

@@ -405,7 +405,7 @@ const otherRows = {
     RUN.nothing,
     "sign that ties keeps: of the sum, or of more elements",
   ).or("total"),
-  rank: integer({ min: 1, max: 65536 }, RUN.nothing, "rank of every module, at most").optional(),
+  max_rank: integer({ min: 1, max: 65536 }, RUN.nothing, "rank of every module, at most").optional(),
   energy: number(
     { above: 0, max: 1 },
     RUN.nothing,

@@ -168,19 +168,19 @@ describe("the commands", () => {
       energy: undefined,
       max_size: undefined,
     };
-    for (const wrong of [{}, { rank: 1, energy: 0.5 }]) {
+    for (const wrong of [{}, { max_rank: 1, energy: 0.5 }]) {
       await expect(compressCommand({ ...o, ...wrong })).rejects.toMatchObject({
         code: "E_USAGE",
         message: expect.stringContaining("--energy"),
       });
     }
-    await compressCommand({ ...o, rank: 1 });
+    await compressCommand({ ...o, max_rank: 1 });
     expect(print.mock.calls.join("")).toMatch(/rank 1, .* % of the updates' energy/);
     expect(JSON.parse(readFileSync(join(o.output_dir, "adapter_config.json"), "utf8"))).toMatchObject({
       r: 1,
       lora_alpha: 1,
     });
-    await expect(compressCommand({ ...o, rank: 1 })).rejects.toMatchObject({ code: "E_OUTPUT_EXISTS" });
+    await expect(compressCommand({ ...o, max_rank: 1 })).rejects.toMatchObject({ code: "E_OUTPUT_EXISTS" });
     print.mockRestore();
   });
 
