@@ -164,7 +164,7 @@ describe("the commands", () => {
       ...shared,
       adapter: adapters[0]!,
       output_dir: join(folder(), "out"),
-      rank: undefined,
+      max_rank: undefined,
       energy: undefined,
       max_size: undefined,
     };
