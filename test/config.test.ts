@@ -5,7 +5,6 @@ import { afterAll, describe, expect, test } from "vitest";
 import { nearest } from "../src/base/nearest.js";
 import { aliases, findRow, HINTS, hintFor } from "../src/config/aliases.js";
 import { commandList, commands, type Flags, loadOptions, optionsDocument, optionsFrom } from "../src/config/index.js";
-import { laterRows } from "../src/config/rows.js";
 import { errorOf } from "./support/folders.js";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-config-"));
@@ -56,7 +55,11 @@ const DEFAULTS = {
   weight_decay: 0,
   warmup_ratio: 0.03,
   logging_steps: 10,
-  report_to: "none",
+  report_to: ["none"],
+  use_wandb: false,
+  wandb_project: undefined,
+  wandb_entity: undefined,
+  run_name: undefined,
   eval_steps: 100,
   save_steps: 1000,
   save_total_limit: 3,
@@ -231,20 +234,6 @@ describe("refusals", () => {
     expect(message).toMatch(/^9 problems/);
   });
 
-  test.each(["use_wandb", "wandb_project"])("%s is known and not there yet, however it is given", async (name) => {
-    const ways = [
-      flags({}, [`--${name}`]),
-      flags({}, [`--${name.replaceAll("_", "-")}=x`]),
-      flags({ config: yaml(`${name}: x\n`) }),
-    ];
-    for (const way of ways) {
-      const message = await refusal(way);
-      expect(message).toContain("not in this version yet");
-      expect(message).not.toContain("did you mean");
-    }
-    expect(await refusal(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: "x" })).toContain("not in this version yet");
-  });
-
   test("an option of another command is said to be one", async () => {
     expect(await refusal(flags({}, ["--prompt", "hello"]))).toContain("--prompt: not an option of lowrank train");
   });
@@ -302,10 +291,9 @@ describe("names of other trainers", () => {
     for (const name of names) {
       expect(own.has(aliases[name]), name).toBe(true);
       expect(own.has(name), name).toBe(false);
-      expect(Object.hasOwn(laterRows, name), name).toBe(false);
     }
     for (const name of Object.keys(HINTS)) {
-      expect(own.has(name) || Object.hasOwn(aliases, name) || Object.hasOwn(laterRows, name), name).toBe(false);
+      expect(own.has(name) || Object.hasOwn(aliases, name), name).toBe(false);
       hintFor(name, (option) => {
         expect(own.has(option), `${name}: ${option}`).toBe(true);
         return option;

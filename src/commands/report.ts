@@ -84,6 +84,9 @@ export function reporter({ log, progress }: { log: Log; progress: Progress }): R
       case "sample":
         log.print(`\nSample ${++sampled}\n  prompt: ${event.sample.prompt}\n  continuation: ${event.sample.text}`);
         break;
+      case "tracker":
+        log.info(event.message);
+        break;
       case "warning":
         log.warn(event.message);
         break;

@@ -14,8 +14,9 @@ import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
-import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
+import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
 import { checkTextFiles, openTokenizer, packingHint, readTrainingTexts, type TrainingTexts } from "../setup/texts.js";
+import type { TrainResult } from "../trainer/index.js";
 import { uploading } from "./downloading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
@@ -108,13 +109,16 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   await beginWith(engine, prepared);
   if (resumption) display.log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
   const begin = () => beginFolder(call, resumption);
-  const result = await trainPrepared(o, prepared, { engine, report: display.report, signal, begin });
+  const trained = async ({ aborted, steps }: TrainResult) => {
+    display.progress.stop();
+    if (o.profile) await writeProfile(call, engine);
+    display.log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
+    // Nothing new is to be seen of a run that was finished before.
+    const isNew = steps !== resumption?.state.step;
+    return !aborted && isNew && announceSamples(call, prepared);
+  };
+  const result = await trainPrepared(o, prepared, { engine, report: display.report, signal, begin, trained });
   display.progress.stop();
-  if (o.profile) await writeProfile(call, engine);
-  display.log.info(`saved the adapter of ${result.aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
-  // Nothing new is to be seen of a run that was finished before.
-  const isNew = result.steps !== resumption?.state.step;
-  if (!result.aborted && isNew) await writeSamples(call, engine, prepared);
   const unpushed = await pushResult(call, result.aborted);
   await merge(call, engine, prepared);
   display.end(result);
@@ -175,12 +179,11 @@ async function writeProfile({ folder, display: { log } }: Call, engine: Engine):
   log.info(`wrote ${trace}`);
 }
 
-async function writeSamples({ o, display, signal }: Call, engine: Engine, prepared: Prepared): Promise<void> {
-  const samples = Math.min(o.num_samples, prepared.texts.validation.length);
-  if (samples === 0) return;
-  display.log.info(`writing ${count(samples)} sample${samples === 1 ? "" : "s"}`);
-  for await (const event of trainedSamples(o, prepared, engine, signal)) await display.report(event);
-  display.progress.stop();
+/** @returns whether there are any */
+function announceSamples({ o, display }: Call, { texts }: Prepared): boolean {
+  const samples = Math.min(o.num_samples, texts.validation.length);
+  if (samples > 0) display.log.info(`writing ${count(samples)} sample${samples === 1 ? "" : "s"}`);
+  return samples > 0;
 }
 
 async function merge({ o, named, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {

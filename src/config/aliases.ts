@@ -65,6 +65,8 @@ export const aliases = {
   output: "output_dir",
   output_path: "output_dir",
   resume_from_checkpoint: "resume",
+  wandb_run_name: "run_name",
+  wandb_name: "run_name",
   evaluation_strategy: "eval_strategy",
   eval_batch_size: "per_device_eval_batch_size",
   per_gpu_eval_batch_size: "per_device_eval_batch_size",

@@ -1,7 +1,6 @@
 import { otherNames } from "./aliases.js";
 import { commandList } from "./commands.js";
 import type { OptionRow, Rows } from "./row.js";
-import { laterRows } from "./rows.js";
 
 /** Options by group, in the table's order. */
 export function byGroup(rows: Rows): Map<string, [string, OptionRow][]> {
@@ -62,7 +61,5 @@ export function optionsDocument(): string {
     const others = otherNames(option).map((other) => `\`${other}\``);
     if (others.length > 0) lines.push(`| \`${option}\` | ${others.join(", ")} |`);
   }
-  lines.push("", "## Options of later versions", "", "| option | |", "|---|---|");
-  for (const [option, words] of Object.entries(laterRows)) lines.push(`| \`${option}\` | ${words} |`);
   return `${lines.join("\n")}\n`;
 }

@@ -4,7 +4,6 @@ import { suggestion } from "../base/nearest.js";
 import { aliases, canonical, findRow, hintFor } from "./aliases.js";
 import { type Command, commandList, commands } from "./commands.js";
 import { type OptionRow, type OptionsOf, parseText, type Rows } from "./row.js";
-import { laterRows } from "./rows.js";
 import { plainEntries, shownValue } from "./value.js";
 
 /** The contents of the command line: the texts of each option, and words that are no option of the command. */
@@ -92,11 +91,9 @@ class Problems {
       return;
     }
     const { name: command } = this.#command;
-    const later = Object.hasOwn(laterRows, name) ? laterRows[name] : undefined;
     const meant = canonical(name);
     const hint = hintFor(name, spelled);
-    if (later !== undefined) this.add(name, `${written}: ${later}`);
-    else if (known.includes(meant)) this.add(name, `${written}: unknown option (did you mean ${spelled(meant)}?)`);
+    if (known.includes(meant)) this.add(name, `${written}: unknown option (did you mean ${spelled(meant)}?)`);
     else if (allNames.has(meant)) {
       const other = meant === name ? "" : ` (another name of ${spelled(meant)})`;
       this.add(name, `${written}: not an option of ${this.#isCommandLine ? "lowrank " : ""}${command}${other}`);
@@ -148,7 +145,6 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: P
     const key = variable.slice(ENVIRONMENT.length).toLowerCase();
     const option = findRow(rows, key);
     if (option) put(found, option.key, { value: parseText(option.row, text), written: variable }, problems);
-    else if (Object.hasOwn(laterRows, key)) problems.unknown(key, variable, asVariable);
     else if (!allNames.has(canonical(key)) && !OTHER_VARIABLES.includes(variable.slice(ENVIRONMENT.length))) {
       // Variables of other programs may begin alike: only a probable slip of the pen is refused.
       const near = suggestion(key, Object.keys(rows), (name) => asVariable(name));

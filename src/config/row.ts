@@ -161,6 +161,14 @@ export function numbersByName(
   return built(schema, "text", 'numbers by name: an object such as {"q_proj": 4}', place, help);
 }
 
+/** Some of several values: a list, or one text with commas. */
+export function choices<const T extends string>(values: readonly [T, ...T[]], place: Place, help: string): Built<T[]> {
+  const list = z.array(z.enum(values)).min(1) as unknown as z.ZodType<T[], T[]>;
+  const commas = z.string().transform((value) => value.split(",").map((each) => each.trim() as T));
+  const expects = `${values.join(" or ")}, or several with commas`;
+  return built(z.union([list, commas.pipe(list)]), "text", expects, place, `${values.join(", ")}: ${help}`, values);
+}
+
 export function flag(place: Place, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", place, help);
 }

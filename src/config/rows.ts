@@ -3,6 +3,7 @@
 // that goes on must agree in follow from it (src/setup/run/identity.ts).
 import {
   choice,
+  choices,
   flag,
   integer,
   integers,
@@ -288,11 +289,23 @@ export const trainRows = {
     "go on from a checkpoint, bit for bit; alone: from the newest whole one in output_dir; auto: likewise, or from the beginning where there is none",
   ),
   logging_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two lines of metrics").or(10),
-  report_to: choice(
-    ["none", "tensorboard"],
+  report_to: choices(
+    ["none", "tensorboard", "wandb"],
     OUTPUT.nothing,
-    "tracker beside metrics.jsonl; tensorboard: event files in output_dir/runs",
-  ).or("none"),
+    "trackers beside metrics.jsonl, several with commas; tensorboard: event files in output_dir/runs; wandb: Weights & Biases (docs/tracking.md)",
+  ).or(["none"]),
+  use_wandb: flag(OUTPUT.nothing, "report to Weights & Biases, as report_to wandb does").or(false),
+  wandb_project: text("a name", OUTPUT.nothing, "project of W&B; default WANDB_PROJECT, else lowrank").optional(),
+  wandb_entity: text(
+    "a name",
+    OUTPUT.nothing,
+    "user or team of W&B; default WANDB_ENTITY, else the default of the API key's user",
+  ).optional(),
+  run_name: text(
+    "a name",
+    OUTPUT.nothing,
+    "the run's name in trackers; default WANDB_NAME, else one that W&B makes",
+  ).optional(),
   eval_strategy: choice(
     ["steps", "epoch", "no"],
     OUTPUT.nothing,
@@ -429,10 +442,3 @@ export function inOrder<R extends Rows>(some: R): R {
   const entries = Object.entries(some);
   return Object.fromEntries(GROUPS.flatMap((group) => entries.filter(([, row]) => row.group === group))) as R;
 }
-
-/** Options of later versions: known, and refused with these words. */
-const notYet = (what: string, instead: string) => `${what} is not in this version yet. ${instead}`;
-export const laterRows: Record<string, string> = {
-  use_wandb: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
-  wandb_project: notYet("Reporting to Weights & Biases", "Metrics are in OUTPUT/metrics.jsonl."),
-};

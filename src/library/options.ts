@@ -40,6 +40,7 @@ type Given = Omit<
   | "exclude_modules"
   | "layers_to_transform"
   | "layers_pattern"
+  | "report_to"
   | "train_file"
   | "validation_file"
   | "memory_limit"
@@ -49,6 +50,7 @@ type Given = Omit<
   exclude_modules: string | string[] | undefined;
   layers_to_transform: number | number[] | undefined;
   layers_pattern: string | string[] | undefined;
+  report_to: Values["report_to"] | Values["report_to"][number] | undefined;
   train_file: string | string[] | undefined;
   validation_file: string | string[] | undefined;
   memory_limit: number | string | undefined;

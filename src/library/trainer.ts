@@ -7,7 +7,7 @@ import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
-import { checkRunOptions, type Prepared, trainedSamples, trainPrepared } from "../setup/run/train.js";
+import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
 import { readTrainingTexts } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
@@ -128,16 +128,12 @@ export class Trainer {
     const task = async (put: (event: RunEvent) => Promise<void>) => {
       abort.throwIfAborted();
       for (const message of this.#warnings.splice(0)) await put({ type: "warning", message });
-      const work = { engine: this.#engine, report: put, signal: this.#stop.signal, abort, begin: () => this.#begin() };
+      const work = {
+        ...{ engine: this.#engine, report: put, signal: this.#stop.signal, abort },
+        begin: () => this.#begin(),
+        trained: async ({ aborted }: { aborted: boolean }) => this.#samples && !aborted,
+      };
       const result = await trainPrepared(this.#options, this.#prepared, work);
-      if (this.#samples && !result.aborted) {
-        const signals = AbortSignal.any([this.#stop.signal, abort]);
-        for await (const event of trainedSamples(this.#options, this.#prepared, this.#engine, signals)) {
-          abort.throwIfAborted();
-          await put(event);
-        }
-        abort.throwIfAborted();
-      }
       await put({ type: "end", ...result });
     };
     const hooks = {

@@ -63,6 +63,8 @@ export type TrainerEvent =
   /** While samples are written: tokens, and the most that there may be. */
   | { type: "sampling"; done: number; total: number }
   | { type: "sample"; sample: Sample }
+  /** News of a tracker, such as the address of the run's page. */
+  | { type: "tracker"; message: string }
   | { type: "warning"; message: string };
 
 /** Receives the events, in order. The run goes on when its promise resolves. An exception from it ends the run. */

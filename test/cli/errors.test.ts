@@ -83,10 +83,10 @@ describe("options", () => {
     expect(message).toContain('--learning_rate: expected a number of at least 0, found "fast"');
   });
 
-  test("what is not in this version yet says so", async () => {
-    expect(await refusedBefore({}, ["--use-wandb"])).toContain(
-      "--use-wandb: Reporting to Weights & Biases is not in this version yet",
-    );
+  test("reporting to W&B without a key says where to get one, and how to do without", async () => {
+    const message = await refusedBefore({}, ["--use_wandb"]);
+    expect(message).toContain("copy it from https://wandb.ai/authorize into WANDB_API_KEY");
+    expect(message).toContain("WANDB_MODE=offline");
   });
 
   test("an unknown command names the nearest", async () => {

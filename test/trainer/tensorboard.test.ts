@@ -157,10 +157,12 @@ test("every number of a line of metrics is a scalar of its step, under transform
 });
 
 test("report_to asks for it", () => {
-  const names = (report_to: "none" | "tensorboard") =>
-    trackersOf({ output_dir: folder(), report_to }).map(({ name }) => name);
-  expect([names("none"), names("tensorboard")]).toEqual([["metrics.jsonl"], ["metrics.jsonl", "TensorBoard"]]);
-  expect(trackersOf({ output_dir: undefined, report_to: "tensorboard" })).toEqual([]);
+  const options = { use_wandb: false, wandb_project: undefined, wandb_entity: undefined, run_name: undefined };
+  const names = (one: "none" | "tensorboard", output_dir?: string) =>
+    trackersOf({ ...options, output_dir, report_to: [one] }, {}).map(({ name }) => name);
+  expect(names("none", folder())).toEqual(["metrics.jsonl"]);
+  expect(names("tensorboard", folder())).toEqual(["metrics.jsonl", "TensorBoard"]);
+  expect(names("tensorboard")).toEqual([]);
 });
 
 test("a run that goes on begins a later file at its first step", () => {

@@ -1,10 +1,30 @@
 import { join } from "node:path";
-import { MetricsFile, TensorBoard, type Tracker } from "../../tracking/trackers/index.js";
+import { MetricsFile, TensorBoard, type Tracker, Wandb, wandbSettings } from "../../tracking/trackers/index.js";
 import type { RunOptions } from "./options.js";
 
-/** The trackers that a run's options ask for. */
-export function trackersOf({ output_dir, report_to }: Pick<RunOptions, "output_dir" | "report_to">): Tracker[] {
-  if (output_dir === undefined) return [];
-  const metrics = new MetricsFile(join(output_dir, "metrics.jsonl"));
-  return report_to === "tensorboard" ? [metrics, new TensorBoard(join(output_dir, "runs"))] : [metrics];
+type Wanted = Pick<
+  RunOptions,
+  "output_dir" | "report_to" | "use_wandb" | "wandb_project" | "wandb_entity" | "run_name"
+>;
+
+const wantsWandb = ({ report_to, use_wandb }: Wanted) => use_wandb || report_to.includes("wandb");
+
+/** Refuses what can be known before a run to fail. @throws LowrankError E_USAGE */
+export function checkTrackers(o: Wanted): void {
+  if (wantsWandb(o)) wandbSettings(o);
+}
+
+/**
+ * The trackers that a run's options ask for.
+ * @param config the run's settings, as trackers show them
+ * @throws LowrankError E_USAGE
+ */
+export function trackersOf(o: Wanted, config: Record<string, unknown>): Tracker[] {
+  const { output_dir: folder } = o;
+  if (folder === undefined) return [];
+  const trackers: Tracker[] = [new MetricsFile(join(folder, "metrics.jsonl"))];
+  if (o.report_to.includes("tensorboard")) trackers.push(new TensorBoard(join(folder, "runs")));
+  const wandb = wantsWandb(o) ? wandbSettings(o) : undefined;
+  if (wandb && wandb.mode !== "disabled") trackers.push(new Wandb(wandb, folder, config));
+  return trackers;
 }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { LowrankError } from "../../base/errors.js";
 import type { Identity } from "../../checkpoint/index.js";
+import { trainRows } from "../../config/index.js";
 import { readEosIds } from "../../data/index.js";
 import { repositoryOf } from "../../hub/index.js";
 import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
@@ -23,7 +24,7 @@ import type { MemorySettings } from "../memory/proposals.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
 import type { Resumption } from "./resume.js";
-import { trackersOf } from "./trackers.js";
+import { checkTrackers, trackersOf } from "./trackers.js";
 
 /** Everything that a run is made of, checked, with nothing written yet. */
 export interface Prepared {
@@ -44,6 +45,8 @@ export interface Work {
   /** Ends after the micro-batch in progress; nothing is saved. */
   abort?: AbortSignal | undefined;
   begin?: () => Promise<void>;
+  /** After the last step. @returns whether samples are written */
+  trained?: (result: TrainResult) => Promise<boolean>;
 }
 
 /** The settings that decide how much memory a run needs. */
@@ -78,6 +81,7 @@ export function checkRunOptions(o: RunOptions): void {
   if (o.early_stopping_patience !== undefined)
     need("early_stopping_patience", evaluates, "eval_strategy steps or epoch");
   if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
+  checkTrackers(o);
 }
 
 /** The most memory that the process has had resident. */
@@ -91,14 +95,15 @@ function peakMemory(): number {
  * @param work with an engine that holds the beginning of the run
  */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
-  const trackers = new Trackers(trackersOf(o));
+  const trackers = new Trackers(trackersOf(o, configOf(o, prepared)));
   const report: Reporter = async (event) => {
     trackers.event(event);
-    await tellFailures();
+    await tellNews();
     await work.report(event);
   };
-  const tellFailures = async () => {
+  const tellNews = async () => {
     for (const message of trackers.takeWarnings()) await work.report({ type: "warning", message });
+    for (const message of trackers.takeNews()) await work.report({ type: "tracker", message });
   };
   const begin = async () => {
     await work.begin?.();
@@ -109,12 +114,20 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     const trained = await trainEngine(o, prepared, { ...work, report, begin });
     const memory = { peak_memory_bytes: peakMemory(), planned_memory_bytes: prepared.plan.memory.totalBytes };
     result = { ...trained, summary: { ...trained.summary, ...memory } };
+    if (await work.trained?.(trained)) await reportSamples(o, prepared, { ...work, report });
     trackers.event({ type: "end", ...result });
   } finally {
     await trackers.end();
   }
-  await tellFailures();
+  await tellNews();
   return result;
+}
+
+/** The settings of a run that trackers show. */
+function configOf(o: RunOptions, { model, settings }: Prepared): Record<string, unknown> {
+  const options = Object.keys(trainRows).map((name) => [name, o[name as keyof RunOptions]]);
+  const base_model = model.origin?.name ?? model.folder;
+  return { base_model, ...Object.fromEntries(options), precision: settings.precision };
 }
 
 async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
@@ -168,25 +181,30 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
   });
 }
 
-/** The trained model's continuations of the beginnings of some validation texts, as events. */
-export function trainedSamples(
+/** Reports the trained model's continuations of the beginnings of some validation texts. */
+async function reportSamples(
   o: RunOptions,
   { model, texts, plan }: Prepared,
-  engine: Engine,
-  signal: AbortSignal,
-): ReturnType<typeof samples> {
+  { engine, signal, abort, report }: Work,
+): Promise<void> {
   const { tokenizer, validation } = texts;
   const items = Array.from({ length: Math.min(o.num_samples, validation.length) }, (_, i) => i);
   const prompts = items.map((item) => validation.beginning(item, SAMPLE.promptTokens));
   // Not more than there is a cache for.
   const { maxSequence, cacheTokens = maxSequence } = plan.engine;
   const ends = stopIds(readEosIds(model.folder), tokenizer);
-  return samples(engine, tokenizer, {
+  const ended = AbortSignal.any(abort ? [signal, abort] : [signal]);
+  const events = samples(engine, tokenizer, {
     prompts,
     seed: o.seed,
     maxNewTokens: o.sample_max_new_tokens,
     maxSequence: cacheTokens,
     stopIds: ends,
-    signal,
+    signal: ended,
   });
+  for await (const event of events) {
+    abort?.throwIfAborted();
+    await report(event);
+  }
+  abort?.throwIfAborted();
 }

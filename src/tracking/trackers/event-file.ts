@@ -2,6 +2,7 @@
 // (tensorflow/core/util/event.proto). Only scalars and the two messages that begin a file are written.
 import { closeSync, openSync, writeSync } from "node:fs";
 import { writeError } from "../../base/system-errors.js";
+import { double, float, integer, part } from "./protobuf.js";
 
 /** The polynomial of CRC-32C (Castagnoli), reflected. */
 const POLYNOMIAL = 0x82f63b78;
@@ -23,38 +24,6 @@ function masked(bytes: Uint8Array): Buffer {
   const stored = Buffer.alloc(4);
   stored.writeUInt32LE((((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0);
   return stored;
-}
-
-const [VARINT, FIXED64, LENGTH, FIXED32] = [0, 1, 2, 5];
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  for (let rest = BigInt(value); ; rest >>= 7n) {
-    const low = Number(rest & 127n);
-    if (rest < 128n) return Buffer.from([...bytes, low]);
-    bytes.push(low | 128);
-  }
-}
-
-const key = (field: number, kind: number) => varint(8 * field + kind);
-
-function double(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeDoubleLE(value);
-  return Buffer.concat([key(field, FIXED64!), bytes]);
-}
-
-function float(field: number, value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeFloatLE(value);
-  return Buffer.concat([key(field, FIXED32!), bytes]);
-}
-
-const integer = (field: number, value: number) => Buffer.concat([key(field, VARINT!), varint(value)]);
-
-function part(field: number, content: Buffer | string): Buffer {
-  const bytes = Buffer.from(content as string);
-  return Buffer.concat([key(field, LENGTH!), varint(bytes.length), bytes]);
 }
 
 /** An Event: wall_time, step and one of file_version, summary, session_log. */

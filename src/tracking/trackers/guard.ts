@@ -1,6 +1,6 @@
 // Feeds trackers so that none of them can end, stop or delay a run.
 import type { RunEvent } from "../../trainer/index.js";
-import type { TrackedRun, Tracker } from "./tracker.js";
+import type { Told, TrackedRun, Tracker } from "./tracker.js";
 
 /** How long the end of a run waits for a tracker. */
 const END_MS = 10_000;
@@ -11,7 +11,7 @@ type Call = () => void | Promise<void>;
 
 class Guarded {
   readonly #tracker: Tracker;
-  readonly #warn: (message: string) => void;
+  readonly #told: Told;
   /** The tracker's calls in progress, one after the other; null where it is idle. */
   #work: Promise<void> | null = null;
   #waiting = 0;
@@ -19,21 +19,22 @@ class Guarded {
   #hasStarted = false;
   #hasFailed = false;
 
-  constructor(tracker: Tracker, warn: (message: string) => void) {
+  constructor(tracker: Tracker, told: Told) {
     this.#tracker = tracker;
-    this.#warn = warn;
+    this.#told = told;
   }
 
   start(run: TrackedRun): void {
     this.#hasStarted = true;
-    this.#call(() => this.#tracker.start(run));
+    this.#call(() => this.#tracker.start({ ...run, ...this.#told }));
   }
 
   event(event: RunEvent): void {
     this.#call(() => this.#tracker.event(event));
   }
 
-  async end(limit: number): Promise<void> {
+  async end(usual: number): Promise<void> {
+    const limit = Math.max(usual, this.#tracker.endMs ?? 0);
     this.#call(() => this.#tracker.end());
     if (!this.#work) return;
     let timer: NodeJS.Timeout | undefined;
@@ -83,7 +84,7 @@ class Guarded {
 
   /** The first failure is told. */
   #fail(why: string): void {
-    if (!this.#hasFailed) this.#warn(`${this.#tracker.name} failed, and the run goes on: ${why}`);
+    if (!this.#hasFailed) this.#told.warn(`${this.#tracker.name} failed, and the run goes on: ${why}`);
     this.#hasFailed = true;
   }
 }
@@ -93,9 +94,14 @@ export class Trackers {
   readonly #guarded: Guarded[];
   /** A warning for each tracker that failed, until it is told. */
   readonly #warnings: string[] = [];
+  readonly #news: string[] = [];
 
   constructor(trackers: Tracker[]) {
-    this.#guarded = trackers.map((tracker) => new Guarded(tracker, (message) => this.#warnings.push(message)));
+    const told: Told = {
+      tell: (message) => void this.#news.push(message),
+      warn: (message) => void this.#warnings.push(message),
+    };
+    this.#guarded = trackers.map((tracker) => new Guarded(tracker, told));
   }
 
   start(run: TrackedRun): void {
@@ -114,5 +120,10 @@ export class Trackers {
   /** Failures since the last call. */
   takeWarnings(): string[] {
     return this.#warnings.splice(0);
+  }
+
+  /** News since the last call. */
+  takeNews(): string[] {
+    return this.#news.splice(0);
   }
 }

@@ -1,4 +1,6 @@
 export { Trackers } from "./guard.js";
 export { MetricsFile } from "./metrics-file.js";
 export { TensorBoard } from "./tensorboard.js";
-export type { TrackedRun, Tracker } from "./tracker.js";
+export type { Told, TrackedRun, Tracker } from "./tracker.js";
+export { Wandb } from "./wandb/index.js";
+export { wandbSettings } from "./wandb/settings.js";

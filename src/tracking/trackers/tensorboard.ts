@@ -3,20 +3,10 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { RunEvent } from "../../trainer/index.js";
 import { EventFile } from "./event-file.js";
+import { namedMetrics } from "./metrics.js";
 import type { TrackedRun, Tracker } from "./tracker.js";
 
 const PREFIX = "events.out.tfevents.";
-
-/** Metrics under the tags that transformers' Trainer gives them: `train/loss`, `eval/loss`. */
-function scalarsOf(metrics: object): { step: number; values: Record<string, number> } {
-  const { step, ...rest } = metrics as Record<string, unknown>;
-  const numbers = Object.entries(rest).filter((entry): entry is [string, number] => typeof entry[1] === "number");
-  const values = numbers.map(([name, value]) => [
-    name.startsWith("eval_") ? `eval/${name.slice("eval_".length)}` : `train/${name}`,
-    value,
-  ]);
-  return { step: step as number, values: Object.fromEntries(values) };
-}
 
 /** Event files for TensorBoard: `tensorboard --logdir FOLDER`. A run that goes on begins another file, and its steps are not doubled. */
 export class TensorBoard implements Tracker {
@@ -33,7 +23,7 @@ export class TensorBoard implements Tracker {
   start({ history }: TrackedRun): void {
     mkdirSync(this.#folder, { recursive: true });
     const isThere = readdirSync(this.#folder).some((name) => name.startsWith(PREFIX));
-    const lines = history.map(scalarsOf);
+    const lines = history.map(namedMetrics);
     const last = lines.reduce((most, { step }) => Math.max(most, step), -1);
     // Events of earlier files up to this step keep their times.
     const kept = isThere ? last + 1 : 0;
@@ -45,7 +35,7 @@ export class TensorBoard implements Tracker {
   event(event: RunEvent): void {
     const metrics = event.type === "step" || event.type === "eval" ? event.metrics : null;
     if (!metrics) return;
-    const { step, values } = scalarsOf(metrics);
+    const { step, values } = namedMetrics(metrics);
     this.#file?.scalars(step, values);
   }
 
