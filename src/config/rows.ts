@@ -290,9 +290,9 @@ export const trainRows = {
   ),
   logging_steps: integer({ min: 1 }, OUTPUT.nothing, "steps between two lines of metrics").or(10),
   report_to: choices(
-    ["none", "tensorboard", "wandb"],
+    ["none", "tensorboard", "wandb", "mlflow"],
     OUTPUT.nothing,
-    "trackers beside metrics.jsonl, several with commas; tensorboard: event files in output_dir/runs; wandb: Weights & Biases (docs/tracking.md)",
+    "trackers beside metrics.jsonl, several with commas; tensorboard: event files in output_dir/runs; wandb: Weights & Biases; mlflow: the server of MLFLOW_TRACKING_URI (docs/tracking.md)",
   ).or(["none"]),
   use_wandb: flag(OUTPUT.nothing, "report to Weights & Biases, as report_to wandb does").or(false),
   wandb_project: text("a name", OUTPUT.nothing, "project of W&B; default WANDB_PROJECT, else lowrank").optional(),

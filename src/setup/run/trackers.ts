@@ -1,5 +1,13 @@
 import { join } from "node:path";
-import { MetricsFile, TensorBoard, type Tracker, Wandb, wandbSettings } from "../../tracking/trackers/index.js";
+import {
+  MetricsFile,
+  Mlflow,
+  mlflowSettings,
+  TensorBoard,
+  type Tracker,
+  Wandb,
+  wandbSettings,
+} from "../../tracking/trackers/index.js";
 import type { RunOptions } from "./options.js";
 
 type Wanted = Pick<
@@ -12,6 +20,7 @@ const wantsWandb = ({ report_to, use_wandb }: Wanted) => use_wandb || report_to.
 /** Refuses what can be known before a run to fail. @throws LowrankError E_USAGE */
 export function checkTrackers(o: Wanted): void {
   if (wantsWandb(o)) wandbSettings(o);
+  if (o.report_to.includes("mlflow")) mlflowSettings(o);
 }
 
 /**
@@ -26,5 +35,6 @@ export function trackersOf(o: Wanted, config: Record<string, unknown>): Tracker[
   if (o.report_to.includes("tensorboard")) trackers.push(new TensorBoard(join(folder, "runs")));
   const wandb = wantsWandb(o) ? wandbSettings(o) : undefined;
   if (wandb && wandb.mode !== "disabled") trackers.push(new Wandb(wandb, folder, config));
+  if (o.report_to.includes("mlflow")) trackers.push(new Mlflow(mlflowSettings(o), folder, config));
   return trackers;
 }

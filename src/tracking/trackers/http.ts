@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { packageVersion } from "../../base/version.js";
 import { type Body, bodyText, sendRequest } from "../../net/request.js";
-import { Later } from "./outbox.js";
+import { Refused } from "./outbox.js";
 
 /** A connection without a byte for this time is dead. */
 const TIMEOUT_MS = 20_000;
@@ -38,7 +38,7 @@ function afterMs({ headers }: IncomingMessage): number | undefined {
 
 /**
  * The JSON of an answer; null where it has none.
- * @throws Error, or Later, where there is no answer or no success. Its message holds nothing that was sent
+ * @throws Error where there is no answer, Refused where it is no success. Its message holds nothing that was sent
  */
 export async function requestJson(url: URL, request: Request): Promise<unknown> {
   const { method, signal, name, refused } = request;
@@ -59,10 +59,14 @@ export async function requestJson(url: URL, request: Request): Promise<unknown> 
   }
   const status = answer.statusCode!;
   if (status === 401 || status === 403) {
-    throw new Later(`${name} at ${url.origin} answers ${status}${refused ? `: ${refused}` : ""}`, undefined);
+    throw new Refused(`${name} at ${url.origin} answers ${status}${refused ? `: ${refused}` : ""}`, status);
   }
   if (status < 200 || status >= 300) {
-    throw new Later(`${name} at ${url.origin} answers ${status} to ${method} ${url.pathname}`, afterMs(answer));
+    throw new Refused(
+      `${name} at ${url.origin} answers ${status} to ${method} ${url.pathname}`,
+      status,
+      afterMs(answer),
+    );
   }
   try {
     return text.trim() === "" ? null : JSON.parse(text);

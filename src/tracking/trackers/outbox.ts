@@ -14,11 +14,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeError } from "../../base/system-errors.js";
 
-/** A failure that tells when the server wants to be asked again. */
-export class Later extends Error {
+/** An answer that is no success. */
+export class Refused extends Error {
   constructor(
     message: string,
-    readonly afterMs: number | undefined,
+    readonly status: number,
+    /** When the server wants to be asked again, where it says so. */
+    readonly afterMs?: number,
   ) {
     super(message);
   }
@@ -180,7 +182,7 @@ export class Outbox<State, Front> {
         this.#hasFailed = true;
         if (this.#ending && failures >= LAST_ATTEMPTS) return;
         const backOff = Math.min(LONGEST_PAUSE_MS, everyMs * 2 ** (failures - 1));
-        const wanted = (error instanceof Later ? error.afterMs : undefined) ?? backOff;
+        const wanted = (error instanceof Refused ? error.afterMs : undefined) ?? backOff;
         if (this.#ending) await this.#pause(Math.min(wanted, lastMs / 10), true);
         else {
           await this.#pause(wanted, true);

@@ -1,0 +1,218 @@
+// MLflow: the requests of a run, against a server of the tests that holds MLflow's limits.
+
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import type { ServerResponse } from "node:http";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import type { RunEvent } from "../../src/index.js";
+import { Mlflow, mlflowSettings, Trackers } from "../../src/tracking/trackers/index.js";
+import { errorOf, temporaryFolders } from "../support/folders.js";
+import { json, type Seen, TrackerServer } from "../support/tracker-server.js";
+
+const newFolder = temporaryFolders();
+const TOKEN = "a-secret-token-of-mlflow";
+
+interface Run {
+  status: string;
+  name: string | undefined;
+  tags: Record<string, string>;
+  params: Map<string, string>;
+  metrics: { key: string; value: unknown; step: number }[];
+}
+
+class MlflowServer extends TrackerServer {
+  readonly experiments = new Map<string, string>();
+  readonly runs = new Map<string, Run>();
+  readonly artifacts = new Map<string, string>();
+
+  protected clear(): void {
+    for (const each of [this.experiments, this.runs, this.artifacts]) each.clear();
+  }
+
+  protected answer({ method, path, body }: Seen, response: ServerResponse): unknown {
+    const url = new URL(path, this.url);
+    const artifact = /^\/api\/2\.0\/mlflow-artifacts\/artifacts\/(.*)$/.exec(url.pathname)?.[1];
+    if (artifact !== undefined && method === "PUT") {
+      this.artifacts.set(artifact, body);
+      return json(response, {});
+    }
+    const asked = method === "POST" ? JSON.parse(body) : Object.fromEntries(url.searchParams);
+    switch (url.pathname.replace("/api/2.0/mlflow/", "")) {
+      case "experiments/get-by-name": {
+        const experiment_id = this.experiments.get(asked.experiment_name);
+        if (!experiment_id) return json(response, { error_code: "RESOURCE_DOES_NOT_EXIST" }, 404);
+        return json(response, { experiment: { experiment_id } });
+      }
+      case "experiments/create":
+        this.experiments.set(asked.name, "7");
+        return json(response, { experiment_id: "7" });
+      case "runs/create": {
+        const id = `run${this.runs.size}`;
+        const tags = Object.fromEntries(asked.tags.map(({ key, value }: Record<string, string>) => [key, value]));
+        this.runs.set(id, { status: "RUNNING", name: asked.run_name, tags, params: new Map(), metrics: [] });
+        return json(response, { run: { info: this.#info(id) } });
+      }
+      case "runs/get": {
+        const params = [...this.runs.get(asked.run_id)!.params].map(([key, value]) => ({ key, value }));
+        return json(response, { run: { info: this.#info(asked.run_id), data: { params } } });
+      }
+      case "runs/update":
+        this.runs.get(asked.run_id)!.status = asked.status;
+        return json(response, {});
+      case "runs/log-batch":
+        return this.#log(this.runs.get(asked.run_id)!, asked, response);
+    }
+    return json(response, {}, 404);
+  }
+
+  #info = (id: string) => ({ run_id: id, experiment_id: "7", artifact_uri: `mlflow-artifacts:/7/${id}/artifacts` });
+
+  #log(
+    run: Run,
+    { params = [], metrics = [] }: { params?: Record<string, string>[]; metrics?: Run["metrics"] },
+    response: ServerResponse,
+  ) {
+    const isWrong =
+      params.length > 100 ||
+      metrics.length > 1000 ||
+      params.some(({ key, value }) => value!.length > 6000 || (run.params.get(key!) ?? value) !== value) ||
+      metrics.some(({ key, value }) => !/^[\p{L}\p{N}_\-.:/ ]+$/u.test(key) || value === null);
+    if (isWrong) return json(response, { error_code: "INVALID_PARAMETER_VALUE" }, 400);
+    for (const { key, value } of params) run.params.set(key!, value!);
+    run.metrics.push(...metrics);
+    return json(response, {});
+  }
+}
+
+const server = new MlflowServer();
+const CONFIG = {
+  learning_rate: 2e-4,
+  left: undefined,
+  long: "x".repeat(9000),
+  list: [1, 2],
+  ...Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`p${i}`, i])),
+};
+
+function trackersIn(folder: string, more: Record<string, string> = {}, lastMs = 5000): Trackers {
+  const env = {
+    MLFLOW_TRACKING_URI: server.url,
+    MLFLOW_EXPERIMENT_NAME: "cooking",
+    MLFLOW_TRACKING_TOKEN: TOKEN,
+    ...more,
+  };
+  return new Trackers([
+    new Mlflow(mlflowSettings({ run_name: "first" }, env), folder, CONFIG, { everyMs: 20, lastMs }),
+  ]);
+}
+
+const metricsAt = (step: number) => ({
+  ...{ step, epoch: step / 10, loss: 1 / step, grad_norm: step === 2 ? Number.NaN : 0.5 },
+  ...{ learning_rate: 1e-3, tokens_per_s: 1000, mfu: 0.25 },
+});
+const stepAt = (step: number): RunEvent => ({
+  type: "step",
+  step,
+  loss: 1,
+  tokens_per_s: 1000,
+  metrics: metricsAt(step),
+});
+const endOf = (aborted: boolean) =>
+  ({
+    type: "end",
+    aborted,
+    steps: 2,
+    summary: { step: 2, epoch: 0.2, train_runtime: 2, train_loss: 0.5 },
+  }) as unknown as RunEvent;
+const SAMPLE: RunEvent = { type: "sample", sample: { prompt: "Once", text: " upon a time" } };
+
+async function feed(trackers: Trackers, events: RunEvent[], history: object[] = []) {
+  trackers.start({ history });
+  for (const event of events) trackers.event(event);
+  await trackers.end();
+  return { warnings: trackers.takeWarnings(), news: trackers.takeNews() };
+}
+
+const only = () => {
+  expect([...server.runs.keys()]).toEqual(["run0"]);
+  return server.runs.get("run0")!;
+};
+const losses = () =>
+  only()
+    .metrics.filter(({ key }) => key === "train/loss")
+    .map(({ step, value }) => [step, value]);
+
+test("a run's parameters, metrics, tags, samples and adapter; it goes on as the same run", async () => {
+  const folder = newFolder();
+  for (const name of ["adapter_model.safetensors", "adapter_config.json", "train.log"])
+    writeFileSync(join(folder, name), name);
+  const { warnings, news } = await feed(trackersIn(folder, { MLFLOW_TAGS: '{"team": "a"}' }), [
+    stepAt(1),
+    stepAt(2),
+    SAMPLE,
+    endOf(true),
+  ]);
+  expect(warnings).toEqual([]);
+  expect(news).toEqual([`MLflow shows the run at ${server.url}/#/experiments/7/runs/run0`]);
+  expect(only()).toMatchObject({
+    status: "KILLED",
+    name: "first",
+    tags: { team: "a", "mlflow.source.name": "lowrank" },
+  });
+  const { params } = only();
+  expect([params.size, params.get("learning_rate"), params.get("list"), params.get("p149")]).toEqual([
+    153,
+    "0.0002",
+    "[1,2]",
+    "149",
+  ]);
+  expect(params.get("long")).toBe(`${"x".repeat(5997)}...`);
+  expect(only().metrics.find(({ key, step }) => key === "train/grad_norm" && step === 2)!.value).toBe("NaN");
+  expect(only().metrics.find(({ key }) => key === "train_runtime")).toMatchObject({ value: 2, step: 2 });
+  const at = "7/run0/artifacts";
+  expect(Object.fromEntries(server.artifacts)).toEqual({
+    [`${at}/adapter/adapter_model.safetensors`]: "adapter_model.safetensors",
+    [`${at}/adapter/adapter_config.json`]: "adapter_config.json",
+    [`${at}/samples.json`]: '{"columns":["prompt","text"],"data":[["Once"," upon a time"]]}',
+  });
+  await feed(trackersIn(folder), [stepAt(2), stepAt(3), endOf(false)], [metricsAt(1)]);
+  expect(losses()).toEqual([1, 2, 3].map((step) => [step, 1 / step]));
+  expect(only().status).toBe("FINISHED");
+  expect(server.seen.every(({ headers }) => headers.authorization === `Bearer ${TOKEN}`)).toBe(true);
+});
+
+test.each<[string, (response: ServerResponse) => void, string]>([
+  ["hangs", () => {}, "does not answer"],
+  ["breaks connections", (response) => response.destroy(), "ECONNRESET"],
+  ["answers 500", (response) => json(response, { message: TOKEN }, 500), "answers 500"],
+  ["refuses the token", (response) => json(response, {}, 401), "check MLFLOW_TRACKING_TOKEN"],
+])("a server that %s loses no line, and no secret is told", async (_, fail, why) => {
+  const folder = newFolder();
+  server.fault = (_, response) => {
+    fail(response);
+    return true;
+  };
+  const { warnings } = await feed(trackersIn(folder, {}, 300), [stepAt(1), stepAt(2), endOf(true)]);
+  expect(warnings.length).toBe(2);
+  expect(warnings[0]).toContain(why);
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
+  const texts = files.filter((file) => statSync(file).isFile()).map((file) => readFileSync(file, "utf8"));
+  expect([...texts, ...warnings].filter((text) => text.includes(TOKEN))).toEqual([]);
+  server.fault = () => false;
+  await feed(trackersIn(folder), [stepAt(3), endOf(false)], [metricsAt(1), metricsAt(2)]);
+  expect(losses()).toEqual([1, 2, 3].map((step) => [step, 1 / step]));
+  expect(only().status).toBe("FINISHED");
+});
+
+test("settings: no server, odd tags; a password leaves the address", async () => {
+  const refusal = async (env: Record<string, string>) =>
+    (await errorOf(async () => mlflowSettings({ run_name: undefined }, env))).message;
+  expect(await refusal({})).toContain("MLFLOW_TRACKING_URI, such as http://127.0.0.1:5000");
+  expect(await refusal({ MLFLOW_TRACKING_URI: "http://a", MLFLOW_TAGS: "[]" })).toContain(
+    "MLFLOW_TAGS is no JSON object",
+  );
+  const read = mlflowSettings({ run_name: undefined }, { MLFLOW_TRACKING_URI: "http://user:word@host:5000/" });
+  expect([read.uri, read.authorization]).toEqual([
+    "http://host:5000",
+    `Basic ${Buffer.from("user:word").toString("base64")}`,
+  ]);
+});
