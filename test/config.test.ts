@@ -97,6 +97,8 @@ const DEFAULTS = {
   share_weights: false,
   quantize_head: false,
   use_rslora: false,
+  use_dora: false,
+  lora_bias: false,
   init_adapter: undefined,
   overwrite_output_dir: false,
   merge: undefined,

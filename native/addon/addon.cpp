@@ -126,7 +126,7 @@ Napi::Value check_model(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-// The tensors of an adapter: an array of { name, shape: [rows, columns] }.
+// The tensors of an adapter: an array of { name, shape }.
 Napi::Value adapter_tensors(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const AdapterLayout layout(to_spec(info[0]), to_adapter_spec(info[1]));
@@ -183,6 +183,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::generate_start>("generateStart"),
                         InstanceMethod<&EngineWrap::generate_next>("generateNext"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
+                        InstanceMethod<&EngineWrap::merged_bias>("mergedBias"),
                         InstanceMethod<&EngineWrap::profile>("profile"),
                         InstanceMethod<&EngineWrap::matmul_peak>("matmulPeak"),
                         InstanceMethod<&EngineWrap::close>("close")});
@@ -414,7 +415,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value adapter(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       return enqueue(info, [number = place(info, 0)](Engine& e) {
-        const AdapterSlot& slot = e.adapter(number);
+        AdapterSlot& slot = e.adapter(number);
         return tensors(unflatten(slot.layout(), slot.parameters()));
       });
     });
@@ -423,7 +424,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value set_adapter(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       return enqueue(info, [t = to_tensors(info[0], "tensors"), number = place(info, 1)](Engine& e) -> Result {
-        const AdapterSlot& slot = e.adapter(number);
+        AdapterSlot& slot = e.adapter(number);
         flatten(slot.layout(), t, slot.parameters());
         return nullptr;
       });
@@ -528,13 +529,26 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value merged_weight(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
       return enqueue(info, [module = to_string(info[0], "module"), adapter = place(info, 1)](Engine& e) -> Result {
-        return [bytes = e.merged_weight(module, adapter)](Napi::Env env) -> Napi::Value {
-          Napi::Uint8Array a = Napi::Uint8Array::New(env, bytes.size());
-          std::copy(bytes.begin(), bytes.end(), a.Data());
-          return a;
-        };
+        return as_bytes(e.merged_weight(module, adapter));
       });
     });
+  }
+
+  Napi::Value merged_bias(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      const DType type = dtype_of(to_format(to_string(info[1], "dtype")));
+      return enqueue(info, [module = to_string(info[0], "module"), type, adapter = place(info, 2)](Engine& e) -> Result {
+        return as_bytes(e.merged_bias(module, type, adapter));
+      });
+    });
+  }
+
+  static Result as_bytes(std::vector<uint8_t>&& bytes) {
+    return [bytes = std::move(bytes)](Napi::Env env) -> Napi::Value {
+      Napi::Uint8Array a = Napi::Uint8Array::New(env, bytes.size());
+      std::copy(bytes.begin(), bytes.end(), a.Data());
+      return a;
+    };
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {

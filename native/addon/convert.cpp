@@ -32,6 +32,9 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   s.alpha = number(o, "alpha");
   s.dropout = number(o, "dropout");
   s.rslora = boolean(o, "useRslora");
+  s.bias = o.Get("bias").ToBoolean();
+  s.dora = o.Get("useDora").ToBoolean();
+  s.neftune_alpha = number_or(o, "neftuneNoiseAlpha", 0);
   s.seed = uint64_t(integer(o, "seed"));
   const Napi::Value targets = o.Get("targets");
   if (!targets.IsArray()) fail("adapter.targets", "an array");
@@ -136,6 +139,7 @@ OptimizerOptions to_optimizer(const Napi::Value& v) {
   }
   r.weight_decay = float(number(o, "weightDecay"));
   r.max_grad_norm = float(number(o, "maxGradNorm"));
+  r.lora_plus_ratio = number_or(o, "loraplusLrRatio", 1);
   r.loss_scale = number_or(o, "lossScale", 1);
   r.tokens = number_or(o, "tokens", 1);
   r.growth_steps = integer_or(o, "growthSteps", 0);

@@ -6,14 +6,14 @@
 
 namespace lowrank::addon {
 
-namespace {
-
 Format to_format(const std::string& name) {
   for (const FormatInfo& f : kFormats) {
     if (name == f.name) return f.format;
   }
   fail("dtype", "a format of weights");
 }
+
+namespace {
 
 FileRange to_range(const Napi::Value& v) {
   if (v.IsUndefined()) return {};

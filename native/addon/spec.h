@@ -6,6 +6,7 @@
 
 namespace lowrank::addon {
 
+Format to_format(const std::string& name);
 ModelSpec to_spec(const Napi::Value&);  // of spec.ts
 TensorEntry to_tensor(const Napi::Value&);
 ModelSource to_source(const Napi::Value&);

@@ -1,5 +1,7 @@
 #include "block/block.h"
 
+#include <algorithm>
+
 namespace lowrank {
 
 void Stream::place(Place& place, int64_t dim) {
@@ -9,8 +11,13 @@ void Stream::place(Place& place, int64_t dim) {
   dy = place.buffer(dim);
 }
 
-void Block::Shared::place(Place& place, const ModelSpec& model, int64_t most_rank) {
-  if (!place.keeps()) u = place.kept(most_rank);
+void Block::Shared::place(Place& place, const ModelSpec& model, int64_t most_rank, bool dora) {
+  if (!place.keeps()) {
+    linears.u = place.kept(most_rank);
+    int64_t widest = 0;
+    for (const LinearSpec* linear : model.block.linears()) widest = std::max(widest, linear->out);
+    if (dora) linears.z = place.kept(widest);
+  }
   h = place.buffer(model.dim);
   mlp.place(place, model.block.mlp);
   if (!place.keeps()) return;
@@ -18,12 +25,12 @@ void Block::Shared::place(Place& place, const ModelSpec& model, int64_t most_ran
   attention.place(place, model.block.attention);
 }
 
-void Block::place(Place& place, const ModelSpec& model, std::span<const int64_t> ranks, const Shared& shared) {
+void Block::place(Place& place, const ModelSpec& model, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
   attention_norm_.place(place, model.dim);
   attention_.place(place, model.block.attention);
   mlp_norm_.place(place, model.dim);
   mlp_.place(place, model.block.mlp);
-  linears_.place(place, ranks, shared.u);
+  linears_.place(place, model.block, ranks, dora, shared.linears);
 }
 
 void Block::forward(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {

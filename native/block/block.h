@@ -24,11 +24,11 @@ class Block {
     Rows h, dh;  // (M, C) act: a norm's output; (M, C) f32: its gradient
     Attention::Shared attention;
     Mlp::Shared mlp;
-    Rows u;  // Linears::place
-    void place(Place&, const ModelSpec&, int64_t most_rank);
+    Linears::Shared linears;
+    void place(Place&, const ModelSpec&, int64_t most_rank, bool dora);
   };
 
-  void place(Place&, const ModelSpec&, std::span<const int64_t> ranks, const Shared&);
+  void place(Place&, const ModelSpec&, std::span<const int64_t> ranks, bool dora, const Shared&);
   void forward(const Pass&, int64_t layer, const Shared&, const Stream&) const;
   // Takes the gradient of the block's output from the stream and leaves the gradient of its input there. The base is frozen: only
   // adapters get gradients, and nothing is computed below the lowest adapter.

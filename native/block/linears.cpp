@@ -6,10 +6,14 @@ namespace lowrank {
 
 namespace {
 
+const AdapterSite& site(const Pass& p, int64_t layer, size_t linear) {
+  return p.adapter.layout.sites()[size_t(p.adapter.layout.index(layer, linear))];
+}
+
 Lora lora(const Pass& p, int64_t layer, size_t linear) {
-  const auto& [layout, spec, parameters, gradients] = p.adapter;
+  const auto& [layout, spec, parameters, gradients, norms, factors] = p.adapter;
   const int i = layout.index(layer, linear);
-  const AdapterSite& s = layout.sites()[size_t(i)];
+  const AdapterSite& s = site(p, layer, linear);
   Lora l;
   l.a = parameters + s.a_offset;
   l.b = parameters + s.b_offset;
@@ -31,24 +35,40 @@ std::string short_name(const LinearSpec& l) { return l.module.substr(l.module.rf
 
 }  // namespace
 
-void Linears::place(Place& place, std::span<const int64_t> ranks, const Rows& shared) {
+void Linears::place(Place& place, const BlockSpec& block, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
+  const auto linears = block.linears();
   for (size_t i = 0; i < ranks.size(); i++) {
-    if (!place.keeps()) u_[i] = shared;  // of the adapters of every layer, which all use this block
-    else if (ranks[i] > 0) u_[i] = place.kept(ranks[i]);
+    if (!place.keeps()) {  // of the adapters of every layer, which all use this block
+      u_[i] = shared.u;
+      z_[i] = shared.z;
+    } else if (ranks[i] > 0) {
+      u_[i] = place.kept(ranks[i]);
+      if (dora) z_[i] = place.kept(linears[i]->out);
+    }
   }
 }
 
 void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) const {
   const LinearWeights& w = p.weights.blocks[size_t(layer)].linears[linear];
   LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a};
-  Lora l;
-  if (p.adapter.has(layer, linear)) {
-    l = lora(p, layer, linear);
-    args.lora = &l;
-    args.u = u(p, linear, l.rank);
-  }
   if (p.ops.observed()) p.ops.about(short_name(*p.model.block.linears()[linear]));
+  if (!p.adapter.has(layer, linear)) return p.ops.linear_fwd(args);
+  const AdapterSite& s = site(p, layer, linear);
+  const Lora l = lora(p, layer, linear);
+  args.lora = &l;
+  args.u = u(p, linear, l.rank);
+  if (s.magnitude_offset < 0 && s.bias_offset < 0) return p.ops.linear_fwd(args);
+  args.gate = args.a = Mat();
+  ColumnsFwdArgs columns{.z = {}, .bias = p.adapter.parameters + s.bias_offset, .bias_scale = s.scale, .y = y, .accumulate = true};
+  if (s.magnitude_offset >= 0) {
+    args.y = z(p, linear);
+    args.bias = nullptr;
+    args.accumulate = false;
+    columns = {.z = args.y, .factor = p.adapter.factors + s.first_output, .bias = w.bias, .y = y, .accumulate = accumulate};
+  }
   p.ops.linear_fwd(args);
+  p.ops.columns_fwd(columns);
+  if (gate) p.ops.swiglu_fwd({gate, y, a});
 }
 
 void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate, const Mat& up) const {
@@ -57,10 +77,23 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
   size_t n = 0;
   std::string names;
   for (size_t linear = first; linear < first + dys.size(); linear++) {
-    const Mat& dy = dys[linear - first];
+    Mat dy = dys[linear - first];
     const bool adapted = p.adapter.has(layer, linear);
     if (p.ops.observed()) names += (names.empty() ? "" : ", ") + short_name(*p.model.block.linears()[linear]);
     if (!dx && !adapted) continue;
+    if (adapted) {
+      const AdapterSite& s = site(p, layer, linear);
+      ColumnsBwdArgs columns{.dy = dy, .z = {}, .bias_scale = s.scale};
+      if (s.bias_offset >= 0) columns.dbias = p.adapter.gradients + s.bias_offset;
+      if (s.magnitude_offset >= 0) {
+        columns.z = z(p, linear);
+        columns.factor = p.adapter.factors + s.first_output;
+        columns.norm = p.adapter.norms + s.first_output;
+        columns.dmagnitude = p.adapter.gradients + s.magnitude_offset;
+      }
+      if (columns.z || columns.dbias) p.ops.columns_bwd(columns);
+      if (columns.z) dy = columns.z;
+    }
     LinearBwdArgs& a = args[n];
     a = {.dy = dy, .x = x, .w = p.weights.blocks[size_t(layer)].linears[linear].w, .u = {}, .dx = dx, .gate = gate, .up = up};
     if (adapted) {

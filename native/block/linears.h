@@ -8,8 +8,12 @@ namespace lowrank {
 
 class Linears {
  public:
-  // ranks: the largest of each linear, 0 where no adapter has a site. shared: of passes that keep nothing, used up within its own linear.
-  void place(Place&, std::span<const int64_t> ranks, const Rows& shared);
+  // Of passes that keep nothing, used up within its own linear.
+  struct Shared {
+    Rows u, z;
+  };
+  // ranks: the largest of each linear, 0 where no adapter has a site.
+  void place(Place&, const BlockSpec&, std::span<const int64_t> ranks, bool dora, const Shared& shared);
 
   // gate, a: as LinearFwdArgs'.
   void forward(const Pass&, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {}) const;
@@ -17,9 +21,11 @@ class Linears {
   void backward(const Pass&, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate = {}, const Mat& up = {}) const;
 
  private:
+  Mat z(const Pass& p, size_t linear) const { return p.mat(z_[linear], p.tokens.count, p.model.block.linears()[linear]->out); }
   Mat u(const Pass& p, size_t linear, int64_t rank) const { return p.mat(u_[linear], p.tokens.count, rank); }
 
   Rows u_[kMostLinears];  // (M, R): x A^T
+  Rows z_[kMostLinears];  // (M, O): of DoRA, the output before its factors; in the backward pass its gradient
 };
 
 }  // namespace lowrank

@@ -23,7 +23,8 @@ enum class Mode { train, recompute, evaluate, generate };
 struct Adapter {
   const AdapterLayout& layout;
   const AdapterSpec& spec;
-  float *parameters = nullptr, *gradients = nullptr;  // gradients: null outside training
+  float *parameters = nullptr, *gradients = nullptr;    // gradients: null outside training
+  const float *norms = nullptr, *factors = nullptr;  // of DoRA: RowNormsArgs' of all outputs, from AdapterSite::first_output on
 
   bool has(int64_t layer, size_t first, size_t count = 1) const {  // one of these linears has a site
     for (size_t i = first; i < first + count; i++) {
@@ -55,6 +56,7 @@ struct Pass {
   Mode mode;
   Tokens tokens;
   uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
+  int64_t longest = 0;      // tokens of the micro-batch's longest sequence
   Cache cache = {};
 
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }

@@ -12,7 +12,7 @@ constexpr int64_t kBlock = 64 * 1024;  // elements of a task; sums are added blo
 
 AdamWFactors factors_of(const AdamWArgs& a) {
   const StepState& s = *a.state;
-  const double t = double(s.applied), lr = double(s.learning_rate), c1 = 1 - std::pow(a.beta1, t), c2 = 1 - std::pow(a.beta2, t);
+  const double t = double(s.applied), lr = double(s.learning_rate) * a.rate_factor, c1 = 1 - std::pow(a.beta1, t), c2 = 1 - std::pow(a.beta2, t);
   return {.grad_scale = s.grad_scale,
           .decay = float(1 - lr * double(a.weight_decay)),
           .rest1 = float(1 - a.beta1),

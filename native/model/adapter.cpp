@@ -44,8 +44,11 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
       }
       rank_ = std::max(rank_, rank);
       AdapterSite site{name, l, i, out, in, rank, spec.scale_of(name)};
+      site.first_output = outputs();
       site.a_offset = add({name + ".lora_A.weight", rank, in, 0, AdapterTensor::Role::lora_a, sites_.size()});
       site.b_offset = add({name + ".lora_B.weight", out, rank, 0, AdapterTensor::Role::lora_b, sites_.size()});
+      if (spec.bias) site.bias_offset = add({name + ".lora_B.bias", out, 1, 0, AdapterTensor::Role::lora_bias, sites_.size(), true});
+      if (spec.dora) site.magnitude_offset = add({name + ".lora_magnitude_vector", out, 1, 0, AdapterTensor::Role::magnitude, sites_.size(), true});
       sites_.push_back(std::move(site));
     }
   }

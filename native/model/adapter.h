@@ -14,10 +14,13 @@ struct AdapterSpec {
   int64_t rank = 0;
   double alpha = 1, dropout = 0;
   bool rslora = false;
+  bool bias = false;         // of B (PEFT's lora_bias)
+  bool dora = false;         // magnitudes of the outputs train, too (Liu et al., 2024)
+  double neftune_alpha = 0;  // noise on the embeddings in training (Jain et al., 2023)
   std::vector<std::string> targets;  // full module names
   // Of single targets, in place of rank and alpha.
-  std::map<std::string, int64_t> ranks;
-  std::map<std::string, double> alphas;
+  std::map<std::string, int64_t> ranks = {};
+  std::map<std::string, double> alphas = {};
   uint64_t seed = 0;
 
   int64_t rank_of(const std::string& target) const;
@@ -30,17 +33,19 @@ struct AdapterSite {
   size_t linear = 0;  // its number within the block
   int64_t out = 0, in = 0, rank = 0;
   float scale = 1;
-  int64_t a_offset = 0, b_offset = 0;  // in elements of the flat buffer
+  int64_t a_offset = 0, b_offset = 0;                     // in elements of the flat buffer
+  int64_t bias_offset = -1, magnitude_offset = -1;  // where there are some
+  int64_t first_output = 0;                         // outputs of the sites before it
 };
 
 // A tensor that trains, as files name it: a part of the flat buffers of parameters, gradients and moments.
 struct AdapterTensor {
-  enum class Role { lora_a, lora_b, whole };
+  enum class Role { lora_a, lora_b, lora_bias, magnitude, whole };
   std::string name;
-  int64_t rows = 0, cols = 0, offset = 0;  // in elements
+  int64_t rows = 0, cols = 0, offset = 0;  // in elements; a vector has one column
   Role role = Role::lora_a;
   size_t site = 0;         // of whole ones: the classifier's layer
-  bool is_vector = false;  // a bias: files have one dimension, and it does not decay
+  bool is_vector = false;  // a bias or magnitudes: files have one dimension
 
   int64_t elements() const { return rows * cols; }
 };
@@ -60,6 +65,7 @@ class AdapterLayout {
   const std::vector<AdapterTensor>& tensors() const { return tensors_; }
   const std::vector<DensePlace>& dense() const { return dense_; }  // of each layer of the classifier
   int64_t elements() const { return elements_; }
+  int64_t outputs() const { return sites_.empty() ? 0 : sites_.back().first_output + sites_.back().out; }  // of all sites
   int64_t rank() const { return rank_; }  // the largest of a site
   bool empty() const { return sites_.empty(); }
   int index(int64_t layer, size_t linear) const {  // -1: no adapter there
@@ -79,8 +85,8 @@ class AdapterLayout {
   int64_t elements_ = 0, rank_ = 0;
 };
 
-// A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B zero; whole weights normal, as transformers begins them,
-// and their biases zero.
+// A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B and its bias zero; whole weights normal, as transformers
+// begins them, and their biases zero. Magnitudes follow from the base.
 std::vector<float> initial_values(const AdapterTensor&, uint64_t seed, double whole_std = 0.02);
 
 }  // namespace lowrank

@@ -87,6 +87,38 @@ struct LinearBwdArgs {
   Mat gate = {}, up = {};
 };
 
+// y (=|+=) factor[o] z[:,o] + bias_scale bias[o] of each column: a linear's output with DoRA's factors, or with a bias of B.
+struct ColumnsFwdArgs {
+  Mat z;                        // (M, O) act; data null: no such term
+  const float* factor = nullptr;  // (O); with z
+  const float* bias = nullptr;    // (O) or null
+  float bias_scale = 1;
+  Mat y;                        // (M, O) act or f32
+  bool accumulate = false;
+};
+// dmagnitude[o] += sum over m of dy z / norm[o];  dbias[o] += bias_scale sum over m of dy;  z = factor[o] dy, its own gradient
+struct ColumnsBwdArgs {
+  Mat dy;                        // (M, O) act
+  Mat z;                         // (M, O) act, in place; data null: no such term
+  const float *factor = nullptr, *norm = nullptr;  // (O); with z
+  float* dmagnitude = nullptr;   // (O) +=; with z
+  float* dbias = nullptr;        // (O) += or null
+  float bias_scale = 1;
+};
+// DoRA (Liu et al., 2024): norm[o] = |w[o,:] + scale (b a)[o,:]|, a constant for the backward pass; factor = magnitude / norm
+struct RowNormsArgs {
+  Weight w;                          // (O, I)
+  Lora lora;                         // its a, b, rank and scale
+  const float* magnitude = nullptr;  // (O); null: no factors
+  float *norm = nullptr, *factor = nullptr;  // (O) =
+};
+// NEFTune (Jain et al., 2023): x += size (2 u - 1), u = uniform01 of word j%4 of philox(seed, stream, j/4), j = offset + the element's index
+struct NoiseArgs {
+  Mat x;  // (M, C) f32 +=, rows one after the other
+  float size;
+  uint64_t seed, stream, offset;
+};
+
 // Heads of D columns each in the rows of a matrix: head j of group g begins at column offset + g group_stride + j head_stride. A group is the
 // query heads of one key/value head; of keys and values it has one head. So q, k and v may be matrices of their own or lie in one, whatever
 // their order; an operation that writes heads leaves the matrix's other columns alone.
@@ -244,6 +276,7 @@ struct AdamWArgs {
   double beta1, beta2;  // 1 - beta loses digits in f32
   float eps, weight_decay;
   const StepState* state;  // of clip: lr, grad_scale, t = applied
+  double rate_factor = 1;  // of the learning rate (LoRA+)
 };
 
 // The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,

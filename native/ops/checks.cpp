@@ -99,6 +99,22 @@ void check_swiglu_bwd(const SwigluBwdArgs& a, const OpLimits*) {
   check(same_shape(a.da, a.g) && same_shape(a.g, a.u) && same_shape(a.g, a.dg) && same_shape(a.u, a.du), "shapes", "swiglu_bwd");
 }
 
+void check_columns_fwd(const ColumnsFwdArgs& a, const OpLimits* l) {
+  check(!a.z || (same_shape(a.z, a.y) && a.factor && is_act(a.z, l)), "z", "columns_fwd");
+  check(a.z || (a.accumulate && a.bias), "nothing to do", "columns_fwd");
+}
+
+void check_columns_bwd(const ColumnsBwdArgs& a, const OpLimits* l) {
+  check(is_act(a.dy, l), "dtypes", "columns_bwd");
+  check(!a.z || (same_shape(a.z, a.dy) && is_act(a.z, l) && a.factor && a.norm && a.dmagnitude), "z", "columns_bwd");
+}
+
+void check_row_norms(const RowNormsArgs& a, const OpLimits*) {
+  check(a.lora.rank >= 1 && a.lora.a && a.lora.b && a.norm && (!a.magnitude || a.factor), "lora", "row_norms");
+}
+
+void check_add_noise(const NoiseArgs& a, const OpLimits*) { check(a.x.dtype == DType::f32 && a.x.ld == a.x.cols, "x", "add_noise"); }
+
 void check_head(const HeadArgs& a, const OpLimits* l) {
   check(a.x.cols == a.w.cols && (!a.dx || same_shape(a.x, a.dx)), "shapes", "head");
   check(!l || (a.x.rows <= l->tokens && a.w.rows <= l->vocab), "beyond the limits", "head");

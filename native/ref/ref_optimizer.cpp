@@ -10,7 +10,7 @@ namespace lowrank {
 void RefBackend::do_adamw(const AdamWArgs& a) {
   const StepState& s = *a.state;
   if (!s.applies) return;
-  const double lr = double(s.learning_rate), b1 = a.beta1, b2 = a.beta2, t = double(s.applied);
+  const double lr = double(s.learning_rate) * a.rate_factor, b1 = a.beta1, b2 = a.beta2, t = double(s.applied);
   for (int64_t i = 0; i < a.n; i++) {
     const double g = double(a.g[i]) * double(s.grad_scale);
     const double m = b1 * double(a.m[i]) + (1 - b1) * g, v = b2 * double(a.v[i]) + (1 - b2) * g * g;

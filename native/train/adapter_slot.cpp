@@ -8,6 +8,15 @@ namespace {
 constexpr int64_t kMostRank = 1 << 16;
 }
 
+namespace {
+// The groups of PEFT's create_loraplus_optimizer; biases have no decay.
+AdamWArgs group(AdamWArgs args, const AdapterTensor& t, const OptimizerOptions& o) {
+  if (t.role == AdapterTensor::Role::lora_b || t.is_vector) args.rate_factor = o.lora_plus_ratio;
+  if (t.is_vector && t.role != AdapterTensor::Role::magnitude) args.weight_decay = 0;
+  return args;
+}
+}  // namespace
+
 void check_adapter_spec(const AdapterSpec& s) {
   const auto check_rank = [](int64_t rank) {
     if (rank >= 1 && rank <= kMostRank) return;
@@ -15,14 +24,21 @@ void check_adapter_spec(const AdapterSpec& s) {
   };
   check_rank(s.rank);
   for (const auto& [target, rank] : s.ranks) check_rank(rank);
+  if (s.dora && s.bias) throw Error("E_OPTIONS", "use_dora goes with no lora_bias.", "lora_bias");
+  if (s.dora && s.dropout > 0) throw Error("E_OPTIONS", "use_dora needs lora_dropout 0.", "lora_dropout");
+  if (!(s.neftune_alpha >= 0)) throw Error("E_OPTIONS", "neftune_noise_alpha must not be negative.", "neftune_noise_alpha");
   if (!(s.dropout >= 0 && s.dropout < 1)) {
     throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
   }
 }
 
-AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const EngineOptions& o) {
+AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& o) {
   const int64_t bytes = layout.elements() * int64_t(sizeof(float));
   parameters = arena.reserve("adapters", bytes);
+  if (spec.dora) {
+    norms = arena.reserve("adapters", layout.outputs() * int64_t(sizeof(float)));
+    factors = arena.reserve("adapters", layout.outputs() * int64_t(sizeof(float)));
+  }
   if (!o.training) return;
   gradients = arena.reserve("gradients", bytes);
   state = arena.reserve("gradients", int64_t(sizeof(StepState)));
@@ -36,10 +52,12 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const E
   }
 }
 
-void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const EngineOptions& options) { Offsets(arena, layout, options); }
+void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& options) {
+  Offsets(arena, layout, spec, options);
+}
 
 AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options)
-    : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, options) {
+    : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options) {
   arena_.commit(backend.allocate(arena_.total_bytes()));
   for (const AdapterTensor& t : layout_.tensors()) {
     std::vector<float> values = initial_values(t, spec.seed, model.classifier ? model.classifier->init_std : 0);
@@ -49,11 +67,44 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
     }
     parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
+  if (spec.dora) {
+    // B is zero: the magnitudes are the norms.
+    norms_of_rows(weights, false);
+    for (const AdapterSite& s : layout_.sites()) {
+      std::vector<float> norms(static_cast<size_t>(s.out));
+      const int64_t bytes = s.out * int64_t(sizeof(float));
+      buffer(offsets_.norms).read(s.first_output * int64_t(sizeof(float)), bytes, norms.data());
+      parameters().write(s.magnitude_offset * 4, bytes, norms.data());
+    }
+  }
   if (options.training) write({});
 }
 
-Adapter AdapterSlot::view() const {
-  return {layout_, spec_, arena_.at<float>(offsets_.parameters), options_.training ? arena_.at<float>(offsets_.gradients) : nullptr};
+void AdapterSlot::norms_of_rows(const ModelWeights& weights, bool with_factors) {
+  float *const p = arena_.at<float>(offsets_.parameters), *const norms = arena_.at<float>(offsets_.norms);
+  for (const AdapterSite& s : layout_.sites()) {
+    RowNormsArgs args{.w = weights.blocks[size_t(s.layer)].linears[s.linear].w, .lora = {}, .norm = norms + s.first_output};
+    args.lora.a = p + s.a_offset;
+    args.lora.b = p + s.b_offset;
+    args.lora.rank = s.rank;
+    args.lora.scale = s.scale;
+    if (with_factors) {
+      args.magnitude = p + s.magnitude_offset;
+      args.factor = arena_.at<float>(offsets_.factors) + s.first_output;
+    }
+    backend_.row_norms(args);
+  }
+}
+
+Adapter AdapterSlot::view(const ModelWeights& weights) {
+  if (spec_.dora && !has_factors_) norms_of_rows(weights, true);
+  has_factors_ = true;
+  Adapter a{layout_, spec_, arena_.at<float>(offsets_.parameters), options_.training ? arena_.at<float>(offsets_.gradients) : nullptr};
+  if (spec_.dora) {
+    a.norms = arena_.at<float>(offsets_.norms);
+    a.factors = arena_.at<float>(offsets_.factors);
+  }
+  return a;
 }
 
 int64_t AdapterSlot::training(int64_t offset) const {
@@ -87,6 +138,7 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   const auto fail = [](const char* what) { throw Error("E_OPTIONS", what); };
   if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) fail("lossScale must be a positive number.");
   if (!(o.tokens > 0)) fail("tokens must be a positive number.");
+  if (!(o.lora_plus_ratio > 0) || !std::isfinite(o.lora_plus_ratio)) fail("loraplusLrRatio must be a positive number.");
   if (o.growth_steps < 0) fail("growthSteps must not be negative.");
   if (o.learning_rates.empty() || o.learning_rates.size() > kMostRates) fail("A step has from 1 to 64 learning rates.");
   const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
@@ -95,6 +147,7 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   backend_.upload(o.learning_rates.data(), rates * int64_t(sizeof(float)), rates_at);
   backend_.clip({g, n, o.max_grad_norm, o.loss_scale, o.tokens, o.growth_steps, rates_at, rates, skipped_, state});
   update(o);
+  has_factors_ = false;
   backend_.zero({Mat(g, DType::f32, 1, n)});
 }
 
@@ -110,30 +163,32 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
                 .weight_decay = o.weight_decay,
                 .state = state_at()};
   if (!options_.adamw_8bit) {
-    // Tensors that decay alike are one call where they lie side by side.
+    all.m = arena_.at<float>(offsets_.adam_m);
+    all.v = arena_.at<float>(offsets_.adam_v);
     const auto& tensors = layout_.tensors();
-    for (size_t first = 0, last = 0; first < tensors.size(); first = last) {
-      while (last < tensors.size() && tensors[last].is_vector == tensors[first].is_vector) last++;
-      const int64_t begin = tensors[first].offset, end = last < tensors.size() ? tensors[last].offset : layout_.elements();
-      AdamWArgs some = all;
-      some.p += begin;
-      some.g += begin;
-      some.m = arena_.at<float>(offsets_.adam_m) + begin;
-      some.v = arena_.at<float>(offsets_.adam_v) + begin;
-      some.n = end - begin;
-      if (tensors[first].is_vector) some.weight_decay = 0;
-      backend_.adamw(some);
+    // Tensors that lie side by side and are treated alike are one call.
+    for (size_t i = 0; i < tensors.size();) {
+      AdamWArgs run = group(all, tensors[i], o);
+      const int64_t begin = tensors[i].offset;
+      for (; i < tensors.size(); i++) {
+        const AdamWArgs next = group(all, tensors[i], o);
+        if (next.rate_factor != run.rate_factor || next.weight_decay != run.weight_decay) break;
+      }
+      run.n = (i < tensors.size() ? tensors[i].offset : layout_.elements()) - begin;
+      for (float** at : {&run.p, &run.m, &run.v}) *at += begin;
+      run.g += begin;
+      backend_.adamw(run);
     }
     return;
   }
-  for (const MomentPart& part : moments()) {
+  for (size_t i = 0; i < moments().size(); i++) {
+    const MomentPart& part = moments()[i];
     const auto bytes = [&](int64_t offset) { return arena_.at<uint8_t>(offsets_.moments + offset); };
     const auto floats = [&](int64_t offset) { return arena_.at<float>(offsets_.moments + offset); };
-    AdamWArgs one = all;
+    AdamWArgs one = group(all, layout_.tensors()[i], o);
     one.p += part.begin;
     one.g += part.begin;
     one.n = part.elements;
-    if (!part.decays) one.weight_decay = 0;
     if (part.is_8bit) {
       backend_.adamw_8bit({one, bytes(part.m), bytes(part.v), floats(part.m_max), floats(part.v_max)});
     } else {

@@ -15,6 +15,7 @@ struct OptimizerOptions {
   std::vector<float> learning_rates;
   float weight_decay = 0, max_grad_norm = 0, epsilon = 1e-8f;
   double beta1 = 0.9, beta2 = 0.999;
+  double lora_plus_ratio = 1;  // LoRA+ (Hayou et al., 2024): factor of the learning rate of B and of vectors
   double loss_scale = 1;     // a factor that the gradients carry beside the state's; it is divided out
   double tokens = 1;         // learned tokens of the window, for the loss that is read
   int64_t growth_steps = 0;  // of a dynamic loss scale, as ClipArgs'
@@ -27,14 +28,18 @@ class AdapterSlot {
  public:
   AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&);
   // The items that one will hold.
-  static void plan(Arena&, const AdapterLayout&, const EngineOptions&);
+  static void plan(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
 
   const AdapterSpec& spec() const { return spec_; }
   const AdapterLayout& layout() const { return layout_; }
-  Adapter view() const;
+  // For a pass. Factors that follow from changed parameters are computed.
+  Adapter view(const ModelWeights&);
 
   // Flat f32 buffers in the order of layout(); gradients and moments exist in training engines only (Error E_STATE).
-  Buffer parameters() const { return buffer(offsets_.parameters); }
+  Buffer parameters() {
+    has_factors_ = false;  // they may be written
+    return buffer(offsets_.parameters);
+  }
   Buffer gradients() const { return buffer(training(offsets_.gradients)); }
   // With 8-bit AdamW the moments lie as moments() tells instead, in moment_bytes() (Error E_STATE).
   Buffer adam_m() const { return buffer(f32_moments(offsets_.adam_m)); }
@@ -59,10 +64,12 @@ class AdapterSlot {
     MomentLayout adam_8bit;  // 8-bit AdamW: it lies at `moments` instead of adam_m and adam_v
     int64_t moments = 0;
     int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
-    Offsets(Arena&, const AdapterLayout&, const EngineOptions&);
+    int64_t norms = 0, factors = 0;         // of DoRA, (layout.outputs()) f32
+    Offsets(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
   };
 
   void update(const OptimizerOptions&) const;
+  void norms_of_rows(const ModelWeights&, bool with_factors);
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }
   Buffer buffer(int64_t offset) const { return Buffer(backend_, arena_.at(offset)); }
   int64_t training(int64_t offset) const;
@@ -74,6 +81,7 @@ class AdapterSlot {
   AdapterLayout layout_;
   Arena arena_;
   Offsets offsets_;
+  bool has_factors_ = false;  // that belong to the parameters
   int64_t skipped_ = 0;  // steps, when the state was last read or written
 };
 

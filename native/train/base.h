@@ -23,7 +23,7 @@ class Base {
   const ModelSpec& model() const { return model_; }
   const EngineOptions& options() const { return options_; }
   const ModelWeights& weights() const { return weights_; }
-  Backend& backend() { return *backend_; }
+  Backend& backend() const { return *backend_; }
   Profile* profile() { return profile_.get(); }
   Layout& layout() { return *layout_; }
   double matmul_peak(bool again);

@@ -1,6 +1,7 @@
 // Setting up an engine; the training step is in step.cpp, generation in generate.cpp.
 #include "train/engine.h"
 
+#include <cmath>
 #include <limits>
 
 #include "model/finite.h"
@@ -51,7 +52,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const EngineOptions all = options_for(source, options);
   const AdapterNeeds needs = needs_of(source.spec, adapters);
   Arena arena;
-  for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), all);
+  for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), a, all);
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
   Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), int(all.threads)));
   std::vector<MemoryItem> items;
@@ -120,7 +121,7 @@ Adapter Engine::view(int number) const {
   static const AdapterLayout no_sites;
   static const AdapterSpec no_spec;
   if (number == kNoAdapter || (number == 0 && adapters_.empty())) return {no_sites, no_spec};
-  return adapter(number).view();
+  return adapter(number).view(base_.weights());
 }
 
 std::vector<ProfileEvent> Engine::take_profile() {
@@ -133,13 +134,15 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
   const AdapterLayout& layout = adapters_.empty() ? no_sites : adapter(number).layout();
   for (const AdapterSite& s : layout.sites()) {
     if (s.name != module) continue;
-    const AdapterSlot& slot = adapter(number);
+    AdapterSlot& slot = adapter(number);
     const Weight w = base_.weights().blocks[size_t(s.layer)].linears[s.linear].stored;
     if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
     const int64_t rank = s.rank;
     std::vector<float> a(size_t(rank * s.in)), b(size_t(s.out * rank)), delta(static_cast<size_t>(s.in));
     slot.parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
     slot.parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
+    std::vector<float> magnitude(s.magnitude_offset < 0 ? 0 : size_t(s.out));
+    if (!magnitude.empty()) slot.parameters().read(s.magnitude_offset * 4, s.out * 4, magnitude.data());
     const DType type = dtype_of(w.format);
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     for (int64_t o = 0; o < s.out; o++) {
@@ -148,9 +151,13 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
         const float f = b[size_t(o * rank + r)];
         for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[size_t(r * s.in + i)];
       }
+      double squares = 0;
       for (int64_t i = 0; i < s.in; i++) {
-        store_f32(bytes.data(), type, o * s.in + i, w.get(o, i) + s.scale * delta[size_t(i)]);
+        delta[size_t(i)] = w.get(o, i) + s.scale * delta[size_t(i)];
+        squares += double(delta[size_t(i)]) * double(delta[size_t(i)]);
       }
+      const double factor = magnitude.empty() ? 1 : double(magnitude[size_t(o)]) / std::sqrt(squares);
+      for (int64_t i = 0; i < s.in; i++) store_f32(bytes.data(), type, o * s.in + i, float(factor * double(delta[size_t(i)])));
     }
     if (!holds_numbers(w.format, reinterpret_cast<const char*>(bytes.data()), s.out * s.in)) {
       throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(w.format) + " holds. Merge into a base with a larger range.", module);
@@ -158,6 +165,21 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     return bytes;
   }
   throw Error("E_TARGET", "Module \"" + module + "\" has no adapter.", module);
+}
+
+std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, int number) const {
+  AdapterSlot& slot = adapter(number);
+  for (const AdapterSite& s : slot.layout().sites()) {
+    const float* const base = s.name == module ? base_.weights().blocks[size_t(s.layer)].linears[s.linear].bias : nullptr;
+    if (!base || s.bias_offset < 0) continue;
+    std::vector<float> values(static_cast<size_t>(s.out)), added(values.size());
+    base_.backend().download(base, s.out * 4, values.data());
+    slot.parameters().read(s.bias_offset * 4, s.out * 4, added.data());
+    std::vector<uint8_t> bytes(size_t(s.out * dtype_bytes(type)));
+    for (int64_t o = 0; o < s.out; o++) store_f32(bytes.data(), type, o, values[size_t(o)] + s.scale * added[size_t(o)]);
+    return bytes;
+  }
+  throw Error("E_TARGET", "Module \"" + module + "\" has no bias in the base, or none in the adapter.", module);
 }
 
 }  // namespace lowrank

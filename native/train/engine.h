@@ -54,6 +54,9 @@ class Engine {
   // is merged from its file. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0) const;
 
+  // The same of a bias with the bias of B, for adapters that have one: of the stored format. Error E_TARGET where the base has no bias.
+  std::vector<uint8_t> merged_bias(const std::string& module, DType, int adapter = 0) const;
+
   // Events since the last call, of an engine with options.profile. Error E_STATE.
   std::vector<ProfileEvent> take_profile();
   // The backend's best FLOP/s of a product. Measured in the first call, for some tens of milliseconds, and where `again` is asked for:

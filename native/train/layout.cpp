@@ -35,11 +35,12 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
   for (const AdapterSite& s : layout.sites()) raise(ranks_[size_t(s.layer) * linears_ + s.linear], s.rank);
   raise(rank_, layout.rank());
   raise(dropout_, spec.dropout > 0);
+  raise(dora_, spec.dora);
   return more;
 }
 
 Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
-    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()) {
+    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()), dora_(adapters.dora()) {
   workspace = arena.reserve("workspace", workspace_bytes);
   const int64_t table = o.max_sequence * model.block.attention.head_dim / 2 * 4;
   cos = arena.reserve("buffers", table);
@@ -74,8 +75,8 @@ void Layout::place(Place p) {
   const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = ints + int64_t(sizeof(int32_t));
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   stream.place(p, model_.dim);
-  shared.place(p, model_, rank_);
-  for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], shared);
+  shared.place(p, model_, rank_, dora_);
+  for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], dora_, shared);
   if (keep_) {
     for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
   }

@@ -44,13 +44,14 @@ class AdapterNeeds {
   bool include(const AdapterLayout&, const AdapterSpec&);
   int64_t rank() const { return rank_; }  // the largest
   bool dropout() const { return dropout_; }
+  bool dora() const { return dora_; }
   std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(size_t(layer) * linears_, linears_); }  // the largest of each linear
 
  private:
   size_t linears_;
   std::vector<int64_t> ranks_;
   int64_t rank_ = 0;
-  bool dropout_ = false;
+  bool dropout_ = false, dora_ = false;
 };
 
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
@@ -101,6 +102,7 @@ class Layout {
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   int64_t shared_layers_ = 0, rank_ = 0, tokens_begin_ = 0, end_ = 0;
+  bool dora_ = false;
   bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
 

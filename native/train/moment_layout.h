@@ -13,7 +13,7 @@ constexpr int64_t kLeast8bitElements = 4096;
 struct MomentPart {
   std::string name;            // of the tensor
   int64_t begin, elements;     // within the flat buffer of the parameters
-  bool is_8bit, decays;
+  bool is_8bit;
   int64_t blocks;              // of 8-bit ones
   int64_t m, v, m_max, v_max;  // byte offsets: codes and f32 maxima, or f32 moments and nothing
 };

@@ -1,13 +1,22 @@
 // The training step. It reads like the algorithm; blocks and head are in native/block.
+#include <algorithm>
 #include <cmath>
 
 #include "train/engine.h"
 
 namespace lowrank {
 
+namespace {
+constexpr uint64_t kNoiseStream = uint64_t(1) << 61;  // apart from the streams of dropout and of initial values
+}
+
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
   p.ops.embedding_fwd({p.tokens.ids, p.weights.embedding, x});
+  if (const double alpha = p.adapter.spec.neftune_alpha; p.mode == Mode::train && alpha > 0) {
+    const float size = float(alpha / std::sqrt(double(p.longest) * double(model_.dim)));
+    p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});
+  }
   for (int64_t l = 0; l < model_.layers; l++) {
     if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, p.mat(layout_->block_inputs[size_t(l)])});
     layout_->block(l).forward(p, l, layout_->shared, layout_->stream);
@@ -32,14 +41,18 @@ void Base::backward(const Pass& p) {
 }
 
 void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number) {
-  const AdapterSlot& slot = adapter(number);
+  AdapterSlot& slot = adapter(number);
   double* const loss = slot.window_loss();  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
   const bool classifies = base_.model().classifier.has_value();
   if (classifies && batch.labels.empty()) throw Error("E_BATCH", "Batch: a classifier learns from labels, and it has none.");
+  // As transformers scales the noise: by the longest text of the micro-batch.
+  int64_t longest = 0;
+  for (size_t s = 0; s + 1 < batch.offsets.size(); s++) longest = std::max<int64_t>(longest, batch.offsets[s + 1] - batch.offsets[s]);
   for (const Base::Piece& piece : base_.pieces(batch, base_.options().piece_tokens())) {
-    Pass p = base_.pass(piece, Mode::train, slot.view());
+    Pass p = base_.pass(piece, Mode::train, slot.view(base_.weights()));
     p.rng_stream = rng_stream;
+    p.longest = longest;
     if (classifies) {
       const Classifier::Pooled pooled = base_.pooled(piece);
       base_.forward(p);

@@ -18,6 +18,7 @@ class Case:
     about: str
     model: dict = field(default_factory=dict)
     lora: dict = field(default_factory=dict)
+    loraplus_lr_ratio: float = 1.0
     dtype: str = "float32"
     model_type: str = "llama"
     longest: int = 19  # tokens of the longest sequence of every micro-batch
@@ -50,4 +51,11 @@ CASES = [
               layers_pattern=["layers"], exclude_modules=["layers.2.self_attn.v_proj", "down_proj"],
               rank_pattern={"q_proj": 5, r"layers\.0\.self_attn\.k_proj": 2, ".*gate_proj": 4},
               alpha_pattern={"up_proj": 12, "(q|k)_proj": 2.5})),
+    Case("dora", "magnitudes of the outputs, biases on every linear, a rank of one module",
+         dict(intermediate_size=40, attention_bias=True, mlp_bias=True),
+         dict(target_modules=["q_proj", "k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"], r=3, use_dora=True,
+              rank_pattern={"k_proj": 5})),
+    Case("lora-bias-plus", "biases of B, a larger learning rate for B and its biases",
+         dict(intermediate_size=40, attention_bias=True, mlp_bias=True),
+         dict(target_modules=["q_proj", "v_proj", "o_proj", "up_proj"], r=3, lora_bias=True), loraplus_lr_ratio=4.0),
 ]

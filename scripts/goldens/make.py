@@ -19,6 +19,7 @@ import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -52,6 +53,8 @@ def add_adapter(case, model):
         for name, w in model.named_parameters():
             if "lora_B" in name:  # PEFT's zeros would make every dA zero
                 w.normal_(0, 0.1)
+            elif "lora_magnitude_vector" in name:
+                w.mul_(torch.empty_like(w).uniform_(0.8, 1.2))
     return model
 
 
@@ -85,7 +88,8 @@ def summed_loss(model, batch):
 
 
 def engine_name(parameter):
-    return parameter.removeprefix("base_model.model.").replace(".default", "")
+    name = parameter.removeprefix("base_model.model.").replace(".default", "")
+    return name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
 
 
 def adapter_parameters(model):
@@ -104,12 +108,20 @@ def one_pass(model, batch):
     return tensors, mean.item()
 
 
-def train(model, batches, max_grad_norm):
+def make_optimizer(model, params, ratio):
+    o = TRAINING
+    options = dict(lr=o["learning_rate"], betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
+    if ratio != 1:
+        return create_loraplus_optimizer(model, torch.optim.AdamW, loraplus_lr_ratio=ratio,
+                                         loraplus_weight_decay=o["weight_decay"], **options)
+    return torch.optim.AdamW(params, weight_decay=o["weight_decay"], **options)
+
+
+def train(model, batches, max_grad_norm, ratio):
     """Ten steps with the loss normalised by the supervised tokens of the whole accumulation window."""
     params = list(adapter_parameters(model).values())
     o = TRAINING
-    optimizer = torch.optim.AdamW(params, lr=o["learning_rate"], weight_decay=o["weight_decay"],
-                                  betas=(o["beta1"], o["beta2"]), eps=o["epsilon"])
+    optimizer = make_optimizer(model, params, ratio)
     schedule = transformers.get_linear_schedule_with_warmup(optimizer, o["warmup_steps"], STEPS)
     trace = []
     for step in range(STEPS):
@@ -167,18 +179,19 @@ def make(case, folder, seed):
 
     tensors, loss = one_pass(model, batch)
     # Clipping is to bite in most steps, so its bound follows from the norms of an unclipped run.
-    norms = [row["grad_norm"] for row in train(model, batches, float("inf"))]
+    norms = [row["grad_norm"] for row in train(model, batches, float("inf"), case.loraplus_lr_ratio)]
     max_grad_norm = round(sorted(norms)[3], 3)
     model = PeftModel.from_pretrained(base(), folder / "initial", is_trainable=True)
-    trace = train(model, batches, max_grad_norm)
+    trace = train(model, batches, max_grad_norm, case.loraplus_lr_ratio)
     save_adapter(model, folder / "final")
     greedy_text = generation(model, longest)
 
     save_file(tensors, folder / "reference.safetensors", metadata={"format": "pt"})
+    ratio = {} if case.loraplus_lr_ratio == 1 else dict(loraplus_lr_ratio=case.loraplus_lr_ratio)
     reference = dict(
         about=case.about, versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__),
         batch=batch, supervised_tokens=supervised(batch), loss=loss,
-        training=dict(**TRAINING, max_steps=STEPS, max_grad_norm=max_grad_norm, gradient_accumulation_steps=ACCUMULATION,
+        training=dict(**TRAINING, **ratio, max_steps=STEPS, max_grad_norm=max_grad_norm, gradient_accumulation_steps=ACCUMULATION,
                       micro_batches=batches, trace=trace),
         greedy=greedy_text)
     text = json.dumps(reference, indent=1)

@@ -16,13 +16,11 @@ const PLAIN: Record<string, unknown> = {
   fan_in_fan_out: false,
   kasa_config: null,
   layer_replication: null,
-  lora_bias: false,
   modules_to_save: null,
   monteclora_config: null,
   target_parameters: null,
   trainable_token_indices: null,
   use_bdlora: null,
-  use_dora: false,
   use_qalora: false,
   velora_config: null,
 };
@@ -48,6 +46,8 @@ export interface AdapterConfig {
   alpha: number;
   dropout: number;
   useRslora: boolean;
+  bias: boolean;
+  useDora: boolean;
   targetModules: string | string[];
   rules: TargetRules;
 }
@@ -78,6 +78,8 @@ export function adapterConfigJson(
     r: spec.rank,
     target_modules: peft,
     ...rules,
+    ...(spec.bias ? { lora_bias: true } : {}),
+    ...(spec.useDora ? { use_dora: true } : {}),
     task_type: classifies ? SEQ_CLS : "CAUSAL_LM",
     use_rslora: spec.useRslora,
   };
@@ -106,6 +108,8 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
     alpha: keys.number("lora_alpha", { above: 0 }, 8),
     dropout: json.lora_dropout === 0 ? 0 : keys.number("lora_dropout", { above: 0, atMost: 1 }, 0),
     useRslora: keys.flag("use_rslora", false),
+    bias: keys.flag("lora_bias", false),
+    useDora: keys.flag("use_dora", false),
     targetModules: namesOrPattern(keys, json, "target_modules"),
     rules: parseRules(keys, json),
   };

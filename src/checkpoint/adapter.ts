@@ -144,9 +144,8 @@ export function withTensors<T>(file: string, use: (read: (tensor: SafetensorsTen
 /** Why a tensor does not belong to a plain LoRA adapter of this model's linears. */
 function strangerReason(name: string): string {
   if (name.includes("lora_embedding_")) return "adapts an embedding, which is not supported";
-  if (name.includes("lora_magnitude_vector")) return "belongs to DoRA, which is not supported";
-  if (/\.lora_[AB]\.bias$/.test(name)) return "is a bias of an adapter, which is not supported";
-  if (/\.lora_[AB]\./.test(name)) {
+  if (name.endsWith(".lora_A.bias")) return "is a bias of A, which is not supported";
+  if (/\.lora_[AB]\.|\.lora_magnitude_vector/.test(name)) {
     return "belongs to no module that target_modules names and the base model has: the adapter is of another base model, or adapts more than linears";
   }
   return "is a whole weight (modules_to_save), which is not supported";

@@ -6,7 +6,7 @@ import { LowrankError } from "../base/errors.js";
 import { TO_READ, writeError } from "../base/system-errors.js";
 import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
 import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
-import type { Engine, ModelSource } from "../native/index.js";
+import type { Engine, ModelSource, PlainDtype } from "../native/index.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
 import { isPlain } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";
@@ -18,6 +18,8 @@ export interface MergeOptions {
   model: ModelSource;
   /** Full names of the modules that carry an adapter. */
   modules: string[];
+  /** Whether the adapter has a bias of each B. */
+  biases?: boolean | undefined;
   output: string;
   /** Whose files to write beside the weights, where they are not the base's own. */
   tokenizer?: Tokenizer;
@@ -30,7 +32,7 @@ export interface MergeOptions {
 /**
  * Writes the merged model in the dtypes and files of the base: the same names, headers and index, every tensor but the
  * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_TENSOR_VALUE and E_NAN where a weight would not be a number, E_WRITE,
+ * @throws LowrankError E_OUTPUT_EXISTS, E_MERGE where the base has no bias to merge one into, E_TENSOR_VALUE and E_NAN where a weight would not be a number, E_WRITE,
  * E_FILE_CHANGED
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
@@ -45,7 +47,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
   const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
-  const merged = mergedPlaces(model, modules);
+  const merged = mergedPlaces(model, modules, options.biases ?? false);
   const others = [...MODEL_CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
   await writeFolder(output, async (folder) => {
     await copyInto(
@@ -64,22 +66,31 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
 
 const placeOf = (file: string, offset: number) => `${offset} ${file}`;
 
-/** Modules by where their weights lie: a file may have them under other names. */
-function mergedPlaces({ tensors }: ModelSource, modules: string[]): Map<string, string> {
-  const weights = new Map(tensors.map((tensor) => [tensor.name, tensor]));
-  return new Map(
-    modules.map((module) => {
-      const { file, offset } = weights.get(`${module}.weight`)!;
-      return [placeOf(file, offset), module];
-    }),
-  );
+type MergedBytes = (engine: Engine) => Promise<Uint8Array>;
+
+/** What replaces weights and biases, by where they lie: a file may have them under other names. */
+function mergedPlaces(model: ModelSource, modules: string[], biases: boolean): Map<string, MergedBytes> {
+  const stored = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
+  const places = new Map<string, MergedBytes>();
+  for (const module of modules) {
+    const { file, offset } = stored.get(`${module}.weight`)!;
+    places.set(placeOf(file, offset), (engine) => engine.mergedWeight(module));
+    if (!biases) continue;
+    const bias = stored.get(`${module}.bias`);
+    if (!bias) {
+      const message = `${module} has no bias in ${model.folder}: an adapter with lora_bias is merged into linears with biases alone. Use it unmerged.`;
+      throw new LowrankError("E_MERGE", message, module);
+    }
+    places.set(placeOf(bias.file, bias.offset), (engine) => engine.mergedBias(module, bias.dtype as PlainDtype));
+  }
+  return places;
 }
 
 /** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */
 async function copyMerged(
   source: string,
   target: string,
-  merged: Map<string, string>,
+  merged: Map<string, MergedBytes>,
   engine: Engine,
   onTensor: () => void,
 ): Promise<void> {
@@ -89,9 +100,9 @@ async function copyMerged(
     await using output = await open(target, "w");
     await copyRange(source, input, output, 0, dataBegin);
     for (const { begin, end } of tensors) {
-      const module = merged.get(placeOf(source, begin));
-      if (module === undefined) await copyRange(source, input, output, begin, end);
-      else await output.writeFile(await mergedBytes(engine, module, end - begin));
+      const bytes = merged.get(placeOf(source, begin));
+      if (bytes === undefined) await copyRange(source, input, output, begin, end);
+      else await output.writeFile(checked(await bytes(engine), end - begin));
       onTensor();
     }
     await output.sync();
@@ -100,13 +111,9 @@ async function copyMerged(
   }
 }
 
-async function mergedBytes(engine: Engine, module: string, expected: number): Promise<Uint8Array> {
-  const bytes = await engine.mergedWeight(module);
+function checked(bytes: Uint8Array, expected: number): Uint8Array {
   if (bytes.byteLength === expected) return bytes;
-  throw new LowrankError(
-    "E_INTERNAL",
-    `Merged weight of ${module} has ${bytes.byteLength} bytes, expected ${expected}.`,
-  );
+  throw new LowrankError("E_INTERNAL", `A merged tensor has ${bytes.byteLength} bytes, expected ${expected}.`);
 }
 
 async function copyRange(

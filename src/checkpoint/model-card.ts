@@ -42,7 +42,15 @@ const NOT_TOLD = new Set([
     "quantize_skip",
   ],
   ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
-  ...["exclude_modules", "layers_to_transform", "layers_pattern", "rank_pattern", "alpha_pattern"],
+  ...[
+    "use_dora",
+    "lora_bias",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "rank_pattern",
+    "alpha_pattern",
+  ],
 ]);
 
 /** The hub's name of a folder that huggingface_hub has downloaded. */
@@ -122,6 +130,8 @@ export function modelCard({ spec, targets, base, origin, run }: Card): string {
     ["r", String(spec.rank)],
     ["alpha", `${spec.alpha} (scale ${scale})`],
     ["dropout", String(spec.dropout)],
+    ...(spec.useDora ? [["DoRA", "magnitudes train, too"] satisfies [string, string]] : []),
+    ...(spec.bias ? [["bias", "of each B"] satisfies [string, string]] : []),
     ["target modules", typeof targets.peft === "string" ? `\`${targets.peft}\`` : targets.peft.join(", ")],
     ...Object.entries(targets.rules ?? {}).map(
       ([key, value]) => [key, `\`${JSON.stringify(value)}\``] satisfies [string, string],

@@ -18,7 +18,7 @@ function progressOf(folder: string): Record<string, unknown> | null {
 
 /** Facts of an adapter or a checkpoint. All of them but the base's are told without the base. */
 export async function inspectAdapter(folder: string, json: boolean): Promise<void> {
-  const { base, targetModules, rules, useRslora, ...about } = aboutAdapter(folder);
+  const { base, targetModules, rules, useRslora, useDora, bias, ...about } = aboutAdapter(folder);
   const trained = progressOf(folder);
   const problem = trained === null ? null : await checkpointProblem(folder);
   const found = {
@@ -26,6 +26,8 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     base_model: base,
     ...about,
     use_rslora: useRslora,
+    use_dora: useDora,
+    lora_bias: bias,
     target_modules: targetModules,
     ...rules,
   };
@@ -38,6 +40,8 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     ["r", String(about.rank)],
     ["alpha", `${about.alpha} (scale ${useRslora ? "alpha / sqrt(r)" : "alpha / r"})`],
     ["dropout", String(about.dropout)],
+    ...(useDora ? [["DoRA", "yes"] satisfies [string, string]] : []),
+    ...(bias ? [["bias of B", "yes"] satisfies [string, string]] : []),
     ["target modules", typeof targetModules === "string" ? targetModules : targetModules.join(", ")],
     ...Object.entries(rules).map(([key, value]) => [key, JSON.stringify(value)] satisfies [string, string]),
     ["parameters", `${count(about.parameters)} in ${count(about.tensors)} tensors (${about.dtypes.join(", ")})`],

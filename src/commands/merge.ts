@@ -63,6 +63,7 @@ export interface MergeWork {
   model: ModelSource;
   /** Modules with an adapter. */
   modules: string[];
+  biases: boolean | undefined;
   tokenizer: Tokenizer;
   /** Replaces a merged model that stands there. */
   overwrite: boolean;
@@ -101,6 +102,7 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
       engine,
       model,
       modules: spec.targets,
+      biases: spec.bias,
       tokenizer,
       overwrite: o.overwrite_output_dir,
       progress,

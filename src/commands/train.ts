@@ -190,7 +190,15 @@ async function merge({ o, named, base, display, signal }: Call, engine: Engine, 
   if (signal.aborted || !(await wantsMerge(named, mergedFolder(o)))) return;
   const { log, progress } = display;
   const { model, adapter } = base;
-  const work = { engine, model, modules: adapter.spec.targets, tokenizer: texts.tokenizer, log, progress };
+  const work = {
+    engine,
+    model,
+    modules: adapter.spec.targets,
+    biases: adapter.spec.bias,
+    tokenizer: texts.tokenizer,
+    log,
+    progress,
+  };
   await mergeInto(mergedFolder(o), { ...work, overwrite: mayReplaceMerged(o) });
 }
 

@@ -155,6 +155,11 @@ export const trainRows = {
     "alphas of single modules in place of lora_alpha, named as in rank_pattern",
   ).optional(),
   use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
+  use_dora: flag(
+    LORA.bits,
+    "DoRA: the magnitude of each output trains apart from its direction; needs lora_dropout 0",
+  ).or(false),
+  lora_bias: flag(LORA.bits, "a bias of each adapter's B trains, too").or(false),
   init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
   train_file: texts(
     FILES,
@@ -254,6 +259,16 @@ export const trainRows = {
     OPTIMIZER_NAMES,
   ).or("adamw"),
   learning_rate: number({ min: 0 }, TRAINING.bits, "peak learning rate of AdamW").or(3e-4),
+  loraplus_lr_ratio: number(
+    { above: 0 },
+    TRAINING.bits,
+    "LoRA+: learning rate of B, biases and magnitudes, in multiples of learning_rate, which is A's; default 1",
+  ).optional(),
+  neftune_noise_alpha: number(
+    { above: 0 },
+    TRAINING.bits,
+    "NEFTune: noise on the embeddings while training, of this size over the root of tokens times hidden size; default none",
+  ).optional(),
   lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING.bits, "course of the learning rate after warmup", {
     constant_with_warmup: "constant",
   }).or("linear"),

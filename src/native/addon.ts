@@ -15,6 +15,7 @@ import type {
   ModelSource,
   OptimizerOptions,
   OptimizerState,
+  PlainDtype,
   QuantizationMaps,
   QuantizedTensor,
   Readings,
@@ -47,6 +48,7 @@ export interface NativeEngine {
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
   mergedWeight(module: string, adapter?: number): Promise<Uint8Array>;
+  mergedBias(module: string, dtype: PlainDtype, adapter?: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 

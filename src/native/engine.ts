@@ -13,6 +13,7 @@ import type {
   OnLoading,
   OptimizerOptions,
   OptimizerState,
+  PlainDtype,
   Readings,
   SamplingOptions,
 } from "./types.js";
@@ -199,11 +200,16 @@ export class Engine {
   }
 
   /**
-   * The weight of a linear with its adapter merged, W + scale * B A computed in f32 and rounded once to the weight's
+   * The weight of a linear with its adapter merged, W + scale * B A (with DoRA its rows times their factors) computed in f32 and rounded once to the weight's
    * dtype; raw bytes in row-major order.
    */
   async mergedWeight(module: string, adapter = 0): Promise<Uint8Array> {
     return call(() => this.#engine.mergedWeight(module, adapter));
+  }
+
+  /** A linear's bias with the bias of its adapter's B merged, in `dtype`. @throws LowrankError E_TARGET where one of them is missing */
+  async mergedBias(module: string, dtype: PlainDtype, adapter = 0): Promise<Uint8Array> {
+    return call(() => this.#engine.mergedBias(module, dtype, adapter));
   }
 
   /** Finishes the queued commands, then frees everything. */

@@ -118,6 +118,12 @@ export interface AdapterSpec {
   alpha: number;
   dropout: number;
   useRslora: boolean;
+  /** A bias of each B, as PEFT's lora_bias. Default false. */
+  bias?: boolean | undefined;
+  /** DoRA: magnitudes of the outputs train, too. Default false. */
+  useDora?: boolean | undefined;
+  /** NEFTune: noise on the embeddings in training, of this size over the root of tokens times hidden size. Default 0, none. */
+  neftuneNoiseAlpha?: number | undefined;
   /** Full module names, see `listLinears`. */
   targets: string[];
   /** Of single targets, by full name, in place of rank and alpha. */
@@ -223,6 +229,8 @@ export interface OptimizerOptions {
    */
   learningRate: number | readonly number[];
   weightDecay: number;
+  /** LoRA+: factor of the learning rate of B and of vectors. Default 1. */
+  loraplusLrRatio?: number;
   /** Clip the global L2 norm of the gradients to this; 0 or Infinity switches clipping off. */
   maxGradNorm: number;
   /** Factor that the gradients carry beside `Readings.lossScale`; it is divided out. Default 1. */
@@ -271,8 +279,9 @@ export interface SamplingOptions {
 }
 
 /**
- * Adapter tensors by name, f32 row-major: `<module>.lora_A.weight` (R, I) and `<module>.lora_B.weight` (O, R); of a classifier's trained
- * layers `<module>.weight` (O, I) and `<module>.bias` (O).
+ * Adapter tensors by name, f32 row-major: `<module>.lora_A.weight` (R, I), `<module>.lora_B.weight` (O, R) and, where the adapter has them,
+ * `<module>.lora_B.bias` (O) and `<module>.lora_magnitude_vector` (O); of a classifier's trained layers `<module>.weight` (O, I) and
+ * `<module>.bias` (O).
  */
 export type AdapterTensors = Map<string, { shape: number[]; data: Float32Array }>;
 

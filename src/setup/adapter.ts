@@ -41,6 +41,9 @@ export interface LoraOptions {
   lora_alpha: number;
   lora_dropout: number;
   use_rslora: boolean;
+  use_dora: boolean;
+  lora_bias: boolean;
+  neftune_noise_alpha: number | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
   layers_to_transform: number[] | undefined;
@@ -66,10 +69,11 @@ const inOrder = (numbers: Record<string, number> = {}) => JSON.stringify(Object.
 
 /** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
-  const own = { dropout: o.lora_dropout, seed: o.seed };
+  const own = { dropout: o.lora_dropout, neftuneNoiseAlpha: o.neftune_noise_alpha, seed: o.seed };
   if (o.init_adapter === undefined) {
     const targets = targetsOf(o, model);
-    const spec = { rank: o.lora_r, alpha: o.lora_alpha, useRslora: o.use_rslora, ...targetSpec(targets), ...own };
+    const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;
+    const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), ...own };
     return { spec, targets, tensors: null };
   }
   const { spec, tensors, targets } = readAdapter(o.init_adapter, model);
@@ -80,6 +84,8 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
   compare("lora_r", o.lora_r, spec.rank);
   compare("lora_alpha", o.lora_alpha, spec.alpha);
   compare("use_rslora", o.use_rslora, spec.useRslora);
+  compare("use_dora", o.use_dora, spec.useDora);
+  compare("lora_bias", o.lora_bias, spec.bias);
   const decides = DECIDE_MODULES.filter((name) => given.has(name));
   const single = (["rank_pattern", "alpha_pattern"] as const).filter((name) => given.has(name));
   if (decides.length + single.length > 0) {

@@ -29,6 +29,8 @@ export interface TrainRun {
   warmupRatio: number;
   warmupSteps?: number | undefined;
   weightDecay: number;
+  /** LoRA+: factor of the learning rate of B and of vectors. Default 1. */
+  loraplusLrRatio?: number;
   maxGradNorm: number;
   /** For fp16 alone. */
   lossScaling?: LossScaling | undefined;
@@ -258,7 +260,16 @@ class Loop {
   }
 
   async #optimize(window: Window, at: Step): Promise<void> {
-    const { engine, saver, report, loggingSteps, weightDecay, maxGradNorm, lossScaling } = this.#run;
+    const {
+      engine,
+      saver,
+      report,
+      loggingSteps,
+      weightDecay,
+      loraplusLrRatio = 1,
+      maxGradNorm,
+      lossScaling,
+    } = this.#run;
     const { step } = at;
     const { supervisedTokens: tokens } = window;
     for (const [i, { batch }] of window.microBatches.entries()) {
@@ -267,7 +278,7 @@ class Loop {
     }
     const learningRate = this.#learningRates(step);
     const growthSteps = lossScaling?.window ?? 0;
-    await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, tokens, growthSteps });
+    await engine.optimizerStep({ learningRate, weightDecay, loraplusLrRatio, maxGradNorm, tokens, growthSteps });
     this.#unread++;
 
     const flop = this.#run.modelFlop(window);

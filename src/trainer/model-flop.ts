@@ -13,12 +13,12 @@ export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: Fl
   const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;
   let perToken = 0;
   for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
-  // The layers of a classifier see one token of each text.
+  // The layers of a classifier see one token of each text. Vectors are no products.
   let perText = 0;
   for (const [name, shape] of adapterTensors(model, adapter)) {
     const flop = 6 * shape.reduce((product, n) => product * n, 1);
-    if (name.includes(".lora_")) perToken += flop;
-    else perText += flop;
+    if (!name.includes(".lora_")) perText += flop;
+    else if (shape.length === 2) perToken += flop;
   }
   const perSupervised = model.spec.classifier ? 0 : 4 * hiddenSize * vocabSize;
   const perPair = 12 * layers * heads * headDim;

@@ -19,7 +19,7 @@ async function openAdapted(source: string) {
   const adapter = readAdapter(join(source, "final"), model);
   const engine = await Engine.create(model, adapter.spec, options);
   await engine.setAdapter(adapter.tensors);
-  return { model, modules: adapter.spec.targets, engine };
+  return { model, modules: adapter.spec.targets, biases: adapter.spec.bias, engine };
 }
 
 /** Bytes of every tensor of a model folder, by name. */
@@ -51,32 +51,36 @@ async function shard(source: string): Promise<void> {
   rmSync(file);
 }
 
-describe.each(["mha-tied", "gqa-untied", "stored-bf16", "odd-sizes-f16", "bias-head-dim"])("%s", (name) => {
-  test("merged weights are the engine's, all others the base's, byte for byte", async () => {
-    const source = join(goldensFolder, name);
-    const { model, modules, engine } = await openAdapted(source);
-    const output = join(folder(), "merged");
-    const progress: [number, number][] = [];
-    await writeMerged({ engine, model, modules, output, onProgress: (...at) => progress.push(at) });
+describe.each(["mha-tied", "gqa-untied", "stored-bf16", "odd-sizes-f16", "bias-head-dim", "dora", "lora-bias-plus"])(
+  "%s",
+  (name) => {
+    test("merged weights are the engine's, all others the base's, byte for byte", async () => {
+      const source = join(goldensFolder, name);
+      const { model, modules, biases, engine } = await openAdapted(source);
+      const output = join(folder(), "merged");
+      const progress: [number, number][] = [];
+      await writeMerged({ engine, model, modules, biases, output, onProgress: (...at) => progress.push(at) });
 
-    const header = headerOf(join(source, "model.safetensors"));
-    expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
-    const [base, merged] = [tensorBytes(source), tensorBytes(output)];
-    const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
-    expect(changed.sort()).toEqual(modules.map((module) => `${module}.weight`).sort());
-    for (const module of modules) {
-      expect(merged.get(`${module}.weight`)!.equals(await engine.mergedWeight(module))).toBe(true);
-    }
-    expect(readdirSync(output).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
-    expect(progress.at(-1)).toEqual([header.tensors.length, header.tensors.length]);
-    expect(progress.length).toBe(header.tensors.length);
+      const header = headerOf(join(source, "model.safetensors"));
+      expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
+      const [base, merged] = [tensorBytes(source), tensorBytes(output)];
+      const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
+      const parts = biases ? ["weight", "bias"] : ["weight"];
+      expect(changed.sort()).toEqual(modules.flatMap((module) => parts.map((part) => `${module}.${part}`)).sort());
+      for (const module of modules) {
+        expect(merged.get(`${module}.weight`)!.equals(await engine.mergedWeight(module))).toBe(true);
+      }
+      expect(readdirSync(output).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
+      expect(progress.at(-1)).toEqual([header.tensors.length, header.tensors.length]);
+      expect(progress.length).toBe(header.tensors.length);
 
-    await using plain = await Engine.create(openModel(output), null, options);
-    const { difference, scale } = largestDifference(await plain.logits(batch), await engine.logits(batch));
-    expect(difference / scale).toBeLessThan(name === "stored-bf16" ? 3e-2 : name === "odd-sizes-f16" ? 4e-3 : 1e-5);
-    await engine.close();
-  });
-});
+      await using plain = await Engine.create(openModel(output), null, options);
+      const { difference, scale } = largestDifference(await plain.logits(batch), await engine.logits(batch));
+      expect(difference / scale).toBeLessThan(name === "stored-bf16" ? 3e-2 : name === "odd-sizes-f16" ? 4e-3 : 1e-5);
+      await engine.close();
+    });
+  },
+);
 
 test("shards keep their names, headers and index", async () => {
   const source = copyGolden("gqa-untied", folder());

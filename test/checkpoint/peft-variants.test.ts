@@ -14,7 +14,7 @@ const python = process.env.LOWRANK_PEER_PYTHON ?? "";
 const hasPeft = python !== "" && spawnSync(python, ["-c", "import torch, transformers, peft"]).status === 0;
 if (!hasPeft) console.log("checkpoint/peft-variants.test.ts skipped: LOWRANK_PEER_PYTHON names no Python with peft");
 
-const GOLDENS = ["patterns"];
+const GOLDENS = ["patterns", "dora", "lora-bias-plus"];
 const work = workFolder("peft-variants");
 const ids = [...readReference("patterns").batch.sequences[1]!];
 const inference = { precision: "fp32", threads: 2, maxTokens: 64, maxSequence: 64, training: false } as const;

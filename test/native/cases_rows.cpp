@@ -129,6 +129,46 @@ void add_copies(std::vector<Case>& cases, Random& r) {
   });
 }
 
+void add_columns(std::vector<Case>& cases, Random& r) {
+  for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
+    for (const char* op : {"columns_fwd", "columns_bwd"}) {
+      Case c = sized(op, act, rows, cols, r);
+      c.out = r.coin() ? act : DType::f32;
+      c.optional = r.below(4) != 0;
+      c.bias = !c.optional || r.coin();
+      c.accumulate = !c.optional || r.coin();
+      c.gradient = c.op == "columns_bwd" && act == DType::f32 && rows * cols < 40;
+      cases.push_back(c);
+    }
+    if (act != DType::f32) return;
+    Case c = sized("add_noise", act, rows, cols, r);
+    c.ld_pad = 0;
+    c.dropout = {0, r.next(), r.next(), uint64_t(r.pick({0, 1, 2, 3, 4, 4096, 1001}))};
+    cases.push_back(c);
+  });
+  const auto norms = [&](int64_t in, int64_t features, int64_t rank) {
+    Case c = sized("row_norms", DType::f32, 1, in, r);
+    c.features = features;
+    c.rank = rank;
+    c.exact = false;
+    c.optional = r.below(4) != 0;
+    return c;
+  };
+  for (const DType weight : {DType::f32, DType::bf16, DType::f16}) {
+    for (const int64_t n : kTails) {
+      Case c = norms(n, r.pick({1, 5, 40}), r.pick({1, 4, 5, 33}));
+      c.weight = weight;
+      c.misalign = r.pick({0, 1, 2, 3});
+      cases.push_back(c);
+    }
+  }
+  for (const Format f : kQuantized) {
+    Case c = norms(f == Format::nf4 || f == Format::i8 ? 45 : 512, 24, 4);
+    c.stored.format = f;
+    cases.push_back(c);
+  }
+}
+
 }  // namespace
 
 void add_row_cases(std::vector<Case>& cases) {
@@ -137,6 +177,7 @@ void add_row_cases(std::vector<Case>& cases) {
   add_rope(cases, r);
   add_swiglu(cases, r);
   add_copies(cases, r);
+  add_columns(cases, r);
 }
 
 void add_optimizer_cases(std::vector<Case>& cases) {

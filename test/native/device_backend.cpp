@@ -50,6 +50,14 @@ void pointers(const LinearBwdArgs& a, F&& f) {
   if (a.also) pointers(*a.also, f);
 }
 template <class F>
+void pointers(const ColumnsFwdArgs& a, F&& f) { each(f, a.z, a.factor, a.bias, a.y); }
+template <class F>
+void pointers(const ColumnsBwdArgs& a, F&& f) { each(f, a.dy, a.z, a.factor, a.norm, a.dmagnitude, a.dbias); }
+template <class F>
+void pointers(const RowNormsArgs& a, F&& f) { each(f, a.w, &a.lora, a.magnitude, a.norm, a.factor); }
+template <class F>
+void pointers(const NoiseArgs& a, F&& f) { each(f, a.x); }
+template <class F>
 void pointers(const RopeArgs& a, F&& f) { each(f, a.x, a.positions, a.cos, a.sin); }
 template <class F>
 void pointers(const AttentionFwdArgs& a, F&& f) { each(f, a.shape, a.q, a.k, a.v, a.o, a.lse); }

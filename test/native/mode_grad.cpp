@@ -49,8 +49,8 @@ class Check {
   void compare(const std::string& name, const Mat& input, const Loss& loss) {
     const Mat gradient = memory_->mat(name);
     const Slot& slot = *slots_.find(name);
-    // The value before a += is not part of the gradient; rope and label_loss are in place, but no sums.
-    const bool sum = slot.role == Role::in_place && case_.op != "rope" && case_.op != "label_loss";
+    // The value before a += is not part of the gradient; rope, label_loss and z are in place, but no sums.
+    const bool sum = slot.role == Role::in_place && case_.op != "rope" && case_.op != "label_loss" && name != "z";
     double largest = 0;
     std::vector<double> expected, found;
     for (int64_t r = 0; r < input.rows; r++) {
@@ -71,6 +71,7 @@ class Check {
   }
 
   Memory& memory() { return *memory_; }
+  float initial(const std::string& name, int64_t i) const { return slots_.find(name)->values[size_t(i)]; }
   RefBackend& ref() { return ref_; }
 
  private:
@@ -167,6 +168,37 @@ void check_swiglu(const Case& c, Check& check) {
   check.compare("du", m.mat("u"), forward);
 }
 
+// z = its gradient; a magnitude's is the factor's over the norm.
+void check_columns(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Input z(c.rows, c.in, c.seed + 1), magnitude(1, c.in, c.seed + 2), bias(1, c.in, c.seed + 3);
+  Output y(c.rows, c.in), factor(1, c.in);
+  if (c.optional) {  // of these inputs, not of the case's
+    for (int64_t o = 0; o < c.in; o++) m.f32("factor")[o] = magnitude.values[size_t(o)] / m.f32("norm")[o];
+    check.ref().cast({z.mat, m.mat("z")});
+    for (int64_t o = 0; o < c.in; o++) m.f32("dmagnitude")[o] = check.initial("dmagnitude", o);
+    if (c.bias) {
+      for (int64_t o = 0; o < c.in; o++) m.f32("dbias")[o] = check.initial("dbias", o);
+    }
+    operation(c.op).call(c, check.ref(), m);
+  }
+  const auto forward = [&] {
+    ColumnsFwdArgs args{.z = {}, .bias = bias.values.data(), .bias_scale = 1.5f, .y = y.mat, .accumulate = true};
+    check.ref().zero({y.mat});
+    if (c.optional) {
+      for (int64_t o = 0; o < c.in; o++) factor.values[size_t(o)] = magnitude.values[size_t(o)] / m.f32("norm")[o];
+      args.z = z.mat;
+      args.factor = factor.values.data();
+    }
+    check.ref().columns_fwd(args);
+    return y.dot(m.mat("dy"));
+  };
+  if (c.bias) check.compare("dbias", bias.mat, forward);
+  if (!c.optional) return;
+  check.compare("dmagnitude", magnitude.mat, forward);
+  check.compare("z", z.mat, forward);
+}
+
 void check_attention(const Case& c, Check& check) {
   Memory& m = check.memory();
   Output o(m.mat("o").rows, m.mat("o").cols);
@@ -235,6 +267,7 @@ void run_grad(const Options& o, Report& report) {
       else if (c.op == "norm_bwd") check_norm(c, check);
       else if (c.op == "rope") check_rope(c, check);
       else if (c.op == "swiglu_bwd") check_swiglu(c, check);
+      else if (c.op == "columns_bwd") check_columns(c, check);
       else if (c.op == "attention_bwd") check_attention(c, check);
       else if (c.op == "head") check_head(c, check);
       else if (c.op == "dense_bwd") check_dense(c, check);

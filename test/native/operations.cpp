@@ -11,7 +11,7 @@ const std::vector<Operation>& operations() {
   static const std::vector<Operation> table = [] {
     std::vector<Operation> all;
     for (const auto* part :
-         {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kOptimizerOperations, &kDenseOperations}) {
+         {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kColumnOperations, &kOptimizerOperations, &kDenseOperations}) {
       all.insert(all.end(), part->begin(), part->end());
     }
     return all;

@@ -53,7 +53,7 @@ const Operation& operation(const std::string& name);
 OpLimits limits_of(const Case&);
 
 // The parts of the table, in a file each.
-extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations,
+extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations, kColumnOperations,
     kOptimizerOperations, kDenseOperations;
 
 }  // namespace lowrank::test

@@ -101,7 +101,8 @@ test("the settings of a run are stored as ever", () => {
 test("every option of a run is a setting, or decides nothing", () => {
   const known = new Set<string>(IN_OTHERS);
   for (const form of ["plain", "nf4", "llm_int8"] as const)
-    for (const name of Object.keys(settingsOf(form, "fp16", {}, CHAT, PATTERNS))) known.add(name);
+    for (const name of Object.keys(settingsOf(form, "fp16", OPTIMIZER, CHAT, { ...PATTERNS, ...VARIANTS })))
+      known.add(name);
   for (const [name, row] of Object.entries(commands.train.rows))
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
 });
@@ -127,6 +128,8 @@ const IN_OTHERS = [
   ...["exclude_modules", "layers_to_transform", "layers_pattern"],
 ];
 
+const OPTIMIZER = { loraplus_lr_ratio: 16, neftune_noise_alpha: 5 };
+const VARIANTS = { useDora: true, bias: true };
 const PATTERNS = { ranks: { "b.q_proj": 2 }, alphas: { "b.q_proj": 3 } };
 
 test("ranks and alphas of single modules are settings", () => {

@@ -78,6 +78,7 @@ async function train(engine: Engine, training: ReturnType<typeof readReference>[
     const gradNorm = await steppedNorm(engine, {
       learningRate: learning_rate,
       weightDecay: training.weight_decay,
+      loraplusLrRatio: training.loraplus_lr_ratio ?? 1,
       maxGradNorm: training.max_grad_norm,
       beta1: training.beta1,
       beta2: training.beta2,

@@ -25,6 +25,7 @@ export interface Reference {
   training: {
     learning_rate: number;
     weight_decay: number;
+    loraplus_lr_ratio?: number;
     warmup_steps: number;
     beta1: number;
     beta2: number;

@@ -162,6 +162,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
     warmupRatio: o.warmup_ratio,
     warmupSteps: o.warmup_steps,
     weightDecay: o.weight_decay,
+    loraplusLrRatio: o.loraplus_lr_ratio ?? 1,
     maxGradNorm: o.max_grad_norm,
     lossScaling: settings.precision === "fp16" ? { initial: o.loss_scale, window: o.loss_scale_window } : undefined,
     shuffle: o.shuffle,
