@@ -8,8 +8,19 @@ export class Float {
   }
 }
 
-/** Texts that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front, Python's NaN and infinities. */
+/** Found in every text that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front, Python's NaN and infinities. */
 const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|^-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|"\d+"\s*:/;
+
+/** A text of JSON, which is passed over; or one of the things that `INEXACT` finds, as the first group. */
+const TEXT_OR_INEXACT = /("\d+"\s*:|-?(?:\d+[.eE]|\d{16}|NaN|Infinity))|"[^"\\]*(?:\\.[^"\\]*)*"/g;
+
+/** @param text known to be JSON */
+function isInexact(text: string): boolean {
+  if (!INEXACT.test(text)) return false;
+  // Sentences hold numbers, too.
+  for (const [, found] of text.matchAll(TEXT_OR_INEXACT)) if (found !== undefined) return true;
+  return false;
+}
 
 /**
  * JSON's value. Floats are `Float`, ints beyond 2^53 bigint, and objects Maps where the text needs it, else plain objects.
@@ -17,12 +28,12 @@ const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|^-?(?:\d+[.eE]|\d{16}
  */
 export function parseExactJson(text: string): unknown {
   const value = JSON.parse(text);
-  return INEXACT.test(text) ? new Reader(text).value() : value;
+  return isInexact(text) ? new Reader(text).value() : value;
 }
 
 /** The same of a text that is known to be JSON, in which NaN and infinities may stand as Python writes them. @param value JSON.parse's, where there is one */
 export function readExactJson(text: string, value?: unknown): unknown {
-  if (INEXACT.test(text)) return new Reader(text).value();
+  if (isInexact(text)) return new Reader(text).value();
   return value === undefined ? JSON.parse(text) : value;
 }
 

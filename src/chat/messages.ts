@@ -1,7 +1,9 @@
 // Messages as transformers' apply_chat_template prepares them.
 import { isObject } from "../base/json.js";
+import { toValue, type Value } from "./jinja/index.js";
 
-export type Message = Map<string, unknown>;
+/** A message as templates read it. */
+export type Message = Map<string, Value>;
 
 /** Names of a message's reasoning; templates read the first. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"];
@@ -15,12 +17,11 @@ const REASONING = ["reasoning_content", "thinking", "reasoning"];
 export function prepareMessages(messages: readonly unknown[]): Message[] {
   return messages.map((message, i) => {
     if (!(message instanceof Map) && !isObject(message)) throw new Error(`message ${i + 1} is not an object`);
-    const all: [string, unknown][] = message instanceof Map ? [...message] : Object.entries(message);
-    const kept = new Map(all.filter(([, value]) => value !== null && value !== undefined));
+    const kept: Message = new Map();
+    for (const [name, value] of message instanceof Map ? message : Object.entries(message))
+      if (value !== null && value !== undefined) kept.set(name, toValue(value));
     const reasoning = REASONING.map((name) => kept.get(name)).find((value) => value !== undefined);
     if (reasoning === undefined) return kept;
-    const prepared: Message = new Map([["thinking", reasoning]]);
-    for (const [name, value] of kept) prepared.set(name, value);
-    return prepared.set("reasoning_content", reasoning);
+    return new Map([["thinking", reasoning], ...kept]).set("reasoning_content", reasoning);
   });
 }

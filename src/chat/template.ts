@@ -1,5 +1,5 @@
 // A model's chat template: conversations to texts.
-import { type Rendering, Template } from "./jinja/index.js";
+import { type Rendering, Template, type Value } from "./jinja/index.js";
 import { type Message, prepareMessages } from "./messages.js";
 
 export interface Conversation {
@@ -41,12 +41,13 @@ export class ChatTemplate {
       {
         ...specialTokens,
         ...conversation.variables,
-        messages,
         tools: conversation.tools ?? null,
         documents: conversation.documents ?? null,
         add_generation_prompt: addGenerationPrompt,
       },
       now,
+      // Rendered again and again with more of them: they are made values once.
+      { messages: messages as Value[] },
     );
   }
 }

@@ -123,7 +123,7 @@ test("messages are prepared as transformers prepares them", () => {
     ["thinking", "r"],
     ["role", "assistant"],
     ["reasoning", "r"],
-    ["tool_calls", [{ id: null }]],
+    ["tool_calls", [new Map([["id", null]])]],
     ["reasoning_content", "r"],
   ]);
   expect([...second!]).toEqual([

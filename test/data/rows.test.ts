@@ -170,6 +170,20 @@ describe("exact values", () => {
     expect(exactJson({ a: ["x", 1, null, true] })).toBe('{"a":["x",1,null,true]}');
   });
 
+  test.each(['1.5 and 2, 3.0 "4.5": NaN', 'x", 1.5, "12":', "\\", '\\": 1.5, "7": 1'])(
+    "numbers within the text %j count for nothing",
+    (text) => {
+      const value = { a: [text], b: 1, [text]: null };
+      expect(readExactJson(JSON.stringify(value))).toEqual(value);
+      const withFloat = readExactJson(JSON.stringify(value).replace('"b":1', '"b":1.0')) as Map<string, unknown>;
+      expect([...withFloat]).toEqual([
+        ["a", [text]],
+        ["b", new Float(1)],
+        [text, null],
+      ]);
+    },
+  );
+
   test("floats of Parquet and Arrow stay apart from whole numbers", async () => {
     for (const name of ["plain.parquet", "file.arrow"]) {
       const file = fileURLToPath(new URL(`../goldens-data/${name}`, import.meta.url));

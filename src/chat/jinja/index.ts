@@ -20,7 +20,7 @@ import {
   type Value,
 } from "./values.js";
 
-export { Float, TemplateError } from "./values.js";
+export { Float, TemplateError, toValue, type Value } from "./values.js";
 
 export interface Rendering {
   text: string;
@@ -77,14 +77,16 @@ export class Template {
   /**
    * @param variables plain values, see `toValue`
    * @param now the time that `strftime_now` tells
+   * @param values more variables, as `toValue` makes them
    * @throws TemplateError that the template raises or runs into, with the line
    */
-  render(variables: Record<string, unknown>, now = new Date()): Rendering {
+  render(variables: Record<string, unknown>, now = new Date(), values: Record<string, Value> = {}): Rendering {
     const root = new Output();
     const run = { root, spans: [], now, line: 1 };
     const names = new Scope(run);
     for (const [name, value] of globals(now)) names.values.set(name, value);
     for (const [name, value] of Object.entries(variables)) names.values.set(name, toValue(value));
+    for (const [name, value] of Object.entries(values)) names.values.set(name, value);
     try {
       this.#body(names.inner(), root);
     } catch (error) {

@@ -1,8 +1,10 @@
 // Byte-level BPE tokenizers (GPT-2, Llama 3, Qwen, SmolLM and many more) in JavaScript. They have several times the
 // package's speed: words come again and again, and each is merged once. Texts and settings that are not known to give the
 // package's tokens are left to the package.
+
+import { IntList } from "./int-list.js";
 import { Merges } from "./merges.js";
-import { placesIn } from "./places.js";
+import { putPlaces, putWhole } from "./places.js";
 import { type BpePlan, LETTERS } from "./plan.js";
 import { type Splitter, splitter } from "./splitters.js";
 
@@ -105,8 +107,9 @@ export class BpeEncoder {
   encodePlaced(text: string): { ids: Int32Array; places: Int32Array } | null {
     const { placing } = this.#plan;
     if (placing === null) return null;
-    const ids: number[] = [];
-    const places: number[] = [];
+    // No text has more tokens than bytes; most have a fourth.
+    const ids = new IntList(text.length >> 2);
+    const places = new IntList(text.length >> 1);
     let at = 0;
     const put = (piece: string): boolean => {
       if (!this.#accepted.test(piece)) return false;
@@ -114,9 +117,13 @@ export class BpeEncoder {
       for (const word of this.#split(piece)) {
         const tokens = this.#words.get(word) ?? this.#learn(word);
         if (tokens === null) return false;
-        const own = typeof tokens === "number" ? [tokens] : tokens;
-        places.push(...placesIn(word, at, own, placing, ids.length === 0));
-        ids.push(...own);
+        if (typeof tokens === "number") {
+          putWhole(places, word, at, placing, ids.length === 0);
+          ids.push(tokens);
+        } else {
+          putPlaces(places, word, at, tokens, placing, ids.length === 0);
+          for (let i = 0; i < tokens.length; i++) ids.push(tokens[i]!);
+        }
         at += word.length;
       }
       return at === end;
@@ -125,9 +132,10 @@ export class BpeEncoder {
       if (!put(text.slice(at, found.index))) return null;
       at += found[0].length;
       ids.push(placing.added.get(found[0])!);
-      places.push(found.index, at);
+      places.push(found.index);
+      places.push(at);
     }
-    return put(text.slice(at)) ? { ids: Int32Array.from(ids), places: Int32Array.from(places) } : null;
+    return put(text.slice(at)) ? { ids: ids.taken(), places: places.taken() } : null;
   }
 
   #split(text: string): string[] {

@@ -1,5 +1,6 @@
 // The places of tokens in their text, as the package gives them: in whole characters, without white space where the post-processor trims it.
 import { isObject } from "../../base/json.js";
+import type { IntList } from "./int-list.js";
 
 /** Facts that places of tokens need; a plan without them leaves places to the package. */
 export interface Placing {
@@ -43,34 +44,53 @@ export function placing(
   return { added, bytes, ...trim };
 }
 
-/** Begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's */
-export function placesIn(
+/** Adds begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's */
+export function putPlaces(
+  places: IntList,
   word: string,
   at: number,
   ids: ArrayLike<number>,
   { bytes, trim }: Placing,
   isFirst: boolean,
-): number[] {
+): void {
   const units = Buffer.byteLength(word) === word.length ? null : unitsOf(word);
-  const places: number[] = [];
   let byte = 0;
   for (let i = 0; i < ids.length; i++) {
     const next = byte + bytes[ids[i]!]!;
-    let begin = units ? units.begins[byte]! : byte;
-    let end = units ? units.ends[next - 1]! : next;
+    const begin = units ? units.begins[byte]! : byte;
+    const end = units ? units.ends[next - 1]! : next;
     byte = next;
-    if (trim) {
-      let leading = 0;
-      while (leading < end - begin && word[begin + leading] === " ") leading++;
-      let trailing = 0;
-      while (trailing < end - begin && word[end - 1 - trailing] === " ") trailing++;
-      if (leading > 0 && trim.keepsFirst && ((isFirst && i === 0) || at + begin === 0)) leading--;
-      begin += leading;
-      end = Math.max(end - trailing, begin);
-    }
-    places.push(at + begin, at + end);
+    put(places, word, at, begin, end, trim, isFirst && i === 0);
   }
-  return places;
+}
+
+/** The same of a word that is one token. */
+export function putWhole(places: IntList, word: string, at: number, { trim }: Placing, isFirst: boolean): void {
+  put(places, word, at, 0, word.length, trim, isFirst);
+}
+
+const SPACE = 32;
+
+/** @param from to units of the word @param isFirst whether the token is the text's first */
+function put(
+  places: IntList,
+  word: string,
+  at: number,
+  from: number,
+  to: number,
+  trim: Placing["trim"],
+  isFirst: boolean,
+): void {
+  let [begin, end] = [from, to];
+  if (trim) {
+    while (begin < to && word.charCodeAt(begin) === SPACE) begin++;
+    const leading = begin - from;
+    while (end > from && word.charCodeAt(end - 1) === SPACE) end--;
+    if (leading > 0 && trim.keepsFirst && (isFirst || at + from === 0)) begin--;
+    end = Math.max(end, begin);
+  }
+  places.push(at + begin);
+  places.push(at + end);
 }
 
 /** Of each byte of a word: where its character begins and ends, in UTF-16 units. */

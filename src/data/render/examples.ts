@@ -56,15 +56,15 @@ function messagesOf(column: string, value: unknown): unknown[] {
     const place = `message ${i + 1} of column "${column}"`;
     if (message === undefined)
       throw new RowProblem(`${place} is ${kindOf(one)}, expected an object with role and content.`);
-    const own = new Map(message);
     // As TRL turns rows with from and value into messages.
+    const own = message.has("from") || message.has("value") ? new Map(message) : message;
     for (const [name, meant] of [
       ["from", "role"],
       ["value", "content"],
     ] as const) {
       if (!own.has(name) || own.has(meant)) continue;
-      own.set(meant, own.get(name));
-      own.delete(name);
+      (own as Map<string, unknown>).set(meant, own.get(name));
+      (own as Map<string, unknown>).delete(name);
     }
     if (typeof own.get("role") === "string") return own;
     throw new RowProblem(`${place} has no role, expected role and content (or from and value).`);
