@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { kindOf, readJsonObject } from "../base/json.js";
 import { openRegular, readError } from "../base/system-errors.js";
-import type { Tokenizer } from "../data/index.js";
+import type { ChatTemplates, Tokenizer } from "../data/index.js";
 import {
   matchTargets,
   type ResolvedTargets,
@@ -30,7 +30,7 @@ import {
   type NamedBase,
   parseAdapterConfig,
 } from "./adapter-config.js";
-import { copyInto, replaceFiles, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { copyInto, replaceFiles, sortedJson, writeFolder, writeTemplates, writeTextFile } from "./files.js";
 import { writeLabels } from "./labels.js";
 import { type CardRun, modelCard } from "./model-card.js";
 import { RUN_STATE } from "./run-state.js";
@@ -165,6 +165,8 @@ export interface AdapterToWrite {
   run?: CardRun;
   /** Whose files to write beside it. */
   tokenizer?: Tokenizer;
+  /** Chat templates in the place of the tokenizer's. */
+  templates?: ChatTemplates | undefined;
 }
 
 /**
@@ -199,10 +201,11 @@ export function holdsFinishedRun(folder: string): boolean {
 
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
 export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite): Promise<void> {
-  const { spec, targets, baseModel, origin, run, tokenizer } = adapter;
+  const { spec, targets, baseModel, origin, run, tokenizer, templates } = adapter;
   await writeWeights(folder, adapter);
   await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets, base: resolve(baseModel), origin, run }));
   if (tokenizer) await copyInto(folder, tokenizer.files);
+  if (templates) await writeTemplates(folder, templates);
 }
 
 /** The files that an adapter cannot do without. */

@@ -1,11 +1,11 @@
 // Folders that are complete or absent: written under another name, flushed, renamed.
 
-import { closeSync, existsSync, readdirSync } from "node:fs";
+import { closeSync, existsSync, readdirSync, statSync } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { openRegular, writeError } from "../base/system-errors.js";
-import { ggufFile, isTokenizerFile } from "../data/index.js";
+import { type ChatTemplates, ggufFile, isTokenizerFile, TEMPLATE_FILE, TEMPLATE_FOLDER } from "../data/index.js";
 
 export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 
@@ -33,10 +33,27 @@ export function sortedJson(value: Record<string, unknown>): string {
   return `${JSON.stringify(sorted, null, 2)}\n`;
 }
 
+/** The place of a tokenizer's file in another folder: other chat templates have a folder of their own. */
+async function placeFor(folder: string, file: string): Promise<string> {
+  if (basename(dirname(file)) !== TEMPLATE_FOLDER) return join(folder, basename(file));
+  await makeFolder(join(folder, TEMPLATE_FOLDER));
+  return join(folder, TEMPLATE_FOLDER, basename(file));
+}
+
+/** Writes chat templates as transformers does, in the place of a tokenizer's own. @throws LowrankError E_WRITE */
+export async function writeTemplates(folder: string, { default: usual, tool_use }: ChatTemplates): Promise<void> {
+  const others = join(folder, TEMPLATE_FOLDER);
+  await rm(others, { recursive: true, force: true });
+  await writeTextFile(join(folder, TEMPLATE_FILE), usual);
+  if (tool_use === undefined) return;
+  await makeFolder(others);
+  await writeTextFile(join(others, "tool_use.jinja"), tool_use);
+}
+
 /** Copies files, of the disk or of a GGUF file's tokenizer, into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
 export async function copyInto(folder: string, files: string[]): Promise<void> {
   for (const file of files) {
-    const target = join(folder, basename(file));
+    const target = await placeFor(folder, file);
     const text = ggufFile(file);
     if (text === undefined) closeSync(openRegular(file));
     try {
@@ -121,7 +138,11 @@ export async function replaceFiles(
   try {
     await fill(temporary, write);
     const others = (await readdir(temporary)).filter((name) => name !== last);
-    for (const name of [...others, last]) await rename(join(temporary, name), join(folder, name));
+    for (const name of [...others, last]) {
+      // A folder takes the place of an empty one alone.
+      if (statSync(join(temporary, name)).isDirectory()) await rm(join(folder, name), { recursive: true, force: true });
+      await rename(join(temporary, name), join(folder, name));
+    }
     await flush(folder);
   } catch (error) {
     throw writeError(error, join(folder, last));
@@ -157,7 +178,10 @@ export async function removeFolder(folder: string): Promise<void> {
 export function checkModelOutput(output: string, overwrite: boolean): void {
   if (!existsSync(output)) return;
   const isOurs = (name: string) =>
-    MODEL_CONFIGS.includes(name) || isTokenizerFile(name) || /^model.*\.safetensors(\.index\.json)?$/.test(name);
+    MODEL_CONFIGS.includes(name) ||
+    isTokenizerFile(name) ||
+    name === TEMPLATE_FOLDER ||
+    /^model.*\.safetensors(\.index\.json)?$/.test(name);
   const found = readdirSync(output);
   if (found.length === 0 || (overwrite && found.every(isOurs))) return;
   const named = found.filter((name) => !overwrite || !isOurs(name)).slice(0, 3);

@@ -1,11 +1,11 @@
 // The files of an adapter as others may see them: without paths of this machine, with the base's name on the hub.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readJsonObject } from "../base/json.js";
 import { readText } from "../base/system-errors.js";
-import { isTokenizerFile, TEMPLATE_FOLDER } from "../data/index.js";
+import { findTokenizerFiles } from "../data/index.js";
 import { aboutAdapter } from "./adapter.js";
 import type { NamedBase } from "./adapter-config.js";
 import { sortedJson } from "./files.js";
@@ -27,15 +27,6 @@ const PATH_LINE = new RegExp(
   `(?:,\\s*"(?:${PATH_KEYS.join("|")})"\\s*:\\s*"[/~.](?:[^"\\\\]|\\\\.)*"(?=\\s*[,}])|"(?:${PATH_KEYS.join("|")})"\\s*:\\s*"[/~.](?:[^"\\\\]|\\\\.)*"\\s*,\\s*)`,
   "g",
 );
-
-/** Other text files of the folder that belong to the tokenizer, by their paths. */
-function tokenizerFiles(folder: string): string[] {
-  const own = readdirSync(folder).filter(isTokenizerFile).sort();
-  const others = join(folder, TEMPLATE_FOLDER);
-  if (!existsSync(others) || !statSync(others).isDirectory()) return own;
-  const templates = readdirSync(others).filter((name) => name.endsWith(".jinja"));
-  return [...own, ...templates.sort().map((name) => `${TEMPLATE_FOLDER}/${name}`)];
-}
 
 /** The card with the names of the hub. @param named the base as adapter_config.json names it here */
 function publishedCard(text: string, name: string, named: string, base: NamedBase | undefined): string {
@@ -92,7 +83,7 @@ export function publishedFiles(
   const revision = base?.revision === undefined ? {} : { revision: base.revision };
   const texts = new Map<string, string>();
   texts.set(CONFIG, sortedJson({ ...others, base_model_name_or_path: base?.named ?? null, ...revision }));
-  for (const path of tokenizerFiles(folder)) {
+  for (const path of findTokenizerFiles(folder).map((file) => relative(folder, file))) {
     const text = readText(join(folder, path), "Tokenizer");
     texts.set(path, basename(path) === "tokenizer_config.json" ? text.replace(PATH_LINE, "") : text);
   }

@@ -50,8 +50,28 @@ const {
   file,
 } = rows;
 const { adapters, weights: adapterWeights, combination_type, svd_rank, density, majority_sign_method } = rows;
-const { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting } = rows;
-const texts = { data_format, text_column, chat_template, loss_on, text_by, json_field, csv_separator, csv_quoting };
+const {
+  data_format,
+  text_column,
+  chat_template,
+  template_date,
+  loss_on,
+  text_by,
+  json_field,
+  csv_separator,
+  csv_quoting,
+} = rows;
+const texts = {
+  data_format,
+  text_column,
+  chat_template,
+  template_date,
+  loss_on,
+  text_by,
+  json_field,
+  csv_separator,
+  csv_quoting,
+};
 const { dataset_name, dataset_config_name, dataset_split } = rows;
 const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, add_eos, cache_dir, cache_limit_gb };

@@ -188,6 +188,15 @@ export function textOrBare(bare: string, expects: string, place: Place, help: st
   return { ...row, bare, schema: z.preprocess(meaning, row.schema) as z.ZodType<string | undefined> };
 }
 
+/** A day of the calendar. */
+export function date(place: Place, help: string): Built<string> {
+  const isDay = (text: string) => {
+    const day = new Date(`${text}T00:00:00Z`);
+    return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
+  };
+  return built(z.string().refine(isDay), "text", "a date such as 2026-01-31", place, help);
+}
+
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i;
 
 /** A number of bytes, also as a text with a unit: 6GB is 6 * 10^9, 6GiB (or 6G) is 6 * 2^30. */

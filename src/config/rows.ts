@@ -4,6 +4,7 @@
 import {
   choice,
   choices,
+  date,
   flag,
   integer,
   integers,
@@ -200,6 +201,10 @@ export const trainRows = {
     "a file or a template's name",
     DATA.bits,
     "Jinja template of conversations: a file, or the name of one of the tokenizer's; default the tokenizer's own",
+  ).optional(),
+  template_date: date(
+    DATA.bits,
+    "the date that a chat template is told which asks for the time (strftime_now); default today",
   ).optional(),
   loss_on: choice(
     ["all", "completions", "assistant", "last"],

@@ -1,5 +1,5 @@
 // The chat templates beside a tokenizer, as transformers finds them, and the special tokens that they write.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
@@ -15,11 +15,10 @@ import {
   TOKENIZER_CONFIG,
   tokenText,
 } from "./special-tokens.js";
+import { otherTemplates, TEMPLATE_EXTENSION, TEMPLATE_FOLDER } from "./tokenizer-files.js";
 
-const FILE = "chat_template.jinja";
-/** Folder of a tokenizer's other chat templates. */
-export const TEMPLATE_FOLDER = "additional_chat_templates";
-const EXTENSION = ".jinja";
+/** The file of a tokenizer's chat template. */
+export const TEMPLATE_FILE = "chat_template.jinja";
 
 /** A template's text, and the file that it stands in. */
 interface Source {
@@ -35,14 +34,9 @@ interface Source {
 export function readChatTemplates(folder: string): Map<string, Source> {
   const found = new Map<string, Source>();
   const add = (name: string, file: string) => found.set(name, { text: readText(file, "Chat template"), file });
-  if (existsSync(join(folder, FILE))) add("default", join(folder, FILE));
-  const others = join(folder, TEMPLATE_FOLDER);
-  if (existsSync(others) && statSync(others).isDirectory()) {
-    for (const name of readdirSync(others)
-      .filter((one) => one.endsWith(EXTENSION))
-      .sort())
-      add(basename(name, EXTENSION), join(others, name));
-  }
+  if (existsSync(join(folder, TEMPLATE_FILE))) add("default", join(folder, TEMPLATE_FILE));
+  for (const name of otherTemplates(folder))
+    add(basename(name, TEMPLATE_EXTENSION), join(folder, TEMPLATE_FOLDER, name));
   if (found.size > 0) return found;
   const file = join(folder, TOKENIZER_CONFIG);
   const { chat_template: given } = readIfThere(file);
@@ -65,6 +59,13 @@ function specialTokens(folder: string): Record<string, string> {
   );
 }
 
+/** The local date, as YYYY-MM-DD. */
+function today(): string {
+  const now = new Date();
+  const two = (part: number) => String(part).padStart(2, "0");
+  return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+}
+
 export interface FoundTemplates {
   templates: ChatTemplates;
   /** Where they stand, for people. */
@@ -74,17 +75,19 @@ export interface FoundTemplates {
 /**
  * The templates that conversations are rendered by; null where there are none.
  * @param wanted a template's name, or a file or a tokenizer's folder with one; undefined: the tokenizer's own
- * @param folder of the tokenizer
+ * @param folder of the tokenizer. @param date that templates are told which ask for the time, as YYYY-MM-DD; default today
  * @throws LowrankError E_CHAT_TEMPLATE and the errors of reading
  */
-export function findChatTemplates(wanted: string | undefined, folder: string): FoundTemplates | null {
+export function findChatTemplates(wanted: string | undefined, folder: string, date = today()): FoundTemplates | null {
   const own = readChatTemplates(folder);
   const tokens = specialTokens(folder);
   const names = [...own.keys()];
   const use = (usual: Source, forTools?: Source): FoundTemplates => {
     for (const source of forTools ? [usual, forTools] : [usual]) check(source);
     const tool_use = forTools && { tool_use: forTools.text };
-    return { templates: { default: usual.text, ...tool_use, specialTokens: tokens }, where: usual.file };
+    const asksTime = /\bstrftime_now\b/.test(usual.text + (forTools?.text ?? ""));
+    const templates = { default: usual.text, ...tool_use, specialTokens: tokens, ...(asksTime && { date }) };
+    return { templates, where: usual.file };
   };
   const usualOf = (from: ReadonlyMap<string, Source>, place: string) => {
     const usual = from.get("default");

@@ -4,6 +4,7 @@ export {
   clearCache,
   fileRows,
   fileTexts,
+  givenRows,
   givenTexts,
   listCache,
   type TextSource,
@@ -11,7 +12,7 @@ export {
   TokenTable,
   tokenTable,
 } from "./cache/index.js";
-export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FOLDER } from "./chat-templates.js";
+export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FILE } from "./chat-templates.js";
 export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
@@ -24,11 +25,11 @@ export {
   type Wanted,
 } from "./folder.js";
 export type { Column, ReadOptions } from "./formats/format.js";
-export { isPipe } from "./formats/pipe.js";
 export { ggufFile } from "./gguf-tokenizer.js";
 export { generator } from "./random.js";
 export {
   type ChatSpec,
+  type ChatTemplates,
   type FormName,
   type LossOn,
   NO_TEMPLATE,
@@ -36,11 +37,11 @@ export {
   rendererOf,
   templatesHash,
 } from "./render/index.js";
-export { firstRow } from "./rows.js";
+export { firstRow, valueProblem } from "./rows.js";
 export { readEosIds } from "./special-tokens.js";
 export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export type { LongText } from "./tokenise/block.js";
 export type { TextEnd } from "./tokenise/end-token.js";
 export { Tokenizer } from "./tokenizer.js";
-export { findMainFile, findTokenizerFiles, isTokenizerFile } from "./tokenizer-files.js";
+export { findMainFile, findTokenizerFiles, isTokenizerFile, TEMPLATE_FOLDER } from "./tokenizer-files.js";

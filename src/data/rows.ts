@@ -27,8 +27,8 @@ function textProblem(text: string): string | undefined {
   return `holds ${found}. Repair the text or leave the row out.`;
 }
 
-/** The fault of a nested value's texts, if one has any. */
-function valueProblem(value: unknown, depth = 0): string | undefined {
+/** The fault of a nested value's texts, if one has any, in words that follow its name. */
+export function valueProblem(value: unknown, depth = 0): string | undefined {
   if (typeof value === "string") return textProblem(value);
   if (typeof value !== "object" || value === null) return undefined;
   if (depth === DEEPEST) return `is nested more than ${DEEPEST} deep.`;
@@ -64,6 +64,7 @@ function noRows(empty: string[]): LowrankError {
  * The rows of every file, some at a time; the extension says how a file is read. No file is held whole.
  * @param files as `dataFiles` gives them
  * @param warn told of a file without rows beside others that have some
+ * @param looks whether the files are read again: a pipe stays open for it
  * @throws LowrankError naming the file, its line or row and the column
  */
 export async function* readRows(
@@ -71,10 +72,11 @@ export async function* readRows(
   columns: Column[],
   options: ReadOptions,
   warn?: (message: string) => void,
+  looks = false,
 ): AsyncGenerator<RowBlock, void, undefined> {
   const empty: string[] = [];
   for (const file of files) {
-    const closePipe = openPipe(file);
+    const closePipe = openPipe(file, looks);
     try {
       const { unit, read } = await formatOf(file, options);
       let found = false;
@@ -115,14 +117,14 @@ export async function placesOf(
   return numbers.map((n, i) => places[i] ?? `text ${n + 1}`);
 }
 
-/** The first row of some files; undefined where they have none, or none of the columns. @param columns all optional */
+/** The first row of some files, which are read later; undefined where they have none, or none of the columns. @param columns all optional */
 export async function firstRow(
   files: string[],
   columns: Column[],
   options: ReadOptions,
 ): Promise<readonly unknown[] | undefined> {
   try {
-    for await (const { rows } of readRows(files, columns, options)) return rows[0]!.values;
+    for await (const { rows } of readRows(files, columns, options, undefined, true)) return rows[0]!.values;
   } catch (error) {
     if (!(error instanceof LowrankError && error.code === "E_DATA_EMPTY")) throw error;
   }

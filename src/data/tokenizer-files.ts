@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { LARGEST_LIST_BYTES, readBytes, readError } from "../base/system-errors.js";
@@ -43,9 +43,23 @@ export function isTokenizerFile(path: string): boolean {
   return FILES.includes(basename(path));
 }
 
+/** Folder of a tokenizer's other chat templates. */
+export const TEMPLATE_FOLDER = "additional_chat_templates";
+export const TEMPLATE_EXTENSION = ".jinja";
+
+/** Names of the files of a tokenizer's other chat templates. */
+export function otherTemplates(folder: string): string[] {
+  const others = join(folder, TEMPLATE_FOLDER);
+  if (!existsSync(others) || !statSync(others).isDirectory()) return [];
+  return readdirSync(others)
+    .filter((name) => name.endsWith(TEMPLATE_EXTENSION))
+    .sort();
+}
+
 /** Paths of the tokenizer files that a folder or a GGUF file has. */
 export function findTokenizerFiles(folder: string): string[] {
-  return FILES.map((name) => join(folder, name)).filter(hasTokenizerFile);
+  const own = FILES.map((name) => join(folder, name)).filter(hasTokenizerFile);
+  return [...own, ...otherTemplates(folder).map((name) => join(folder, TEMPLATE_FOLDER, name))];
 }
 
 /** @param path tokenizer.json or its folder, or a GGUF file. @throws LowrankError E_FILE_MISSING, E_FILE */

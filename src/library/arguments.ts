@@ -20,6 +20,9 @@ import type { Download } from "./download.js";
 /** Texts in memory, or as they come. */
 export type Texts = Iterable<string | { text: string }> | AsyncIterable<string | { text: string }>;
 
+/** The same, or rows: `{ prompt, completion }`, `{ messages }` and the other forms of rows of files (docs/data.md). */
+export type Items = Iterable<string | object> | AsyncIterable<string | object>;
+
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 /** Whether its items are texts is checked when they are read. */
@@ -61,6 +64,14 @@ export const adapter = custom("what loadAdapter or trainer.adapter() gives", isA
 /** @param instead other types that may be given, in words */
 export const texts = (instead = "") =>
   custom(`an iterable of strings or of { text: string }${instead}`, isTexts, "the texts").optional();
+
+/** @param instead likewise */
+export const items = (instead: string) =>
+  custom(
+    `an iterable of strings, of { text: string } or of rows${instead}`,
+    (value): value is Items => isTexts(value),
+    "the texts",
+  ).optional();
 
 export const yesOrNo = custom(
   "true or false",

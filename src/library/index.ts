@@ -1,5 +1,5 @@
 export type { Adapter } from "./adapter.js";
-export type { Texts } from "./arguments.js";
+export type { Items, Texts } from "./arguments.js";
 export type { Download, DownloadOptions } from "./download.js";
 export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
 export type { TrainerOptions } from "./options.js";

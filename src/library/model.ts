@@ -21,7 +21,7 @@ import {
   type Texts,
 } from "./arguments.js";
 import { type DownloadOptions, fetching } from "./download.js";
-import { textSource } from "./options.js";
+import { textSource } from "./items.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
 export interface ModelOptions extends DownloadOptions {

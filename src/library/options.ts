@@ -1,20 +1,11 @@
 // Options of the library: every row of a run.
 
 import { LowrankError } from "../base/errors.js";
-import {
-  type aliases,
-  type Command,
-  messageOf,
-  type OptionsOf,
-  optional,
-  optionsFrom,
-  shownValue,
-  trainRows,
-} from "../config/index.js";
-import { givenTexts, type TextSource } from "../data/index.js";
+import { type aliases, type Command, type OptionsOf, optional, optionsFrom, trainRows } from "../config/index.js";
 import type { RunOptions } from "../setup/run/options.js";
-import { on_download, signal, type Texts, texts, yesOrNo } from "./arguments.js";
+import { items, on_download, signal, yesOrNo } from "./arguments.js";
 import type { DownloadOptions } from "./download.js";
+import { type GivenItems, givenItems, type Items } from "./items.js";
 
 const command = {
   name: "Trainer.create",
@@ -24,8 +15,8 @@ const command = {
     ...trainRows,
     train_file: optional(trainRows.train_file),
     output_dir: optional(trainRows.output_dir),
-    train: texts(", or files in train_file"),
-    validation: texts(", or files in validation_file"),
+    train: items(", or files in train_file"),
+    validation: items(", or files in validation_file"),
     samples: yesOrNo.or(false),
     signal,
     on_download,
@@ -72,10 +63,10 @@ export type TrainerOptions = {
     | undefined;
 } & OtherNames &
   DownloadOptions & {
-    /** Texts to train on, instead of `train_file` or `dataset_name`. */
-    train?: Texts | undefined;
-    /** Texts to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
-    validation?: Texts | undefined;
+    /** Texts or rows (conversations, instructions, prompts with completions) to train on, instead of `train_file` or `dataset_name`. */
+    train?: Items | undefined;
+    /** Texts or rows to evaluate on, instead of `validation_file`; without either, the validation split of a folder in `train_file`, else a tenth of the training texts. */
+    validation?: Items | undefined;
     /**
      * Whether a run that was not stopped ends with `sample` events: the model's continuations of the beginnings of three validation
      * texts.
@@ -85,61 +76,12 @@ export type TrainerOptions = {
     output_dir?: string | undefined;
   };
 
-/** @param row its number, from 1. @throws LowrankError E_DATA_ROW */
-function textOf(item: unknown, name: string, row: number): string {
-  const text: unknown = typeof item === "object" && item !== null ? (item as { text?: unknown }).text : item;
-  if (typeof text === "string") return text;
-  const found = `text ${row} is ${shownValue(text)}`;
-  throw new LowrankError("E_DATA_ROW", `${name}: ${found}, expected a string or { text: string }.`, name);
-}
-
-const noTexts = (name: string) => new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
-
-/** The exception of the caller's iterable. */
-function stopped(error: unknown, name: string, row: number): LowrankError {
-  if (error instanceof LowrankError) return error;
-  const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;
-  return new LowrankError("E_DATA_ROW", message, name, { cause: error });
-}
-
-/** Each text, checked as it comes. @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
-async function* textsOf(texts: Texts, name: string): AsyncGenerator<string> {
-  let row = 0;
-  try {
-    for await (const item of texts) {
-      row++;
-      yield textOf(item, name, row);
-    }
-  } catch (error) {
-    throw stopped(error, name, row);
-  }
-  if (row === 0) throw noTexts(name);
-}
-
-/**
- * A list is checked here and now, other texts as they come.
- * @param name of the argument, for errors
- * @throws LowrankError E_DATA_ROW, E_DATA_EMPTY
- */
-export function textSource(texts: Texts, name: string): TextSource {
-  if (Array.isArray(texts)) {
-    if (texts.length === 0) throw noTexts(name);
-    let row = 0;
-    try {
-      for (const item of texts) textOf(item, name, ++row);
-    } catch (error) {
-      throw stopped(error, name, row);
-    }
-  }
-  return givenTexts(textsOf(texts, name));
-}
-
 export interface CheckedOptions {
   options: RunOptions;
   given: ReadonlySet<string>;
   /** Undefined where `dataset_name` is given. */
-  train: string[] | TextSource | undefined;
-  validation: string[] | TextSource | undefined;
+  train: string[] | GivenItems | undefined;
+  validation: string[] | GivenItems | undefined;
   samples: boolean;
   download: DownloadOptions;
 }
@@ -149,10 +91,10 @@ export function checkOptions(object: unknown): CheckedOptions {
   const { options: all, given } = optionsFrom(command, object);
   const { train, validation, samples, signal, on_download, ...options } = all;
   const wrong: [string, string][] = [];
-  const one = (texts: Texts | undefined, files: string[] | undefined, name: string) => {
+  const one = (texts: Items | undefined, files: string[] | undefined, name: string) => {
     if (texts !== undefined && files !== undefined)
       wrong.push([name, `${name} and ${name}_file are both given, expected one of them`]);
-    return texts === undefined ? files : textSource(texts, name);
+    return texts === undefined ? files : givenItems(texts, name);
   };
   const from = one(train, options.train_file, "train");
   const held = one(validation, options.validation_file, "validation");

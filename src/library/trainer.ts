@@ -8,12 +8,13 @@ import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
-import { readTrainingTexts } from "../setup/texts.js";
+import { givenTemplates, readTrainingTexts } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
 import { channel } from "./channel.js";
 import { fetching } from "./download.js";
+import { type GivenItems, itemSource } from "./items.js";
 import { checkModel, type Model, register } from "./model.js";
 import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
@@ -85,7 +86,11 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const wanted = { ...options, threads, ...files };
+      const sourceOf = async (given: string[] | GivenItems) =>
+        Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);
+      const train_file = await sourceOf(files.train_file);
+      const validation_file = files.validation_file && (await sourceOf(files.validation_file));
+      const wanted = { ...options, threads, train_file, validation_file };
       const texts = await readTrainingTexts(wanted, model.tokenizer, source.config.vocabSize, {
         warn,
         signal: from.signal,
@@ -219,7 +224,8 @@ export class Trainer {
       const tensors = await this.#engine.adapter();
       const { source, tokenizer } = this.#model;
       const { folder: baseModel, origin } = source;
-      await writeAdapter(folder, { tensors, spec, targets, baseModel, origin, tokenizer });
+      const templates = givenTemplates(this.#options, this.#prepared.texts);
+      await writeAdapter(folder, { tensors, spec, targets, baseModel, origin, tokenizer, templates });
     });
   }
 

@@ -6,7 +6,6 @@ import {
   type FormName,
   findChatTemplates,
   firstRow,
-  isPipe,
   type LossOn,
   NO_TEMPLATE,
   type ReadOptions,
@@ -19,6 +18,7 @@ export interface RowFormOptions {
   data_format?: FormName | "text" | "auto" | undefined;
   text_column?: string | undefined;
   chat_template?: string | undefined;
+  template_date?: string | undefined;
   loss_on?: LossOn | undefined;
 }
 
@@ -34,7 +34,15 @@ const KNOWN_BY: [FormName | "text", string[]][] = [
 /** Whether a value may be a conversation: a list, or one as JSON in a text. */
 const isList = (value: unknown) => Array.isArray(value) || (typeof value === "string" && /^\s*\[\s*\{/.test(value));
 
-/** The form of rows by the first of them; text where no form is known. */
+/** The form of rows by the values of one of them; text where no form is known. @param value of a column; null where there is none */
+export function formOf(value: (column: string) => unknown): FormName | "text" {
+  const found = KNOWN_BY.find(([form, known]) =>
+    known.every((name) => (form === "messages" || form === "sharegpt" ? isList(value(name)) : value(name) !== null)),
+  );
+  return found?.[0] ?? "text";
+}
+
+/** The form of rows of files by the first of them. */
 async function detect(files: string[], options: ReadOptions): Promise<FormName | "text"> {
   const names = KNOWN_BY.flatMap(([, columns]) => columns);
   const first = (some: string[]) => {
@@ -53,11 +61,7 @@ async function detect(files: string[], options: ReadOptions): Promise<FormName |
     if (isRow && typeof (await first(["text"]))?.[0] === "string") return "text";
     throw error;
   }
-  const value = (name: string) => row?.[names.indexOf(name)] ?? null;
-  const found = KNOWN_BY.find(([form, known]) =>
-    known.every((name) => (form === "messages" || form === "sharegpt" ? isList(value(name)) : value(name) !== null)),
-  );
-  return found?.[0] ?? "text";
+  return formOf((name) => row?.[names.indexOf(name)] ?? null);
 }
 
 const DEFAULT_LOSS: Record<FormName, LossOn> = {
@@ -87,10 +91,14 @@ function wrongLoss(loss: LossOn, form: string): LowrankError {
   return new LowrankError("E_USAGE", `--loss_on is ${loss}, expected ${expected}.`, "loss_on");
 }
 
+/** The form that an option tells; undefined where rows are looked at. */
+export function givenForm(o: RowFormOptions): FormName | "text" | undefined {
+  if (o.data_format !== undefined && o.data_format !== "auto") return o.data_format;
+  return o.text_column === undefined ? undefined : "text";
+}
+
 /**
  * How the rows of some files become texts; a note tells the form.
- * @param files where one can be read only once, its rows are texts if no option tells their form: nobody may look at it
- * first
  * @throws LowrankError E_USAGE, E_CHAT_TEMPLATE and the errors of reading
  */
 export async function renderingOf(
@@ -100,22 +108,30 @@ export async function renderingOf(
   tokenizer: Pick<Tokenizer, "file">,
   note: (line: string) => void,
 ): Promise<RenderSpec> {
-  const isText = o.text_column !== undefined || files.some(isPipe);
-  const given = o.data_format === "auto" ? undefined : o.data_format;
-  const form = given ?? (isText ? "text" : await detect(files, read));
+  return renderingAs(givenForm(o) ?? (await detect(files, read)), files[0]!, o, tokenizer, note);
+}
+
+/** The same of rows whose form is known. @param from the rows' name for people */
+export function renderingAs(
+  form: FormName | "text",
+  from: string,
+  o: RowFormOptions,
+  tokenizer: Pick<Tokenizer, "file">,
+  note: (line: string) => void,
+): RenderSpec {
   if (form === "text") {
     if (o.loss_on !== undefined && o.loss_on !== "all") throw wrongLoss(o.loss_on, "text");
     return { kind: "text", column: o.text_column ?? "text" };
   }
   const loss = o.loss_on ?? DEFAULT_LOSS[form];
   if (DEFAULT_LOSS[form] === "assistant" && loss === "completions") throw wrongLoss(loss, form);
-  const found = findChatTemplates(o.chat_template, dirname(tokenizer.file));
+  const found = findChatTemplates(o.chat_template, dirname(tokenizer.file), o.template_date);
   if (found === null && DEFAULT_LOSS[form] === "assistant") {
-    const [file] = files;
-    throw new LowrankError("E_CHAT_TEMPLATE", `The rows of ${file} are conversations. ${NO_TEMPLATE}`, file);
+    throw new LowrankError("E_CHAT_TEMPLATE", `The rows of ${from} are conversations. ${NO_TEMPLATE}`, from);
   }
-  const by = found ? `, rendered by the chat template of ${found.where}` : "";
-  const how = given === undefined ? ", as their columns say (data_format)" : "";
-  note(`the rows of ${files[0]} are ${ROWS[form]}${how}${by}; ${LEARNED[loss]} (loss_on)`);
+  const on = found?.templates.date === undefined ? "" : ` for ${found.templates.date} (template_date)`;
+  const by = found ? `, rendered by the chat template of ${found.where}${on}` : "";
+  const how = givenForm(o) === undefined ? ", as their columns say (data_format)" : "";
+  note(`the rows of ${from} are ${ROWS[form]}${how}${by}; ${LEARNED[loss]} (loss_on)`);
   return { kind: "chat", form, column: o.text_column, loss, templates: found?.templates ?? null };
 }

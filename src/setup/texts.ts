@@ -5,6 +5,7 @@ import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
 import { count } from "../base/text.js";
 import {
+  type ChatTemplates,
   dataFiles,
   fileRows,
   type ReadOptions,
@@ -376,6 +377,16 @@ export async function readTrainingTexts(
     renders: [training.render, ...(validation ? [validation.render] : [])],
     hashes: { training: given.table.content.sha256, validation: held === null ? null : held.table.content.sha256 },
   };
+}
+
+/** The chat templates that a run was told to render by, for the place beside its adapter; undefined where they are the tokenizer's own. */
+export function givenTemplates(
+  { chat_template }: Pick<ReadingOptions, "chat_template">,
+  { renders }: Pick<TrainingTexts, "renders">,
+): ChatTemplates | undefined {
+  if (chat_template === undefined) return undefined;
+  const found = renders.map((render) => (render.kind === "chat" ? render.templates : null));
+  return found.find((templates) => templates !== null) ?? undefined;
 }
 
 /** Says how many packs short texts would make; undefined where they are packed, or not short. */

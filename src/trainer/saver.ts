@@ -22,7 +22,7 @@ import {
   writeRunState,
   writeTrainerState,
 } from "../checkpoint/index.js";
-import type { Tokenizer } from "../data/index.js";
+import type { ChatTemplates, Tokenizer } from "../data/index.js";
 import type { ResolvedTargets } from "../model/index.js";
 import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../native/index.js";
 import type { Metric } from "./early-stopping.js";
@@ -33,6 +33,8 @@ export interface SaverOptions {
   engine: Engine;
   model: ModelSource;
   tokenizer: Tokenizer;
+  /** Chat templates in the place of the tokenizer's. */
+  templates?: ChatTemplates | undefined;
   adapter: { spec: AdapterSpec; targets: ResolvedTargets };
   folder: string;
   /** Checkpoints to keep; null keeps all. */
@@ -275,7 +277,7 @@ export class Saver implements Keeper {
   }
 
   async #adapter(): Promise<AdapterToWrite> {
-    const { engine, model, tokenizer, adapter, texts, identity } = this.#o;
+    const { engine, model, tokenizer, templates, adapter, texts, identity } = this.#o;
     const run = { ...texts, settings: identity.settings, history: [...this.#history] };
     return {
       ...adapter,
@@ -285,6 +287,7 @@ export class Saver implements Keeper {
       origin: model.origin,
       run,
       tokenizer,
+      templates,
     };
   }
 }

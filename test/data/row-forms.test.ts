@@ -1,10 +1,13 @@
 // The form of rows, by their columns; the template that conversations are rendered by; the learned parts.
+import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { findChatTemplates, Tokenizer, type TokenTable } from "../../src/data/index.js";
 import { type ChatSpec, rendererOf } from "../../src/data/render/index.js";
+import { Model, Trainer } from "../../src/index.js";
 import { type RowFormOptions, renderingOf } from "../../src/setup/row-forms.js";
 import { namedTexts, readTokens, readTrainingTexts, type TrainTextOptions } from "../../src/setup/texts.js";
 import { errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
@@ -52,6 +55,22 @@ describe("rows are known by their columns", () => {
     ["text", { id: 1 }],
   ])("%s %#", async (form, row) => {
     expect((await detected(file([row]))).form).toBe(form);
+  });
+
+  test("also on a pipe, which is read from its beginning after it was looked at", async () => {
+    const rows = Array.from({ length: 20_000 }, (_, i) => ({
+      messages: [user(`question ${i}`), assistant(`answer ${i}`)],
+    }));
+    const path = join(folder(), "pipe.jsonl");
+    execFileSync("mkfifo", [path]);
+    const writing = writeFile(path, rows.map((row) => JSON.stringify(row)).join("\n"));
+    const tokenizer = await Tokenizer.open(withChat);
+    const o = { add_eos: true };
+    const source = await namedTexts([path], "train", o, tokenizer, { warn: () => {} });
+    const found: unknown[] = [];
+    for await (const some of source.rows()) found.push(...some.map(([messages]) => messages));
+    await writing;
+    expect([source.render.kind, found]).toEqual(["chat", rows.map(({ messages }) => messages)]);
   });
 
   test("also in CSV, where a conversation is JSON", async () => {
@@ -175,6 +194,141 @@ describe("the template", () => {
     expect(rendererOf(render).render(["a", "b", null, null])).toEqual({ text: "ab", prompt: "a" });
     expect(() => rendererOf(render).render([[user("a")], [assistant("b")], null, null])).toThrow("no chat template");
   });
+});
+
+describe("a template that asks for the date", () => {
+  const dated = () => tokenizerWith({ "chat_template.jinja": `{{ strftime_now("%d %b %Y %H:%M") }}\n${CHAT}` });
+  const render = async (o: RowFormOptions) => {
+    const { render: spec, notes } = await detected(file([{ messages: TALK }]), o, dated());
+    const { key, render: row } = rendererOf(spec);
+    return { text: row([TALK, null, null]).text.split("\n")[0], key: JSON.stringify(key), notes: notes.join() };
+  };
+
+  test("is told the one that an option names, which decides the cache's file", async () => {
+    const [one, other] = [await render({ template_date: "2026-01-31" }), await render({ template_date: "2026-02-01" })];
+    expect([one.text, other.text]).toEqual(["31 Jan 2026 00:00", "01 Feb 2026 00:00"]);
+    expect(one.key).not.toBe(other.key);
+    expect(one.notes).toContain("for 2026-01-31 (template_date)");
+    const now = new Date();
+    expect((await render({})).text).toContain(String(now.getFullYear()));
+  });
+
+  test("other templates are told none", async () => {
+    const { render: spec } = await detected(file([{ messages: TALK }]), { template_date: "2026-01-31" });
+    expect((spec as ChatSpec).templates).not.toHaveProperty("date");
+  });
+
+  test("is the same when a run goes on, or an error that names the option", async () => {
+    const output = join(folder(), "out");
+    const base = dated();
+    const train_file = file(Array.from({ length: 8 }, (_, i) => ({ messages: [user(`${i}`), assistant(`${i}`)] })));
+    const o = {
+      train_file,
+      lora_r: 2,
+      max_seq_length: 32,
+      save_strategy: "no",
+      eval_strategy: "no",
+      output_dir: output,
+    } as const;
+    await using model = await Model.open(base, { threads: 1 });
+    {
+      await using trainer = await Trainer.create(model, {
+        ...o,
+        max_steps: 1,
+        template_date: "2026-01-31",
+        save_strategy: "steps",
+      });
+      for await (const _ of trainer.run());
+    }
+    const again = (template_date?: string) =>
+      Trainer.create(model, { ...o, max_steps: 2, resume: "latest", template_date });
+    expect((await errorOf(() => again())).message).toMatch(
+      /--template_date is \d{4}-\d\d-\d\d, in the checkpoint 2026-01-31/,
+    );
+    await using trainer = await again("2026-01-31");
+    expect(trainer.state).toBe("idle");
+  });
+});
+
+describe("rows that a program gives", () => {
+  const rows: [string, object[]][] = [
+    [
+      "messages",
+      Array.from({ length: 4 }, (_, i) => ({ messages: [user(`question ${i}`), assistant(`answer ${i}`)] })),
+    ],
+    [
+      "prompt_completion",
+      Array.from({ length: 4 }, (_, i) => ({ prompt: `question ${i} `, completion: `answer ${i}` })),
+    ],
+  ];
+  test.each(rows)("are those of a file: %s", async (form, given) => {
+    await using model = await Model.open(withChat, { threads: 1 });
+    const template = writeIn(folder(), "own.jinja", CHAT.replaceAll("[", "<").replaceAll("]", ">"));
+    const o = { lora_r: 2, max_seq_length: 32, max_steps: 2, eval_strategy: "no", chat_template: template } as const;
+    const adapters: Buffer[] = [];
+    const sources = [
+      { train_file: file(given) },
+      { train: given },
+      {
+        train: (async function* () {
+          yield* given;
+        })(),
+      },
+    ];
+    for (const source of sources) {
+      await using trainer = await Trainer.create(model, { ...o, ...source });
+      const warnings: string[] = [];
+      for await (const event of trainer.run()) if (event.type === "warning") warnings.push(event.message);
+      expect(warnings.join()).toContain(form === "messages" ? "are conversations" : "are prompts with completions");
+      const saved = folder();
+      await trainer.save(saved);
+      adapters.push(readFileSync(join(saved, "adapter_model.safetensors")));
+      // The template that rendered the rows goes with the adapter.
+      expect(readFileSync(join(saved, "chat_template.jinja"), "utf8")).toBe(readFileSync(template, "utf8"));
+    }
+    expect(adapters.map((bytes) => bytes.equals(adapters[0]!))).toEqual([true, true, true]);
+  });
+
+  test("are checked as they come", async () => {
+    await using model = await Model.open(withChat, { threads: 1 });
+    const refused = (train: object[]) => errorOf(() => Trainer.create(model, { train, lora_r: 2, max_seq_length: 32 }));
+    const good = { messages: TALK };
+    expect((await refused([good, { text: "x" }])).message).toBe(
+      "train: row 2 has no messages, as the rows before it have.",
+    );
+    expect((await refused([good, { messages: [user("\ud800")] }])).message).toContain(
+      "row 2 has a messages that holds half a character",
+    );
+    expect((await refused([good, { messages: [{ content: "x" }] }])).message).toContain(
+      'row 2: message 1 of column "messages" has no role',
+    );
+    const round: { messages: unknown[] } = { messages: [] };
+    round.messages.push(round);
+    expect((await refused([good, round])).message).toContain("row 2 has a messages that JSON cannot hold");
+  });
+});
+
+test("a tokenizer's other templates go with the adapter, and are replaced by the one that was named", async () => {
+  const base = tokenizerWith({
+    "chat_template.jinja": CHAT,
+    "additional_chat_templates/tool_use.jinja": `tools ${CHAT}`,
+  });
+  const others = (saved: string) => existsSync(join(saved, "additional_chat_templates", "tool_use.jinja"));
+  await using model = await Model.open(base, { threads: 1 });
+  for (const [chat_template, expected] of [
+    [undefined, true],
+    ["default", false],
+  ] as const) {
+    const saved = folder();
+    await using trainer = await Trainer.create(model, {
+      train: [{ messages: TALK }, { messages: TALK }],
+      lora_r: 2,
+      max_seq_length: 32,
+      chat_template,
+    });
+    await trainer.save(saved);
+    expect(others(saved)).toBe(expected);
+  }
 });
 
 describe("forms", () => {

@@ -89,6 +89,19 @@ export function givenTexts(texts: Iterable<string> | AsyncIterable<string>): Tex
   };
 }
 
+/** Rows that are in memory already: the values of the renderer's columns. */
+export function givenRows(rows: AsyncIterable<unknown[]>, render: RenderSpec): TextSource {
+  return {
+    files: [],
+    render,
+    async *rows() {
+      for await (const row of rows) yield [row];
+    },
+    places: async (numbers) => numbers.map((number) => `row ${number + 1}`),
+    state: () => null,
+  };
+}
+
 /** The name under which the cache file of sources in this state is remembered. */
 export function stampOf(state: string, decisive: string[]): string {
   return createHash("sha256")

@@ -34,6 +34,9 @@ class Pipe {
   /** While a chunk is awaited, by whomever. */
   #next: Promise<boolean> | null = null;
 
+  /** Whether it is only looked at, and will be read from its beginning. */
+  isLookedAt = false;
+
   constructor(readonly file: string) {}
 
   async #more(): Promise<boolean> {
@@ -57,7 +60,7 @@ class Pipe {
         if (!(await this.#next)) return;
       }
       yield this.#chunks[i - this.#gone]!;
-      if (this.#bytes <= KEPT_BYTES) continue;
+      if (this.isLookedAt || this.#bytes <= KEPT_BYTES) continue;
       this.#chunks.splice(0, i + 1 - this.#gone);
       this.#gone = i + 1;
     }
@@ -76,13 +79,20 @@ export function readPipe(file: string): AsyncGenerator<Buffer, void, undefined> 
   return pipes.get(file)!.read();
 }
 
-/** Holds a pipe open, if the file is one, while its bytes are looked at and then read. @returns ends that */
-export function openPipe(file: string): () => void {
+/**
+ * Holds a pipe open, if the file is one, while its bytes are looked at and then read.
+ * @param looks whether the pipe is to be opened again, from its beginning
+ * @returns ends that
+ */
+export function openPipe(file: string, looks = false): () => void {
   if (!isPipe(file)) return () => {};
-  if (pipes.has(file)) throw new LowrankError("E_FILE", `Pipe ${file} is being read already.`, file);
-  const pipe = new Pipe(file);
+  const open = pipes.get(file);
+  if (open && !open.isLookedAt) throw new LowrankError("E_FILE", `Pipe ${file} is being read already.`, file);
+  const pipe = open ?? new Pipe(file);
+  pipe.isLookedAt = looks;
   pipes.set(file, pipe);
   return () => {
+    if (looks) return;
     pipes.delete(file);
     pipe.close();
   };

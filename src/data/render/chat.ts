@@ -13,6 +13,8 @@ export interface ChatTemplates {
   tool_use?: string;
   /** Special tokens by name (`bos_token`, `eos_token`, ...), which templates write. */
   specialTokens: Record<string, string>;
+  /** The day that `strftime_now` tells, as YYYY-MM-DD; only where a template asks for the time. */
+  date?: string;
 }
 
 export interface ChatSpec {
@@ -35,7 +37,7 @@ export function chatRenderer({ form, column, loss, templates }: ChatSpec): Rende
   const render = templates && conversations(templates, loss);
   return {
     columns: own.columns(column),
-    key: { render: "chat", form, loss, template: templates && templatesHash(templates) },
+    key: { render: "chat", form, loss, template: templates && templatesHash(templates), date: templates?.date },
     unlearned:
       loss === "assistant" || loss === "last"
         ? "blank, without a turn of the assistant, or with none among their first max_seq_length tokens"
@@ -49,7 +51,7 @@ export function chatRenderer({ form, column, loss, templates }: ChatSpec): Rende
   };
 }
 
-/** Hash of the texts that decide the rendering. */
+/** Hash of the texts that decide the rendering, besides the date. */
 export function templatesHash({ default: usual, tool_use, specialTokens }: ChatTemplates): string {
   return createHash("sha256")
     .update(JSON.stringify([usual, tool_use ?? null, specialTokens]))
@@ -64,9 +66,10 @@ function texts({ prompt, completion }: { prompt: string; completion: string }, l
 type Conversation = Exclude<Example, { completion: string }>;
 
 function conversations(templates: ChatTemplates, loss: LossOn): (example: Conversation) => RenderedRow {
-  const { specialTokens } = templates;
-  const usual = new ChatTemplate(templates.default, { specialTokens });
-  const forTools = templates.tool_use === undefined ? usual : new ChatTemplate(templates.tool_use, { specialTokens });
+  const { specialTokens, date } = templates;
+  const options = { specialTokens, ...(date !== undefined && { now: new Date(`${date}T00:00:00`) }) };
+  const usual = new ChatTemplate(templates.default, options);
+  const forTools = templates.tool_use === undefined ? usual : new ChatTemplate(templates.tool_use, options);
   return ({ prompt, ...conversation }) => {
     const template = conversation.tools === undefined ? usual : forTools;
     try {

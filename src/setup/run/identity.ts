@@ -139,6 +139,7 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   text_column: inOther,
   data_format: (_, { texts }) => ofChats(texts, ({ form }) => form),
   chat_template: (_, { texts }) => ofChats(texts, ({ templates }) => templates && templatesHash(templates)),
+  template_date: (_, { texts }) => ofChats(texts, ({ templates }) => templates?.date ?? null),
   loss_on: (_, { texts }) => ofChats(texts, ({ loss }) => loss),
   json_field: inOther,
   csv_separator: inOther,

@@ -21,7 +21,7 @@ import {
 import { type InitialAdapter, stopIds } from "../adapter.js";
 import type { Plan } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
-import type { TrainingTexts } from "../texts.js";
+import { givenTemplates, type TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
 import type { Resumption } from "./resume.js";
 import { checkTrackers, trackersOf } from "./trackers.js";
@@ -143,6 +143,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
       : new Saver({
           ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
           folder: o.output_dir,
+          templates: givenTemplates(o, texts),
           texts: { dataset, training: training.counts, validation: validation.counts },
           metric: o.metric_for_best_model,
           resume: resumption ?? undefined,
