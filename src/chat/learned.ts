@@ -1,6 +1,6 @@
 // The learned parts of a rendered conversation: the assistant's texts.
 import { TemplateError } from "./jinja/index.js";
-import { type Message, prepareMessages } from "./messages.js";
+import { type Message, prepareMessages, withoutReasoning } from "./messages.js";
 import type { ChatTemplate, Conversation } from "./template.js";
 
 /** Which text is learned: each of the assistant's turns, its last one, or all. */
@@ -67,34 +67,77 @@ function byPrefixes(
 ): Span[] {
   const turns = messages.flatMap((message, i) => (message.get("role") === "assistant" ? [i] : []));
   return (learned === "last" ? turns.slice(-1) : turns).map((turn) => {
-    const upTo = (count: number, prompt: boolean) => {
+    const upTo = (some: readonly Message[], prompt: boolean) => {
       try {
-        return template.renderPrepared(messages.slice(0, count), conversation, prompt).text;
+        return template.renderPrepared(some, conversation, prompt).text;
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         throw new SpanError(
-          `the template cannot render the ${count} messages before the end of message ${turn + 1} alone, so that its learned ` +
+          `the template cannot render the ${some.length} messages before the end of message ${turn + 1} alone, so that its learned ` +
             `part is not certain: ${error.message}`,
         );
       }
     };
-    const after = turn === messages.length - 1 ? text : upTo(turn + 1, false);
+    const earlier = messages.slice(0, turn);
+    const message = messages[turn]!;
+    const after = turn === messages.length - 1 ? text : upTo([...earlier, message], false);
     const prompt =
       turn === 0
-        ? firstPrompt(after, upTo(1, true), template.options.specialTokens?.eos_token ?? "")
-        : upTo(turn, true);
+        ? firstPrompt(after, upTo([message], true), template.options.specialTokens?.eos_token ?? "")
+        : upTo(earlier, true);
     if (prompt !== "" && after.startsWith(prompt) && text.startsWith(after))
       return { start: prompt.length, end: after.length };
-    const before = turn === 0 ? "" : upTo(turn, false);
-    const start = turnStart(turn, before, prompt, after);
-    const found = placed(after, start, before.length, text, messages[turn]!, template);
-    if (found !== undefined) return found;
+    const before = turn === 0 ? "" : upTo(earlier, false);
+    const found = placed(after, turnStart(turn, before, prompt, after), before.length, text, message, template);
+    if (found !== undefined)
+      return markedEnd(found, text, after, nextAlone(template, conversation, messages, turn, before));
+    // Templates that leave the reasoning out of earlier turns write such a turn as one without.
+    const bare = withoutReasoning(message);
+    const again = bare && upTo([...earlier, bare], false);
+    const other = again && placed(again, turnStart(turn, before, prompt, again), before.length, text, bare, template);
+    if (other) return markedEnd(other, text, again, nextAlone(template, conversation, messages, turn, before));
     throw new SpanError(
       `the template writes message ${turn + 1} in another way once more messages follow, so that its learned part is not certain. ` +
         `Up to this message: ${shown(after)} The whole: ${shown(text)} Learn the last turn only, or use a template with generation blocks.`,
     );
   });
 }
+
+/** The text of the message after a turn, as it would be without the turn; undefined where the template does not tell. */
+function nextAlone(
+  template: ChatTemplate,
+  conversation: Conversation,
+  messages: readonly Message[],
+  turn: number,
+  before: string,
+): string | undefined {
+  const next = messages[turn + 1];
+  if (next === undefined) return undefined;
+  try {
+    const { text } = template.renderPrepared([...messages.slice(0, turn), next], conversation, false);
+    return text.startsWith(before) && text.length > before.length ? text.slice(before.length) : undefined;
+  } catch (error) {
+    if (error instanceof TemplateError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * A turn with the mark that ends it, where the last turn of a conversation ends with another one: gpt-oss writes `<|return|>` there, and
+ * `<|end|>` otherwise. It is such a mark where the next message begins after it.
+ * @param after the rendering in which the turn is the last
+ * @param next the next message's text
+ */
+function markedEnd({ start, end }: Span, text: string, after: string, next: string | undefined): Span {
+  const mark = /^<[^<>\s]+>/.exec(text.slice(end, end + LONGEST_MARK))?.[0];
+  const last = /<[^<>\s]+>$/.exec(after.slice(-LONGEST_MARK))?.[0];
+  if (mark === undefined || last === undefined || next === undefined) return { start, end };
+  if (text.startsWith(last, end - last.length)) return { start, end };
+  const begin = next.endsWith(last) ? next.slice(0, -last.length) : next;
+  return text.startsWith(begin, end + mark.length) ? { start, end: end + mark.length } : { start, end };
+}
+
+const LONGEST_MARK = 100;
 
 /** Characters that two texts have in common, at least `least`; without a part that may be common by chance. */
 function common(a: string, b: string, least: number): number {

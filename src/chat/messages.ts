@@ -25,3 +25,9 @@ export function prepareMessages(messages: readonly unknown[]): Message[] {
     return new Map([["thinking", reasoning], ...kept]).set("reasoning_content", reasoning);
   });
 }
+
+/** A message without its reasoning; undefined where it has none. */
+export function withoutReasoning(message: Message): Message | undefined {
+  const kept = new Map([...message].filter(([name]) => !REASONING.includes(name)));
+  return kept.size < message.size ? kept : undefined;
+}

@@ -88,6 +88,16 @@ test("reasoning that is left out of earlier turns", () => {
   expect(learnedOf(THINKING, inContent)[0]).toBe("b<|end|>\n");
 });
 
+test("an end of earlier turns that the last one does not have", () => {
+  const ends = `{% for m in messages %}<|start|>{{ m.role }}<|message|>{% if m.role == 'assistant' and loop.last %}{% if m.thinking %}{{ m.thinking }}<|end|><|start|>assistant<|message|>{% endif %}{{ m.content }}</s>{% else %}{{ m.content }}<|end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}`;
+  const talk = TALK.map((one) => (one.role === "assistant" ? { ...one, thinking: "why" } : one));
+  expect(learnedOf(ends, TALK)).toEqual(["<|message|>b<|end|>", "<|message|>d</s>"]);
+  expect(learnedOf(ends, talk)).toEqual([
+    "<|message|>b<|end|>",
+    "<|message|>why<|end|><|start|>assistant<|message|>d</s>",
+  ]);
+});
+
 test("a generation prompt that goes further than the turn is cut where they part", () => {
   const opened = TURNS.replace("<|assistant|>\n{% endif %}", "<|assistant|>\n<think>\n{% endif %}");
   expect(learnedOf(opened, [message("user", "a"), message("assistant", "<b>")])).toEqual(["<b><|end|>\n"]);
