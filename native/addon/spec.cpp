@@ -1,6 +1,8 @@
 // A model's description from JavaScript (src/native/spec.ts and types.ts): the one crossing.
 #include "addon/spec.h"
 
+#include <cmath>
+
 #include "addon/values.h"
 #include "base/error.h"
 
@@ -31,6 +33,14 @@ QuantizeSpec to_quantize_spec(const Napi::Value& v) {
   return s;
 }
 
+std::vector<double> to_numbers(const Napi::Object& o, const char* key) {
+  std::vector<double> list;
+  if (o.Get(key).IsUndefined()) return list;
+  const Napi::Array values = to_array(o.Get(key), key);
+  for (uint32_t i = 0; i < values.Length(); i++) list.push_back(to_number(values.Get(i), key));
+  return list;
+}
+
 RopeSpec to_rope(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "attention.rope");
   RopeSpec r;
@@ -42,18 +52,42 @@ RopeSpec to_rope(const Napi::Value& v) {
   if (type == "linear") r.scaling.type = RopeScaling::Type::linear;
   else if (type == "dynamic") r.scaling.type = RopeScaling::Type::dynamic;
   else if (type == "llama3") r.scaling.type = RopeScaling::Type::llama3;
-  else fail("rope.scaling.type", "\"linear\", \"dynamic\" or \"llama3\"");
-  r.scaling.factor = number(s, "factor");
+  else if (type == "yarn") r.scaling.type = RopeScaling::Type::yarn;
+  else if (type == "longrope") r.scaling.type = RopeScaling::Type::longrope;
+  else fail("rope.scaling.type", "\"linear\", \"dynamic\", \"llama3\", \"yarn\" or \"longrope\"");
+  r.scaling.factor = number_or(s, "factor", 1);
   if (type == "linear") return r;
-  r.scaling.original_max_positions = integer(s, "originalMaxPositions");
+  r.scaling.original_max_positions = number(s, "originalMaxPositions");
+  r.scaling.attention_factor = number_or(s, "attentionFactor", 1);
+  r.scaling.beta_fast = number_or(s, "betaFast", 32);
+  r.scaling.beta_slow = number_or(s, "betaSlow", 1);
+  if (!s.Get("truncate").IsUndefined()) r.scaling.truncate = boolean(s, "truncate");
+  r.scaling.short_factors = to_numbers(s, "shortFactors");
+  r.scaling.long_factors = to_numbers(s, "longFactors");
   r.scaling.low_freq_factor = number_or(s, "lowFreqFactor", 1);
   r.scaling.high_freq_factor = number_or(s, "highFreqFactor", 4);
   return r;
 }
 
 NormSpec to_norm(const Napi::Value& v) {
+  if (v.IsNull() || v.IsUndefined()) return {};
   const Napi::Object o = to_object(v, "norm");
-  return {to_string(o.Get("weight"), "norm.weight"), number(o, "eps")};
+  return {to_string(o.Get("weight"), "norm.weight"), number(o, "eps"), number_or(o, "offset", 0), number_or(o, "factor", 1)};
+}
+
+ResidualSpec to_residual(const Napi::Value& v) {
+  if (v.IsUndefined()) return {};
+  const Napi::Object o = to_object(v, "residual");
+  return {to_norm(o.Get("norm")), number_or(o, "scale", 1)};
+}
+
+AttentionKind to_kind(const Napi::Value& v) {
+  const Napi::Object o = to_object(v, "kind of attention");
+  AttentionKind kind;
+  kind.window = integer_or(o, "window", 0);
+  kind.rotates = !o.Get("rope").IsNull();
+  if (kind.rotates) kind.rope = to_rope(o.Get("rope"));
+  return kind;
 }
 
 LinearSpec to_linear(const Napi::Value& v) {
@@ -79,13 +113,36 @@ AttentionSpec to_attention(const Napi::Value& v) {
   a.heads = integer(o, "heads");
   a.kv_heads = integer(o, "kvHeads");
   a.head_dim = integer(o, "headDim");
-  a.rope = to_rope(o.Get("rope"));
+  a.q_norm = to_norm(o.Get("qNorm"));
+  a.k_norm = to_norm(o.Get("kNorm"));
+  a.norm_whole = o.Get("normWhole").ToBoolean();
+  a.rotary_dim = integer_or(o, "rotaryDim", a.head_dim);
+  a.interleaved = o.Get("interleaved").ToBoolean();
+  a.scale = number_or(o, "scale", double(1.f / std::sqrt(float(a.head_dim))));
+  a.soft_cap = number_or(o, "softCap", 0);
+  a.kinds.clear();
+  const Napi::Array kinds = to_array(o.Get("kinds"), "attention.kinds");
+  for (uint32_t i = 0; i < kinds.Length(); i++) a.kinds.push_back(to_kind(kinds.Get(i)));
+  if (const Napi::Value layers = o.Get("layerKinds"); !layers.IsUndefined()) {
+    for (const double kind : to_numbers(o, "layerKinds")) a.layer_kinds.push_back(int64_t(kind));
+  }
+  a.residual = to_residual(o.Get("residual"));
   return a;
 }
 
 MlpSpec to_mlp(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "mlp");
-  return {to_norm(o.Get("norm")), to_linear(o.Get("gate")), to_linear(o.Get("up")), to_linear(o.Get("down"))};
+  MlpSpec m;
+  m.norm = to_norm(o.Get("norm"));
+  const Napi::Array inputs = to_array(o.Get("inputs"), "mlp.inputs");
+  for (uint32_t i = 0; i < inputs.Length(); i++) m.inputs.push_back(to_linear(inputs.Get(i)));
+  m.down = to_linear(o.Get("down"));
+  const std::string activation = to_string(o.Get("activation"), "mlp.activation");
+  if (activation == "silu") m.activation = Activation::silu;
+  else if (activation == "gelu_tanh") m.activation = Activation::gelu_tanh;
+  else fail("mlp.activation", "\"silu\" or \"gelu_tanh\"");
+  m.residual = to_residual(o.Get("residual"));
+  return m;
 }
 
 LabelLoss to_loss(const std::string& name) {
@@ -128,6 +185,8 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.head = to_string(o.Get("head"), "spec.head");
   s.tied_head = boolean(o, "tiedHead");
   s.final_norm = to_norm(o.Get("finalNorm"));
+  s.embedding_scale = number_or(o, "embeddingScale", 1);
+  s.logit_cap = number_or(o, "logitCap", 0);
   s.layer_prefix = to_string(o.Get("layerPrefix"), "spec.layerPrefix");
   s.layers = integer(o, "layers");
   s.block.attention = to_attention(block.Get("attention"));

@@ -1,23 +1,44 @@
 #include "block/attention.h"
 
-#include <cmath>
-
 namespace lowrank {
 
 namespace {
 
-AttentionShape shape(const Pass& p) {
+AttentionShape shape(const Pass& p, int64_t layer) {
   const AttentionSpec& a = p.model.block.attention;
-  return {a.heads, a.kv_heads, a.head_dim, 1.f / std::sqrt(float(a.head_dim)), p.tokens.q_offsets, p.tokens.kv_offsets, p.tokens.sequences};
+  return {.heads = a.heads,
+          .kv_heads = a.kv_heads,
+          .head_dim = a.head_dim,
+          .scale = float(a.scale),
+          .q_offsets = p.tokens.q_offsets,
+          .kv_offsets = p.tokens.kv_offsets,
+          .sequences = p.tokens.sequences,
+          .window = a.kind(layer).window,
+          .soft_cap = float(a.soft_cap)};
 }
 
 // Heads in the outputs of attention's linears, or in the outputs' gradients.
 Heads heads_in(std::span<const Mat> outputs, const HeadView& v) { return {outputs[size_t(v.linear)], v.offset, v.group_stride, v.head_stride}; }
 
-void rotate(const Pass& p, const Heads& q, const Heads& k, bool inverse) {
+void rotate(const Pass& p, int64_t layer, const Heads& q, const Heads& k, bool inverse) {
   const AttentionSpec& a = p.model.block.attention;
-  p.ops.rope({q, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.heads, a.kv_heads, a.head_dim, inverse});
-  p.ops.rope({k, p.tokens.positions, p.rotary.cos, p.rotary.sin, a.kv_heads, a.kv_heads, a.head_dim, inverse});
+  if (!a.kind(layer).rotates) return;
+  const Rotary& r = p.rotary[a.kind_number(layer)];
+  p.ops.rope({q, p.tokens.positions, r.cos, r.sin, a.heads, a.kv_heads, a.head_dim, a.rotary_dim, inverse, a.interleaved});
+  p.ops.rope({k, p.tokens.positions, r.cos, r.sin, a.kv_heads, a.kv_heads, a.head_dim, a.rotary_dim, inverse, a.interleaved});
+}
+
+// The heads as inner_norm takes them: each alone, or all as one.
+struct Normed {
+  int64_t heads, groups, dim;
+};
+Normed normed(const AttentionSpec& a, int64_t heads) {
+  if (a.norm_whole) return {1, 1, heads * a.head_dim};
+  return {heads, a.kv_heads, a.head_dim};
+}
+
+void norm_heads(const Pass& p, const NormSpec& spec, const float* w, const Heads& x, const Heads& y, float* rstd, const Normed& n) {
+  p.ops.inner_norm_fwd({x, w, float(spec.eps), y, p.trains() ? rstd : nullptr, n.heads, n.groups, n.dim});
 }
 
 // The keys or values of a text, (tokens so far, G*D), of one layer of the cache.
@@ -27,11 +48,11 @@ Mat cache_rows(const Pass& p, char* cache, int64_t layer) {
 }
 
 // The same as heads. The new tokens' heads are copied into the last rows, where their linear did not write them there.
-Heads with_cached(const Pass& p, const HeadView& view, const Heads& fresh, const Mat& cache) {
+Heads with_cached(const Pass& p, const Heads& fresh, const Mat& cache) {
   const AttentionSpec& a = p.model.block.attention;
   const int64_t m = p.tokens.count, dim = a.head_dim;
   const Heads all{cache, 0, dim, dim}, last{cache.slice(cache.rows - m, m), 0, dim, dim};
-  if (a.has_linear(view)) return all;
+  if (last.head(0, 0, dim).data == fresh.head(0, 0, dim).data) return all;  // they were written there
   if (m == 1) {  // one token's heads are the rows of a matrix
     const Mat from = fresh.head(0, 0, dim), to = last.head(0, 0, dim);
     p.ops.cast({Mat(from.data, p.act, a.kv_heads, dim, fresh.group_stride), Mat(to.data, p.act, a.kv_heads, dim)});
@@ -48,10 +69,23 @@ void Attention::Shared::place(Place& place, const AttentionSpec& spec) {
   for (size_t i = 0; i < spec.inputs.size(); i++) d_inputs[i] = place.buffer(spec.inputs[i].out);
 }
 
-void Attention::place(Place& place, const AttentionSpec& spec) {
+void Attention::place(Place& place, const AttentionSpec& spec, int64_t dim, const Rows& output) {
   for (size_t i = 0; i < spec.inputs.size(); i++) inputs_[i] = place.kept(spec.inputs[i].out);
   o_ = place.kept(spec.q_dim());
   lse_ = place.kept(spec.heads, DType::f32);
+  if (spec.q_norm) q_ = place.kept(spec.q_dim()), q_rstd_ = place.kept(normed(spec, spec.heads).heads, DType::f32);
+  if (spec.k_norm) k_ = place.kept(spec.kv_dim()), k_rstd_ = place.kept(normed(spec, spec.kv_heads).heads, DType::f32);
+  residual_.place(place, spec.residual, dim, output);
+}
+
+Heads Attention::normed_q(const Pass& p) const {
+  const AttentionSpec& a = p.model.block.attention;
+  return {p.mat(q_), 0, a.q_dim() / a.kv_heads, a.head_dim};
+}
+
+Heads Attention::normed_k(const Pass& p) const {
+  const int64_t dim = p.model.block.attention.head_dim;
+  return {p.mat(k_), 0, dim, dim};
 }
 
 Attention::Mats Attention::mats(const Pass& p, const Rows (&rows)[kMostAttentionInputs]) const {
@@ -60,7 +94,7 @@ Attention::Mats Attention::mats(const Pass& p, const Rows (&rows)[kMostAttention
   return all;
 }
 
-void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, const Mat& h, const Mat& stream) const {
+void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, const Mat& h, const Stream& stream) const {
   const AttentionSpec& spec = p.model.block.attention;
   const int64_t m = p.tokens.count;
   Mats outputs = mats(p, inputs_);
@@ -68,29 +102,54 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   if (p.mode == Mode::generate) {
     keys = cache_rows(p, p.cache.k, layer);
     values = cache_rows(p, p.cache.v, layer);
-    if (spec.has_linear(spec.k)) outputs[size_t(spec.k.linear)] = keys.slice(keys.rows - m, m);
+    if (spec.has_linear(spec.k) && !spec.k_norm) outputs[size_t(spec.k.linear)] = keys.slice(keys.rows - m, m);
     if (spec.has_linear(spec.v)) outputs[size_t(spec.v.linear)] = values.slice(values.rows - m, m);
   }
   for (size_t i = 0; i < spec.inputs.size(); i++) linears.forward(p, layer, i, h, outputs[i], false);
-  const Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k), v = heads_in(outputs, spec.v);
-  rotate(p, q, k, false);
-  const Heads all_k = keys ? with_cached(p, spec.k, k, keys) : k, all_v = values ? with_cached(p, spec.v, v, values) : v;
+  const auto& norms = p.weights.blocks[size_t(layer)].norms;
+  Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k);
+  const Heads v = heads_in(outputs, spec.v);
+  if (spec.q_norm) {
+    const Heads to = normed_q(p);
+    norm_heads(p, spec.q_norm, norms[BlockSpec::kQueryNorm], q, to, p.f32(q_rstd_), normed(spec, spec.heads));
+    q = to;
+  }
+  if (spec.k_norm) {
+    Heads to = normed_k(p);
+    if (keys) to.mat = keys.slice(keys.rows - m, m);
+    norm_heads(p, spec.k_norm, norms[BlockSpec::kKeyNorm], k, to, p.f32(k_rstd_), normed(spec, spec.kv_heads));
+    k = to;
+  }
+  rotate(p, layer, q, k, false);
+  const Heads all_k = keys ? with_cached(p, k, keys) : k, all_v = values ? with_cached(p, v, values) : v;
   const Mat o = p.mat(o_);
-  p.ops.attention_fwd({shape(p), q, all_k, all_v, o, p.trains() ? p.f32(lse_) : nullptr});
-  linears.forward(p, layer, p.model.block.out(), o, stream, true);
+  p.ops.attention_fwd({shape(p, layer), q, all_k, all_v, o, p.trains() ? p.f32(lse_) : nullptr});
+  linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, stream), spec.residual.direct());
+  residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
 }
 
-void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Mat& dy, const Mat& h, const Mat& dh) const {
+void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Stream& stream, const Mat& h, const Mat& dh) const {
   const AttentionSpec& spec = p.model.block.attention;
+  const auto& norms = p.weights.blocks[size_t(layer)].norms;
   const bool goes_on = dh || reads_input(p, layer);
+  const Mat dy = residual_.gradient(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
   const Mat o = p.mat(o_), d_o = p.mat(shared.d_o);
   linears.backward(p, layer, p.model.block.out(), std::array{dy}, o, goes_on ? d_o : Mat());
   if (!goes_on) return;
   const Mats outputs = mats(p, inputs_), d_outputs = mats(p, shared.d_inputs);
   const Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k), v = heads_in(outputs, spec.v);
   const Heads dq = heads_in(d_outputs, spec.q), dk = heads_in(d_outputs, spec.k), dv = heads_in(d_outputs, spec.v);
-  p.ops.attention_bwd({shape(p), q, k, v, o, d_o, p.f32(lse_), dq, dk, dv});
-  rotate(p, dq, dk, true);
+  const Heads seen_q = spec.q_norm ? normed_q(p) : q, seen_k = spec.k_norm ? normed_k(p) : k;
+  p.ops.attention_bwd({shape(p, layer), seen_q, seen_k, v, o, d_o, p.f32(lse_), dq, dk, dv});
+  rotate(p, layer, dq, dk, true);
+  if (spec.q_norm) {
+    const auto [heads, groups, dim] = normed(spec, spec.heads);
+    p.ops.inner_norm_bwd({dq, q, norms[BlockSpec::kQueryNorm], p.f32(q_rstd_), dq, heads, groups, dim});
+  }
+  if (spec.k_norm) {
+    const auto [heads, groups, dim] = normed(spec, spec.kv_heads);
+    p.ops.inner_norm_bwd({dk, k, norms[BlockSpec::kKeyNorm], p.f32(k_rstd_), dk, heads, groups, dim});
+  }
   linears.backward(p, layer, 0, std::span(d_outputs).first(spec.inputs.size()), h, dh);
 }
 

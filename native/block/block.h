@@ -6,22 +6,12 @@
 
 namespace lowrank {
 
-// The residual stream of a piece and its gradient.
-struct Stream {
-  Rows x;       // (M, C) f32
-  Rows dx, dy;  // (M, C) f32; (M, C) act: dx rounded for the products, by whoever changed dx last
-
-  void place(Place&, int64_t dim);
-  // Where products read the gradient: in f32 where it is.
-  Mat gradient(const Pass& p) const { return p.act == DType::f32 ? p.mat(dx) : p.mat(dy); }
-  Mat rounded(const Pass& p) const { return p.act == DType::f32 ? Mat() : p.mat(dy); }
-};
-
 class Block {
  public:
   // Buffers that all blocks use in turn.
   struct Shared {
-    Rows h, dh;  // (M, C) act: a norm's output; (M, C) f32: its gradient
+    Rows h, dh;   // (M, C) act: a norm's output; (M, C) f32: its gradient
+    Rows output;  // (M, C) act: of Residual
     Attention::Shared attention;
     Mlp::Shared mlp;
     Linears::Shared linears;

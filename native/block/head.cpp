@@ -18,7 +18,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
   const float* w = p.weights.final_norm;
   p.ops.gather_rows({p.mat(stream.x), learned.rows, x});
   norm_.forward(p, w, p.model.final_norm, x, h, true);
-  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale});
+  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale, float(p.model.logit_cap)});
   if (!train) return;
   p.ops.zero({x});  // becomes the gradient of the gathered rows
   norm_.backward(p, w, dh, x, {});
@@ -28,6 +28,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
 void Head::logits(const Pass& p, const Mat& x, const Mat& h, const Mat& logits) {
   p.ops.norm_fwd({x, p.weights.final_norm, float(p.model.final_norm.eps), h, nullptr, {}});
   p.ops.linear_fwd({.x = h, .w = p.weights.head, .u = {}, .y = logits});
+  if (p.model.logit_cap > 0) p.ops.soft_cap({logits, float(p.model.logit_cap)});
 }
 
 }  // namespace lowrank

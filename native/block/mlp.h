@@ -1,6 +1,7 @@
-// down(silu(gate(h)) * up(h))
+// down(f(gate(h)) * up(h)) with an activation f
 #pragma once
 #include "block/linears.h"
+#include "block/residual.h"
 
 namespace lowrank {
 
@@ -8,19 +9,26 @@ class Mlp {
  public:
   // Buffers that all blocks use in turn.
   struct Shared {
-    Rows a, da;  // (M, F): SwiGLU's output and its gradient
+    Rows a, da;  // (M, F): the input of down and its gradient
     void place(Place&, const MlpSpec&);
   };
 
-  void place(Place&, const MlpSpec&);
+  void place(Place&, const MlpSpec&, int64_t dim, const Rows& output);  // output: Residual's
   // stream += the block's MLP of h. Of Mode::recompute not further than the backward pass reads.
-  void forward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& h, const Mat& stream) const;
-  // dh = the gradient of h, from the output's gradient. h: read where reads_input().
-  void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& dy, const Mat& h, const Mat& dh) const;
-  static bool reads_input(const Pass& p, int64_t layer) { return p.adapter.has(layer, p.model.block.gate(), 2); }
+  void forward(const Pass&, int64_t layer, const Linears&, const Shared&, const Mat& h, const Stream&) const;
+  // dh = the gradient of h, from the stream's gradient. h: read where reads_input().
+  void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Stream&, const Mat& h, const Mat& dh) const;
+  static bool reads_input(const Pass& p, int64_t layer) {
+    return p.adapter.has(layer, p.model.block.mlp_inputs(), p.model.block.mlp.inputs.size());
+  }
 
  private:
-  Rows g_, u_;  // (M, F): outputs of gate and up
+  // (M, F): outputs of gate and up, in buffers of their own or side by side in one.
+  Mat gate(const Pass&) const;
+  Mat up(const Pass&) const;
+
+  Rows inputs_[kMostMlpInputs];
+  Residual residual_;
 };
 
 }  // namespace lowrank

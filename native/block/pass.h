@@ -1,5 +1,7 @@
 // One piece's way through the model: everything that parts read beside their own buffers.
 #pragma once
+#include <vector>
+
 #include "block/place.h"
 #include "model/adapter.h"
 #include "model/weights.h"
@@ -34,7 +36,7 @@ struct Adapter {
   }
 };
 
-// Tables of rotary angles (P, D/2).
+// Tables of rotary angles (P, E/2).
 struct Rotary {
   const float *cos = nullptr, *sin = nullptr;
 };
@@ -49,7 +51,7 @@ struct Pass {
   Backend& ops;
   const ModelSpec& model;
   const ModelWeights& weights;
-  Rotary rotary;
+  std::vector<Rotary> rotary;  // of each kind of attention
   char* memory;  // of the piece's buffers
   DType act;
   Adapter adapter;

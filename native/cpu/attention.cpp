@@ -109,13 +109,14 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
   char* const packed = work_ + pool_.threads() * p.thread_end;
+  const float scale = s.soft_cap > 0 ? 1.f : s.scale;  // of the scores as the softmax finds them
   const auto queries = [&](int64_t i) { return int64_t(s.q_offsets[i + 1]) - s.q_offsets[i]; };
   const auto keys = [&](int64_t i) { return int64_t(s.kv_offsets[i + 1]) - s.kv_offsets[i]; };
 
   // o and lse of one query by dot products straight from the rows of k and v.
   const auto one_query = [&](int64_t sequence, int64_t head, int64_t query, char* scratch) {
-    const int64_t row = s.q_offsets[sequence] + query, n = keys(sequence) - queries(sequence) + query + 1;
-    const int64_t g = head / group, k0 = s.kv_offsets[sequence];
+    const int64_t row = s.q_offsets[sequence] + query, visible = keys(sequence) - queries(sequence) + query + 1;
+    const int64_t g = head / group, k0 = s.kv_offsets[sequence] + s.hidden(visible), n = visible - s.hidden(visible);
     const Mat k = a.k.head(g, 0, dim).slice(k0, n), v = a.v.head(g, 0, dim).slice(k0, n);
     const Mat q = a.q.head(g, head % group, dim).slice(row, 1), o = query_head(a.o, head, dim).slice(row, 1);
     float* const q32 = reinterpret_cast<float*>(scratch + p.strip);
@@ -123,7 +124,8 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     float* const scores = reinterpret_cast<float*>(scratch + p.scores);
     rk_.widen(q.data, q.dtype, dim, q32);
     k_.gemv(q32, dim, 1, k.data, k.dtype, k.ld, dim, n, scores, n);
-    const float top = rk_.max(scores, n) * s.scale, sum = rk_.exp_sum(scores, n, s.scale, top);
+    if (s.soft_cap > 0) rk_.soft_cap(scores, n, DType::f32, s.scale, s.soft_cap);
+    const float top = rk_.max(scores, n) * scale, sum = rk_.exp_sum(scores, n, scale, top);
     std::fill(out, out + dim, 0.f);
     for (int64_t j = 0; j < n; j++) rk_.add_scaled(v.row(j), dim, v.dtype, scores[j], out);
     rk_.epilogue(out, 1 / sum, nullptr, dim, o.dtype, false, o.data);
@@ -132,8 +134,9 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t rows = std::min(kQueriesFwd, queries(sequence) - first), row0 = s.q_offsets[sequence] + first;
-    // Query r of the block sees the keys below visible + r.
+    // Query r of the block sees the keys below visible + r, and those before `begin` are seen by no query.
     const int64_t visible = keys(sequence) - queries(sequence) + first + 1, extent = visible + rows - 1;
+    const int64_t begin = s.hidden(visible) / kPanelCols * kPanelCols;
     float* const strip = reinterpret_cast<float*>(scratch + p.strip);
     float* const acc = reinterpret_cast<float*>(scratch + p.acc);
     bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
@@ -145,29 +148,33 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     float top[kQueriesFwd], sum[kQueriesFwd];
     std::fill_n(top, rows, -std::numeric_limits<float>::infinity());
     std::fill_n(sum, rows, 0.f);
-    for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
+    for (int64_t k0 = begin; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
       ops.gemm_panels(q.data, q.ld, panels.along_dim_k + k0 / kPanelCols * p.along_dim, panels_for(n), dim, rows, false, strip, kStripLd);
       for (int64_t r = 0; r < rows; r++) {
         float* const scores = strip + r * kStripLd;
-        const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n);
-        if (seen > 0) {
-          const float new_top = std::max(top[r], rk_.max(scores, seen) * s.scale);
-          const float factor = k0 > 0 ? std::exp(top[r] - new_top) : 0.f;
-          const float part = ops.dots() ? rk_.exp_sum_bf16(scores, seen, round_up(n, kPanelStep), s.scale, new_top, left + r * kLeftLd)
-                                        : rk_.exp_sum(scores, seen, s.scale, new_top);
+        const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n), from = std::clamp<int64_t>(s.hidden(visible + r) - k0, 0, seen);
+        if (seen > from) {
+          const int64_t some = seen - from;
+          if (s.soft_cap > 0) rk_.soft_cap(scores + from, some, DType::f32, s.scale, s.soft_cap);
+          const float new_top = std::max(top[r], rk_.max(scores + from, some) * scale);
+          const float factor = k0 > begin ? std::exp(top[r] - new_top) : 0.f;
+          const float part = ops.dots() ? rk_.exp_sum_bf16(scores + from, some, round_up(n, kPanelStep) - from, scale, new_top, left + r * kLeftLd + from)
+                                        : rk_.exp_sum(scores + from, some, scale, new_top);
           sum[r] = sum[r] * factor + part;
           top[r] = new_top;
-          if (k0 > 0 && factor != 1.f) rk_.scale(acc + r * columns, columns, factor);
+          if (k0 > begin && factor != 1.f) rk_.scale(acc + r * columns, columns, factor);
         }
+        if (ops.dots()) std::fill_n(left + r * kLeftLd, from, bf16_t(0));
+        else std::fill_n(scores, from, 0.f);
         if (!ops.dots()) std::fill(scores + seen, scores + n, 0.f);
-        else if (seen == 0) std::fill_n(left + r * kLeftLd, round_up(n, kPanelStep), bf16_t(0));
+        else if (seen == from) std::fill_n(left + r * kLeftLd, round_up(n, kPanelStep), bf16_t(0));
       }
       const void* const weights = ops.dots() ? static_cast<const void*>(left) : strip;
       const int64_t ld = ops.dots() ? kLeftLd : kStripLd;
       for (int64_t c = 0; c < columns; c += kPanelCols) {
         const char* panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(keys(sequence)) + ops.panel_bytes(k0);
-        ops.gemm(weights, ld, panel, n, rows, k0 > 0, acc + c, columns);
+        ops.gemm(weights, ld, panel, n, rows, k0 > begin, acc + c, columns);
       }
     }
     for (int64_t r = 0; r < rows; r++) {
@@ -225,6 +232,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t n_all = s.q_offsets[sequence + 1] - s.q_offsets[sequence], ld_t = round_up(n_all, kPanelCols);
     const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first, extent = first + rows;
+    const int64_t begin = s.hidden(first + 1) / kPanelCols * kPanelCols;  // no query of the block sees the keys before it
     const Mat q = query_head(a.q, head, group, dim).slice(row0, rows), dq = query_head(a.dq, head, group, dim).slice(row0, rows);
     const Mat d_o = query_head(a.d_o, head, dim).slice(row0, rows), o = query_head(a.o, head, dim).slice(row0, rows);
     char *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
@@ -243,11 +251,12 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
     ops.left_transposed(d_o, do_t);
     float delta[kQueriesBwd];
     for (int64_t r = 0; r < rows; r++) delta[r] = rk_.dot(d_o.row(r), o.row(r), dim, o.dtype);
-    for (int64_t k0 = 0; k0 < extent; k0 += kKeys) {
+    for (int64_t k0 = begin; k0 < extent; k0 += kKeys) {
       const int64_t n = std::min(kKeys, extent - k0);
       const int64_t at = k0 / kPanelCols * p.along_dim, columns32 = round_up(n, kPanelCols);
       ops.gemm_panels(q_left.data, q_left.ld, panels.along_dim_k + at, panels_for(n), dim, rows, false, strip, kStripLd);
       ops.gemm_panels(do_left.data, do_left.ld, panels.along_dim_v + at, panels_for(n), dim, rows, false, d_strip, kStripLd);
+      for (int64_t r = 0; r < rows && s.soft_cap > 0; r++) rk_.soft_cap(strip + r * kStripLd, n, DType::f32, s.scale, s.soft_cap);
       char *const p_panels = scratch + p.panels, *const ds_panels = p_panels + p.panels_bytes;
       bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
       const void* ds_left = d_strip;
@@ -259,12 +268,13 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
           SoftmaxRow pair[2];
           for (int64_t i = 0; i < 2; i++) {
             const int64_t row = std::min(r + i, rows - 1), seen = r + i < rows ? std::clamp<int64_t>(first + row + 1 - k0, 0, n) : 0;
+            const int64_t from = std::clamp<int64_t>(s.hidden(first + row + 1) - k0, 0, seen);
             // A row that is not there is computed from the last one, and is all zero.
-            pair[i] = {strip + row * kStripLd, d_strip + row * kStripLd, seen, a.lse[(row0 + row) * s.heads + head], delta[row],
+            pair[i] = {strip + row * kStripLd, d_strip + row * kStripLd, from, seen, a.lse[(row0 + row) * s.heads + head], delta[row],
                        left + (r + i) * kLeftLd};
           }
           const int64_t place = r / kPanelStep * kPanelStep * kPanelCols + r % kPanelStep / 2 * 32;
-          rk_.softmax_bwd_pair(pair, columns32, s.scale, reinterpret_cast<bf16_t*>(p_panels) + place, reinterpret_cast<bf16_t*>(ds_panels) + place,
+          rk_.softmax_bwd_pair(pair, columns32, s.scale, s.soft_cap, reinterpret_cast<bf16_t*>(p_panels) + place, reinterpret_cast<bf16_t*>(ds_panels) + place,
                                panel_elements);
         }
         ds_left = left;
@@ -272,8 +282,12 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       }
       for (int64_t r = 0; r < rows && !ops.dots(); r++) {
         const int64_t seen = std::clamp<int64_t>(first + r + 1 - k0, 0, n), end = round_up(n, kPanelStep);
-        float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd;
-        rk_.softmax_bwd(pr, ds, seen, s.scale, a.lse[(row0 + r) * s.heads + head], delta[r]);
+        const int64_t from = std::clamp<int64_t>(s.hidden(first + r + 1) - k0, 0, seen);
+        float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd, lse = a.lse[(row0 + r) * s.heads + head];
+        if (s.soft_cap > 0) rk_.softmax_bwd_capped(pr + from, ds + from, seen - from, s.scale, s.soft_cap, lse, delta[r]);
+        else rk_.softmax_bwd(pr + from, ds + from, seen - from, s.scale, lse, delta[r]);
+        std::fill(pr, pr + from, 0.f);
+        std::fill(ds, ds + from, 0.f);
         std::fill(pr + seen, pr + end, 0.f);
         std::fill(ds + seen, ds + end, 0.f);
       }
@@ -285,7 +299,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       ops.gemm_panels(q_t, ops.depth(rows), ds_panels, panels_for(n), rows, dim, true, dk_t + k0, ld_t);
       for (int64_t c = 0; c < columns; c += kPanelCols) {
         const char* k_panel = panels.along_keys + c / kPanelCols * ops.panel_bytes(n_all) + ops.panel_bytes(k0);
-        ops.gemm(ds_left, ds_ld, k_panel, n, rows, k0 > 0, acc + c, columns);
+        ops.gemm(ds_left, ds_ld, k_panel, n, rows, k0 > begin, acc + c, columns);
       }
     }
     for (int64_t r = 0; r < rows; r++) {

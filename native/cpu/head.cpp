@@ -53,12 +53,15 @@ void CpuBackend::do_head(const HeadArgs& a) {
     matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .out = logits});
     pool_.run(rows, [&](int64_t i, int) {
       const int32_t label = a.labels[n0 + i];
+      if (a.soft_cap > 0) rk_.soft_cap(logits.row(i), vocab, act, 1.f, a.soft_cap);
       const double lse = rk_.log_sum_exp(logits.row(i), vocab, act), logit = double(logits.get(i, label));
       losses[i] = lse - logit;
       if (!a.dx) return;
-      rk_.softmax_grad(logits.row(i), vocab, act, float(lse), scale);
+      const double share = a.soft_cap > 0 ? logit / double(a.soft_cap) : 0;
+      if (a.soft_cap > 0) rk_.softmax_grad_capped(logits.row(i), vocab, act, float(lse), scale, a.soft_cap);
+      else rk_.softmax_grad(logits.row(i), vocab, act, float(lse), scale);
       // The label's element anew: softmax - 1 loses digits where the softmax is near 1.
-      logits.set(i, label, float(std::expm1(logit - lse)) * scale);
+      logits.set(i, label, float(std::expm1(logit - lse) * (1 - share * share)) * scale);
     });
     for (int64_t i = 0; i < rows; i++) sum += losses[i];
     if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)});

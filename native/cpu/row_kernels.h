@@ -10,7 +10,7 @@ namespace lowrank::cpu {
 
 struct SoftmaxRow {
   const float *scores, *d_weights;  // q k^T, and do v^T
-  int64_t seen;
+  int64_t from, seen;               // columns that the row sees: from .. seen - 1
   float lse, delta;
   bf16_t* ds;
 };
@@ -38,9 +38,13 @@ struct RowKernels {
 
   // One token: `heads` heads of head_dim, `stride` elements from one to the next; cos and sin (head_dim / 2); sign -1 turns backwards
   void (*rope)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, int64_t stride, float sign, DType act);
+  void (*rope_interleaved)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, int64_t stride, float sign, DType act);
 
   void (*swiglu_fwd)(const void* g, const void* u, int64_t n, DType act, void* a);
   void (*swiglu_bwd)(const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);
+
+  void (*geglu_fwd)(const void* g, const void* u, int64_t n, DType act, void* a);  // with gelu_tanh
+  void (*geglu_bwd)(const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);
 
   float (*max)(const float* x, int64_t n);
   float (*exp_sum)(float* x, int64_t n, float scale, float shift);  // x = exp(scale * x - shift); returns the sum
@@ -51,13 +55,19 @@ struct RowKernels {
   void (*add_scaled)(const void* x, int64_t n, DType act, float factor, float* out);  // out += factor * x
   // p = exp(scale * p - lse); ds = scale * p * (ds - delta), ds holding do v^T
   void (*softmax_bwd)(float* p, float* ds, int64_t n, float scale, float lse, float delta);
+  // Of capped scores s in p: p = exp(s - lse); ds = scale * (1 - (s / cap)^2) * p * (ds - delta)
+  void (*softmax_bwd_capped)(float* p, float* ds, int64_t n, float scale, float cap, float lse, float delta);
 
-  // The same for two rows of bf16 attention, rounded, 0 from `seen` on. ds goes to its row, and p and ds go as a pair of k to
+  // The same for two rows of bf16 attention, rounded, 0 outside of the columns that they see. cap 0: the scores are not capped. ds goes to its row, and p and ds go as a pair of k to
   // panels of 32 columns, panel_elements apart. columns is a multiple of 32.
-  void (*softmax_bwd_pair)(const SoftmaxRow rows[2], int64_t columns, float scale, bf16_t* p_panel, bf16_t* ds_panel, int64_t panel_elements);
+  void (*softmax_bwd_pair)(const SoftmaxRow rows[2], int64_t columns, float scale, float cap, bf16_t* p_panel, bf16_t* ds_panel, int64_t panel_elements);
+
+  void (*soft_cap)(void* x, int64_t n, DType act, float scale, float cap);  // x = cap * tanh(scale * x / cap)
+  void (*multiply)(const void* src, DType from, int64_t n, float factor, DType to, void* dst);  // dst = factor * src
 
   double (*log_sum_exp)(const void* x, int64_t n, DType act);
   void (*softmax_grad)(void* x, int64_t n, DType act, float lse, float factor);  // x = factor * exp(x - lse)
+  void (*softmax_grad_capped)(void* x, int64_t n, DType act, float lse, float factor, float cap);  // x = factor * (1 - (x / cap)^2) * exp(x - lse)
 
   // y = x / (1 - p) where kept, else 0; index of the first element within the mask
   void (*dropout)(const void* x, int64_t n, DType act, const Dropout& d, uint64_t index, void* y);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "cpu/cpu_backend.h"
 
@@ -24,6 +25,7 @@ void CpuBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   const int64_t c = a.table.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
     k_.decode(a.table, a.ids[m], 1, 0, c, DType::f32, a.x.row(m), c);
+    if (a.scale != 1.f) rk_.scale(reinterpret_cast<float*>(a.x.row(m)), c, a.scale);
   });
 }
 
@@ -48,28 +50,69 @@ void CpuBackend::do_norm_bwd(const NormBwdArgs& a) {
   });
 }
 
+void CpuBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
+  const int64_t per_group = a.heads / a.groups, n = a.dim;
+  for_rows(a.x.mat.rows, a.heads * n, [&](int64_t m) {
+    thread_local std::vector<float> rows;
+    rows.resize(size_t(2 * n));
+    float *const x32 = rows.data(), *const y32 = x32 + n;
+    for (int64_t h = 0; h < a.heads; h++) {
+      const Mat x = a.x.head(h / per_group, h % per_group, n), y = a.y.head(h / per_group, h % per_group, n);
+      rk_.widen(x.row(m), x.dtype, n, x32);
+      const float rstd = float(1 / std::sqrt(rk_.sum_squares(x32, n) / double(n) + double(a.eps)));
+      if (a.rstd) a.rstd[m * a.heads + h] = rstd;
+      rk_.norm_fwd(x32, a.w, rstd, n, a.accumulate ? DType::f32 : y.dtype, a.accumulate ? y32 : static_cast<void*>(y.row(m)), nullptr);
+      if (a.accumulate) rk_.add_scaled(y32, n, DType::f32, 1.f, reinterpret_cast<float*>(y.row(m)));
+    }
+  });
+}
+
+void CpuBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) {
+  const int64_t per_group = a.heads / a.groups, n = a.dim;
+  for_rows(a.x.mat.rows, a.heads * n, [&](int64_t m) {
+    thread_local std::vector<float> rows;
+    rows.resize(size_t(2 * n));
+    float *const dy32 = rows.data(), *const dx32 = dy32 + n;
+    for (int64_t h = 0; h < a.heads; h++) {
+      const int64_t g = h / per_group, j = h % per_group;
+      const Mat dy = a.dy.head(g, j, n), x = a.x.head(g, j, n), dx = a.dx.head(g, j, n);
+      rk_.widen(dy.row(m), dy.dtype, n, dy32);
+      std::fill_n(dx32, n, 0.f);
+      rk_.norm_bwd(dy32, x.row(m), a.w, a.rstd[m * a.heads + h], n, x.dtype, dx32, nullptr);
+      rk_.narrow(dx32, n, dx.dtype, dx.row(m));
+    }
+  });
+}
+
 void CpuBackend::do_rope(const RopeArgs& a) {
   // Heads at one distance from each other are one run: all but the query heads of groups that lie apart.
-  const int64_t per_group = a.heads / a.groups, half = a.head_dim / 2;
+  const int64_t per_group = a.heads / a.groups, half = a.rotary_dim / 2;
   const bool even = per_group == 1 || a.x.group_stride == per_group * a.x.head_stride;
   const int64_t runs = even ? 1 : a.groups, stride = per_group == 1 ? a.x.group_stride : a.x.head_stride;
   for_rows(a.x.mat.rows, a.heads * a.head_dim, [&](int64_t m) {
     const int64_t at = a.positions[m] * half;
     for (int64_t run = 0; run < runs; run++) {
       void* const first = a.x.mat.row(m) + a.x.column(run, 0) * dtype_bytes(a.x.mat.dtype);
-      rk_.rope(first, a.cos + at, a.sin + at, a.heads / runs, a.head_dim, stride, a.inverse ? -1.f : 1.f, a.x.mat.dtype);
+      const auto turn = a.interleaved ? rk_.rope_interleaved : rk_.rope;
+      turn(first, a.cos + at, a.sin + at, a.heads / runs, a.rotary_dim, stride, a.inverse ? -1.f : 1.f, a.x.mat.dtype);
     }
   });
 }
 
 void CpuBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
-  for_rows(a.g.rows, a.g.cols, [&](int64_t m) { rk_.swiglu_fwd(a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.a.row(m)); });
+  const auto f = a.activation == Activation::silu ? rk_.swiglu_fwd : rk_.geglu_fwd;
+  for_rows(a.g.rows, a.g.cols, [&](int64_t m) { f(a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.a.row(m)); });
 }
 
 void CpuBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
+  const auto f = a.activation == Activation::silu ? rk_.swiglu_bwd : rk_.geglu_bwd;
   for_rows(a.g.rows, a.g.cols, [&](int64_t m) {
-    rk_.swiglu_bwd(a.da.row(m), a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.dg.row(m), a.du.row(m));
+    f(a.da.row(m), a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.dg.row(m), a.du.row(m));
   });
+}
+
+void CpuBackend::do_soft_cap(const SoftCapArgs& a) {
+  for_rows(a.x.rows, a.x.cols, [&](int64_t m) { rk_.soft_cap(a.x.row(m), a.x.cols, DType::f32, 1.f, a.cap); });
 }
 
 void CpuBackend::do_zero(const ZeroArgs& a) {
@@ -77,8 +120,10 @@ void CpuBackend::do_zero(const ZeroArgs& a) {
 }
 
 void CpuBackend::do_cast(const CastArgs& a) {
-  const auto& [src, dst] = a;
+  const auto& [src, dst, factor, accumulate] = a;
   for_rows(src.rows, src.cols, [&](int64_t m) {
+    if (accumulate) return rk_.add_scaled(src.row(m), src.cols, src.dtype, factor, reinterpret_cast<float*>(dst.row(m)));
+    if (factor != 1.f) return rk_.multiply(src.row(m), src.dtype, src.cols, factor, dst.dtype, dst.row(m));
     if (src.dtype == dst.dtype) std::memcpy(dst.row(m), src.row(m), size_t(src.cols * dtype_bytes(src.dtype)));
     else if (src.dtype == DType::f32) rk_.narrow(reinterpret_cast<const float*>(src.row(m)), src.cols, dst.dtype, dst.row(m));
     else rk_.widen(src.row(m), src.dtype, src.cols, reinterpret_cast<float*>(dst.row(m)));

@@ -6,11 +6,11 @@
 
 namespace lowrank {
 
-// Immutable; only "dynamic" scaling depends on the length of the sequences.
+// Immutable; "dynamic" and "longrope" scaling depend on the length of the sequences.
 struct RopeTable {
-  RopeTable(const RopeSpec&, int64_t head_dim, int64_t positions, int64_t length);
+  RopeTable(const RopeSpec&, int64_t rotary_dim, int64_t positions, int64_t length);
 
-  std::vector<float> cos, sin;  // (positions, D/2)
+  std::vector<float> cos, sin;  // (positions, E/2)
 };
 
 }  // namespace lowrank

@@ -66,13 +66,40 @@ void check_views(const ModelSource& source) {
   }
 }
 
+// Every layer has a kind, and the factors of a rope are as many as its pairs.
+void check_kinds(const ModelSource& source) {
+  const AttentionSpec& a = source.spec.block.attention;
+  if (a.kinds.empty() || (!a.layer_kinds.empty() && int64_t(a.layer_kinds.size()) != source.spec.layers)) {
+    refuse(source, "attention has " + std::to_string(a.kinds.size()) + " kinds, and " + std::to_string(a.layer_kinds.size()) + " layers have one");
+  }
+  for (const int64_t kind : a.layer_kinds) {
+    if (kind < 0 || kind >= int64_t(a.kinds.size())) refuse(source, "a layer has attention of kind " + std::to_string(kind) + ", which is not described");
+  }
+  for (const AttentionKind& kind : a.kinds) {
+    if (kind.window < 0 || kind.window > kMost) refuse(source, "attention's window is " + std::to_string(kind.window) + ", expected a positive number");
+    if (kind.rope.scaling.type != RopeScaling::Type::longrope) continue;
+    for (const auto* factors : {&kind.rope.scaling.short_factors, &kind.rope.scaling.long_factors}) {
+      if (int64_t(factors->size()) == a.rotary_dim / 2) continue;
+      refuse(source, "the rope has " + std::to_string(factors->size()) + " factors, expected " + std::to_string(a.rotary_dim / 2));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<const LinearSpec*> BlockSpec::linears() const {
   std::vector<const LinearSpec*> list;
   for (const LinearSpec& linear : attention.inputs) list.push_back(&linear);
-  list.insert(list.end(), {&attention.out, &mlp.gate, &mlp.up, &mlp.down});
+  list.push_back(&attention.out);
+  for (const LinearSpec& linear : mlp.inputs) list.push_back(&linear);
+  list.push_back(&mlp.down);
   return list;
+}
+
+std::array<BlockSpec::SizedNorm, BlockSpec::kNorms> BlockSpec::norms(int64_t dim) const {
+  const AttentionSpec& a = attention;
+  const int64_t q = a.norm_whole ? a.q_dim() : a.head_dim, k = a.norm_whole ? a.kv_dim() : a.head_dim;
+  return {{{&a.norm, dim}, {&a.q_norm, q}, {&a.k_norm, k}, {&a.residual.norm, dim}, {&mlp.norm, dim}, {&mlp.residual.norm, dim}}};
 }
 
 void check_spec(const ModelSource& source) {
@@ -88,11 +115,17 @@ void check_spec(const ModelSource& source) {
   positive(a.kv_heads, "the number of key/value heads");
   if (a.heads > kMostHeads) refuse(source, "the number of heads is " + std::to_string(a.heads) + ", expected at most " + std::to_string(kMostHeads));
   positive(a.head_dim, "a head's size");
-  if (a.heads % a.kv_heads != 0 || a.head_dim % 2 != 0) {
-    refuse(source, "the number of heads must be a multiple of the number of key/value heads, and a head's size even");
+  if (a.heads % a.kv_heads != 0) refuse(source, "the number of heads must be a multiple of the number of key/value heads");
+  if (a.rotary_dim < 2 || a.rotary_dim > a.head_dim || a.rotary_dim % 2 != 0) {
+    refuse(source, std::to_string(a.rotary_dim) + " of a head's " + std::to_string(a.head_dim) + " columns rotate, expected an even number");
   }
+  if (!(a.scale > 0) || !(a.soft_cap >= 0) || !(s.logit_cap >= 0)) refuse(source, "the scale of attention must be positive, and caps not negative");
+  check_kinds(source);
   if (a.inputs.empty() || a.inputs.size() > kMostAttentionInputs) {
     refuse(source, "attention reads " + std::to_string(a.inputs.size()) + " linears, expected 1 to " + std::to_string(kMostAttentionInputs));
+  }
+  if (s.block.mlp.inputs.empty() || s.block.mlp.inputs.size() > kMostMlpInputs) {
+    refuse(source, "the MLP reads " + std::to_string(s.block.mlp.inputs.size()) + " linears, expected 1 or 2");
   }
   for (const LinearSpec* linear : s.block.linears()) {
     positive(linear->out, linear->module + "'s output");
@@ -106,9 +139,8 @@ void check_spec(const ModelSource& source) {
   for (const LinearSpec& linear : a.inputs) shape(linear, linear.out, s.dim);
   shape(a.out, s.dim, a.q_dim());
   const MlpSpec& mlp = s.block.mlp;
-  shape(mlp.gate, mlp.up.out, s.dim);
-  shape(mlp.up, mlp.up.out, s.dim);
-  shape(mlp.down, s.dim, mlp.up.out);
+  for (const LinearSpec& linear : mlp.inputs) shape(linear, mlp.width() * (mlp.fused() ? 2 : 1), s.dim);
+  shape(mlp.down, s.dim, mlp.width());
   check_views(source);
   if (!s.classifier) return;
   if (s.classifier->layers.empty()) refuse(source, "the classifier has no layers");

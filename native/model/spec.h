@@ -1,6 +1,7 @@
 // A model as TypeScript describes it (src/native/spec.ts): blocks of linears, norms, attention and an MLP, and the tensors in its files.
 // Nothing here knows families.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,9 +13,16 @@
 namespace lowrank {
 
 struct RopeScaling {
-  enum class Type { none, linear, dynamic, llama3 } type = Type::none;
+  enum class Type { none, linear, dynamic, llama3, yarn, longrope } type = Type::none;
   double factor = 1, low_freq_factor = 1, high_freq_factor = 4;
-  int64_t original_max_positions = 0;  // of dynamic and llama3
+  double original_max_positions = 0;       // of all but linear
+  double beta_fast = 32, beta_slow = 1;    // of yarn
+  bool truncate = true;                    // of yarn: the ramp's ends are whole numbers
+  double attention_factor = 1;             // of yarn and longrope: cos and sin are multiplied by it
+  std::vector<double> short_factors, long_factors;  // of longrope: a divisor for each pair, of texts up to the trained length and beyond
+
+  // Whether the angles depend on the length of the longest sequence.
+  bool depends_on_length() const { return type == Type::dynamic || type == Type::longrope; }
 };
 
 struct RopeSpec {
@@ -22,10 +30,21 @@ struct RopeSpec {
   RopeScaling scaling;
 };
 
-// RMSNorm.
+// RMSNorm with factor * (offset + weight). Without a tensor there is no norm.
 struct NormSpec {
   std::string weight;  // tensor within the block, or of the model; (C)
   double eps = 1e-5;
+  double offset = 0, factor = 1;
+
+  explicit operator bool() const { return !weight.empty(); }
+};
+
+// How a part's output is added to the stream: x += scale * norm(output).
+struct ResidualSpec {
+  NormSpec norm;
+  double scale = 1;
+
+  bool direct() const { return !norm && scale == 1; }
 };
 
 // Tensors module.weight (O, I) and, with bias, module.bias (O).
@@ -41,41 +60,71 @@ struct HeadView {
   int64_t offset = 0, group_stride = 0, head_stride = 0;
 };
 
+// The settings of attention that layers may have of their own.
+struct AttentionKind {
+  int64_t window = 0;  // keys that a query sees at most; 0: all before it
+  bool rotates = true;
+  RopeSpec rope;  // where it rotates
+};
+
 struct AttentionSpec {
   NormSpec norm;
   std::vector<LinearSpec> inputs;  // of the norm's output: q, k and v, or one that is all of them
   HeadView q, k, v;
   LinearSpec out;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  RopeSpec rope;
+  NormSpec q_norm, k_norm;   // before the rotation; (D), or with norm_whole over all heads: (H*D) and (G*D)
+  bool norm_whole = false;
+  int64_t rotary_dim = 0;    // the first columns of a head, which rotate
+  bool interleaved = false;  // as RopeArgs'
+  double scale = 0, soft_cap = 0;  // as AttentionShape's
+  std::vector<AttentionKind> kinds = std::vector<AttentionKind>(1);
+  std::vector<int64_t> layer_kinds;  // a layer's kind; empty: all layers have the first
+  ResidualSpec residual;
 
+  size_t kind_number(int64_t layer) const { return layer_kinds.empty() ? 0 : size_t(layer_kinds[size_t(layer)]); }
+  const AttentionKind& kind(int64_t layer) const { return kinds[kind_number(layer)]; }
   int64_t q_dim() const { return heads * head_dim; }
   int64_t kv_dim() const { return kv_heads * head_dim; }
   // Keys or values: are they all that a linear gives?
   bool has_linear(const HeadView& view) const { return inputs[size_t(view.linear)].out == kv_dim(); }
 };
 
-// down(silu(gate(h)) * up(h))
+// down(f(gate(h)) * up(h))
 struct MlpSpec {
   NormSpec norm;
-  LinearSpec gate, up, down;
+  std::vector<LinearSpec> inputs;  // gate and up, or one that is both: the gate's columns come first
+  LinearSpec down;
+  Activation activation = Activation::silu;
+  ResidualSpec residual;
+
+  bool fused() const { return inputs.size() == 1; }
+  int64_t width() const { return down.in; }
 };
 
-constexpr size_t kMostAttentionInputs = 3;
-constexpr size_t kMostLinears = kMostAttentionInputs + 4;
+constexpr size_t kMostAttentionInputs = 3, kMostMlpInputs = 2;
+constexpr size_t kMostLinears = kMostAttentionInputs + kMostMlpInputs + 2;
 
 // x += attention(norm(x)); x += mlp(norm(x))
 struct BlockSpec {
   AttentionSpec attention;
   MlpSpec mlp;
 
-  // The linears in order of use: attention's inputs, its out, gate, up, down. A linear's index in this list is its number
+  // The linears in order of use: attention's inputs, its out, the MLP's inputs, its down. A linear's index in this list is its number
   // within the block.
   std::vector<const LinearSpec*> linears() const;
   size_t out() const { return attention.inputs.size(); }
-  size_t gate() const { return out() + 1; }
-  size_t up() const { return out() + 2; }
-  size_t down() const { return out() + 3; }
+  size_t mlp_inputs() const { return out() + 1; }  // the first
+  size_t down() const { return mlp_inputs() + mlp.inputs.size(); }
+
+  // A norm and the size of its weight.
+  struct SizedNorm {
+    const NormSpec* norm;
+    int64_t size;
+  };
+  // Numbers of the norms; those that a block lacks have no tensor.
+  enum Norms : size_t { kAttentionNorm, kQueryNorm, kKeyNorm, kAttentionResidual, kMlpNorm, kMlpResidual, kNorms };
+  std::array<SizedNorm, kNorms> norms(int64_t dim) const;
 };
 
 // dropout(x) through a linear and a function.
@@ -104,6 +153,8 @@ struct ModelSpec {
   std::string embedding, head;  // tensors (V, C); with tied_head the head is the embedding
   bool tied_head = false;
   NormSpec final_norm;
+  double embedding_scale = 1;
+  double logit_cap = 0;  // logits become cap * tanh(logit / cap); 0: they stay
   std::string layer_prefix;  // followed by the layer's number and a dot
   int64_t layers = 0;
   BlockSpec block;

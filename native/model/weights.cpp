@@ -42,7 +42,9 @@ std::vector<Need> needed_tensors(const ModelSpec& m) {
   if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
   const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
-    for (const NormSpec* norm : {&m.block.attention.norm, &m.block.mlp.norm}) needs.push_back({m.name(l, norm->weight), {m.dim}});
+    for (const auto& [norm, size] : m.block.norms(m.dim)) {
+      if (*norm) needs.push_back({m.name(l, norm->weight), {size}});
+    }
     for (const LinearSpec* linear : linears) {
       const std::string module = m.name(l, linear->module);
       needs.push_back({module + ".weight", {linear->out, linear->in}});
@@ -172,10 +174,18 @@ const void* ModelWeights::mapped(const FileRange& range, const std::string& name
   return file->data() + range.offset;
 }
 
-const float* ModelWeights::vector_f32(const ModelSource& source, const std::string& name, int64_t n) {
+std::vector<float>& ModelWeights::vector_f32(const ModelSource& source, const std::string& name, int64_t n) {
   const Weight w = view(source, name, 1, n);
   auto& v = vectors_.emplace_back(size_t(n));
   for (int64_t i = 0; i < n; i++) v[size_t(i)] = w.get(0, i);
+  return v;
+}
+
+const float* ModelWeights::norm(const ModelSource& source, const std::string& name, const NormSpec& spec, int64_t n) {
+  auto& v = vector_f32(source, name, n);
+  if (spec.offset != 0 || spec.factor != 1) {
+    for (float& x : v) x = float(spec.factor * double(float(spec.offset) + x));
+  }
   return v.data();
 }
 
@@ -216,7 +226,7 @@ LinearWeights ModelWeights::linear(const ModelSource& source, const std::string&
   LinearWeights l;
   l.stored = view(source, module + ".weight", spec.out, spec.in);
   l.w = loaded(source, module + ".weight", l.stored);
-  if (spec.bias) l.bias = vector_f32(source, module + ".bias", spec.out);
+  if (spec.bias) l.bias = vector_f32(source, module + ".bias", spec.out).data();
   return l;
 }
 
@@ -232,7 +242,7 @@ void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
     for (int64_t i = 0; i < l.in; i++) values[size_t(o * l.in + i)] = w.get(o, i);
   }
   d.w = values.data();
-  if (l.bias) d.bias = vector_f32(source, l.module + ".bias", l.out);
+  if (l.bias) d.bias = vector_f32(source, l.module + ".bias", l.out).data();
 }
 
 void ModelWeights::copy_weights(const ModelSource& source) {
@@ -268,12 +278,15 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   const ModelSpec& m = source.spec;
   embedding = view(source, m.embedding, m.vocab, m.dim);
   head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
-  final_norm = vector_f32(source, m.final_norm.weight, m.dim);
+  final_norm = norm(source, m.final_norm.weight, m.final_norm, m.dim);
   blocks.resize(size_t(m.layers));
   for (int64_t l = 0; l < m.layers; l++) {
     BlockWeights& b = blocks[size_t(l)];
-    b.attention_norm = vector_f32(source, m.name(l, m.block.attention.norm.weight), m.dim);
-    b.mlp_norm = vector_f32(source, m.name(l, m.block.mlp.norm.weight), m.dim);
+    const auto norms = m.block.norms(m.dim);
+    for (size_t i = 0; i < BlockSpec::kNorms; i++) {
+      const auto& [spec, size] = norms[i];
+      if (*spec) b.norms[i] = norm(source, m.name(l, spec->weight), *spec, size);
+    }
     for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }
   for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) dense_layer(source, layer.linear);

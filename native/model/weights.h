@@ -20,8 +20,7 @@ struct LinearWeights {
 };
 
 struct BlockWeights {
-  const float* attention_norm = nullptr;  // (C)
-  const float* mlp_norm = nullptr;        // (C)
+  const float* norms[BlockSpec::kNorms] = {};  // by BlockSpec::Norms; null: the block has none
   std::vector<LinearWeights> linears;  // in the order of BlockSpec::linears()
 };
 
@@ -68,7 +67,8 @@ class ModelWeights {
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   void dense_layer(const ModelSource&, const LinearSpec&);
-  const float* vector_f32(const ModelSource&, const std::string& name, int64_t n);
+  const float* norm(const ModelSource&, const std::string& name, const NormSpec&, int64_t n);  // its factors, with offset and factor
+  std::vector<float>& vector_f32(const ModelSource&, const std::string& name, int64_t n);
 
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;

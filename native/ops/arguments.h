@@ -12,11 +12,12 @@
 
 namespace lowrank {
 
-// x[m,:] = table[ids[m],:]
+// x[m,:] = scale * table[ids[m],:]
 struct EmbeddingArgs {
   const int32_t* ids;  // (M)
   Weight table;        // (V, C)
   Mat x;               // (M, C) f32 =
+  float scale = 1;
 };
 
 // RMSNorm (Zhang & Sennrich, 2019): rstd[m] = 1/sqrt(mean(x[m,:]^2) + eps); h = x * rstd * w
@@ -43,6 +44,39 @@ struct NormBwdArgs {
   const float* rstd;
   Mat dx;       // (M, C) f32 +=
   Mat rounded;  // (M, C) act = the new dx; data may be null
+};
+
+// Heads of D columns each in the rows of a matrix: head j of group g begins at column offset + g group_stride + j head_stride. A group is the
+// query heads of one key/value head; of keys and values it has one head. So q, k and v may be matrices of their own or lie in one, whatever
+// their order; an operation that writes heads leaves the matrix's other columns alone.
+struct Heads {
+  Mat mat;
+  int64_t offset = 0, group_stride = 0, head_stride = 0;
+
+  int64_t column(int64_t group, int64_t j) const { return offset + group * group_stride + j * head_stride; }
+  Mat head(int64_t group, int64_t j, int64_t dim) const {
+    return Mat(mat.row(0) + column(group, j) * dtype_bytes(mat.dtype), mat.dtype, mat.rows, dim, mat.ld);
+  }
+};
+
+// RMSNorm of values within a block, of n heads or of rows: rstd[m,h] = 1/sqrt(mean(x[m,h,:]^2) + eps); y (=|+=) x * rstd * w
+struct InnerNormFwdArgs {
+  Heads x;         // (M) act
+  const float* w;  // (D)
+  float eps;
+  Heads y;      // (M) act =, or f32
+  float* rstd;  // (M, H) =, may be null
+  int64_t heads, groups, dim;
+  bool accumulate = false;  // y += instead of y =, of f32
+};
+// dx = rstd * (dy*w - x * rstd^2 * mean(dy*w*x));  w is frozen
+struct InnerNormBwdArgs {
+  Heads dy;  // (M) act or f32
+  Heads x;   // (M) act
+  const float* w;
+  const float* rstd;  // (M, H)
+  Heads dx;           // (M) act =
+  int64_t heads, groups, dim;
 };
 
 // Low-rank adapter of one linear (Hu et al., 2021). a, b, da, db are f32 and contiguous.
@@ -119,28 +153,18 @@ struct NoiseArgs {
   uint64_t seed, stream, offset;
 };
 
-// Heads of D columns each in the rows of a matrix: head j of group g begins at column offset + g group_stride + j head_stride. A group is the
-// query heads of one key/value head; of keys and values it has one head. So q, k and v may be matrices of their own or lie in one, whatever
-// their order; an operation that writes heads leaves the matrix's other columns alone.
-struct Heads {
-  Mat mat;
-  int64_t offset = 0, group_stride = 0, head_stride = 0;
-
-  int64_t column(int64_t group, int64_t j) const { return offset + group * group_stride + j * head_stride; }
-  Mat head(int64_t group, int64_t j, int64_t dim) const {
-    return Mat(mat.row(0) + column(group, j) * dtype_bytes(mat.dtype), mat.dtype, mat.rows, dim, mat.ld);
-  }
-};
-
-// Rotary position embedding in place (Su et al., 2021; half-split pairs as in Hugging Face llama): for i < D/2
-// (x_i, x_{i+D/2}) -> (x_i c - x_{i+D/2} s, x_{i+D/2} c + x_i s); inverse turns the other way (the backward pass).
+// Rotary position embedding in place of the first E columns of each head (Su et al., 2021; half-split pairs as in Hugging Face llama): for
+// i < E/2 (x_i, x_{i+E/2}) -> (x_i c - x_{i+E/2} s, x_{i+E/2} c + x_i s); inverse turns the other way (the backward pass).
+// interleaved: the pairs are (x_{2i}, x_{2i+1}), as in GPT-J.
 struct RopeArgs {
   Heads x;                   // (M) act, in place
   const int32_t* positions;  // (M)
-  const float* cos;          // (P, D/2)
-  const float* sin;          // (P, D/2)
+  const float* cos;          // (P, E/2)
+  const float* sin;          // (P, E/2)
   int64_t heads, groups, head_dim;
+  int64_t rotary_dim;  // E
   bool inverse = false;
+  bool interleaved = false;
 };
 
 // Ragged causal attention. Sequence s owns query rows [q_offsets[s], q_offsets[s+1]) and key rows [kv_offsets[s],
@@ -151,8 +175,13 @@ struct AttentionShape {
   float scale;  // usually 1/sqrt(D)
   const int32_t *q_offsets, *kv_offsets;  // (sequences + 1)
   int64_t sequences;
+  int64_t window = 0;  // a query sees this number of keys at most, the last; 0: all before it
+  float soft_cap = 0;  // scores become cap * tanh(score / cap); 0: they stay
+
+  // Keys of the sequence before the first that a query sees. visible: keys up to the query's own.
+  int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
 };
-// o = softmax(scale * q k^T) v per head;  lse = log sum exp(scale * q k^T)
+// s = scale * q k^T, capped;  o = softmax(s) v per head;  lse = log sum exp(s)
 struct AttentionFwdArgs {
   AttentionShape shape;
   Heads q;     // (M) act
@@ -160,7 +189,7 @@ struct AttentionFwdArgs {
   Mat o;       // (M, H*D) act =
   float* lse;  // (M, H) =, may be null
 };
-// p = exp(scale q k^T - lse);  dv = p^T do;  ds = p * (do v^T - rowsum(do*o));  dq = scale ds k;  dk = scale ds^T q
+// p = exp(s - lse);  dv = p^T do;  ds = p * (do v^T - rowsum(do*o)) * (1 - (s / cap)^2);  dq = scale ds k;  dk = scale ds^T q
 // q and kv offsets are the same here.
 struct AttentionBwdArgs {
   AttentionShape shape;
@@ -170,18 +199,24 @@ struct AttentionBwdArgs {
   Heads dq, dk, dv;  // (M) act =
 };
 
-// a = silu(g) * u, silu(x) = x / (1 + exp(-x))  (SwiGLU, Shazeer 2020)
+// silu(x) = x / (1 + exp(-x));  gelu_tanh(x) = x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3)))
+enum class Activation { silu, gelu_tanh };
+
+// a = f(g) * u with the activation f  (SwiGLU and GEGLU, Shazeer 2020)
 struct SwigluFwdArgs {
   Mat g, u;  // (M, F) act
   Mat a;     // (M, F) act =
+  Activation activation = Activation::silu;
 };
-// dg = da * u * silu'(g);  du = da * silu(g).  dg may be the memory of da or g, du the memory of u.
+// dg = da * u * f'(g);  du = da * f(g).  dg may be the memory of da or g, du the memory of u.
 struct SwigluBwdArgs {
   Mat da, g, u;  // (M, F) act
   Mat dg, du;    // (M, F) act =
+  Activation activation = Activation::silu;
 };
 
-// logits = x W^T, for row n with label t: loss = lse(logits) - logits[t];  dx = loss_scale * (softmax - onehot(t)) W.
+// z = x W^T, logits = soft_cap * tanh(z / soft_cap); for row n with label t: loss = lse(logits) - logits[t];
+// dx = loss_scale * ((softmax - onehot(t)) * (1 - (logits / soft_cap)^2)) W.  soft_cap 0: logits = z
 // Logits exist for a chunk of rows at a time only.
 struct HeadArgs {
   Mat x;                  // (N, C) act, normed hidden states of the supervised tokens only
@@ -191,6 +226,7 @@ struct HeadArgs {
   Mat dx;                 // (N, C) f32 =; data null in evaluation
   double* loss_sum;       // += the sum over the N rows, unscaled
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
+  float soft_cap = 0;
 };
 
 enum class HeadFunction { none, tanh, relu };
@@ -235,9 +271,16 @@ struct LabelLossArgs {
 struct ZeroArgs {
   Mat x;
 };
-// dst = src; one is f32, or both are alike
+// dst (=|+=) factor * src; one is f32, or both are alike. += of f32
 struct CastArgs {
   Mat src, dst;
+  float factor = 1;
+  bool accumulate = false;
+};
+// x = cap * tanh(x / cap), in place
+struct SoftCapArgs {
+  Mat x;  // (M, V) f32
+  float cap;
 };
 // dst[i,:] = src[rows[i],:], same dtype
 struct GatherArgs {

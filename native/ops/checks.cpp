@@ -23,7 +23,13 @@ void check_heads(const Heads& x, int64_t groups, int64_t per_group, int64_t dim,
   check(is_act(x.mat, limits), "dtypes", operation);
 }
 
+void check_inner_norm(const Heads& x, const Heads& y, int64_t heads, int64_t groups, int64_t dim, const char* operation) {
+  check(groups >= 1 && heads % groups == 0 && x.mat.rows == y.mat.rows, "shapes", operation);
+  for (const Heads* each : {&x, &y}) check_heads(*each, groups, heads / groups, dim, nullptr, operation);
+}
+
 void check_attention(const AttentionShape& s, const Heads& q, const Heads& k, const Heads& v, const Mat& o, const OpLimits* limits, const char* operation) {
+  check(s.window >= 0 && s.soft_cap >= 0, "window", operation);
   check(s.kv_heads >= 1 && s.heads % s.kv_heads == 0 && o.rows == q.mat.rows && o.cols == s.heads * s.head_dim && k.mat.rows == v.mat.rows,
         "shapes", operation);
   check_heads(q, s.kv_heads, s.heads / s.kv_heads, s.head_dim, limits, operation);
@@ -58,6 +64,17 @@ void check_norm_bwd(const NormBwdArgs& a, const OpLimits* l) {
   check(is_act(a.x, l) && (!a.rounded || is_act(a.rounded, l)), "dtypes", "norm_bwd");
 }
 
+void check_inner_norm_fwd(const InnerNormFwdArgs& a, const OpLimits* l) {
+  check_inner_norm(a.x, a.y, a.heads, a.groups, a.dim, "inner_norm_fwd");
+  check(is_act(a.x.mat, l) && (is_act(a.y.mat, l) || a.accumulate) && (!a.accumulate || a.y.mat.dtype == DType::f32), "dtypes", "inner_norm_fwd");
+}
+
+void check_inner_norm_bwd(const InnerNormBwdArgs& a, const OpLimits* l) {
+  check_inner_norm(a.x, a.dx, a.heads, a.groups, a.dim, "inner_norm_bwd");
+  check_inner_norm(a.x, a.dy, a.heads, a.groups, a.dim, "inner_norm_bwd");
+  check(is_act(a.x.mat, l) && is_act(a.dx.mat, l) && (is_act(a.dy.mat, l) || a.dy.mat.dtype == DType::f32), "dtypes", "inner_norm_bwd");
+}
+
 void check_linear_fwd(const LinearFwdArgs& a, const OpLimits* l) {
   check(a.x.cols == a.w.cols && a.y.cols == a.w.rows && a.x.rows == a.y.rows, "shapes", "linear_fwd");
   check(!a.gate || (same_shape(a.gate, a.y) && same_shape(a.a, a.y)), "gate", "linear_fwd");
@@ -80,7 +97,8 @@ void check_linear_bwd(const LinearBwdArgs& a, const OpLimits* l) {
 }
 
 void check_rope(const RopeArgs& a, const OpLimits* l) {
-  check(a.groups >= 1 && a.heads % a.groups == 0 && a.head_dim % 2 == 0, "shapes", "rope");
+  check(a.groups >= 1 && a.heads % a.groups == 0, "shapes", "rope");
+  check(a.rotary_dim % 2 == 0 && a.rotary_dim >= 2 && a.rotary_dim <= a.head_dim, "rotary_dim", "rope");
   check_heads(a.x, a.groups, a.heads / a.groups, a.head_dim, l, "rope");
 }
 
@@ -135,11 +153,14 @@ void check_label_loss(const LabelLossArgs& a, const OpLimits*) {
   check(a.labels && a.loss_sum && a.logits.cols >= 1 && a.logits.dtype == DType::f32, "shapes", "label_loss");
 }
 
+void check_soft_cap(const SoftCapArgs& a, const OpLimits*) { check(a.x.dtype == DType::f32 && a.cap > 0, "x", "soft_cap"); }
+
 void check_zero(const ZeroArgs&, const OpLimits*) {}
 
 void check_cast(const CastArgs& a, const OpLimits*) {
   check(same_shape(a.src, a.dst), "shapes", "cast");
   check(a.src.dtype == a.dst.dtype || a.src.dtype == DType::f32 || a.dst.dtype == DType::f32, "dtypes", "cast");
+  check(!a.accumulate || a.dst.dtype == DType::f32, "accumulate", "cast");
 }
 
 void check_gather_rows(const GatherArgs& a, const OpLimits*) { check_rows(a.src, a.dst, "gather_rows"); }

@@ -14,6 +14,7 @@ double attention(const AttentionShape& s) {
   for (int64_t i = 0; i < s.sequences; i++) {
     const double nq = s.q_offsets[i + 1] - s.q_offsets[i], nk = s.kv_offsets[i + 1] - s.kv_offsets[i];
     pairs += nq * (nk - nq) + nq * (nq + 1) / 2;
+    for (int64_t q = 0; s.window > 0 && q < int64_t(nq); q++) pairs -= double(s.hidden(int64_t(nk - nq) + q + 1));
   }
   return 4 * pairs * double(s.heads * s.head_dim);
 }

@@ -14,6 +14,8 @@ double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row
   return sum;
 }
 
+double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
+
 }  // namespace
 
 void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
@@ -24,17 +26,18 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     const int64_t k0 = s.kv_offsets[sequence], nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < s.heads; h++) {
-        const int64_t keys = nk - nq + i + 1, g = h / group, k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
+        const int64_t visible = nk - nq + i + 1, first = s.hidden(visible), keys = visible - first, g = h / group, k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
         std::vector<double> scores(static_cast<size_t>(keys));
         for (int64_t j = 0; j < keys; j++)
-          scores[size_t(j)] = double(s.scale) * dot(a.q.mat, q0 + i, a.q.column(g, h % group), a.k.mat, k0 + j, k_col, dim);
+          scores[size_t(j)] =
+              capped(double(s.scale) * dot(a.q.mat, q0 + i, a.q.column(g, h % group), a.k.mat, k0 + first + j, k_col, dim), double(s.soft_cap));
         const double top = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
         for (double& score : scores) sum += score = std::exp(score - top);
         if (a.lse) a.lse[(q0 + i) * s.heads + h] = float(top + std::log(sum));
         for (int64_t d = 0; d < dim; d++) {
           double o = 0;
-          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.mat.get(k0 + j, v_col + d));
+          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.mat.get(k0 + first + j, v_col + d));
           a.o.set(q0 + i, h * dim + d, float(o));
         }
       }
@@ -42,7 +45,7 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   }
 }
 
-// o = p v with p = softmax(s), s = scale q k^T:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
+// o = p v with p = softmax(s), s = cap tanh(scale q k^T / cap), whose slope is 1 - (s / cap)^2:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
 // sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
 // of the query heads that read it.
 void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
@@ -59,9 +62,10 @@ void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
           const int64_t row = row0 + i;
           const double delta = dot(a.d_o, row, h * dim, a.o, row, h * dim, dim), lse = double(a.lse[row * s.heads + h]);
           std::vector<double> dq(static_cast<size_t>(dim));
-          for (int64_t j = 0; j <= i; j++) {
-            const double p = std::exp(double(s.scale) * dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim) - lse);
-            const double ds = p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
+          for (int64_t j = s.hidden(i + 1); j <= i; j++) {
+            const double score = capped(double(s.scale) * dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim), double(s.soft_cap));
+            const double p = std::exp(score - lse), share = s.soft_cap > 0 ? score / double(s.soft_cap) : 0;
+            const double ds = (1 - share * share) * p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
             for (int64_t d = 0; d < dim; d++) {
               dq[size_t(d)] += double(s.scale) * ds * double(a.k.mat.get(row0 + j, k_col + d));
               dk[size_t(j * dim + d)] += double(s.scale) * ds * double(a.q.mat.get(row, q_col + d));

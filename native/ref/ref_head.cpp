@@ -15,7 +15,7 @@ void RefBackend::do_head(const HeadArgs& a) {
     for (int64_t v = 0; v < vocab; v++) {
       double sum = 0;
       for (int64_t c = 0; c < dim; c++) sum += double(a.x.get(n, c)) * double(a.w.get(v, c));
-      z[size_t(v)] = sum;
+      z[size_t(v)] = a.soft_cap > 0 ? double(a.soft_cap) * std::tanh(sum / double(a.soft_cap)) : sum;
     }
     const double top = *std::max_element(z.begin(), z.end());
     double sum = 0;
@@ -24,9 +24,9 @@ void RefBackend::do_head(const HeadArgs& a) {
     *a.loss_sum += lse - z[size_t(a.labels[n])];
     if (!a.dx) continue;
     for (int64_t v = 0; v < vocab; v++) {
-      const double logit = z[size_t(v)] - lse;
+      const double logit = z[size_t(v)] - lse, capped = a.soft_cap > 0 ? z[size_t(v)] / double(a.soft_cap) : 0;
       // softmax - 1 without losing the digits that the difference has.
-      z[size_t(v)] = scale * (v == a.labels[n] ? std::expm1(logit) : std::exp(logit));
+      z[size_t(v)] = scale * (1 - capped * capped) * (v == a.labels[n] ? std::expm1(logit) : std::exp(logit));
     }
     for (int64_t c = 0; c < dim; c++) {
       double dx = 0;

@@ -1,5 +1,6 @@
 // The operations that work row by row.
 #include <cmath>
+#include <numbers>
 
 #include "ref/ref_backend.h"
 
@@ -7,7 +8,7 @@ namespace lowrank {
 
 void RefBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
-    for (int64_t c = 0; c < a.x.cols; c++) a.x.set(m, c, a.table.get(a.ids[m], c));
+    for (int64_t c = 0; c < a.x.cols; c++) a.x.set(m, c, float(double(a.scale) * double(a.table.get(a.ids[m], c))));
   }
 }
 
@@ -47,41 +48,94 @@ void RefBackend::do_norm_bwd(const NormBwdArgs& a) {
   }
 }
 
+void RefBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
+  const int64_t per_group = a.heads / a.groups;
+  for (int64_t h = 0; h < a.heads; h++) {
+    const Mat x = a.x.head(h / per_group, h % per_group, a.dim), y = a.y.head(h / per_group, h % per_group, a.dim);
+    for (int64_t m = 0; m < x.rows; m++) {
+      double sum = 0;
+      for (int64_t c = 0; c < a.dim; c++) sum += double(x.get(m, c)) * double(x.get(m, c));
+      const double rstd = 1 / std::sqrt(sum / double(a.dim) + double(a.eps));
+      if (a.rstd) a.rstd[m * a.heads + h] = float(rstd);
+      for (int64_t c = 0; c < a.dim; c++) {
+        y.set(m, c, float((a.accumulate ? double(y.get(m, c)) : 0) + double(x.get(m, c)) * rstd * double(a.w[c])));
+      }
+    }
+  }
+}
+
+// As norm_bwd.
+void RefBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) {
+  const int64_t per_group = a.heads / a.groups;
+  for (int64_t h = 0; h < a.heads; h++) {
+    const int64_t g = h / per_group, j = h % per_group;
+    const Mat dy = a.dy.head(g, j, a.dim), x = a.x.head(g, j, a.dim), dx = a.dx.head(g, j, a.dim);
+    for (int64_t m = 0; m < x.rows; m++) {
+      const double s = double(a.rstd[m * a.heads + h]);
+      double mean = 0;
+      for (int64_t c = 0; c < a.dim; c++) mean += double(dy.get(m, c)) * double(a.w[c]) * double(x.get(m, c)) / double(a.dim);
+      for (int64_t c = 0; c < a.dim; c++) dx.set(m, c, float(s * (double(dy.get(m, c)) * double(a.w[c]) - double(x.get(m, c)) * s * s * mean)));
+    }
+  }
+}
+
 // A rotation's transpose is the rotation backwards: the gradient of x is the inverse turn of the gradient of its result.
 void RefBackend::do_rope(const RopeArgs& a) {
-  const int64_t half = a.head_dim / 2, per_group = a.heads / a.groups;
+  const int64_t half = a.rotary_dim / 2, per_group = a.heads / a.groups;
   for (int64_t m = 0; m < a.x.mat.rows; m++) {
     for (int64_t h = 0; h < a.heads; h++) {
       const Mat x = a.x.head(h / per_group, h % per_group, a.head_dim);
       for (int64_t i = 0; i < half; i++) {
         const double c = double(a.cos[a.positions[m] * half + i]),
                      s = double(a.sin[a.positions[m] * half + i]) * (a.inverse ? -1 : 1);
-        const double low = double(x.get(m, i)), high = double(x.get(m, i + half));
-        x.set(m, i, float(low * c - high * s));
-        x.set(m, i + half, float(high * c + low * s));
+        const int64_t one = a.interleaved ? 2 * i : i, other = a.interleaved ? 2 * i + 1 : i + half;
+        const double low = double(x.get(m, one)), high = double(x.get(m, other));
+        x.set(m, one, float(low * c - high * s));
+        x.set(m, other, float(high * c + low * s));
       }
     }
   }
 }
 
+namespace {
+
+struct ActivationAt {
+  double value, slope;
+};
+// silu = g s with s = 1/(1 + e^-g), s' = s (1 - s):  silu' = s + g s (1 - s)
+// gelu_tanh = g s with s = 1/(1 + e^-z), z = 2 sqrt(2/pi) (g + 0.044715 g^3):  gelu' = s + g s (1 - s) z'
+ActivationAt activation_at(Activation f, double g) {
+  const double root = std::sqrt(2 / std::numbers::pi);
+  const bool gelu = f == Activation::gelu_tanh;
+  const double z = gelu ? 2 * root * (g + 0.044715 * g * g * g) : g, slope = gelu ? 2 * root * (1 + 3 * 0.044715 * g * g) : 1;
+  const double s = 1 / (1 + std::exp(-z));
+  return {g * s, s + g * s * (1 - s) * slope};
+}
+
+}  // namespace
+
 void RefBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
     for (int64_t c = 0; c < a.g.cols; c++) {
-      const double g = double(a.g.get(m, c));
-      a.a.set(m, c, float(g / (1 + std::exp(-g)) * double(a.u.get(m, c))));
+      a.a.set(m, c, float(activation_at(a.activation, double(a.g.get(m, c))).value * double(a.u.get(m, c))));
     }
   }
 }
 
-// silu = g s with s = 1/(1 + e^-g), s' = s (1 - s):  silu' = s + g s (1 - s)
 void RefBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
     for (int64_t c = 0; c < a.g.cols; c++) {
-      const double da = double(a.da.get(m, c)), g = double(a.g.get(m, c)), u = double(a.u.get(m, c));
-      const double s = 1 / (1 + std::exp(-g));
-      a.dg.set(m, c, float(da * u * (s + g * s * (1 - s))));
-      a.du.set(m, c, float(da * g * s));
+      const double da = double(a.da.get(m, c)), u = double(a.u.get(m, c));
+      const ActivationAt f = activation_at(a.activation, double(a.g.get(m, c)));
+      a.dg.set(m, c, float(da * u * f.slope));
+      a.du.set(m, c, float(da * f.value));
     }
+  }
+}
+
+void RefBackend::do_soft_cap(const SoftCapArgs& a) {
+  for (int64_t m = 0; m < a.x.rows; m++) {
+    for (int64_t c = 0; c < a.x.cols; c++) a.x.set(m, c, float(double(a.cap) * std::tanh(double(a.x.get(m, c)) / double(a.cap))));
   }
 }
 
@@ -93,9 +147,12 @@ void RefBackend::do_zero(const ZeroArgs& a) {
 }
 
 void RefBackend::do_cast(const CastArgs& a) {
-  const auto& [src, dst] = a;
+  const auto& [src, dst, factor, accumulate] = a;
   for (int64_t r = 0; r < src.rows; r++) {
-    for (int64_t c = 0; c < src.cols; c++) dst.set(r, c, src.get(r, c));
+    for (int64_t c = 0; c < src.cols; c++) {
+      const double value = double(factor) * double(src.get(r, c));
+      dst.set(r, c, float(accumulate ? double(dst.get(r, c)) + value : value));
+    }
   }
 }
 

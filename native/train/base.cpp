@@ -1,5 +1,6 @@
 #include "train/base.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/backends.h"
@@ -19,8 +20,9 @@ void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
   }
   const auto linears = m.block.linears();
   for (BlockWeights& b : w.blocks) {
-    b.attention_norm = backend.resident(b.attention_norm, m.dim);
-    b.mlp_norm = backend.resident(b.mlp_norm, m.dim);
+    for (size_t i = 0; i < BlockSpec::kNorms; i++) {
+      if (b.norms[i]) b.norms[i] = backend.resident(b.norms[i], m.block.norms(m.dim)[i].size);
+    }
     for (size_t i = 0; i < linears.size(); i++) {
       LinearWeights& l = b.linears[i];
       l.w = backend.resident(l.w);
@@ -63,14 +65,19 @@ void Base::fit(const AdapterNeeds& adapters) {
 
 void Base::use_length(int64_t length) {
   if (!has_buffers_) throw Error("E_MEMORY", "The system refused the buffers of this engine when an adapter was added. Close it.");
-  const bool depends = model_.block.attention.rope.scaling.type == RopeScaling::Type::dynamic;
+  const auto& kinds = model_.block.attention.kinds;
+  const bool depends = std::any_of(kinds.begin(), kinds.end(), [](const AttentionKind& k) { return k.rotates && k.rope.scaling.depends_on_length(); });
   if (depends && length != rotary_length_) fill_rotary(length);
 }
 
 void Base::fill_rotary(int64_t length) {
-  const RopeTable table(model_.block.attention.rope, model_.block.attention.head_dim, options_.max_sequence, length);
-  backend_->upload(table.cos.data(), bytes_of(table.cos), at<float>(layout_->cos));
-  backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->sin));
+  const AttentionSpec& a = model_.block.attention;
+  for (size_t kind = 0; kind < a.kinds.size(); kind++) {
+    if (!a.kinds[kind].rotates) continue;
+    const RopeTable table(a.kinds[kind].rope, a.rotary_dim, options_.max_sequence, length);
+    backend_->upload(table.cos.data(), bytes_of(table.cos), at<float>(layout_->rotary[kind].cos));
+    backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->rotary[kind].sin));
+  }
   rotary_length_ = length;
 }
 
@@ -163,10 +170,12 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t p
                       .sequences = sequences,
                       .kv_count = kv_offsets.back(),
                       .first = piece.first};
+  std::vector<Rotary> rotary;
+  for (const RotaryOffsets& kind : layout_->rotary) rotary.push_back({at<float>(kind.cos), at<float>(kind.sin)});
   return {.ops = *backend_,
           .model = model_,
           .weights = weights_,
-          .rotary = {at<float>(layout_->cos), at<float>(layout_->sin)},
+          .rotary = std::move(rotary),
           .memory = at<char>(0),
           .act = options_.act,
           .adapter = adapter,

@@ -42,9 +42,11 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
 Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
     : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()), dora_(adapters.dora()) {
   workspace = arena.reserve("workspace", workspace_bytes);
-  const int64_t table = o.max_sequence * model.block.attention.head_dim / 2 * 4;
-  cos = arena.reserve("buffers", table);
-  sin = arena.reserve("buffers", table);
+  for (const AttentionKind& kind : model.block.attention.kinds) {
+    const int64_t table = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
+    const int64_t cos = arena.reserve("buffers", table);
+    rotary.push_back({cos, arena.reserve("buffers", table)});
+  }
   loss = arena.reserve("buffers", int64_t(sizeof(double)));
 
   blocks_.resize(slot(model.layers - 1) + 1);

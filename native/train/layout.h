@@ -60,6 +60,11 @@ struct TokenBuffers {
   int64_t class_labels = 0;  // f32, of a classifier
 };
 
+// Offsets of the rotary tables of a kind of attention: (max_sequence, E/2) f32 each.
+struct RotaryOffsets {
+  int64_t cos = 0, sin = 0;
+};
+
 // Offsets of every buffer. Buffers that do not depend on the piece lie first and stay. The others follow and are placed anew for the number
 // of tokens of each piece, so that short pieces touch little memory.
 class Layout {
@@ -70,7 +75,7 @@ class Layout {
   void place_evaluation(int64_t tokens) { place(tokens, false); }  // at most evaluation_tokens(); all layers share a block's buffers
 
   int64_t workspace = 0;     // operations' scratch
-  int64_t cos = 0, sin = 0;  // (max_sequence, D/2) f32 rotary tables
+  std::vector<RotaryOffsets> rotary;  // of each kind of attention; empty where it does not rotate
   int64_t loss = 0;          // f64: the sum of an evaluation's token losses
 
   // Buffers of the piece:

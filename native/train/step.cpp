@@ -12,7 +12,7 @@ constexpr uint64_t kNoiseStream = uint64_t(1) << 61;  // apart from the streams 
 
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
-  p.ops.embedding_fwd({p.tokens.ids, p.weights.embedding, x});
+  p.ops.embedding_fwd({p.tokens.ids, p.weights.embedding, x, float(model_.embedding_scale)});
   if (const double alpha = p.adapter.spec.neftune_alpha; p.mode == Mode::train && alpha > 0) {
     const float size = float(alpha / std::sqrt(double(p.longest) * double(model_.dim)));
     p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});

@@ -39,6 +39,8 @@ def make_base(case, folder):
                 w.normal_(0, 1.0 if "embed_tokens" in name else 1.5 / w.shape[1] ** 0.5)
             elif name.endswith("bias"):
                 w.normal_(0, 0.3)
+            elif case.model_type.startswith("gemma"):
+                w.uniform_(-0.5, 0.5)  # of norms of 1 + weight
             else:
                 w.uniform_(0.5, 1.5)
         if config.tie_word_embeddings:
@@ -168,7 +170,7 @@ def make(case, folder, seed):
     torch.manual_seed(seed)
     shutil.rmtree(folder, ignore_errors=True)
     make_base(case, folder)
-    base = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    base = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model = add_adapter(case, base())
     save_adapter(model, folder / "initial")
     vocab, longest = model.config.vocab_size, case.longest

@@ -10,6 +10,16 @@ export class ConfigKeys {
     readonly prefix = "",
   ) {}
 
+  /** These keys with some of others in their place; undefined: absent. */
+  with(others: Record<string, unknown>): ConfigKeys {
+    return new ConfigKeys({ ...this.json, ...others }, this.file, this.prefix);
+  }
+
+  /** No keys, of an object that is absent. */
+  empty(prefix: string): ConfigKeys {
+    return new ConfigKeys({}, this.file, this.prefix + prefix);
+  }
+
   given(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
@@ -32,6 +42,12 @@ export class ConfigKeys {
     return this.#read(key, `a whole number from 1 to ${largest}`, accept, otherwise);
   }
 
+  /** A whole number from 0 to `largest`. */
+  whole(key: string, largest: number): number {
+    const accept = (v: unknown): v is number => Number.isInteger(v) && (v as number) >= 0 && (v as number) <= largest;
+    return this.#read(key, `a whole number from 0 to ${largest}`, accept);
+  }
+
   number(key: string, range: { above: number; atMost?: number }, otherwise?: number): number {
     const { above, atMost = Number.MAX_VALUE } = range;
     const accept = (v: unknown): v is number => typeof v === "number" && v > above && v <= atMost;
@@ -41,6 +57,14 @@ export class ConfigKeys {
 
   flag(key: string, otherwise: boolean): boolean {
     return this.#read(key, "true or false", (v): v is boolean => typeof v === "boolean", otherwise);
+  }
+
+  /** A list of `length` elements, or of any number. */
+  list<T>(key: string, expected: string, accept: (value: unknown) => value is T, length?: number): T[] {
+    const size = length === undefined ? "" : `${length} `;
+    return this.#read(key, `a list of ${size}${expected}`, (v): v is T[] => {
+      return Array.isArray(v) && v.every(accept) && (length === undefined || v.length === length);
+    });
   }
 
   /** Refuses every value but these. */

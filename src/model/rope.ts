@@ -9,7 +9,17 @@ import type { Warn } from "./warn.js";
 
 const DEFAULT_THETA = 10_000;
 
-type Rope = Pick<ModelConfig, "ropeTheta" | "ropeScaling">;
+/** `partial`: the share of a head's columns that rotates. */
+type Rope = Pick<ModelConfig, "ropeTheta" | "ropeScaling"> & { partial: number };
+
+/** What a family has beside the keys. */
+export interface RopeDefaults {
+  maxPositions: number;
+  /** rope_theta, where it is absent. */
+  theta?: number | undefined;
+  /** partial_rotary_factor, where it is absent; undefined: the family rotates whole heads. */
+  partialRotary?: number | undefined;
+}
 
 /** The keys that a kind of scaling is read from. */
 interface Place {
@@ -17,6 +27,7 @@ interface Place {
   /** The configuration's own keys. */
   whole: ConfigKeys;
   maxPositions: number;
+  defaults: RopeDefaults;
 }
 type Reader = (place: Place) => RopeScaling | null;
 
@@ -37,21 +48,62 @@ const READERS: Record<string, Reader> = {
         `expected more than low_freq_factor (${lowFreqFactor}), found ${highFreqFactor}`,
       );
     }
-    const trained = "original_max_position_embeddings";
-    const originalMaxPositions = (whole.given(trained) ? whole : keys).count(trained, 2 ** 31, maxPositions);
+    const originalMaxPositions = readTrained(keys, whole, maxPositions);
     return { type: "llama3", factor: factor(keys), lowFreqFactor, highFreqFactor, originalMaxPositions };
+  },
+  yarn: ({ keys, whole, maxPositions }) => {
+    const originalMaxPositions = readTrained(keys, whole, maxPositions);
+    const stretch = keys.given("factor") ? factor(keys) : maxPositions / originalMaxPositions;
+    return {
+      type: "yarn",
+      factor: stretch,
+      originalMaxPositions,
+      attentionFactor: keys.given("attention_factor") ? positive(keys, "attention_factor") : yarnFactor(keys, stretch),
+      betaFast: positive(keys, "beta_fast", 32),
+      betaSlow: positive(keys, "beta_slow", 1),
+      truncate: keys.flag("truncate", true),
+    };
+  },
+  longrope: ({ keys, whole, maxPositions }) => {
+    const originalMaxPositions = readTrained(keys, whole, maxPositions);
+    const stretch = keys.given("factor") ? factor(keys) : maxPositions / originalMaxPositions;
+    const usual = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(originalMaxPositions));
+    const list = (key: string) => keys.list(key, "numbers above 0", (v): v is number => typeof v === "number" && v > 0);
+    return {
+      type: "longrope",
+      originalMaxPositions,
+      attentionFactor: positive(keys, "attention_factor", usual),
+      shortFactors: list("short_factor"),
+      longFactors: list("long_factor"),
+    };
   },
 };
 
+const positive = (keys: ConfigKeys, key: string, otherwise?: number) => keys.number(key, { above: 0 }, otherwise);
+
+function readTrained(keys: ConfigKeys, whole: ConfigKeys, maxPositions: number): number {
+  const key = "original_max_position_embeddings";
+  return (whole.given(key) ? whole : keys).count(key, 2 ** 31, maxPositions);
+}
+
+/** The factor of cos and sin that YaRN's authors found (Peng et al., 2023), as transformers takes it. */
+function yarnFactor(keys: ConfigKeys, stretch: number): number {
+  const factorOf = (scale: number) => (stretch <= 1 ? 1 : 0.1 * scale * Math.log(stretch) + 1);
+  if (!keys.json.mscale || !keys.json.mscale_all_dim) return factorOf(1);
+  return factorOf(positive(keys, "mscale")) / factorOf(positive(keys, "mscale_all_dim"));
+}
+
 /** @throws LowrankError E_CONFIG_VALUE */
-export function readRope(whole: ConfigKeys, maxPositions: number, warn: Warn): Rope {
+export function readRope(whole: ConfigKeys, defaults: RopeDefaults, warn: Warn): Rope {
   const places = ["rope_scaling", "rope_parameters"].flatMap((key) => {
     const keys = whole.within(key);
-    return keys && Object.keys(keys.json).length > 0 ? [{ keys, whole, maxPositions }] : [];
+    return keys && Object.keys(keys.json).length > 0
+      ? [{ keys, whole, maxPositions: defaults.maxPositions, defaults }]
+      : [];
   });
   const [used, other] = places;
-  whole.only("partial_rotary_factor", [1], 1);
-  if (!used) return { ropeTheta: readTheta(whole), ropeScaling: null };
+  const partial = readPartial(whole, defaults.partialRotary, defaults);
+  if (!used) return { ropeTheta: readTheta(whole, defaults), ropeScaling: null, partial };
   const rope = readPlace(used);
   if (other && JSON.stringify(rope) !== JSON.stringify(tryPlace(other))) {
     warn(`${whole.file}: rope_scaling and rope_parameters differ. rope_scaling counts, as in transformers 5.`);
@@ -60,14 +112,28 @@ export function readRope(whole: ConfigKeys, maxPositions: number, warn: Warn): R
   return rope;
 }
 
-const readTheta = (keys: ConfigKeys) => keys.number("rope_theta", { above: 0 }, DEFAULT_THETA);
+const readTheta = (keys: ConfigKeys, { theta = DEFAULT_THETA }: RopeDefaults) => positive(keys, "rope_theta", theta);
+
+function readPartial(keys: ConfigKeys, otherwise: number | undefined, { partialRotary }: RopeDefaults): number {
+  if (partialRotary === undefined) return keys.only("partial_rotary_factor", [1], 1);
+  return keys.number("partial_rotary_factor", { above: 0, atMost: 1 }, otherwise ?? partialRotary);
+}
+
+/** The rope of one section, as rope_parameters is one or has one for a type of layers. */
+export function readRopeSection(keys: ConfigKeys, whole: ConfigKeys, defaults: RopeDefaults): Rope {
+  return readPlace({ keys, whole, maxPositions: defaults.maxPositions, defaults });
+}
 
 function readPlace(place: Place): Rope {
-  const { keys, whole } = place;
-  keys.only("partial_rotary_factor", [1], 1);
+  const { keys, whole, defaults } = place;
+  const partial = readPartial(keys, readPartial(whole, undefined, defaults), defaults);
   const nested = Object.keys(keys.json).find((key) => isObject(keys.json[key]));
   if (nested !== undefined) throw keys.error(nested, "settings of one type of layers are not supported");
-  return { ropeTheta: readTheta(keys.given("rope_theta") ? keys : whole), ropeScaling: readScaling(place) };
+  return {
+    ropeTheta: readTheta(keys.given("rope_theta") ? keys : whole, defaults),
+    ropeScaling: readScaling(place),
+    partial,
+  };
 }
 
 /** A section that does not count may be wrong. */

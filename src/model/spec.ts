@@ -11,6 +11,7 @@ import type {
   TensorEntry,
 } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
+import { rmsNorm } from "./families/llama.js";
 
 /** @throws LowrankError E_ARCHITECTURE */
 export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family {
@@ -29,7 +30,9 @@ export function modelSpec(config: ModelConfig): ModelSpec {
     embedding: names.embedding,
     head: names.head,
     tiedHead: config.tieWordEmbeddings,
-    finalNorm: { weight: names.finalNorm, eps: config.rmsNormEps },
+    finalNorm: { ...rmsNorm(config, names.finalNorm), factor: config.logitScale ?? 1 },
+    embeddingScale: config.embeddingScale ?? 1,
+    logitCap: config.logitCap ?? 0,
     layerPrefix: names.layers,
     layers: config.layers,
     block: block(config),
@@ -61,7 +64,7 @@ export interface LinearModule {
 
 /** A block's linears in order of use. */
 export function linearsOf({ attention, mlp }: BlockSpec): LinearSpec[] {
-  return [...attention.inputs, attention.out, mlp.gate, mlp.up, mlp.down];
+  return [...attention.inputs, attention.out, ...mlp.inputs, mlp.down];
 }
 
 /** Every linear of the model that can carry an adapter, in order of use. */

@@ -1,10 +1,14 @@
 // The description of a model that crosses the addon; native/model/spec.h is its mirror. Sizes count elements.
 
-/** RMSNorm over the hidden size. */
+/** RMSNorm with the factors `factor * (offset + weight)`. */
 export interface NormSpec {
-  /** Tensor (hidden size), of the block or of the model. */
+  /** Tensor of the block or of the model, as long as the rows. */
   weight: string;
   eps: number;
+  /** Default 0. */
+  offset?: number;
+  /** Default 1. */
+  factor?: number;
 }
 
 /** Tensors `<module>.weight` (out, in) and, with a bias, `<module>.bias` (out). */
@@ -29,14 +33,25 @@ export interface HeadView {
 }
 
 export interface RopeScaling {
-  type: "linear" | "dynamic" | "llama3";
-  factor: number;
+  type: "linear" | "dynamic" | "llama3" | "yarn" | "longrope";
+  /** All but longrope. */
+  factor?: number;
   /** llama3 only. */
   lowFreqFactor?: number;
   /** llama3 only. */
   highFreqFactor?: number;
-  /** llama3, dynamic: the context length the model was trained with. */
+  /** All but linear: the context length the model was trained with. */
   originalMaxPositions?: number;
+  /** yarn, longrope: cos and sin are multiplied by it. */
+  attentionFactor?: number;
+  /** yarn: rotations within the trained context where the ramp between kept and stretched wavelengths ends and begins. */
+  betaFast?: number;
+  betaSlow?: number;
+  /** yarn: whether the ramp's ends are whole numbers. */
+  truncate?: boolean;
+  /** longrope: a divisor for the frequency of each pair, for texts up to the trained length and for longer ones. */
+  shortFactors?: number[];
+  longFactors?: number[];
 }
 
 export interface RopeSpec {
@@ -44,9 +59,24 @@ export interface RopeSpec {
   scaling: RopeScaling | null;
 }
 
-/** out(attention(rope(q), rope(k), v)) of the norm's output, causal. */
+/** The settings of attention that layers may have of their own. */
+export interface AttentionKind {
+  /** A query sees this number of keys at most, its own and those before it; 0: all before it. */
+  window: number;
+  /** Null: q and k are not rotated. */
+  rope: RopeSpec | null;
+}
+
+/** x += scale * output, or x += norm(output). */
+export interface ResidualSpec {
+  norm?: NormSpec;
+  scale?: number;
+}
+
+/** out(attention(rope(qNorm(q)), rope(kNorm(k)), v)) of the norm's output, causal. */
 export interface AttentionSpec {
-  norm: NormSpec;
+  /** Null: the linears read the stream as it is. */
+  norm: NormSpec | null;
   /** One to three linears of the norm's output: q, k and v, or one that is all of them. Each column of an output belongs to one head. */
   inputs: LinearSpec[];
   q: HeadView;
@@ -56,15 +86,36 @@ export interface AttentionSpec {
   heads: number;
   kvHeads: number;
   headDim: number;
-  rope: RopeSpec;
+  /** Norms of each head of q and k, with tensors (head dim); with `normWhole` of all heads together. */
+  qNorm?: NormSpec;
+  kNorm?: NormSpec;
+  normWhole?: boolean;
+  /** The first columns of each head, which rotate; default all. */
+  rotaryDim?: number;
+  /** Rotary pairs are neighbouring columns; default: column i and column i + rotaryDim / 2. */
+  interleaved?: boolean;
+  /** Of q k^T; default 1 / sqrt(headDim). */
+  scale?: number;
+  /** Scores become cap * tanh(score / cap); default 0: they stay. */
+  softCap?: number;
+  /** At least one. */
+  kinds: AttentionKind[];
+  /** The number of each layer's kind; by default all layers have the first. */
+  layerKinds?: number[];
+  residual?: ResidualSpec;
 }
 
-/** down(silu(gate(h)) * up(h)) of the norm's output h. */
+/** f of down(f(gate(h)) * up(h)); gelu_tanh is GELU's approximation by tanh. */
+export type Activation = "silu" | "gelu_tanh";
+
+/** down(f(gate(h)) * up(h)) of the norm's output h. */
 export interface MlpSpec {
-  norm: NormSpec;
-  gate: LinearSpec;
-  up: LinearSpec;
+  norm: NormSpec | null;
+  /** Gate and up, or one linear of both: the gate's columns come first. */
+  inputs: LinearSpec[];
   down: LinearSpec;
+  activation: Activation;
+  residual?: ResidualSpec;
 }
 
 /** x += attention(x); x += mlp(x) */
@@ -109,6 +160,10 @@ export interface ModelSpec {
   head: string;
   tiedHead: boolean;
   finalNorm: NormSpec;
+  /** Factor of the embedding's rows; default 1. */
+  embeddingScale?: number;
+  /** Logits become cap * tanh(logit / cap); default 0: they stay. */
+  logitCap?: number;
   /** Names of a block's tensors follow this, the layer's number and a dot. */
   layerPrefix: string;
   layers: number;

@@ -1,5 +1,5 @@
 // The data that crosses the addon.
-import type { ModelSpec, ProblemType, RopeScaling } from "./spec.js";
+import type { Activation, AttentionKind, ModelSpec, ProblemType, RopeScaling } from "./spec.js";
 
 /** Numbers of a decoder, as in Hugging Face's config.json. */
 export interface ModelConfig {
@@ -19,6 +19,25 @@ export interface ModelConfig {
   attentionBias: boolean;
   mlpBias: boolean;
   classifier?: ClassifierConfig | undefined;
+  /** Columns of a head that rotate; default all. */
+  rotaryDim?: number;
+  /** Windows and ropes, where not every layer sees all keys and rotates by `ropeTheta` and `ropeScaling`. */
+  attentionKinds?: AttentionKind[];
+  /** Each layer's kind; default: the first. */
+  layerKinds?: number[];
+  /** Default 1 / sqrt(headDim). */
+  attentionScale?: number;
+  /** 0, the default: scores, or logits, are not capped. */
+  attentionCap?: number;
+  logitCap?: number;
+  /** Factors of the embedding, of the parts' outputs and of the logits; default 1. */
+  embeddingScale?: number;
+  residualScale?: number;
+  logitScale?: number;
+  /** Added to the weights of norms; default 0. */
+  normOffset?: number;
+  /** Default silu. */
+  activation?: Activation;
 }
 
 /** Numbers of a classifier of texts, as in config.json. */

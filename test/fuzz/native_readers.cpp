@@ -65,7 +65,7 @@ void add_right_tensors(ModelSource& s) {
     s.tensors.push_back({name, weights_file(), Format::f32, std::move(shape), offset % kFileBytes, n * 4});
     offset += n * 4;
   };
-  for (const int64_t n : {m.vocab, m.dim, m.block.mlp.up.out, m.block.attention.heads, m.block.attention.kv_heads, m.block.attention.head_dim}) {
+  for (const int64_t n : {m.vocab, m.dim, m.block.mlp.width(), m.block.attention.heads, m.block.attention.kv_heads, m.block.attention.head_dim}) {
     if (n < 0 || n > 64) return;
   }
   if (m.layers < 0 || m.layers > 4) return;
@@ -73,8 +73,9 @@ void add_right_tensors(ModelSource& s) {
   add(m.final_norm.weight, {m.dim});
   if (!m.tied_head) add(m.head, {m.vocab, m.dim});
   for (int64_t l = 0; l < m.layers; l++) {
-    add(m.name(l, m.block.attention.norm.weight), {m.dim});
-    add(m.name(l, m.block.mlp.norm.weight), {m.dim});
+    for (const auto& [norm, size] : m.block.norms(m.dim)) {
+      if (*norm) add(m.name(l, norm->weight), {size});
+    }
     for (const LinearSpec* linear : m.block.linears()) add(m.name(l, linear->module) + ".weight", {linear->out, linear->in});
   }
 }

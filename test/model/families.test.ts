@@ -11,23 +11,73 @@ import { goldensFolder, readTensors } from "../support/golden.js";
 const folder = temporaryFolders();
 const base = join(goldensFolder, "qwen2");
 
+/** A golden with other keys in its config.json. */
+function changed(name: string, keys: Record<string, unknown>): string {
+  const to = join(folder(), "model");
+  cpSync(join(goldensFolder, name), to, { recursive: true });
+  const file = join(to, "config.json");
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...keys }));
+  return to;
+}
+
+test.each([
+  ["mistral", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["qwen3", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["gemma", ["q_proj", "v_proj"]],
+  ["gemma2", ["q_proj", "v_proj"]],
+  ["gemma3", ["q_proj", "v_proj"]],
+  ["phi3", ["o_proj", "qkv_proj"]],
+  ["smollm3", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["olmo2", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["granite", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+])("%s: default targets", (name, targets) => {
+  expect(resolveTargets(openModel(join(goldensFolder, name)), null).peft).toEqual(targets);
+});
+
+test.each([
+  ["mistral", "attention_dropout", 0.1],
+  ["mistral", "hidden_act", "relu"],
+  ["mistral", "sliding_window", 0],
+  ["qwen3", "layer_types", ["full_attention"]],
+  ["qwen3", "head_dim", 0],
+  ["gemma", "use_bidirectional_attention", true],
+  ["gemma2", "attn_logit_softcapping", -1],
+  ["gemma3", "attn_logit_softcapping", 50],
+  ["phi3", "resid_pdrop", 0.1],
+  ["phi3", "embd_pdrop", 0.1],
+  ["smollm3", "no_rope_layers", [1]],
+  ["granite", "residual_multiplier", 0],
+])("%s: %s %j is refused by name", async (name, key, value) => {
+  const error = await errorOf(() => openModel(changed(name, { [key]: value })));
+  expect([error.code, error.where]).toEqual(["E_CONFIG_VALUE", key]);
+});
+
+test("gemma 3: the ropes of an older configuration", () => {
+  const keys = { rope_theta: 5e5, rope_local_base_freq: 2e4, rope_scaling: { rope_type: "linear", factor: 8 } };
+  const { spec } = openModel(changed("gemma3", { ...keys, rope_parameters: null }));
+  expect(spec.block.attention.kinds).toEqual([
+    { window: 6, rope: { theta: 2e4, scaling: null } },
+    { window: 0, rope: { theta: 5e5, scaling: { type: "linear", factor: 8 } } },
+  ]);
+});
+
 describe("qwen2", () => {
   test("has biases of q, k and v alone, and llama's default targets", () => {
     const model = openModel(base);
     const { attention, mlp } = model.spec.block;
-    const linears = [...attention.inputs, attention.out, mlp.gate, mlp.up, mlp.down];
+    const linears = [...attention.inputs, attention.out, ...mlp.inputs, mlp.down];
     expect(linears.map(({ bias }) => bias)).toEqual([true, true, true, false, false, false, false]);
     expect(resolveTargets(model, null).peft).toEqual(["k_proj", "o_proj", "q_proj", "v_proj"]);
     expect(listLinears(model)).toHaveLength(14);
   });
 
-  test("a sliding window is refused by name", async () => {
-    const to = join(folder(), "model");
-    cpSync(base, to, { recursive: true });
-    const file = join(to, "config.json");
-    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), use_sliding_window: true }));
-    const error = await errorOf(() => openModel(to));
-    expect([error.code, error.where]).toEqual(["E_CONFIG_VALUE", "use_sliding_window"]);
+  test("a window is one of the layers from max_window_layers on", () => {
+    const keys = { use_sliding_window: true, sliding_window: 8, max_window_layers: 1, layer_types: null };
+    const { attention } = openModel(changed("qwen2", keys)).spec.block;
+    expect([attention.kinds.map(({ window }) => window), attention.layerKinds]).toEqual([
+      [0, 8],
+      [0, 1],
+    ]);
   });
 
   /** The golden as llama.cpp's converter names and stores it: rotary pairs as they are. */

@@ -249,15 +249,15 @@ describe("configuration", () => {
     ["no epsilon", { rms_norm_eps: 0 }, "E_CONFIG_VALUE", /rms_norm_eps: expected a number above 0/],
     [
       "unknown scaling",
-      { rope_parameters: undefined, rope_scaling: { type: "yarn", factor: 2 } },
+      { rope_parameters: undefined, rope_scaling: { type: "ntk", factor: 2 } },
       "E_CONFIG_VALUE",
-      /rope_scaling.type: "yarn" is not supported. Supported: default, linear, dynamic, llama3/,
+      /rope_scaling.type: "ntk" is not supported. Supported: default, linear, dynamic, llama3, yarn, longrope/,
     ],
     [
       "unknown scaling, new spelling",
-      { rope_parameters: { rope_type: "longrope" } },
+      { rope_parameters: { rope_type: "proportional" } },
       "E_CONFIG_VALUE",
-      /rope_parameters.rope_type: "longrope"/,
+      /rope_parameters.rope_type: "proportional"/,
     ],
     [
       "scaling named like an object's property",

@@ -22,6 +22,10 @@ inline double sum_error(int64_t n) { return (6 * std::sqrt(double(n)) + 8) * kF3
 // Relative error of the vectors' e^x (documented as about 1 ulp, which is two roundoffs) with its argument's error.
 constexpr double kExp = 4 * kF32;
 
+// cap * tanh(x / cap) = cap * (2 / (1 + e^-2x/cap) - 1) is off by this share of the cap beside its argument's error: the sigmoid's error doubled,
+// a difference and a product.
+constexpr double kCap = 2 * (kExp + 2 * kF32) + 3 * kF32;
+
 // Below this, results may be flushed to zero (AMX and bf16 dot products flush subnormals; e^x has none).
 constexpr double kTiny = 1e-37;
 

@@ -41,6 +41,12 @@ std::string Case::name() const {
   if (!exact) s += " rounded-weights";
   if (also) number("also", also);
   if (inverse) s += " inverse";
+  if (rotary) number("rotary", rotary);
+  if (interleaved) s += " pairs";
+  if (window) number("window", window);
+  if (cap > 0) add("cap", std::to_string(cap));
+  if (factor != 1) add("factor", std::to_string(factor));
+  if (activation == Activation::gelu_tanh) s += " gelu_tanh";
   if (alias == Alias::dg_is_da) s += " dg=da";
   if (alias == Alias::dg_is_g_and_du_is_u) s += " dg=g,du=u";
   if (roomy) s += " roomy";

@@ -25,6 +25,12 @@ struct Case {
   int also = 0;          // further linears of the same input, of linear_bwd
   bool exact = true;     // weights hold values that bf16 holds, too: products of bf16 read them unrounded
   bool inverse = false;  // of rope
+  int64_t rotary = 0;    // of rope: columns that rotate; 0: all
+  bool interleaved = false;
+  int64_t window = 0;    // of attention
+  float cap = 0;         // of attention, head and soft_cap
+  float factor = 1;      // of embedding and cast
+  Activation activation = Activation::silu;
   Alias alias = Alias::none;
   Dropout dropout;
   int64_t heads = 1, kv_heads = 1, head_dim = 2;

@@ -101,6 +101,52 @@ void add_fused(std::vector<Case>& cases, Random& r) {
   }
 }
 
+// Windows around the blocks of queries, the panels and the strips of keys, and caps; several sequences, and keys from a cache.
+void add_windows_and_caps(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    for (const DType act : kActs) {
+      for (const int64_t window : {1, 2, 31, 32, 33, 64, 100}) {
+        for (const std::vector<int32_t>& queries : {std::vector<int32_t>{3}, {70}, {130}, {5, 66, 2}}) {
+          Case c = drawn(op, act, queries, r);
+          c.window = window;
+          c.cap = r.pick({0.f, 0.f, 2.f});
+          cases.push_back(c);
+        }
+      }
+      for (const int64_t window : {0, 7, 540}) {
+        Case c = drawn(op, act, {600}, r);
+        c.heads = c.kv_heads = 1;
+        c.head_dim = 20;
+        c.window = window;
+        c.cap = 3;
+        cases.push_back(c);
+      }
+      for (const float cap : {0.5f, 5.f, 50.f}) {
+        Case c = drawn(op, act, {r.pick({3, 33, 66})}, r);
+        c.cap = cap;
+        cases.push_back(c);
+      }
+      for (const HeadLayout layout : kFusedLayouts) {
+        Case c = drawn(op, act, {40, 7}, r);
+        c.layout = layout;
+        c.window = 9;
+        c.cap = 4;
+        cases.push_back(c);
+      }
+      if (std::string(op) == "attention_bwd") continue;
+      for (const int32_t queries : {1, 3, 5, 40}) {
+        for (const int64_t window : {1, 20, 600}) {
+          Case c = drawn(op, act, {queries}, r);
+          c.keys = {queries + 200};
+          c.window = window;
+          c.cap = r.pick({0.f, 2.f});
+          cases.push_back(c);
+        }
+      }
+    }
+  }
+}
+
 void add_gradients(std::vector<Case>& cases, Random& r) {
   const auto add = [&](HeadLayout layout, Heads h, const std::vector<int32_t>& queries) {
     Case c = drawn("attention_bwd", DType::f32, queries, r);
@@ -118,6 +164,11 @@ void add_gradients(std::vector<Case>& cases, Random& r) {
   for (const HeadLayout layout : kFusedLayouts) {
     for (const Heads h : {Heads{2, 2}, Heads{2, 1}, Heads{4, 2}}) add(layout, h, {3, 1, 2});
   }
+  for (const auto& [window, cap] : {std::pair<int64_t, float>{2, 0.f}, {0, 0.7f}, {2, 0.7f}}) {
+    add(HeadLayout::separate, {4, 2}, {5, 3});
+    cases.back().window = window;
+    cases.back().cap = cap;
+  }
 }
 
 }  // namespace
@@ -127,6 +178,7 @@ void add_attention_cases(std::vector<Case>& cases) {
   add_both(cases, r);
   add_generation(cases, r);
   add_fused(cases, r);
+  add_windows_and_caps(cases, r);
   add_gradients(cases, r);
 }
 

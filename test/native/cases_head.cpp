@@ -49,6 +49,13 @@ void add_head_cases(std::vector<Case>& cases) {
     cases.push_back(chunks);
   }
   for (const DType act : kActs) {
+    for (const float cap : {0.5f, 3.f, 30.f}) {
+      cases.push_back(head(act, DType::f32, r.pick({2, 33}), r.pick({8, 33}), r.pick({7, 97, 1025}), r));
+      cases.back().cap = cap;
+      cases.back().optional = true;
+    }
+  }
+  for (const DType act : kActs) {
     for (const Format f : kQuantized) {
       Case c = head(act, DType::f32, r.pick({3, 5, 33}), std::max<int64_t>(64, format_info(f).block), r.pick({7, 40, 97}), r);
       c.stored.format = f;
@@ -59,6 +66,8 @@ void add_head_cases(std::vector<Case>& cases) {
     Case c = head(DType::f32, DType::f32, 3, 5, vocab, r);
     c.optional = c.gradient = true;
     c.size = 1;
+    cases.push_back(c);
+    c.cap = 0.8f;
     cases.push_back(c);
   }
 }

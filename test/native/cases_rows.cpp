@@ -44,6 +44,37 @@ void add_norm(std::vector<Case>& cases, Random& r) {
   }
 }
 
+void add_inner_norm(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"inner_norm_fwd", "inner_norm_bwd"}) {
+    for (const DType act : kActs) {
+      for (const int64_t dim : {1, 7, 16, 33, 64, 128, 577}) {
+        Case c = sized(op, act, r.pick({1, 3, 40}), 1, r);
+        c.features = r.pick({0, 3});
+        c.heads = r.pick({1, 2, 6});
+        c.kv_heads = c.heads % 2 == 0 ? r.pick({1, 2}) : 1;
+        c.head_dim = dim;
+        c.optional = r.coin();
+        c.accumulate = c.op == "inner_norm_fwd" && r.coin();
+        c.out = r.pick({act, DType::f32});
+        c.gradient = c.op == "inner_norm_bwd" && act == DType::f32 && dim < 20;
+        if (c.gradient) c.features = 0;
+        cases.push_back(c);
+      }
+    }
+  }
+}
+
+void add_caps(std::vector<Case>& cases, Random& r) {
+  for (const float cap : {0.5f, 30.f}) {
+    for (const int64_t cols : kTails) {
+      Case c = sized("soft_cap", DType::f32, r.pick({1, 3}), cols, r);
+      c.cap = cap;
+      c.size = r.pick({1.f, 100.f});
+      cases.push_back(c);
+    }
+  }
+}
+
 void add_rope(std::vector<Case>& cases, Random& r) {
   for (const DType act : kActs) {
     for (const int64_t dim : {2, 6, 8, 20, 30, 34, 64, 80, 128}) {
@@ -53,6 +84,18 @@ void add_rope(std::vector<Case>& cases, Random& r) {
         c.heads = r.pick({1, 2, 3, 9});
         c.inverse = inverse;
         c.gradient = inverse && act == DType::f32 && dim <= 20;
+        cases.push_back(c);
+      }
+    }
+    for (const int64_t rotary : {2, 6, 16, 20}) {
+      for (const bool interleaved : {false, true}) {
+        Case c = sized("rope", act, r.pick({1, 9}), 1, r);
+        c.head_dim = 20;
+        c.rotary = rotary;
+        c.interleaved = interleaved;
+        c.heads = r.pick({1, 3});
+        c.inverse = r.coin();
+        c.gradient = c.inverse && act == DType::f32;
         cases.push_back(c);
       }
     }
@@ -84,6 +127,8 @@ void add_swiglu(std::vector<Case>& cases, Random& r) {
       if (c.op == "swiglu_bwd") c.alias = r.pick({Alias::none, Alias::dg_is_da, Alias::dg_is_g_and_du_is_u});
       c.gradient = c.op == "swiglu_bwd" && act == DType::f32 && rows * cols < 40 && c.size < 5;
       cases.push_back(c);
+      c.activation = Activation::gelu_tanh;
+      cases.push_back(c);
     });
     for (const Alias alias : {Alias::dg_is_da, Alias::dg_is_g_and_du_is_u}) {
       if (std::string(op) == "swiglu_fwd") continue;
@@ -112,12 +157,20 @@ void add_copies(std::vector<Case>& cases, Random& r) {
       c.features = r.pick({1, 5, 40});
       c.misalign = r.pick({0, 1, 2, 3});
       cases.push_back(c);
+      if (cols % 2 == 0) continue;
+      c.factor = 5.66f;
+      cases.push_back(c);
     }
     Case c = sized("cast", act, rows, cols, r);
     for (const DType out : kActs) {
       if (out != act && out != DType::f32 && act != DType::f32) continue;
       c.out = out;
       cases.push_back(c);
+      if (cols % 2 == 0) continue;
+      Case scaled = c;
+      scaled.factor = 0.3f;
+      scaled.accumulate = out == DType::f32 && r.coin();
+      cases.push_back(scaled);
     }
     c = sized("gather_rows", act, rows, cols, r);
     c.features = r.pick({1, 4, 50});
@@ -174,6 +227,8 @@ void add_columns(std::vector<Case>& cases, Random& r) {
 void add_row_cases(std::vector<Case>& cases) {
   Random r(3);
   add_norm(cases, r);
+  add_inner_norm(cases, r);
+  add_caps(cases, r);
   add_rope(cases, r);
   add_swiglu(cases, r);
   add_copies(cases, r);

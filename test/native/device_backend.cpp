@@ -43,6 +43,12 @@ void pointers(const NormApplyArgs& a, F&& f) { each(f, a.x, a.w, a.rstd, a.h); }
 template <class F>
 void pointers(const NormBwdArgs& a, F&& f) { each(f, a.dh, a.x, a.w, a.rstd, a.dx, a.rounded); }
 template <class F>
+void pointers(const InnerNormFwdArgs& a, F&& f) { each(f, a.x, a.w, a.y, a.rstd); }
+template <class F>
+void pointers(const InnerNormBwdArgs& a, F&& f) { each(f, a.dy, a.x, a.w, a.rstd, a.dx); }
+template <class F>
+void pointers(const SoftCapArgs& a, F&& f) { each(f, a.x); }
+template <class F>
 void pointers(const LinearFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.lora, a.u, a.y, a.gate, a.a); }
 template <class F>
 void pointers(const LinearBwdArgs& a, F&& f) {

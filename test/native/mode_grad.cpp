@@ -142,6 +142,19 @@ void check_norm(const Case& c, Check& check) {
   check.compare("dx", m.mat("x"), forward);
 }
 
+void check_inner_norm(const Case& c, Check& check) {
+  Memory& m = check.memory();
+  Output y(c.rows, m.mat("x").cols);
+  const auto heads = [&](const Mat& mat) { return Heads{mat, 0, c.heads / c.kv_heads * c.head_dim, c.head_dim}; };
+  const auto forward = [&] {
+    check.ref().inner_norm_fwd({heads(m.mat("x")), m.f32("w"), 1, heads(y.mat), m.f32("rstd"), c.heads, c.kv_heads, c.head_dim});
+    return y.dot(m.mat("dy"));
+  };
+  forward();  // rstd of this x
+  check.again();
+  check.compare("dx", m.mat("x"), forward);
+}
+
 // The case turns the gradient of a result backwards. The result is the gradient of the input, whatever the input was.
 void check_rope(const Case& c, Check& check) {
   Memory& m = check.memory();
@@ -161,7 +174,7 @@ void check_swiglu(const Case& c, Check& check) {
   Memory& m = check.memory();
   Output a(c.rows, c.in);
   const auto forward = [&] {
-    check.ref().swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = a.mat});
+    check.ref().swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = a.mat, .activation = c.activation});
     return a.dot(m.mat("da"));
   };
   check.compare("dg", m.mat("g"), forward);
@@ -213,12 +226,12 @@ void check_attention(const Case& c, Check& check) {
   }
 }
 
-void check_head(const Case&, Check& check) {
+void check_head(const Case& c, Check& check) {
   Memory& m = check.memory();
   check.compare("dx", m.mat("x"), [&] {
     double loss = 0;
     check.ref().head(
-        {.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss});
+        {.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss, .soft_cap = c.cap});
     return loss * 0.75;  // the loss_scale of the cases
   });
 }
@@ -265,6 +278,7 @@ void run_grad(const Options& o, Report& report) {
       Check check(c, report);
       if (c.op == "linear_bwd") check_linear(c, check);
       else if (c.op == "norm_bwd") check_norm(c, check);
+      else if (c.op == "inner_norm_bwd") check_inner_norm(c, check);
       else if (c.op == "rope") check_rope(c, check);
       else if (c.op == "swiglu_bwd") check_swiglu(c, check);
       else if (c.op == "columns_bwd") check_columns(c, check);

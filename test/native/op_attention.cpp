@@ -110,34 +110,36 @@ Sum dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row_b,
 
 // A score is off by delta, absolutely: the errors of its dot product, its scaling and the subtraction of a maximum or
 // lse.
-double score_error(const Sum& qk, double scale, double shift, int64_t dim) {
-  return scale * sum_error(dim) * qk.terms + 2 * kF32 * (std::fabs(scale * qk.value) + std::fabs(shift));
+double score_error(const Sum& qk, double scale, double shift, int64_t dim, double cap) {
+  return scale * sum_error(dim) * qk.terms + 2 * kF32 * (std::fabs(scale * qk.value) + std::fabs(shift)) + kCap * cap;
 }
+
+double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
 // The weights p are off by exp(delta) - 1, relatively, and so is their divisor. o is off by the weighted mean of |v|
 // times (own + sum's error + rounding of p as an operand + rounding of the sum); lse by the mean of the deltas.
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const auto [q, k, v] = attention_heads(c, twin);
   const AttentionShape s = attention_shape(c, twin);
-  const double operand = arithmetic.bf16_dots ? kBf16 : 0;
+  const double operand = arithmetic.bf16_dots ? kBf16 : 0, cap = double(c.cap);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0, k0 = s.kv_offsets[sequence];
     const int64_t nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < c.heads; h++) {
-        const int64_t n = nk - nq + i + 1, g = h / group, q_col = q.column(g, h % group);
+        const int64_t visible = nk - nq + i + 1, first = s.hidden(visible), n = visible - first, g = h / group, q_col = q.column(g, h % group);
         std::vector<Sum> scores;
         double top = -1e300, total = 0, sum_off = 0;
         for (int64_t j = 0; j < n; j++) {
-          scores.push_back(dot(q.mat, q0 + i, q_col, k.mat, k0 + j, k.column(g, 0), dim));
-          top = std::max(top, double(s.scale) * scores.back().value);
+          scores.push_back(dot(q.mat, q0 + i, q_col, k.mat, k0 + first + j, k.column(g, 0), dim));
+          top = std::max(top, capped(double(s.scale) * scores.back().value, cap));
         }
         Values p, off;
         for (const Sum& score : scores) {
-          p.push_back(std::exp(double(s.scale) * score.value - top));
+          p.push_back(std::exp(capped(double(s.scale) * score.value, cap) - top));
           // e^x is zero below -87.3.
-          off.push_back(p.back() * (std::expm1(score_error(score, double(s.scale), top, dim)) + kExp) + 1.2e-38);
+          off.push_back(p.back() * (std::expm1(score_error(score, double(s.scale), top, dim, cap)) + kExp) + 1.2e-38);
           total += p.back();
           sum_off += off.back();
         }
@@ -146,7 +148,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         for (int64_t d = 0; d < dim; d++) {
           double error = 0;
           for (int64_t j = 0; j < n; j++) {
-            const double weight = p[size_t(j)] / total, value = std::fabs(double(v.mat.get(k0 + j, v.column(g, 0) + d)));
+            const double weight = p[size_t(j)] / total, value = std::fabs(double(v.mat.get(k0 + first + j, v.column(g, 0) + d)));
             error += value * (off[size_t(j)] / total + weight * (sum_off + operand + sum_error(n)));
           }
           b.of["o"].push_back(error);
@@ -162,7 +164,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   const auto [q, k, v] = attention_heads(c, twin);
   const Mat o = twin.mat("o"), d_o = twin.mat("d_o"), lse = twin.mat("lse");
   const AttentionShape s = attention_shape(c, twin);
-  const double operand = arithmetic.bf16_dots ? kBf16 : 0, scale = double(s.scale);
+  const double operand = arithmetic.bf16_dots ? kBf16 : 0, scale = double(s.scale), cap = double(c.cap);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
   // One and the same where the heads lie in one matrix.
   const HeadViews views = head_views(c.layout, c.heads, c.kv_heads, dim);
@@ -177,14 +179,17 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       const int64_t g = h / group, o_col = h * dim, q_col = q.column(g, h % group), k_col = k.column(g, 0), v_col = v.column(g, 0);
       for (int64_t i = 0; i < n; i++) {
         const Sum delta = dot(d_o, row0 + i, o_col, o, row0 + i, o_col, dim);
-        for (int64_t j = 0; j <= i; j++) {
+        for (int64_t j = s.hidden(i + 1); j <= i; j++) {
           const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim),
                     dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
-          const double shift = double(lse.get(row0 + i, h)), p = std::exp(scale * score.value - shift);
-          const double p_off = p * (std::expm1(score_error(score, scale, shift, dim)) + kExp) + 1.2e-38;
-          const double ds = scale * p * std::fabs(dp.value - delta.value);
+          const double value = capped(scale * score.value, cap), share = cap > 0 ? value / cap : 0, slope = 1 - share * share;
+          const double shift = double(lse.get(row0 + i, h)), p = std::exp(value - shift), off = score_error(score, scale, shift, dim, cap);
+          const double p_off = p * (std::expm1(off) + kExp) + 1.2e-38;
+          const double ds = scale * p * std::fabs(dp.value - delta.value) * slope;
+          // The slope is off by twice the share's error.
+          const double slope_off = cap > 0 ? 2 * off / cap + 4 * kF32 : 0;
           const double ds_off =
-              scale * (p_off * std::fabs(dp.value - delta.value) +
+              scale * ((p_off + p * slope_off) * std::fabs(dp.value - delta.value) +
                        p * (sum_error(dim) * (dp.terms + delta.terms) + 3 * kF32 * std::fabs(dp.value - delta.value)));
           for (int64_t d = 0; d < dim; d++) {
             const auto at = [&](int64_t row, int64_t col, int64_t width) { return size_t((row0 + row) * width + col + d); };
@@ -201,6 +206,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   }
 }
 
+// The pairs that causality leaves; of a window, too many.
 double pairs(const Case& c) {
   double sum = 0;
   for (size_t s = 0; s < c.queries.size(); s++) {
@@ -221,13 +227,15 @@ AttentionHeads attention_heads(const Case& c, const Memory& m, const std::string
 }
 
 AttentionShape attention_shape(const Case& c, const Memory& m) {
-  return {c.heads,
-          c.kv_heads,
-          c.head_dim,
-          1.f / std::sqrt(float(c.head_dim)),
-          m.ints("q_offsets"),
-          m.ints("kv_offsets"),
-          int64_t(c.queries.size())};
+  return {.heads = c.heads,
+          .kv_heads = c.kv_heads,
+          .head_dim = c.head_dim,
+          .scale = 1.f / std::sqrt(float(c.head_dim)),
+          .q_offsets = m.ints("q_offsets"),
+          .kv_offsets = m.ints("kv_offsets"),
+          .sequences = int64_t(c.queries.size()),
+          .window = c.window,
+          .soft_cap = c.cap};
 }
 
 const std::vector<Operation> kAttentionOperations = {

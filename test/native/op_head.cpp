@@ -22,13 +22,14 @@ void define(const Case& c, Slots& s) {
   if (c.optional) s.output("dx", DType::f32, c.rows, c.in, c.ld_pad);
 }
 
-void call(const Case&, Backend& b, Memory& m) {
+void call(const Case& c, Backend& b, Memory& m) {
   b.head({.x = m.mat("x"),
           .w = m.weight("w"),
           .labels = m.ints("labels"),
           .loss_scale = kLossScale,
           .dx = m.mat("dx"),
-          .loss_sum = &m.scalar});
+          .loss_sum = &m.scalar,
+          .soft_cap = c.cap});
 }
 
 // Logits are off by their products' error and one rounding to act. The loss is off by the label's logit's error and the mean
@@ -49,10 +50,12 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
         sum += t;
         terms += std::fabs(t);
       }
-      logits[v] = sum;
+      logits[v] = c.cap > 0 ? double(c.cap) * std::tanh(sum / double(c.cap)) : sum;
       off[v] = terms * (sum_error(c.in) + w_error);
       off[v] += unit(c.act) * (std::fabs(sum) + off[v]) + smallest(c.act);
-      top = std::max(top, sum);
+      // Capped, it is rounded once more.
+      if (c.cap > 0) off[v] += kCap * double(c.cap) + unit(c.act) * (std::fabs(logits[v]) + off[v]) + smallest(c.act);
+      top = std::max(top, logits[v]);
     }
     for (size_t v = 0; v < vocab; v++) {
       const double p = std::exp(logits[v] - top);
@@ -68,8 +71,10 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
     std::vector<double> g(vocab), g_off(vocab);
     for (size_t v = 0; v < vocab; v++) {
       const double p = std::exp(logits[v] - lse);
-      g[v] = double(kLossScale) * (v == label ? 1 - p : p);
-      g_off[v] = double(kLossScale) * p * (std::expm1(off[v] + lse_off) + kExp);
+      const double share = c.cap > 0 ? logits[v] / double(c.cap) : 0, slope = 1 - share * share;
+      const double slope_off = c.cap > 0 ? 2 * off[v] / double(c.cap) + 4 * kF32 : 0;
+      g[v] = double(kLossScale) * (v == label ? 1 - p : p) * slope;
+      g_off[v] = double(kLossScale) * (p * (std::expm1(off[v] + lse_off) + kExp) + (v == label ? 1 - p : p) * slope_off);
       g_off[v] += unit(c.act) * (g[v] + g_off[v]) + smallest(c.act);
     }
     for (int64_t i = 0; i < c.in; i++) {

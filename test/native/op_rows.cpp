@@ -1,5 +1,6 @@
 // Operands, calls and bounds of the operations that work row by row.
 #include <cmath>
+#include <numbers>
 
 #include "bounds.h"
 #include "operations.h"
@@ -37,11 +38,96 @@ void define_embedding(const Case& c, Slots& s) {
   s.ints("ids", indices(r, c.rows, c.features));
   s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
 }
-void call_embedding(const Case&, Backend& b, Memory& m) {
-  b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x")});
+void call_embedding(const Case& c, Backend& b, Memory& m) {
+  b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x"), .scale = c.factor});
 }
-void bound_embedding(const Case& c, const Arithmetic&, const Memory&, const Slots&, Bounds& b) {
+void bound_embedding(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   b.of["x"] = exactly(c, c.in);
+  if (c.factor == 1) return;
+  const Mat x = twin.mat("x");
+  b.of["x"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return 2 * kF32 * magnitude(x, m, i); });
+}
+
+// Heads in rows of `features` columns more than theirs; one group.
+Heads inner_heads(const Case& c, const Mat& m) { return {m, c.features, c.heads / c.kv_heads * c.head_dim, c.head_dim}; }
+int64_t inner_width(const Case& c) { return c.features + c.heads * c.head_dim; }
+
+void define_inner_norm_fwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  const int64_t n = c.rows * inner_width(c);
+  s.input("x", c.act, c.rows, inner_width(c), r.values(n, c.act, c.size), c.ld_pad);
+  s.vector("w", r.values(c.head_dim, DType::f32));
+  s.in_place("y", c.accumulate ? DType::f32 : c.act, c.rows, inner_width(c), r.values(n, c.accumulate ? DType::f32 : c.act), c.ld_pad);
+  if (c.optional) s.output("rstd", DType::f32, c.rows, c.heads);
+}
+void call_inner_norm_fwd(const Case& c, Backend& b, Memory& m) {
+  b.inner_norm_fwd({.x = inner_heads(c, m.mat("x")),
+                    .w = m.f32("w"),
+                    .eps = 1e-5f,
+                    .y = inner_heads(c, m.mat("y")),
+                    .rstd = m.f32("rstd"),
+                    .heads = c.heads,
+                    .groups = c.kv_heads,
+                    .dim = c.head_dim,
+                    .accumulate = c.accumulate});
+}
+// As norm_fwd's; columns of no head stay.
+void bound_inner_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  const double rstd = sum_error(c.head_dim) / 2 + 2 * kF32;
+  const Mat y = twin.mat("y");
+  const auto& before = slots.find("y")->values;
+  b.of["y"] = for_elements(c.rows, inner_width(c), [&](int64_t m, int64_t i) {
+    if (i < c.features) return Bounds::kExact;
+    const double old = c.accumulate ? std::fabs(double(before[size_t(m * inner_width(c) + i)])) : 0, sum = magnitude(y, m, i);
+    return (rstd + 3 * kF32) * (sum + old) + (c.accumulate ? kF32 * sum : 0);
+  });
+  if (!c.optional) return;
+  for (int64_t i = 0; i < c.rows * c.heads; i++) b.of["rstd"].push_back(rstd * double(twin.f32("rstd")[i]));
+}
+
+void define_inner_norm_bwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  const int64_t n = c.rows * inner_width(c);
+  s.input("dy", c.out, c.rows, inner_width(c), r.values(n, c.out), c.ld_pad);
+  s.input("x", c.act, c.rows, inner_width(c), r.values(n, c.act), c.ld_pad);
+  s.vector("w", r.values(c.head_dim, DType::f32));
+  std::vector<float> rstd = r.values(c.rows * c.heads, DType::f32);
+  for (float& v : rstd) v = 1.5f + v;  // as of rows whose mean square is between 0.2 and 4
+  s.vector("rstd", rstd);
+  if (c.features > 0) s.in_place("dx", c.act, c.rows, inner_width(c), r.values(n, c.act), c.ld_pad);
+  else s.output("dx", c.act, c.rows, inner_width(c), c.ld_pad);
+}
+void call_inner_norm_bwd(const Case& c, Backend& b, Memory& m) {
+  b.inner_norm_bwd({.dy = inner_heads(c, m.mat("dy")),
+                    .x = inner_heads(c, m.mat("x")),
+                    .w = m.f32("w"),
+                    .rstd = m.f32("rstd"),
+                    .dx = inner_heads(c, m.mat("dx")),
+                    .heads = c.heads,
+                    .groups = c.kv_heads,
+                    .dim = c.head_dim});
+}
+// As norm_bwd's.
+void bound_inner_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat dy = twin.mat("dy"), x = twin.mat("x"), w = twin.mat("w");
+  const int64_t dim = c.head_dim;
+  b.of["dx"] = for_elements(c.rows, inner_width(c), [&](int64_t m, int64_t i) {
+    if (i < c.features) return Bounds::kExact;
+    const int64_t h = (i - c.features) / dim, first = c.features + h * dim;
+    const double s = std::fabs(double(twin.f32("rstd")[m * c.heads + h]));
+    double mean = 0;  // of the magnitudes
+    for (int64_t k = 0; k < dim; k++) mean += magnitude(dy, m, first + k) * magnitude(w, 0, k) * magnitude(x, m, first + k) / double(dim);
+    return 5 * kF32 * s * magnitude(dy, m, i) * magnitude(w, 0, i - first) + (sum_error(dim) + 7 * kF32) * s * s * s * magnitude(x, m, i) * mean;
+  });
+}
+
+void define_soft_cap(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.in_place("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32, c.size), c.ld_pad);
+}
+void call_soft_cap(const Case& c, Backend& b, Memory& m) { b.soft_cap({m.mat("x"), c.cap}); }
+void bound_soft_cap(const Case& c, const Arithmetic&, const Memory&, const Slots& slots, Bounds& b) {
+  for (const float x : slots.find("x")->values) b.of["x"].push_back(kCap * double(c.cap) + 2 * kF32 * std::fabs(double(x)));
 }
 
 void define_norm_fwd(const Case& c, Slots& s) {
@@ -117,9 +203,11 @@ constexpr int64_t kPositions = 37;
 // Query heads, alone or among keys and values.
 int64_t rope_width(const Case& c) { return (c.heads + (c.layout == HeadLayout::separate ? 0 : 2 * c.kv_heads)) * c.head_dim; }
 
+int64_t rotary_dim(const Case& c) { return c.rotary > 0 ? c.rotary : c.head_dim; }
+
 void define_rope(const Case& c, Slots& s) {
   Random r(c.seed);
-  const int64_t half = c.head_dim / 2, width = rope_width(c);
+  const int64_t half = rotary_dim(c) / 2, width = rope_width(c);
   s.in_place("x", c.act, c.rows, width, r.values(c.rows * width, c.act), c.ld_pad);
   s.ints("positions", indices(r, c.rows, kPositions));
   std::vector<float> cos, sin;
@@ -134,7 +222,7 @@ void define_rope(const Case& c, Slots& s) {
 void call_rope(const Case& c, Backend& b, Memory& m) { b.rope(rope_args(c, m, m.mat("x"), c.inverse)); }
 // Two products and their difference; columns that are not turned stay.
 void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
-  const int64_t half = c.head_dim / 2, width = rope_width(c), group = c.heads / c.kv_heads;
+  const int64_t half = rotary_dim(c) / 2, width = rope_width(c), group = c.heads / c.kv_heads;
   const auto& x = slots.find("x")->values;
   const Heads heads = rope_args(c, twin, {}, false).x;
   std::vector<int64_t> within(size_t(width), -1);  // place in the head
@@ -142,9 +230,10 @@ void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slot
     for (int64_t d = 0; d < c.head_dim; d++) within[size_t(heads.column(h / group, h % group) + d)] = d;
   }
   b.of["x"] = for_elements(c.rows, width, [&](int64_t m, int64_t i) {
-    const int64_t in_head = within[size_t(i)], pair = in_head < half ? i + half : i - half;
-    if (in_head < 0) return Bounds::kExact;
-    const int64_t at = twin.ints("positions")[m] * half + in_head % half;
+    const int64_t in_head = within[size_t(i)];
+    if (in_head < 0 || in_head >= 2 * half) return Bounds::kExact;
+    const int64_t pair = c.interleaved ? (in_head % 2 == 0 ? i + 1 : i - 1) : in_head < half ? i + half : i - half;
+    const int64_t at = twin.ints("positions")[m] * half + (c.interleaved ? in_head / 2 : in_head % half);
     const double own = std::fabs(double(x[size_t(m * width + i)])), other = std::fabs(double(x[size_t(m * width + pair)]));
     return 3 * kF32 * (own * std::fabs(double(twin.f32("cos")[at])) + other * std::fabs(double(twin.f32("sin")[at])));
   });
@@ -159,17 +248,25 @@ void define_swiglu_fwd(const Case& c, Slots& s) {
   define_swiglu(c, s, r);
   s.output("a", c.act, c.rows, c.in, c.ld_pad);
 }
-void call_swiglu_fwd(const Case&, Backend& b, Memory& m) {
-  b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a")});
+void call_swiglu_fwd(const Case& c, Backend& b, Memory& m) {
+  b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a"), .activation = c.activation});
 }
 // 1 / (1 + e^-g): the exponential, a sum and a quotient; then two products.
 constexpr double kSigmoid = kExp + 2 * kF32;
 // Where e^-g overflows f32, the sigmoid is zero: it misses at most e^-88.72.
 constexpr double kLostSigmoid = 3e-39;
+// What the sigmoid's argument of GELU adds: z = 2 sqrt(2/pi) (g + 0.044715 g^3) is off by its roundings, and the sigmoid relatively by
+// (1 - s) times it.
+double exponent_error(const Case& c, double g) {
+  if (c.activation == Activation::silu) return 0;
+  const double z = 2 * std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
+  return 6 * kF32 * std::fabs(z) / (1 + std::exp(z));
+}
 void bound_swiglu_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   const Mat a = twin.mat("a"), g = twin.mat("g"), u = twin.mat("u");
   b.of["a"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    return (kSigmoid + 2 * kF32) * magnitude(a, m, i) + kLostSigmoid * magnitude(g, m, i) * magnitude(u, m, i);
+    const double z = exponent_error(c, double(g.get(m, i)));
+    return (kSigmoid + 2 * kF32 + z) * magnitude(a, m, i) + kLostSigmoid * magnitude(g, m, i) * magnitude(u, m, i);
   });
 }
 
@@ -183,21 +280,24 @@ void define_swiglu_bwd(const Case& c, Slots& s) {
   Slot& du = s.output("du", c.act, c.rows, c.in, c.ld_pad);
   if (c.alias == Alias::dg_is_g_and_du_is_u) du.alias = "u";
 }
-void call_swiglu_bwd(const Case&, Backend& b, Memory& m) {
-  b.swiglu_bwd({.da = m.mat("da"), .g = m.mat("g"), .u = m.mat("u"), .dg = m.mat("dg"), .du = m.mat("du")});
+void call_swiglu_bwd(const Case& c, Backend& b, Memory& m) {
+  b.swiglu_bwd({.da = m.mat("da"), .g = m.mat("g"), .u = m.mat("u"), .dg = m.mat("dg"), .du = m.mat("du"), .activation = c.activation});
 }
 // silu' = s + g s (1 - s); 1 - s carries the absolute error of s.
 void bound_swiglu_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   const Mat da = twin.mat("da"), g = twin.mat("g"), u = twin.mat("u"), du = twin.mat("du");
   b.of["dg"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    const double x = double(g.get(m, i)), s = 1 / (1 + std::exp(-x)), silu = std::fabs(x) * s;
-    const double s_error = kSigmoid * s, rest_error = s_error + kF32 * (1 - s);
-    const double derivative = s_error + silu * ((kSigmoid + 2 * kF32) * (1 - s) + rest_error) + kF32 * (s + silu);
+    const double x = double(g.get(m, i)), root = 2 * std::sqrt(2 / std::numbers::pi);
+    const bool gelu = c.activation == Activation::gelu_tanh;
+    const double z = gelu ? root * (x + 0.044715 * x * x * x) : x, slope = gelu ? root * (1 + 3 * 0.044715 * x * x) : 1;
+    const double s = 1 / (1 + std::exp(-z)), silu = std::fabs(x) * s * slope;
+    const double s_error = (kSigmoid + exponent_error(c, x)) * s, rest_error = s_error + kF32 * (1 - s);
+    const double derivative = s_error + silu * ((kSigmoid + exponent_error(c, x) + (gelu ? 7 : 2) * kF32) * (1 - s) + rest_error) + kF32 * (s + silu);
     return magnitude(da, m, i) * magnitude(u, m, i) *
-           (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x)));
+           (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x) * slope));
   });
   b.of["du"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    return (kSigmoid + 2 * kF32) * magnitude(du, m, i) + kLostSigmoid * magnitude(da, m, i) * magnitude(g, m, i);
+    return (kSigmoid + 2 * kF32 + exponent_error(c, double(g.get(m, i)))) * magnitude(du, m, i) + kLostSigmoid * magnitude(da, m, i) * magnitude(g, m, i);
   });
 }
 
@@ -205,9 +305,21 @@ void bound_swiglu_bwd(const Case& c, const Arithmetic&, const Memory& twin, cons
 void define_cast(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("src", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
-  s.output("dst", c.out, c.rows, c.in, c.ld_pad).rounded = true;
+  const bool exact = c.factor == 1 && !c.accumulate;
+  if (c.accumulate) s.in_place("dst", c.out, c.rows, c.in, r.values(c.rows * c.in, c.out), c.ld_pad);
+  else s.output("dst", c.out, c.rows, c.in, c.ld_pad).rounded = exact;
 }
-void call_cast(const Case&, Backend& b, Memory& m) { b.cast({m.mat("src"), m.mat("dst")}); }
+void call_cast(const Case& c, Backend& b, Memory& m) { b.cast({m.mat("src"), m.mat("dst"), c.factor, c.accumulate}); }
+void bound_cast(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  b.of["dst"] = exactly(c, c.in);
+  if (c.factor == 1 && !c.accumulate) return;
+  const Mat src = twin.mat("src");
+  const auto& before = slots.find("dst")->values;
+  b.of["dst"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    const double old = c.accumulate ? std::fabs(double(before[size_t(m * c.in + i)])) : 0;
+    return 2 * kF32 * (old + std::fabs(double(c.factor)) * magnitude(src, m, i));
+  });
+}
 void bound_copy(const Case& c, const Arithmetic&, const Memory&, const Slots& slots, Bounds& b) {
   b.of["dst"] = Values(size_t(slots.find("dst")->rows * c.in), Bounds::kExact);
 }
@@ -244,6 +356,7 @@ double work_embedding(const Case& c) { return elements(c) * double(dtype_bytes(c
 double work_norm_fwd(const Case& c) { return elements(c) * (4 + (c.optional ? 2 : 1) * act_bytes(c)); }
 double work_norm_bwd(const Case& c) { return elements(c) * (12 + act_bytes(c)); }
 double work_two(const Case& c) { return elements(c) * 2 * act_bytes(c); }
+double work_inner(const Case& c) { return double(c.rows * c.heads * c.head_dim) * 3 * act_bytes(c); }
 double work_rope(const Case& c) { return double(c.rows * c.heads * c.head_dim) * 2 * act_bytes(c); }
 double work_swiglu_fwd(const Case& c) { return elements(c) * 3 * act_bytes(c); }
 double work_swiglu_bwd(const Case& c) { return elements(c) * 5 * act_bytes(c); }
@@ -260,7 +373,9 @@ RopeArgs rope_args(const Case& c, const Memory& m, const Mat& x, bool inverse) {
           .heads = c.heads,
           .groups = c.kv_heads,
           .head_dim = c.head_dim,
-          .inverse = inverse};
+          .rotary_dim = rotary_dim(c),
+          .inverse = inverse,
+          .interleaved = c.interleaved};
 }
 
 const std::vector<Operation> kRowOperations = {
@@ -268,10 +383,13 @@ const std::vector<Operation> kRowOperations = {
     {"norm_fwd", define_norm_fwd, call_norm_fwd, bound_norm_fwd, work_norm_fwd, true},
     {"norm_apply", define_norm_apply, call_norm_apply, bound_norm_apply, work_two, true},
     {"norm_bwd", define_norm_bwd, call_norm_bwd, bound_norm_bwd, work_norm_bwd, true},
+    {"inner_norm_fwd", define_inner_norm_fwd, call_inner_norm_fwd, bound_inner_norm_fwd, work_inner, true},
+    {"inner_norm_bwd", define_inner_norm_bwd, call_inner_norm_bwd, bound_inner_norm_bwd, work_inner, true},
+    {"soft_cap", define_soft_cap, call_soft_cap, bound_soft_cap, work_two, true},
     {"rope", define_rope, call_rope, bound_rope, work_rope, true},
     {"swiglu_fwd", define_swiglu_fwd, call_swiglu_fwd, bound_swiglu_fwd, work_swiglu_fwd, true},
     {"swiglu_bwd", define_swiglu_bwd, call_swiglu_bwd, bound_swiglu_bwd, work_swiglu_bwd, true},
-    {"cast", define_cast, call_cast, bound_copy, work_cast, true},
+    {"cast", define_cast, call_cast, bound_cast, work_cast, true},
     {"gather_rows", define_gather, call_gather, bound_copy, work_two, true},
     {"scatter_rows", define_scatter, call_scatter, bound_copy, work_two, true},
     {"zero", define_zero, call_zero, bound_copy, work_two, true},

@@ -30,8 +30,9 @@ TinyModel::TinyModel(const ModelSpec& spec, const Values& values) {
   add(spec.embedding, {spec.vocab, spec.dim});
   add(spec.final_norm.weight, {spec.dim});
   for (int64_t l = 0; l < spec.layers; l++) {
-    add(spec.name(l, spec.block.attention.norm.weight), {spec.dim});
-    add(spec.name(l, spec.block.mlp.norm.weight), {spec.dim});
+    for (const auto& [norm, size] : spec.block.norms(spec.dim)) {
+      if (*norm) add(spec.name(l, norm->weight), {size});
+    }
     for (const LinearSpec* linear : spec.block.linears()) {
       targets.push_back(spec.name(l, linear->module));
       add(targets.back() + ".weight", {linear->out, linear->in});

@@ -1,5 +1,7 @@
 // The description of a made-up model for tests.
 #pragma once
+#include <cmath>
+
 #include "head_layouts.h"
 
 namespace lowrank::test {
@@ -31,8 +33,11 @@ inline ModelSpec tiny_spec(const TinySizes& n, HeadLayout layout = HeadLayout::s
   a.out = {"o_proj", n.dim, q};
   a.heads = n.heads;
   a.kv_heads = n.kv_heads;
-  a.head_dim = n.head_dim;
-  s.block.mlp = {{"mlp_norm.weight"}, {"mlp.gate_proj", n.mlp, n.dim}, {"mlp.up_proj", n.mlp, n.dim}, {"mlp.down_proj", n.dim, n.mlp}};
+  a.head_dim = a.rotary_dim = n.head_dim;
+  a.scale = double(1.f / std::sqrt(float(n.head_dim)));
+  s.block.mlp.norm.weight = "mlp_norm.weight";
+  s.block.mlp.inputs = {{"mlp.gate_proj", n.mlp, n.dim}, {"mlp.up_proj", n.mlp, n.dim}};
+  s.block.mlp.down = {"mlp.down_proj", n.dim, n.mlp};
   return s;
 }
 

@@ -1,19 +1,48 @@
 // LLaMA: pre-norm RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al., 2023).
-import type { BlockSpec, ClassifierSpec, ModelConfig } from "../../native/index.js";
+import type {
+  Activation,
+  AttentionSpec,
+  BlockSpec,
+  ClassifierSpec,
+  ModelConfig,
+  NormSpec,
+} from "../../native/index.js";
 import { LARGEST, readHeads } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 
+/** The norm with the tensor of this name. */
+export function rmsNorm(config: ModelConfig, weight: string): NormSpec {
+  return { weight, eps: config.rmsNormEps, offset: config.normOffset ?? 0 };
+}
+
+/** The part of an attention that does not depend on its linears. */
+export function attentionOf(config: ModelConfig): Omit<AttentionSpec, "norm" | "inputs" | "q" | "k" | "v" | "out"> {
+  const { heads, kvHeads, headDim, rotaryDim, attentionScale: scale, layerKinds, residualScale } = config;
+  return {
+    heads,
+    kvHeads,
+    headDim,
+    kinds: config.attentionKinds ?? [{ window: 0, rope: { theta: config.ropeTheta, scaling: config.ropeScaling } }],
+    ...(layerKinds && { layerKinds }),
+    ...(rotaryDim !== undefined && { rotaryDim }),
+    ...(scale !== undefined && { scale }),
+    softCap: config.attentionCap ?? 0,
+    residual: { scale: residualScale ?? 1 },
+  };
+}
+
 /** A block of LLaMA's linears. */
 export function llamaBlock(config: ModelConfig, bias: { qkv: boolean; out: boolean; mlp: boolean }): BlockSpec {
-  const { hiddenSize: dim, intermediateSize: mlp, heads, kvHeads, headDim, rmsNormEps: eps } = config;
+  const { hiddenSize: dim, intermediateSize: mlp, heads, kvHeads, headDim } = config;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
   const head = { offset: 0, groupStride: headDim, headStride: headDim };
   return {
     attention: {
-      norm: { weight: "input_layernorm.weight", eps },
+      ...attentionOf(config),
+      norm: rmsNorm(config, "input_layernorm.weight"),
       inputs: [
         { module: "self_attn.q_proj", out: q, in: dim, bias: bias.qkv },
         { module: "self_attn.k_proj", out: kv, in: dim, bias: bias.qkv },
@@ -23,33 +52,73 @@ export function llamaBlock(config: ModelConfig, bias: { qkv: boolean; out: boole
       k: { ...head, linear: 1 },
       v: { ...head, linear: 2 },
       out: { module: "self_attn.o_proj", out: dim, in: q, bias: bias.out },
-      heads,
-      kvHeads,
-      headDim,
-      rope: { theta: config.ropeTheta, scaling: config.ropeScaling },
     },
     mlp: {
-      norm: { weight: "post_attention_layernorm.weight", eps },
-      gate: { module: "mlp.gate_proj", out: mlp, in: dim, bias: bias.mlp },
-      up: { module: "mlp.up_proj", out: mlp, in: dim, bias: bias.mlp },
+      norm: rmsNorm(config, "post_attention_layernorm.weight"),
+      inputs: [
+        { module: "mlp.gate_proj", out: mlp, in: dim, bias: bias.mlp },
+        { module: "mlp.up_proj", out: mlp, in: dim, bias: bias.mlp },
+      ],
       down: { module: "mlp.down_proj", out: dim, in: mlp, bias: bias.mlp },
+      activation: config.activation ?? "silu",
+      residual: { scale: config.residualScale ?? 1 },
     },
   };
 }
 
-/** The numbers that every config.json of LLaMA's block has, under the same names. @param positions default of max_position_embeddings */
-export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, positions: number) {
-  keys.only("hidden_act", ["silu", "swish"], "silu");
+/** The same with norms of q and k, in tensors self_attn.q_norm.weight and self_attn.k_norm.weight. */
+export function withHeadNorms(block: BlockSpec, config: ModelConfig, whole = false): BlockSpec {
+  const [qNorm, kNorm] = ["q", "k"].map((of) => rmsNorm(config, `self_attn.${of}_norm.weight`)) as [NormSpec, NormSpec];
+  return { ...block, attention: { ...block.attention, qNorm, kNorm, normWhole: whole } };
+}
+
+const ACTIVATIONS: Record<string, Activation> = {
+  silu: "silu",
+  swish: "silu",
+  gelu_pytorch_tanh: "gelu_tanh",
+  gelu_new: "gelu_tanh",
+};
+
+/** @throws LowrankError E_CONFIG_VALUE */
+export function readActivation(keys: ConfigKeys, key: string, otherwise: string): Pick<ModelConfig, "activation"> {
+  const activation = ACTIVATIONS[keys.only(key, Object.keys(ACTIVATIONS), otherwise)]!;
+  return activation === "silu" ? {} : { activation };
+}
+
+/** The defaults of a family's class in transformers, where they are not LLaMA's. */
+export interface LlamaDefaults {
+  /** max_position_embeddings */
+  positions: number;
+  headDim?: number;
+  kvHeads?: number;
+  eps?: number;
+  tied?: boolean;
+  theta?: number;
+  /** partial_rotary_factor; undefined: the family has none. */
+  partialRotary?: number;
+  /** The key of the activation and its value. */
+  activation?: [key: string, value: string];
+}
+
+/** The numbers that every config.json of LLaMA's block has, under the same names. */
+export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDefaults) {
+  const { positions, eps = 1e-6, tied = false, theta, partialRotary } = defaults;
+  const [activationKey, activation] = defaults.activation ?? ["hidden_act", "silu"];
+  keys.only("attention_dropout", [0], 0);
   const maxPositions = keys.count("max_position_embeddings", 2 ** 31, positions);
+  const heads = readHeads(keys, defaults);
+  const { partial, ...rope } = readRope(keys, { maxPositions, theta, partialRotary }, warn);
   return {
     vocabSize: keys.count("vocab_size", LARGEST),
     intermediateSize: keys.count("intermediate_size", LARGEST),
     layers: keys.count("num_hidden_layers", 100_000),
-    ...readHeads(keys),
-    rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, 1e-6),
+    ...heads,
+    rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, eps),
     maxPositions,
-    ...readRope(keys, maxPositions, warn),
-    tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
+    ...rope,
+    ...(partial !== 1 && { rotaryDim: rotaryDim(keys, heads.headDim, partial) }),
+    tieWordEmbeddings: keys.flag("tie_word_embeddings", tied),
+    ...readActivation(keys, activationKey, activation),
   };
 }
 
@@ -57,6 +126,13 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, positions: number
 export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
   const linear = { module: "score", out: labels, in: hiddenSize };
   return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
+}
+
+function rotaryDim(keys: ConfigKeys, headDim: number, partial: number): number {
+  const dim = Math.trunc(headDim * partial);
+  if (dim >= 2 && dim % 2 === 0) return dim;
+  const found = `${dim} of a head's ${headDim} columns would rotate, expected an even number`;
+  throw keys.error("partial_rotary_factor", found);
 }
 
 export const llama: Family = {
@@ -72,7 +148,7 @@ export const llama: Family = {
   readConfig(keys, warn) {
     keys.only("pretraining_tp", [1], 1);
     return {
-      ...readLlamaNumbers(keys, warn, 2048),
+      ...readLlamaNumbers(keys, warn, { positions: 2048 }),
       attentionBias: keys.flag("attention_bias", false),
       mlpBias: keys.flag("mlp_bias", false),
     };

@@ -1,14 +1,27 @@
 // Qwen2 and Qwen2.5: LLaMA's block with biases on q, k and v (Yang et al., 2024).
+import type { ModelConfig } from "../../native/index.js";
+import { readLayerTypes, readWindow, windowKinds, windowsOf } from "../attention-kinds.js";
+import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { llama, llamaBlock, readLlamaNumbers, scoreHead } from "./llama.js";
+
+/** Qwen's sliding window: of the layers from max_window_layers on, where use_sliding_window says so. */
+export function readQwenWindows(keys: ConfigKeys, config: Pick<ModelConfig, "layers" | "ropeTheta" | "ropeScaling">) {
+  const window = keys.flag("use_sliding_window", false) ? readWindow(keys, 4096) : 0;
+  const full = keys.given("max_window_layers") ? keys.whole("max_window_layers", 2 ** 31) : 28;
+  const types = readLayerTypes(keys, config.layers, (layer) =>
+    window > 0 && layer >= full ? "sliding_attention" : "full_attention",
+  );
+  return windowKinds(windowsOf(keys, types, window), config);
+}
 
 export const qwen2: Family = {
   modelType: "qwen2",
   names: llama.names,
   // The defaults of transformers' Qwen2Config.
   readConfig(keys, warn) {
-    keys.only("use_sliding_window", [false], false);
-    return { ...readLlamaNumbers(keys, warn, 32768), attentionBias: true, mlpBias: false };
+    const numbers = readLlamaNumbers(keys, warn, { positions: 32768 });
+    return { ...numbers, ...readQwenWindows(keys, numbers), attentionBias: true, mlpBias: false };
   },
   block: (config) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
   classifier: scoreHead,

@@ -1,0 +1,54 @@
+// Phi-3 and Phi-4: LLaMA's block with q, k and v in one linear and gate and up in another (Abdin et al., 2024).
+import { readWindow, windowKinds } from "../attention-kinds.js";
+import type { ConfigKeys } from "../keys.js";
+import type { Family } from "./family.js";
+import { attentionOf, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
+
+/** Phi-3's first configurations call longrope su, and yarn means longrope there, too. */
+function withLongrope(keys: ConfigKeys): ConfigKeys {
+  const renamed = ["rope_scaling", "rope_parameters"].flatMap((key) => {
+    const section = keys.within(key)?.json;
+    const type = section?.rope_type ?? section?.type;
+    return type === "su" || type === "yarn" ? [[key, { ...section, rope_type: "longrope", type: "longrope" }]] : [];
+  });
+  return keys.with({
+    original_max_position_embeddings: keys.json.original_max_position_embeddings ?? 4096,
+    ...Object.fromEntries(renamed),
+  });
+}
+
+export const phi3: Family = {
+  modelType: "phi3",
+  names: llama.names,
+  // The defaults of transformers' Phi3Config.
+  readConfig(keys, warn) {
+    for (const dropout of ["resid_pdrop", "embd_pdrop"]) keys.only(dropout, [0], 0);
+    const defaults = { positions: 4096, eps: 1e-5, partialRotary: 1 };
+    const numbers = readLlamaNumbers(withLongrope(keys), warn, defaults);
+    const windows = Array.from({ length: numbers.layers }, () => readWindow(keys, 0));
+    return { ...numbers, ...windowKinds(windows, numbers), attentionBias: false, mlpBias: false };
+  },
+  block: (config) => {
+    const { hiddenSize: dim, intermediateSize: mlp, heads, kvHeads, headDim } = config;
+    const [q, kv] = [heads * headDim, kvHeads * headDim];
+    const head = { linear: 0, groupStride: headDim, headStride: headDim };
+    return {
+      attention: {
+        ...attentionOf(config),
+        norm: rmsNorm(config, "input_layernorm.weight"),
+        inputs: [{ module: "self_attn.qkv_proj", out: q + 2 * kv, in: dim }],
+        q: { ...head, offset: 0, groupStride: q / kvHeads },
+        k: { ...head, offset: q },
+        v: { ...head, offset: q + kv },
+        out: { module: "self_attn.o_proj", out: dim, in: q },
+      },
+      mlp: {
+        norm: rmsNorm(config, "post_attention_layernorm.weight"),
+        inputs: [{ module: "mlp.gate_up_proj", out: 2 * mlp, in: dim }],
+        down: { module: "mlp.down_proj", out: dim, in: mlp },
+        activation: config.activation ?? "silu",
+      },
+    };
+  },
+  targets: ["qkv_proj", "o_proj"],
+};
