@@ -19,7 +19,7 @@ struct RopeScaling {
   double beta_fast = 32, beta_slow = 1;    // of yarn
   bool truncate = true;                    // of yarn: the ramp's ends are whole numbers
   double attention_factor = 1;             // of yarn and longrope: cos and sin are multiplied by it
-  std::vector<double> short_factors, long_factors;  // of longrope: a divisor for each pair, of texts up to the trained length and beyond
+  std::vector<double> short_factors = {}, long_factors = {};  // of longrope: a divisor for each pair, of texts up to the trained length and beyond
 
   // Whether the angles depend on the length of the longest sequence.
   bool depends_on_length() const { return type == Type::dynamic || type == Type::longrope; }
