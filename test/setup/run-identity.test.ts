@@ -13,7 +13,7 @@ const CHAT: RenderSpec = {
   kind: "chat",
   form: "messages",
   loss: "assistant",
-  templates: { default: "{{ messages }}", specialTokens: {} },
+  templates: { default: "{{ messages }}", specialTokens: {}, date: "2026-01-31" },
 };
 
 /** Settings of a run with every option at its default, on a base in one of several forms. */
@@ -110,7 +110,7 @@ test("every option of a run is a setting, or decides nothing", () => {
 test("what is learned of conversations, and by which template they are rendered, are settings of a run with conversations", () => {
   const chat = settingsOf("plain", "bf16", {}, CHAT);
   expect(chat).toMatchObject({ data_format: "messages", loss_on: "assistant" });
-  const other = { ...CHAT, loss: "all", templates: { default: "{{ messages }} ", specialTokens: {} } } as const;
+  const other = { ...CHAT, loss: "all", templates: { ...CHAT.templates, default: "{{ messages }} " } } as RenderSpec;
   expect(differences(settingsOf("plain", "bf16", {}, other), chat)).toEqual([
     expect.stringMatching(/^--chat_template: the chat template differs from the checkpoint's \(sha256 [0-9a-f]{12}, /),
     "--loss_on is all, in the checkpoint assistant",
@@ -119,7 +119,7 @@ test("what is learned of conversations, and by which template they are rendered,
     differences(settingsOf("plain", "bf16"), chat)
       .map((line) => line.split(/[ :]/)[0])
       .sort(),
-  ).toEqual(["--chat_template", "--data_format", "--loss_on"]);
+  ).toEqual(["--chat_template", "--data_format", "--loss_on", "--template_date"]);
 });
 
 /** Options whose effect is in a setting of another name, or in the hash of the named file. */
