@@ -201,9 +201,12 @@ export function holdsFinishedRun(folder: string): boolean {
 
 /** The adapter's files, into a folder that is being made. @throws LowrankError E_WRITE */
 export async function writeAdapterFiles(folder: string, adapter: AdapterToWrite): Promise<void> {
-  const { spec, targets, baseModel, origin, run, tokenizer, templates } = adapter;
+  const { spec, targets, baseModel, origin, run, tokenizer, templates, classifier } = adapter;
   await writeWeights(folder, adapter);
-  await writeTextFile(join(folder, "README.md"), modelCard({ spec, targets, base: resolve(baseModel), origin, run }));
+  await writeTextFile(
+    join(folder, "README.md"),
+    modelCard({ spec, targets, base: resolve(baseModel), origin, run, labels: classifier?.labels.length }),
+  );
   if (tokenizer) await copyInto(folder, tokenizer.files);
   if (templates) await writeTemplates(folder, templates);
 }

@@ -28,6 +28,8 @@ export interface Card {
   /** The repository of the hub that the base is of. */
   origin?: ModelOrigin | undefined;
   run?: CardRun | undefined;
+  /** Of a classifier: the number of its labels. */
+  labels?: number | undefined;
 }
 
 /** Settings that the table of settings leaves out: hashes of files, and settings of the first table. */
@@ -40,6 +42,8 @@ const NOT_TOLD = new Set([
     "chat_template",
     "target_modules",
     "quantize_skip",
+    "label_column",
+    "task",
   ],
   ...["lora_r", "lora_alpha", "lora_dropout", "use_rslora"],
   ...[
@@ -66,8 +70,13 @@ const table = (rows: [string, string][]) =>
 export const ADAPTER_PLACE = "FOLDER OF THIS CARD";
 
 /** The code in Python, with the base where PEFT would not find it. */
-function snippet(base: string, origin: ModelOrigin | undefined): string {
+function snippet(base: string, origin: ModelOrigin | undefined, labels: number | undefined): string {
   const adapter = JSON.stringify(ADAPTER_PLACE);
+  if (labels !== undefined) {
+    return `from peft import AutoPeftModelForSequenceClassification
+
+model = AutoPeftModelForSequenceClassification.from_pretrained(${adapter}, num_labels=${labels})`;
+  }
   if (!base.toLowerCase().endsWith(".gguf")) {
     return `from peft import AutoPeftModelForCausalLM
 
@@ -115,14 +124,16 @@ ${table(told.map(([name, value]) => [name, String(value)]))}
 }
 
 /** README.md beside an adapter: the hub shows it. It tells how to use the folder. */
-export function modelCard({ spec, targets, base, origin, run }: Card): string {
+export function modelCard({ spec, targets, base, origin, run, labels }: Card): string {
   const scale = spec.useRslora ? "alpha / sqrt(r)" : "alpha / r";
   const name = origin?.name ?? hubName(base);
   // The hub refuses a base_model that is no name of its own.
   const metadata = [
     ...(name === undefined ? [] : [`base_model: ${name}`]),
     ...(run?.dataset === undefined ? [] : ["datasets:", `- ${run.dataset}`]),
-    ...["library_name: peft", "pipeline_tag: text-generation", "tags:", "- lora", "- lowrank"],
+    "library_name: peft",
+    `pipeline_tag: text-${labels === undefined ? "generation" : "classification"}`,
+    ...["tags:", "- lora", "- lowrank"],
   ];
   const facts: [string, string][] = [
     ["base model", `\`${name ?? base}\``],
@@ -153,13 +164,13 @@ ${run ? trained(run) : ""}
 In Python:
 
 \`\`\`python
-${snippet(base, origin)}
+${snippet(base, origin, labels)}
 \`\`\`
 
 With lowrank, which takes the base that adapter_config.json names:
 
 \`\`\`sh
-lowrank generate --adapter FOLDER --prompt TEXT
+${labels === undefined ? "lowrank generate --adapter FOLDER --prompt TEXT" : "lowrank classify FOLDER --text TEXT"}
 \`\`\`
 `;
 }

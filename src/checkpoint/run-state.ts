@@ -13,7 +13,24 @@ export const RUN_STATE = "lowrank_state.json";
 const count = z.int().min(0);
 /** JSON has no infinity and says null. */
 const large = z.number().or(z.null().transform(() => Number.POSITIVE_INFINITY));
-const evaluation = z.object({ step: count, epoch: z.number(), eval_loss: z.number(), eval_perplexity: large });
+const metric = z.number().optional();
+const evaluation = z.object({
+  step: count,
+  epoch: z.number(),
+  eval_loss: z.number(),
+  eval_perplexity: large.optional(),
+  // Of a classifier:
+  eval_accuracy: metric,
+  eval_f1: metric,
+  eval_precision: metric,
+  eval_recall: metric,
+  eval_f1_binary: metric,
+  eval_precision_binary: metric,
+  eval_recall_binary: metric,
+  eval_confusion_matrix: z.array(z.array(count)).optional(),
+  eval_mse: metric,
+  eval_mae: metric,
+});
 
 const schema = z.object({
   version: z.literal(1),

@@ -1,6 +1,6 @@
 import { bytes, count } from "../base/text.js";
 import type { Log, Progress } from "../tracking/index.js";
-import type { Reporter, RunResult, StepMetrics } from "../trainer/index.js";
+import type { EvalMetrics, Reporter, RunResult, StepMetrics } from "../trainer/index.js";
 
 function stepLine(m: StepMetrics, steps: number): string {
   return [
@@ -13,6 +13,16 @@ function stepLine(m: StepMetrics, steps: number): string {
     `mfu ${(100 * m.mfu).toFixed(0)} %`,
     ...(m.loss_scale === undefined ? [] : [`loss_scale ${m.loss_scale}`, `skipped ${m.skipped_steps}`]),
   ].join("  ");
+}
+
+/** The metrics of an evaluation: perplexity, or the accuracy and the like of a classifier. */
+function evaluationLine(found: EvalMetrics, steps: number): string {
+  const { step, eval_loss, eval_perplexity, eval_accuracy, eval_f1, eval_mse } = found;
+  const parts = [`step ${step}/${steps}`, `eval_loss ${eval_loss.toFixed(4)}`];
+  if (eval_perplexity !== undefined) parts.push(`perplexity ${eval_perplexity.toFixed(2)}`);
+  if (eval_accuracy !== undefined) parts.push(`accuracy ${eval_accuracy.toFixed(4)}`, `f1 ${eval_f1!.toFixed(4)}`);
+  if (eval_mse !== undefined) parts.push(`mse ${eval_mse.toFixed(4)}`);
+  return parts.join("  ");
 }
 
 /** Seconds for people. */
@@ -65,8 +75,7 @@ export function reporter({ log, progress }: { log: Log; progress: Progress }): R
         progress.update(step, `${loss}evaluating ${event.done}/${event.total}`);
         break;
       case "eval": {
-        const { step: at, eval_loss, eval_perplexity } = event.metrics;
-        log.info(`step ${at}/${steps}  eval_loss ${eval_loss.toFixed(4)}  perplexity ${eval_perplexity.toFixed(2)}`);
+        log.info(evaluationLine(event.metrics, steps));
         break;
       }
       case "checkpoint":

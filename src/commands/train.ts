@@ -8,6 +8,7 @@ import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { type Located, located } from "../setup/hub.js";
+import { aboutClassifier, numberLabels, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
 import { namelessBase, pushAdapter, targetOfRun } from "../setup/push.js";
 import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -38,8 +39,13 @@ function checkFolders(o: Options, folder: RunFolder): void {
   checkOutput(mergedFolder(o), allowed, [o.base_model, o.tokenizer_name]);
 }
 
-function openPlan(o: Found, given: ReadonlySet<string>, warn: (message: string) => void): RunPlan {
-  const model = openBase(o, warn);
+function openPlan(
+  o: Found,
+  given: ReadonlySet<string>,
+  labels: TrainingLabels | null,
+  warn: (message: string) => void,
+): RunPlan {
+  const model = openBase(o, warn, labels?.asked);
   return planRun(o, given, {
     model,
     precision: choosePrecision(o.precision, model),
@@ -59,11 +65,15 @@ function ahead<T>(work: Promise<T>): Promise<T> {
 async function readTexts(
   o: Found,
   { model }: RunPlan,
+  labels: TrainingLabels | null,
   display: TrainDisplay,
   signal: AbortSignal,
 ): Promise<TrainingTexts> {
+  const numbered = labels ? await numberLabels(labels, model.config.classifier!) : undefined;
   const tokenizer = await openTokenizer(o, display.warn);
-  const texts = await readTrainingTexts(o, tokenizer, model.config.vocabSize, display.reading(signal));
+  const wanted = { ...o, labels: numbered };
+  const texts = await readTrainingTexts(wanted, tokenizer, model.config.vocabSize, display.reading(signal));
+  if (numbered) return texts;
   const hint = packingHint(texts, o);
   if (hint) display.log.info(hint);
   return texts;
@@ -207,8 +217,11 @@ async function merge({ o, named, base, display, signal }: Call, engine: Engine, 
  * @param given options that the user named
  * @param signal finishes the step in progress, saves and returns
  */
-export async function run(named: Options, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-  checkRunOptions(named);
+export async function run(options: Options, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+  checkRunOptions(options);
+  // A classifier writes no texts, and its head is no part of a merged model.
+  const named = options.task === "seq-cls" ? { ...options, num_samples: 0, merge: false } : options;
+  if (named !== options && options.merge) throw new LowrankError("E_USAGE", "merge needs task causal-lm.", "merge");
   const folder = new RunFolder(named, [named.base_model, named.tokenizer_name, named.init_adapter]);
   if (!named.dry_run) checkFolders(named, folder);
   const display = await TrainDisplay.open(named);
@@ -222,9 +235,11 @@ export async function run(named: Options, given: ReadonlySet<string>, signal: Ab
     const files = await trainingFiles(named, fetching);
     const o = { ...(await located(named, fetching)), ...files };
     if (target) warnOfBase(o, target, display);
-    const base = openPlan(o, given, display.warn);
+    const labels = o.task === "seq-cls" ? await readTrainingLabels(o) : null;
+    const base = openPlan(o, given, labels, display.warn);
+    if (labels) for (const line of aboutClassifier(base.model)) display.log.info(line);
     if (!o.dry_run) base.checkMemory();
-    const reading = ahead(readTexts(o, base, display, AbortSignal.any([signal, ended.signal])));
+    const reading = ahead(readTexts(o, base, labels, display, AbortSignal.any([signal, ended.signal])));
     await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal, target }, reading);
   } catch (error) {
     display.log.note(error instanceof Error ? error.message : String(error));

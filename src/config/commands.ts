@@ -99,6 +99,32 @@ export const commands = named({
     rows: { ...adapted, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
   },
 
+  classify: {
+    summary: "Classify texts: a line of JSON with the label and the scores of each, on standard output",
+    example: 'lowrank classify ./lora_model --text "We choose to go to the Moon"',
+    positional: "adapter",
+    rows: {
+      adapter: {
+        ...adapter,
+        help: "adapter of lowrank train --task seq-cls, or a model with a classifier's head: a folder, or OWNER/NAME of the hub",
+      },
+      ...adapted,
+      text: rows.text,
+      text_pair: rows.text_pair,
+      input_file: rows.input_file,
+      text_column,
+      text_pair_column: rows.text_pair_column,
+      text_by,
+      json_field,
+      csv_separator,
+      csv_quoting,
+      truncation_side: rows.truncation_side,
+      max_seq_length: rows.max_seq_length,
+      per_device_eval_batch_size: rows.per_device_eval_batch_size,
+      ...run,
+    },
+  },
+
   eval: {
     summary: "Loss and perplexity on texts, with an adapter or without",
     example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",

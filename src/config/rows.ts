@@ -122,6 +122,11 @@ export const modelRows = {
 
 /** Rows about a training run, wherever it is started. */
 export const trainRows = {
+  task: choice(
+    ["causal-lm", "seq-cls"],
+    MODEL.bits,
+    "what is learned: to go on with texts (causal-lm), or to classify texts by a column of labels (seq-cls, docs/classification.md)",
+  ).or("causal-lm"),
   lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank of the adapter").or(8),
   lora_alpha: number({ above: 0 }, LORA.bits, "scale: the adapter's output is multiplied by alpha / r").or(16),
   lora_dropout: number({ min: 0, below: 1 }, LORA.bits, "dropout of the adapter's input while training").or(0.05),
@@ -196,6 +201,26 @@ export const trainRows = {
     "a column's name",
     DATA.bits,
     "column or key of the text (default text), or of the conversation with data_format messages or sharegpt; if given, auto is text",
+  ).optional(),
+  text_pair_column: text(
+    "a column's name",
+    DATA.bits,
+    "with task seq-cls: column of the second text of pairs; sentence1 with sentence2 and premise with hypothesis are known",
+  ).optional(),
+  label_column: text(
+    "a column's name",
+    DATA.bits,
+    "with task seq-cls: column of the labels (names, numbers or lists); default label or labels",
+  ).optional(),
+  problem_type: choice(
+    ["single_label_classification", "regression", "multi_label_classification"],
+    DATA.bits,
+    "with task seq-cls: one class a text, a number, or several labels; default by the labels: numbers that are not whole are a regression, lists several labels",
+  ).optional(),
+  truncation_side: choice(
+    ["left", "right"],
+    DATA.bits,
+    "with task seq-cls: side that is cut off texts of more than max_seq_length tokens; default the tokenizer's",
   ).optional(),
   chat_template: text(
     "a file or a template's name",
@@ -351,9 +376,10 @@ export const trainRows = {
     "the best checkpoint's adapter is the result, not the last step's; default true where checkpoints are evaluated",
   ).optional(),
   metric_for_best_model: choice(
-    ["eval_loss", "eval_perplexity"],
+    ["eval_loss", "eval_perplexity", "eval_accuracy", "eval_f1"],
     OUTPUT.nothing,
-    "metric of the best checkpoint and of early stopping",
+    "metric of the best checkpoint and of early stopping; eval_accuracy and eval_f1 with task seq-cls",
+    { loss: "eval_loss", perplexity: "eval_perplexity", accuracy: "eval_accuracy", f1: "eval_f1" },
   ).or("eval_loss"),
   early_stopping_patience: integer(
     { min: 1 },
@@ -447,6 +473,13 @@ const otherRows = {
   max_size: size(RUN.nothing, "bytes of the factors at most; modules that need more ranks get more").optional(),
   num_rows: integer({ min: 0, max: LARGEST_COUNT }, RUN.nothing, "texts to show").or(3),
   action: choice(["ls", "clear"], RUN.nothing, "list the cache's files, or remove them").or("ls"),
+  text: text(
+    "a text",
+    DATA.nothing,
+    "the text to classify; without text and input_file, each line of standard input",
+  ).optional(),
+  text_pair: text("a text", DATA.nothing, "the second text of a pair").optional(),
+  input_file: texts(FILES, DATA.nothing, "texts to classify, named as in train_file of lowrank train").optional(),
   prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").required(),
   max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION.nothing, "longest continuation in tokens").or(100),
   temperature: number({ min: 0 }, GENERATION.nothing, "0 always takes the likeliest token").or(0.7),

@@ -1,5 +1,5 @@
 import { LowrankError } from "../base/errors.js";
-import type { Batch } from "../native/index.js";
+import type { Batch, ClassifierConfig, Sequence } from "../native/index.js";
 import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
 
@@ -11,11 +11,21 @@ export interface DatasetOptions {
    * Short examples share an item of at most this number of tokens. They stay apart: each is a sequence of its own.
    */
   packTo?: number;
+  /** Texts are classified, not learned. */
+  classified?: ClassifiedTexts;
+}
+
+/** The labels of classified texts. */
+export interface ClassifiedTexts {
+  classifier: ClassifierConfig;
+  /** `width` numbers for each text of the table, in order. */
+  labels: Float32Array;
+  width: number;
 }
 
 export interface MicroBatch {
   batch: Batch;
-  /** Tokens to be predicted. */
+  /** Tokens to be predicted; of classified texts, numbers of labels. */
   supervisedTokens: number;
   /** Tokens of the texts, padding not counted. */
   tokens: number;
@@ -28,17 +38,33 @@ export class TokenDataset {
   /** Item i is `#examples[#starts[i]]` up to `#examples[#starts[i + 1]]`; null where each is one example. */
   readonly #starts: Int32Array | null = null;
   readonly #padding: Pick<Batch, "padTo" | "padId">;
+  readonly #classified: ClassifiedTexts | undefined;
 
   /** @param examples their numbers in the table: of `learnable` ones */
-  constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo }: DatasetOptions = {}) {
+  constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo, classified }: DatasetOptions = {}) {
     this.#table = table;
     this.#examples = examples;
     this.#padding = padTo === undefined ? {} : { padTo, padId: padId ?? 0 };
+    this.#classified = classified;
     if (packTo !== undefined) {
       const packed = packBestFit(examples, (example) => table.tokens(example), packTo);
       this.#examples = packed.values;
       this.#starts = packed.starts;
     }
+  }
+
+  /** Set where texts are classified. */
+  get classifier(): ClassifierConfig | undefined {
+    return this.#classified?.classifier;
+  }
+
+  /** An example as the engine takes it. */
+  #sequence(example: number): Sequence {
+    const { inputIds, lossMask } = this.#table.sequence(example);
+    if (!this.#classified) return { inputIds, lossMask };
+    const { labels, width } = this.#classified;
+    const row = this.#table.row(example);
+    return { inputIds, labels: labels.subarray(row * width, (row + 1) * width) };
   }
 
   /** Number of items. */
@@ -97,8 +123,10 @@ export class TokenDataset {
     const examples = Array.from(positions).flatMap((position) => [...this.#item(position)]);
     const sum = (of: (example: number) => number) => examples.reduce((total, example) => total + of(example), 0);
     const found = {
-      batch: { sequences: examples.map((example) => this.#table.sequence(example)), ...this.#padding },
-      supervisedTokens: sum((example) => this.#table.supervised(example)),
+      batch: { sequences: examples.map((example) => this.#sequence(example)), ...this.#padding },
+      supervisedTokens: this.#classified
+        ? examples.length * this.#classified.width
+        : sum((example) => this.#table.supervised(example)),
       tokens: sum((example) => this.#table.tokens(example)),
     };
     this.#table.check();

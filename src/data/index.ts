@@ -13,7 +13,7 @@ export {
   tokenTable,
 } from "./cache/index.js";
 export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FILE } from "./chat-templates.js";
-export { type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
+export { type ClassifiedTexts, type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
 export {
@@ -25,11 +25,13 @@ export {
   type Wanted,
 } from "./folder.js";
 export type { Column, ReadOptions } from "./formats/format.js";
+export { isPipe } from "./formats/pipe.js";
 export { ggufFile } from "./gguf-tokenizer.js";
 export { generator } from "./random.js";
 export {
   type ChatSpec,
   type ChatTemplates,
+  type ClassifiedSpec,
   type FormName,
   type LossOn,
   NO_TEMPLATE,
@@ -37,7 +39,7 @@ export {
   rendererOf,
   templatesHash,
 } from "./render/index.js";
-export { firstRow, valueProblem } from "./rows.js";
+export { firstRow, placesOf, readRows, valueProblem } from "./rows.js";
 export { readEosIds } from "./special-tokens.js";
 export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";

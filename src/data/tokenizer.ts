@@ -7,11 +7,14 @@ import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
 import type { Warn } from "../model/index.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
 import { ggufFile } from "./gguf-tokenizer.js";
+import type { RenderedRow } from "./render/index.js";
 import { readTokenizerSettings, type TokenizerSettings, unheededSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
 import type { SpecialTokens, TextEnd } from "./tokenise/end-token.js";
-import type { EncodeOptions, PlacedTokens } from "./tokenise/row-tokens.js";
+import type { EncodeOptions, PlacedTokens, TypedOptions, TypedTokens } from "./tokenise/row-tokens.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
+
+type TextOrPair = string | [string, string];
 
 export class Tokenizer {
   readonly #native: Native;
@@ -23,6 +26,7 @@ export class Tokenizer {
   #last: Promise<unknown> = Promise.resolve();
   /** Null until it is set: the file may name one. */
   #maxLength: number | undefined | null = null;
+  #side: "left" | "right" | undefined;
   #specialIds: Set<number> | undefined;
   #sha256: string | undefined;
 
@@ -139,12 +143,28 @@ export class Tokenizer {
     });
   }
 
-  #encode(texts: string[], maxLength: number | undefined, addSpecialTokens = true): Promise<Encoding[]> {
+  /** Texts and pairs with their special tokens, the longer text of a pair cut first, as transformers does with `truncation=True`. */
+  async encodeTyped(rows: readonly RenderedRow[], { maxLength, side }: TypedOptions): Promise<TypedTokens[]> {
+    const inputs = rows.map(({ text, pair }): TextOrPair => (pair === undefined ? text : [text, pair]));
+    const encodings = await this.#encode(inputs, maxLength, true, side);
+    return encodings.map((encoding) => ({
+      ids: Int32Array.from(encoding.getIds()),
+      types: Uint8Array.from(encoding.getTypeIds()),
+    }));
+  }
+
+  #encode(
+    texts: TextOrPair[],
+    maxLength: number | undefined,
+    addSpecialTokens = true,
+    side = this.#settings.truncationSide,
+  ): Promise<Encoding[]> {
     const encoded = this.#last.then(() => {
-      if (maxLength !== this.#maxLength) {
+      if (maxLength !== this.#maxLength || side !== this.#side) {
         if (maxLength === undefined) this.#native.disableTruncation();
-        else this.#native.setTruncation(maxLength, { direction: this.#settings.truncationSide });
+        else this.#native.setTruncation(maxLength, { direction: side });
         this.#maxLength = maxLength;
+        this.#side = side;
       }
       return this.#native.encodeBatch(texts, { addSpecialTokens });
     });

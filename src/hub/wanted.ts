@@ -13,6 +13,8 @@ export type Wanted = (names: string[], read: (name: string) => string | undefine
 const SINGLE = "model.safetensors";
 const INDEX = `${SINGLE}.index.json`;
 const ADAPTER = ["adapter_config.json", "adapter_model.safetensors"];
+/** The labels of a classifier, beside its adapter. */
+const CLASSIFIER = "classifier_config.json";
 
 const MAIN = "tokenizer.json";
 const TOKENIZER = [
@@ -127,7 +129,7 @@ export const adapterFiles: Wanted = (names) => {
       "its weights are a pickle (adapter_model.bin), which runs code when it is read. Save it as safetensors in Python with PeftModel.save_pretrained and name that folder",
     );
   }
-  return ADAPTER;
+  return [...ADAPTER, ...names.filter((name) => name === CLASSIFIER)];
 };
 
 /** An adapter or a model, whichever it is. */

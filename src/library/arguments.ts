@@ -97,7 +97,17 @@ export const pushOptions = methodOptions("pushToHub", {
 });
 
 // The base is the first argument.
-export const openOptions = methodOptions("Model.open", { ...without(modelRows, "base_model"), signal, on_download });
+export const openOptions = methodOptions("Model.open", {
+  ...without(modelRows, "base_model"),
+  task: rows.task,
+  signal,
+  on_download,
+});
+export const modelClassifyOptions = methodOptions("model.classify", {
+  max_seq_length: rows.max_seq_length,
+  truncation_side: rows.truncation_side,
+  batch_size: rows.per_device_eval_batch_size,
+});
 export const loadAdapterOptions = methodOptions("loadAdapter", { signal, on_download });
 
 const { max_new_tokens, temperature, top_k, top_p, seed } = rows;

@@ -1,7 +1,13 @@
 export type { Adapter } from "./adapter.js";
 export type { Items, Texts } from "./arguments.js";
 export type { Download, DownloadOptions } from "./download.js";
-export { loadAdapter, Model, type ModelEvaluateOptions, type ModelOptions } from "./model.js";
+export {
+  loadAdapter,
+  Model,
+  type ModelClassifyOptions,
+  type ModelEvaluateOptions,
+  type ModelOptions,
+} from "./model.js";
 export type { TrainerOptions } from "./options.js";
 export { type PushToHubOptions, pushToHub } from "./push.js";
 export type { TrainerState } from "./state.js";

@@ -1,13 +1,14 @@
 import { LowrankError } from "../base/errors.js";
-import { readAdapter } from "../checkpoint/index.js";
+import { isAdapterFolder, readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
 import { TokenDataset, type Tokenizer } from "../data/index.js";
 import { candidateTargets } from "../model/index.js";
 import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
+import { type Classified, classifyTexts, openClassifier, type TextOrPair } from "../setup/classify.js";
 import { adapterFolder, located } from "../setup/hub.js";
-import { evaluating, generating, type InferenceWork, openForInference } from "../setup/inference.js";
+import { evaluating, generating, type InferenceWork, type OpenedBase, openForInference } from "../setup/inference.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
@@ -15,6 +16,7 @@ import {
   checkPath,
   checkTexts,
   loadAdapterOptions,
+  modelClassifyOptions,
   modelEvaluateOptions,
   modelGenerateOptions,
   openOptions,
@@ -25,6 +27,8 @@ import { textSource } from "./items.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
 export interface ModelOptions extends DownloadOptions {
+  /** seq-cls opens a classifier: the path is the adapter of a run with this task, or a model with a trained head. */
+  task?: "causal-lm" | "seq-cls" | undefined;
   /** Branch, tag or commit of a model of the hub. */
   revision?: string | undefined;
   /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
@@ -58,6 +62,15 @@ export async function loadAdapter(model: Model, path: string, options: DownloadO
   checkPath(path, "loadAdapter", "the adapter");
   const folder = await adapterFolder(path, fetching(loadAdapterOptions(options), emitWarning));
   return { folder, ...readAdapter(folder, model.source) };
+}
+
+export interface ModelClassifyOptions {
+  /** Texts of a batch; default 8. */
+  batch_size?: number | undefined;
+  /** Longest text in tokens; default 512. */
+  max_seq_length?: number | undefined;
+  /** Side that is cut off longer texts; default the tokenizer's. */
+  truncation_side?: "left" | "right" | undefined;
 }
 
 export interface ModelEvaluateOptions {
@@ -103,6 +116,8 @@ export class Model {
   readonly threads: number;
   readonly sharesWeights: boolean;
   readonly #trainers = new Set<Closable>();
+  /** The adapter of a classifier that was opened by it. */
+  readonly #classifier: OpenedBase["adapter"];
   #closed = false;
 
   static {
@@ -114,7 +129,11 @@ export class Model {
     isModel = (value): value is Model => typeof value === "object" && value !== null && #trainers in value;
   }
 
-  private constructor(given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">) {
+  private constructor(
+    given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">,
+    classifier: OpenedBase["adapter"] = null,
+  ) {
+    this.#classifier = classifier;
     this.source = given.source;
     this.tokenizer = given.tokenizer;
     this.precision = given.precision;
@@ -129,10 +148,20 @@ export class Model {
    */
   static async open(path: string, options: ModelOptions = {}): Promise<Model> {
     checkPath(path, "Model.open", "the model");
-    const { signal, on_download, ...wanted } = openOptions(options);
-    const o = await located({ base_model: path, ...wanted }, fetching({ signal, on_download }, emitWarning));
-    const { precision, threads, share_weights } = o;
+    const { signal, on_download, task, ...wanted } = openOptions(options);
     const warn = emitWarning;
+    const from = fetching({ signal, on_download }, warn);
+    if (task === "seq-cls") {
+      const named = isAdapterFolder(path)
+        ? { adapter: path, base_model: undefined }
+        : { adapter: undefined, base_model: path };
+      const o = await located({ ...wanted, ...named }, from);
+      const { model: source, precision, threads, adapter } = openClassifier(o, warn);
+      const tokenizer = await openTokenizer(o, warn);
+      return new Model({ source, tokenizer, precision, threads, sharesWeights: o.share_weights }, adapter);
+    }
+    const o = await located({ base_model: path, ...wanted }, from);
+    const { precision, threads, share_weights } = o;
     const source = openBase(o, warn);
     const tokenizer = await openTokenizer(o, warn);
     return new Model({
@@ -182,6 +211,26 @@ export class Model {
     await using engine = await this.#engine(adapter, evaluating(batchSize, sequence, this.sharesWeights));
     const dataset = new TokenDataset(table, examples);
     return (await evaluateModel(engine, dataset, { batchSize, abort: signal }))!;
+  }
+
+  /**
+   * The classes of texts, or of pairs of texts, of a model that was opened with `task: "seq-cls"`.
+   * @throws LowrankError E_STATE where it was not, E_PROMPT where a text is empty
+   */
+  async classify(texts: readonly TextOrPair[], options: ModelClassifyOptions = {}): Promise<Classified[]> {
+    this.#check("classify");
+    const { classifier, maxPositions } = this.config;
+    if (!classifier) throw new LowrankError("E_STATE", 'classify: open the model with task: "seq-cls".');
+    const { batch_size: batchSize, max_seq_length, truncation_side: side } = modelClassifyOptions(options);
+    const maxLength = Math.min(max_seq_length, maxPositions);
+    const base = { model: this.source, precision: this.precision, threads: this.threads, adapter: this.#classifier };
+    await using engine = await openForInference(base, evaluating(batchSize, maxLength, this.sharesWeights));
+    const found: Classified[] = [];
+    for (let i = 0; i < texts.length; i += batchSize) {
+      const some = texts.slice(i, i + batchSize);
+      found.push(...(await classifyTexts(engine, this.tokenizer, classifier, some, { maxLength, side })));
+    }
+    return found;
   }
 
   #engine(adapter: Adapter | undefined, work: InferenceWork): Promise<Engine> {

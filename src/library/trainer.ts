@@ -66,6 +66,13 @@ export class Trainer {
     checkModel(model, "Trainer.create");
     const checked = checkOptions(given);
     checkRunOptions(checked.options);
+    if (checked.options.task === "seq-cls" || model.config.classifier) {
+      throw new LowrankError(
+        "E_USAGE",
+        "Trainer.create trains language models: classifiers are trained by lowrank train --task seq-cls.",
+        "task",
+      );
+    }
     const { output_dir: output, init_adapter: initial } = checked.options;
     const inputs = [model.folder, initial];
     const folder = output === undefined ? null : new RunFolder({ ...checked.options, output_dir: output }, inputs);

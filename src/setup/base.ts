@@ -1,7 +1,15 @@
 // The base model as the options want it: as it is stored, or quantised while it is loaded.
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
-import { listLinears, OUTLIER_THRESHOLD, openModel, PLAIN, readOutlierThreshold, type Warn } from "../model/index.js";
+import {
+  type Classification,
+  listLinears,
+  OUTLIER_THRESHOLD,
+  openModel,
+  PLAIN,
+  readOutlierThreshold,
+  type Warn,
+} from "../model/index.js";
 import type { ModelOrigin, ModelSource, QuantizeSpec, TensorEntry } from "../native/index.js";
 
 export type QuantType = "nf4" | "fp4" | "int8" | "llm_int8";
@@ -124,7 +132,7 @@ export function quantizedSource(model: ModelSource, o: Options, warn: Warn): Mod
   return rounds ? rounding(source, linears, OUTLIER_THRESHOLD) : source;
 }
 
-/** Reads the base model's folder. @throws LowrankError */
-export function openBase(o: BaseOptions, warn: Warn): ModelSource {
-  return quantizedSource({ ...openModel(o.base_model, warn), origin: o.origin }, o, warn);
+/** Reads the base model's folder. @param classification as `openModel`'s @throws LowrankError */
+export function openBase(o: BaseOptions, warn: Warn, classification?: Classification): ModelSource {
+  return quantizedSource({ ...openModel(o.base_model, warn, classification), origin: o.origin }, o, warn);
 }

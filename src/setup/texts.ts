@@ -1,4 +1,5 @@
 // The texts that a command works on, as tokens from the cache.
+import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
@@ -6,6 +7,7 @@ import { readError } from "../base/system-errors.js";
 import { count } from "../base/text.js";
 import {
   type ChatTemplates,
+  type ClassifiedSpec,
   dataFiles,
   fileRows,
   type ReadOptions,
@@ -22,7 +24,7 @@ import {
   type Wanted,
 } from "../data/index.js";
 import type { Warn } from "../model/index.js";
-import { type ModelSource, trimHeaps } from "../native/index.js";
+import { type ClassifierConfig, type ModelSource, trimHeaps } from "../native/index.js";
 import { threadCount } from "./adapter.js";
 import { type RowFormOptions, renderingOf } from "./row-forms.js";
 
@@ -40,6 +42,8 @@ export interface ReadingOptions extends RowFormOptions {
   text_by?: ReadOptions["textBy"];
   csv_separator?: ReadOptions["csvSeparator"];
   csv_quoting?: ReadOptions["csvQuoting"];
+  /** Set where rows are classified. */
+  classified?: ClassifiedSpec | undefined;
 }
 
 export interface TokenisingOptions {
@@ -82,7 +86,8 @@ export function openTokenizer(
   return Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
 }
 
-function readOptions(o: ReadingOptions): ReadOptions {
+/** How files are read. */
+export function readOptions(o: ReadingOptions): ReadOptions {
   return {
     jsonField: o.json_field,
     textBy: o.text_by,
@@ -118,6 +123,7 @@ async function fileTexts(
   { note, warn }: Reading,
 ): Promise<TextSource> {
   const options = readOptions(o);
+  if (o.classified) return fileRows(files, o.classified, options, warn);
   const render = await renderingOf(files, o, options, tokenizer, note ?? warn);
   return fileRows(files, render, options, warn);
 }
@@ -246,7 +252,7 @@ export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
 
 /** Whether the tokenizer's end token ends the texts that rows become; conversations end as their template says. */
 export function endsTexts(render: RenderSpec): boolean {
-  return render.kind === "text" || render.templates === null;
+  return render.kind === "text" || (render.kind === "chat" && render.templates === null);
 }
 
 /** Tells the effect of `add_eos` on texts. */
@@ -277,6 +283,22 @@ export interface TrainTextOptions extends TokenisingOptions, ReadingOptions {
   packing: boolean;
   pad_to_max_length: boolean;
   seed: number;
+  /** Set where texts are classified. */
+  labels?: RunLabels | undefined;
+}
+
+/** Labels as numbers: `width` for each row. */
+export interface NumberedLabels {
+  labels: Float32Array;
+  width: number;
+}
+
+/** The labels of a run's texts as the engine takes them. */
+export interface RunLabels {
+  render: ClassifiedSpec;
+  classifier: ClassifierConfig;
+  training: NumberedLabels;
+  validation: NumberedLabels | null;
 }
 
 /** The texts that a training run reads. */
@@ -288,6 +310,8 @@ export interface TrainingTexts {
   renders: RenderSpec[];
   /** sha256 of the texts that were read; null where a part of the training texts is evaluated on. */
   hashes: { training: string; validation: string | null };
+  /** sha256 of the labels, where texts are classified. */
+  labels?: string;
 }
 
 /**
@@ -360,6 +384,8 @@ export async function readTrainingTexts(
   vocabSize: number,
   reading: Reading,
 ): Promise<TrainingTexts> {
+  const { labels } = o;
+  if (labels) return readLabelledTexts(o, labels, tokenizer, vocabSize, reading);
   const [training, validation] = await trainingSources(o, tokenizer, reading);
   tellEnd(o, tokenizer, training.render, reading);
   const read = (source: TextSource, role: "training " | "validation ") =>
@@ -387,6 +413,38 @@ export function givenTemplates(
   if (chat_template === undefined) return undefined;
   const found = renders.map((render) => (render.kind === "chat" ? render.templates : null));
   return found.find((templates) => templates !== null) ?? undefined;
+}
+
+/** @param vocabSize of the base model */
+async function readLabelledTexts(
+  given: TrainTextOptions,
+  { classifier, render, ...labels }: RunLabels,
+  tokenizer: Tokenizer,
+  vocabSize: number,
+  reading: Reading,
+): Promise<TrainingTexts> {
+  const o: TrainTextOptions = { ...given, classified: render, add_eos: false, long_text: "truncate" };
+  const [training, validation] = await trainingSources(o, tokenizer, reading);
+  const read = async (source: TextSource): Promise<LearnableTexts> => {
+    const texts = await tokenise(source, tokenizer, o, reading);
+    await checkIds(texts, tokenizer, vocabSize);
+    return { table: texts.table, examples: Int32Array.from({ length: texts.table.length }, (_, i) => i) };
+  };
+  const texts = await read(training);
+  const held = validation && (await read(validation));
+  const sides = held ? { training: texts.examples, validation: held.examples } : split(texts, o.seed);
+  const hash = createHash("sha256");
+  for (const side of [labels.training, labels.validation]) if (side) hash.update(side.labels);
+  return {
+    tokenizer,
+    training: new TokenDataset(texts.table, sides.training, { classified: { classifier, ...labels.training } }),
+    validation: new TokenDataset((held ?? texts).table, sides.validation, {
+      classified: { classifier, ...(labels.validation ?? labels.training) },
+    }),
+    renders: [training.render, ...(validation ? [validation.render] : [])],
+    hashes: { training: texts.table.content.sha256, validation: held === null ? null : held.table.content.sha256 },
+    labels: hash.digest("hex"),
+  };
 }
 
 /** Says how many packs short texts would make; undefined where they are packed, or not short. */

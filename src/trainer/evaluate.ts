@@ -1,10 +1,12 @@
 import { LowrankError } from "../base/errors.js";
-import type { Engine } from "../native/index.js";
+import type { Batch, Engine } from "../native/index.js";
+import { type ClassificationMetrics, Predictions } from "./classification.js";
 import { batches, type Dataset, positions } from "./windows.js";
 
-export interface Evaluation {
+export interface Evaluation extends ClassificationMetrics {
   eval_loss: number;
-  eval_perplexity: number;
+  /** Of a language model. */
+  eval_perplexity?: number | undefined;
 }
 
 export interface EvaluateOptions {
@@ -31,7 +33,7 @@ export async function evaluateModel(
 }
 
 /**
- * Mean token loss over a data set, and its exponential.
+ * Mean token loss over a data set, and its exponential; of classified texts the mean loss of the labels, and metrics.
  * @returns null where the signal was raised before the end
  */
 export async function evaluate(engine: Engine, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation | null> {
@@ -40,13 +42,26 @@ export async function evaluate(engine: Engine, dataset: Dataset, options: Evalua
   let loss = 0;
   let count = 0;
   let done = 0;
+  const predictions = dataset.classifier && new Predictions(dataset.classifier);
   for (const part of batches(positions(dataset), batchSize)) {
     if (signal?.aborted) return null;
     const { batch, supervisedTokens } = dataset.batch(part);
-    loss += await engine.evaluate(batch);
+    if (predictions) loss += await predict(engine, batch, predictions);
+    else loss += await engine.evaluate(batch);
     count += supervisedTokens;
     abort?.throwIfAborted();
     await onProgress?.(++done, total);
   }
+  if (predictions) return { eval_loss: loss / count, ...predictions.metrics() };
   return { eval_loss: loss / count, eval_perplexity: Math.exp(loss / count) };
+}
+
+/** @returns the sum of the losses */
+async function predict(engine: Engine, batch: Batch, predictions: Predictions): Promise<number> {
+  const { logits, loss } = await engine.classify(batch);
+  const width = logits.length / batch.sequences.length;
+  for (const [i, { labels }] of batch.sequences.entries()) {
+    predictions.add(logits.subarray(i * width, (i + 1) * width), labels!);
+  }
+  return loss;
 }

@@ -1,3 +1,5 @@
+import type { Evaluation } from "./evaluate.js";
+
 /** A line of training metrics; the fields of metrics.jsonl. */
 export interface StepMetrics {
   step: number;
@@ -18,11 +20,9 @@ export interface StepMetrics {
   skipped_steps?: number;
 }
 
-export interface EvalMetrics {
+export interface EvalMetrics extends Evaluation {
   step: number;
   epoch: number;
-  eval_loss: number;
-  eval_perplexity: number;
 }
 
 /** A run in numbers; the last line of metrics.jsonl, under the Trainer's names where it has one. */

@@ -1,5 +1,6 @@
 export { type Cadence, isDue, type Strategy } from "./cadence.js";
-export { type EarlyStoppingOptions, METRICS, type Metric } from "./early-stopping.js";
+export { type ClassificationMetrics, holds, largest, scores } from "./classification.js";
+export { type EarlyStoppingOptions, LARGER_IS_BETTER, METRICS, type Metric } from "./early-stopping.js";
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateModel } from "./evaluate.js";
 export type { EvalMetrics, Reporter, Sample, StepMetrics, Summary, TrainerEvent } from "./events.js";
 export { type Ending, type GenerationOptions, generate, SAMPLE, type SampleOptions, samples } from "./generation.js";

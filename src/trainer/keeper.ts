@@ -1,5 +1,6 @@
 import type { RunState, TrainerProgress } from "../checkpoint/index.js";
 import type { AdapterTensors, Engine } from "../native/index.js";
+import { isBest, type Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 
 /** How far a run is, for whoever goes on from there. */
@@ -33,10 +34,13 @@ export class BestInMemory implements Keeper {
   readonly lastFolder = null;
   readonly #engine: Engine;
   readonly #report: Reporter;
+  readonly #metric: Metric;
   #best: { metrics: EvalMetrics; adapter: AdapterTensors } | null = null;
 
-  constructor(engine: Engine, report: Reporter) {
+  /** @param metric that decides about the best evaluation */
+  constructor(engine: Engine, report: Reporter, metric: Metric) {
     this.#engine = engine;
+    this.#metric = metric;
     this.#report = report;
   }
 
@@ -47,7 +51,7 @@ export class BestInMemory implements Keeper {
   note(): void {}
 
   async checkpoint(_: unknown, evaluation: EvalMetrics | null): Promise<void> {
-    if (!evaluation || (this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss)) return;
+    if (!evaluation || !isBest(this.#metric, evaluation, this.#best?.metrics)) return;
     this.#best = { metrics: evaluation, adapter: await this.#engine.adapter() };
   }
 

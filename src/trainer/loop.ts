@@ -109,7 +109,7 @@ class Loop {
     this.#totals = new Totals(run.resume?.totals);
     this.#lastEval = run.resume?.last_eval ?? null;
     this.#earlyStopping = run.earlyStopping
-      ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined)
+      ? new EarlyStopping(run.metric, run.earlyStopping, run.resume?.early_stopping ?? undefined)
       : null;
   }
 
@@ -359,7 +359,7 @@ class Loop {
     await report({ type: "eval", metrics });
     saver.note(metrics);
     this.#lastEval = metrics;
-    this.#earlyStopping?.note(metrics[this.#run.metric]);
+    this.#earlyStopping?.note(metrics[this.#run.metric] ?? metrics.eval_loss);
     if (this.#isOver()) {
       const { patience } = this.#run.earlyStopping!;
       const message = `Stopped early: ${this.#run.metric} has not improved in ${patience} evaluations.`;

@@ -25,7 +25,7 @@ import {
 import type { ChatTemplates, Tokenizer } from "../data/index.js";
 import type { ResolvedTargets } from "../model/index.js";
 import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../native/index.js";
-import type { Metric } from "./early-stopping.js";
+import { isBest, type Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import type { Keeper, Reached } from "./keeper.js";
 
@@ -123,8 +123,10 @@ export class Saver implements Keeper {
     await this.#noticeRemoval();
     const { step, maxSteps } = progress;
     const { engine, folder: output, signal } = this.#o;
-    const isBest = evaluation && !(this.#best && this.#best.metrics.eval_loss <= evaluation.eval_loss);
-    const best = isBest ? { metrics: evaluation, folder: checkpointFolder(output, step) } : this.#best;
+    const best =
+      evaluation && isBest(this.#o.metric, evaluation, this.#best?.metrics)
+        ? { metrics: evaluation, folder: checkpointFolder(output, step) }
+        : this.#best;
     // Their present state: the steps that follow change it.
     const [adapter, optimizer] = [await this.#adapter(), await engine.optimizerState()];
     const writeStates = this.#states({ progress, state }, best);
@@ -152,7 +154,11 @@ export class Saver implements Keeper {
   /** Writes the states as they are now. */
   #states({ progress, state }: Reached, best: Best | null): (within: string) => Promise<void> {
     const { metric, identity } = this.#o;
-    const named = best && { step: best.metrics.step, metric: best.metrics[metric], folder: best.folder };
+    const named = best && {
+      step: best.metrics.step,
+      metric: best.metrics[metric] ?? best.metrics.eval_loss,
+      folder: best.folder,
+    };
     const trainer = trainerState({ ...progress, history: [...this.#history], best: named });
     return async (within) => {
       await writeTrainerState(within, trainer);

@@ -1,4 +1,5 @@
 import { epochOrder, groupByLength, type MicroBatch } from "../data/index.js";
+import type { ClassifierConfig } from "../native/index.js";
 
 /** Tokenised texts by position. */
 export interface Dataset {
@@ -6,6 +7,8 @@ export interface Dataset {
   batch(positions: Int32Array): MicroBatch;
   /** Tokens of the item at a position. */
   tokens(position: number): number;
+  /** Set where texts are classified. */
+  readonly classifier?: ClassifierConfig | undefined;
 }
 
 /** The micro-batches of one optimizer step. */

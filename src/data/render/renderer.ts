@@ -14,6 +14,8 @@ export interface RenderedRow {
   learned?: readonly Span[];
   /** Tokens at the beginning that this text, tokenised alone, shares with the row are context. */
   prompt?: string;
+  /** The second text of a pair. */
+  pair?: string;
   /** Whether the text holds its special tokens: then the tokenizer adds none, and no end token is put after it. */
   isWhole?: boolean;
 }
@@ -22,6 +24,8 @@ export interface Renderer {
   columns: Column[];
   /** Facts that decide the tokens besides the values of the columns: they are part of the cache file's key. */
   key: Record<string, unknown>;
+  /** Set where rows are classified: each is one example, and its mask is one more than its tokens' types. */
+  classified?: { side: "left" | "right" | undefined };
   /** Why a row may have nothing to learn: "blank or a single token". */
   unlearned: string;
   /**

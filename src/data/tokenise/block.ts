@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers/promises";
 import { readExactJson } from "../../base/exact-json.js";
 import { type RenderedRow, type Renderer, RowProblem } from "../render/index.js";
 import type { SpecialTokens, TextEnd } from "./end-token.js";
-import { type TextEncoder, tokeniseRows } from "./row-tokens.js";
+import { type RowTokens, type TextEncoder, type TypedOptions, tokeniseRows } from "./row-tokens.js";
 
 /** How a text of more than `maxLength` tokens is treated: it is cut, or becomes several examples. */
 export type LongText = "truncate" | "chunk";
@@ -22,7 +22,7 @@ export type Columns = readonly (readonly string[])[];
 /** Some examples, one after the other: a record batch of a cache file, or a future one. */
 export interface Block {
   inputIds: Int32Array;
-  /** For each token: not 0 where it is to be learned. */
+  /** For each token: not 0 where it is to be learned. Of texts that are classified, one more than the token's type. */
   lossMask: Uint8Array;
   /** Where each example begins, and the end of the last. */
   offsets: Int32Array;
@@ -93,6 +93,11 @@ export async function renderRows(renderer: Renderer, columns: Columns, firstRow:
   return rows;
 }
 
+async function classifiedRows(encoder: TextEncoder, rows: RenderedRow[], options: TypedOptions): Promise<RowTokens[]> {
+  const found = await encoder.encodeTyped!(rows, options);
+  return found.map(({ ids, types }) => ({ ids, mask: types.map((type) => type + 1) }));
+}
+
 /**
  * @param firstRow number of the first row among all
  * @throws RowProblem
@@ -106,7 +111,9 @@ export async function tokeniseBlock(
 ): Promise<Block> {
   const chunks = longText === "chunk";
   const rendered = await renderRows(renderer, columns, firstRow);
-  const tokens = await tokeniseRows(encoder, rendered, { maxLength: chunks ? undefined : maxLength, end, special });
+  const tokens = renderer.classified
+    ? await classifiedRows(encoder, rendered, { maxLength, ...renderer.classified })
+    : await tokeniseRows(encoder, rendered, { maxLength: chunks ? undefined : maxLength, end, special });
   const length = tokens.reduce((sum, { ids }) => sum + ids.length, 0);
   const inputIds = new Int32Array(length);
   const lossMask = new Uint8Array(length).fill(1);

@@ -86,7 +86,8 @@ export class TokeniserPool {
   async #start(columns: Columns, firstRow: number): Promise<Worker[]> {
     const { file } = this.#tokenizer;
     const options = this.#options;
-    const plan = quickPlan(file);
+    // The quick encoder knows no pairs.
+    const plan = this.#renderer.classified ? null : quickPlan(file);
     const cut = options.longText === "chunk" ? undefined : options.maxLength;
     const some = columns.map((values) => values.slice(0, COMPARED));
     const texts = (await renderRows(this.#renderer, some, firstRow)).map(({ text }) => text);

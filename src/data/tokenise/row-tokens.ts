@@ -25,6 +25,20 @@ export interface TextEncoder {
   encode(texts: string[], options: EncodeOptions): Promise<Int32Array[]>;
   /** Whole texts, without special tokens. */
   encodePlaced(texts: string[]): Promise<PlacedTokens[]>;
+  /** Texts and pairs of texts with their special tokens. Not every encoder can. */
+  encodeTyped?(rows: readonly RenderedRow[], options: TypedOptions): Promise<TypedTokens[]>;
+}
+
+export interface TypedOptions {
+  maxLength: number;
+  /** Undefined: the tokenizer's own. */
+  side: "left" | "right" | undefined;
+}
+
+/** Tokens, and for each 0, or 1 in the second text of a pair, as the tokenizer says. */
+export interface TypedTokens {
+  ids: Int32Array;
+  types: Uint8Array;
 }
 
 /** The tokens of a row. */

@@ -19,6 +19,7 @@ const HASHED: Record<string, string> = {
   tokenizer_name: "the tokenizer differs from the checkpoint's",
   train_file: "the training texts differ from the checkpoint's",
   validation_file: "the validation texts differ from the checkpoint's",
+  label_column: "the labels differ from the checkpoint's",
   chat_template: "the chat template differs from the checkpoint's",
 };
 
@@ -141,6 +142,10 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   chat_template: (_, { texts }) => ofChats(texts, ({ templates }) => templates && templatesHash(templates)),
   template_date: (_, { texts }) => ofChats(texts, ({ templates }) => templates?.date ?? null),
   loss_on: (_, { texts }) => ofChats(texts, ({ loss }) => loss),
+  text_pair_column: inOther,
+  label_column: (_, { texts }) => texts.labels,
+  problem_type: (_, { model }) => model.config.classifier?.problem,
+  truncation_side: (o) => o.truncation_side ?? null,
   json_field: inOther,
   csv_separator: inOther,
   csv_quoting: inOther,

@@ -9,6 +9,7 @@ import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../na
 import { Trackers } from "../../tracking/trackers/index.js";
 import {
   BestInMemory,
+  LARGER_IS_BETTER,
   modelFlop,
   type Reporter,
   type RunResult,
@@ -80,6 +81,21 @@ export function checkRunOptions(o: RunOptions): void {
   }
   if (o.early_stopping_patience !== undefined)
     need("early_stopping_patience", evaluates, "eval_strategy steps or epoch");
+  const classifies = o.task === "seq-cls";
+  if (LARGER_IS_BETTER.includes(o.metric_for_best_model))
+    need("metric_for_best_model", classifies, "task seq-cls, for this metric");
+  for (const name of ["label_column", "text_pair_column", "truncation_side", "problem_type"] as const) {
+    if (o[name] !== undefined) need(name, classifies, "task seq-cls");
+  }
+  if (classifies) {
+    if (o.long_text === "chunk")
+      needs.push("long_text chunk needs task causal-lm: a text that is classified is one example");
+    for (const name of ["packing", "pad_to_max_length"] as const) {
+      if (o[name]) needs.push(`${name} needs task causal-lm: texts that are classified are neither packed nor padded`);
+    }
+    if (o.metric_for_best_model === "eval_perplexity")
+      needs.push("metric_for_best_model eval_perplexity needs task causal-lm");
+  }
   if (needs.length > 0) throw new LowrankError("E_USAGE", `${needs.join("; ")}.`);
   checkTrackers(o);
 }
@@ -139,7 +155,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
   const dataset = o.dataset_name === undefined ? undefined : repositoryOf(o.dataset_name, "dataset")?.name;
   const keeper =
     o.output_dir === undefined
-      ? new BestInMemory(engine, report)
+      ? new BestInMemory(engine, report, o.metric_for_best_model)
       : new Saver({
           ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
           folder: o.output_dir,

@@ -1,0 +1,78 @@
+// Classifiers at work: a base with an adapter's head, or a model with its own.
+import { LowrankError } from "../base/errors.js";
+import { isClassifierAdapter, readAdapter, readLabels } from "../checkpoint/index.js";
+import type { Tokenizer } from "../data/index.js";
+import type { ClassifierConfig, Engine } from "../native/index.js";
+import { holds, largest, scores } from "../trainer/index.js";
+import { choosePrecision, threadCount } from "./adapter.js";
+import { openBase } from "./base.js";
+import type { OpenedBase, OpeningOptions } from "./inference.js";
+
+/** A text, or a pair of texts. */
+export type TextOrPair = string | readonly [string, string];
+
+/** The class of a text. */
+export interface Classified {
+  /** The likeliest label; of one label a text. */
+  label?: string;
+  /** The labels that hold; of several labels a text. */
+  labels?: string[];
+  /** The label's probability, or the number of a regression with one. */
+  score?: number;
+  /** Probabilities by label, or the numbers of a regression. */
+  scores: Record<string, number>;
+}
+
+/** @throws LowrankError E_ADAPTER, E_TENSOR_MISSING where there is no trained head */
+export function openClassifier(o: OpeningOptions, warn: (message: string) => void): OpenedBase {
+  if (o.adapter !== undefined && !isClassifierAdapter(o.adapter)) {
+    throw new LowrankError(
+      "E_ADAPTER",
+      `${o.adapter}: the adapter is of a language model, not a classifier's (task_type SEQ_CLS).`,
+      o.adapter,
+    );
+  }
+  const model = openBase(o, warn, o.adapter === undefined ? {} : readLabels(o.adapter));
+  const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
+  const stored = new Set(model.tensors.map(({ name }) => name));
+  const missing = adapter
+    ? undefined
+    : model.spec.classifier!.layers.find(({ linear }) => !stored.has(`${linear.module}.weight`));
+  if (missing) {
+    const message = `${model.folder} has no ${missing.linear.module}.weight: it is no trained classifier. Name an adapter that lowrank train --task seq-cls has made.`;
+    throw new LowrankError("E_TENSOR_MISSING", message, model.folder);
+  }
+  return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
+}
+
+function classified(logits: Float32Array, { labels, problem }: ClassifierConfig): Classified {
+  const found = scores(logits, problem);
+  const named = Object.fromEntries(labels.map((name, i) => [name, found[i]!]));
+  if (problem === "regression") return found.length === 1 ? { score: found[0]!, scores: named } : { scores: named };
+  if (problem === "multi_label_classification")
+    return { labels: labels.filter((_, i) => holds(logits[i]!)), scores: named };
+  const best = largest(logits);
+  return { label: labels[best]!, score: found[best]!, scores: named };
+}
+
+export interface ClassifyOptions {
+  maxLength: number;
+  side?: "left" | "right" | undefined;
+}
+
+/** The classes of some texts, which are one batch. @throws LowrankError E_PROMPT where one is empty */
+export async function classifyTexts(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  classifier: ClassifierConfig,
+  texts: readonly TextOrPair[],
+  { maxLength, side }: ClassifyOptions,
+): Promise<Classified[]> {
+  const rows = texts.map((text) => (typeof text === "string" ? { text } : { text: text[0], pair: text[1] }));
+  const empty = rows.findIndex(({ text }) => !/\S/.test(text));
+  if (empty >= 0) throw new LowrankError("E_PROMPT", `Text ${empty + 1} is empty: it has no class.`, "text");
+  const tokens = await tokenizer.encodeTyped(rows, { maxLength, side });
+  const { logits } = await engine.classify({ sequences: tokens.map(({ ids }) => ({ inputIds: ids })) });
+  const width = classifier.labels.length;
+  return texts.map((_, i) => classified(logits.subarray(i * width, (i + 1) * width), classifier));
+}
