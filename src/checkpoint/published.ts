@@ -9,6 +9,7 @@ import { findTokenizerFiles } from "../data/index.js";
 import { aboutAdapter } from "./adapter.js";
 import type { NamedBase } from "./adapter-config.js";
 import { sortedJson } from "./files.js";
+import { LABELS } from "./labels.js";
 import { ADAPTER_PLACE, modelCard } from "./model-card.js";
 
 const CONFIG = "adapter_config.json";
@@ -28,6 +29,12 @@ const PATH_LINE = new RegExp(
   "g",
 );
 
+/** Other text files of the folder, of the tokenizer and of a classifier's labels, by their paths. */
+function otherFiles(folder: string): string[] {
+  const labels = existsSync(join(folder, LABELS)) ? [LABELS] : [];
+  return [...findTokenizerFiles(folder).map((file) => relative(folder, file)), ...labels];
+}
+
 /** The card with the names of the hub. @param named the base as adapter_config.json names it here */
 function publishedCard(text: string, name: string, named: string, base: NamedBase | undefined): string {
   const shown = base?.named ?? basename(named);
@@ -35,7 +42,8 @@ function publishedCard(text: string, name: string, named: string, base: NamedBas
   const places = isPath ? text.replaceAll(JSON.stringify(dirname(named)), '"FOLDER OF THE BASE"') : text;
   const plain = (isPath ? places.replaceAll(named, shown) : places)
     .replaceAll(ADAPTER_PLACE, name)
-    .replaceAll("--adapter FOLDER", `--adapter ${name}`);
+    .replaceAll("--adapter FOLDER", `--adapter ${name}`)
+    .replaceAll("classify FOLDER", `classify ${name}`);
   const [head] = /^---\n[\s\S]*?\n---\n/.exec(plain) ?? [];
   if (base === undefined || head === undefined || /^base_model:/m.test(head)) return plain;
   return `---\nbase_model: ${base.named}\n${plain.slice("---\n".length)}`;
@@ -83,7 +91,7 @@ export function publishedFiles(
   const revision = base?.revision === undefined ? {} : { revision: base.revision };
   const texts = new Map<string, string>();
   texts.set(CONFIG, sortedJson({ ...others, base_model_name_or_path: base?.named ?? null, ...revision }));
-  for (const path of findTokenizerFiles(folder).map((file) => relative(folder, file))) {
+  for (const path of otherFiles(folder)) {
     const text = readText(join(folder, path), "Tokenizer");
     texts.set(path, basename(path) === "tokenizer_config.json" ? text.replace(PATH_LINE, "") : text);
   }
