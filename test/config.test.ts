@@ -36,6 +36,7 @@ async function refusal(f: Flags, environment: NodeJS.ProcessEnv = {}): Promise<s
 
 /** Every option and default that the command promises. */
 const DEFAULTS = {
+  task: "causal-lm",
   tokenizer_name: undefined,
   lora_r: 8,
   lora_alpha: 16,

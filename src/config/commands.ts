@@ -102,7 +102,7 @@ export const commands = named({
   classify: {
     summary: "Classify texts: a line of JSON with the label and the scores of each, on standard output",
     example: 'lowrank classify ./lora_model --text "We choose to go to the Moon"',
-    positional: "adapter",
+    positionals: ["adapter"],
     rows: {
       adapter: {
         ...adapter,
@@ -216,7 +216,7 @@ export const commands = named({
   analyze: {
     summary: "Tell the ranks that the updates of an adapter use, by kind of module",
     example: "lowrank analyze ./lora_model --picture ranks.svg",
-    positional: "adapter",
+    positionals: ["adapter"],
     rows: {
       adapter: needed.adapter,
       compare_with,
@@ -230,7 +230,7 @@ export const commands = named({
   compress: {
     summary: "Write an adapter of smaller rank, the nearest to the adapter's updates",
     example: "lowrank compress ./lora_model --energy 0.99 --output_dir ./smaller",
-    positional: "adapter",
+    positionals: ["adapter"],
     rows: {
       adapter: needed.adapter,
       max_rank,

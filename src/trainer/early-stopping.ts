@@ -39,8 +39,12 @@ export class EarlyStopping {
   #best: number | null;
   #waited: number;
 
-  /** @param metric the one that is noted */
-  constructor(metric: Metric, options: EarlyStoppingOptions, begun: EarlyStoppingState = { best: null, waited: 0 }) {
+  /** @param metric the metric that is noted */
+  constructor(
+    options: EarlyStoppingOptions,
+    begun: EarlyStoppingState = { best: null, waited: 0 },
+    metric: Metric = "eval_loss",
+  ) {
     this.#metric = metric;
     this.#options = options;
     this.#best = begun.best;

@@ -109,7 +109,7 @@ class Loop {
     this.#totals = new Totals(run.resume?.totals);
     this.#lastEval = run.resume?.last_eval ?? null;
     this.#earlyStopping = run.earlyStopping
-      ? new EarlyStopping(run.metric, run.earlyStopping, run.resume?.early_stopping ?? undefined)
+      ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined, run.metric)
       : null;
   }
 

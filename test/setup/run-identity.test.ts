@@ -16,6 +16,8 @@ const CHAT: RenderSpec = {
   templates: { default: "{{ messages }}", specialTokens: {}, date: "2026-01-31" },
 };
 
+const CLASSIFIED: RenderSpec = { kind: "classified", column: "text" };
+
 /** Settings of a run with every option at its default, on a base in one of several forms. */
 function settingsOf(
   form: "plain" | "nf4" | "llm_int8",
@@ -36,13 +38,26 @@ function settingsOf(
     seed: 42,
     ...own,
   };
-  const texts = { tokenizer: { sha256: "t" }, renders: [render], hashes: { training: "a", validation: null } };
+  const classified = render.kind === "classified";
+  const texts = {
+    ...{ tokenizer: { sha256: "t" }, renders: [render], hashes: { training: "a", validation: null } },
+    ...(classified ? { labels: "l" } : {}),
+  };
   const stored = { dtype: "f32", shape: [1], file: import.meta.filename, offset: 0, bytes: 1 };
   const quantize = form === "nf4" ? { format: "nf4", doubleQuant: true } : { format: "i8", doubleQuant: false };
   const rounding = form === "llm_int8" ? { outlierThreshold: 6 } : {};
   const names = ["a.q_proj.weight", ...(form === "nf4" ? ["lm_head.weight"] : [])];
   const tensors = names.map((name) => ({ name, ...stored, ...(form === "plain" ? {} : { quantize, ...rounding }) }));
-  const parts = { model: { config: {}, spec: { head: "lm_head.weight" }, tensors }, spec, precision, texts };
+  const parts = {
+    model: {
+      config: classified ? { classifier: { problem: "regression" } } : {},
+      spec: { head: "lm_head.weight" },
+      tensors,
+    },
+    spec,
+    precision,
+    texts,
+  };
   return identityOf({ ...defaults, ...given } as never, parts as never);
 }
 
@@ -103,6 +118,8 @@ test("every option of a run is a setting, or decides nothing", () => {
   for (const form of ["plain", "nf4", "llm_int8"] as const)
     for (const name of Object.keys(settingsOf(form, "fp16", OPTIMIZER, CHAT, { ...PATTERNS, ...VARIANTS })))
       known.add(name);
+  for (const name of Object.keys(settingsOf("plain", "bf16", { task: "seq-cls", truncation_side: "left" }, CLASSIFIED)))
+    known.add(name);
   for (const [name, row] of Object.entries(commands.train.rows))
     expect(known.has(name), `${name} decides ${row.decides}`).toBe(row.decides === "bits");
 });
@@ -124,7 +141,7 @@ test("what is learned of conversations, and by which template they are rendered,
 
 /** Options whose effect is in a setting of another name, or in the hash of the named file. */
 const IN_OTHERS = [
-  ...["init_adapter", "text_column", "json_field", "csv_separator", "csv_quoting"],
+  ...["init_adapter", "text_column", "text_pair_column", "json_field", "csv_separator", "csv_quoting"],
   ...["exclude_modules", "layers_to_transform", "layers_pattern"],
 ];
 
