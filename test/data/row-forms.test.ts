@@ -40,7 +40,7 @@ async function detected(path: string, o: RowFormOptions = {}, tokenizer = withCh
   const notes: string[] = [];
   const opened = await Tokenizer.open(tokenizer);
   const render = await renderingOf([path], o, {}, opened, (line) => notes.push(line));
-  return { form: render.kind === "text" ? "text" : render.form, render, notes };
+  return { form: render.kind === "chat" ? render.form : render.kind, render, notes };
 }
 
 describe("rows are known by their columns", () => {

@@ -296,7 +296,7 @@ describe("evaluating and saving", () => {
     });
     expect(evals.map(({ step }) => step)).toEqual([2, 3, 4, 6, 8]);
     expect(checkpoints).toEqual(["checkpoint-3", "checkpoint-6", "checkpoint-8"]);
-    for (const { eval_loss, eval_perplexity } of evals) close(eval_perplexity, Math.exp(eval_loss));
+    for (const { eval_loss, eval_perplexity } of evals) close(eval_perplexity!, Math.exp(eval_loss));
     expect(value?.lastEval).toEqual(evals.at(-1));
     expect(value?.bestEval?.eval_loss).toBe(
       Math.min(...evals.filter((e) => [3, 6, 8].includes(e.step)).map((e) => e.eval_loss)),
