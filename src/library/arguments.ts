@@ -14,6 +14,7 @@ import {
   shownValue,
   without,
 } from "../config/index.js";
+import type { TextOrPair } from "../setup/classify.js";
 import type { Adapter } from "./adapter.js";
 import type { Download } from "./download.js";
 
@@ -146,4 +147,19 @@ export function checkTexts(value: unknown, method: string): asserts value is Tex
   }
   if (found) return;
   throw new LowrankError("E_ARGUMENT", `${method}: expected ${texts().expects}, found ${shownValue(value)}.`, "texts");
+}
+
+/** @throws LowrankError E_ARGUMENT */
+export function checkTextsOrPairs(value: unknown, method: string): asserts value is readonly TextOrPair[] {
+  const isText = (text: unknown) => typeof text === "string";
+  let found = false;
+  try {
+    const isOne = (one: unknown) => isText(one) || (Array.isArray(one) && one.length === 2 && one.every(isText));
+    found = Array.isArray(value) && value.length > 0 && value.every(isOne);
+  } catch {
+    // Code of the value itself, as of a proxy: then it is none.
+  }
+  if (found) return;
+  const expected = "a list of texts, or of pairs of texts";
+  throw new LowrankError("E_ARGUMENT", `${method}: expected ${expected}, found ${shownValue(value)}.`, "texts");
 }

@@ -15,6 +15,7 @@ import type { Adapter } from "./adapter.js";
 import {
   checkPath,
   checkTexts,
+  checkTextsOrPairs,
   loadAdapterOptions,
   modelClassifyOptions,
   modelEvaluateOptions,
@@ -219,9 +220,10 @@ export class Model {
    */
   async classify(texts: readonly TextOrPair[], options: ModelClassifyOptions = {}): Promise<Classified[]> {
     this.#check("classify");
-    const { classifier, maxPositions } = this.config;
-    if (!classifier) throw new LowrankError("E_STATE", 'classify: open the model with task: "seq-cls".');
+    checkTextsOrPairs(texts, "model.classify");
     const { batch_size: batchSize, max_seq_length, truncation_side: side } = modelClassifyOptions(options);
+    const { classifier, maxPositions } = this.config;
+    if (!classifier) throw new LowrankError("E_STATE", 'classify: open the model with task: "seq-cls".', "task");
     const maxLength = Math.min(max_seq_length, maxPositions);
     const base = { model: this.source, precision: this.precision, threads: this.threads, adapter: this.#classifier };
     await using engine = await openForInference(base, evaluating(batchSize, maxLength, this.sharesWeights));
