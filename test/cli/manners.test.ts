@@ -130,7 +130,8 @@ COMP_WORDS=(${line.map((word) => `'${word}'`).join(" ")}); COMP_CWORD=${line.len
   test("bash: commands, their options, values, files", () => {
     expect(offered("lowrank", "")).toEqual([...names, "--help", "--version"]);
     expect(offered("lowrank", "in")).toEqual(["inspect", "init"]);
-    expect(offered("lowrank", "train", "--lora_")).toEqual(["--lora_r", "--lora_alpha", "--lora_dropout"]);
+    const lora = ["--lora_r", "--lora_alpha", "--lora_dropout", "--lora_bias"];
+    expect(offered("lowrank", "train", "--lora_")).toEqual(lora);
     expect(offered("lowrank", "train", "--lr_scheduler", "c")).toEqual(["cosine", "constant"]);
     expect(offered("lowrank", "cache", "")).toEqual(["ls", "clear"]);
     expect(offered("lowrank", "merge", "--lora_")).toEqual([]);
