@@ -7,6 +7,7 @@ import { Engine } from "../../src/native/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { writeGguf } from "../support/gguf.js";
 import { goldensFolder, readTensors } from "../support/golden.js";
+import { root } from "../support/tiny.js";
 
 const folder = temporaryFolders();
 const base = join(goldensFolder, "qwen2");
@@ -136,4 +137,9 @@ describe("qwen2", () => {
     const error = await errorOf(() => openModel(gguf("blk.1.attn_k.bias")));
     expect([error.code, error.where]).toEqual(["E_TENSOR_MISSING", "blk.1.attn_k.bias"]);
   });
+});
+
+test("docs/adding-a-model.md shows the family's file as it is", () => {
+  const read = (file: string) => readFileSync(join(root, file), "utf8");
+  expect(read("docs/adding-a-model.md")).toContain(`\`\`\`ts\n${read("src/model/families/qwen2.ts")}\`\`\``);
 });
