@@ -23,23 +23,25 @@ const options = readArguments({
 });
 
 const sanitizers = options["thread-sanitize"] ? "thread" : options.sanitize ? "address,undefined" : "";
-const build = join(root, "build", { thread: "native-tsan", "": "native-tests" }[sanitizers] ?? "native-asan");
+const jobs = process.env.LOWRANK_JOBS ?? String(availableParallelism());
+const target = ["--target", "lowrank_op_cases"];
 // LOWRANK_CMAKE_ARGS as for the addon's build (scripts/build-native.cjs).
 const extra = (process.env.LOWRANK_CMAKE_ARGS ?? "").split(" ").filter(Boolean);
-await runAlive(
-  "configuring the native tests",
-  "cmake",
-  [
-    ...["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_TESTS=ON", "-DLOWRANK_ADDON=OFF"],
-    `-DLOWRANK_SANITIZE=${sanitizers}`,
-    `-DLOWRANK_WERROR=${options.werror ? "ON" : "OFF"}`,
-    ...extra,
-  ],
-  { quiet: true },
-);
+const definitions = ["-DLOWRANK_TESTS=ON", ...(options.werror ? ["-DLOWRANK_WERROR=ON"] : []), ...extra];
 const started = Date.now();
-const jobs = process.env.LOWRANK_JOBS ?? String(availableParallelism());
-await runAlive("building the native tests", "cmake", ["--build", build, "-j", jobs], { quiet: true });
+let build = join(root, "build", "cmake");
+if (sanitizers) {
+  build = join(root, "build", sanitizers === "thread" ? "native-tsan" : "native-asan");
+  const folders = ["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_ADDON=OFF"];
+  const configure = [...folders, `-DLOWRANK_SANITIZE=${sanitizers}`, ...definitions];
+  await runAlive("configuring the native tests", "cmake", configure, { quiet: true });
+  await runAlive("building the native tests", "cmake", ["--build", build, "-j", jobs, ...target], { quiet: true });
+} else {
+  // In the addon's folder: the tests link the objects that the addon has, compiled once.
+  const env = { LOWRANK_CMAKE_ARGS: definitions.join(" ") };
+  const script = join(root, "scripts", "build-native.cjs");
+  await runAlive("building the native tests", process.execPath, [script, ...target], { quiet: true, env });
+}
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
 const rates = ["speed", "matmul"].filter((mode) => options[mode]);
