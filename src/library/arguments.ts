@@ -26,9 +26,9 @@ export type Items = Iterable<string | object> | AsyncIterable<string | object>;
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
-/** Whether its items are texts is checked when they are read. */
+/** Whether its items are texts is checked when they are read; bytes and numbers never are. */
 export function isTexts(value: unknown): value is Texts {
-  if (!isObject(value)) return false;
+  if (!isObject(value) || ArrayBuffer.isView(value)) return false;
   const { [Symbol.iterator]: one, [Symbol.asyncIterator]: other } = value as Partial<
     Iterable<string> & AsyncIterable<string>
   >;
