@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkDataOptions, dataOptions } from "./bench/data-options.mjs";
 import { median } from "./bench/median.mjs";
 import { fail, readArguments } from "./support/arguments.mjs";
 
@@ -12,33 +13,17 @@ const o = readArguments({
   about: `Conversations to tokens and loss masks in the cache, beside Hugging Face datasets' map with transformers' apply_chat_template, as
 TRL's SFTTrainer calls it. Both run on the same machine, one after the other, pair by pair. Tokens and learned tokens must be equal.`,
   options: {
-    texts: {
-      value: "FILE",
-      default: here("../../shared/data/sotu-train.jsonl"),
-      help: "JSON Lines with a column text, whose paragraphs become the messages",
-    },
-    tokenizer: {
-      value: "FOLDER",
-      default: here("../../shared/models/smollm2-135m-instruct"),
-      help: "its tokenizer.json",
-    },
+    ...dataOptions({
+      texts: ", whose paragraphs become the messages",
+      mb: "megabytes of conversations",
+      unit: "conversations",
+      length: 2048,
+    }),
     template: { value: "FILE", default: here("bench/chatml.jinja"), help: "the chat template" },
-    mb: { kind: "number", least: 1, default: 10, help: "megabytes of conversations" },
     turns: { kind: "number", least: 1, default: 2, help: "questions of a conversation, each with its answer" },
-    "max-length": { kind: "number", least: 2, default: 2048, help: "tokens to which longer conversations are cut" },
-    pairs: { kind: "number", least: 1, default: 5, help: "runs of each" },
-    threads: { kind: "number", least: 1, default: 2, help: "of both" },
-    "peer-python": {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with datasets and transformers; LOWRANK_PEER_PYTHON names it, too",
-    },
-    "no-peer": { kind: "flag", help: "lowrank alone" },
-    json: { kind: "flag", help: "one JSON line last" },
   },
 });
-for (const path of [o.texts, o.tokenizer, o.template]) if (!existsSync(path)) fail(`${path} is not there`);
-if (!o["no-peer"] && !o["peer-python"]) fail("Name a Python with --peer-python, or give --no-peer.");
+checkDataOptions(o, [o.texts, o.tokenizer, o.template]);
 
 /** Conversations of a text's sentences, in JSON Lines: a sentence asks, the next three answer. */
 function conversations(file, bytes) {

@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { checkDataOptions, dataOptions } from "./bench/data-options.mjs";
 import { median } from "./bench/median.mjs";
 import { fail, readArguments } from "./support/arguments.mjs";
 
@@ -12,31 +13,10 @@ const o = readArguments({
   about:
     "Texts to tokens in the cache, beside Hugging Face datasets' map on the same machine, one after the other, pair by pair.",
   options: {
-    texts: {
-      value: "FILE",
-      default: here("../../shared/data/sotu-train.jsonl"),
-      help: "JSON Lines with a column text",
-    },
-    tokenizer: {
-      value: "FOLDER",
-      default: here("../../shared/models/smollm2-135m-instruct"),
-      help: "its tokenizer.json",
-    },
-    mb: { kind: "number", least: 1, default: 10, help: "megabytes to which the texts are repeated" },
-    "max-length": { kind: "number", least: 2, default: 512, help: "tokens to which longer texts are cut" },
-    pairs: { kind: "number", least: 1, default: 5, help: "runs of each" },
-    threads: { kind: "number", least: 1, default: 2, help: "of both" },
-    "peer-python": {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with datasets and transformers; LOWRANK_PEER_PYTHON names it, too",
-    },
-    "no-peer": { kind: "flag", help: "lowrank alone" },
-    json: { kind: "flag", help: "one JSON line last" },
+    ...dataOptions({ texts: "", mb: "megabytes to which the texts are repeated", unit: "texts", length: 512 }),
   },
 });
-for (const path of [o.texts, o.tokenizer]) if (!existsSync(path)) fail(`${path} is not there`);
-if (!o["no-peer"] && !o["peer-python"]) fail("Name a Python with --peer-python, or give --no-peer.");
+checkDataOptions(o, [o.texts, o.tokenizer]);
 
 /** The texts, repeated. */
 function repeated(file, bytes) {

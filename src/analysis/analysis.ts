@@ -50,7 +50,7 @@ interface Directions {
 const MOST_DIRECTIONS = 4;
 
 /** A module's name without its layer, and the layer: its first whole number between two dots. */
-export function kindOf(module: string): { kind: string; layer: number } {
+export function placeOf(module: string): { kind: string; layer: number } {
   const parts = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(module);
   return parts ? { kind: parts[2]!, layer: Number(parts[1]) } : { kind: module, layer: 0 };
 }
@@ -66,7 +66,7 @@ export function analyze(
   const kinds = new Map<string, { module: ModuleAnalysis; directions: Directions }[]>();
   for (const each of factors) {
     const { values, outputs, inputs } = updateSvd(each);
-    const { kind, layer } = kindOf(each.module);
+    const { kind, layer } = placeOf(each.module);
     const measures = measure(values);
     const norm = baseNorm(each.module);
     const module: ModuleAnalysis = {

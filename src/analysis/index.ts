@@ -1,4 +1,4 @@
-export { analyze, type Comparison, compare, type KindAnalysis, kindOf, type ModuleAnalysis } from "./analysis.js";
+export { analyze, type Comparison, compare, type KindAnalysis, type ModuleAnalysis, placeOf } from "./analysis.js";
 export { baseNorms } from "./base-norms.js";
 export { COMBINATIONS, type Combination, type CombineOptions, combine } from "./combine.js";
 export { type Compressed, compress, type Target } from "./compress.js";

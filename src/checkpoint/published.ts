@@ -6,14 +6,12 @@ import { LowrankError } from "../base/errors.js";
 import { readJsonObject } from "../base/json.js";
 import { readText } from "../base/system-errors.js";
 import { findTokenizerFiles } from "../data/index.js";
-import { aboutAdapter } from "./adapter.js";
+import { aboutAdapter, CONFIG, WEIGHTS } from "./adapter.js";
 import type { NamedBase } from "./adapter-config.js";
 import { sortedJson } from "./files.js";
 import { LABELS } from "./labels.js";
 import { ADAPTER_PLACE, modelCard } from "./model-card.js";
 
-const CONFIG = "adapter_config.json";
-const WEIGHTS = "adapter_model.safetensors";
 const CARD = "README.md";
 
 /** A file by its path within the repository. */

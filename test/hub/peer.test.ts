@@ -1,6 +1,6 @@
 // Python's huggingface_hub reads this cache offline, and this program reads Python's. Runs where LOWRANK_PEER_PYTHON names a Python
 // that has huggingface_hub.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { hubSettings, modelFiles, snapshotFolder } from "../../src/hub/index.js"
 import { Model, Trainer } from "../../src/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { HubServer } from "../support/hub-server.js";
+import { printedByPython } from "../support/python.js";
 
 const python = process.env.LOWRANK_PEER_PYTHON ?? "";
 const isThere = python !== "" && spawnSync(python, ["-c", "import huggingface_hub"]).status === 0;
@@ -31,18 +32,7 @@ beforeEach(() => {
 });
 
 function inPython(script: string, env: Record<string, string>): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(python, ["-c", script], { env: { ...process.env, HF_ENDPOINT: hub.endpoint, ...env } });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (data) => {
-      stdout += data;
-    });
-    child.stderr.on("data", (data) => {
-      stderr += data;
-    });
-    child.on("close", (code) => (code === 0 ? resolve(stdout.trim()) : reject(new Error(stderr))));
-  });
+  return printedByPython(python, script, { ...process.env, HF_ENDPOINT: hub.endpoint, ...env });
 }
 
 it.skipIf(!isThere)("Python finds offline what is downloaded here", async () => {

@@ -1,5 +1,5 @@
 // Adapters pushed to a hub of the tests' own that speaks the real protocol, and fails in every way.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -8,6 +8,7 @@ import { Model, pushToHub, Trainer } from "../../src/index.js";
 import { filesToPush } from "../../src/setup/push.js";
 import { editJson, errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, HubServer } from "../support/hub-server.js";
+import { printedByPython } from "../support/python.js";
 import { type Finished, lowrank, someTexts, tinyBase } from "../support/tiny.js";
 
 const NAME = "someone/lora";
@@ -376,18 +377,7 @@ function inPython(script: string): Promise<string> {
     HF_HUB_DISABLE_XET: "1",
     HF_HUB_OFFLINE: "0",
   };
-  return new Promise((resolve, reject) => {
-    const child = spawn(python, ["-c", script], { env });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (data) => {
-      stdout += data;
-    });
-    child.stderr.on("data", (data) => {
-      stderr += data;
-    });
-    child.on("close", (code) => (code === 0 ? resolve(stdout.trim()) : reject(new Error(stderr))));
-  });
+  return printedByPython(python, script, env);
 }
 
 /** Lines of a commit without the texts and hashes of their files. */
