@@ -143,7 +143,8 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
 function configOf(o: RunOptions, { model, settings }: Prepared): Record<string, unknown> {
   const options = Object.keys(trainRows).map((name) => [name, o[name as keyof RunOptions]]);
   const base_model = model.origin?.name ?? model.folder;
-  return { base_model, ...Object.fromEntries(options), precision: settings.precision };
+  const { precision, use_4bit = false, use_8bit = false, quant_type } = settings;
+  return { base_model, ...Object.fromEntries(options), precision, use_4bit, use_8bit, quant_type };
 }
 
 async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
