@@ -1,6 +1,6 @@
 // Shows how far downloads from the hub and uploads to it are.
 import { bytes, count } from "../base/text.js";
-import type { Wanted as Role } from "../data/index.js";
+import type { DataFile, Wanted as Role } from "../data/index.js";
 import { shownName, type Transfer, type Wanted } from "../hub/index.js";
 import { type DatasetOptions, namedFiles } from "../setup/dataset.js";
 import { adapterFolder, type Fetching, type Located, located, type NamedSources } from "../setup/hub.js";
@@ -51,6 +51,6 @@ export function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Pro
 }
 
 /** @param files where no data set is named. @param role of the texts */
-export function namedFilesShown(o: DatasetOptions, files: string[] | undefined, role: Role): Promise<string[]> {
+export function namedFilesShown(o: DatasetOptions, files: string[] | undefined, role: Role): Promise<DataFile[]> {
   return shown((fetching) => namedFiles(o, files, role, fetching));
 }

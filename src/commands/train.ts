@@ -6,7 +6,7 @@ import type { PushTarget } from "../hub/index.js";
 import { Engine } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
-import { trainingFiles } from "../setup/dataset.js";
+import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
 import { type Located, located } from "../setup/hub.js";
 import { aboutClassifier, numberLabels, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
 import { namelessBase, pushAdapter, targetOfRun } from "../setup/push.js";
@@ -25,7 +25,7 @@ import { TrainDisplay } from "./train-display.js";
 
 type Options = CommandOptions<"train">;
 /** With files in the place of names. */
-type Found = Located<Options> & { train_file: string[] };
+type Found = Omit<Located<Options>, keyof TrainingFiles> & TrainingFiles;
 
 const mergedFolder = ({ output_dir }: Options) => `${resolve(output_dir)}_merged`;
 
@@ -196,8 +196,9 @@ function announceSamples({ o, display }: Call, { texts }: Prepared): boolean {
   return samples > 0;
 }
 
-async function merge({ o, named, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {
-  if (signal.aborted || !(await wantsMerge(named, mergedFolder(o)))) return;
+async function merge({ named, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {
+  const folder = mergedFolder(named);
+  if (signal.aborted || !(await wantsMerge(named, folder))) return;
   const { log, progress } = display;
   const { model, adapter } = base;
   const work = {
@@ -209,7 +210,7 @@ async function merge({ o, named, base, display, signal }: Call, engine: Engine, 
     log,
     progress,
   };
-  await mergeInto(mergedFolder(o), { ...work, overwrite: mayReplaceMerged(o) });
+  await mergeInto(folder, { ...work, overwrite: mayReplaceMerged(named) });
 }
 
 /**

@@ -186,11 +186,15 @@ export const trainRows = {
     DATA.nothing,
     "configuration (subset) of dataset_name; default the configuration that its card names as default",
   ).optional(),
-  dataset_split: text("a split's name", DATA.nothing, "split of dataset_name to train on; default train").optional(),
-  dataset_validation_split: text(
-    "a split's name",
+  dataset_split: text(
+    "a split or parts of splits",
     DATA.nothing,
-    "split of dataset_name to evaluate on, unless validation_file is given; default validation, where there is one",
+    "split of dataset_name to train on, or parts as datasets writes them: train[:10%], train[100:200]+validation; default train",
+  ).optional(),
+  dataset_validation_split: text(
+    "a split or parts of splits",
+    DATA.nothing,
+    "split or parts of dataset_name to evaluate on, unless validation_file is given; default validation, where there is one",
   ).optional(),
   data_format: choice(
     ["auto", "text", "messages", "sharegpt", "alpaca", "prompt_completion"],

@@ -3,6 +3,7 @@ import { type Stats, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
+import { type DataFile, partOf } from "./data-file.js";
 import { type FolderFiles, folderFiles, isAside, type Wanted } from "./folder.js";
 import { type Entry, entriesOf } from "./folder-entries.js";
 import { dataExtension, knownExtensions } from "./formats/format-table.js";
@@ -77,17 +78,26 @@ function expand(name: string, wanted: Wanted): FolderFiles {
   return matching(name);
 }
 
+/** The files that names stand for. */
+export interface DataFiles<Named extends DataFile> extends Omit<FolderFiles, "files"> {
+  files: (Named | string)[];
+}
+
 /**
  * The files that names stand for, in the order of the names. A file is itself. A folder is the data files in it, see
  * `folderFiles`. * and ? match within a name, ** matches folders at any depth. Hidden files are left out, unless
- * named.
+ * named. A part of a file is itself.
  * @param wanted the split that a folder is read for
  * @throws LowrankError E_DATA_FILES, E_FILE
  */
-export function dataFiles(names: string[], wanted: Wanted = "train"): FolderFiles {
+export function dataFiles<Named extends DataFile>(names: Named[], wanted: Wanted = "train"): DataFiles<Named> {
   const from = new Map<string, { file: string; name: string }>();
-  const all: FolderFiles = { files: [], validation: [], notes: [] };
+  const all: DataFiles<Named> = { files: [], validation: [], notes: [] };
   for (const name of names) {
+    if (typeof name === "object") {
+      all.files.push(name);
+      continue;
+    }
     let one: FolderFiles;
     try {
       one = expand(name, wanted);
@@ -110,20 +120,22 @@ export function dataFiles(names: string[], wanted: Wanted = "train"): FolderFile
 }
 
 /**
- * Whatever a file is called, by links and otherwise, it is either trained on or evaluated on.
+ * Whatever a file is called, by links and otherwise, its rows are either trained on or evaluated on.
  * @throws LowrankError E_DATA_FILES naming a file that is among both
  */
-export function requireApart(training: string[], validation: string[]): void {
+export function requireApart(training: DataFile[], validation: DataFile[]): void {
   const identity = (file: string) => {
     const { dev, ino } = statSync(file, { bigint: true, throwIfNoEntry: false }) ?? {};
     return ino === undefined ? resolve(file) : `${dev}:${ino}`;
   };
-  const trained = new Map(training.map((file) => [identity(file), file]));
-  for (const file of validation) {
-    const other = trained.get(identity(file));
+  const trained = training.map(partOf).map((part) => ({ ...part, key: identity(part.file) }));
+  for (const { file, from, to } of validation.map(partOf)) {
+    const key = identity(file);
+    const other = trained.find((one) => one.key === key && one.from < to && from < one.to);
     if (other === undefined) continue;
-    const both = other === file ? file : `${file}, which is ${other},`;
-    const message = `Data file ${both} is both trained on and evaluated on. Leave it out of train_file or of validation_file.`;
+    const both = other.file === file ? file : `${file}, which is ${other.file},`;
+    const rows = Number.isFinite(Math.min(to, other.to)) ? "has rows that are" : "is";
+    const message = `Data file ${both} ${rows} both trained on and evaluated on. Leave it out of train_file or of validation_file.`;
     throw new LowrankError("E_DATA_FILES", message, file);
   }
 }

@@ -185,8 +185,7 @@ function namedSplit({ splits, from }: Divided, named: string, place: Place): str
   // Without any split all files are the training split, as for datasets.
   const files = splits.get(split) ?? splits.get(named) ?? (splits.size === 0 && split === "train" ? from : undefined);
   if (files) return files;
-  const slice = /[[\]+%]/.test(named) ? " A part of a split cannot be named." : "";
-  const message = `${titled(place)} has no split ${named}. It has ${[...splits.keys()].join(", ") || "train"}.${slice}`;
+  const message = `${titled(place)} has no split ${named}. It has ${[...splits.keys()].join(", ") || "train"}.`;
   throw new LowrankError("E_DATA_FILES", message, place.name);
 }
 

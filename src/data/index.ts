@@ -13,6 +13,7 @@ export {
   tokenTable,
 } from "./cache/index.js";
 export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FILE } from "./chat-templates.js";
+export { type DataFile, pathOf } from "./data-file.js";
 export { type ClassifiedTexts, type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
@@ -41,6 +42,7 @@ export {
 } from "./render/index.js";
 export { firstRow, placesOf, readRows, valueProblem } from "./rows.js";
 export { readEosIds } from "./special-tokens.js";
+export { partFiles, type SplitPart, splitParts } from "./split-parts.js";
 export { readTexts, type TextReadOptions, type TextRows } from "./texts.js";
 export type { TokenStream } from "./token-stream.js";
 export type { LongText } from "./tokenise/block.js";

@@ -1,6 +1,7 @@
 // Data files of any known format to rows of the wanted columns.
 import { LowrankError } from "../base/errors.js";
 import { kindOf } from "../base/json.js";
+import { type DataFile, type FilePart, partOf, pathOf } from "./data-file.js";
 import type { Column, Format, ReadOptions, Row } from "./formats/format.js";
 import { formatOf } from "./formats/format-table.js";
 import { openPipe } from "./formats/pipe.js";
@@ -60,6 +61,28 @@ function noRows(empty: string[]): LowrankError {
   return new LowrankError("E_DATA_EMPTY", found, file);
 }
 
+/** The rows of a part of a file. */
+async function* cut(blocks: AsyncIterable<Row[]>, { from, to }: FilePart): AsyncGenerator<Row[]> {
+  let before = 0;
+  for await (const rows of blocks) {
+    const isAll = before >= from && before + rows.length <= to;
+    yield isAll ? rows : rows.slice(Math.max(from - before, 0), Math.max(to - before, 0));
+    before += rows.length;
+    if (before >= to) return;
+  }
+}
+
+const NO_COLUMN: Column[] = [{ name: "text", holds: "values", isOptional: true }];
+
+/** The number of rows of a file. @throws LowrankError naming the file, and the line or row of a fault in it */
+export async function countRows(file: string, options: ReadOptions): Promise<number> {
+  const { count, read } = await formatOf(file, options);
+  if (count) return count(file);
+  let rows = 0;
+  for await (const some of read(file, NO_COLUMN, options)) rows += some.length;
+  return rows;
+}
+
 /**
  * The rows of every file, some at a time; the extension says how a file is read. No file is held whole.
  * @param files as `dataFiles` gives them
@@ -68,19 +91,20 @@ function noRows(empty: string[]): LowrankError {
  * @throws LowrankError naming the file, its line or row and the column
  */
 export async function* readRows(
-  files: string[],
+  files: DataFile[],
   columns: Column[],
   options: ReadOptions,
   warn?: (message: string) => void,
   looks = false,
 ): AsyncGenerator<RowBlock, void, undefined> {
   const empty: string[] = [];
-  for (const file of files) {
+  for (const part of files) {
+    const file = pathOf(part);
     const closePipe = openPipe(file, looks);
     try {
       const { unit, read } = await formatOf(file, options);
       let found = false;
-      for await (const rows of read(file, columns, options)) {
+      for await (const rows of cut(read(file, columns, options), partOf(part))) {
         if (rows.length === 0) continue;
         found = true;
         for (const row of rows) checkRow(row, columns, file, unit);
@@ -100,7 +124,7 @@ export async function* readRows(
  * @param numbers of rows, counted from 0, in order
  */
 export async function placesOf(
-  files: string[],
+  files: DataFile[],
   columns: Column[],
   options: ReadOptions,
   numbers: number[],
@@ -119,7 +143,7 @@ export async function placesOf(
 
 /** The first row of some files, which are read later; undefined where they have none, or none of the columns. @param columns all optional */
 export async function firstRow(
-  files: string[],
+  files: DataFile[],
   columns: Column[],
   options: ReadOptions,
 ): Promise<readonly unknown[] | undefined> {

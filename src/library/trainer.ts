@@ -1,5 +1,6 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
+import type { DataFile } from "../data/index.js";
 import { Engine, type MemoryPlan } from "../native/index.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { adapterFolder } from "../setup/hub.js";
@@ -93,7 +94,7 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const sourceOf = async (given: string[] | GivenItems) =>
+      const sourceOf = async (given: DataFile[] | GivenItems) =>
         Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);
       const train_file = await sourceOf(files.train_file);
       const validation_file = files.validation_file && (await sourceOf(files.validation_file));

@@ -5,17 +5,22 @@ import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import {
   convertedFiles,
+  type DataFile,
   type FolderFiles,
   folderFiles,
+  partFiles,
   repositoryFiles,
   type Selection,
+  type SplitPart,
+  splitParts,
   type Wanted,
 } from "../data/index.js";
 import { type Wanted as Files, type Repository, repositoryOf, shownName, snapshotFolder } from "../hub/index.js";
 import type { Fetching } from "./hub.js";
+import { type ReadingOptions, readOptions } from "./texts.js";
 
-/** Options that name a data set. */
-export interface DatasetOptions {
+/** Options that name a data set, and tell how its files are read. */
+export interface DatasetOptions extends ReadingOptions {
   dataset_name?: string | undefined;
   dataset_config_name?: string | undefined;
   dataset_split?: string | undefined;
@@ -28,23 +33,72 @@ const CONVERTED = "refs/convert/parquet";
 const UNSUITABLE = ["E_DATA_FILES", "E_HUB_OFFLINE"];
 const CARD = "README.md";
 
+/** The parts of splits that are wanted; no part: the usual split. */
+interface Sides {
+  wanted: Wanted;
+  parts: (SplitPart | undefined)[];
+  /** To evaluate on, beside a data set to train on; undefined where none are. */
+  held: (SplitPart | undefined)[] | undefined;
+}
+
+/** A part of a split, and the files of the split. */
+interface Chosen {
+  part: SplitPart | undefined;
+  files: string[];
+}
+
+/** The files of each part. */
+interface ChosenSides {
+  parts: Chosen[];
+  held: Chosen[];
+  notes: string[];
+}
+
+type Choose = (selection: Selection) => FolderFiles;
+
+const allFiles = (parts: Chosen[]) => parts.flatMap(({ files }) => files);
+
+/** @throws LowrankError E_DATA_FILES */
+function chosenSides(choose: Choose, config: string | undefined, { parts, held }: Sides): ChosenSides {
+  const notes = new Set<string>();
+  const usual: string[] = [];
+  const chosen = (part: SplitPart | undefined, takesUsual: boolean) => {
+    const found = choose({ config, split: part?.split, validation: takesUsual ? { split: undefined } : undefined });
+    for (const note of found.notes) notes.add(note);
+    usual.push(...found.validation);
+    return { part, files: found.files };
+  };
+  const isUsual = held?.[0] === undefined && held !== undefined;
+  const trained = parts.map((part) => chosen(part, isUsual));
+  const others = isUsual ? [] : (held ?? []).map((part) => chosen(part, false));
+  // The usual validation split is evaluated on where none of it is trained on.
+  const isFree = usual.length > 0 && !usual.some((file) => allFiles(trained).includes(file));
+  return {
+    parts: trained,
+    held: isFree ? [{ part: undefined, files: [...new Set(usual)] }] : others,
+    notes: [...notes],
+  };
+}
+
 /** Downloads the files that are chosen among a repository's. @throws LowrankError E_DATA_FILES, E_HUB_..., E_WRITE; or the signal's reason */
 async function download(
   repository: Repository,
-  choose: (names: string[], card: string | undefined) => FolderFiles,
+  choose: (names: string[], card: string | undefined) => ChosenSides,
   fetching: Fetching,
-): Promise<FolderFiles> {
-  let chosen: FolderFiles = { files: [], validation: [], notes: [] };
+): Promise<ChosenSides> {
+  let chosen: ChosenSides = { parts: [], held: [], notes: [] };
   const wanted: Files = (names, read) => {
     const card = names.includes(CARD) ? read(CARD) : undefined;
     // The card decides: it comes first.
     if (names.includes(CARD) && card === undefined) return [CARD];
     chosen = choose(names, card);
-    return [...(card === undefined ? [] : [CARD]), ...chosen.files, ...chosen.validation];
+    const files = new Set([...allFiles(chosen.parts), ...allFiles(chosen.held)]);
+    return [...(card === undefined ? [] : [CARD]), ...files];
   };
   const folder = await snapshotFolder(repository, wanted, fetching);
-  const whole = (paths: string[]) => paths.map((path) => join(folder, path));
-  return { ...chosen, files: whole(chosen.files), validation: whole(chosen.validation) };
+  const whole = (parts: Chosen[]) =>
+    parts.map(({ part, files }) => ({ part, files: files.map((path) => join(folder, path)) }));
+  return { ...chosen, parts: whole(chosen.parts), held: whole(chosen.held) };
 }
 
 /** Refuses a data set that a Python script makes of other files: these files are not its rows. */
@@ -55,18 +109,20 @@ function requireNoScript(name: string, names: string[]): void {
   throw new LowrankError("E_DATA_FILES", message, name);
 }
 
-async function fromHub(repository: Repository, wanted: Wanted, selection: Selection, fetching: Fetching) {
+async function fromHub(repository: Repository, config: string | undefined, sides: Sides, fetching: Fetching) {
   const shown = shownName(repository);
+  const { wanted } = sides;
   const plain = (names: string[], card: string | undefined) => {
     requireNoScript(repository.name, names);
-    return repositoryFiles(shown, names, card, wanted, selection);
+    return chosenSides((selection) => repositoryFiles(shown, names, card, wanted, selection), config, sides);
   };
   try {
     return await download(repository, plain, fetching);
   } catch (error) {
     const isUnsuitable = error instanceof LowrankError && UNSUITABLE.includes(error.code);
     if (!isUnsuitable || repository.revision !== "main") throw error;
-    const converted = (names: string[]) => convertedFiles(shown, names, wanted, selection);
+    const converted = (names: string[]) =>
+      chosenSides((selection) => convertedFiles(shown, names, wanted, selection), config, sides);
     return download({ ...repository, revision: CONVERTED }, converted, fetching).catch((other) => {
       const isThere = other instanceof LowrankError && other.code === "E_DATA_FILES";
       fetching.signal?.throwIfAborted();
@@ -75,29 +131,41 @@ async function fromHub(repository: Repository, wanted: Wanted, selection: Select
   }
 }
 
+/** The rows of each side of a data set. */
+interface DatasetRows {
+  files: DataFile[];
+  held: DataFile[];
+}
+
 /**
  * The files of a data set, by its name on the hub or its folder.
- * @throws LowrankError E_DATA_FILES, E_FILE_MISSING, E_HUB_..., E_WRITE; or the signal's reason
+ * @throws LowrankError E_DATA_FILES, E_DATA_EMPTY, E_FILE_MISSING, E_HUB_..., E_WRITE and the errors of reading; or the signal's reason
  */
-async function datasetFiles(
-  name: string,
-  { dataset_config_name: config, dataset_split: split }: DatasetOptions,
-  wanted: Wanted,
-  validation: Selection["validation"],
-  fetching: Fetching,
-): Promise<FolderFiles> {
-  const selection = { config, split, validation };
+async function datasetFiles(name: string, o: DatasetOptions, sides: Sides, fetching: Fetching): Promise<DatasetRows> {
+  const { dataset_config_name: config } = o;
   const repository = repositoryOf(name, "dataset");
   const found = repository
-    ? await fromHub(repository, wanted, selection, fetching)
-    : existsSync(name) && folderFiles(name, wanted, selection);
-  if (found) {
-    for (const note of found.notes) fetching.note?.(note);
-    return found;
+    ? await fromHub(repository, config, sides, fetching)
+    : existsSync(name) && chosenSides((selection) => folderFiles(name, sides.wanted, selection), config, sides);
+  if (!found) {
+    const message = `--dataset_name ${name}: there is no such folder, and names of the hub have an owner: OWNER/NAME.`;
+    throw new LowrankError("E_FILE_MISSING", message, name);
   }
-  const message = `--dataset_name ${name}: there is no such folder, and names of the hub have an owner: OWNER/NAME.`;
-  throw new LowrankError("E_FILE_MISSING", message, name);
+  for (const note of found.notes) fetching.note?.(note);
+  const rowsOf = async (parts: Chosen[]) => {
+    const all: DataFile[] = [];
+    for (const { part, files } of parts) {
+      const rows = part ? await partFiles(part, files, readOptions(o)) : { files };
+      if (rows.note !== undefined) fetching.note?.(`data set ${name}, ${rows.note}`);
+      all.push(...rows.files);
+    }
+    return all;
+  };
+  return { files: await rowsOf(found.parts), held: await rowsOf(found.held) };
 }
+
+/** The parts that an option names. */
+const partsOf = (named: string | undefined) => (named === undefined ? [undefined] : splitParts(named));
 
 /** @throws LowrankError E_USAGE where a part of a data set is named, and no data set is */
 function checkNamed(o: DatasetOptions): void {
@@ -107,9 +175,9 @@ function checkNamed(o: DatasetOptions): void {
 }
 
 /** Texts to train and to evaluate on: files, or texts themselves. */
-interface TrainingFiles<T> {
-  train_file: T;
-  validation_file: T | undefined;
+export interface TrainingFiles<T = never> {
+  train_file: DataFile[] | T;
+  validation_file: DataFile[] | T | undefined;
 }
 
 /**
@@ -119,17 +187,17 @@ interface TrainingFiles<T> {
 export async function trainingFiles<T>(
   o: DatasetOptions & { train_file: T | undefined; validation_file: T | undefined },
   fetching: Fetching,
-): Promise<TrainingFiles<T | string[]>> {
+): Promise<TrainingFiles<T>> {
   checkNamed(o);
-  const { dataset_name: name, dataset_validation_split: held, train_file, validation_file } = o;
-  if (held !== undefined && validation_file !== undefined) {
+  const { dataset_name: name, dataset_validation_split: split, train_file, validation_file } = o;
+  if (split !== undefined && validation_file !== undefined) {
     const message = "dataset_validation_split is given beside validation_file, expected one of them.";
     throw new LowrankError("E_USAGE", message, "dataset_validation_split");
   }
   if (name === undefined) return { train_file: train_file!, validation_file };
-  const side = validation_file === undefined ? { split: held } : undefined;
-  const { files, validation } = await datasetFiles(name, o, "train", side, fetching);
-  return { train_file: files, validation_file: validation_file ?? (validation.length > 0 ? validation : undefined) };
+  const sides = { parts: partsOf(o.dataset_split), held: validation_file === undefined ? partsOf(split) : undefined };
+  const { files, held } = await datasetFiles(name, o, { wanted: "train", ...sides }, fetching);
+  return { train_file: files, validation_file: validation_file ?? (held.length > 0 ? held : undefined) };
 }
 
 /**
@@ -141,8 +209,9 @@ export async function namedFiles(
   files: string[] | undefined,
   wanted: Wanted,
   fetching: Fetching,
-): Promise<string[]> {
+): Promise<DataFile[]> {
   checkNamed(o);
   if (o.dataset_name === undefined) return files!;
-  return (await datasetFiles(o.dataset_name, o, wanted, undefined, fetching)).files;
+  const sides = { wanted, parts: partsOf(o.dataset_split), held: undefined };
+  return (await datasetFiles(o.dataset_name, o, sides, fetching)).files;
 }

@@ -6,9 +6,11 @@ import { kindOf } from "../base/json.js";
 import {
   type ClassifiedSpec,
   type Column,
+  type DataFile,
   dataFiles,
   firstRow,
   isPipe,
+  pathOf,
   placesOf,
   type ReadOptions,
   readRows,
@@ -40,7 +42,7 @@ const NAMED = 3;
 type Label = string | number | (string | number)[];
 
 interface RowLabels {
-  files: string[];
+  files: DataFile[];
   labels: Label[];
 }
 
@@ -58,7 +60,7 @@ export interface TrainingLabels {
 const usage = (message: string, option: string) => new LowrankError("E_USAGE", message, option);
 
 async function findColumns(
-  files: string[],
+  files: DataFile[],
   o: LabelOptions,
   read: ReadOptions,
 ): Promise<{ column: string; render: ClassifiedSpec }> {
@@ -72,7 +74,7 @@ async function findColumns(
   const column = o.label_column ?? LABEL_COLUMNS.find(has);
   if (column === undefined)
     throw usage(
-      `${files[0]} has no column label or labels: name the column of the labels with --label_column.`,
+      `${pathOf(files[0]!)} has no column label or labels: name the column of the labels with --label_column.`,
       "label_column",
     );
   const side = o.truncation_side;
@@ -102,7 +104,7 @@ function plainLabel(value: unknown): Label | undefined {
   return list.every((one) => one !== undefined && !Array.isArray(one)) ? (list as (string | number)[]) : undefined;
 }
 
-async function readRowLabels(files: string[], column: string, read: ReadOptions): Promise<RowLabels> {
+async function readRowLabels(files: DataFile[], column: string, read: ReadOptions): Promise<RowLabels> {
   const labels: Label[] = [];
   for await (const { file, unit, rows } of readRows(files, [{ name: column, holds: "values" }], read)) {
     for (const { values, at } of rows) {
@@ -134,7 +136,8 @@ function sortedNames(labels: (string | number)[]): string[] {
 }
 
 function namesOf(problem: ProblemType, { labels, files }: RowLabels, column: string): string[] {
-  const wrong = (what: string) => new LowrankError("E_LABEL", `${files[0]}, column "${column}": ${what}.`, files[0]);
+  const file = pathOf(files[0]!);
+  const wrong = (what: string) => new LowrankError("E_LABEL", `${file}, column "${column}": ${what}.`, file);
   if (problem === "regression") {
     const stranger = labels.find((label) => !isNumeric(label));
     if (stranger !== undefined) throw wrong(`label ${JSON.stringify(stranger)} is no number, as a regression needs`);
@@ -167,11 +170,11 @@ function namesOf(problem: ProblemType, { labels, files }: RowLabels, column: str
  * @throws LowrankError E_USAGE, E_LABEL and the errors of reading
  */
 export async function readTrainingLabels(
-  o: LabelOptions & { train_file: string[]; validation_file: string[] | undefined },
+  o: LabelOptions & { train_file: DataFile[]; validation_file: DataFile[] | undefined },
 ): Promise<TrainingLabels> {
   const trained = dataFiles(o.train_file, "train");
   const held = o.validation_file ? dataFiles(o.validation_file, "validation").files : trained.validation;
-  const pipe = [...trained.files, ...held].find(isPipe);
+  const pipe = [...trained.files, ...held].map(pathOf).find(isPipe);
   if (pipe !== undefined)
     throw usage(`${pipe} is a pipe: files of labelled texts are read twice. Write it to a file first.`, "train_file");
   requireApart(trained.files, held);

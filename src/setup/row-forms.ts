@@ -3,11 +3,13 @@ import { dirname } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import {
   type Column,
+  type DataFile,
   type FormName,
   findChatTemplates,
   firstRow,
   type LossOn,
   NO_TEMPLATE,
+  pathOf,
   type ReadOptions,
   type RenderSpec,
   type Tokenizer,
@@ -43,7 +45,7 @@ export function formOf(value: (column: string) => unknown): FormName | "text" {
 }
 
 /** The form of rows of files by the first of them. */
-async function detect(files: string[], options: ReadOptions): Promise<FormName | "text"> {
+async function detect(files: DataFile[], options: ReadOptions): Promise<FormName | "text"> {
   const names = KNOWN_BY.flatMap(([, columns]) => columns);
   const first = (some: string[]) => {
     return firstRow(
@@ -102,13 +104,13 @@ export function givenForm(o: RowFormOptions): FormName | "text" | undefined {
  * @throws LowrankError E_USAGE, E_CHAT_TEMPLATE and the errors of reading
  */
 export async function renderingOf(
-  files: string[],
+  files: DataFile[],
   o: RowFormOptions,
   read: ReadOptions,
   tokenizer: Pick<Tokenizer, "file">,
   note: (line: string) => void,
 ): Promise<RenderSpec> {
-  return renderingAs(givenForm(o) ?? (await detect(files, read)), files[0]!, o, tokenizer, note);
+  return renderingAs(givenForm(o) ?? (await detect(files, read)), pathOf(files[0]!), o, tokenizer, note);
 }
 
 /** The same of rows whose form is known. @param from the rows' name for people */

@@ -8,8 +8,10 @@ import { count } from "../base/text.js";
 import {
   type ChatTemplates,
   type ClassifiedSpec,
+  type DataFile,
   dataFiles,
   fileRows,
+  pathOf,
   type ReadOptions,
   type RenderSpec,
   rendererOf,
@@ -97,12 +99,12 @@ export function readOptions(o: ReadingOptions): ReadOptions {
 }
 
 /**
- * @param names files, folders and patterns
+ * @param names files, parts of files, folders and patterns
  * @param wanted the split that folders are read for
  * @throws LowrankError E_DATA_FILES, E_FILE, E_CHAT_TEMPLATE
  */
 export async function namedTexts(
-  names: string[],
+  names: DataFile[],
   wanted: Wanted,
   o: ReadingOptions & Pick<TokenisingOptions, "add_eos">,
   tokenizer: Tokenizer,
@@ -117,7 +119,7 @@ export async function namedTexts(
 
 /** Rows of files, as texts. */
 async function fileTexts(
-  files: string[],
+  files: DataFile[],
   o: ReadingOptions,
   tokenizer: Tokenizer,
   { note, warn }: Reading,
@@ -278,8 +280,8 @@ function split({ table, examples }: LearnableTexts, seed: number): { training: I
 
 export interface TrainTextOptions extends TokenisingOptions, ReadingOptions {
   /** Files, folders and patterns, or the texts themselves. */
-  train_file: string[] | TextSource;
-  validation_file: string[] | TextSource | undefined;
+  train_file: DataFile[] | TextSource;
+  validation_file: DataFile[] | TextSource | undefined;
   packing: boolean;
   pad_to_max_length: boolean;
   seed: number;
@@ -340,7 +342,7 @@ async function trainingSources(
   }
   const held = given?.files ?? own;
   requireApart(trained.files, held);
-  const texts = (files: string[]) => fileTexts(files, o, tokenizer, reading);
+  const texts = (files: DataFile[]) => fileTexts(files, o, tokenizer, reading);
   if (validation !== undefined && !Array.isArray(validation)) return [await texts(trained.files), validation];
   return [await texts(trained.files), held.length > 0 ? await texts(held) : null];
 }
@@ -357,7 +359,7 @@ export function checkTextFiles({
     ...dataFiles(train_file ?? [], "train").files,
     ...dataFiles(validation_file ?? [], "validation").files,
   ];
-  for (const file of files) {
+  for (const file of files.map(pathOf)) {
     try {
       statSync(file);
     } catch (error) {

@@ -83,11 +83,6 @@ describe("the files of a repository", () => {
   });
 
   test.each<[string, Selection, RegExp]>([
-    [
-      "files",
-      { split: "train[:10]" },
-      /Data set someone\/texts has no split train\[:10\]. It has train, validation, test. A part of/,
-    ],
     ["files", { validation: { split: "dev_x" } }, /has no split dev_x/],
     ["files", { config: "en" }, /has no configuration en. Its card \(README.md\) names none: leave it out/],
     ["a card's configurations", { config: "fr" }, /has no configuration fr. It has en, de\./],

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type DataFile, pathOf } from "../../src/data/index.js";
 import { type Download, Model, Trainer } from "../../src/index.js";
 import { type DatasetOptions, namedFiles, trainingFiles } from "../../src/setup/dataset.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -46,8 +47,12 @@ const snapshot = (of = commit) => join(cache, "datasets--someone--texts", "snaps
 async function chosen(o: DatasetOptions = {}, of = commit) {
   const named = { dataset_name: NAME, train_file: undefined, validation_file: undefined, ...o };
   const { train_file, validation_file = [] } = await trainingFiles<string[]>(named, { warn: say, note: say });
-  for (const file of [...train_file, ...validation_file]) expect(existsSync(file)).toBe(true);
-  return [train_file, validation_file].map((files) => files.map((file) => relative(snapshot(of), file)));
+  for (const file of [...train_file, ...validation_file]) expect(existsSync(pathOf(file))).toBe(true);
+  const shown = (file: DataFile) => {
+    const path = relative(snapshot(of), pathOf(file));
+    return typeof file === "string" ? path : `${path} ${file.from} ${file.to}`;
+  };
+  return [train_file, validation_file].map((files) => files.map(shown));
 }
 const offline = () => vi.stubEnv("HF_HUB_OFFLINE", "1");
 
@@ -85,6 +90,29 @@ describe("a data set by name", () => {
     expect((await errorOf(() => chosen({ dataset_name: undefined, dataset_split: "x" }))).message).toBe(
       "dataset_split needs dataset_name.",
     );
+  });
+});
+
+describe("parts of splits", () => {
+  test("are rows of their files, trained on and evaluated on", async () => {
+    const o = { dataset_split: "train[:-2] + validation[1:]", dataset_validation_split: "train[-2:]" };
+    expect(await chosen(o)).toEqual([
+      ["small/a-1.jsonl 0 3", "small/a-2.jsonl 0 2", "small/held.jsonl 1 2"],
+      ["small/a-2.jsonl 2 4"],
+    ]);
+    expect(said).toEqual([
+      `data set ${NAME}: the train split is read (2 files)`,
+      `data set ${NAME}: the validation split is read (1 file)`,
+      `data set ${NAME}, train[:-2]: rows 1 to 5 of 7`,
+      `data set ${NAME}, validation[1:]: rows 2 to 2 of 2`,
+      `data set ${NAME}, train[-2:]: rows 6 to 7 of 7`,
+    ]);
+  });
+
+  test("the usual validation split is evaluated on, where it is not trained on", async () => {
+    expect((await chosen({ dataset_split: "train[:1]" }))[1]).toEqual(["small/held.jsonl"]);
+    const both = ["small/a-1.jsonl", "small/a-2.jsonl", "small/held.jsonl"];
+    expect(await chosen({ dataset_split: "train+validation" })).toEqual([both, []]);
   });
 });
 
@@ -132,10 +160,11 @@ test("the command trains on a data set by name, and shows one", async () => {
   ]);
   expect(trained.stderr).toContain("7 texts to train on, 2 to evaluate on");
   expect(readFileSync(join(output, "README.md"), "utf8")).toContain(`datasets:\n- ${NAME}\n`);
-  const shown = await lowrank(["preview", ...base, "--dataset_split", "validation", "--num_rows", "1"], {
+  const shown = await lowrank(["preview", ...base, "--dataset_split", "train[-50%:]", "--num_rows", "1"], {
     env: { ...env, HF_HUB_OFFLINE: "1" },
   });
-  expect([shown.code, shown.stdout]).toEqual([0, expect.stringMatching(/^ *texts +2$/m)]);
+  expect([shown.code, shown.stdout]).toEqual([0, expect.stringMatching(/^ *texts +4$/m)]);
+  expect(shown.stdout).toContain("small/a-2.jsonl, line 1");
 });
 
 test("the library trains on a data set by name, and tells how far the download is", async () => {

@@ -4,6 +4,7 @@ import { realpathSync, statSync, writeFileSync } from "node:fs";
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { readError } from "../../base/system-errors.js";
+import { type DataFile, pathOf } from "../data-file.js";
 import type { ReadOptions } from "../formats/format.js";
 import { isPipe } from "../formats/pipe.js";
 import { PipePlaces } from "../pipe-places.js";
@@ -41,32 +42,35 @@ export function fileTexts(
 
 /** Rows of files. @param warn see `readRows` */
 export function fileRows(
-  files: string[],
+  data: DataFile[],
   render: RenderSpec,
   options: ReadOptions,
   warn?: (message: string) => void,
 ): TextSource {
   const { columns } = rendererOf(render);
+  const files = data.map(pathOf);
   // A pipe cannot be read again.
   const once = files.some(isPipe) ? new PipePlaces() : null;
   return {
     files,
     render,
     async *rows() {
-      for await (const { file, unit, rows } of readRows(files, columns, options, warn)) {
+      for await (const { file, unit, rows } of readRows(data, columns, options, warn)) {
         if (once) for (const { at } of rows) once.add(file, unit, at);
         yield rows.map(({ values }) => values);
       }
     },
     places: async (numbers) =>
-      once ? numbers.map((number) => once.of(number)) : await placesOf(files, columns, options, numbers),
+      once ? numbers.map((number) => once.of(number)) : await placesOf(data, columns, options, numbers),
     state() {
       if (once) return null;
-      const found = files.map((file) => {
+      const found = data.map((part) => {
+        const file = pathOf(part);
         try {
           const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
           const settled = Date.now() - Number(ctimeNs / 1_000_000n) > SETTLED_MS;
-          return settled ? [realpathSync(file), ...[dev, ino, size, mtimeNs, ctimeNs].map(String)] : null;
+          const rows = typeof part === "string" ? [] : [part.from, part.to];
+          return settled ? [realpathSync(file), ...[dev, ino, size, mtimeNs, ctimeNs, ...rows].map(String)] : null;
         } catch (error) {
           throw readError(error, file, "Data file");
         }

@@ -193,4 +193,13 @@ async function* readBatches(source: RandomAccess, wanted: Wanted[]): AsyncGenera
   yield* footer ? readFile(source, footer, wanted) : readStream(source, wanted);
 }
 
-export const arrow = columnar("Arrow", [".arrow", ".arrows", ".feather", ".ipc"], readBatches);
+async function countRows(source: RandomAccess): Promise<number> {
+  const footer = await readFooter(source);
+  let rows = 0;
+  for await (const { kind, header } of footer ? listed(source, footer.batches, BATCH) : messages(source)) {
+    if (kind === BATCH) rows += checkedSize(header.int64(0), Number.MAX_SAFE_INTEGER, "a batch's number of rows");
+  }
+  return rows;
+}
+
+export const arrow = columnar("Arrow", [".arrow", ".arrows", ".feather", ".ipc"], readBatches, countRows);

@@ -20,14 +20,25 @@ const MOST_ROWS_AT_A_TIME = 1024;
 /**
  * @param kind name of the files in an error: "Parquet"
  * @param read the values of each wanted column for some rows at a time; throws Damage where the bytes are broken
+ * @param count the number of rows, likewise
  */
 export function columnar(
   kind: string,
   extensions: string[],
   read: (source: RandomAccess, columns: Wanted[]) => AsyncIterable<unknown[][]>,
+  count: (source: RandomAccess) => Promise<number>,
 ): Format {
-  async function* rows(file: string, columns: Column[]): AsyncGenerator<Row[]> {
+  async function opened(file: string): Promise<RandomAccess> {
     const source = await RandomAccess.open(file);
+    const start = await source.read(0, Math.min(GZIP.length, source.size));
+    if (!start.equals(GZIP)) return source;
+    await source.close();
+    const message = `${file} is packed as a whole with gzip, which a ${kind} file must not be. Unpack it with gunzip.`;
+    throw new LowrankError(`E_${kind.toUpperCase()}`, message, file);
+  }
+
+  async function* rows(file: string, columns: Column[]): AsyncGenerator<Row[]> {
+    const source = await opened(file);
     let at = 0;
     const decoder = (column: string) => (bytes: Uint8Array) => {
       if (isUtf8(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
@@ -36,11 +47,6 @@ export function columnar(
     };
     const wanted = columns.map((column) => ({ ...column, text: decoder(column.name) }));
     try {
-      const start = await source.read(0, Math.min(GZIP.length, source.size));
-      if (start.equals(GZIP)) {
-        const message = `${file} is packed as a whole with gzip, which a ${kind} file must not be. Unpack it with gunzip.`;
-        throw new LowrankError(`E_${kind.toUpperCase()}`, message, file);
-      }
       for await (const values of read(source, wanted)) {
         const count = values[0]?.length ?? 0;
         for (let i = 0; i < count; i += MOST_ROWS_AT_A_TIME) {
@@ -54,7 +60,19 @@ export function columnar(
       await source.close();
     }
   }
-  return { extensions, gzip: false, unit: "row", read: (file, columns) => rows(file, columns) };
+
+  async function counted(file: string): Promise<number> {
+    const source = await opened(file);
+    try {
+      return await count(source);
+    } catch (error) {
+      throw damageError(error, file, kind);
+    } finally {
+      await source.close();
+    }
+  }
+
+  return { extensions, gzip: false, unit: "row", read: (file, columns) => rows(file, columns), count: counted };
 }
 
 /**

@@ -54,6 +54,8 @@ export interface Format {
    * @throws LowrankError naming file and place, `noColumn` where a row lacks a column
    */
   read(file: string, columns: Column[], options: ReadOptions): AsyncIterable<Row[]>;
+  /** The number of rows, where the file tells it. */
+  count?(file: string): Promise<number>;
 }
 
 /** Names that an error lists and compares with the wanted one: a file may have any number, of any length. */

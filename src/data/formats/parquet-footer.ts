@@ -66,6 +66,11 @@ function chunkOf(group: Struct, leaf: Node, leaves: number, source: RandomAccess
   return { codec: checkedSize(column.get(4), 255, "a codec"), rows, values, start, end: start + bytes, unpackedBytes };
 }
 
+/** @throws Damage */
+export async function countRows(source: RandomAccess): Promise<number> {
+  return checkedSize((await readFooter(source)).get(3), Number.MAX_SAFE_INTEGER, "its number of rows");
+}
+
 /** The wanted columns; null where the file lacks an optional one. @throws LowrankError E_TEXT_COLUMN, E_DATA_ROW for a column of a type that is not read, Damage */
 export async function findColumns(source: RandomAccess, wanted: Wanted[]): Promise<(ParquetColumn | null)[]> {
   const footer = await readFooter(source);

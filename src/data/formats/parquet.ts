@@ -5,7 +5,7 @@ import { LowrankError } from "../../base/errors.js";
 import { alignColumns, columnar, type Decode, type Wanted, withAbsent } from "./columnar.js";
 import { check, checkedSize, Damage } from "./damage.js";
 import { unpackLz4, unpackOldLz4 } from "./lz4.js";
-import { type Chunk, findColumns, type ParquetColumn } from "./parquet-footer.js";
+import { type Chunk, countRows, findColumns, type ParquetColumn } from "./parquet-footer.js";
 import { assemble, type Entries, RowSplitter } from "./parquet-rows.js";
 import type { Node } from "./parquet-schema.js";
 import { type DecodeLeaf, leafDecoder, PageBytes, readRuns, readValues } from "./parquet-values.js";
@@ -225,4 +225,4 @@ async function* readColumns(source: RandomAccess, wanted: Wanted[]): AsyncGenera
   for await (const values of alignColumns(there)) yield withAbsent(columns, values);
 }
 
-export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumns);
+export const parquet = columnar("Parquet", [".parquet", ".parq", ".pq"], readColumns, countRows);
