@@ -120,6 +120,7 @@ AttentionSpec to_attention(const Napi::Value& v) {
   a.interleaved = o.Get("interleaved").ToBoolean();
   a.scale = number_or(o, "scale", double(1.f / std::sqrt(float(a.head_dim))));
   a.soft_cap = number_or(o, "softCap", 0);
+  a.causal = !o.Get("bidirectional").ToBoolean();
   a.kinds.clear();
   const Napi::Array kinds = to_array(o.Get("kinds"), "attention.kinds");
   for (uint32_t i = 0; i < kinds.Length(); i++) a.kinds.push_back(to_kind(kinds.Get(i)));

@@ -14,7 +14,8 @@ AttentionShape shape(const Pass& p, int64_t layer) {
           .kv_offsets = p.tokens.kv_offsets,
           .sequences = p.tokens.sequences,
           .window = a.kind(layer).window,
-          .soft_cap = float(a.soft_cap)};
+          .soft_cap = float(a.soft_cap),
+          .causal = a.causal};
 }
 
 // Heads in the outputs of attention's linears, or in the outputs' gradients.

@@ -1,4 +1,4 @@
-// Causal attention over ragged sequences in blocks of queries and keys (Dao et al., 2022): no T x T matrix exists.
+// Attention over ragged sequences in blocks of queries and keys (Dao et al., 2022): no T x T matrix exists.
 // Keys and values are packed into panels once per sequence and key/value head and shared by all query heads of the group.
 #include <algorithm>
 #include <cmath>
@@ -12,7 +12,7 @@ namespace lowrank::cpu {
 
 namespace {
 
-constexpr int64_t kQueriesFwd = 32;  // rows of a strip of scores: a panel's keys are skipped above the diagonal
+constexpr int64_t kQueriesFwd = 32;  // rows of a strip of scores: a panel's keys are skipped above the causal diagonal
 constexpr int64_t kQueriesBwd = 64;  // more, for dk and dv are read and written once per strip
 constexpr int64_t kKeys = 512;       // columns of a strip; longer sequences take several, with a running softmax
 // Strides of the strips, off the powers of two whose rows would share cache sets.
@@ -115,7 +115,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
 
   // o and lse of one query by dot products straight from the rows of k and v.
   const auto one_query = [&](int64_t sequence, int64_t head, int64_t query, char* scratch) {
-    const int64_t row = s.q_offsets[sequence] + query, visible = keys(sequence) - queries(sequence) + query + 1;
+    const int64_t row = s.q_offsets[sequence] + query, visible = s.visible(query, queries(sequence), keys(sequence));
     const int64_t g = head / group, k0 = s.kv_offsets[sequence] + s.hidden(visible), n = visible - s.hidden(visible);
     const Mat k = a.k.head(g, 0, dim).slice(k0, n), v = a.v.head(g, 0, dim).slice(k0, n);
     const Mat q = a.q.head(g, head % group, dim).slice(row, 1), o = query_head(a.o, head, dim).slice(row, 1);
@@ -134,9 +134,9 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t rows = std::min(kQueriesFwd, queries(sequence) - first), row0 = s.q_offsets[sequence] + first;
-    // Query r of the block sees the keys below visible + r, and those before `begin` are seen by no query.
-    const int64_t visible = keys(sequence) - queries(sequence) + first + 1, extent = visible + rows - 1;
-    const int64_t begin = s.hidden(visible) / kPanelCols * kPanelCols;
+    // Query r of the block sees the keys below visible(r), and no query sees the keys before `begin`.
+    const auto visible = [&](int64_t r) { return s.visible(first + r, queries(sequence), keys(sequence)); };
+    const int64_t extent = visible(rows - 1), begin = s.hidden(visible(0)) / kPanelCols * kPanelCols;
     float* const strip = reinterpret_cast<float*>(scratch + p.strip);
     float* const acc = reinterpret_cast<float*>(scratch + p.acc);
     bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
@@ -153,7 +153,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       ops.gemm_panels(q.data, q.ld, panels.along_dim_k + k0 / kPanelCols * p.along_dim, panels_for(n), dim, rows, false, strip, kStripLd);
       for (int64_t r = 0; r < rows; r++) {
         float* const scores = strip + r * kStripLd;
-        const int64_t seen = std::clamp<int64_t>(visible + r - k0, 0, n), from = std::clamp<int64_t>(s.hidden(visible + r) - k0, 0, seen);
+        const int64_t seen = std::clamp<int64_t>(visible(r) - k0, 0, n), from = std::clamp<int64_t>(s.hidden(visible(r)) - k0, 0, seen);
         if (seen > from) {
           const int64_t some = seen - from;
           if (s.soft_cap > 0) rk_.soft_cap(scores + from, some, DType::f32, s.scale, s.soft_cap);
@@ -204,7 +204,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       ops.pack_along_rows(a.v.head(g, 0, dim).slice(k0, keys(i)), panels.along_keys);
     });
     pool_.run(blocks.back() * s.heads, [&](int64_t task, int thread) {
-      // The last blocks of a sequence see the most keys: they go first.
+      // The last blocks of a causal sequence see the most keys: they go first.
       const int64_t number = blocks.back() - 1 - task / s.heads, head = task % s.heads;
       const int64_t i = first + (std::upper_bound(blocks.begin(), blocks.end(), number) - blocks.begin()) - 1;
       char* const scratch = work_ + thread * p.thread_end;
@@ -231,8 +231,10 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t n_all = s.q_offsets[sequence + 1] - s.q_offsets[sequence], ld_t = round_up(n_all, kPanelCols);
-    const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first, extent = first + rows;
-    const int64_t begin = s.hidden(first + 1) / kPanelCols * kPanelCols;  // no query of the block sees the keys before it
+    const int64_t rows = std::min(kQueriesBwd, n_all - first), row0 = s.q_offsets[sequence] + first;
+    const auto visible = [&](int64_t r) { return s.visible(first + r, n_all, n_all); };
+    const int64_t extent = visible(rows - 1);
+    const int64_t begin = s.hidden(visible(0)) / kPanelCols * kPanelCols;  // no query of the block sees the keys before it
     const Mat q = query_head(a.q, head, group, dim).slice(row0, rows), dq = query_head(a.dq, head, group, dim).slice(row0, rows);
     const Mat d_o = query_head(a.d_o, head, dim).slice(row0, rows), o = query_head(a.o, head, dim).slice(row0, rows);
     char *const q_t = scratch + p.q_t, *const do_t = scratch + p.do_t;
@@ -267,8 +269,8 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
         for (int64_t r = 0; r < ops.depth(rows); r += 2) {
           SoftmaxRow pair[2];
           for (int64_t i = 0; i < 2; i++) {
-            const int64_t row = std::min(r + i, rows - 1), seen = r + i < rows ? std::clamp<int64_t>(first + row + 1 - k0, 0, n) : 0;
-            const int64_t from = std::clamp<int64_t>(s.hidden(first + row + 1) - k0, 0, seen);
+            const int64_t row = std::min(r + i, rows - 1), seen = r + i < rows ? std::clamp<int64_t>(visible(row) - k0, 0, n) : 0;
+            const int64_t from = std::clamp<int64_t>(s.hidden(visible(row)) - k0, 0, seen);
             // A row that is not there is computed from the last one, and is all zero.
             pair[i] = {strip + row * kStripLd, d_strip + row * kStripLd, from, seen, a.lse[(row0 + row) * s.heads + head], delta[row],
                        left + (r + i) * kLeftLd};
@@ -281,8 +283,8 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
         ds_ld = kLeftLd;
       }
       for (int64_t r = 0; r < rows && !ops.dots(); r++) {
-        const int64_t seen = std::clamp<int64_t>(first + r + 1 - k0, 0, n), end = round_up(n, kPanelStep);
-        const int64_t from = std::clamp<int64_t>(s.hidden(first + r + 1) - k0, 0, seen);
+        const int64_t seen = std::clamp<int64_t>(visible(r) - k0, 0, n), end = round_up(n, kPanelStep);
+        const int64_t from = std::clamp<int64_t>(s.hidden(visible(r)) - k0, 0, seen);
         float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd, lse = a.lse[(row0 + r) * s.heads + head];
         if (s.soft_cap > 0) rk_.softmax_bwd_capped(pr + from, ds + from, seen - from, s.scale, s.soft_cap, lse, delta[r]);
         else rk_.softmax_bwd(pr + from, ds + from, seen - from, s.scale, lse, delta[r]);

@@ -77,6 +77,7 @@ void check_kinds(const ModelSource& source) {
   }
   for (const AttentionKind& kind : a.kinds) {
     if (kind.window < 0 || kind.window > kMost) refuse(source, "attention's window is " + std::to_string(kind.window) + ", expected a positive number");
+    if (kind.window > 0 && !a.causal) refuse(source, "bidirectional attention has a window of " + std::to_string(kind.window) + ", expected none");
     if (kind.rope.scaling.type != RopeScaling::Type::longrope) continue;
     for (const auto* factors : {&kind.rope.scaling.short_factors, &kind.rope.scaling.long_factors}) {
       if (int64_t(factors->size()) == a.rotary_dim / 2) continue;
@@ -121,6 +122,7 @@ void check_spec(const ModelSource& source) {
   }
   if (!(a.scale > 0) || !(a.soft_cap >= 0) || !(s.logit_cap >= 0)) refuse(source, "the scale of attention must be positive, and caps not negative");
   check_kinds(source);
+  if (!a.causal && !s.classifier) refuse(source, "a model whose attention is bidirectional generates no text: it must be a classifier");
   if (a.inputs.empty() || a.inputs.size() > kMostAttentionInputs) {
     refuse(source, "attention reads " + std::to_string(a.inputs.size()) + " linears, expected 1 to " + std::to_string(kMostAttentionInputs));
   }

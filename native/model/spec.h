@@ -78,6 +78,7 @@ struct AttentionSpec {
   int64_t rotary_dim = 0;    // the first columns of a head, which rotate
   bool interleaved = false;  // as RopeArgs'
   double scale = 0, soft_cap = 0;  // as AttentionShape's
+  bool causal = true;
   std::vector<AttentionKind> kinds = std::vector<AttentionKind>(1);
   std::vector<int64_t> layer_kinds;  // a layer's kind; empty: all layers have the first
   ResidualSpec residual;

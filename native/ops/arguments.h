@@ -167,8 +167,8 @@ struct RopeArgs {
   bool interleaved = false;
 };
 
-// Ragged causal attention. Sequence s owns query rows [q_offsets[s], q_offsets[s+1]) and key rows [kv_offsets[s],
-// kv_offsets[s+1]); nk >= nq, and query i of nq sees keys 0 .. nk-nq+i. Training: both offsets are the same array.
+// Ragged attention. Sequence s owns query rows [q_offsets[s], q_offsets[s+1]) and key rows [kv_offsets[s], kv_offsets[s+1]); nk >= nq, and
+// query i of nq sees keys 0 .. nk-nq+i, or all nk where it is not causal. Training: both offsets are the same array.
 // Query head h reads kv head h / (H/G). No T x T matrix is stored (Dao et al., 2022).
 struct AttentionShape {
   int64_t heads, kv_heads, head_dim;
@@ -177,8 +177,11 @@ struct AttentionShape {
   int64_t sequences;
   int64_t window = 0;  // a query sees this number of keys at most, the last; 0: all before it
   float soft_cap = 0;  // scores become cap * tanh(score / cap); 0: they stay
+  bool causal = true;  // else there is no window
 
-  // Keys of the sequence before the first that a query sees. visible: keys up to the query's own.
+  // Keys of a sequence up to the last that query i of nq sees.
+  int64_t visible(int64_t i, int64_t nq, int64_t nk) const { return causal ? nk - nq + i + 1 : nk; }
+  // Keys of the sequence before the first that a query sees. visible: as of visible().
   int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
 };
 // s = scale * q k^T, capped;  o = softmax(s) v per head;  lse = log sum exp(s)

@@ -8,12 +8,12 @@ double products(const Mat& x, const Weight& w) { return 2.0 * double(x.rows) * d
 double adapter(const Mat& x, const Weight& w, const Lora* l, int times) {
   return l ? 2.0 * times * double(x.rows) * double(l->rank) * double(w.rows + w.cols) : 0;
 }
-// Scores and weighted values of the pairs that the causal mask leaves.
+// Scores and weighted values of the pairs that the mask leaves.
 double attention(const AttentionShape& s) {
   double pairs = 0;
   for (int64_t i = 0; i < s.sequences; i++) {
     const double nq = s.q_offsets[i + 1] - s.q_offsets[i], nk = s.kv_offsets[i + 1] - s.kv_offsets[i];
-    pairs += nq * (nk - nq) + nq * (nq + 1) / 2;
+    pairs += s.causal ? nq * (nk - nq) + nq * (nq + 1) / 2 : nq * nk;
     for (int64_t q = 0; s.window > 0 && q < int64_t(nq); q++) pairs -= double(s.hidden(int64_t(nk - nq) + q + 1));
   }
   return 4 * pairs * double(s.heads * s.head_dim);

@@ -26,7 +26,8 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     const int64_t k0 = s.kv_offsets[sequence], nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < s.heads; h++) {
-        const int64_t visible = nk - nq + i + 1, first = s.hidden(visible), keys = visible - first, g = h / group, k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
+        const int64_t visible = s.visible(i, nq, nk), first = s.hidden(visible), keys = visible - first;
+        const int64_t g = h / group, k_col = a.k.column(g, 0), v_col = a.v.column(g, 0);
         std::vector<double> scores(static_cast<size_t>(keys));
         for (int64_t j = 0; j < keys; j++)
           scores[size_t(j)] =
@@ -62,7 +63,8 @@ void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
           const int64_t row = row0 + i;
           const double delta = dot(a.d_o, row, h * dim, a.o, row, h * dim, dim), lse = double(a.lse[row * s.heads + h]);
           std::vector<double> dq(static_cast<size_t>(dim));
-          for (int64_t j = s.hidden(i + 1); j <= i; j++) {
+          const int64_t visible = s.visible(i, n, n);
+          for (int64_t j = s.hidden(visible); j < visible; j++) {
             const double score = capped(double(s.scale) * dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim), double(s.soft_cap));
             const double p = std::exp(score - lse), share = s.soft_cap > 0 ? score / double(s.soft_cap) : 0;
             const double ds = (1 - share * share) * p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);

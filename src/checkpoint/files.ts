@@ -5,7 +5,7 @@ import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/p
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { openRegular, writeError } from "../base/system-errors.js";
-import { type ChatTemplates, ggufFile, isTokenizerFile, TEMPLATE_FILE, TEMPLATE_FOLDER } from "../data/index.js";
+import { type ChatTemplates, isTokenizerFile, madeFile, TEMPLATE_FILE, TEMPLATE_FOLDER } from "../data/index.js";
 
 export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 
@@ -50,11 +50,11 @@ export async function writeTemplates(folder: string, { default: usual, tool_use 
   await writeTextFile(join(others, "tool_use.jinja"), tool_use);
 }
 
-/** Copies files, of the disk or of a GGUF file's tokenizer, into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
+/** Copies files, of the disk or made for a tokenizer, into a folder under their own names. @throws LowrankError E_FILE, E_WRITE */
 export async function copyInto(folder: string, files: string[]): Promise<void> {
   for (const file of files) {
     const target = await placeFor(folder, file);
-    const text = ggufFile(file);
+    const text = madeFile(file);
     if (text === undefined) closeSync(openRegular(file));
     try {
       if (text === undefined) await copyFile(file, target);

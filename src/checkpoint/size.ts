@@ -1,6 +1,6 @@
 // How large a checkpoint and an adapter are on disk, before they are written.
 import { statSync } from "node:fs";
-import { ggufFile, type Tokenizer } from "../data/index.js";
+import { madeFile, type Tokenizer } from "../data/index.js";
 import { type AdapterSpec, adapterTensors, type ModelSource, type Optimizer } from "../native/index.js";
 import { PREFIX } from "./adapter.js";
 
@@ -41,7 +41,7 @@ export function savedSizes(
     moments += 2 * (momentBytes(elements, optimizer) + entry);
   }
   const sizeOf = (file: string) => {
-    const text = ggufFile(file);
+    const text = madeFile(file);
     return text === undefined ? (statSync(file, { throwIfNoEntry: false })?.size ?? 0) : Buffer.byteLength(text);
   };
   const adapter = weights + ABOUT_BYTES + tokenizer.files.reduce((sum, file) => sum + sizeOf(file), 0);

@@ -82,7 +82,7 @@ export const modelRows = {
   tokenizer_name: text(
     "a folder or file, or a name of the hub",
     MODEL.bits,
-    "folder or repository of the hub with tokenizer.json, if not the base model's own",
+    "folder or repository of the hub with the tokenizer, if not the base model's own",
   ).optional(),
   precision: choice(
     ["auto", "fp32", "bf16", "fp16"],

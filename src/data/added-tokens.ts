@@ -3,16 +3,16 @@
 import { dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf } from "../base/json.js";
-import { readTokenizerText } from "./gguf-tokenizer.js";
+import { readTokenizerText } from "./made-files.js";
 import {
   NAMED_TOKENS,
   namedToken,
   readIfThere,
   readSettingsFiles,
   type SettingsFiles,
-  TOKENIZER_CONFIG,
   tokenText,
 } from "./special-tokens.js";
+import { TOKENIZER_CONFIG } from "./vocabulary-files.js";
 
 export interface AddedToken {
   content: string;

@@ -7,15 +7,9 @@ import { suggestion } from "../base/nearest.js";
 import { readText } from "../base/system-errors.js";
 import { ChatTemplate, TemplateError } from "../chat/index.js";
 import type { ChatTemplates } from "./render/index.js";
-import {
-  NAMED_TOKENS,
-  namedToken,
-  readIfThere,
-  readSettingsFiles,
-  TOKENIZER_CONFIG,
-  tokenText,
-} from "./special-tokens.js";
+import { NAMED_TOKENS, namedToken, readIfThere, readSettingsFiles, tokenText } from "./special-tokens.js";
 import { otherTemplates, TEMPLATE_EXTENSION, TEMPLATE_FOLDER } from "./tokenizer-files.js";
+import { TOKENIZER_CONFIG } from "./vocabulary-files.js";
 
 /** The file of a tokenizer's chat template. */
 export const TEMPLATE_FILE = "chat_template.jinja";

@@ -27,7 +27,7 @@ export {
 } from "./folder.js";
 export type { Column, ReadOptions } from "./formats/format.js";
 export { isPipe } from "./formats/pipe.js";
-export { ggufFile } from "./gguf-tokenizer.js";
+export { madeFile } from "./made-files.js";
 export { generator } from "./random.js";
 export {
   type ChatSpec,

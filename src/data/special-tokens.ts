@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isObject } from "../base/json.js";
 import { findGguf, ggufEndIds } from "../model/index.js";
-import { hasTokenizerFile, readTokenizerJson } from "./gguf-tokenizer.js";
+import { hasTokenizerFile, readTokenizerJson } from "./made-files.js";
+import { TOKENIZER_CONFIG } from "./vocabulary-files.js";
 
 export interface TokenizerSettings {
   /** Texts of the tokens, undefined where no file names one. */
@@ -13,8 +14,6 @@ export interface TokenizerSettings {
   /** Side that truncation cuts. */
   truncationSide: "left" | "right";
 }
-
-export const TOKENIZER_CONFIG = "tokenizer_config.json";
 
 /** Roles of tokens, in transformers' order. */
 export const NAMED_TOKENS = [

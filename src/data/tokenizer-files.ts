@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { LARGEST_LIST_BYTES, readBytes, readError } from "../base/system-errors.js";
 import { bareNameError, findGguf } from "../model/index.js";
-import { ggufFile, hasTokenizerFile } from "./gguf-tokenizer.js";
+import { hasTokenizerFile, madeFile } from "./made-files.js";
 
 const MAIN = "tokenizer.json";
 
@@ -15,6 +15,7 @@ const FILES = [
   "special_tokens_map.json",
   "added_tokens.json",
   "chat_template.jinja",
+  "vocab.txt",
   "vocab.json",
   "merges.txt",
   "tokenizer.model",
@@ -29,7 +30,7 @@ export function tokenizerHash(main: string): string {
   const beside = DECISIVE.map((name) => join(dirname(main), name)).filter(hasTokenizerFile);
   for (const file of [main, ...beside]) {
     try {
-      const text = ggufFile(file);
+      const text = madeFile(file);
       const content = text === undefined ? readBytes(file, "Tokenizer", LARGEST_LIST_BYTES) : Buffer.from(text);
       hash.update(`${basename(file)} ${content.length} `).update(content);
     } catch (error) {
@@ -56,7 +57,7 @@ export function otherTemplates(folder: string): string[] {
     .sort();
 }
 
-/** Paths of the tokenizer files that a folder or a GGUF file has. */
+/** Paths of the tokenizer files that a folder or a GGUF file has, or has made for it. */
 export function findTokenizerFiles(folder: string): string[] {
   const own = FILES.map((name) => join(folder, name)).filter(hasTokenizerFile);
   return [...own, ...otherTemplates(folder).map((name) => join(folder, TEMPLATE_FOLDER, name))];
@@ -64,7 +65,7 @@ export function findTokenizerFiles(folder: string): string[] {
 
 /** @param path tokenizer.json or its folder, or a GGUF file. @throws LowrankError E_FILE_MISSING, E_FILE */
 export function findMainFile(path: string): string {
-  if (ggufFile(path) !== undefined) return path;
+  if (madeFile(path) !== undefined) return path;
   let isFolder: boolean;
   try {
     isFolder = statSync(path).isDirectory();
@@ -72,6 +73,7 @@ export function findMainFile(path: string): string {
     throw bareNameError(path, "Tokenizer") ?? readError(error, path, "Tokenizer");
   }
   const file = isFolder ? join(path, MAIN) : path;
+  if (isFolder && madeFile(file) !== undefined) return file;
   const gguf = isFolder && existsSync(file) ? undefined : findGguf(path);
   if (gguf !== undefined) return join(gguf, MAIN);
   if (!isFolder || existsSync(file)) return file;

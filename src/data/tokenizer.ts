@@ -6,7 +6,7 @@ import { LowrankError } from "../base/errors.js";
 import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
 import type { Warn } from "../model/index.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
-import { ggufFile } from "./gguf-tokenizer.js";
+import { madeFile } from "./made-files.js";
 import type { RenderedRow } from "./render/index.js";
 import { readTokenizerSettings, type TokenizerSettings, unheededSettings } from "./special-tokens.js";
 import { TokenStream } from "./token-stream.js";
@@ -20,7 +20,7 @@ export class Tokenizer {
   readonly #native: Native;
   readonly #settings: TokenizerSettings;
   readonly #added: AddedTokens;
-  /** tokenizer.json; of a GGUF file one in memory, see `ggufFile` */
+  /** tokenizer.json; it may be in memory alone, see `madeFile` */
   readonly file: string;
   /** Truncation is a setting of the native tokenizer, so encodings follow each other. */
   #last: Promise<unknown> = Promise.resolve();
@@ -52,7 +52,7 @@ export class Tokenizer {
     const file = findMainFile(path);
     const { default: tokenizers } = await import("tokenizers");
     // The package would wait for a pipe, and take all memory for a device.
-    const inMemory = ggufFile(file);
+    const inMemory = madeFile(file);
     if (inMemory === undefined) closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
     try {
       const { Tokenizer: Package } = tokenizers;
@@ -166,7 +166,10 @@ export class Tokenizer {
         this.#maxLength = maxLength;
         this.#side = side;
       }
-      return this.#native.encodeBatch(texts, { addSpecialTokens });
+      // The package's batches are of single texts.
+      if (texts.every((text) => typeof text === "string")) return this.#native.encodeBatch(texts, { addSpecialTokens });
+      const each = texts.map((text) => [text].flat() as [string, string?]);
+      return Promise.all(each.map(([text, pair]) => this.#native.encode(text, pair ?? null, { addSpecialTokens })));
     });
     this.#last = encoded.catch(() => undefined);
     return encoded;

@@ -19,8 +19,10 @@ const CLASSIFIER = "classifier_config.json";
 const MAIN = "tokenizer.json";
 const TOKENIZER = [
   ...[MAIN, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"],
-  ...["chat_template.jinja", "vocab.json", "merges.txt", "tokenizer.model"],
+  ...["chat_template.jinja", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model"],
 ];
+/** Vocabularies that are read where there is no tokenizer.json. */
+const VOCABULARIES = [["vocab.txt"], ["vocab.json", "merges.txt"]];
 
 const unusable = (message: string) => new LowrankError("E_HUB_FORMAT", message);
 
@@ -97,23 +99,24 @@ function onlyGguf(names: string[]): string | undefined {
   return ggufs.length === 1 ? ggufs[0] : undefined;
 }
 
-/**
- * A base that is to be used with its own tokenizer, of which only tokenizer.json is read. A base without it is refused before its weights
- * come.
- */
+const hasTokenizer = (names: string[]) =>
+  names.includes(MAIN) || VOCABULARIES.some((files) => files.every((name) => names.includes(name)));
+
+/** A base that is to be used with its own tokenizer. A base without one is refused before its weights come. */
 export const withTokenizer =
   (wanted: Wanted): Wanted =>
   (names, read) => {
     const files = wanted(names, read);
-    if (names.includes(MAIN) || onlyGguf(files) !== undefined) return files;
+    if (hasTokenizer(names) || onlyGguf(files) !== undefined) return files;
     const old = present(names, TOKENIZER);
     const has = old.length > 0 ? ` (it has ${old.join(", ")})` : "";
     throw unusable(`it has no ${MAIN}${has}: name a folder or repository that has one with --tokenizer_name`);
   };
 
 export const tokenizerFiles: Wanted = (names) => {
-  const gguf = names.includes(MAIN) ? undefined : onlyGguf(names);
-  return gguf === undefined ? [...new Set([MAIN, ...ofTokenizer(names)])] : [gguf];
+  const gguf = hasTokenizer(names) ? undefined : onlyGguf(names);
+  if (gguf !== undefined) return [gguf];
+  return hasTokenizer(names) ? ofTokenizer(names) : [MAIN, ...ofTokenizer(names)];
 };
 
 /** Files of a base whose weights are not needed: the configuration, and the tokenizer where there is one. */

@@ -73,7 +73,7 @@ export interface ResidualSpec {
   scale?: number;
 }
 
-/** out(attention(rope(qNorm(q)), rope(kNorm(k)), v)) of the norm's output, causal. */
+/** out(attention(rope(qNorm(q)), rope(kNorm(k)), v)) of the norm's output. */
 export interface AttentionSpec {
   /** Null: the linears read the stream as it is. */
   norm: NormSpec | null;
@@ -98,6 +98,8 @@ export interface AttentionSpec {
   scale?: number;
   /** Scores become cap * tanh(score / cap); default 0: they stay. */
   softCap?: number;
+  /** Every token sees all tokens of its text; of classifiers, without a window. Default: itself and the tokens before it. */
+  bidirectional?: boolean;
   /** At least one. */
   kinds: AttentionKind[];
   /** The number of each layer's kind; by default all layers have the first. */

@@ -44,6 +44,7 @@ std::string Case::name() const {
   if (rotary) number("rotary", rotary);
   if (interleaved) s += " pairs";
   if (window) number("window", window);
+  if (!causal) s += " bidirectional";
   if (cap > 0) add("cap", std::to_string(cap));
   if (factor != 1) add("factor", std::to_string(factor));
   if (activation == Activation::gelu_tanh) s += " gelu_tanh";

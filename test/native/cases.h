@@ -28,6 +28,7 @@ struct Case {
   int64_t rotary = 0;    // of rope: columns that rotate; 0: all
   bool interleaved = false;
   int64_t window = 0;    // of attention
+  bool causal = true;    // of attention
   float cap = 0;         // of attention, head and soft_cap
   float factor = 1;      // of embedding and cast
   Activation activation = Activation::silu;

@@ -171,6 +171,35 @@ void add_gradients(std::vector<Case>& cases, Random& r) {
   }
 }
 
+// Every query sees all keys: sequences around the blocks of queries and the strips of keys, and several at a time.
+void add_bidirectional(std::vector<Case>& cases) {
+  Random r(5);
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    const auto add = [&](DType act, const std::vector<int32_t>& queries) -> Case& {
+      cases.push_back(drawn(op, act, queries, r));
+      cases.back().causal = false;
+      return cases.back();
+    };
+    for (const DType act : kActs) {
+      for (const int32_t n : {1, 2, 4, 5, 31, 32, 33, 64, 65, 130}) add(act, {n});
+      for (const std::vector<int32_t>& queries : {std::vector<int32_t>{5, 66, 2}, {1, 65, 2, 70}, {5, 5, 5, 5, 5, 5}}) add(act, queries);
+      for (const HeadLayout layout : kFusedLayouts) add(act, {40, 7}).layout = layout;
+      add(act, {33, 3}).cap = 2;
+      Case& lengthy = add(act, {600});
+      lengthy.heads = lengthy.kv_heads = 1;
+      lengthy.head_dim = 20;
+    }
+  }
+  for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {4}, {3, 1, 2}}) {
+    Case c = drawn("attention_bwd", DType::f32, queries, r);
+    c.head_dim = 4;
+    c.size = 1;
+    c.causal = false;
+    c.gradient = true;
+    cases.push_back(c);
+  }
+}
+
 }  // namespace
 
 void add_attention_cases(std::vector<Case>& cases) {
@@ -180,6 +209,7 @@ void add_attention_cases(std::vector<Case>& cases) {
   add_fused(cases, r);
   add_windows_and_caps(cases, r);
   add_gradients(cases, r);
+  add_bidirectional(cases);
 }
 
 }  // namespace lowrank::test

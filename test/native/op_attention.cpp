@@ -128,7 +128,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     const int64_t nk = s.kv_offsets[sequence + 1] - k0;
     for (int64_t i = 0; i < nq; i++) {
       for (int64_t h = 0; h < c.heads; h++) {
-        const int64_t visible = nk - nq + i + 1, first = s.hidden(visible), n = visible - first, g = h / group, q_col = q.column(g, h % group);
+        const int64_t visible = s.visible(i, nq, nk), first = s.hidden(visible), n = visible - first, g = h / group, q_col = q.column(g, h % group);
         std::vector<Sum> scores;
         double top = -1e300, total = 0, sum_off = 0;
         for (int64_t j = 0; j < n; j++) {
@@ -179,7 +179,8 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       const int64_t g = h / group, o_col = h * dim, q_col = q.column(g, h % group), k_col = k.column(g, 0), v_col = v.column(g, 0);
       for (int64_t i = 0; i < n; i++) {
         const Sum delta = dot(d_o, row0 + i, o_col, o, row0 + i, o_col, dim);
-        for (int64_t j = s.hidden(i + 1); j <= i; j++) {
+        const int64_t visible = s.visible(i, n, n);
+        for (int64_t j = s.hidden(visible); j < visible; j++) {
           const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim),
                     dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
           const double value = capped(scale * score.value, cap), share = cap > 0 ? value / cap : 0, slope = 1 - share * share;
@@ -206,12 +207,12 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   }
 }
 
-// The pairs that causality leaves; of a window, too many.
+// The pairs that the mask leaves; of a window, too many.
 double pairs(const Case& c) {
   double sum = 0;
   for (size_t s = 0; s < c.queries.size(); s++) {
     const double nq = c.queries[s], nk = key_lengths(c)[s];
-    sum += nq * (nk - nq) + nq * (nq + 1) / 2;
+    sum += c.causal ? nq * (nk - nq) + nq * (nq + 1) / 2 : nq * nk;
   }
   return sum * double(c.heads * c.head_dim);
 }
@@ -235,7 +236,8 @@ AttentionShape attention_shape(const Case& c, const Memory& m) {
           .kv_offsets = m.ints("kv_offsets"),
           .sequences = int64_t(c.queries.size()),
           .window = c.window,
-          .soft_cap = c.cap};
+          .soft_cap = c.cap,
+          .causal = c.causal};
 }
 
 const std::vector<Operation> kAttentionOperations = {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { LARGEST_LIST_BYTES } from "../../base/system-errors.js";
 import { readAddedTokens } from "../added-tokens.js";
 import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
-import { readTokenizerJson } from "../gguf-tokenizer.js";
+import { readTokenizerJson } from "../made-files.js";
 import { readTokenizerSettings } from "../special-tokens.js";
 import { Tokenizer } from "../tokenizer.js";
 import type { EncodeOptions, PlacedTokens } from "./row-tokens.js";

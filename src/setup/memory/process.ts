@@ -1,6 +1,6 @@
 // Memory of a process besides its engine, as items of a memory plan.
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { findMainFile, ggufFile } from "../../data/index.js";
+import { findMainFile, madeFile } from "../../data/index.js";
 import { copiedBytes, type MemoryItem, type ModelSource } from "../../native/index.js";
 import { heldBesides } from "./limits.js";
 
@@ -19,7 +19,7 @@ const sizeOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size
 function tokenizerBytes(path: string): number {
   try {
     const file = findMainFile(path);
-    return ggufFile(file)?.length ?? sizeOf(file);
+    return madeFile(file)?.length ?? sizeOf(file);
   } catch {
     return 0;
   }
