@@ -33,10 +33,10 @@ export function uploading(progress: Bar, log: Lines): (done: number, total: numb
 }
 
 /** Work that may download, shown on standard error; for commands whose results go to standard output. */
-async function shown<T>(work: (fetching: Fetching) => Promise<T>): Promise<T> {
+async function shown<T>(work: (fetching: Fetching) => Promise<T>, more: Partial<Fetching> = {}): Promise<T> {
   const progress = await Progress.open(showsBar());
   try {
-    return await work({ warn, note: STDERR.info, ...downloading(progress, STDERR) });
+    return await work({ warn, note: STDERR.info, ...downloading(progress, STDERR), ...more });
   } finally {
     progress.stop();
   }
@@ -46,8 +46,12 @@ export function adapterShown(named: string): Promise<string> {
   return shown((fetching) => adapterFolder(named, fetching));
 }
 
-export function locatedShown<O extends NamedSources>(o: O, wanted?: Wanted): Promise<Located<O>> {
-  return shown((fetching) => located(o, fetching, wanted));
+export function locatedShown<O extends NamedSources>(
+  o: O,
+  wanted?: Wanted,
+  more?: Pick<Fetching, "headersDo">,
+): Promise<Located<O>> {
+  return shown((fetching) => located(o, fetching, wanted), more);
 }
 
 /** @param files where no data set is named. @param role of the texts */

@@ -1,11 +1,12 @@
 import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
 import { type CommandOptions, defaultsOf, trainRows, without } from "../config/index.js";
-import { adapterOrModelFiles } from "../hub/index.js";
+import { adapterOrModelFiles, isHollow } from "../hub/index.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
+import { headersDo, type Located } from "../setup/hub.js";
 import { memoryLimits } from "../setup/memory/limits.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable, tightest } from "../setup/memory/room.js";
@@ -28,9 +29,17 @@ const KEYS: Record<string, string> = {
 /** How config.json calls a number of the model. */
 const keyOf = (name: string) => KEYS[name] ?? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
+function shownModel(
+  named: string,
+  { origin, base_model: folder }: Pick<Located<object>, "origin" | "base_model">,
+): string {
+  if (origin === undefined) return folder;
+  return isHollow(folder) ? named : `${named} in ${folder}`;
+}
+
 /** `lowrank inspect`: a model's architecture and size, and the memory for training it. */
 export async function run(named: CommandOptions<"inspect">): Promise<void> {
-  const o = await locatedShown(named, adapterOrModelFiles);
+  const o = await locatedShown(named, adapterOrModelFiles, { headersDo });
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   await warnOfIds(model, warn);
@@ -49,7 +58,15 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
   if (o.json) {
     const { config } = model;
     const parameters = { base: counts.all - counts.trainable, trainable: counts.trainable };
-    const found = { folder: model.folder, config, dtype, parameters, target_modules: targets, precision, memory };
+    const found = {
+      folder: isHollow(model.folder) ? null : model.folder,
+      config,
+      dtype,
+      parameters,
+      target_modules: targets,
+      precision,
+      memory,
+    };
     process.stdout.write(`${JSON.stringify({ ...found, available_bytes: available.bytes, isa })}\n`);
     return;
   }
@@ -63,7 +80,7 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
     `Training with --precision ${precision} --lora_r ${o.lora_r} --max_seq_length ${o.max_seq_length} ` +
     `--per_device_train_batch_size ${o.per_device_train_batch_size}${o.gradient_checkpointing ? " --gradient_checkpointing" : ""}`;
   const text = [
-    `Model: ${o.origin === undefined ? model.folder : `${named.base_model} in ${model.folder}`}`,
+    `Model: ${shownModel(named.base_model, o)}`,
     table([...architecture, ["dtype", dtype], ["tensors", String(model.tensors.length)]]),
     `Modules for --target_modules: ${targets.join(", ")} (or all-linear)`,
     "",

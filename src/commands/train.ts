@@ -7,7 +7,7 @@ import { Engine } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
-import { type Located, located } from "../setup/hub.js";
+import { headersDo, type Located, located } from "../setup/hub.js";
 import { aboutClassifier, numberLabels, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
 import { namelessBase, pushAdapter, targetOfRun } from "../setup/push.js";
 import { estimate } from "../setup/run/estimate.js";
@@ -232,7 +232,9 @@ export async function run(options: Options, given: ReadonlySet<string>, signal: 
     if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));
     const target = await targetOfRun(named, signal);
     if (target) display.log.info(`the adapter will be pushed to ${target.settings.endpoint}/${target.name}`);
-    const fetching = display.fetching(signal, () => checkTextFiles(named));
+    // A checkpoint's base is compared by its weights.
+    const planned = named.dry_run && named.resume === undefined ? { headersDo } : {};
+    const fetching = { ...display.fetching(signal, () => checkTextFiles(named)), ...planned };
     const files = await trainingFiles(named, fetching);
     const o = { ...(await located(named, fetching)), ...files };
     if (target) warnOfBase(o, target, display);

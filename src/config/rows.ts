@@ -39,7 +39,7 @@ const ADAPTER = "an adapter folder or a name of the hub";
 const adapter = text(
   ADAPTER,
   MODEL.nothing,
-  "PEFT adapter (LoRA) to put on the base: a folder, or OWNER/NAME of the hub",
+  "PEFT adapter (LoRA) to put on the base: a folder, OWNER/NAME of the hub, or hf://OWNER/NAME/FOLDER where it lies in a folder there",
 );
 const FILES = "files, folders or patterns";
 const validationFile = texts(FILES, DATA.bits, "texts to evaluate on, named as in train_file of lowrank train");

@@ -1,3 +1,4 @@
+export { isHollow } from "./headers.js";
 export { isRepositoryName, pagePath, type Repository, type RepositoryType, repositoryOf, shownName } from "./name.js";
 export { type Pushed, type PushTarget, push, pushTarget, type Upload } from "./push.js";
 export { type HubSettings, hubSettings } from "./settings.js";
@@ -9,5 +10,6 @@ export {
   previewFiles,
   tokenizerFiles,
   type Wanted,
+  within,
   withTokenizer,
 } from "./wanted.js";

@@ -4,6 +4,7 @@ import { LowrankError } from "../base/errors.js";
 import { bytes, freeBytes, readText } from "../base/system-errors.js";
 import { RepositoryCache, sizeOf } from "./cache.js";
 import { type DescribedFile, download } from "./download.js";
+import { hasHeader, hollowFolder } from "./headers.js";
 import { type Client, COMMIT, described, type HubFile, type Listing, listRepository } from "./listing.js";
 import { type Repository, shownName } from "./name.js";
 import { wait as plainWait, type Wait } from "./retry.js";
@@ -27,6 +28,10 @@ export interface SnapshotOptions {
   onStart?: (transfer: Transfer) => void;
   /** Bytes of the files that were told of. */
   onProgress?: (done: number, total: number) => void;
+  /** Whether the headers of a model's weights will do, where the cache has no weights; asked when its other files are there. */
+  headersDo?: ((read: (name: string) => string | undefined) => boolean) | undefined;
+  /** Told of a model whose weights are not downloaded. */
+  note?: ((message: string) => void) | undefined;
   /** How pauses are made. */
   wait?: Wait;
 }
@@ -167,12 +172,31 @@ class Snapshot {
     for (;;) {
       const missing = this.#missing(found, this.#filesOf(found));
       if (missing.length === 0) break;
-      await this.#fetch(await this.#transfer(found, missing));
+      const small = this.o.headersDo ? missing.filter(({ path }) => !hasHeader(path)) : missing;
+      if (small.length === 0 && this.o.headersDo?.(reader(this.#cache.snapshot(commit)))) {
+        return this.#hollow(found, missing);
+      }
+      await this.#fetch(await this.#transfer(found, small.length > 0 ? small : missing));
     }
     const names = found.files.map(({ path }) => path);
     await this.#cache.setListed(commit, names);
     await this.#cache.setCommit(revision, commit);
     return this.#cache.snapshot(commit);
+  }
+
+  /** A folder of the snapshot with the headers of its weights. */
+  async #hollow(listing: Listing, missing: HubFile[]): Promise<string> {
+    const { repository, o } = this;
+    const { commit } = listing;
+    const { files: weights, bytes: size } = await this.#transfer(listing, missing);
+    const without = new Set(missing);
+    const present = this.#filesOf(listing).filter((file) => !without.has(file));
+    const folder = await hollowFolder(this.#client, {
+      ...{ repository, commit, weights, snapshot: this.#cache.snapshot(commit) },
+      present: present.map(({ path }) => path),
+    });
+    o.note?.(`the weights of ${shownName(repository)} (${bytes(size)}) are not downloaded: their headers are read`);
+    return folder;
   }
 
   #checkRoom({ files }: Transfer): void {

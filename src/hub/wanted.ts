@@ -125,8 +125,25 @@ export const previewFiles: Wanted = (names) => {
   return gguf === undefined ? [...present(names, ["config.json"]), ...ofTokenizer(names)] : [gguf];
 };
 
+/** The same of a folder of the repository. */
+export const within =
+  (folder: string, wanted: Wanted): Wanted =>
+  (names, read) => {
+    const inIt = names.filter((name) => name.startsWith(`${folder}/`)).map((name) => name.slice(folder.length + 1));
+    if (inIt.length === 0) throw unusable("the repository has no such folder: check the spelling");
+    return wanted(inIt, (name) => read(`${folder}/${name}`)).map((name) => `${folder}/${name}`);
+  };
+
+/** Folders that have an adapter. */
+const adapterFolders = (names: string[]) =>
+  names.filter((name) => name.endsWith(`/${ADAPTER[0]}`)).map((name) => name.slice(0, -ADAPTER[0]!.length - 1));
+
 /** A PEFT adapter. */
 export const adapterFiles: Wanted = (names) => {
+  const folders = names.includes(ADAPTER[0]!) ? [] : adapterFolders(names);
+  if (folders.length > 0) {
+    throw unusable(`its adapters are in folders: name one, as hf://OWNER/NAME/${folders[0]} (${folders.join(", ")})`);
+  }
   if (names.includes("adapter_model.bin") && !names.includes("adapter_model.safetensors")) {
     throw unusable(
       "its weights are a pickle (adapter_model.bin), which runs code when it is read. Save it as safetensors in Python with PeftModel.save_pretrained and name that folder",

@@ -144,6 +144,10 @@ interface DatasetRows {
 async function datasetFiles(name: string, o: DatasetOptions, sides: Sides, fetching: Fetching): Promise<DatasetRows> {
   const { dataset_config_name: config } = o;
   const repository = repositoryOf(name, "dataset");
+  if (repository?.folder !== undefined) {
+    const message = `--dataset_name ${name}: a folder of a data set cannot be named. Name the data set, and its part with --dataset_config_name.`;
+    throw new LowrankError("E_USAGE", message, "dataset_name");
+  }
   const found = repository
     ? await fromHub(repository, config, sides, fetching)
     : existsSync(name) && chosenSides((selection) => folderFiles(name, sides.wanted, selection), config, sides);

@@ -1,6 +1,6 @@
 // Names of the hub among the options: their files are downloaded, and the options name folders from then on.
 import { existsSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { type NamedBase, namedBase } from "../checkpoint/index.js";
 import {
@@ -11,17 +11,22 @@ import {
   snapshotFolder,
   tokenizerFiles,
   type Wanted,
+  within,
   withTokenizer,
 } from "../hub/index.js";
 import { bareNameError } from "../model/index.js";
 import type { ModelOrigin } from "../native/index.js";
 
 /** How downloads are shown, and ended. */
-export type Fetching = Pick<SnapshotOptions, "signal" | "onStart" | "onProgress"> & {
+export type Fetching = Pick<SnapshotOptions, "signal" | "onStart" | "onProgress" | "headersDo"> & {
   warn: (message: string) => void;
   /** Told which files of a data set are read. */
   note?: ((message: string) => void) | undefined;
 };
+
+/** Whether the headers of a model's weights tell all that a plan needs; weights that were saved quantised hold facts about themselves. */
+export const headersDo: Fetching["headersDo"] = (read) =>
+  !(read("config.json") ?? "").includes('"quantization_config"');
 
 /** Options that take a path, or OWNER/NAME or OWNER/NAME@REVISION. */
 export interface NamedSources {
@@ -55,8 +60,13 @@ async function place({ named, revision }: NamedBase, wanted: Wanted, fetching: F
     const message = `--revision is ${revision}, but the name says ${named}: give the revision once.`;
     throw new LowrankError("E_USAGE", message, "revision");
   }
-  const path = await snapshotFolder(repository, wanted, fetching);
-  return { path, origin: { name, revision: at === "main" ? undefined : at } };
+  const { folder } = repository;
+  if (folder === undefined) {
+    const path = await snapshotFolder(repository, wanted, fetching);
+    return { path, origin: { name, revision: at === "main" ? undefined : at } };
+  }
+  // A base's name in adapter_config.json has no place for a folder.
+  return { path: join(await snapshotFolder(repository, within(folder, wanted), fetching), folder), origin: undefined };
 }
 
 /** The folder of an adapter, by its path or its name. @throws LowrankError E_HUB_..., E_WRITE; or the signal's reason */

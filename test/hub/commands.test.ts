@@ -22,7 +22,7 @@ const filesOf = (path: string, wanted = /./) =>
       .map(({ name }) => [name, readFileSync(join(path, name))]),
   );
 const texts = someTexts(join(folder(), "train.jsonl"), 12);
-const base = { ...filesOf(tinyBase), "README.md": "not needed" };
+const base: Record<string, Buffer | string> = { ...filesOf(tinyBase), "README.md": "not needed" };
 const weightsSize = readFileSync(join(tinyBase, "model.safetensors")).length;
 /** Everything that any command has printed. */
 let printed = "";
@@ -96,8 +96,23 @@ describe("a run by name", () => {
     ]);
     const about = await run(["inspect", ADAPTER], { ...online(fresh), HF_HUB_OFFLINE: "1" });
     expect(about.stdout).toMatch(/^LoRA adapter: .*\n +base +someone\/tiny-base\n/);
+    // In a folder of a repository, beside others.
+    const inFolders = Object.entries(filesOf(output, /^adapter_/)).flatMap(([name, content]) => [
+      [`first/${name}`, content],
+      [`second/${name}`, content],
+    ]);
+    hub.repositories.set(ADAPTER, { commit: COMMIT.replace("0", "1"), files: Object.fromEntries(inFolders) });
+    hub.seen.length = 0;
+    const inFolder = await run(["inspect", `hf://${ADAPTER}/second`], online(fresh));
+    expect([inFolder.code, inFolder.stdout]).toEqual([0, expect.stringMatching(/^LoRA adapter: .*\/second\n/)]);
+    expect(hub.fetched().filter((path) => path.includes("first"))).toEqual([]);
+    const none = await run(["generate", "--adapter", ADAPTER, ...prompt], online(fresh));
+    expect([none.code, none.stderr]).toEqual([
+      1,
+      expect.stringContaining("its adapters are in folders: name one, as hf://OWNER/NAME/first (first, second)"),
+    ]);
     const merged = join(folder(), "merged");
-    const merge = await run(["merge", "--adapter", ADAPTER, "--output_dir", merged], {
+    const merge = await run(["merge", "--adapter", `hf://${ADAPTER}/second`, "--output_dir", merged], {
       ...online(fresh),
       HF_HUB_OFFLINE: "1",
     });
@@ -116,6 +131,50 @@ test("preview fetches configuration and tokenizer, and no weights", async () => 
       .sort(),
   );
   expect(hub.seen.filter(({ host, path }) => host === "store" && path.includes("safetensors"))).toEqual([]);
+});
+
+describe("a plan", () => {
+  const from = folder();
+  const weightsAsked = () => hub.seen.filter(({ host }) => host === "store").map(({ range }) => range);
+
+  test("inspect reads the headers of weights that the cache does not have", async () => {
+    const [named, here] = [
+      await run(["inspect", NAME, "--json"], online(from)),
+      await run(["inspect", tinyBase, "--json"], {}),
+    ];
+    const about = ({ stdout }: Finished) => {
+      const { memory, config, dtype, parameters, precision, target_modules } = JSON.parse(stdout);
+      const items = memory.items.filter(({ name }: { name: string }) => name !== "process so far");
+      return { items, config, dtype, parameters, precision, target_modules };
+    };
+    expect(about(named)).toEqual(about(here));
+    expect(JSON.parse(named.stdout).folder).toBe(null);
+    expect(named.stderr).toContain(`the weights of ${NAME} (1.9 MiB) are not downloaded: their headers are read`);
+    const files = readdirSync(join(from, "models--someone--tiny-base/snapshots", COMMIT));
+    expect(files).not.toContain("model.safetensors");
+    expect(weightsAsked().filter((range) => range !== undefined)).toEqual([`bytes=0-${(1 << 18) - 1}`]);
+    expect((await run(["inspect", NAME], online(from))).stdout).toMatch(new RegExp(`^Model: ${NAME}\n`));
+  });
+
+  test("--dry_run of a run downloads no weights; the run does", async () => {
+    const dry = await run(training(join(folder(), "out"), ["--max_steps", "1", "--dry_run"]), online(from));
+    expect([dry.code, dry.stderr]).toEqual([0, expect.stringContaining("their headers are read")]);
+    expect(dry.stdout + dry.stderr).toMatch(/1 step/);
+    hub.seen.length = 0;
+    const wet = await run(training(join(folder(), "out"), ["--max_steps", "1"]), online(from));
+    expect([wet.code, weightsAsked().length > 0]).toEqual([0, true]);
+  });
+
+  test("weights that were saved quantised are downloaded: they hold facts about themselves", async () => {
+    const config = JSON.stringify({
+      ...JSON.parse(String(base["config.json"])),
+      quantization_config: { quant_method: "gptq" },
+    });
+    hub.repositories.set(NAME, { commit: COMMIT, files: { ...base, "config.json": config } });
+    const { code, stderr } = await run(["inspect", NAME], online(folder()));
+    expect([code, stderr]).toEqual([1, expect.stringContaining("gptq")]);
+    expect(weightsAsked()).toContain(undefined);
+  });
 });
 
 const answering =
@@ -211,8 +270,8 @@ test("Ctrl-C ends a download at once; the next run goes on from there", async ()
   expect([partial(), existsSync(output)]).toEqual([half, false]);
   hub.fault = () => false;
   hub.seen.length = 0;
-  const next = await run(["inspect", NAME], online(from));
-  expect([next.code, next.stdout]).toEqual([0, expect.stringMatching(new RegExp(`^Model: ${NAME} in `))]);
+  const next = await run(training(output, ["--max_steps", "1"]), online(from));
+  expect([next.code, next.stderr]).toEqual([0, expect.stringContaining("saved the adapter")]);
   expect(hub.seen.filter(({ range }) => range === `bytes=${half}-`)).not.toEqual([]);
 });
 

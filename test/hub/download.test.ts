@@ -516,13 +516,23 @@ describe("a name", () => {
     ["name", undefined],
     ["org/..", undefined],
     ["src/hub", undefined],
+    ["hf://org/name", "org/name main"],
+    ["hf://org/name/a/b/", "org/name main a/b"],
+    ["hf://org/name@v1/a", "org/name v1 a"],
+    ["hf://org/name@refs%2Fpr%2F1/a", "org/name refs/pr/1 a"],
+    ["hf://org/name@refs/pr/1", "org/name refs/pr/1"],
   ])("%s is %s", (named, found) => {
     const meant = repositoryOf(named, "model");
-    expect(meant && `${meant.name} ${meant.revision}`).toBe(found);
+    expect(meant && [meant.name, meant.revision, meant.folder].filter(Boolean).join(" ")).toBe(found);
+  });
+
+  it("of a data set", () => {
+    expect(repositoryOf("hf://datasets/org/name", "dataset")).toMatchObject({ type: "dataset", name: "org/name" });
   });
 
   it("with a revision that leads elsewhere is refused", async () => {
-    for (const name of ["org/name@../../x", "org/name@", "org/name@a b"]) {
+    const urls = ["hf://org", "hf://org/name/../x", "hf://org/name@..", "hf://datasets/org/name"];
+    for (const name of ["org/name@../../x", "org/name@", "org/name@a b", ...urls]) {
       expect((await errorOf(() => repositoryOf(name, "model"))).code).toBe("E_USAGE");
     }
   });

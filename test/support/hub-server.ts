@@ -45,11 +45,12 @@ function send(
 
 /** All of a content, or the range that was asked for. */
 export function sendContent(response: ServerResponse, content: Buffer, range: string | undefined, headers = {}): true {
-  const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
+  const [, begin = 0, last = content.length - 1] = /^bytes=(\d+)-(\d+)?$/.exec(range ?? "") ?? [];
+  const [from, to] = [Number(begin), Math.min(Number(last), content.length - 1)];
   if (range === undefined) return send(response, 200, headers, content);
   if (from >= content.length) return send(response, 416, { "content-range": `bytes */${content.length}` });
-  const of = `bytes ${from}-${content.length - 1}/${content.length}`;
-  return send(response, 206, { ...headers, "content-range": of }, content.subarray(from));
+  const of = `bytes ${from}-${to}/${content.length}`;
+  return send(response, 206, { ...headers, "content-range": of }, content.subarray(from, to + 1));
 }
 
 export class HubServer {
