@@ -80,7 +80,8 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
     const auto file = MappedFile::shared(t.file);
     if (t.offset > file->bytes() - t.bytes) throw Error("E_FILE", t.file + ": the file is cut short. Download it again.", t.file);
     ThreadPool pool(int(to_number(info[1], "threads")));
-    const Weight w{.data = file->data() + t.offset, .format = t.format, .rows = t.shape[0], .cols = t.shape[1]};
+    Weight w{.data = file->data() + t.offset, .format = t.format, .rows = t.shape[t.transposed], .cols = t.shape[!t.transposed]};
+    w.transposed = t.transposed;
     const QuantizedWeight q(w, t.quantize, pool);
     file->check_unchanged();
     file->release_pages(t.offset, t.bytes);

@@ -69,10 +69,14 @@ RopeSpec to_rope(const Napi::Value& v) {
   return r;
 }
 
+bool is_absent(const Napi::Value& v) { return v.IsNull() || v.IsUndefined(); }
+std::string string_or_empty(const Napi::Object& o, const char* key) { return is_absent(o.Get(key)) ? "" : to_string(o.Get(key), key); }
+
 NormSpec to_norm(const Napi::Value& v) {
-  if (v.IsNull() || v.IsUndefined()) return {};
+  if (is_absent(v)) return {};
   const Napi::Object o = to_object(v, "norm");
-  return {to_string(o.Get("weight"), "norm.weight"), number(o, "eps"), number_or(o, "offset", 0), number_or(o, "factor", 1)};
+  return {to_string(o.Get("weight"), "norm.weight"), number(o, "eps"), number_or(o, "offset", 0), number_or(o, "factor", 1), string_or_empty(o, "bias"),
+          o.Get("centred").ToBoolean()};
 }
 
 ResidualSpec to_residual(const Napi::Value& v) {
@@ -88,6 +92,15 @@ AttentionKind to_kind(const Napi::Value& v) {
   kind.rotates = !o.Get("rope").IsNull();
   if (kind.rotates) kind.rope = to_rope(o.Get("rope"));
   return kind;
+}
+
+Activation to_activation(const Napi::Value& v) {
+  const std::string name = to_string(v, "mlp.activation");
+  if (name == "silu") return Activation::silu;
+  if (name == "gelu") return Activation::gelu;
+  if (name == "gelu_tanh") return Activation::gelu_tanh;
+  if (name == "relu") return Activation::relu;
+  fail("mlp.activation", "\"silu\", \"gelu\", \"gelu_tanh\" or \"relu\"");
 }
 
 LinearSpec to_linear(const Napi::Value& v) {
@@ -138,10 +151,7 @@ MlpSpec to_mlp(const Napi::Value& v) {
   const Napi::Array inputs = to_array(o.Get("inputs"), "mlp.inputs");
   for (uint32_t i = 0; i < inputs.Length(); i++) m.inputs.push_back(to_linear(inputs.Get(i)));
   m.down = to_linear(o.Get("down"));
-  const std::string activation = to_string(o.Get("activation"), "mlp.activation");
-  if (activation == "silu") m.activation = Activation::silu;
-  else if (activation == "gelu_tanh") m.activation = Activation::gelu_tanh;
-  else fail("mlp.activation", "\"silu\" or \"gelu_tanh\"");
+  m.activation = to_activation(o.Get("activation"));
   m.residual = to_residual(o.Get("residual"));
   return m;
 }
@@ -185,6 +195,14 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.embedding = to_string(o.Get("embedding"), "spec.embedding");
   s.head = to_string(o.Get("head"), "spec.head");
   s.tied_head = boolean(o, "tiedHead");
+  s.head_bias = string_or_empty(o, "headBias");
+  if (!is_absent(o.Get("positions"))) {
+    const Napi::Object positions = to_object(o.Get("positions"), "spec.positions");
+    s.positions = to_string(positions.Get("weight"), "positions.weight");
+    s.position_rows = integer(positions, "rows");
+    s.position_offset = integer(positions, "offset");
+  }
+  s.embedding_norm = to_norm(o.Get("embeddingNorm"));
   s.final_norm = to_norm(o.Get("finalNorm"));
   s.embedding_scale = number_or(o, "embeddingScale", 1);
   s.logit_cap = number_or(o, "logitCap", 0);
@@ -193,6 +211,7 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.block.attention = to_attention(block.Get("attention"));
   s.block.mlp = to_mlp(block.Get("mlp"));
   if (const Napi::Value c = o.Get("classifier"); !c.IsUndefined()) s.classifier = to_classifier(c);
+  s.block.parallel = block.Get("parallel").ToBoolean();
   return s;
 }
 
@@ -203,6 +222,7 @@ TensorEntry to_tensor(const Napi::Value& v) {
   e.file = to_string(t.Get("file"), "tensor.file");
   e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
   e.interleaved = integer_or(t, "interleaved", 0);
+  e.transposed = t.Get("transposed").ToBoolean();
   e.block_size = integer_or(t, "blockSize", 64);
   e.absmax = to_range(t.Get("absmax"));
   e.absmax_codes = to_range(t.Get("absmaxCodes"));

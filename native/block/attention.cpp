@@ -38,8 +38,8 @@ Normed normed(const AttentionSpec& a, int64_t heads) {
   return {heads, a.kv_heads, a.head_dim};
 }
 
-void norm_heads(const Pass& p, const NormSpec& spec, const float* w, const Heads& x, const Heads& y, float* rstd, const Normed& n) {
-  p.ops.inner_norm_fwd({x, w, float(spec.eps), y, p.trains() ? rstd : nullptr, n.heads, n.groups, n.dim});
+void norm_heads(const Pass& p, const NormSpec& spec, const NormWeights& w, const Heads& x, const Heads& y, float* rstd, const Normed& n) {
+  p.ops.inner_norm_fwd({x, w.weight, float(spec.eps), y, p.trains() ? rstd : nullptr, n.heads, n.groups, n.dim});
 }
 
 // The keys or values of a text, (tokens so far, G*D), of one layer of the cache.
@@ -129,13 +129,14 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
 }
 
-void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Stream& stream, const Mat& h, const Mat& dh) const {
+void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Stream& stream, const Mat& h, const Mat& dh,
+                         bool accumulate) const {
   const AttentionSpec& spec = p.model.block.attention;
   const auto& norms = p.weights.blocks[size_t(layer)].norms;
   const bool goes_on = dh || reads_input(p, layer);
   const Mat dy = residual_.gradient(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
   const Mat o = p.mat(o_), d_o = p.mat(shared.d_o);
-  linears.backward(p, layer, p.model.block.out(), std::array{dy}, o, goes_on ? d_o : Mat());
+  linears.backward(p, layer, p.model.block.out(), std::array{dy}, o, goes_on ? d_o : Mat(), false);
   if (!goes_on) return;
   const Mats outputs = mats(p, inputs_), d_outputs = mats(p, shared.d_inputs);
   const Heads q = heads_in(outputs, spec.q), k = heads_in(outputs, spec.k), v = heads_in(outputs, spec.v);
@@ -145,13 +146,13 @@ void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, c
   rotate(p, layer, dq, dk, true);
   if (spec.q_norm) {
     const auto [heads, groups, dim] = normed(spec, spec.heads);
-    p.ops.inner_norm_bwd({dq, q, norms[BlockSpec::kQueryNorm], p.f32(q_rstd_), dq, heads, groups, dim});
+    p.ops.inner_norm_bwd({dq, q, norms[BlockSpec::kQueryNorm].weight, p.f32(q_rstd_), dq, heads, groups, dim});
   }
   if (spec.k_norm) {
     const auto [heads, groups, dim] = normed(spec, spec.kv_heads);
-    p.ops.inner_norm_bwd({dk, k, norms[BlockSpec::kKeyNorm], p.f32(k_rstd_), dk, heads, groups, dim});
+    p.ops.inner_norm_bwd({dk, k, norms[BlockSpec::kKeyNorm].weight, p.f32(k_rstd_), dk, heads, groups, dim});
   }
-  linears.backward(p, layer, 0, std::span(d_outputs).first(spec.inputs.size()), h, dh);
+  linears.backward(p, layer, 0, std::span(d_outputs).first(spec.inputs.size()), h, dh, accumulate);
 }
 
 }  // namespace lowrank

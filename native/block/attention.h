@@ -18,9 +18,9 @@ class Attention {
   void place(Place&, const AttentionSpec&, int64_t dim, const Rows& output);  // output: Residual's
   // stream += the block's attention of h
   void forward(const Pass&, int64_t layer, const Linears&, const Mat& h, const Stream&) const;
-  // dh = the gradient of h, from the stream's gradient; data null: not wanted. Nothing is computed below the lowest adapter. h: read where
+  // dh (=|+=) the gradient of h, from the stream's gradient; data null: not wanted. Nothing is computed below the lowest adapter. h: read where
   // reads_input().
-  void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Stream&, const Mat& h, const Mat& dh) const;
+  void backward(const Pass&, int64_t layer, const Linears&, const Shared&, const Stream&, const Mat& h, const Mat& dh, bool accumulate) const;
   static bool reads_input(const Pass& p, int64_t layer) { return p.adapter.has(layer, 0, p.model.block.attention.inputs.size()); }
 
  private:

@@ -18,18 +18,21 @@ void Block::Shared::place(Place& place, const ModelSpec& model, int64_t most_ran
     for (const LinearSpec* linear : model.block.linears()) widest = std::max(widest, linear->out);
     if (dora) linears.z = place.kept(widest);
   }
+  const bool apart = model.block.parallel && model.block.mlp.norm;
   h = place.buffer(model.dim);
+  mlp_h = apart ? place.buffer(model.dim) : h;
   if (!model.block.attention.residual.direct() || !model.block.mlp.residual.direct()) output = place.buffer(model.dim);
   mlp.place(place, model.block.mlp);
   if (!place.keeps()) return;
   dh = place.buffer(model.dim, DType::f32);
+  mlp_dh = apart ? place.buffer(model.dim, DType::f32) : dh;
   attention.place(place, model.block.attention);
 }
 
 void Block::place(Place& place, const ModelSpec& model, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
   attention_norm_.place(place, model.dim);
   attention_.place(place, model.block.attention, model.dim, shared.output);
-  mlp_norm_.place(place, model.dim);
+  if (!model.block.parallel || model.block.mlp.norm) mlp_norm_.place(place, model.dim);
   mlp_.place(place, model.block.mlp, model.dim, shared.output);
   linears_.place(place, model.block, ranks, dora, shared.linears);
 }
@@ -37,6 +40,7 @@ void Block::place(Place& place, const ModelSpec& model, std::span<const int64_t>
 void Block::forward(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {
   const BlockWeights& w = p.weights.blocks[size_t(layer)];
   const BlockSpec& block = p.model.block;
+  if (block.parallel) return forward_parallel(p, layer, shared, stream);
   const Mat x = p.mat(stream.x), h = p.mat(shared.h);
   attention_norm_.forward(p, w.norms[BlockSpec::kAttentionNorm], block.attention.norm, x, h, p.trains());
   attention_.forward(p, layer, linears_, h, stream);
@@ -46,16 +50,46 @@ void Block::forward(const Pass& p, int64_t layer, const Shared& shared, const St
 
 void Block::backward(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {
   const BlockWeights& w = p.weights.blocks[size_t(layer)];
-  const float *const attention_norm = w.norms[BlockSpec::kAttentionNorm], *const mlp_norm = w.norms[BlockSpec::kMlpNorm];
+  const BlockSpec& block = p.model.block;
+  if (block.parallel) return backward_parallel(p, layer, shared, stream);
+  const NormWeights &attention_norm = w.norms[BlockSpec::kAttentionNorm], &mlp_norm = w.norms[BlockSpec::kMlpNorm];
   const Mat h = p.mat(shared.h), dh = p.mat(shared.dh), dx = p.mat(stream.dx), rounded = stream.rounded(p);
   const bool below = p.adapter.layout.any_below(layer);
   // A norm's output is computed again where a linear that reads it has an adapter.
   if (Mlp::reads_input(p, layer)) mlp_norm_.again(p, mlp_norm, h);
   mlp_.backward(p, layer, linears_, shared.mlp, stream, h, dh);
-  mlp_norm_.backward(p, mlp_norm, dh, dx, rounded);
+  mlp_norm_.backward(p, mlp_norm, block.mlp.norm, dh, dx, rounded);
   if (Attention::reads_input(p, layer)) attention_norm_.again(p, attention_norm, h);
-  attention_.backward(p, layer, linears_, shared.attention, stream, h, below ? dh : Mat());
-  if (below) attention_norm_.backward(p, attention_norm, dh, dx, rounded);
+  attention_.backward(p, layer, linears_, shared.attention, stream, h, below ? dh : Mat(), false);
+  if (below) attention_norm_.backward(p, attention_norm, block.attention.norm, dh, dx, rounded);
+}
+
+// Both norms read the stream before either part adds to it.
+void Block::forward_parallel(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {
+  const BlockWeights& w = p.weights.blocks[size_t(layer)];
+  const BlockSpec& block = p.model.block;
+  const Mat x = p.mat(stream.x), h = p.mat(shared.h), mlp_h = p.mat(shared.mlp_h);
+  attention_norm_.forward(p, w.norms[BlockSpec::kAttentionNorm], block.attention.norm, x, h, p.trains());
+  if (block.mlp.norm) mlp_norm_.forward(p, w.norms[BlockSpec::kMlpNorm], block.mlp.norm, x, mlp_h, p.trains());
+  attention_.forward(p, layer, linears_, h, stream);
+  mlp_.forward(p, layer, linears_, shared.mlp, mlp_h, stream);
+}
+
+// Both parts read the output's gradient before either norm adds to it. With one norm the parts' gradients of its output add up.
+void Block::backward_parallel(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {
+  const BlockWeights& w = p.weights.blocks[size_t(layer)];
+  const BlockSpec& block = p.model.block;
+  const NormWeights &attention_norm = w.norms[BlockSpec::kAttentionNorm], &mlp_norm = w.norms[BlockSpec::kMlpNorm];
+  const Mat h = p.mat(shared.h), mlp_h = p.mat(shared.mlp_h), dx = p.mat(stream.dx), rounded = stream.rounded(p);
+  const bool below = p.adapter.layout.any_below(layer), apart = bool(block.mlp.norm), reads = Attention::reads_input(p, layer);
+  const Mat dh = below ? p.mat(shared.dh) : Mat(), mlp_dh = below ? p.mat(shared.mlp_dh) : Mat();
+  if (reads || (!apart && Mlp::reads_input(p, layer))) attention_norm_.again(p, attention_norm, h);
+  if (apart && Mlp::reads_input(p, layer)) mlp_norm_.again(p, mlp_norm, mlp_h);
+  mlp_.backward(p, layer, linears_, shared.mlp, stream, mlp_h, mlp_dh);
+  attention_.backward(p, layer, linears_, shared.attention, stream, h, dh, !apart);
+  if (!below) return;
+  if (apart) mlp_norm_.backward(p, mlp_norm, block.mlp.norm, mlp_dh, dx, {});
+  attention_norm_.backward(p, attention_norm, block.attention.norm, dh, dx, rounded);
 }
 
 }  // namespace lowrank

@@ -1,4 +1,4 @@
-// The wiring of a block: x += attention(norm(x)); x += mlp(norm(x)).
+// The wiring of a block: x += attention(norm(x)); x += mlp(norm(x)), or parallel x += attention(norm(x)) + mlp(norm(x)).
 #pragma once
 #include "block/attention.h"
 #include "block/mlp.h"
@@ -10,8 +10,9 @@ class Block {
  public:
   // Buffers that all blocks use in turn.
   struct Shared {
-    Rows h, dh;   // (M, C) act: a norm's output; (M, C) f32: its gradient
-    Rows output;  // (M, C) act: of Residual
+    Rows h, dh;          // (M, C) act: a norm's output; (M, C) f32: its gradient
+    Rows mlp_h, mlp_dh;  // the MLP's where a parallel block has a norm for it; else the same
+    Rows output;         // (M, C) act: of Residual
     Attention::Shared attention;
     Mlp::Shared mlp;
     Linears::Shared linears;
@@ -25,6 +26,9 @@ class Block {
   void backward(const Pass&, int64_t layer, const Shared&, const Stream&) const;
 
  private:
+  void forward_parallel(const Pass&, int64_t layer, const Shared&, const Stream&) const;
+  void backward_parallel(const Pass&, int64_t layer, const Shared&, const Stream&) const;
+
   Norm attention_norm_, mlp_norm_;
   Attention attention_;
   Mlp mlp_;

@@ -83,7 +83,7 @@ void Classifier::loss(const Pass& p, const Stream& stream, const Pooled& pooled,
   }
   const Mat x = p.mat(x_, n, dim);
   p.ops.zero({x});  // becomes the gradient of the gathered rows
-  norm_.backward(p, p.weights.final_norm, dy, x, {});
+  norm_.backward(p, p.weights.final_norm, p.model.final_norm, dy, x, {});
   p.ops.zero({p.mat(stream.dx)});
   p.ops.scatter_rows({x, pooled.rows, p.mat(stream.dx)});
 }

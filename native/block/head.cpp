@@ -15,19 +15,19 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
   if (train) p.ops.zero({p.mat(stream.dx)});
   if (n == 0) return;
   const Mat x = p.mat(x_, n, dim), h = p.mat(h_, n, dim), dh = train ? p.mat(dh_, n, dim) : Mat();
-  const float* w = p.weights.final_norm;
+  const NormWeights& w = p.weights.final_norm;
   p.ops.gather_rows({p.mat(stream.x), learned.rows, x});
   norm_.forward(p, w, p.model.final_norm, x, h, true);
-  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale, float(p.model.logit_cap)});
+  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale, p.weights.head_bias, float(p.model.logit_cap)});
   if (!train) return;
   p.ops.zero({x});  // becomes the gradient of the gathered rows
-  norm_.backward(p, w, dh, x, {});
+  norm_.backward(p, w, p.model.final_norm, dh, x, {});
   p.ops.scatter_rows({x, learned.rows, p.mat(stream.dx)});
 }
 
 void Head::logits(const Pass& p, const Mat& x, const Mat& h, const Mat& logits) {
-  p.ops.norm_fwd({x, p.weights.final_norm, float(p.model.final_norm.eps), h, nullptr, {}});
-  p.ops.linear_fwd({.x = h, .w = p.weights.head, .u = {}, .y = logits});
+  Norm::once(p, p.weights.final_norm, p.model.final_norm, x, h);
+  p.ops.linear_fwd({.x = h, .w = p.weights.head, .bias = p.weights.head_bias, .u = {}, .y = logits});
   if (p.model.logit_cap > 0) p.ops.soft_cap({logits, float(p.model.logit_cap)});
 }
 

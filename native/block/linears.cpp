@@ -68,10 +68,11 @@ void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x,
   }
   p.ops.linear_fwd(args);
   p.ops.columns_fwd(columns);
-  if (gate) p.ops.swiglu_fwd({gate, y, a});
+  if (gate) p.ops.glu_fwd({gate, y, a});
 }
 
-void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate, const Mat& up) const {
+void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, bool accumulate, const Mat& gate,
+                       const Mat& up) const {
   LinearBwdArgs args[kMostLinears];
   Lora loras[kMostLinears];
   size_t n = 0;
@@ -95,7 +96,7 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
       if (columns.z) dy = columns.z;
     }
     LinearBwdArgs& a = args[n];
-    a = {.dy = dy, .x = x, .w = p.weights.blocks[size_t(layer)].linears[linear].w, .u = {}, .dx = dx, .gate = gate, .up = up};
+    a = {.dy = dy, .x = x, .w = p.weights.blocks[size_t(layer)].linears[linear].w, .u = {}, .dx = dx, .accumulate = accumulate, .gate = gate, .up = up};
     if (adapted) {
       loras[n] = lora(p, layer, linear);
       a.lora = &loras[n];

@@ -17,8 +17,8 @@ class Linears {
 
   // gate, a: as LinearFwdArgs'.
   void forward(const Pass&, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {}) const;
-  // The linears of one input x, from `first` on, each with the gradient of its output: dx is their sum. gate, up: as LinearBwdArgs'.
-  void backward(const Pass&, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, const Mat& gate = {}, const Mat& up = {}) const;
+  // The linears of one input x, from `first` on, each with the gradient of its output: dx (=|+=) their sum. gate, up: as LinearBwdArgs'.
+  void backward(const Pass&, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, bool accumulate, const Mat& gate = {}, const Mat& up = {}) const;
 
  private:
   Mat z(const Pass& p, size_t linear) const { return p.mat(z_[linear], p.tokens.count, p.model.block.linears()[linear]->out); }

@@ -60,9 +60,10 @@ void CpuBackend::do_row_norms(const RowNormsArgs& a) {
   pool_.run((a.w.rows + kRows - 1) / kRows, [&](int64_t task, int) {
     std::vector<float> row(static_cast<size_t>(in));
     for (int64_t o = task * kRows; o < std::min(a.w.rows, (task + 1) * kRows); o++) {
-      k_.decode(a.w, o, 1, 0, in, DType::f32, row.data(), in);
+      if (!a.w.transposed) k_.decode(a.w, o, 1, 0, in, DType::f32, row.data(), in);
+      for (int64_t i = 0; i < in && a.w.transposed; i++) row[size_t(i)] = a.w.get(o, i);
       for (int64_t r = 0; r < rank; r++) rk_.add_scaled(a.lora.a + r * in, in, DType::f32, a.lora.scale * a.lora.b[o * rank + r], row.data());
-      const double norm = std::sqrt(double(rk_.sum_squares(row.data(), in)));
+      const double norm = std::sqrt(double(rk_.sum_squares(row.data(), 0.f, in)));
       a.norm[o] = float(norm);
       if (a.magnitude) a.factor[o] = float(double(a.magnitude[o]) / norm);
     }

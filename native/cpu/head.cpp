@@ -50,7 +50,7 @@ void CpuBackend::do_head(const HeadArgs& a) {
   for (int64_t n0 = 0; n0 < n; n0 += step) {
     const int64_t rows = std::min(step, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab, apart(vocab));
-    matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .out = logits});
+    matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .bias = a.bias, .out = logits});
     pool_.run(rows, [&](int64_t i, int) {
       const int32_t label = a.labels[n0 + i];
       if (a.soft_cap > 0) rk_.soft_cap(logits.row(i), vocab, act, 1.f, a.soft_cap);

@@ -40,8 +40,8 @@ Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
   return p;
 }
 
-Term along_columns(const Mat& x, const Weight& w) { return {x, w, Along::columns}; }
-Term along_rows(const Mat& x, const Weight& w) { return {x, w, Along::rows}; }
+Term along_columns(const Mat& x, const Weight& w) { return {x, w.stored(), w.transposed ? Along::rows : Along::columns}; }
+Term along_rows(const Mat& x, const Weight& w) { return {x, w.stored(), w.transposed ? Along::columns : Along::rows}; }
 Weight weight(const float* p, int64_t rows, int64_t cols) { return {.data = p, .rows = rows, .cols = cols}; }
 // A gradient or activation as the right operand of a contraction over tokens.
 Term over_tokens(const Mat& x, const Mat& right) {
@@ -86,7 +86,7 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
   }
   if (a.w.outlier_threshold > 0) {
     int8_fwd(a, matmul, work_ + p.int8);
-    if (a.gate) do_swiglu_fwd({a.gate, a.y, a.a});
+    if (a.gate) do_glu_fwd({a.gate, a.y, a.a});
     return;
   }
   if (a.gate) {
@@ -142,7 +142,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
     dx.other = a.up;
   }
   if (a.dx && dx.term_count > 0) matmul(dx);
-  if (a.gate && dx.term_count == 0) do_swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+  if (a.gate && dx.term_count == 0) do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
   // Without masks all adapters read the same x: their da is one product.
   const bool masked = std::any_of(adapted, adapted + count, [](const Adapted& l) { return l.linear->lora->dropout.active(); });
   const int together = masked ? 1 : std::max(count, 1);

@@ -156,8 +156,8 @@ void Matmul::end_in_swiglu(const Product& p, int64_t row, int64_t column, int64_
   const DType t = p.out.dtype;
   char *const out = element(p.out.row(row), t, column), *const gate = element(p.gate.row(row), t, column),
              *const other = element(p.other.row(row), t, column);
-  if (p.swiglu == Swiglu::forward) r_.swiglu_fwd(gate, out, n, t, other);
-  else r_.swiglu_bwd(out, gate, other, n, t, gate, other);
+  if (p.swiglu == Swiglu::forward) r_.glu_fwd(Activation::silu, gate, out, n, t, other);
+  else r_.glu_bwd(Activation::silu, out, gate, other, n, t, gate, other);
 }
 
 // A part of a product: some of the contraction of its terms, cut in stretches.

@@ -55,7 +55,7 @@ void CpuBackend::do_adamw_8bit(const AdamW8bitArgs& args) {
 void CpuBackend::do_clip(const ClipArgs& a) {
   std::vector<double> parts(static_cast<size_t>((a.n + kBlock - 1) / kBlock));
   pool_.run(int64_t(parts.size()), [&](int64_t task, int) {
-    parts[size_t(task)] = rk_.sum_squares(a.g + task * kBlock, std::min(kBlock, a.n - task * kBlock));
+    parts[size_t(task)] = rk_.sum_squares(a.g + task * kBlock, 0.f, std::min(kBlock, a.n - task * kBlock));
   });
   double sum = 0;
   for (const double p : parts) sum += p;

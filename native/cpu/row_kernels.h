@@ -5,6 +5,7 @@
 
 #include "base/dtype.h"
 #include "base/rng.h"
+#include "ops/activation.h"
 
 namespace lowrank::cpu {
 
@@ -29,22 +30,21 @@ struct RowKernels {
   // out (=|+=) alpha * acc + bias; bias may be null
   void (*epilogue)(const float* acc, float alpha, const float* bias, int64_t n, DType act, bool accumulate, void* out);
 
-  double (*sum_squares)(const float* x, int64_t n);
-  // h = x * rstd * w; saved = x (null: not wanted)
-  void (*norm_fwd)(const float* x, const float* w, float rstd, int64_t n, DType act, void* h, void* saved);
-  void (*norm_apply)(const void* x, const float* w, float rstd, int64_t n, DType act, void* h);
+  double (*sum)(const float* x, int64_t n);
+  double (*sum_squares)(const float* x, float mean, int64_t n);  // of x - mean
+  // h = (x - mean) * rstd * w + b, b may be null; saved = x - mean (null: not wanted)
+  void (*norm_fwd)(const float* x, float mean, const float* w, const float* b, float rstd, int64_t n, DType act, void* h, void* saved);
+  void (*norm_apply)(const void* x, const float* w, const float* b, float rstd, int64_t n, DType act, void* h);
   // rounded: dx in act, too; null: not wanted
-  void (*norm_bwd)(const float* dh, const void* x, const float* w, float rstd, int64_t n, DType act, float* dx, void* rounded);
+  void (*norm_bwd)(const float* dh, const void* x, const float* w, float rstd, bool centred, int64_t n, DType act, float* dx, void* rounded);
 
   // One token: `heads` heads of head_dim, `stride` elements from one to the next; cos and sin (head_dim / 2); sign -1 turns backwards
   void (*rope)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, int64_t stride, float sign, DType act);
   void (*rope_interleaved)(void* x, const float* cos, const float* sin, int64_t heads, int64_t head_dim, int64_t stride, float sign, DType act);
 
-  void (*swiglu_fwd)(const void* g, const void* u, int64_t n, DType act, void* a);
-  void (*swiglu_bwd)(const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);
-
-  void (*geglu_fwd)(const void* g, const void* u, int64_t n, DType act, void* a);  // with gelu_tanh
-  void (*geglu_bwd)(const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);
+  // u (and du) null: a = f(g)
+  void (*glu_fwd)(Activation f, const void* g, const void* u, int64_t n, DType act, void* a);
+  void (*glu_bwd)(Activation f, const void* da, const void* g, const void* u, int64_t n, DType act, void* dg, void* du);
 
   float (*max)(const float* x, int64_t n);
   float (*exp_sum)(float* x, int64_t n, float scale, float shift);  // x = exp(scale * x - shift); returns the sum

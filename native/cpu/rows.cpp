@@ -24,8 +24,19 @@ void CpuBackend::for_rows(int64_t rows, int64_t cols, F&& f) {
 void CpuBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   const int64_t c = a.table.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
-    k_.decode(a.table, a.ids[m], 1, 0, c, DType::f32, a.x.row(m), c);
-    if (a.scale != 1.f) rk_.scale(reinterpret_cast<float*>(a.x.row(m)), c, a.scale);
+    float* const x = reinterpret_cast<float*>(a.x.row(m));
+    if (!a.accumulate) {
+      k_.decode(a.table, a.ids[m], 1, 0, c, DType::f32, x, c);
+      if (a.scale != 1.f) rk_.scale(x, c, a.scale);
+      return;
+    }
+    constexpr int64_t kPart = 256;
+    float part[kPart];
+    for (int64_t i = 0; i < c; i += kPart) {
+      const int64_t n = std::min(kPart, c - i);
+      k_.decode(a.table, a.ids[m], 1, i, n, DType::f32, part, n);
+      rk_.add_scaled(part, n, DType::f32, a.scale, x + i);
+    }
   });
 }
 
@@ -33,19 +44,20 @@ void CpuBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t c = a.x.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {
     const float* x = reinterpret_cast<const float*>(a.x.row(m));
-    const float rstd = float(1 / std::sqrt(rk_.sum_squares(x, c) / double(c) + double(a.eps)));
+    const float mean = a.centred ? float(rk_.sum(x, c) / double(c)) : 0.f;
+    const float rstd = float(1 / std::sqrt(rk_.sum_squares(x, mean, c) / double(c) + double(a.eps)));
     if (a.rstd) a.rstd[m] = rstd;
-    rk_.norm_fwd(x, a.w, rstd, c, a.h.dtype, a.h.row(m), a.saved ? a.saved.row(m) : nullptr);
+    rk_.norm_fwd(x, mean, a.w, a.b, rstd, c, a.h.dtype, a.h.row(m), a.saved ? a.saved.row(m) : nullptr);
   });
 }
 
 void CpuBackend::do_norm_apply(const NormApplyArgs& a) {
-  for_rows(a.x.rows, a.x.cols, [&](int64_t m) { rk_.norm_apply(a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype, a.h.row(m)); });
+  for_rows(a.x.rows, a.x.cols, [&](int64_t m) { rk_.norm_apply(a.x.row(m), a.w, a.b, a.rstd[m], a.x.cols, a.x.dtype, a.h.row(m)); });
 }
 
 void CpuBackend::do_norm_bwd(const NormBwdArgs& a) {
   for_rows(a.x.rows, a.x.cols, [&](int64_t m) {
-    rk_.norm_bwd(reinterpret_cast<const float*>(a.dh.row(m)), a.x.row(m), a.w, a.rstd[m], a.x.cols, a.x.dtype,
+    rk_.norm_bwd(reinterpret_cast<const float*>(a.dh.row(m)), a.x.row(m), a.w, a.rstd[m], a.centred, a.x.cols, a.x.dtype,
                  reinterpret_cast<float*>(a.dx.row(m)), a.rounded ? a.rounded.row(m) : nullptr);
   });
 }
@@ -59,9 +71,9 @@ void CpuBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
     for (int64_t h = 0; h < a.heads; h++) {
       const Mat x = a.x.head(h / per_group, h % per_group, n), y = a.y.head(h / per_group, h % per_group, n);
       rk_.widen(x.row(m), x.dtype, n, x32);
-      const float rstd = float(1 / std::sqrt(rk_.sum_squares(x32, n) / double(n) + double(a.eps)));
+      const float rstd = float(1 / std::sqrt(rk_.sum_squares(x32, 0.f, n) / double(n) + double(a.eps)));
       if (a.rstd) a.rstd[m * a.heads + h] = rstd;
-      rk_.norm_fwd(x32, a.w, rstd, n, a.accumulate ? DType::f32 : y.dtype, a.accumulate ? y32 : static_cast<void*>(y.row(m)), nullptr);
+      rk_.norm_fwd(x32, 0.f, a.w, nullptr, rstd, n, a.accumulate ? DType::f32 : y.dtype, a.accumulate ? y32 : static_cast<void*>(y.row(m)), nullptr);
       if (a.accumulate) rk_.add_scaled(y32, n, DType::f32, 1.f, reinterpret_cast<float*>(y.row(m)));
     }
   });
@@ -78,7 +90,7 @@ void CpuBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) {
       const Mat dy = a.dy.head(g, j, n), x = a.x.head(g, j, n), dx = a.dx.head(g, j, n);
       rk_.widen(dy.row(m), dy.dtype, n, dy32);
       std::fill_n(dx32, n, 0.f);
-      rk_.norm_bwd(dy32, x.row(m), a.w, a.rstd[m * a.heads + h], n, x.dtype, dx32, nullptr);
+      rk_.norm_bwd(dy32, x.row(m), a.w, a.rstd[m * a.heads + h], false, n, x.dtype, dx32, nullptr);
       rk_.narrow(dx32, n, dx.dtype, dx.row(m));
     }
   });
@@ -99,15 +111,13 @@ void CpuBackend::do_rope(const RopeArgs& a) {
   });
 }
 
-void CpuBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
-  const auto f = a.activation == Activation::silu ? rk_.swiglu_fwd : rk_.geglu_fwd;
-  for_rows(a.g.rows, a.g.cols, [&](int64_t m) { f(a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.a.row(m)); });
+void CpuBackend::do_glu_fwd(const GluFwdArgs& a) {
+  for_rows(a.g.rows, a.g.cols, [&](int64_t m) { rk_.glu_fwd(a.f, a.g.row(m), a.u ? a.u.row(m) : nullptr, a.g.cols, a.g.dtype, a.a.row(m)); });
 }
 
-void CpuBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
-  const auto f = a.activation == Activation::silu ? rk_.swiglu_bwd : rk_.geglu_bwd;
+void CpuBackend::do_glu_bwd(const GluBwdArgs& a) {
   for_rows(a.g.rows, a.g.cols, [&](int64_t m) {
-    f(a.da.row(m), a.g.row(m), a.u.row(m), a.g.cols, a.g.dtype, a.dg.row(m), a.du.row(m));
+    rk_.glu_bwd(a.f, a.da.row(m), a.g.row(m), a.u ? a.u.row(m) : nullptr, a.g.cols, a.g.dtype, a.dg.row(m), a.u ? a.du.row(m) : nullptr);
   });
 }
 

@@ -117,8 +117,13 @@ void check_spec(const ModelSource& source) {
   if (a.heads > kMostHeads) refuse(source, "the number of heads is " + std::to_string(a.heads) + ", expected at most " + std::to_string(kMostHeads));
   positive(a.head_dim, "a head's size");
   if (a.heads % a.kv_heads != 0) refuse(source, "the number of heads must be a multiple of the number of key/value heads");
-  if (a.rotary_dim < 2 || a.rotary_dim > a.head_dim || a.rotary_dim % 2 != 0) {
+  const bool rotates = std::any_of(a.kinds.begin(), a.kinds.end(), [](const AttentionKind& kind) { return kind.rotates; });
+  if (rotates && (a.rotary_dim < 2 || a.rotary_dim > a.head_dim || a.rotary_dim % 2 != 0)) {
     refuse(source, std::to_string(a.rotary_dim) + " of a head's " + std::to_string(a.head_dim) + " columns rotate, expected an even number");
+  }
+  if (!s.positions.empty()) {
+    positive(s.position_rows, "the number of positions");
+    positive(s.most_positions(), "the number of positions beyond their offset");
   }
   if (!(a.scale > 0) || !(a.soft_cap >= 0) || !(s.logit_cap >= 0)) refuse(source, "the scale of attention must be positive, and caps not negative");
   check_kinds(source);
@@ -141,7 +146,8 @@ void check_spec(const ModelSource& source) {
   for (const LinearSpec& linear : a.inputs) shape(linear, linear.out, s.dim);
   shape(a.out, s.dim, a.q_dim());
   const MlpSpec& mlp = s.block.mlp;
-  for (const LinearSpec& linear : mlp.inputs) shape(linear, mlp.width() * (mlp.fused() ? 2 : 1), s.dim);
+  const int64_t of_one = mlp.width() * (mlp.inputs.size() == 1 && mlp.gated() ? 2 : 1);
+  for (const LinearSpec& linear : mlp.inputs) shape(linear, of_one, s.dim);
   shape(mlp.down, s.dim, mlp.width());
   check_views(source);
   if (!s.classifier) return;

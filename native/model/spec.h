@@ -30,11 +30,13 @@ struct RopeSpec {
   RopeScaling scaling;
 };
 
-// RMSNorm with factor * (offset + weight). Without a tensor there is no norm.
+// RMSNorm, or centred LayerNorm, with factor * (offset + weight) and factor * bias. Without a tensor there is no norm.
 struct NormSpec {
   std::string weight;  // tensor within the block, or of the model; (C)
   double eps = 1e-5;
   double offset = 0, factor = 1;
+  std::string bias = {};  // empty: none
+  bool centred = false;
 
   explicit operator bool() const { return !weight.empty(); }
 };
@@ -91,25 +93,26 @@ struct AttentionSpec {
   bool has_linear(const HeadView& view) const { return inputs[size_t(view.linear)].out == kv_dim(); }
 };
 
-// down(f(gate(h)) * up(h))
+// down(f(gate(h)) * up(h)), or without a gate down(f(up(h)))
 struct MlpSpec {
-  NormSpec norm;
-  std::vector<LinearSpec> inputs;  // gate and up, or one that is both: the gate's columns come first
+  NormSpec norm;  // of a parallel block without it, h is attention's
+  std::vector<LinearSpec> inputs;  // gate and up, or one that is both: the gate's columns come first; or up alone, as wide as down's input
   LinearSpec down;
   Activation activation = Activation::silu;
   ResidualSpec residual;
 
-  bool fused() const { return inputs.size() == 1; }
   int64_t width() const { return down.in; }
+  bool gated() const { return inputs.size() > 1 || inputs[0].out != width(); }
 };
 
 constexpr size_t kMostAttentionInputs = 3, kMostMlpInputs = 2;
 constexpr size_t kMostLinears = kMostAttentionInputs + kMostMlpInputs + 2;
 
-// x += attention(norm(x)); x += mlp(norm(x))
+// x += attention(norm(x)); x += mlp(norm(x)), or parallel x += attention(norm(x)) + mlp(norm(x))
 struct BlockSpec {
   AttentionSpec attention;
   MlpSpec mlp;
+  bool parallel = false;
 
   // The linears in order of use: attention's inputs, its out, the MLP's inputs, its down. A linear's index in this list is its number
   // within the block.
@@ -153,7 +156,11 @@ struct ModelSpec {
   int64_t vocab = 0, dim = 0;
   std::string embedding, head;  // tensors (V, C); with tied_head the head is the embedding
   bool tied_head = false;
-  NormSpec final_norm;
+  std::string head_bias;  // tensor (V); empty: none
+  // Learned positions: tensor (rows, C), a token's row is its position and an offset; empty: none.
+  std::string positions;
+  int64_t position_rows = 0, position_offset = 0;
+  NormSpec embedding_norm, final_norm;  // embedding_norm: of the embeddings, where there is one
   double embedding_scale = 1;
   double logit_cap = 0;  // logits become cap * tanh(logit / cap); 0: they stay
   std::string layer_prefix;  // followed by the layer's number and a dot
@@ -161,6 +168,8 @@ struct ModelSpec {
   BlockSpec block;
   std::optional<ClassifierSpec> classifier;
 
+  // The longest sequence; 0: there is no limit.
+  int64_t most_positions() const { return positions.empty() ? 0 : position_rows - position_offset; }
   std::string name(int64_t layer, const std::string& within) const { return layer_prefix + std::to_string(layer) + "." + within; }
 };
 
@@ -175,6 +184,7 @@ struct TensorEntry {
   std::vector<int64_t> shape;
   int64_t offset = 0, bytes = 0;
   int64_t interleaved = 0;  // as Weight's
+  bool transposed = false;  // as Weight's; the shape is the stored (I, O)
   // Statistics of nf4, fp4 and i8, as Weight's.
   int64_t block_size = 64;
   FileRange absmax, absmax_codes, absmax_map;

@@ -38,13 +38,20 @@ std::vector<Need> initial_tensors(const ModelSpec& m, const std::map<std::string
 }
 
 std::vector<Need> needed_tensors(const ModelSpec& m) {
-  std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}, {m.final_norm.weight, {m.dim}}};
+  std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}};
+  const auto add_norm = [&](const NormSpec& norm, int64_t n, auto&& name) {
+    if (norm) needs.push_back({name(norm.weight), {n}});
+    if (norm && !norm.bias.empty()) needs.push_back({name(norm.bias), {n}});
+  };
+  const auto of_model = [](const std::string& name) { return name; };
+  if (!m.positions.empty()) needs.push_back({m.positions, {m.position_rows, m.dim}});
+  add_norm(m.embedding_norm, m.dim, of_model);
+  add_norm(m.final_norm, m.dim, of_model);
   if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
+  if (!m.head_bias.empty() && !m.classifier) needs.push_back({m.head_bias, {m.vocab}});
   const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
-    for (const auto& [norm, size] : m.block.norms(m.dim)) {
-      if (*norm) needs.push_back({m.name(l, norm->weight), {size}});
-    }
+    for (const auto& [norm, size] : m.block.norms(m.dim)) add_norm(*norm, size, [&](const std::string& name) { return m.name(l, name); });
     for (const LinearSpec* linear : linears) {
       const std::string module = m.name(l, linear->module);
       needs.push_back({module + ".weight", {linear->out, linear->in}});
@@ -89,6 +96,9 @@ void check_tensor(const TensorEntry& t) {
                     std::to_string(t.interleaved) + " interleaved rows.",
                 t.name);
   }
+  if (t.transposed && !(is_plain(t.format) && t.interleaved == 0 && t.shape.size() == 2)) {
+    throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + ": only matrices that are stored plainly can be transposed.", t.name);
+  }
   if (t.quantize.format != Format::f32 && !(is_plain(t.format) && t.interleaved == 0)) {
     throw Error("E_QUANTIZED", t.file + ": tensor " + t.name + " is stored as " + info.name + ": only what is stored plainly can be quantised.", t.name);
   }
@@ -129,9 +139,10 @@ void check_source(const ModelSource& source) {
                   need.name);
     }
     const TensorEntry& t = *it->second;
-    if (t.shape != need.shape) {
+    const std::vector<int64_t> expected = t.transposed ? std::vector(need.shape.rbegin(), need.shape.rend()) : need.shape;
+    if (t.shape != expected) {
       throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " has shape " + shape_text(t.shape) + ", expected " +
-                      shape_text(need.shape) + " from config.json.",
+                      shape_text(expected) + " from config.json.",
                   t.name);
     }
     check_tensor(t);
@@ -149,6 +160,7 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   parameters += rows * cols;
   Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
   w.interleaved = t.interleaved;
+  w.transposed = t.transposed;
   w.block_size = t.block_size;
   if (t.format == Format::i8) w.outlier_threshold = float(t.outlier_threshold);
   if (!t.absmax.file.empty()) w.absmax = mapped(t.absmax, name);
@@ -181,12 +193,19 @@ std::vector<float>& ModelWeights::vector_f32(const ModelSource& source, const st
   return v;
 }
 
-const float* ModelWeights::norm(const ModelSource& source, const std::string& name, const NormSpec& spec, int64_t n) {
-  auto& v = vector_f32(source, name, n);
-  if (spec.offset != 0 || spec.factor != 1) {
-    for (float& x : v) x = float(spec.factor * double(float(spec.offset) + x));
-  }
-  return v.data();
+template <class Name>
+NormWeights ModelWeights::norm(const ModelSource& source, const NormSpec& spec, int64_t n, Name&& name) {
+  const auto read = [&](const std::string& tensor, double offset) {
+    auto& v = vector_f32(source, name(tensor), n);
+    if (offset != 0 || spec.factor != 1) {
+      for (float& x : v) x = float(spec.factor * double(float(offset) + x));
+    }
+    return v.data();
+  };
+  NormWeights w;
+  if (spec) w.weight = read(spec.weight, spec.offset);
+  if (spec && !spec.bias.empty()) w.bias = read(spec.bias, 0);
+  return w;
 }
 
 Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
@@ -248,8 +267,8 @@ void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
 void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
-    // Vectors are held as f32, and of an embedding that is not the head a step reads some rows.
-    if (t.shape.size() < 2) continue;
+    // Vectors are held as f32, and of positions and of an embedding that is not the head a step reads some rows.
+    if (t.shape.size() < 2 || t.name == source.spec.positions) continue;
     if (t.quantize.format != Format::f32 || ((!source.spec.tied_head || source.spec.classifier) && t.name == source.spec.embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
@@ -278,14 +297,21 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   const ModelSpec& m = source.spec;
   embedding = view(source, m.embedding, m.vocab, m.dim);
   head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
-  final_norm = norm(source, m.final_norm.weight, m.final_norm, m.dim);
+  if (!m.head_bias.empty() && !m.classifier) head_bias = vector_f32(source, m.head_bias, m.vocab).data();
+  if (!m.positions.empty()) {
+    positions = view(source, m.positions, m.position_rows, m.dim);
+    positions.data = positions.row(m.position_offset);
+    positions.rows = m.most_positions();
+  }
+  const auto of_model = [](const std::string& name) { return name; };
+  embedding_norm = norm(source, m.embedding_norm, m.dim, of_model);
+  final_norm = norm(source, m.final_norm, m.dim, of_model);
   blocks.resize(size_t(m.layers));
   for (int64_t l = 0; l < m.layers; l++) {
     BlockWeights& b = blocks[size_t(l)];
     const auto norms = m.block.norms(m.dim);
     for (size_t i = 0; i < BlockSpec::kNorms; i++) {
-      const auto& [spec, size] = norms[i];
-      if (*spec) b.norms[i] = norm(source, m.name(l, spec->weight), *spec, size);
+      b.norms[i] = norm(source, *norms[i].norm, norms[i].size, [&](const std::string& name) { return m.name(l, name); });
     }
     for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }

@@ -19,8 +19,12 @@ struct LinearWeights {
   const float* bias = nullptr;  // (O)
 };
 
+struct NormWeights {
+  const float *weight = nullptr, *bias = nullptr;  // (C) each; null: there is none
+};
+
 struct BlockWeights {
-  const float* norms[BlockSpec::kNorms] = {};  // by BlockSpec::Norms; null: the block has none
+  NormWeights norms[BlockSpec::kNorms];  // by BlockSpec::Norms
   std::vector<LinearWeights> linears;  // in the order of BlockSpec::linears()
 };
 
@@ -48,8 +52,10 @@ class ModelWeights {
   // MappedFile) are copied.
   ModelWeights(const ModelSource&, int threads, bool copies_weights, LoadProgress&);
 
-  Weight embedding, head;             // (V, C) both; the same memory when tied
-  const float* final_norm = nullptr;  // (C)
+  Weight embedding, head;            // (V, C) both; the same memory when tied
+  const float* head_bias = nullptr;  // (V) or null
+  Weight positions;                  // (P, C): learned ones, from position 0 on; data null: none
+  NormWeights embedding_norm, final_norm;
   std::vector<BlockWeights> blocks;
   std::vector<DenseWeights> dense;  // of each layer of the classifier: frozen, or what adapters begin with
 
@@ -67,8 +73,10 @@ class ModelWeights {
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   void dense_layer(const ModelSource&, const LinearSpec&);
-  const float* norm(const ModelSource&, const std::string& name, const NormSpec&, int64_t n);  // its factors, with offset and factor
   std::vector<float>& vector_f32(const ModelSource&, const std::string& name, int64_t n);
+  // The tensors of a norm of n columns, named by `name` from the names of its description; with its offset and factor.
+  template <class Name>
+  NormWeights norm(const ModelSource&, const NormSpec&, int64_t n, Name&& name);
 
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;

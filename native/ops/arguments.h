@@ -7,36 +7,42 @@
 #pragma once
 #include "base/rng.h"
 #include "base/tensor.h"
+#include "ops/activation.h"
 #include "ops/step_state.h"
 #include "quant/weight.h"
 
 namespace lowrank {
 
-// x[m,:] = scale * table[ids[m],:]
+// x[m,:] (=|+=) scale * table[ids[m],:]
 struct EmbeddingArgs {
-  const int32_t* ids;  // (M)
-  Weight table;        // (V, C)
-  Mat x;               // (M, C) f32 =
+  const int32_t* ids;       // (M)
+  Weight table;             // (V, C)
+  Mat x;                    // (M, C) f32
   float scale = 1;
+  bool accumulate = false;  // x += instead of x =
 };
 
-// RMSNorm (Zhang & Sennrich, 2019): rstd[m] = 1/sqrt(mean(x[m,:]^2) + eps); h = x * rstd * w
+// RMSNorm (Zhang & Sennrich, 2019): y = x; centred, LayerNorm (Ba et al., 2016): y = x - mean(x[m,:]). rstd[m] = 1/sqrt(mean(y[m,:]^2) + eps);
+// h = y * rstd * w + b
 struct NormFwdArgs {
   Mat x;           // (M, C) f32
   const float* w;  // (C)
   float eps;
   Mat h;           // (M, C) act =
   float* rstd;     // (M) =, may be null
-  Mat saved;       // (M, C) act = x rounded, for the backward pass; data may be null
+  Mat saved;       // (M, C) act = y rounded, for the backward pass; data may be null
+  const float* b = nullptr;  // (C) or null
+  bool centred = false;
 };
-// h again from the saved values: h = x * rstd * w
+// h again from the saved values: h = y * rstd * w + b
 struct NormApplyArgs {
   Mat x;  // (M, C) act, as saved
   const float* w;
   const float* rstd;
   Mat h;  // (M, C) act =
+  const float* b = nullptr;
 };
-// dx += rstd * (dh*w - x * rstd^2 * mean(dh*w*x));  w is frozen
+// dx += rstd * (dh*w - y * rstd^2 * mean(dh*w*y)), centred also less rstd * mean(dh*w);  w and b are frozen
 struct NormBwdArgs {
   Mat dh;  // (M, C) f32
   Mat x;   // (M, C) act, as saved
@@ -44,6 +50,7 @@ struct NormBwdArgs {
   const float* rstd;
   Mat dx;       // (M, C) f32 +=
   Mat rounded;  // (M, C) act = the new dx; data may be null
+  bool centred = false;
 };
 
 // Heads of D columns each in the rows of a matrix: head j of group g begins at column offset + g group_stride + j head_stride. A group is the
@@ -102,7 +109,7 @@ struct LinearFwdArgs {
   Mat u;                       // (M, R) act =, kept for the backward pass; needed when lora
   Mat y;                       // (M, O) act or f32
   bool accumulate = false;     // y += instead of y =
-  // Where given, both (M, O) act: a = silu(gate) * y as well, of y as it is stored; the same bits as SwigluFwdArgs'.
+  // Where given, both (M, O) act: a = silu(gate) * y as well, of y as it is stored; the same bits as GluFwdArgs'.
   Mat gate = {}, a = {};
 };
 // du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x)
@@ -117,7 +124,7 @@ struct LinearBwdArgs {
   // Another linear of the same input: its part of dx is a term of the same product. Its own dx and accumulate are ignored.
   const LinearBwdArgs* also = nullptr;
   // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through this function: gate and up become their own
-  // gradients, with the same bits as SwigluBwdArgs'. The contents of dx afterwards do not count.
+  // gradients, with the same bits as GluBwdArgs'. The contents of dx afterwards do not count.
   Mat gate = {}, up = {};
 };
 
@@ -202,23 +209,20 @@ struct AttentionBwdArgs {
   Heads dq, dk, dv;  // (M) act =
 };
 
-// silu(x) = x / (1 + exp(-x));  gelu_tanh(x) = x / (1 + exp(-2 sqrt(2/pi) (x + 0.044715 x^3)))
-enum class Activation { silu, gelu_tanh };
-
-// a = f(g) * u with the activation f  (SwiGLU and GEGLU, Shazeer 2020)
-struct SwigluFwdArgs {
-  Mat g, u;  // (M, F) act
+// a = f(g) * u  (gated linear units, Shazeer 2020), or without u a = f(g)
+struct GluFwdArgs {
+  Mat g, u;  // (M, F) act; u: data may be null
   Mat a;     // (M, F) act =
-  Activation activation = Activation::silu;
+  Activation f = Activation::silu;
 };
-// dg = da * u * f'(g);  du = da * f(g).  dg may be the memory of da or g, du the memory of u.
-struct SwigluBwdArgs {
+// dg = da * u * f'(g);  du = da * f(g); without u dg = da * f'(g).  dg may be the memory of da or g, du the memory of u.
+struct GluBwdArgs {
   Mat da, g, u;  // (M, F) act
   Mat dg, du;    // (M, F) act =
-  Activation activation = Activation::silu;
+  Activation f = Activation::silu;
 };
 
-// z = x W^T, logits = soft_cap * tanh(z / soft_cap); for row n with label t: loss = lse(logits) - logits[t];
+// z = x W^T + b, logits = soft_cap * tanh(z / soft_cap); for row n with label t: loss = lse(logits) - logits[t];
 // dx = loss_scale * ((softmax - onehot(t)) * (1 - (logits / soft_cap)^2)) W.  soft_cap 0: logits = z
 // Logits exist for a chunk of rows at a time only.
 struct HeadArgs {
@@ -229,6 +233,7 @@ struct HeadArgs {
   Mat dx;                 // (N, C) f32 =; data null in evaluation
   double* loss_sum;       // += the sum over the N rows, unscaled
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
+  const float* bias = nullptr;  // (V) or null
   float soft_cap = 0;
 };
 

@@ -111,10 +111,12 @@ void check_attention_bwd(const AttentionBwdArgs& a, const OpLimits* l) {
   check(!l || l->training, "beyond the limits", "attention_bwd");
 }
 
-void check_swiglu_fwd(const SwigluFwdArgs& a, const OpLimits*) { check(same_shape(a.g, a.u) && same_shape(a.g, a.a), "shapes", "swiglu_fwd"); }
+void check_glu_fwd(const GluFwdArgs& a, const OpLimits*) {
+  check((!a.u || same_shape(a.g, a.u)) && same_shape(a.g, a.a), "shapes", "glu_fwd");
+}
 
-void check_swiglu_bwd(const SwigluBwdArgs& a, const OpLimits*) {
-  check(same_shape(a.da, a.g) && same_shape(a.g, a.u) && same_shape(a.g, a.dg) && same_shape(a.u, a.du), "shapes", "swiglu_bwd");
+void check_glu_bwd(const GluBwdArgs& a, const OpLimits*) {
+  check(same_shape(a.da, a.g) && (!a.u || same_shape(a.g, a.u)) && same_shape(a.g, a.dg) && (!a.u || same_shape(a.u, a.du)), "shapes", "glu_bwd");
 }
 
 void check_columns_fwd(const ColumnsFwdArgs& a, const OpLimits* l) {

@@ -72,6 +72,10 @@ const std::vector<uint8_t>& dynamic_table() {
 
 // Elements [first, first + n) of a plain weight as f32.
 void widen(const Weight& w, int64_t first, int64_t n, float* out) {
+  if (w.transposed) {
+    for (int64_t i = 0; i < n; i++) out[i] = w.get((first + i) / w.cols, (first + i) % w.cols);
+    return;
+  }
   const DType t = dtype_of(w.format);
   const char* const p = static_cast<const char*>(w.data) + first * dtype_bytes(t);
   if (t == DType::f32) {

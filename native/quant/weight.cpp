@@ -49,6 +49,7 @@ float Weight::maximum(int64_t b) const {
 }
 
 float Weight::get(int64_t r, int64_t c) const {
+  if (transposed) return stored().get(c, r);
   const int64_t source = source_row(r);
   const char* const p = row(source);
   switch (format) {

@@ -1,6 +1,7 @@
 // A frozen weight of a linear, an embedding or a head, in any format.
 #pragma once
 #include <cstring>
+#include <utility>
 
 #include "quant/format.h"
 
@@ -32,6 +33,10 @@ struct Weight {
   // of a head of D is the source's 2i in the first half, 2(i - D/2) + 1 in the second.
   int64_t interleaved = 0;
 
+  // The source is (I, O), as Conv1D of transformers has it; of plain formats. Only get() and products of linears know of it: all else reads
+  // stored().
+  bool transposed = false;
+
   // nf4, fp4: block_size elements of the flattened weight share an absolute maximum. i8: absmax (rows); w = code absmax
   // kInt8Step, and the code alone where absmax is null.
   int64_t block_size = 64;
@@ -60,6 +65,13 @@ struct Weight {
     return f;
   }
   float get(int64_t r, int64_t c) const;
+  // As it is stored, where it is stored transposed.
+  Weight stored() const {
+    Weight w = *this;
+    if (transposed) std::swap(w.rows, w.cols);
+    w.transposed = false;
+    return w;
+  }
 };
 
 }  // namespace lowrank

@@ -6,14 +6,14 @@
 
 namespace lowrank {
 
-// loss = log sum exp(z) - z_t with z = W x:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
+// loss = log sum exp(z) - z_t with z = W x + b:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
 void RefBackend::do_head(const HeadArgs& a) {
   const int64_t vocab = a.w.rows, dim = a.w.cols;
   const double scale = a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1);
   std::vector<double> z(static_cast<size_t>(vocab));
   for (int64_t n = 0; n < a.x.rows; n++) {
     for (int64_t v = 0; v < vocab; v++) {
-      double sum = 0;
+      double sum = a.bias ? double(a.bias[v]) : 0.0;
       for (int64_t c = 0; c < dim; c++) sum += double(a.x.get(n, c)) * double(a.w.get(v, c));
       z[size_t(v)] = a.soft_cap > 0 ? double(a.soft_cap) * std::tanh(sum / double(a.soft_cap)) : sum;
     }

@@ -65,7 +65,7 @@ void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
       a.y.set(m, o, float(sum));
     }
   }
-  if (a.gate) do_swiglu_fwd({a.gate, a.y, a.a});
+  if (a.gate) do_glu_fwd({a.gate, a.y, a.a});
 }
 
 // y = x W^T + u B^T with u = s dropout(x) A^T, L a function of y and dy = dL/dy:
@@ -75,7 +75,7 @@ void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
     LinearBwdArgs product = a;
     product.gate = product.up = Mat();
     do_linear_bwd(product);
-    do_swiglu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+    do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
     return;
   }
   if (a.also) {  // one after the other

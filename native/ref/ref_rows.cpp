@@ -1,6 +1,7 @@
 // The operations that work row by row.
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 #include "ref/ref_backend.h"
 
@@ -8,40 +9,50 @@ namespace lowrank {
 
 void RefBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
-    for (int64_t c = 0; c < a.x.cols; c++) a.x.set(m, c, float(double(a.scale) * double(a.table.get(a.ids[m], c))));
+    for (int64_t c = 0; c < a.x.cols; c++) {
+      const double before = a.accumulate ? double(a.x.get(m, c)) : 0;
+      a.x.set(m, c, float(before + double(a.scale) * double(a.table.get(a.ids[m], c))));
+    }
   }
 }
 
 void RefBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t n = a.x.cols;
   for (int64_t m = 0; m < a.x.rows; m++) {
-    double sum = 0;
-    for (int64_t c = 0; c < n; c++) sum += double(a.x.get(m, c)) * double(a.x.get(m, c));
+    double mean = 0, sum = 0;
+    for (int64_t c = 0; c < n && a.centred; c++) mean += double(a.x.get(m, c)) / double(n);
+    const auto y = [&](int64_t c) { return double(a.x.get(m, c)) - mean; };
+    for (int64_t c = 0; c < n; c++) sum += y(c) * y(c);
     const double rstd = 1 / std::sqrt(sum / double(n) + double(a.eps));
     if (a.rstd) a.rstd[m] = float(rstd);
     for (int64_t c = 0; c < n; c++) {
-      if (a.saved) a.saved.set(m, c, a.x.get(m, c));
-      a.h.set(m, c, float(double(a.x.get(m, c)) * rstd * double(a.w[c])));
+      if (a.saved) a.saved.set(m, c, float(y(c)));
+      a.h.set(m, c, float(y(c) * rstd * double(a.w[c]) + (a.b ? double(a.b[c]) : 0.0)));
     }
   }
 }
 
 void RefBackend::do_norm_apply(const NormApplyArgs& a) {
   for (int64_t m = 0; m < a.x.rows; m++) {
-    for (int64_t c = 0; c < a.x.cols; c++) a.h.set(m, c, float(double(a.x.get(m, c)) * double(a.rstd[m]) * double(a.w[c])));
+    for (int64_t c = 0; c < a.x.cols; c++) a.h.set(m, c, float(double(a.x.get(m, c)) * double(a.rstd[m]) * double(a.w[c]) + (a.b ? double(a.b[c]) : 0.0)));
   }
 }
 
-// h_c = x_c s w_c with s = (mean(x^2) + eps)^(-1/2), ds/dx_k = -s^3 x_k / n:
-//   dL/dx_k = s w_k dh_k + sum_c dh_c x_c w_c ds/dx_k = s (w_k dh_k - x_k s^2 mean(dh w x))
+// h_c = y_c s w_c with s = (mean(y^2) + eps)^(-1/2), ds/dy_k = -s^3 y_k / n:
+//   dL/dy_k = s w_k dh_k + sum_c dh_c y_c w_c ds/dy_k = s (w_k dh_k - y_k s^2 mean(dh w y))
+// y = x, or y = x - mean(x): then dL/dx = dL/dy - mean(dL/dy), and the mean of y is 0.
 void RefBackend::do_norm_bwd(const NormBwdArgs& a) {
   const int64_t n = a.x.cols;
   for (int64_t m = 0; m < a.x.rows; m++) {
     const double s = double(a.rstd[m]);
-    double mean = 0;
-    for (int64_t c = 0; c < n; c++) mean += double(a.dh.get(m, c)) * double(a.w[c]) * double(a.x.get(m, c)) / double(n);
+    double mean = 0, mean_g = 0;
     for (int64_t c = 0; c < n; c++) {
-      const double g = double(a.dh.get(m, c)) * double(a.w[c]) - double(a.x.get(m, c)) * s * s * mean;
+      const double dy = double(a.dh.get(m, c)) * double(a.w[c]);
+      mean += dy * double(a.x.get(m, c)) / double(n);
+      if (a.centred) mean_g += dy / double(n);
+    }
+    for (int64_t c = 0; c < n; c++) {
+      const double g = double(a.dh.get(m, c)) * double(a.w[c]) - double(a.x.get(m, c)) * s * s * mean - mean_g;
       a.dx.set(m, c, float(double(a.dx.get(m, c)) + s * g));
       if (a.rounded) a.rounded.set(m, c, a.dx.get(m, c));
     }
@@ -97,38 +108,40 @@ void RefBackend::do_rope(const RopeArgs& a) {
   }
 }
 
-namespace {
-
-struct ActivationAt {
-  double value, slope;
-};
-// silu = g s with s = 1/(1 + e^-g), s' = s (1 - s):  silu' = s + g s (1 - s)
-// gelu_tanh = g s with s = 1/(1 + e^-z), z = 2 sqrt(2/pi) (g + 0.044715 g^3):  gelu' = s + g s (1 - s) z'
-ActivationAt activation_at(Activation f, double g) {
-  const double root = std::sqrt(2 / std::numbers::pi);
-  const bool gelu = f == Activation::gelu_tanh;
-  const double z = gelu ? 2 * root * (g + 0.044715 * g * g * g) : g, slope = gelu ? 2 * root * (1 + 3 * 0.044715 * g * g) : 1;
-  const double s = 1 / (1 + std::exp(-z));
-  return {g * s, s + g * s * (1 - s) * slope};
+// f(x) and f'(x).
+static std::pair<double, double> activation(Activation f, double x) {
+  using std::numbers::pi;
+  switch (f) {
+    case Activation::silu: {  // x s with s = 1/(1 + e^-x), s' = s (1 - s)
+      const double s = 1 / (1 + std::exp(-x));
+      return {x * s, s + x * s * (1 - s)};
+    }
+    case Activation::gelu: {
+      const double phi = std::erfc(-x / std::sqrt(2)) / 2;
+      return {x * phi, phi + x * std::exp(-x * x / 2) / std::sqrt(2 * pi)};
+    }
+    case Activation::gelu_tanh: {  // (1 + tanh z) / 2 = 1/(1 + e^-2z), which keeps the digits of small values
+      const double root = 2 * std::sqrt(2 / pi), s = 1 / (1 + std::exp(-root * (x + 0.044715 * x * x * x)));
+      return {x * s, s + x * s * (1 - s) * root * (1 + 3 * 0.044715 * x * x)};
+    }
+    case Activation::relu: return {x > 0 ? x : 0.0, x > 0 ? 1.0 : 0.0};
+  }
+  return {};
 }
 
-}  // namespace
-
-void RefBackend::do_swiglu_fwd(const SwigluFwdArgs& a) {
+void RefBackend::do_glu_fwd(const GluFwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
-    for (int64_t c = 0; c < a.g.cols; c++) {
-      a.a.set(m, c, float(activation_at(a.activation, double(a.g.get(m, c))).value * double(a.u.get(m, c))));
-    }
+    for (int64_t c = 0; c < a.g.cols; c++) a.a.set(m, c, float(activation(a.f, double(a.g.get(m, c))).first * (a.u ? double(a.u.get(m, c)) : 1.0)));
   }
 }
 
-void RefBackend::do_swiglu_bwd(const SwigluBwdArgs& a) {
+void RefBackend::do_glu_bwd(const GluBwdArgs& a) {
   for (int64_t m = 0; m < a.g.rows; m++) {
     for (int64_t c = 0; c < a.g.cols; c++) {
-      const double da = double(a.da.get(m, c)), u = double(a.u.get(m, c));
-      const ActivationAt f = activation_at(a.activation, double(a.g.get(m, c)));
-      a.dg.set(m, c, float(da * u * f.slope));
-      a.du.set(m, c, float(da * f.value));
+      const double da = double(a.da.get(m, c)), u = a.u ? double(a.u.get(m, c)) : 1.0;
+      const auto [y, derivative] = activation(a.f, double(a.g.get(m, c)));
+      a.dg.set(m, c, float(da * u * derivative));
+      if (a.u) a.du.set(m, c, float(da * y));
     }
   }
 }

@@ -10,23 +10,31 @@ namespace lowrank {
 namespace {
 
 void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
+  const auto vector = [&](const float*& values, int64_t n) {
+    if (values) values = backend.resident(values, n);
+  };
+  const auto norm = [&](NormWeights& of, int64_t n) {
+    vector(of.weight, n);
+    vector(of.bias, n);
+  };
   w.embedding = backend.resident(w.embedding);
   if (!m.classifier) w.head = backend.resident(w.head);
-  w.final_norm = backend.resident(w.final_norm, m.dim);
+  if (w.positions.data) w.positions = backend.resident(w.positions);
+  vector(w.head_bias, m.vocab);
+  norm(w.embedding_norm, m.dim);
+  norm(w.final_norm, m.dim);
   for (size_t i = 0; i < w.dense.size(); i++) {
     const LinearSpec& l = m.classifier->layers[i].linear;
-    if (w.dense[i].w) w.dense[i].w = backend.resident(w.dense[i].w, l.out * l.in);
-    if (w.dense[i].bias) w.dense[i].bias = backend.resident(w.dense[i].bias, l.out);
+    vector(w.dense[i].w, l.out * l.in);
+    vector(w.dense[i].bias, l.out);
   }
   const auto linears = m.block.linears();
   for (BlockWeights& b : w.blocks) {
-    for (size_t i = 0; i < BlockSpec::kNorms; i++) {
-      if (b.norms[i]) b.norms[i] = backend.resident(b.norms[i], m.block.norms(m.dim)[i].size);
-    }
+    for (size_t i = 0; i < BlockSpec::kNorms; i++) norm(b.norms[i], m.block.norms(m.dim)[i].size);
     for (size_t i = 0; i < linears.size(); i++) {
       LinearWeights& l = b.linears[i];
       l.w = backend.resident(l.w);
-      if (l.bias) l.bias = backend.resident(l.bias, linears[i]->out);
+      vector(l.bias, linears[i]->out);
     }
   }
 }

@@ -28,9 +28,18 @@ void check_options(const EngineOptions& o) {
   if (o.texts < 1 || o.texts > kMostTexts) throw Error("E_OPTIONS", "texts must be from 1 to " + std::to_string(kMostTexts) + ".");
 }
 
+void check_positions(const ModelSpec& model, const EngineOptions& o) {
+  const int64_t most = model.most_positions();
+  if (most == 0 || o.max_sequence <= most) return;
+  throw Error("E_OPTIONS", "The model has learned " + std::to_string(most) + " positions: sequences of " + std::to_string(o.max_sequence) +
+                               " tokens (maxSequence) are too long. Set max_length to at most " + std::to_string(most) + ".",
+              "max_length");
+}
+
 // Before anything is made of them.
 EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
   check_options(options);
+  check_positions(source.spec, options);
   if (options.training && adapters.empty()) throw Error("E_OPTIONS", "Training needs an adapter.");
   return options_for(source, options);
 }
@@ -49,6 +58,7 @@ AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters) {
 std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
   check_options(options);
   check_source(source);
+  check_positions(source.spec, options);
   const EngineOptions all = options_for(source, options);
   const AdapterNeeds needs = needs_of(source.spec, adapters);
   Arena arena;
@@ -59,7 +69,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
     if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
-    else quantized += quantized_bytes(t.quantize, t.shape[0], t.shape[1]);
+    else quantized += quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
   }
   if (options.copies_weights) items.push_back({"weights", mapped});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
@@ -144,6 +154,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     std::vector<float> magnitude(s.magnitude_offset < 0 ? 0 : size_t(s.out));
     if (!magnitude.empty()) slot.parameters().read(s.magnitude_offset * 4, s.out * 4, magnitude.data());
     const DType type = dtype_of(w.format);
+    const auto place = [&](int64_t o, int64_t i) { return w.transposed ? i * s.out + o : o * s.in + i; };
     std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
     for (int64_t o = 0; o < s.out; o++) {
       std::fill(delta.begin(), delta.end(), 0.f);
@@ -157,7 +168,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
         squares += double(delta[size_t(i)]) * double(delta[size_t(i)]);
       }
       const double factor = magnitude.empty() ? 1 : double(magnitude[size_t(o)]) / std::sqrt(squares);
-      for (int64_t i = 0; i < s.in; i++) store_f32(bytes.data(), type, o * s.in + i, float(factor * double(delta[size_t(i)])));
+      for (int64_t i = 0; i < s.in; i++) store_f32(bytes.data(), type, place(o, i), float(factor * double(delta[size_t(i)])));
     }
     if (!holds_numbers(w.format, reinterpret_cast<const char*>(bytes.data()), s.out * s.in)) {
       throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(w.format) + " holds. Merge into a base with a larger range.", module);

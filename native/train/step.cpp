@@ -17,6 +17,12 @@ void Base::forward(const Pass& p) {
     const float size = float(alpha / std::sqrt(double(p.longest) * double(model_.dim)));
     p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});
   }
+  if (p.weights.positions.data) p.ops.embedding_fwd({p.tokens.positions, p.weights.positions, x, 1, true});
+  if (model_.embedding_norm) {
+    const Mat h = p.mat(layout_->shared.h);
+    Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);
+    p.ops.cast({h, x});
+  }
   for (int64_t l = 0; l < model_.layers; l++) {
     if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, p.mat(layout_->block_inputs[size_t(l)])});
     layout_->block(l).forward(p, l, layout_->shared, layout_->stream);

@@ -10,6 +10,13 @@ BASE = dict(
     num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5, tie_word_embeddings=True,
     bos_token_id=0, eos_token_id=1, pad_token_id=1)
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+# Families with other names of the keys have a base of their own.
+GPT2 = dict(vocab_size=70, n_positions=64, n_embd=24, n_inner=42, n_layer=2, n_head=3, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+OPT = dict(vocab_size=70, max_position_embeddings=64, hidden_size=24, word_embed_proj_dim=24, ffn_dim=42, num_hidden_layers=2,
+           num_attention_heads=3, bos_token_id=0, eos_token_id=1, pad_token_id=1, dropout=0.0)
+FALCON = dict(vocab_size=70, hidden_size=24, ffn_hidden_size=42, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64,
+              bos_token_id=0, eos_token_id=1, pad_token_id=1)
 
 
 @dataclass
@@ -22,6 +29,7 @@ class Case:
     dtype: str = "float32"
     model_type: str = "llama"
     longest: int = 19  # tokens of the longest sequence of every micro-batch
+    base: dict = field(default_factory=lambda: BASE)
 
 
 CASES = [
@@ -79,4 +87,12 @@ CASES = [
     Case("lora-bias-plus", "biases of B, a larger learning rate for B and its biases",
          dict(intermediate_size=40, attention_bias=True, mlp_bias=True),
          dict(target_modules=["q_proj", "v_proj", "o_proj", "up_proj"], r=3, lora_bias=True), loraplus_lr_ratio=4.0),
+    Case("gpt2", "Conv1D weights, LayerNorm, learned positions, q, k and v in one linear", base=GPT2, model_type="gpt2",
+         lora=dict(target_modules=["c_attn", "c_proj"], fan_in_fan_out=True, r=3)),
+    Case("opt", "learned positions from row 2 on, ReLU", base=OPT, model_type="opt", lora=dict(target_modules=["q_proj", "v_proj", "fc1", "fc2"], r=2)),
+    Case("falcon-7b", "one key/value head, attention and MLP of one norm side by side", base=FALCON, model_type="falcon",
+         lora=dict(target_modules=["query_key_value", "dense", "dense_h_to_4h"], r=2)),
+    Case("falcon-40b", "key/value heads for groups, a norm for attention and a norm for the MLP, an untied head",
+         dict(new_decoder_architecture=True, num_attention_heads=6, num_kv_heads=3, bias=True, tie_word_embeddings=False), base=FALCON, model_type="falcon",
+         lora=dict(target_modules=["query_key_value", "dense_4h_to_h"], r=2)),
 ]

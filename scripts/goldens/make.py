@@ -22,6 +22,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from cases import ATTENTION, BASE, CASES
 
@@ -31,12 +32,15 @@ TRAINING = dict(learning_rate=5e-3, weight_decay=0.1, warmup_steps=3, beta1=0.9,
 
 def make_base(case, folder):
     """A random model, large enough in its weights that attention and SwiGLU are far from linear."""
-    config = AutoConfig.for_model(case.model_type, **{**BASE, **case.model})
+    config = AutoConfig.for_model(case.model_type, **{**case.base, **case.model})
     model = AutoModelForCausalLM.from_config(config)
+    modules = dict(model.named_modules())
     with torch.no_grad():
         for name, w in model.named_parameters():
+            module = modules[name.rpartition(".")[0]]
             if w.dim() == 2:
-                w.normal_(0, 1.0 if "embed_tokens" in name else 1.5 / w.shape[1] ** 0.5)
+                inputs = w.shape[0 if isinstance(module, Conv1D) else 1]
+                w.normal_(0, 1.0 if isinstance(module, torch.nn.Embedding) else 1.5 / inputs ** 0.5)
             elif name.endswith("bias"):
                 w.normal_(0, 0.3)
             elif case.model_type.startswith("gemma"):

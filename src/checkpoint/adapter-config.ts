@@ -13,7 +13,6 @@ const PLAIN: Record<string, unknown> = {
   alora_invocation_tokens: null,
   arrow_config: null,
   bias: "none",
-  fan_in_fan_out: false,
   kasa_config: null,
   layer_replication: null,
   modules_to_save: null,
@@ -62,7 +61,7 @@ export interface NamedBase {
 /** The configuration of a trained adapter, in keys that PEFT has had since 0.11. */
 export function adapterConfigJson(
   spec: AdapterSpec,
-  { peft, rules }: ResolvedTargets,
+  { peft, rules, transposed }: ResolvedTargets,
   { named, revision }: NamedBase,
   classifies = false,
 ) {
@@ -70,6 +69,7 @@ export function adapterConfigJson(
     base_model_name_or_path: named,
     ...(revision === undefined ? {} : { revision }),
     bias: "none",
+    ...(transposed && { fan_in_fan_out: true }),
     inference_mode: true,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,

@@ -77,7 +77,9 @@ function asPython(value: unknown): string {
  * their turn to be written comes.
  */
 function quantized(tensor: TensorEntry, threads: number, onWritten: () => void): TensorToWrite[] {
-  const { name, shape } = tensor;
+  const { name } = tensor;
+  // bitsandbytes has a layer of (out, in) in the place of Conv1D, too.
+  const shape = tensor.transposed ? tensor.shape.toReversed() : tensor.shape;
   const { format, doubleQuant } = tensor.quantize!;
   const { codes, absmax, absmaxCodes, absmaxOffset } = quantizeTensor(tensor, threads);
   const maxima = new Uint8Array(absmax);

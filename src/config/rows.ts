@@ -133,7 +133,7 @@ export const trainRows = {
   target_modules: nameList(
     "names, all-linear or a regular expression",
     LORA.bits,
-    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2 and gemma3_text q_proj,v_proj; for phi3 qkv_proj,o_proj",
+    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2, gemma3_text and opt q_proj,v_proj; for phi3 qkv_proj,o_proj; for gpt2 c_attn,c_proj; for falcon query_key_value,dense",
   ).optional(),
   exclude_modules: nameList(
     "names or a regular expression",

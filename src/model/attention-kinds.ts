@@ -1,6 +1,14 @@
 // Layers that see other keys or rotate otherwise: windows and kinds of attention from the keys that most families share.
-import type { AttentionKind, ModelConfig } from "../native/index.js";
+import type { AttentionKind } from "../native/index.js";
 import type { ConfigKeys } from "./keys.js";
+import type { Rope } from "./rope.js";
+
+/** Windows and ropes, where not every layer sees all keys and rotates alike. */
+export interface AttentionKinds {
+  attentionKinds?: AttentionKind[];
+  /** Each layer's kind; default: the first. */
+  layerKinds?: number[];
+}
 
 const LAYER_TYPES = ["full_attention", "sliding_attention"] as const;
 export type LayerType = (typeof LAYER_TYPES)[number];
@@ -30,7 +38,7 @@ export function windowsOf(keys: ConfigKeys, types: LayerType[], window: number):
 }
 
 /** The distinct kinds of the layers' attention, and each layer's number among them. */
-export function kindsOf(layers: AttentionKind[]): Pick<ModelConfig, "attentionKinds" | "layerKinds"> {
+export function kindsOf(layers: AttentionKind[]): AttentionKinds {
   const texts = layers.map((kind) => JSON.stringify(kind));
   const distinct = [...new Set(texts)];
   const attentionKinds = distinct.map((text) => layers[texts.indexOf(text)]!);
@@ -40,10 +48,7 @@ export function kindsOf(layers: AttentionKind[]): Pick<ModelConfig, "attentionKi
 }
 
 /** Kinds that differ in their windows only. */
-export function windowKinds(
-  windows: number[],
-  { ropeTheta: theta, ropeScaling: scaling }: Pick<ModelConfig, "ropeTheta" | "ropeScaling">,
-): Pick<ModelConfig, "attentionKinds" | "layerKinds"> {
+export function windowKinds(windows: number[], { ropeTheta: theta, ropeScaling: scaling }: Rope): AttentionKinds {
   if (windows.every((window) => window === 0)) return {};
   return kindsOf(windows.map((window) => ({ window, rope: { theta, scaling } })));
 }

@@ -7,6 +7,7 @@ import {
   checkModel,
   type ModelConfig,
   type ModelSource,
+  type ModelSpec,
   type PlainDtype,
   type TensorEntry,
   type WeightDtype,
@@ -20,7 +21,7 @@ import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
-import { familyOf, modelSource } from "./spec.js";
+import { familyOf, listLinears, modelSource, modelSpec } from "./spec.js";
 import type { Warn } from "./warn.js";
 
 const DTYPES: Record<string, PlainDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
@@ -34,19 +35,25 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 }
 
 /** Parts of the names of tensors outside of the layers: the module's, and a dot. */
-const outside = ({ embedding, finalNorm, head }: FamilyNames) =>
-  [embedding, finalNorm, head].map((name) => name.slice(0, name.lastIndexOf(".") + 1));
+const outside = ({ embedding, head, finalNorm, positions, embeddingNorm }: ModelSpec) =>
+  [embedding, head, finalNorm.weight, positions?.weight, embeddingNorm?.weight].flatMap((name) =>
+    name === undefined ? [] : [name.slice(0, name.lastIndexOf(".") + 1)],
+  );
 
 /** A family's names, with the modules of a classifier in place of the head. */
 interface Names extends FamilyNames {
   outside: string[];
+  /** Weights that are stored (in, out). */
+  transposed: Set<string>;
 }
 
 function namesOf(config: ModelConfig, classifies: boolean): Names {
-  const { names, classifier } = familyOf(config);
-  if (!classifies || !classifier) return { ...names, outside: outside(names) };
+  const { names, classifier, transposed: all } = familyOf(config);
+  const spec = modelSpec(config);
+  const transposed = new Set(all ? listLinears({ spec }).map(({ name }) => `${name}.weight`) : []);
+  if (!classifies || !classifier) return { ...names, outside: outside(spec), transposed };
   const layers = classifier(config, 1).layers.map(({ linear }) => `${linear.module}.`);
-  return { ...names, outside: [...outside({ ...names, head: names.embedding }), ...layers] };
+  return { ...names, outside: [...outside({ ...spec, head: spec.embedding }), ...layers], transposed };
 }
 
 /**
@@ -107,7 +114,8 @@ export function openModel(folder: string, warn: Warn = () => {}, classification?
     const { name, shape, file, begin, end } = tensor;
     const dtype = weightDtype(tensor.dtype);
     try {
-      const plain = dtype && { name, dtype, shape, file, offset: begin, bytes: end - begin };
+      const stands = names.transposed.has(name) ? { transposed: true } : {};
+      const plain = dtype && { name, dtype, shape, file, offset: begin, bytes: end - begin, ...stands };
       const entry = quantized.entry(tensor) ?? plain;
       if (entry) tensors.push(entry);
       else unreadable.set(name, unreadableDtype(tensor));

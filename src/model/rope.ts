@@ -3,14 +3,19 @@
 
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
-import type { ModelConfig, RopeScaling } from "../native/index.js";
+import type { RopeScaling } from "../native/index.js";
 import type { ConfigKeys } from "./keys.js";
 import type { Warn } from "./warn.js";
 
 const DEFAULT_THETA = 10_000;
 
+export interface Rope {
+  ropeTheta: number;
+  ropeScaling: RopeScaling | null;
+}
+
 /** `partial`: the share of a head's columns that rotates. */
-type Rope = Pick<ModelConfig, "ropeTheta" | "ropeScaling"> & { partial: number };
+export type PartialRope = Rope & { partial: number };
 
 /** What a family has beside the keys. */
 export interface RopeDefaults {
@@ -94,7 +99,7 @@ function yarnFactor(keys: ConfigKeys, stretch: number): number {
 }
 
 /** @throws LowrankError E_CONFIG_VALUE */
-export function readRope(whole: ConfigKeys, defaults: RopeDefaults, warn: Warn): Rope {
+export function readRope(whole: ConfigKeys, defaults: RopeDefaults, warn: Warn): PartialRope {
   const places = ["rope_scaling", "rope_parameters"].flatMap((key) => {
     const keys = whole.within(key);
     return keys && Object.keys(keys.json).length > 0
@@ -120,11 +125,11 @@ function readPartial(keys: ConfigKeys, otherwise: number | undefined, { partialR
 }
 
 /** The rope of one section, as rope_parameters is one or has one for a type of layers. */
-export function readRopeSection(keys: ConfigKeys, whole: ConfigKeys, defaults: RopeDefaults): Rope {
+export function readRopeSection(keys: ConfigKeys, whole: ConfigKeys, defaults: RopeDefaults): PartialRope {
   return readPlace({ keys, whole, maxPositions: defaults.maxPositions, defaults });
 }
 
-function readPlace(place: Place): Rope {
+function readPlace(place: Place): PartialRope {
   const { keys, whole, defaults } = place;
   const partial = readPartial(keys, readPartial(whole, undefined, defaults), defaults);
   const nested = Object.keys(keys.json).find((key) => isObject(keys.json[key]));
@@ -137,7 +142,7 @@ function readPlace(place: Place): Rope {
 }
 
 /** A section that does not count may be wrong. */
-function tryPlace(place: Place): Rope | undefined {
+function tryPlace(place: Place): PartialRope | undefined {
   try {
     return readPlace(place);
   } catch (error) {

@@ -11,7 +11,6 @@ import type {
   TensorEntry,
 } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
-import { rmsNorm } from "./families/llama.js";
 
 /** @throws LowrankError E_ARCHITECTURE */
 export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family {
@@ -23,19 +22,18 @@ export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family 
 
 /** @throws LowrankError E_ARCHITECTURE */
 export function modelSpec(config: ModelConfig): ModelSpec {
-  const { names, block } = familyOf(config);
+  const family = familyOf(config);
+  const { names } = family;
   return {
     vocab: config.vocabSize,
     dim: config.hiddenSize,
     embedding: names.embedding,
     head: names.head,
     tiedHead: config.tieWordEmbeddings,
-    finalNorm: { ...rmsNorm(config, names.finalNorm), factor: config.logitScale ?? 1 },
-    embeddingScale: config.embeddingScale ?? 1,
-    logitCap: config.logitCap ?? 0,
+    ...family.outside(config),
     layerPrefix: names.layers,
     layers: config.layers,
-    block: block(config),
+    block: family.block(config),
     ...(config.classifier && { classifier: classifierSpec(config, config.classifier) }),
   };
 }

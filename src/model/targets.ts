@@ -13,6 +13,8 @@ export interface ResolvedTargets {
   peft: string | string[];
   /** The other keys of adapter_config.json that decide modules, ranks and alphas. */
   rules?: TargetRules;
+  /** The modules' weights are stored (in, out): PEFT's fan_in_fan_out. */
+  transposed?: boolean;
   /** Of single modules, by full name. */
   ranks?: Record<string, number>;
   alphas?: Record<string, number>;
@@ -94,6 +96,7 @@ export function matchTargets(
   }
   const modules = narrowed(model, matched, isList, rules);
   const found: ResolvedTargets = { modules, peft: isList ? [...wanted].sort() : wanted };
+  if (familyOf(model.config).transposed) found.transposed = true;
   const written = { ...rules };
   if (rules.rank_pattern) {
     found.ranks = patternValues(rules.rank_pattern, modules, "rank_pattern");

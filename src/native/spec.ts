@@ -1,15 +1,20 @@
 // The description of a model that crosses the addon; native/model/spec.h is its mirror. Sizes count elements.
 
-/** RMSNorm with the factors `factor * (offset + weight)`. */
+/** RMSNorm, or centred LayerNorm, with the factors `factor * (offset + weight)` and the bias `factor * bias`. */
 export interface NormSpec {
-  /** Tensor of the block or of the model, as long as the rows. */
+  /** Tensors of the block or of the model, as long as the rows. */
   weight: string;
+  bias?: string;
+  centred?: boolean;
   eps: number;
   /** Default 0. */
   offset?: number;
   /** Default 1. */
   factor?: number;
 }
+
+/** silu(x) = x / (1 + e^-x); gelu: with the error function; gelu_tanh: its approximation by tanh. */
+export type Activation = "silu" | "gelu" | "gelu_tanh" | "relu";
 
 /** Tensors `<module>.weight` (out, in) and, with a bias, `<module>.bias` (out). */
 export interface LinearSpec {
@@ -107,23 +112,22 @@ export interface AttentionSpec {
   residual?: ResidualSpec;
 }
 
-/** f of down(f(gate(h)) * up(h)); gelu_tanh is GELU's approximation by tanh. */
-export type Activation = "silu" | "gelu_tanh";
-
-/** down(f(gate(h)) * up(h)) of the norm's output h. */
+/** down(f(gate(h)) * up(h)), or without a gate down(f(up(h))), of the norm's output h. */
 export interface MlpSpec {
+  /** Null: h is the stream as it is, in a parallel block attention's input. */
   norm: NormSpec | null;
-  /** Gate and up, or one linear of both: the gate's columns come first. */
+  /** Gate and up, or one linear of both: the gate's columns come first; or up alone, as wide as down's input. */
   inputs: LinearSpec[];
   down: LinearSpec;
   activation: Activation;
   residual?: ResidualSpec;
 }
 
-/** x += attention(x); x += mlp(x) */
+/** x += attention(x); x += mlp(x), or parallel x += attention(x) + mlp(x) */
 export interface BlockSpec {
   attention: AttentionSpec;
   mlp: MlpSpec;
+  parallel?: boolean;
 }
 
 /** Losses of labels, as transformers names them in config.json. */
@@ -161,6 +165,12 @@ export interface ModelSpec {
   /** Tensor (vocab, dim); with `tiedHead` the embedding takes its place. */
   head: string;
   tiedHead: boolean;
+  /** Tensor (vocab). */
+  headBias?: string;
+  /** Learned positions, tensor (rows, dim): a token's row is its position and the offset. */
+  positions?: { weight: string; rows: number; offset: number };
+  /** Of the embeddings. */
+  embeddingNorm?: NormSpec;
   finalNorm: NormSpec;
   /** Factor of the embedding's rows; default 1. */
   embeddingScale?: number;

@@ -1,7 +1,7 @@
 // The data that crosses the addon.
-import type { Activation, AttentionKind, ModelSpec, ProblemType, RopeScaling } from "./spec.js";
+import type { ModelSpec, ProblemType } from "./spec.js";
 
-/** Numbers of a decoder, as in Hugging Face's config.json. */
+/** Numbers of a decoder, as in Hugging Face's config.json. Its family's file adds others, for itself. */
 export interface ModelConfig {
   modelType: string;
   vocabSize: number;
@@ -11,33 +11,9 @@ export interface ModelConfig {
   heads: number;
   kvHeads: number;
   headDim: number;
-  rmsNormEps: number;
   maxPositions: number;
-  ropeTheta: number;
-  ropeScaling: RopeScaling | null;
   tieWordEmbeddings: boolean;
-  attentionBias: boolean;
-  mlpBias: boolean;
   classifier?: ClassifierConfig | undefined;
-  /** Columns of a head that rotate; default all. */
-  rotaryDim?: number;
-  /** Windows and ropes, where not every layer sees all keys and rotates by `ropeTheta` and `ropeScaling`. */
-  attentionKinds?: AttentionKind[];
-  /** Each layer's kind; default: the first. */
-  layerKinds?: number[];
-  /** Default 1 / sqrt(headDim). */
-  attentionScale?: number;
-  /** 0, the default: scores, or logits, are not capped. */
-  attentionCap?: number;
-  logitCap?: number;
-  /** Factors of the embedding, of the parts' outputs and of the logits; default 1. */
-  embeddingScale?: number;
-  residualScale?: number;
-  logitScale?: number;
-  /** Added to the weights of norms; default 0. */
-  normOffset?: number;
-  /** Default silu. */
-  activation?: Activation;
 }
 
 /** Numbers of a classifier of texts, as in config.json. */
@@ -93,6 +69,8 @@ export interface TensorEntry {
    * half, 2 (i - interleaved / 2) + 1 in its second.
    */
   interleaved?: number;
+  /** The matrix is stored (in, out), and so is `shape`; of plain dtypes. */
+  transposed?: boolean;
   /** For nf4 and fp4: elements that share a maximum. */
   blockSize?: number;
   /** Maxima, f32: of nf4 and fp4 one a block, or of 256 blocks where they have codes; of i8 one a row. */

@@ -2,11 +2,15 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { readAdapter } from "../../src/checkpoint/adapter.js";
+import { adapterConfigJson } from "../../src/checkpoint/adapter-config.js";
+import { writeMerged } from "../../src/checkpoint/merge.js";
+import type { LlamaConfig } from "../../src/model/families/llama.js";
 import { listLinears, openModel, resolveTargets } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { writeGguf } from "../support/gguf.js";
-import { goldensFolder, readTensors } from "../support/golden.js";
+import { goldensFolder, largestDifference, readTensors } from "../support/golden.js";
 import { root } from "../support/tiny.js";
 
 const folder = temporaryFolders();
@@ -37,7 +41,7 @@ test.each([
 
 test.each([
   ["mistral", "attention_dropout", 0.1],
-  ["mistral", "hidden_act", "relu"],
+  ["mistral", "hidden_act", "mish"],
   ["mistral", "sliding_window", 0],
   ["qwen3", "layer_types", ["full_attention"]],
   ["qwen3", "head_dim", 0],
@@ -98,7 +102,7 @@ describe("qwen2", () => {
       ["model.norm", "output_norm"],
     ];
     const rename = (name: string) => parts.reduce((text, [theirs, ours]) => text.replace(theirs, ours), name);
-    const { config } = openModel(base);
+    const config = openModel(base).config as LlamaConfig;
     const metadata = {
       "general.architecture": "qwen2",
       "qwen2.block_count": { u32: config.layers },
@@ -142,4 +146,87 @@ describe("qwen2", () => {
 test("docs/adding-a-model.md shows the family's file as it is", () => {
   const read = (file: string) => readFileSync(join(root, file), "utf8");
   expect(read("docs/adding-a-model.md")).toContain(`\`\`\`ts\n${read("src/model/families/qwen2.ts")}\`\`\``);
+});
+
+test.each([
+  ["gpt2", { scale_attn_weights: false }],
+  ["gpt2", { scale_attn_by_inverse_layer_idx: true }],
+  ["gpt2", { add_cross_attention: true }],
+  ["gpt2", { activation_function: "mish" }],
+  ["gpt2", { n_head: 5 }],
+  ["opt", { do_layer_norm_before: false }],
+  ["opt", { word_embed_proj_dim: 12 }],
+  ["falcon-7b", { alibi: true }],
+  ["falcon-40b", { num_kv_heads: 4 }],
+  ["falcon-40b", { parallel_attn: false }],
+])("%s refuses %o by its key", async (golden, keys) => {
+  const error = await errorOf(() => openModel(changed(golden, keys)));
+  expect(error.code).toBe("E_CONFIG_VALUE");
+  expect([...Object.keys(keys), "n_embd"]).toContain(error.where);
+});
+
+test.each([
+  ["gpt2", ["c_attn", "c_proj"], 6],
+  ["opt", ["q_proj", "v_proj"], 4],
+  ["falcon-7b", ["dense", "query_key_value"], 4],
+])("%s has its default targets", (golden, names, modules) => {
+  const targets = resolveTargets(openModel(join(goldensFolder, golden)), null);
+  expect([targets.peft, targets.modules.length, targets.transposed]).toEqual([
+    names,
+    modules,
+    golden === "gpt2" ? true : undefined,
+  ]);
+});
+
+test("a dropout of the base is named once", () => {
+  const warnings: string[] = [];
+  openModel(changed("gpt2", { resid_pdrop: 0.1, attn_pdrop: 0.2 }), (message) => warnings.push(message));
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toContain("resid_pdrop (0.1), attn_pdrop (0.2)");
+});
+
+describe("gpt2's files", () => {
+  const options = { precision: "fp32", threads: 1, maxTokens: 16, maxSequence: 16, training: false } as const;
+  const batch = { sequences: [{ inputIds: Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 60) }] };
+
+  async function logits(path: string, adapter: string | null = null): Promise<Float32Array> {
+    const model = openModel(path);
+    const read = adapter === null ? null : readAdapter(adapter, model);
+    await using engine = await Engine.create(model, read?.spec ?? null, options);
+    if (read) await engine.setAdapter(read.tensors);
+    return await engine.logits(batch);
+  }
+
+  test("names without a prefix, as the hub has them, are the same model", async () => {
+    const to = changed("gpt2", {});
+    const file = join(to, "model.safetensors");
+    const bytes = readFileSync(file);
+    const length = Number(bytes.readBigUInt64LE(0));
+    const header = bytes
+      .toString("utf8", 8, 8 + length)
+      .replaceAll('"transformer.', '"')
+      .padEnd(length);
+    writeFileSync(file, Buffer.concat([bytes.subarray(0, 8), Buffer.from(header), bytes.subarray(8 + length)]));
+    expect(await logits(to)).toEqual(await logits(join(goldensFolder, "gpt2")));
+  });
+
+  test("an adapter is merged into weights that are stored (in, out), and says so", async () => {
+    const base = join(goldensFolder, "gpt2");
+    const model = openModel(base);
+    const adapter = readAdapter(join(base, "final"), model);
+    const output = join(folder(), "merged");
+    await using engine = await Engine.create(model, adapter.spec, options);
+    await engine.setAdapter(adapter.tensors);
+    await writeMerged({ engine, model, modules: adapter.targets.modules, output });
+    const [merged, apart] = [await logits(output), await logits(base, join(base, "final"))];
+    expect(largestDifference(merged, apart).difference).toBeLessThan(1e-4);
+    expect(adapterConfigJson(adapter.spec, adapter.targets, { named: "x" })).toMatchObject({ fan_in_fan_out: true });
+  });
+
+  test("a sequence beyond the learned positions is refused", async () => {
+    const error = await errorOf(() =>
+      Engine.create(openModel(join(goldensFolder, "gpt2")), null, { ...options, maxTokens: 80, maxSequence: 80 }),
+    );
+    expect([error.code, error.where]).toEqual(["E_OPTIONS", "max_length"]);
+  });
 });

@@ -1,6 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { LlamaConfig } from "../../src/model/families/llama.js";
 import { modelDtype, openModel, readSafetensorsHeader, writeSafetensors } from "../../src/model/index.js";
 import type { ModelSource } from "../../src/native/index.js";
 import {
@@ -55,6 +56,7 @@ describe("configuration", () => {
       tieWordEmbeddings: true,
       attentionBias: true,
       mlpBias: true,
+      activation: "silu",
     });
   });
 
@@ -178,7 +180,7 @@ describe("configuration", () => {
       ...beside,
       rope_scaling: { rope_type: "llama3", ...scaling },
     });
-    expect(openModel(model).config.ropeScaling).toMatchObject({ originalMaxPositions });
+    expect((openModel(model).config as LlamaConfig).ropeScaling).toMatchObject({ originalMaxPositions });
   });
 
   test.each([
@@ -194,7 +196,7 @@ describe("configuration", () => {
   ])("scaling %s", (_, spelled, expected) => {
     const model = golden("mha-tied");
     editJson(join(model, "config.json"), { rope_parameters: undefined, rope_scaling: spelled });
-    expect(openModel(model).config.ropeScaling).toEqual(expected);
+    expect((openModel(model).config as LlamaConfig).ropeScaling).toEqual(expected);
   });
 
   test.each([
@@ -213,9 +215,9 @@ describe("configuration", () => {
     ],
     [
       "another activation",
-      { hidden_act: "gelu" },
+      { hidden_act: "mish" },
       "E_CONFIG_VALUE",
-      /hidden_act: expected "silu" or "swish".*found the text "gelu"/,
+      /hidden_act: expected .*"silu" or "swish" .*found the text "mish"/,
     ],
     [
       "tensor parallel pretraining",

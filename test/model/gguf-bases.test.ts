@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readEosIds, Tokenizer } from "../../src/data/index.js";
 import { readTokenizerJson } from "../../src/data/made-files.js";
+import type { LlamaConfig } from "../../src/model/families/llama.js";
 import { openModel, readSafetensorsHeader } from "../../src/model/index.js";
 import { Engine, type ModelSource } from "../../src/native/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -398,7 +399,7 @@ describe("Llama 3's rotary factors", () => {
     const tensor = { name: "rope_freqs.weight", shape: [64], type: 0, data: new Uint8Array(factors.buffer) };
     const metadata = { ...METADATA, "llama.rope.freq_base": { f32: theta } };
     const file = writeGguf(join(folder(), "llama3.gguf"), metadata, [...tensorsOf("q4_0", false), tensor]);
-    const { ropeScaling, ropeTheta } = openModel(file).config;
+    const { ropeScaling, ropeTheta } = openModel(file).config as LlamaConfig;
     expect(ropeTheta).toBe(theta);
     expect(ropeScaling).toEqual({
       type: "llama3",

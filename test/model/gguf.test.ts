@@ -8,6 +8,7 @@ import { copyInto } from "../../src/checkpoint/files.js";
 import { planBpe } from "../../src/data/bpe/index.js";
 import { readEosIds, Tokenizer } from "../../src/data/index.js";
 import { readConfig } from "../../src/model/config.js";
+import type { LlamaConfig } from "../../src/model/families/llama.js";
 import { readGgufHeader } from "../../src/model/gguf/header.js";
 import { PRETOKENIZERS } from "../../src/model/gguf/pretokenizers.js";
 import { ggufTokenizer, openModel } from "../../src/model/index.js";
@@ -264,6 +265,7 @@ describe("the configuration", () => {
       tieWordEmbeddings: true,
       attentionBias: false,
       mlpBias: false,
+      activation: "silu",
     };
     expect(openModel(write()).config).toEqual(config);
     const untied = openModel(write({ "llama.rope.freq_base": { f32: 500000 } }, [f32("output.weight", 24, 64)]));
@@ -298,7 +300,7 @@ describe("the configuration", () => {
     ["a factor of 0", { [type]: "linear", "llama.rope.scaling.factor": { f32: 0 } }, null],
     ["a factor of 1", { [type]: "linear", "llama.rope.scaling.factor": { f32: 1 } }, null],
   ])("rotary scaling: %s", (_, metadata, expected) => {
-    expect(openModel(write(metadata)).config.ropeScaling).toEqual(expected);
+    expect((openModel(write(metadata)).config as LlamaConfig).ropeScaling).toEqual(expected);
   });
 
   test.each<[string, () => string, string, RegExp]>([

@@ -47,7 +47,9 @@ std::string Case::name() const {
   if (!causal) s += " bidirectional";
   if (cap > 0) add("cap", std::to_string(cap));
   if (factor != 1) add("factor", std::to_string(factor));
-  if (activation == Activation::gelu_tanh) s += " gelu_tanh";
+  if (centred) s += " centred";
+  if (!gated) s += " without-u";
+  if (activation != Activation::silu) number("f", int64_t(activation));
   if (alias == Alias::dg_is_da) s += " dg=da";
   if (alias == Alias::dg_is_g_and_du_is_u) s += " dg=g,du=u";
   if (roomy) s += " roomy";

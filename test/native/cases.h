@@ -31,6 +31,8 @@ struct Case {
   bool causal = true;    // of attention
   float cap = 0;         // of attention, head and soft_cap
   float factor = 1;      // of embedding and cast
+  bool centred = false;  // of a norm
+  bool gated = true;     // u of a GLU is there
   Activation activation = Activation::silu;
   Alias alias = Alias::none;
   Dropout dropout;

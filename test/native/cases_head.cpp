@@ -18,6 +18,7 @@ Case head(DType act, DType weight, int64_t rows, int64_t dim, int64_t vocab, Ran
   c.misalign = r.pick({0, 1, 2, 3});
   c.roomy = r.below(4) == 0;
   c.optional = r.below(4) != 0;
+  c.bias = r.below(4) == 0;
   c.exact = r.below(4) != 0;
   c.size = r.pick({1.f, 1.f, 4.f});
   return c;

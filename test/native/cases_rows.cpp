@@ -34,12 +34,17 @@ void add_norm(std::vector<Case>& cases, Random& r) {
       c.optional = r.below(3) != 0;
       c.gradient = act == DType::f32 && rows * cols < 40 && c.op == "norm_bwd";
       cases.push_back(c);
+      c.centred = true;
+      c.bias = r.coin();
+      cases.push_back(c);
     });
   }
   // Mean squares next to eps and far above it.
   for (const float size : {1e-3f, 1e3f}) {
     Case c = sized("norm_fwd", DType::f32, 2, 65, r);
     c.size = size;
+    cases.push_back(c);
+    c.centred = c.bias = true;
     cases.push_back(c);
   }
 }
@@ -118,20 +123,24 @@ void add_rope(std::vector<Case>& cases, Random& r) {
   }
 }
 
-void add_swiglu(std::vector<Case>& cases, Random& r) {
-  for (const char* op : {"swiglu_fwd", "swiglu_bwd"}) {
+void add_glu(std::vector<Case>& cases, Random& r) {
+  for (const char* op : {"glu_fwd", "glu_bwd"}) {
     for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
       Case c = sized(op, act, rows, cols, r);
       // Gates where e^-g neither vanishes nor overflows, and where it does.
       c.size = r.pick({1.f, 4.f, 100.f});
-      if (c.op == "swiglu_bwd") c.alias = r.pick({Alias::none, Alias::dg_is_da, Alias::dg_is_g_and_du_is_u});
-      c.gradient = c.op == "swiglu_bwd" && act == DType::f32 && rows * cols < 40 && c.size < 5;
+      if (c.op == "glu_bwd") c.alias = r.pick({Alias::none, Alias::dg_is_da, Alias::dg_is_g_and_du_is_u});
+      c.gradient = c.op == "glu_bwd" && act == DType::f32 && rows * cols < 40 && c.size < 5;
       cases.push_back(c);
-      c.activation = Activation::gelu_tanh;
-      cases.push_back(c);
+      for (const Activation f : {Activation::gelu, Activation::gelu_tanh, Activation::relu}) {
+        c.activation = f;
+        c.gated = r.coin();
+        c.gradient = c.gradient && f != Activation::relu;  // its derivative jumps
+        cases.push_back(c);
+      }
     });
     for (const Alias alias : {Alias::dg_is_da, Alias::dg_is_g_and_du_is_u}) {
-      if (std::string(op) == "swiglu_fwd") continue;
+      if (std::string(op) == "glu_fwd") continue;
       for (const DType act : kActs) {
         Case c = sized(op, act, 3, 97, r);
         c.alias = alias;
@@ -148,6 +157,8 @@ void add_copies(std::vector<Case>& cases, Random& r) {
     c.features = 24;
     c.misalign = r.pick({0, 1, 2, 3});
     cases.push_back(c);
+    c.accumulate = true;
+    cases.push_back(c);
   }
   for_sizes(r, [&](DType act, int64_t rows, int64_t cols) {
     for (const DType weight : {DType::f32, DType::bf16, DType::f16}) {
@@ -156,6 +167,7 @@ void add_copies(std::vector<Case>& cases, Random& r) {
       c.exact = false;
       c.features = r.pick({1, 5, 40});
       c.misalign = r.pick({0, 1, 2, 3});
+      c.accumulate = r.coin();
       cases.push_back(c);
       if (cols % 2 == 0) continue;
       c.factor = 5.66f;
@@ -230,7 +242,7 @@ void add_row_cases(std::vector<Case>& cases) {
   add_inner_norm(cases, r);
   add_caps(cases, r);
   add_rope(cases, r);
-  add_swiglu(cases, r);
+  add_glu(cases, r);
   add_copies(cases, r);
   add_columns(cases, r);
 }

@@ -37,9 +37,9 @@ void each(F&& f, const Fields&... fields) {
 template <class F>
 void pointers(const EmbeddingArgs& a, F&& f) { each(f, a.ids, a.table, a.x); }
 template <class F>
-void pointers(const NormFwdArgs& a, F&& f) { each(f, a.x, a.w, a.h, a.rstd, a.saved); }
+void pointers(const NormFwdArgs& a, F&& f) { each(f, a.x, a.w, a.h, a.rstd, a.saved, a.b); }
 template <class F>
-void pointers(const NormApplyArgs& a, F&& f) { each(f, a.x, a.w, a.rstd, a.h); }
+void pointers(const NormApplyArgs& a, F&& f) { each(f, a.x, a.w, a.rstd, a.h, a.b); }
 template <class F>
 void pointers(const NormBwdArgs& a, F&& f) { each(f, a.dh, a.x, a.w, a.rstd, a.dx, a.rounded); }
 template <class F>
@@ -70,11 +70,11 @@ void pointers(const AttentionFwdArgs& a, F&& f) { each(f, a.shape, a.q, a.k, a.v
 template <class F>
 void pointers(const AttentionBwdArgs& a, F&& f) { each(f, a.shape, a.q, a.k, a.v, a.o, a.d_o, a.lse, a.dq, a.dk, a.dv); }
 template <class F>
-void pointers(const SwigluFwdArgs& a, F&& f) { each(f, a.g, a.u, a.a); }
+void pointers(const GluFwdArgs& a, F&& f) { each(f, a.g, a.u, a.a); }
 template <class F>
-void pointers(const SwigluBwdArgs& a, F&& f) { each(f, a.da, a.g, a.u, a.dg, a.du); }
+void pointers(const GluBwdArgs& a, F&& f) { each(f, a.da, a.g, a.u, a.dg, a.du); }
 template <class F>
-void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale); }
+void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale, a.bias); }
 template <class F>
 void pointers(const DenseFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.d, a.y); }
 template <class F>

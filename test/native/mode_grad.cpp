@@ -132,9 +132,17 @@ void check_linear(const Case& c, Check& check) {
 // eps = 1, so that the norm bends little within the differences wherever x lies.
 void check_norm(const Case& c, Check& check) {
   Memory& m = check.memory();
+  if (c.centred) {  // the backward pass reads x as it is saved
+    const Mat x = m.mat("x");
+    for (int64_t r = 0; r < c.rows; r++) {
+      double mean = 0;
+      for (int64_t i = 0; i < c.in; i++) mean += double(x.get(r, i)) / double(c.in);
+      for (int64_t i = 0; i < c.in; i++) x.set(r, i, float(double(x.get(r, i)) - mean));
+    }
+  }
   Output h(c.rows, c.in);
   const auto forward = [&] {
-    check.ref().norm_fwd({.x = m.mat("x"), .w = m.f32("w"), .eps = 1, .h = h.mat, .rstd = m.f32("rstd"), .saved = {}});
+    check.ref().norm_fwd({.x = m.mat("x"), .w = m.f32("w"), .eps = 1, .h = h.mat, .rstd = m.f32("rstd"), .saved = {}, .b = nullptr, .centred = c.centred});
     return h.dot(m.mat("dh"));
   };
   forward();  // rstd of this x
@@ -170,15 +178,15 @@ void check_rope(const Case& c, Check& check) {
   });
 }
 
-void check_swiglu(const Case& c, Check& check) {
+void check_glu(const Case& c, Check& check) {
   Memory& m = check.memory();
   Output a(c.rows, c.in);
   const auto forward = [&] {
-    check.ref().swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = a.mat, .activation = c.activation});
+    check.ref().glu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = a.mat, .f = c.activation});
     return a.dot(m.mat("da"));
   };
   check.compare("dg", m.mat("g"), forward);
-  check.compare("du", m.mat("u"), forward);
+  if (c.gated) check.compare("du", m.mat("u"), forward);
 }
 
 // z = its gradient; a magnitude's is the factor's over the norm.
@@ -230,8 +238,15 @@ void check_head(const Case& c, Check& check) {
   Memory& m = check.memory();
   check.compare("dx", m.mat("x"), [&] {
     double loss = 0;
-    check.ref().head(
-        {.x = m.mat("x"), .w = m.weight("w"), .labels = m.ints("labels"), .loss_scale = 1, .dx = {}, .loss_sum = &loss, .soft_cap = c.cap});
+    check.ref().head({.x = m.mat("x"),
+                      .w = m.weight("w"),
+                      .labels = m.ints("labels"),
+                      .loss_scale = 1,
+                      .dx = {},
+                      .loss_sum = &loss,
+                      .dynamic_scale = nullptr,
+                      .bias = m.f32("bias"),
+                      .soft_cap = c.cap});
     return loss * 0.75;  // the loss_scale of the cases
   });
 }
@@ -280,7 +295,7 @@ void run_grad(const Options& o, Report& report) {
       else if (c.op == "norm_bwd") check_norm(c, check);
       else if (c.op == "inner_norm_bwd") check_inner_norm(c, check);
       else if (c.op == "rope") check_rope(c, check);
-      else if (c.op == "swiglu_bwd") check_swiglu(c, check);
+      else if (c.op == "glu_bwd") check_glu(c, check);
       else if (c.op == "columns_bwd") check_columns(c, check);
       else if (c.op == "attention_bwd") check_attention(c, check);
       else if (c.op == "head") check_head(c, check);

@@ -45,7 +45,7 @@ std::vector<Case> speed_cases() {
     Case& rope = add("rope", 2048, 1, 1, 0);
     rope.heads = 9;
     rope.head_dim = 64;
-    for (const char* op : {"swiglu_fwd", "swiglu_bwd"}) add(op, 2048, 1536, 1, 0);
+    for (const char* op : {"glu_fwd", "glu_bwd"}) add(op, 2048, 1536, 1, 0);
     add("cast", 2048, 576, 1, 0).out = act == DType::f32 ? DType::bf16 : DType::f32;
     add("gather_rows", 2048, 576, 2048, 0);
     add("embedding_fwd", 2048, 576, 4096, 0);

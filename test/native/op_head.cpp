@@ -15,6 +15,7 @@ void define(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
   define_weight(c, s, "w", r);
+  if (c.bias) s.vector("bias", r.values(c.features, DType::f32));
   std::vector<int32_t> labels;
   for (int64_t n = 0; n < c.rows; n++)
     labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
@@ -29,6 +30,8 @@ void call(const Case& c, Backend& b, Memory& m) {
           .loss_scale = kLossScale,
           .dx = m.mat("dx"),
           .loss_sum = &m.scalar,
+          .dynamic_scale = nullptr,
+          .bias = m.f32("bias"),
           .soft_cap = c.cap});
 }
 
@@ -50,8 +53,10 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
         sum += t;
         terms += std::fabs(t);
       }
+      if (c.bias) sum += double(twin.f32("bias")[v]);
       logits[v] = c.cap > 0 ? double(c.cap) * std::tanh(sum / double(c.cap)) : sum;
       off[v] = terms * (sum_error(c.in) + w_error);
+      if (c.bias) off[v] += kF32 * std::fabs(sum);
       off[v] += unit(c.act) * (std::fabs(sum) + off[v]) + smallest(c.act);
       // Capped, it is rounded once more.
       if (c.cap > 0) off[v] += kCap * double(c.cap) + unit(c.act) * (std::fabs(logits[v]) + off[v]) + smallest(c.act);

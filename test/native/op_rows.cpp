@@ -31,21 +31,27 @@ std::vector<int32_t> indices(Random& r, int64_t n, int64_t below) {
   return v;
 }
 
-// x = table[ids]: a conversion to f32, exact from any dtype
+// x (=|+=) table[ids]: a conversion to f32, exact from any dtype
 void define_embedding(const Case& c, Slots& s) {
   Random r(c.seed);
   define_weight(c, s, "table", r);
   s.ints("ids", indices(r, c.rows, c.features));
-  s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
+  if (c.accumulate) s.in_place("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
+  else s.output("x", DType::f32, c.rows, c.in, c.ld_pad);
 }
 void call_embedding(const Case& c, Backend& b, Memory& m) {
-  b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x"), .scale = c.factor});
+  b.embedding_fwd({.ids = m.ints("ids"), .table = m.weight("table"), .x = m.mat("x"), .scale = c.factor, .accumulate = c.accumulate});
 }
-void bound_embedding(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
-  b.of["x"] = exactly(c, c.in);
-  if (c.factor == 1) return;
+void bound_embedding(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  if (!c.accumulate && c.factor == 1) {
+    b.of["x"] = exactly(c, c.in);
+    return;
+  }
   const Mat x = twin.mat("x");
-  b.of["x"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return 2 * kF32 * magnitude(x, m, i); });
+  b.of["x"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    const double before = c.accumulate ? std::fabs(double(slots.find("x")->values[size_t(m * c.in + i)])) : 0;
+    return kF32 * (2 * magnitude(x, m, i) + before);
+  });
 }
 
 // Heads in rows of `features` columns more than theirs; one group.
@@ -134,17 +140,54 @@ void define_norm_fwd(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32, c.size), c.ld_pad);
   s.vector("w", r.values(c.in, DType::f32));
+  if (c.bias) s.vector("b", r.values(c.in, DType::f32));
   s.output("h", c.act, c.rows, c.in, c.ld_pad);
   if (!c.optional) return;
   s.output("rstd", DType::f32, 1, c.rows);
-  s.output("saved", c.act, c.rows, c.in, c.ld_pad).rounded = true;
+  s.output("saved", c.act, c.rows, c.in, c.ld_pad).rounded = !c.centred;
 }
-void call_norm_fwd(const Case&, Backend& b, Memory& m) {
-  b.norm_fwd(
-      {.x = m.mat("x"), .w = m.f32("w"), .eps = 1e-5f, .h = m.mat("h"), .rstd = m.f32("rstd"), .saved = m.mat("saved")});
+constexpr float kEps = 1e-5f;
+void call_norm_fwd(const Case& c, Backend& b, Memory& m) {
+  b.norm_fwd({.x = m.mat("x"),
+              .w = m.f32("w"),
+              .eps = kEps,
+              .h = m.mat("h"),
+              .rstd = m.f32("rstd"),
+              .saved = m.mat("saved"),
+              .b = m.f32("b"),
+              .centred = c.centred});
+}
+// y = x - mean is off by the mean's sum, absolutely, and by two roundings. Each y of the sum of squares carries this error, too.
+void bound_layer_norm_fwd(const Case& c, const Memory& twin, Bounds& b) {
+  const Mat x = twin.mat("x"), h = twin.mat("h"), w = twin.mat("w"), bias = twin.mat("b");
+  for (int64_t m = 0; m < c.rows; m++) {
+    double mean = 0, magnitudes = 0, squares = 0, sum_y = 0;
+    for (int64_t i = 0; i < c.in; i++) {
+      mean += double(x.get(m, i)) / double(c.in);
+      magnitudes += magnitude(x, m, i) / double(c.in);
+    }
+    const double off = c.in == 1 ? 0 : sum_error(c.in) * magnitudes + kF32 * std::fabs(mean);
+    const auto y_off = [&](int64_t i) { return off + kF32 * (magnitude(x, m, i) + std::fabs(mean)); };
+    double largest_off = 0;
+    for (int64_t i = 0; i < c.in; i++) {
+      const double y = std::fabs(double(x.get(m, i)) - mean);
+      squares += y * y;
+      sum_y += y;
+      largest_off = std::max(largest_off, y_off(i));
+    }
+    const double variance = squares / double(c.in) + double(kEps), rstd = 1 / std::sqrt(variance);
+    const double rstd_off = sum_error(c.in) / 2 + 2 * kF32 + largest_off * (sum_y + double(c.in) * largest_off) / double(c.in) / variance;
+    for (int64_t i = 0; i < c.in; i++) {
+      const double y = std::fabs(double(x.get(m, i)) - mean), weight = magnitude(w, 0, i);
+      b.of["h"].push_back(rstd * weight * (y_off(i) + (y + y_off(i)) * (rstd_off + 3 * kF32)) + (bias ? kF32 * (magnitude(bias, 0, i) + magnitude(h, m, i)) : 0));
+      if (c.optional) b.of["saved"].push_back(y_off(i));
+    }
+    if (c.optional) b.of["rstd"].push_back(rstd_off * rstd);
+  }
 }
 // The sum of squares has no cancellation: its relative error is a sum's, and the root halves it.
 void bound_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  if (c.centred) return bound_layer_norm_fwd(c, twin, b);
   const double rstd = sum_error(c.in) / 2 + 2 * kF32;
   const Mat h = twin.mat("h");
   b.of["h"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return (rstd + 3 * kF32) * magnitude(h, m, i); });
@@ -158,14 +201,17 @@ void define_norm_apply(const Case& c, Slots& s) {
   s.input("x", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
   s.vector("w", r.values(c.in, DType::f32));
   s.vector("rstd", r.values(c.rows, DType::f32, 4));
+  if (c.bias) s.vector("b", r.values(c.in, DType::f32));
   s.output("h", c.act, c.rows, c.in, c.ld_pad);
 }
 void call_norm_apply(const Case&, Backend& b, Memory& m) {
-  b.norm_apply({.x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .h = m.mat("h")});
+  b.norm_apply({.x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .h = m.mat("h"), .b = m.f32("b")});
 }
 void bound_norm_apply(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
   const Mat h = twin.mat("h");
-  b.of["h"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) { return 3 * kF32 * magnitude(h, m, i); });
+  b.of["h"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
+    return 3 * kF32 * (magnitude(h, m, i) + (c.bias ? 2 * magnitude(twin.mat("b"), 0, i) : 0));
+  });
 }
 
 void define_norm_bwd(const Case& c, Slots& s) {
@@ -179,20 +225,23 @@ void define_norm_bwd(const Case& c, Slots& s) {
   s.in_place("dx", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
   if (c.optional) s.output("rounded", c.act, c.rows, c.in, c.ld_pad);
 }
-void call_norm_bwd(const Case&, Backend& b, Memory& m) {
-  b.norm_bwd({.dh = m.mat("dh"), .x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .dx = m.mat("dx"), .rounded = m.mat("rounded")});
+void call_norm_bwd(const Case& c, Backend& b, Memory& m) {
+  b.norm_bwd({.dh = m.mat("dh"), .x = m.mat("x"), .w = m.f32("w"), .rstd = m.f32("rstd"), .dx = m.mat("dx"), .rounded = m.mat("rounded"), .centred = c.centred});
 }
 void bound_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
   const Mat dh = twin.mat("dh"), x = twin.mat("x"), w = twin.mat("w"), rstd = twin.mat("rstd");
   for (int64_t m = 0; m < c.rows; m++) {
     const double s = magnitude(rstd, 0, m);
-    double mean = 0;  // of the magnitudes
-    for (int64_t i = 0; i < c.in; i++) mean += magnitude(dh, m, i) * magnitude(w, 0, i) * magnitude(x, m, i) / double(c.in);
+    double mean = 0, mean_g = 0;  // of the magnitudes
+    for (int64_t i = 0; i < c.in; i++) {
+      mean += magnitude(dh, m, i) * magnitude(w, 0, i) * magnitude(x, m, i) / double(c.in);
+      if (c.centred) mean_g += s * magnitude(dh, m, i) * magnitude(w, 0, i) / double(c.in);
+    }
     for (int64_t i = 0; i < c.in; i++) {
       const double direct = s * magnitude(dh, m, i) * magnitude(w, 0, i),
                    through_rstd = s * s * s * magnitude(x, m, i) * mean;
       const double before = std::fabs(double(slots.find("dx")->values[size_t(m * c.in + i)]));
-      b.of["dx"].push_back(4 * kF32 * direct + (sum_error(c.in) + 6 * kF32) * through_rstd + 2 * kF32 * before);
+      b.of["dx"].push_back(4 * kF32 * direct + (sum_error(c.in) + 6 * kF32) * (through_rstd + mean_g) + 2 * kF32 * before);
       if (c.optional) b.of["rounded"].push_back(b.of["dx"].back());
     }
   }
@@ -239,65 +288,87 @@ void bound_rope(const Case& c, const Arithmetic&, const Memory& twin, const Slot
   });
 }
 
-void define_swiglu(const Case& c, Slots& s, Random& r) {
+void define_glu(const Case& c, Slots& s, Random& r) {
   s.input("g", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act, c.size), c.ld_pad);
-  s.input("u", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
+  if (c.gated) s.input("u", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
 }
-void define_swiglu_fwd(const Case& c, Slots& s) {
+void define_glu_fwd(const Case& c, Slots& s) {
   Random r(c.seed);
-  define_swiglu(c, s, r);
+  define_glu(c, s, r);
   s.output("a", c.act, c.rows, c.in, c.ld_pad);
 }
-void call_swiglu_fwd(const Case& c, Backend& b, Memory& m) {
-  b.swiglu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a"), .activation = c.activation});
+void call_glu_fwd(const Case& c, Backend& b, Memory& m) {
+  b.glu_fwd({.g = m.mat("g"), .u = m.mat("u"), .a = m.mat("a"), .f = c.activation});
 }
-// 1 / (1 + e^-g): the exponential, a sum and a quotient; then two products.
+// 1 / (1 + e^-z): the exponential, a sum and a quotient.
 constexpr double kSigmoid = kExp + 2 * kF32;
-// Where e^-g overflows f32, the sigmoid is zero: it misses at most e^-88.72.
+// Where e^-z overflows f32, the sigmoid is zero: it misses at most e^-88.72.
 constexpr double kLostSigmoid = 3e-39;
-// What the sigmoid's argument of GELU adds: z = 2 sqrt(2/pi) (g + 0.044715 g^3) is off by its roundings, and the sigmoid relatively by
-// (1 - s) times it.
-double exponent_error(const Case& c, double g) {
-  if (c.activation == Activation::silu) return 0;
-  const double z = 2 * std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
-  return 6 * kF32 * std::fabs(z) / (1 + std::exp(z));
+
+// How far f(x) and f'(x) may be off, absolutely, and magnitudes of their terms.
+struct ActivationError {
+  double value, derivative, value_size, derivative_size;
+};
+// x s with s the sigmoid of z: where z is off by d, s is off by (1 - s) d of itself. f' = s + x s (1 - s) z'; 1 - s carries the absolute error
+// of s.
+ActivationError sigmoid_error(double x, double z, double slope, double roundings) {
+  const double s = 1 / (1 + std::exp(-z)), y = std::fabs(x) * s, z_off = (1 - s) * roundings * kF32 * std::fabs(z);
+  const double s_off = kSigmoid * s + s * std::expm1(z_off), rest_off = s_off + kF32 * (1 - s);
+  const double relative = kSigmoid + std::expm1(z_off) + (roundings > 0 ? 7 : 2) * kF32;  // of the slope, too
+  const double lost = kLostSigmoid * (1 + std::fabs(x) * slope);
+  return {(kSigmoid + std::expm1(z_off) + kF32) * y + kLostSigmoid * std::fabs(x),
+          s_off + y * slope * (relative * (1 - s) + rest_off) + kF32 * (s + y * slope) + lost, y, s + y * slope};
 }
-void bound_swiglu_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
-  const Mat a = twin.mat("a"), g = twin.mat("g"), u = twin.mat("u");
+// x Phi(x), by a tail e^(polynomial - a^2) with a relative error of 1.2e-7. The polynomial's terms and partial sums are below 10 in all.
+ActivationError gelu_error(double x) {
+  const double a2 = x * x / 2, phi = std::erfc(-x / std::sqrt(2)) / 2, tail = std::erfc(std::fabs(x) / std::sqrt(2)) / 2;
+  const double squared = 6 * kF32 * a2, density = std::exp(-a2) * 0.4;
+  const double phi_off = tail * std::expm1(1.2e-7 + 30 * kF32 + squared + kExp) + kF32 * phi + 1.2e-38, size = phi + std::fabs(x) * density;
+  return {std::fabs(x) * phi_off, phi_off + std::fabs(x) * density * std::expm1(squared + kExp + 4 * kF32) + kF32 * size, std::fabs(x) * phi, size};
+}
+ActivationError activation_error(Activation f, double x) {
+  constexpr double kLinear = 1.5957691216057308, kCubic = kLinear * 0.044715;
+  switch (f) {
+    case Activation::silu: return sigmoid_error(x, x, 1, 0);
+    case Activation::gelu: return gelu_error(x);
+    case Activation::gelu_tanh: return sigmoid_error(x, x * (kLinear + kCubic * x * x), kLinear + 3 * kCubic * x * x, 6);
+    case Activation::relu: return {0, 0, std::fabs(x), 1};
+  }
+  return {};
+}
+
+void bound_glu_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat g = twin.mat("g"), u = twin.mat("u");
   b.of["a"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    const double z = exponent_error(c, double(g.get(m, i)));
-    return (kSigmoid + 2 * kF32 + z) * magnitude(a, m, i) + kLostSigmoid * magnitude(g, m, i) * magnitude(u, m, i);
+    const ActivationError e = activation_error(c.activation, double(g.get(m, i)));
+    return (e.value + kF32 * e.value_size) * (u ? magnitude(u, m, i) : 1);
   });
 }
 
-void define_swiglu_bwd(const Case& c, Slots& s) {
+void define_glu_bwd(const Case& c, Slots& s) {
   Random r(c.seed);
   s.input("da", c.act, c.rows, c.in, r.values(c.rows * c.in, c.act), c.ld_pad);
-  define_swiglu(c, s, r);
+  define_glu(c, s, r);
   Slot& dg = s.output("dg", c.act, c.rows, c.in, c.ld_pad);
   if (c.alias == Alias::dg_is_da) dg.alias = "da";
   if (c.alias == Alias::dg_is_g_and_du_is_u) dg.alias = "g";
+  if (!c.gated) return;
   Slot& du = s.output("du", c.act, c.rows, c.in, c.ld_pad);
   if (c.alias == Alias::dg_is_g_and_du_is_u) du.alias = "u";
 }
-void call_swiglu_bwd(const Case& c, Backend& b, Memory& m) {
-  b.swiglu_bwd({.da = m.mat("da"), .g = m.mat("g"), .u = m.mat("u"), .dg = m.mat("dg"), .du = m.mat("du"), .activation = c.activation});
+void call_glu_bwd(const Case& c, Backend& b, Memory& m) {
+  b.glu_bwd({.da = m.mat("da"), .g = m.mat("g"), .u = m.mat("u"), .dg = m.mat("dg"), .du = m.mat("du"), .f = c.activation});
 }
-// silu' = s + g s (1 - s); 1 - s carries the absolute error of s.
-void bound_swiglu_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
-  const Mat da = twin.mat("da"), g = twin.mat("g"), u = twin.mat("u"), du = twin.mat("du");
+void bound_glu_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
+  const Mat da = twin.mat("da"), g = twin.mat("g"), u = twin.mat("u");
   b.of["dg"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    const double x = double(g.get(m, i)), root = 2 * std::sqrt(2 / std::numbers::pi);
-    const bool gelu = c.activation == Activation::gelu_tanh;
-    const double z = gelu ? root * (x + 0.044715 * x * x * x) : x, slope = gelu ? root * (1 + 3 * 0.044715 * x * x) : 1;
-    const double s = 1 / (1 + std::exp(-z)), silu = std::fabs(x) * s * slope;
-    const double s_error = (kSigmoid + exponent_error(c, x)) * s, rest_error = s_error + kF32 * (1 - s);
-    const double derivative = s_error + silu * ((kSigmoid + exponent_error(c, x) + (gelu ? 7 : 2) * kF32) * (1 - s) + rest_error) + kF32 * (s + silu);
-    return magnitude(da, m, i) * magnitude(u, m, i) *
-           (derivative + 2 * kF32 * (s + silu) + kLostSigmoid * (1 + std::fabs(x) * slope));
+    const ActivationError e = activation_error(c.activation, double(g.get(m, i)));
+    return magnitude(da, m, i) * (u ? magnitude(u, m, i) : 1) * (e.derivative + 2 * kF32 * e.derivative_size);
   });
+  if (!u) return;
   b.of["du"] = for_elements(c.rows, c.in, [&](int64_t m, int64_t i) {
-    return (kSigmoid + 2 * kF32 + exponent_error(c, double(g.get(m, i)))) * magnitude(du, m, i) + kLostSigmoid * magnitude(da, m, i) * magnitude(g, m, i);
+    const ActivationError e = activation_error(c.activation, double(g.get(m, i)));
+    return (e.value + kF32 * e.value_size) * magnitude(da, m, i);
   });
 }
 
@@ -358,8 +429,8 @@ double work_norm_bwd(const Case& c) { return elements(c) * (12 + act_bytes(c)); 
 double work_two(const Case& c) { return elements(c) * 2 * act_bytes(c); }
 double work_inner(const Case& c) { return double(c.rows * c.heads * c.head_dim) * 3 * act_bytes(c); }
 double work_rope(const Case& c) { return double(c.rows * c.heads * c.head_dim) * 2 * act_bytes(c); }
-double work_swiglu_fwd(const Case& c) { return elements(c) * 3 * act_bytes(c); }
-double work_swiglu_bwd(const Case& c) { return elements(c) * 5 * act_bytes(c); }
+double work_glu_fwd(const Case& c) { return elements(c) * 3 * act_bytes(c); }
+double work_glu_bwd(const Case& c) { return elements(c) * 5 * act_bytes(c); }
 double work_cast(const Case& c) { return elements(c) * double(dtype_bytes(c.act) + dtype_bytes(c.out)); }
 
 }  // namespace
@@ -387,8 +458,8 @@ const std::vector<Operation> kRowOperations = {
     {"inner_norm_bwd", define_inner_norm_bwd, call_inner_norm_bwd, bound_inner_norm_bwd, work_inner, true},
     {"soft_cap", define_soft_cap, call_soft_cap, bound_soft_cap, work_two, true},
     {"rope", define_rope, call_rope, bound_rope, work_rope, true},
-    {"swiglu_fwd", define_swiglu_fwd, call_swiglu_fwd, bound_swiglu_fwd, work_swiglu_fwd, true},
-    {"swiglu_bwd", define_swiglu_bwd, call_swiglu_bwd, bound_swiglu_bwd, work_swiglu_bwd, true},
+    {"glu_fwd", define_glu_fwd, call_glu_fwd, bound_glu_fwd, work_glu_fwd, true},
+    {"glu_bwd", define_glu_bwd, call_glu_bwd, bound_glu_bwd, work_glu_bwd, true},
     {"cast", define_cast, call_cast, bound_cast, work_cast, true},
     {"gather_rows", define_gather, call_gather, bound_copy, work_two, true},
     {"scatter_rows", define_scatter, call_scatter, bound_copy, work_two, true},

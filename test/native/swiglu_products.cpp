@@ -67,7 +67,7 @@ struct Forward {
       args.a = out;
     }
     backend.linear_fwd(args);
-    if (!at_once) backend.swiglu_fwd({gate, y, out});
+    if (!at_once) backend.glu_fwd({gate, y, out});
   }
 };
 
@@ -106,7 +106,7 @@ struct Backward {
       args.up = up;
     }
     backend.linear_bwd(args);
-    if (!at_once) backend.swiglu_bwd({args.dx, gate, up, gate, up});
+    if (!at_once) backend.glu_bwd({args.dx, gate, up, gate, up});
   }
 };
 

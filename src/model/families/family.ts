@@ -1,4 +1,4 @@
-import type { BlockSpec, ClassifierSpec, ModelConfig } from "../../native/index.js";
+import type { BlockSpec, ClassifierSpec, ModelConfig, ModelSpec } from "../../native/index.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 
@@ -7,6 +7,7 @@ export interface FamilyNames {
   /** Names of a model that was saved without its head lack this prefix. */
   base: string;
   embedding: string;
+  /** Weight of the norm before the head. */
   finalNorm: string;
   head: string;
   /** Followed by a layer's number and a dot. */
@@ -25,16 +26,25 @@ export interface GgufNames {
   attentionBias: boolean;
 }
 
+export type Outside = Pick<
+  ModelSpec,
+  "finalNorm" | "positions" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
+>;
+
 /** A model family, by the `model_type` of config.json. */
 export interface Family {
   modelType: string;
   names: FamilyNames;
-  /** @throws LowrankError E_CONFIG_VALUE */
+  /** The numbers, and others that the functions below read. @throws LowrankError E_CONFIG_VALUE */
   readConfig(keys: ConfigKeys, warn: Warn): Omit<ModelConfig, "modelType">;
+  /** The parts outside of the blocks. */
+  outside(config: ModelConfig): Outside;
   /** The block, of any layer. */
   block(config: ModelConfig): BlockSpec;
   /** The end of a classifier (ForSequenceClassification) with this number of labels; undefined: there are none of the family. */
   classifier?(config: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers">;
+  /** Weights of linears are stored (in, out), as Conv1D of transformers has them. Default false. */
+  transposed?: boolean;
   /** `target_modules` where none are given. */
   targets: string[];
   /** Undefined: GGUF files of this family are not read. */

@@ -1,16 +1,15 @@
 // Gemma: LLaMA's block with GEGLU, norms of 1 + weight and an embedding scaled by the root of its width (Mesnard et al., 2024).
-import type { ModelConfig } from "../../native/index.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
-import { type LlamaDefaults, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { type LlamaConfig, type LlamaDefaults, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 
 /** The numbers that all Gemmas have. */
 export function readGemmaNumbers(
   keys: ConfigKeys,
   warn: Warn,
   defaults: LlamaDefaults,
-): Omit<ModelConfig, "modelType"> {
+): Omit<LlamaConfig, "modelType"> {
   keys.only("use_bidirectional_attention", [false], false);
   const numbers = readLlamaNumbers(keys, warn, { ...defaults, headDim: 256, tied: true });
   return {
@@ -35,7 +34,8 @@ export const gemma: Family = {
       activation: ["hidden_act", "gelu_pytorch_tanh"],
     });
   },
-  block: (config) => {
+  outside: llama.outside,
+  block: (config: LlamaConfig) => {
     const { attentionBias } = config;
     return llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false });
   },

@@ -1,13 +1,13 @@
 // Gemma 2: norms before and after each part, soft-capped scores and logits, every second layer with a window (Riviere et al., 2024).
-import type { BlockSpec, ModelConfig } from "../../native/index.js";
+import type { BlockSpec } from "../../native/index.js";
 import { type LayerType, readLayerTypes, readWindow, windowKinds, windowsOf } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
-import { llama, rmsNorm } from "./llama.js";
+import { type LlamaConfig, llama, rmsNorm } from "./llama.js";
 
 /** Gemma's block with a norm of each part's output, too. */
-export function sandwichBlock(config: ModelConfig): BlockSpec {
+export function sandwichBlock(config: LlamaConfig): BlockSpec {
   const { attention, mlp } = gemma.block(config);
   return {
     attention: { ...attention, residual: { norm: rmsNorm(config, "post_attention_layernorm.weight") } },
@@ -20,7 +20,7 @@ export function sandwichBlock(config: ModelConfig): BlockSpec {
 }
 
 /** The keys of Gemma 2 that Gemma 3 shares: scale of the scores, caps of the logits. */
-export function readGemmaScales(keys: ConfigKeys, logitCap: number): Pick<ModelConfig, "attentionScale" | "logitCap"> {
+export function readGemmaScales(keys: ConfigKeys, logitCap: number): Pick<LlamaConfig, "attentionScale" | "logitCap"> {
   return {
     attentionScale: keys.number("query_pre_attn_scalar", { above: 0 }, 256) ** -0.5,
     logitCap: readCap(keys, "final_logit_softcapping", logitCap),
@@ -55,6 +55,7 @@ export const gemma2: Family = {
       attentionCap: readCap(keys, "attn_logit_softcapping", 50),
     };
   },
+  outside: llama.outside,
   block: sandwichBlock,
   targets: gemma.targets,
 };

@@ -6,7 +6,7 @@ import { readRopeSection } from "../rope.js";
 import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
 import { readGemmaScales, readGemmaWindows, sandwichBlock } from "./gemma2.js";
-import { llama, withHeadNorms } from "./llama.js";
+import { type LlamaConfig, llama, withHeadNorms } from "./llama.js";
 
 const NO_KEYS = { rope_parameters: undefined, rope_scaling: undefined, rope_theta: undefined };
 
@@ -51,6 +51,7 @@ export const gemma3: Family = {
       ...readGemmaScales(keys, 0),
     };
   },
-  block: (config) => withHeadNorms(sandwichBlock(config), config),
+  outside: llama.outside,
+  block: (config: LlamaConfig) => withHeadNorms(sandwichBlock(config), config),
   targets: gemma.targets,
 };

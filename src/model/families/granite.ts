@@ -18,6 +18,7 @@ export const granite: Family = {
       logitScale: 1 / factor("logits_scaling"),
     };
   },
+  outside: llama.outside,
   block: llama.block,
   targets: llama.targets,
 };

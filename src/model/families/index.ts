@@ -1,11 +1,14 @@
+import { falcon } from "./falcon.js";
 import type { Family, GgufNames } from "./family.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3 } from "./gemma3.js";
+import { gpt2 } from "./gpt2.js";
 import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { olmo2 } from "./olmo2.js";
+import { opt } from "./opt.js";
 import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
@@ -24,6 +27,9 @@ const FAMILIES: readonly Family[] = [
   smollm3,
   olmo2,
   granite,
+  gpt2,
+  opt,
+  falcon,
 ];
 
 export type { Family, FamilyNames, GgufNames } from "./family.js";

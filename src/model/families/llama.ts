@@ -7,19 +7,47 @@ import type {
   ModelConfig,
   NormSpec,
 } from "../../native/index.js";
+import type { AttentionKinds } from "../attention-kinds.js";
 import { LARGEST, readHeads } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
-import { readRope } from "../rope.js";
+import { type Rope, readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
+import { readActivation } from "./parts.js";
+
+/** The numbers of an attention, beside its linears. */
+export interface AttentionConfig extends Pick<ModelConfig, "heads" | "kvHeads" | "headDim">, Rope, AttentionKinds {
+  /** Columns of a head that rotate; default all. */
+  rotaryDim?: number;
+  /** Default 1 / sqrt(headDim). */
+  attentionScale?: number;
+  /** 0, the default: scores are not capped. */
+  attentionCap?: number;
+  /** Factor of the parts' outputs; default 1. */
+  residualScale?: number;
+}
+
+export interface LlamaConfig extends ModelConfig, AttentionConfig {
+  rmsNormEps: number;
+  attentionBias: boolean;
+  mlpBias: boolean;
+  /** 0, the default: logits are not capped. */
+  logitCap?: number;
+  /** Factors of the embedding and of the logits; default 1. */
+  embeddingScale?: number;
+  logitScale?: number;
+  /** Added to the weights of norms; default 0. */
+  normOffset?: number;
+  activation: Activation;
+}
 
 /** The norm with the tensor of this name. */
-export function rmsNorm(config: ModelConfig, weight: string): NormSpec {
+export function rmsNorm(config: LlamaConfig, weight: string): NormSpec {
   return { weight, eps: config.rmsNormEps, offset: config.normOffset ?? 0 };
 }
 
 /** The part of an attention that does not depend on its linears. */
-export function attentionOf(config: ModelConfig): Omit<AttentionSpec, "norm" | "inputs" | "q" | "k" | "v" | "out"> {
+export function attentionOf(config: AttentionConfig): Omit<AttentionSpec, "norm" | "inputs" | "q" | "k" | "v" | "out"> {
   const { heads, kvHeads, headDim, rotaryDim, attentionScale: scale, layerKinds, residualScale } = config;
   return {
     heads,
@@ -35,7 +63,7 @@ export function attentionOf(config: ModelConfig): Omit<AttentionSpec, "norm" | "
 }
 
 /** A block of LLaMA's linears. */
-export function llamaBlock(config: ModelConfig, bias: { qkv: boolean; out: boolean; mlp: boolean }): BlockSpec {
+export function llamaBlock(config: LlamaConfig, bias: { qkv: boolean; out: boolean; mlp: boolean }): BlockSpec {
   const { hiddenSize: dim, intermediateSize: mlp, heads, kvHeads, headDim } = config;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
   const head = { offset: 0, groupStride: headDim, headStride: headDim };
@@ -60,29 +88,16 @@ export function llamaBlock(config: ModelConfig, bias: { qkv: boolean; out: boole
         { module: "mlp.up_proj", out: mlp, in: dim, bias: bias.mlp },
       ],
       down: { module: "mlp.down_proj", out: dim, in: mlp, bias: bias.mlp },
-      activation: config.activation ?? "silu",
+      activation: config.activation,
       residual: { scale: config.residualScale ?? 1 },
     },
   };
 }
 
 /** The same with norms of q and k, in tensors self_attn.q_norm.weight and self_attn.k_norm.weight. */
-export function withHeadNorms(block: BlockSpec, config: ModelConfig, whole = false): BlockSpec {
+export function withHeadNorms(block: BlockSpec, config: LlamaConfig, whole = false): BlockSpec {
   const [qNorm, kNorm] = ["q", "k"].map((of) => rmsNorm(config, `self_attn.${of}_norm.weight`)) as [NormSpec, NormSpec];
   return { ...block, attention: { ...block.attention, qNorm, kNorm, normWhole: whole } };
-}
-
-const ACTIVATIONS: Record<string, Activation> = {
-  silu: "silu",
-  swish: "silu",
-  gelu_pytorch_tanh: "gelu_tanh",
-  gelu_new: "gelu_tanh",
-};
-
-/** @throws LowrankError E_CONFIG_VALUE */
-export function readActivation(keys: ConfigKeys, key: string, otherwise: string): Pick<ModelConfig, "activation"> {
-  const activation = ACTIVATIONS[keys.only(key, Object.keys(ACTIVATIONS), otherwise)]!;
-  return activation === "silu" ? {} : { activation };
 }
 
 /** The defaults of a family's class in transformers, where they are not LLaMA's. */
@@ -118,7 +133,7 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
     ...rope,
     ...(partial !== 1 && { rotaryDim: rotaryDim(keys, heads.headDim, partial) }),
     tieWordEmbeddings: keys.flag("tie_word_embeddings", tied),
-    ...readActivation(keys, activationKey, activation),
+    activation: readActivation(keys, activationKey, activation),
   };
 }
 
@@ -135,12 +150,14 @@ function rotaryDim(keys: ConfigKeys, headDim: number, partial: number): number {
   throw keys.error("partial_rotary_factor", found);
 }
 
+const FINAL_NORM = "model.norm.weight";
+
 export const llama: Family = {
   modelType: "llama",
   names: {
     base: "model.",
     embedding: "model.embed_tokens.weight",
-    finalNorm: "model.norm.weight",
+    finalNorm: FINAL_NORM,
     head: "lm_head.weight",
     layers: "model.layers.",
   },
@@ -153,7 +170,12 @@ export const llama: Family = {
       mlpBias: keys.flag("mlp_bias", false),
     };
   },
-  block: (config) => {
+  outside: (config: LlamaConfig) => ({
+    finalNorm: { ...rmsNorm(config, FINAL_NORM), factor: config.logitScale ?? 1 },
+    embeddingScale: config.embeddingScale ?? 1,
+    logitCap: config.logitCap ?? 0,
+  }),
+  block: (config: LlamaConfig) => {
     const { attentionBias, mlpBias } = config;
     return llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: mlpBias });
   },

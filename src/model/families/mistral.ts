@@ -1,7 +1,7 @@
 // Mistral: LLaMA's block with a sliding window (Jiang et al., 2023).
 import { readWindow, windowKinds } from "../attention-kinds.js";
 import type { Family } from "./family.js";
-import { llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 
 export const mistral: Family = {
   modelType: "mistral",
@@ -12,6 +12,7 @@ export const mistral: Family = {
     const windows = Array.from({ length: numbers.layers }, () => readWindow(keys, 4096));
     return { ...numbers, ...windowKinds(windows, numbers), attentionBias: false, mlpBias: false };
   },
-  block: (config) => llamaBlock(config, { qkv: false, out: false, mlp: false }),
+  outside: llama.outside,
+  block: (config: LlamaConfig) => llamaBlock(config, { qkv: false, out: false, mlp: false }),
   targets: llama.targets,
 };

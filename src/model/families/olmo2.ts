@@ -1,6 +1,6 @@
 // OLMo 2: norms after each part instead of before it, and norms of all of q and all of k (Walsh et al., 2024).
 import type { Family } from "./family.js";
-import { llama, llamaBlock, readLlamaNumbers, rmsNorm, withHeadNorms } from "./llama.js";
+import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, rmsNorm, withHeadNorms } from "./llama.js";
 
 export const olmo2: Family = {
   modelType: "olmo2",
@@ -10,7 +10,8 @@ export const olmo2: Family = {
     const numbers = readLlamaNumbers(keys, warn, { positions: 2048, eps: 1e-5 });
     return { ...numbers, attentionBias: keys.flag("attention_bias", false), mlpBias: false };
   },
-  block: (config) => {
+  outside: llama.outside,
+  block: (config: LlamaConfig) => {
     const { attentionBias } = config;
     const block = llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false });
     const { attention, mlp } = withHeadNorms(block, config, true);

@@ -2,7 +2,7 @@
 import { readWindow, windowKinds } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
-import { attentionOf, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
+import { attentionOf, type LlamaConfig, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
 
 /** Phi-3's first configurations call longrope su, and yarn means longrope there, too. */
 function withLongrope(keys: ConfigKeys): ConfigKeys {
@@ -28,7 +28,8 @@ export const phi3: Family = {
     const windows = Array.from({ length: numbers.layers }, () => readWindow(keys, 0));
     return { ...numbers, ...windowKinds(windows, numbers), attentionBias: false, mlpBias: false };
   },
-  block: (config) => {
+  outside: llama.outside,
+  block: (config: LlamaConfig) => {
     const { hiddenSize: dim, intermediateSize: mlp, heads, kvHeads, headDim } = config;
     const [q, kv] = [heads * headDim, kvHeads * headDim];
     const head = { linear: 0, groupStride: headDim, headStride: headDim };
@@ -46,7 +47,7 @@ export const phi3: Family = {
         norm: rmsNorm(config, "post_attention_layernorm.weight"),
         inputs: [{ module: "mlp.gate_up_proj", out: 2 * mlp, in: dim }],
         down: { module: "mlp.down_proj", out: dim, in: mlp },
-        activation: config.activation ?? "silu",
+        activation: config.activation,
       },
     };
   },

@@ -1,12 +1,11 @@
 // Qwen2 and Qwen2.5: LLaMA's block with biases on q, k and v (Yang et al., 2024).
-import type { ModelConfig } from "../../native/index.js";
 import { readLayerTypes, readWindow, windowKinds, windowsOf } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
-import { llama, llamaBlock, readLlamaNumbers, scoreHead } from "./llama.js";
+import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, scoreHead } from "./llama.js";
 
 /** Qwen's sliding window: of the layers from max_window_layers on, where use_sliding_window says so. */
-export function readQwenWindows(keys: ConfigKeys, config: Pick<ModelConfig, "layers" | "ropeTheta" | "ropeScaling">) {
+export function readQwenWindows(keys: ConfigKeys, config: Pick<LlamaConfig, "layers" | "ropeTheta" | "ropeScaling">) {
   const window = keys.flag("use_sliding_window", false) ? readWindow(keys, 4096) : 0;
   const full = keys.given("max_window_layers") ? keys.whole("max_window_layers", 2 ** 31) : 28;
   const types = readLayerTypes(keys, config.layers, (layer) =>
@@ -23,7 +22,8 @@ export const qwen2: Family = {
     const numbers = readLlamaNumbers(keys, warn, { positions: 32768 });
     return { ...numbers, ...readQwenWindows(keys, numbers), attentionBias: true, mlpBias: false };
   },
-  block: (config) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
+  outside: llama.outside,
+  block: (config: LlamaConfig) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
   classifier: scoreHead,
   targets: llama.targets,
   gguf: { ...llama.gguf!, architecture: "qwen2", interleaved: [], attentionBias: true },

@@ -1,6 +1,6 @@
 // Qwen3: LLaMA's block with norms of each head of q and k (Yang et al., 2025).
 import type { Family } from "./family.js";
-import { llama, llamaBlock, readLlamaNumbers, withHeadNorms } from "./llama.js";
+import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, withHeadNorms } from "./llama.js";
 import { readQwenWindows } from "./qwen2.js";
 
 export const qwen3: Family = {
@@ -12,7 +12,8 @@ export const qwen3: Family = {
     const attentionBias = keys.flag("attention_bias", false);
     return { ...numbers, ...readQwenWindows(keys, numbers), attentionBias, mlpBias: false };
   },
-  block: (config) => {
+  outside: llama.outside,
+  block: (config: LlamaConfig) => {
     const { attentionBias } = config;
     return withHeadNorms(llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false }), config);
   },

@@ -25,6 +25,7 @@ export const smollm3: Family = {
     const [attentionBias, mlpBias] = [keys.flag("attention_bias", false), keys.flag("mlp_bias", false)];
     return { ...numbers, ...kindsOf(kinds), attentionBias, mlpBias };
   },
+  outside: llama.outside,
   block: llama.block,
   targets: llama.targets,
 };

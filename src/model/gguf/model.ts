@@ -3,6 +3,7 @@
 import { LowrankError } from "../../base/errors.js";
 import type { ModelConfig, ModelSource, RopeScaling, TensorEntry } from "../../native/index.js";
 import { type FamilyNames, findGgufFamily, type GgufNames, ggufArchitectures } from "../families/index.js";
+import type { LlamaConfig } from "../families/llama.js";
 import { linearsOf, modelSource } from "../spec.js";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.js";
 import { Metadata, shown } from "./metadata.js";
@@ -68,7 +69,7 @@ function readConfig(header: GgufHeader): { config: ModelConfig; family: GgufFami
   metadata.only(key("rope.dimension_count"), [headDim], headDim);
   const embedding = header.tensors.find(({ name }) => name === "token_embd.weight");
   const ropeTheta = metadata.positive(key("rope.freq_base"), 10000);
-  const config: ModelConfig = {
+  const config: LlamaConfig = {
     modelType: family.modelType,
     vocabSize: embedding?.shape[0] ?? metadata.count(key("vocab_size")),
     hiddenSize,
@@ -84,6 +85,7 @@ function readConfig(header: GgufHeader): { config: ModelConfig; family: GgufFami
     tieWordEmbeddings: !header.tensors.some(({ name }) => name === "output.weight"),
     attentionBias: family.gguf.attentionBias,
     mlpBias: false,
+    activation: "silu",
   };
   return { config, family };
 }

@@ -1,0 +1,92 @@
+// Falcon: q, k and v in one linear, attention and MLP side by side (Almazrouei et al., 2023).
+import type { Activation, BlockSpec, HeadView, ModelConfig } from "../../native/index.js";
+import { LARGEST } from "../heads.js";
+import type { ConfigKeys } from "../keys.js";
+import { readRope } from "../rope.js";
+import type { Family } from "./family.js";
+import { type AttentionConfig, attentionOf } from "./llama.js";
+import { grouped, layerNorm, readActivation, readEqualHeads, warnOfDropout } from "./parts.js";
+
+interface FalconConfig extends ModelConfig, AttentionConfig {
+  eps: number;
+  activation: Activation;
+  bias: boolean;
+  parallel: boolean;
+  /** Norms of the block, attention's first; of two parallel parts that share one, the one. */
+  norms: [string, string?];
+}
+
+function block(config: FalconConfig): BlockSpec {
+  const { hiddenSize: dim, heads, kvHeads, headDim, intermediateSize: mlp, eps, activation, bias, parallel } = config;
+  const [first, second] = config.norms;
+  const linear = (module: string, out: number, inputs: number) => ({ module, out, in: inputs, bias });
+  const views: Record<"q" | "k" | "v", HeadView> = grouped(heads / kvHeads, headDim);
+  return {
+    attention: {
+      ...attentionOf(config),
+      norm: layerNorm(first, eps),
+      inputs: [linear("self_attention.query_key_value", (heads + 2 * kvHeads) * headDim, dim)],
+      ...views,
+      out: linear("self_attention.dense", dim, dim),
+    },
+    mlp: {
+      norm: second === undefined ? null : layerNorm(second, eps),
+      inputs: [linear("mlp.dense_h_to_4h", mlp, dim)],
+      down: linear("mlp.dense_4h_to_h", dim, mlp),
+      activation,
+    },
+    parallel,
+  };
+}
+
+/** Norms and groups of the block, which the "new decoder architecture" (40B) has otherwise than the first (7B, RW). */
+function readLayout(keys: ConfigKeys, heads: number): Pick<FalconConfig, "kvHeads" | "norms" | "parallel"> {
+  if (!keys.flag("new_decoder_architecture", false)) {
+    keys.only("num_ln_in_parallel_attn", [1], 1);
+    const parallel = keys.flag("parallel_attn", true);
+    const norms: [string, string?] = parallel ? ["input_layernorm"] : ["input_layernorm", "post_attention_layernorm"];
+    return { kvHeads: keys.flag("multi_query", true) ? 1 : heads, norms, parallel };
+  }
+  keys.only("parallel_attn", [true], true);
+  const kvHeads = keys.count("num_kv_heads", heads, heads);
+  if (heads % kvHeads !== 0) {
+    throw keys.error("num_kv_heads", `expected a divisor of num_attention_heads (${heads}), found ${kvHeads}`);
+  }
+  const two = keys.only("num_ln_in_parallel_attn", [1, 2], 2) === 2;
+  return { kvHeads, norms: two ? ["ln_attn", "ln_mlp"] : ["input_layernorm"], parallel: true };
+}
+
+export const falcon: Family = {
+  modelType: "falcon",
+  names: {
+    base: "transformer.",
+    embedding: "transformer.word_embeddings.weight",
+    finalNorm: "transformer.ln_f.weight",
+    head: "lm_head.weight",
+    layers: "transformer.h.",
+  },
+  // The defaults of transformers' FalconConfig.
+  readConfig(keys, warn) {
+    const heads = readEqualHeads(keys, LARGEST, { hidden: "hidden_size", heads: "num_attention_heads" });
+    keys.only("alibi", [false], false);
+    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
+    const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
+    const config: Omit<FalconConfig, "modelType"> = {
+      vocabSize: keys.count("vocab_size", LARGEST),
+      ...heads,
+      ...readLayout(keys, heads.heads),
+      intermediateSize: keys.count("ffn_hidden_size", LARGEST, 4 * heads.hiddenSize),
+      layers: keys.count("num_hidden_layers", 100_000),
+      maxPositions,
+      tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
+      eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
+      activation: readActivation(keys, "activation", "gelu"),
+      bias: keys.flag("bias", false),
+      ...readRope(keys, { maxPositions }, warn),
+    };
+    return config;
+  },
+  outside: ({ eps }: FalconConfig) => ({ finalNorm: layerNorm("transformer.ln_f", eps) }),
+  block,
+  targets: ["query_key_value", "dense"],
+};

@@ -1,0 +1,68 @@
+// GPT-2: LayerNorm before each part, learned positions, q, k and v in one linear, an MLP without a gate (Radford et al., 2019).
+import type { Activation, BlockSpec, ModelConfig } from "../../native/index.js";
+import { LARGEST } from "../heads.js";
+import type { Family } from "./family.js";
+import { concatenated, layerNorm, readActivation, readEqualHeads, warnOfDropout } from "./parts.js";
+
+interface Gpt2Config extends ModelConfig {
+  eps: number;
+  activation: Activation;
+}
+
+function block({ hiddenSize: dim, heads, headDim, intermediateSize: mlp, eps, activation }: Gpt2Config): BlockSpec {
+  return {
+    attention: {
+      norm: layerNorm("ln_1", eps),
+      inputs: [{ module: "attn.c_attn", out: 3 * dim, in: dim, bias: true }],
+      ...concatenated(heads, headDim),
+      out: { module: "attn.c_proj", out: dim, in: dim, bias: true },
+      heads,
+      kvHeads: heads,
+      headDim,
+      kinds: [{ window: 0, rope: null }],
+    },
+    mlp: {
+      norm: layerNorm("ln_2", eps),
+      inputs: [{ module: "mlp.c_fc", out: mlp, in: dim, bias: true }],
+      down: { module: "mlp.c_proj", out: dim, in: mlp, bias: true },
+      activation,
+    },
+  };
+}
+
+export const gpt2: Family = {
+  modelType: "gpt2",
+  names: {
+    base: "transformer.",
+    embedding: "transformer.wte.weight",
+    finalNorm: "transformer.ln_f.weight",
+    head: "lm_head.weight",
+    layers: "transformer.h.",
+  },
+  // The defaults of transformers' GPT2Config.
+  readConfig(keys, warn) {
+    keys.only("scale_attn_weights", [true], true);
+    keys.only("scale_attn_by_inverse_layer_idx", [false], false);
+    keys.only("add_cross_attention", [false], false);
+    warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.1);
+    const heads = readEqualHeads(keys, LARGEST, { hidden: "n_embd", heads: "n_head" });
+    const config: Omit<Gpt2Config, "modelType"> = {
+      vocabSize: keys.count("vocab_size", LARGEST),
+      ...heads,
+      intermediateSize: keys.count("n_inner", LARGEST, 4 * heads.hiddenSize),
+      layers: keys.count("n_layer", 100_000),
+      maxPositions: keys.count("n_positions", 2 ** 31, 1024),
+      tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
+      eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
+      activation: readActivation(keys, "activation_function", "gelu_new"),
+    };
+    return config;
+  },
+  outside: ({ maxPositions, eps }: Gpt2Config) => ({
+    positions: { weight: "transformer.wpe.weight", rows: maxPositions, offset: 0 },
+    finalNorm: layerNorm("transformer.ln_f", eps),
+  }),
+  block,
+  transposed: true,
+  targets: ["c_attn", "c_proj"],
+};

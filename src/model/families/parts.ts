@@ -1,0 +1,67 @@
+// Parts that families with LayerNorm share: norms, activations, and the views of q, k and v in one linear.
+import type { Activation, AttentionSpec, NormSpec } from "../../native/index.js";
+import type { ConfigKeys } from "../keys.js";
+import type { Warn } from "../warn.js";
+
+/** LayerNorm with a bias. */
+export const layerNorm = (module: string, eps: number): NormSpec => {
+  return { weight: `${module}.weight`, bias: `${module}.bias`, centred: true, eps };
+};
+
+/** The names of transformers' ACT2FN that are built. */
+const ACTIVATIONS: Record<string, Activation> = {
+  gelu: "gelu",
+  gelu_python: "gelu",
+  gelu_new: "gelu_tanh",
+  gelu_fast: "gelu_tanh",
+  gelu_pytorch_tanh: "gelu_tanh",
+  relu: "relu",
+  silu: "silu",
+  swish: "silu",
+};
+
+/** @throws LowrankError E_CONFIG_VALUE */
+export function readActivation(keys: ConfigKeys, key: string, otherwise: string): Activation {
+  return ACTIVATIONS[keys.only(key, Object.keys(ACTIVATIONS), otherwise)]!;
+}
+
+type Views = Pick<AttentionSpec, "q" | "k" | "v">;
+
+/** All of q, all of k, all of v, in one linear. */
+export function concatenated(heads: number, headDim: number): Views {
+  const view = (part: number) => {
+    return { linear: 0, offset: part * heads * headDim, groupStride: headDim, headStride: headDim };
+  };
+  return { q: view(0), k: view(1), v: view(2) };
+}
+
+/** The queries of a group, its key and its value after one another, in one linear. */
+export function grouped(headsPerGroup: number, headDim: number): Views {
+  const groupStride = (headsPerGroup + 2) * headDim;
+  const view = (head: number) => ({ linear: 0, offset: head * headDim, groupStride, headStride: headDim });
+  return { q: view(0), k: view(headsPerGroup), v: view(headsPerGroup + 1) };
+}
+
+/** q, k and v of as many heads in linears of their own. */
+export function separate(headDim: number): Views {
+  const view = (linear: number) => ({ linear, offset: 0, groupStride: headDim, headStride: headDim });
+  return { q: view(0), k: view(1), v: view(2) };
+}
+
+/** Hidden size and heads under a family's own names of the keys, each head the same share. @throws LowrankError E_CONFIG_VALUE */
+export function readEqualHeads(keys: ConfigKeys, largest: number, names: { hidden: string; heads: string }) {
+  const hiddenSize = keys.count(names.hidden, largest);
+  const heads = keys.count(names.heads, largest);
+  if (hiddenSize % heads !== 0) {
+    throw keys.error(names.hidden, `${hiddenSize} is no multiple of ${names.heads} (${heads})`);
+  }
+  return { hiddenSize, heads, kvHeads: heads, headDim: hiddenSize / heads };
+}
+
+/** Says which dropouts of the base a training run leaves out: they are not built. */
+export function warnOfDropout(keys: ConfigKeys, warn: Warn, names: string[], otherwise = 0): void {
+  const asked = names.filter((name) => (keys.json[name] ?? otherwise) !== 0);
+  if (asked.length === 0) return;
+  const list = asked.map((name) => `${name} (${String(keys.json[name] ?? otherwise)})`).join(", ");
+  warn(`${keys.file}: ${list} is not applied: dropout within the base is not built, and transformers trains with it.`);
+}
