@@ -45,6 +45,7 @@ that a build of the addon needs where there is no cmake-js. Installs the develop
   if (process.env._PACOTE_NO_PREPARE_) return;
   installPackages();
   run(process.execPath, [compiler, "-p", path.join(root, "tsconfig.json")]);
+  run(process.execPath, [path.join(__dirname, "bundle.mjs")]);
   copyHeaders();
 }
 

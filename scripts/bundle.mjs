@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { rolldown } from "rolldown";
+import { readArguments } from "./support/arguments.mjs";
+
+readArguments({
+  about: `Makes few files of the many that the command reads when it starts: dist/cli, dist/commands and the packages that every start needs go
+into dist/chunks. The command starts in about half the time. The modules of dist that are not the command's are left as the compiler wrote them.`,
+});
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = join(root, "dist");
+const chunks = join(dist, "chunks");
+/** Packages that every start of the command reads. Others are loaded when they are needed, and stay packages. */
+const BUNDLED = ["zod", "yargs", "yaml"];
+
+const commands = readdirSync(join(dist, "commands")).filter((file) => file.endsWith(".js"));
+const entries = ["cli/run", "cli/parse", ...commands.map((file) => `commands/${file.slice(0, -".js".length)}`)];
+const input = Object.fromEntries(entries.map((name) => [name, join(dist, `${name}.js`)]));
+// Beside the chunk that starts it (src/data/tokenise/pool.ts).
+input["chunks/worker"] = join(dist, "data", "tokenise", "worker.js");
+
+const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const external = Object.keys(dependencies).filter((name) => !BUNDLED.includes(name));
+
+rmSync(chunks, { recursive: true, force: true });
+const bundle = await rolldown({ input, external, platform: "node", cwd: root });
+// One level below dist, as all modules: their paths relative to import.meta.url hold.
+await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "chunks/[name]-[hash].js" });
+await bundle.close();
+
+mkdirSync(chunks, { recursive: true });
+for (const name of BUNDLED) {
+  const folder = join(root, "node_modules", name);
+  const license = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
+  copyFileSync(join(folder, license), join(chunks, `LICENSE.${name}`));
+}
