@@ -28,7 +28,12 @@ const external = Object.keys(dependencies).filter((name) => !BUNDLED.includes(na
 rmSync(chunks, { recursive: true, force: true });
 const bundle = await rolldown({ input, external, platform: "node", cwd: root });
 // One level below dist, as all modules: their paths relative to import.meta.url hold.
-await bundle.write({ dir: dist, format: "esm", entryFileNames: "[name].js", chunkFileNames: "chunks/[name]-[hash].js" });
+await bundle.write({
+  dir: dist,
+  format: "esm",
+  entryFileNames: "[name].js",
+  chunkFileNames: "chunks/[name]-[hash].js",
+});
 await bundle.close();
 
 mkdirSync(chunks, { recursive: true });
