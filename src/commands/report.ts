@@ -46,8 +46,14 @@ export function summaryLine(s: RunResult["summary"]): string {
   ].join("  ");
 }
 
+/** The place where events are shown. */
+interface Shown {
+  log: Pick<Log, "info" | "verbose" | "warn" | "print">;
+  progress: Pick<Progress, "start" | "update">;
+}
+
 /** Shows the trainer's events. */
-export function reporter({ log, progress }: { log: Log; progress: Progress }): Reporter {
+export function reporter({ log, progress }: Shown): Reporter {
   let steps = 0;
   let step = 0;
   let loss = "";

@@ -35,7 +35,7 @@ export class TrainDisplay {
     const show = reporter({ log, progress });
     this.report = async (event) => {
       await show(event);
-      if (event.type !== "evaluating" && event.type !== "sampling") this.#tell(event);
+      if (event.type !== "evaluating" && event.type !== "sampling") this.tell(event);
     };
   }
 
@@ -48,7 +48,8 @@ export class TrainDisplay {
 
   readonly warn = (message: string): void => this.log.warn(message);
 
-  #tell(event: object): void {
+  /** For programs. */
+  tell(event: object): void {
     if (this.#o.json) process.stdout.write(`${JSON.stringify(event)}\n`);
   }
 
@@ -79,7 +80,7 @@ export class TrainDisplay {
       onStart(transfer);
       const { repository, commit, files, bytes } = transfer;
       const { type: repo_type, name, revision } = repository;
-      this.#tell({ type: "download", repo_type, name, revision, commit, files: files.length, bytes });
+      this.tell({ type: "download", repo_type, name, revision, commit, files: files.length, bytes });
     };
     return { warn: this.warn, note: (line) => this.log.info(line), signal, onStart: start, onProgress };
   }
@@ -96,7 +97,7 @@ export class TrainDisplay {
     this.log.info(`precision ${precision}${why}; ${threads} threads`);
     this.log.print(trainableLine(parameters));
     this.log.print(memoryTable(memory));
-    this.#tell({ type: "plan", precision, threads, memory, parameters });
+    this.tell({ type: "plan", precision, threads, memory, parameters });
   }
 
   texts({ training, validation }: TrainingTexts): void {
@@ -114,12 +115,12 @@ export class TrainDisplay {
         ? ["about", `by ${timedSteps === 1 ? "a step" : `${timedSteps} steps`} timed here and now`]
         : ["at least about", "at 80 % of the speed of a matrix product here and now"];
     log.info(`${about} ${duration(seconds)}: ${by}, without loading, saving and samples`);
-    this.#tell({ type: "dry_run", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup, seconds });
+    this.tell({ type: "dry_run", steps: steps.total, steps_per_epoch: steps.perEpoch, warmup_steps: warmup, seconds });
   }
 
   end(result: RunResult): void {
     this.log.info(summaryLine(result.summary));
-    this.#tell({ type: "end", ...result, output_dir: this.#o.output_dir });
+    this.tell({ type: "end", ...result, output_dir: this.#o.output_dir });
   }
 
   async close(): Promise<void> {

@@ -3,12 +3,10 @@ import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
-import { Engine } from "../native/index.js";
-import { choosePrecision, threadCount } from "../setup/adapter.js";
-import { openBase } from "../setup/base.js";
-import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
-import { headersDo, type Located, located } from "../setup/hub.js";
-import { aboutClassifier, numberLabels, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
+import type { Engine } from "../native/index.js";
+import { trainingFiles } from "../setup/dataset.js";
+import { headersDo, located } from "../setup/hub.js";
+import { aboutClassifier, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
 import { namelessBase, pushAdapter, targetOfRun } from "../setup/push.js";
 import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -16,16 +14,16 @@ import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
-import { checkTextFiles, openTokenizer, packingHint, readTrainingTexts, type TrainingTexts } from "../setup/texts.js";
+import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
 import type { TrainResult } from "../trainer/index.js";
 import { uploading } from "./downloading.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
+import { ahead, createEngine, type Found as FoundBy, openRunBase, readTexts } from "./run-parts.js";
 import { TrainDisplay } from "./train-display.js";
 
 type Options = CommandOptions<"train">;
-/** With files in the place of names. */
-type Found = Omit<Located<Options>, keyof TrainingFiles> & TrainingFiles;
+type Found = FoundBy<Options>;
 
 const mergedFolder = ({ output_dir }: Options) => `${resolve(output_dir)}_merged`;
 
@@ -45,38 +43,7 @@ function openPlan(
   labels: TrainingLabels | null,
   warn: (message: string) => void,
 ): RunPlan {
-  const model = openBase(o, warn, labels?.asked);
-  return planRun(o, given, {
-    model,
-    precision: choosePrecision(o.precision, model),
-    threads: threadCount(o.threads, warn),
-    tokenizer: o.tokenizer_name ?? o.base_model,
-    sharesWeights: o.share_weights,
-    samplesOnly: true,
-  });
-}
-
-/** Work that is begun ahead and awaited later; until then its failure is nobody's. */
-function ahead<T>(work: Promise<T>): Promise<T> {
-  work.catch(() => {});
-  return work;
-}
-
-async function readTexts(
-  o: Found,
-  { model }: RunPlan,
-  labels: TrainingLabels | null,
-  display: TrainDisplay,
-  signal: AbortSignal,
-): Promise<TrainingTexts> {
-  const numbered = labels ? await numberLabels(labels, model.config.classifier!) : undefined;
-  const tokenizer = await openTokenizer(o, display.warn);
-  const wanted = { ...o, labels: numbered };
-  const texts = await readTrainingTexts(wanted, tokenizer, model.config.vocabSize, display.reading(signal));
-  if (numbered) return texts;
-  const hint = packingHint(texts, o);
-  if (hint) display.log.info(hint);
-  return texts;
+  return planRun(o, given, openRunBase(o, labels, warn));
 }
 
 /** One call of the command. */
@@ -109,7 +76,8 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   const resumption = await folder.findCheckpoint(display.warn);
   display.plan(base);
   warnOf(o, base, display.warn);
-  const creating = ahead(createEngine(call, reading));
+  const { adapter, engine: options } = base.plan;
+  const creating = ahead(createEngine(base.model, adapter, { ...options, profile: o.profile }, display, reading));
   const texts = await reading;
   await using engine = await creating;
   const prepared = prepareRun(o, base, texts, resumption, display.warn);
@@ -162,18 +130,6 @@ async function pushResult({ o, display, target }: Call, aborted: boolean): Promi
   } finally {
     progress.stop();
   }
-}
-
-/** While texts are read, the bar is theirs. */
-function createEngine({ o, base, display }: Call, reading: Promise<TrainingTexts>): Promise<Engine> {
-  let isRead = false;
-  const read = () => {
-    isRead = true;
-  };
-  void reading.then(read, read);
-  const { adapter, engine } = base.plan;
-  const shown = display.loading(() => isRead);
-  return Engine.create(base.model, adapter, { ...engine, profile: o.profile }, shown);
 }
 
 async function beginFolder({ folder, display: { log } }: Call, resumption: Resumption | null): Promise<void> {
@@ -242,7 +198,7 @@ export async function run(options: Options, given: ReadonlySet<string>, signal: 
     const base = openPlan(o, given, labels, display.warn);
     if (labels) for (const line of aboutClassifier(base.model)) display.log.info(line);
     if (!o.dry_run) base.checkMemory();
-    const reading = ahead(readTexts(o, base, labels, display, AbortSignal.any([signal, ended.signal])));
+    const reading = ahead(readTexts(o, base.model, labels, display, AbortSignal.any([signal, ended.signal])));
     await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal, target }, reading);
   } catch (error) {
     display.log.note(error instanceof Error ? error.message : String(error));

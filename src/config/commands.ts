@@ -1,5 +1,5 @@
 import type { OptionsOf, Rows } from "./row.js";
-import { optional } from "./row.js";
+import { optional, without } from "./row.js";
 import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
 
 /** A command as the user sees it: its purpose, an example and its options. */
@@ -90,6 +90,33 @@ export const commands = named({
       ...trainRows,
       ...terminalRows,
       json: { ...json, help: "print every event as a line of JSON on standard output" },
+    }),
+  },
+
+  sweep: {
+    trains: true,
+    summary: "Train several adapters side by side on one base, such as one for each rank, and name the best",
+    example: "lowrank sweep --base_model ./SmolLM2-135M --train_file texts.jsonl --ranks 4,8,16,32",
+    rows: inOrder({
+      ...modelRows,
+      ...without(trainRows, "num_samples", "sample_max_new_tokens"),
+      ranks: rows.ranks,
+      grid: rows.grid,
+      stopping_rule: rows.stopping_rule,
+      reduction_factor: rows.reduction_factor,
+      grace_evaluations: rows.grace_evaluations,
+      output_dir: {
+        ...rows.output_dir,
+        help: "folder for sweep.json, sweep.log and a folder for each adapter, as lowrank train writes it",
+      },
+      resume: {
+        ...rows.resume,
+        expects: "auto or nothing",
+        help: "go on where the adapters were saved last, bit for bit; an adapter without a checkpoint begins anew",
+      },
+      config,
+      dry_run: { ...rows.dry_run, help: "print texts, adapters and memory, and stop" },
+      json: { ...json, help: "print every event as a line of JSON on standard output, with the name of its run" },
     }),
   },
 

@@ -2,6 +2,7 @@ export { type aliases, findRow, otherNames } from "./aliases.js";
 export * from "./commands.js";
 export { completion, SHELLS, type Shell } from "./completion.js";
 export { byGroup, optionsDocument, shownDefault } from "./document.js";
+export { perAdapter, readGrid, type Variant, variantsOf } from "./grid.js";
 export { type Flags, type Loaded, loadOptions, optionsFrom } from "./load.js";
 export { custom, defaultsOf, type OptionRow, type OptionsOf, optional, type Rows, without } from "./row.js";
 export { modelRows, rows, terminalRows, trainRows } from "./rows.js";

@@ -22,18 +22,21 @@ export interface OptionRow<T = unknown> {
   group: string;
   /** Whether it decides the bits of a training run. If so, a run that goes on must have the same value. */
   decides: "bits" | "nothing";
+  /** Whether adapters that are trained on one base and the same texts may differ in it. */
+  perAdapter?: true;
   help: string;
 }
 
 /** The place of a row in the help, and whether it decides bits. */
-export type Place = Pick<OptionRow, "group" | "decides">;
+export type Place = Pick<OptionRow, "group" | "decides" | "perAdapter">;
 
 /** Rows of one heading. */
 export const section = (group: string) =>
-  ({ bits: { group, decides: "bits" }, nothing: { group, decides: "nothing" } }) as const satisfies Record<
-    string,
-    Place
-  >;
+  ({
+    bits: { group, decides: "bits" },
+    nothing: { group, decides: "nothing" },
+    adapter: { group, decides: "bits", perAdapter: true },
+  }) as const satisfies Record<string, Place>;
 
 export type Rows = Record<string, OptionRow>;
 

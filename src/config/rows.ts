@@ -127,45 +127,45 @@ export const trainRows = {
     MODEL.bits,
     "what is learned: to go on with texts (causal-lm), or to classify texts by a column of labels (seq-cls, docs/classification.md)",
   ).or("causal-lm"),
-  lora_r: integer({ min: 1, max: 65536 }, LORA.bits, "rank of the adapter").or(8),
-  lora_alpha: number({ above: 0 }, LORA.bits, "scale: the adapter's output is multiplied by alpha / r").or(16),
-  lora_dropout: number({ min: 0, below: 1 }, LORA.bits, "dropout of the adapter's input while training").or(0.05),
+  lora_r: integer({ min: 1, max: 65536 }, LORA.adapter, "rank of the adapter").or(8),
+  lora_alpha: number({ above: 0 }, LORA.adapter, "scale: the adapter's output is multiplied by alpha / r").or(16),
+  lora_dropout: number({ min: 0, below: 1 }, LORA.adapter, "dropout of the adapter's input while training").or(0.05),
   target_modules: nameList(
     "names, all-linear or a regular expression",
-    LORA.bits,
+    LORA.adapter,
     "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2, gemma3_text and opt q_proj,v_proj; for phi3 qkv_proj,o_proj; for gpt2 c_attn,c_proj; for falcon query_key_value,dense",
   ).optional(),
   exclude_modules: nameList(
     "names or a regular expression",
-    LORA.bits,
+    LORA.adapter,
     "modules of target_modules that get no adapter after all: comma list (in YAML also a list) or a regular expression of whole names",
   ).optional(),
   layers_to_transform: integers(
     { min: 0 },
-    LORA.bits,
+    LORA.adapter,
     "layers that get adapters, from 0 on: comma list (in YAML also a list); default all",
   ).optional(),
   layers_pattern: texts(
     "names",
-    LORA.bits,
+    LORA.adapter,
     "with layers_to_transform: the name before a layer's number, such as layers; default the first number of a module's name",
   ).optional(),
   rank_pattern: numbersByName(
     { min: 1, max: 65536, whole: true },
-    LORA.bits,
+    LORA.adapter,
     "ranks of single modules in place of lora_r, by regular expressions of the end of their names; the first that matches counts",
   ).optional(),
   alpha_pattern: numbersByName(
     { above: 0 },
-    LORA.bits,
+    LORA.adapter,
     "alphas of single modules in place of lora_alpha, named as in rank_pattern",
   ).optional(),
-  use_rslora: flag(LORA.bits, "scale by alpha / sqrt(r) instead").or(false),
+  use_rslora: flag(LORA.adapter, "scale by alpha / sqrt(r) instead").or(false),
   use_dora: flag(
-    LORA.bits,
+    LORA.adapter,
     "DoRA: the magnitude of each output trains apart from its direction; needs lora_dropout 0",
   ).or(false),
-  lora_bias: flag(LORA.bits, "a bias of each adapter's B trains, too").or(false),
+  lora_bias: flag(LORA.adapter, "a bias of each adapter's B trains, too").or(false),
   init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
   train_file: texts(
     FILES,
@@ -284,34 +284,38 @@ export const trainRows = {
   shuffle: flag(DATA.bits, "another order of the texts in each epoch; --no-shuffle is the file's order").or(true),
   num_train_epochs: number({ above: 0 }, TRAINING.nothing, "times through the training texts").or(3),
   max_steps: integer({ min: 1 }, TRAINING.nothing, "optimizer steps, instead of num_train_epochs").optional(),
-  per_device_train_batch_size: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.bits, "texts of a micro-batch").or(8),
-  gradient_accumulation_steps: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.bits, "micro-batches of a step").or(1),
+  per_device_train_batch_size: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.adapter, "texts of a micro-batch").or(
+    8,
+  ),
+  gradient_accumulation_steps: integer({ min: 1, max: LARGEST_COUNT }, TRAINING.adapter, "micro-batches of a step").or(
+    1,
+  ),
   optim: choice(
     ["adamw", "adamw_8bit"],
     TRAINING.bits,
     "optimizer; adamw_8bit keeps the moments of tensors with at least 4,096 elements in 8 bits, as bitsandbytes does",
     OPTIMIZER_NAMES,
   ).or("adamw"),
-  learning_rate: number({ min: 0 }, TRAINING.bits, "peak learning rate of AdamW").or(3e-4),
+  learning_rate: number({ min: 0 }, TRAINING.adapter, "peak learning rate of AdamW").or(3e-4),
   loraplus_lr_ratio: number(
     { above: 0 },
-    TRAINING.bits,
+    TRAINING.adapter,
     "LoRA+: learning rate of B, biases and magnitudes, in multiples of learning_rate, which is A's; default 1",
   ).optional(),
   neftune_noise_alpha: number(
     { above: 0 },
-    TRAINING.bits,
+    TRAINING.adapter,
     "NEFTune: noise on the embeddings while training, of this size over the root of tokens times hidden size; default none",
   ).optional(),
-  lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING.bits, "course of the learning rate after warmup", {
+  lr_scheduler: choice(["linear", "cosine", "constant"], TRAINING.adapter, "course of the learning rate after warmup", {
     constant_with_warmup: "constant",
   }).or("linear"),
-  warmup_ratio: number({ min: 0, max: 1 }, TRAINING.bits, "share of the steps in which the learning rate rises").or(
+  warmup_ratio: number({ min: 0, max: 1 }, TRAINING.adapter, "share of the steps in which the learning rate rises").or(
     0.03,
   ),
-  warmup_steps: integer({ min: 0 }, TRAINING.bits, "warmup steps, instead of warmup_ratio").optional(),
-  weight_decay: number({ min: 0 }, TRAINING.bits, "decoupled weight decay of AdamW").or(0),
-  max_grad_norm: number({ min: 0 }, TRAINING.bits, "clip the gradient to this norm; 0 does not clip").or(1),
+  warmup_steps: integer({ min: 0 }, TRAINING.adapter, "warmup steps, instead of warmup_ratio").optional(),
+  weight_decay: number({ min: 0 }, TRAINING.adapter, "decoupled weight decay of AdamW").or(0),
+  max_grad_norm: number({ min: 0 }, TRAINING.adapter, "clip the gradient to this norm; 0 does not clip").or(1),
   loss_scale: number({ above: 0, max: 1e30 }, TRAINING.bits, "with fp16: the loss scale to begin with").or(65536),
   loss_scale_window: integer(
     { min: 1 },
@@ -324,7 +328,7 @@ export const trainRows = {
   ).or(false),
   seed: integer(
     { min: 0, max: LARGEST_SEED },
-    TRAINING.bits,
+    TRAINING.adapter,
     "random seed of adapter, dropout, order, split and samples",
   ).or(42),
   output_dir: text("a folder", OUTPUT.nothing, "folder for the adapter, checkpoints, metrics.jsonl and train.log").or(
@@ -468,6 +472,31 @@ const otherRows = {
     RUN.nothing,
     "sign that ties keeps: of the sum, or of more elements",
   ).or("total"),
+  ranks: integers(
+    { min: 1, max: 65536 },
+    LORA.nothing,
+    "ranks to train side by side, one adapter each: comma list (in YAML also a list)",
+  ).optional(),
+  grid: text(
+    "a YAML file",
+    LORA.nothing,
+    "in place of ranks: lists of values by option, for every combination of them, or a list with the options of each adapter (docs/ranks.md)",
+  ).optional(),
+  stopping_rule: choice(
+    ["none", "successive_halving", "median"],
+    OUTPUT.nothing,
+    "stop adapters early that are worse than the others at an evaluation: after grace_evaluations and each reduction_factor times as many, all but the best of reduction_factor (successive_halving); at each evaluation, those whose best is worse than the median of the others' means (median)",
+  ).or("none"),
+  reduction_factor: integer(
+    { min: 2 },
+    OUTPUT.nothing,
+    "with successive_halving: of this number of adapters one goes on",
+  ).or(2),
+  grace_evaluations: integer(
+    { min: 1 },
+    OUTPUT.nothing,
+    "evaluations of an adapter before stopping_rule may stop it",
+  ).or(1),
   max_rank: integer({ min: 1, max: 65536 }, RUN.nothing, "rank of every module, at most").optional(),
   energy: number(
     { above: 0, max: 1 },

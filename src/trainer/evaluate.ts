@@ -1,5 +1,5 @@
 import { LowrankError } from "../base/errors.js";
-import type { Batch, Engine } from "../native/index.js";
+import type { AdapterEngine, Batch } from "../native/index.js";
 import { type ClassificationMetrics, Predictions } from "./classification.js";
 import { batches, type Dataset, positions } from "./windows.js";
 
@@ -19,7 +19,7 @@ export interface EvaluateOptions {
 
 /** The same for a model that is not being trained. @throws LowrankError E_TENSOR_VALUE, E_NAN where the loss is no number */
 export async function evaluateModel(
-  engine: Engine,
+  engine: AdapterEngine,
   dataset: Dataset,
   options: EvaluateOptions,
 ): Promise<Evaluation | null> {
@@ -36,7 +36,11 @@ export async function evaluateModel(
  * Mean token loss over a data set, and its exponential; of classified texts the mean loss of the labels, and metrics.
  * @returns null where the signal was raised before the end
  */
-export async function evaluate(engine: Engine, dataset: Dataset, options: EvaluateOptions): Promise<Evaluation | null> {
+export async function evaluate(
+  engine: AdapterEngine,
+  dataset: Dataset,
+  options: EvaluateOptions,
+): Promise<Evaluation | null> {
   const { batchSize, signal, abort, onProgress } = options;
   const total = Math.ceil(dataset.length / batchSize);
   let loss = 0;
@@ -57,7 +61,7 @@ export async function evaluate(engine: Engine, dataset: Dataset, options: Evalua
 }
 
 /** @returns the sum of the losses */
-async function predict(engine: Engine, batch: Batch, predictions: Predictions): Promise<number> {
+async function predict(engine: AdapterEngine, batch: Batch, predictions: Predictions): Promise<number> {
   const { logits, loss } = await engine.classify(batch);
   const width = logits.length / batch.sequences.length;
   for (const [i, { labels }] of batch.sequences.entries()) {

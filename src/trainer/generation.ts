@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../data/index.js";
-import type { Engine, SamplingOptions } from "../native/index.js";
+import type { AdapterEngine, SamplingOptions } from "../native/index.js";
 import type { TrainerEvent } from "./events.js";
 
 export interface GenerationOptions extends SamplingOptions {
@@ -20,7 +20,7 @@ export interface Ending {
 
 /** The model's continuation of a prompt, piece by piece as it comes. */
 export async function* generate(
-  engine: Engine,
+  engine: AdapterEngine,
   tokenizer: Tokenizer,
   prompt: Int32Array,
   options: GenerationOptions,
@@ -66,7 +66,7 @@ type SampleEvent = Extract<TrainerEvent, { type: "sampling" | "sample" }>;
 
 /** Continuations of the beginnings of some texts, and how far they are. */
 export async function* samples(
-  engine: Engine,
+  engine: AdapterEngine,
   tokenizer: Tokenizer,
   options: SampleOptions,
 ): AsyncGenerator<SampleEvent> {

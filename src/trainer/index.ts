@@ -7,7 +7,9 @@ export { type Ending, type GenerationOptions, generate, SAMPLE, type SampleOptio
 export { BestInMemory, type Keeper } from "./keeper.js";
 export { type TrainResult, type TrainRun, train } from "./loop.js";
 export { modelFlop } from "./model-flop.js";
+export { MatmulPeak } from "./peak.js";
 export type { RunEvent, RunResult } from "./run-event.js";
 export { type Best, type Resumed, Saver, type SaverOptions } from "./saver.js";
 export { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
+export { type Turn, Turns } from "./turns.js";
 export { type Dataset, windows } from "./windows.js";

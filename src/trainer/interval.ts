@@ -16,9 +16,16 @@ export class Interval {
   #flop: number;
   /** Time of work before the pause in progress, if any. */
   #milliseconds: number;
-  #since = performance.now();
+  readonly #now: () => number;
+  #since: number;
 
-  constructor(begun: Omit<IntervalState, "losses" | "steps"> = { tokens: 0, flop: 0, milliseconds: 0 }) {
+  /** @param now the run's clock, in milliseconds */
+  constructor(
+    begun: Omit<IntervalState, "losses" | "steps"> = { tokens: 0, flop: 0, milliseconds: 0 },
+    now = () => performance.now(),
+  ) {
+    this.#now = now;
+    this.#since = now();
     this.#tokens = begun.tokens;
     this.#flop = begun.flop;
     this.#milliseconds = begun.milliseconds;
@@ -36,11 +43,11 @@ export class Interval {
 
   /** Stops the clock, as while evaluating and saving. */
   pause(): void {
-    this.#milliseconds += performance.now() - this.#since;
+    this.#milliseconds += this.#now() - this.#since;
   }
 
   resume(): void {
-    this.#since = performance.now();
+    this.#since = this.#now();
   }
 
   /** FLOP/s so far. */
@@ -54,7 +61,7 @@ export class Interval {
   }
 
   get #seconds(): number {
-    return (this.#milliseconds + performance.now() - this.#since) / 1000;
+    return (this.#milliseconds + this.#now() - this.#since) / 1000;
   }
 
   /** The line for this step; the interval goes on. @param peak FLOP/s of a product at its best */
@@ -68,7 +75,7 @@ export class Interval {
   metrics(...about: Parameters<Interval["line"]>): StepMetrics {
     const line = this.line(...about);
     this.#tokens = this.#flop = this.#milliseconds = 0;
-    this.#since = performance.now();
+    this.#since = this.#now();
     return line;
   }
 }

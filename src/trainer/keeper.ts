@@ -1,5 +1,5 @@
 import type { RunState, TrainerProgress } from "../checkpoint/index.js";
-import type { AdapterTensors, Engine } from "../native/index.js";
+import type { AdapterEngine, AdapterTensors } from "../native/index.js";
 import { isBest, type Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 
@@ -32,13 +32,13 @@ export interface Keeper {
 /** For runs that write nothing. */
 export class BestInMemory implements Keeper {
   readonly lastFolder = null;
-  readonly #engine: Engine;
+  readonly #engine: AdapterEngine;
   readonly #report: Reporter;
   readonly #metric: Metric;
   #best: { metrics: EvalMetrics; adapter: AdapterTensors } | null = null;
 
   /** @param metric that decides about the best evaluation */
-  constructor(engine: Engine, report: Reporter, metric: Metric) {
+  constructor(engine: AdapterEngine, report: Reporter, metric: Metric) {
     this.#engine = engine;
     this.#metric = metric;
     this.#report = report;

@@ -1,5 +1,5 @@
 import type { RunState } from "../checkpoint/index.js";
-import { type Engine, freeTensors, MOST_LEARNING_RATES, type Readings } from "../native/index.js";
+import { type AdapterEngine, freeTensors, MOST_LEARNING_RATES, type Readings } from "../native/index.js";
 import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
@@ -11,10 +11,11 @@ import { checkLossScale, type LossScaling, lossScaleOf } from "./loss-scale.js";
 import { MatmulPeak } from "./peak.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { Totals } from "./totals.js";
+import { type Turn, Turns } from "./turns.js";
 import { type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
-  engine: Engine;
+  engine: AdapterEngine;
   /** FLOP that a step asks of the model. */
   modelFlop(window: Window): number;
   training: Dataset;
@@ -55,6 +56,10 @@ export interface TrainRun {
   begin?: () => void | Promise<void>;
   /** The step in progress is finished and everything is saved. */
   signal?: AbortSignal | undefined;
+  /** Of a run beside others on one engine: it has the turn for a step at a time. */
+  turn?: Turn | undefined;
+  /** Likewise: the peak that they share. */
+  peak?: MatmulPeak | undefined;
   /** The micro-batch in progress is finished, nothing is saved, and the run ends with the signal's reason. */
   abort?: AbortSignal | undefined;
 }
@@ -99,14 +104,16 @@ class Loop {
   #readings!: Readings;
   #unread = 0;
   readonly #peak: MatmulPeak;
+  readonly #turn: Turn;
 
   constructor(run: TrainRun) {
     this.#run = run;
-    this.#peak = new MatmulPeak(run.engine);
+    this.#peak = run.peak ?? new MatmulPeak(run.engine);
+    this.#turn = run.turn ?? new Turns().join();
     this.#steps = countSteps({ ...run, rows: run.training.length });
     this.#warmup = countWarmup(this.#steps.total, run.warmupRatio, run.warmupSteps);
-    this.#interval = new Interval(run.resume?.interval);
-    this.#totals = new Totals(run.resume?.totals);
+    this.#interval = new Interval(run.resume?.interval, this.#turn.now);
+    this.#totals = new Totals(run.resume?.totals, this.#turn.now);
     this.#lastEval = run.resume?.last_eval ?? null;
     this.#earlyStopping = run.earlyStopping
       ? new EarlyStopping(run.earlyStopping, run.resume?.early_stopping ?? undefined, run.metric)
@@ -114,12 +121,15 @@ class Loop {
   }
 
   async train(): Promise<TrainResult> {
+    await this.#turn.take();
     try {
       return await this.#train();
     } catch (error) {
       // Nothing is written any more once a run has ended; the error that ended it is the one to tell.
       await this.#run.saver.settle().catch(() => {});
       throw error;
+    } finally {
+      this.#turn.give();
     }
   }
 
@@ -138,7 +148,7 @@ class Loop {
       if (done < total && run.resume.total_steps !== total) await this.#tellNewSchedule(run.resume);
       await this.#makeUp(run.resume);
     }
-    await this.#peak.measure();
+    if (this.#peak.flopPerSecond === 0) await this.#peak.measure();
     const isFinished = done >= total || (done > 0 && this.#isOver());
     if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
     const isStopped = isFinished || (done > 0 && this.#aborted());
@@ -152,9 +162,11 @@ class Loop {
       await this.#optimize(window, at);
       this.#interval.pause();
       await this.#evaluateAndSave(at);
-      await run.saver.collect();
+      // One run saves at a time: the copies would add up.
+      await (this.#turn.isShared ? run.saver.settle() : run.saver.collect());
       this.#interval.resume();
       if (this.#aborted() || this.#isOver()) break;
+      await this.#turn.pass();
     }
     const stoppedEarly = done < total && this.#isOver();
     const aborted = done < total && !stoppedEarly;

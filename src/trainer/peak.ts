@@ -1,4 +1,4 @@
-import type { Engine } from "../native/index.js";
+import type { AdapterEngine } from "../native/index.js";
 
 /** The share of the time that measuring may take. */
 const SHARE = 0.01;
@@ -8,14 +8,14 @@ const SHARE = 0.01;
  * with it: now and then, and where steps were faster than it.
  */
 export class MatmulPeak {
-  readonly #engine: Pick<Engine, "matmulPeak">;
+  readonly #engine: Pick<AdapterEngine, "matmulPeak">;
   #best = 0;
   #milliseconds = 0;
   #end = 0;
   #wasExceeded = false;
   #hasWarned = false;
 
-  constructor(engine: Pick<Engine, "matmulPeak">) {
+  constructor(engine: Pick<AdapterEngine, "matmulPeak">) {
     this.#engine = engine;
   }
 

@@ -24,13 +24,19 @@ import {
 } from "../checkpoint/index.js";
 import type { ChatTemplates, Tokenizer } from "../data/index.js";
 import type { ResolvedTargets } from "../model/index.js";
-import { type AdapterSpec, type Engine, freeTensors, type ModelSource, type OptimizerState } from "../native/index.js";
+import {
+  type AdapterEngine,
+  type AdapterSpec,
+  freeTensors,
+  type ModelSource,
+  type OptimizerState,
+} from "../native/index.js";
 import { isBest, type Metric } from "./early-stopping.js";
 import type { EvalMetrics, Reporter, StepMetrics } from "./events.js";
 import type { Keeper, Reached } from "./keeper.js";
 
 export interface SaverOptions {
-  engine: Engine;
+  engine: AdapterEngine;
   model: ModelSource;
   tokenizer: Tokenizer;
   /** Chat templates in the place of the tokenizer's. */

@@ -7,14 +7,21 @@ type TotalsState = RunState["totals"];
 /** Totals of a run since its first step, over all its starts; the engine has the totals of the losses. */
 export class Totals {
   #state: TotalsState;
-  readonly #since = performance.now();
+  readonly #now: () => number;
+  readonly #since: number;
 
-  constructor(begun: TotalsState = { milliseconds: 0, losses: 0, steps: 0, tokens: 0, samples: 0, flop: 0 }) {
+  /** @param now the run's clock, in milliseconds */
+  constructor(
+    begun: TotalsState = { milliseconds: 0, losses: 0, steps: 0, tokens: 0, samples: 0, flop: 0 },
+    now = () => performance.now(),
+  ) {
+    this.#now = now;
+    this.#since = now();
     this.#state = begun;
   }
 
   state({ totalLosses: losses, totalSteps: steps }: Readings): TotalsState {
-    return { ...this.#state, losses, steps, milliseconds: this.#state.milliseconds + performance.now() - this.#since };
+    return { ...this.#state, losses, steps, milliseconds: this.#state.milliseconds + this.#now() - this.#since };
   }
 
   /** A step's. */

@@ -102,7 +102,7 @@ describe("help", () => {
         if (row.defaultValue !== undefined) expect(text).toContain(`[default: ${row.defaultValue}]`);
       }
       expect(text).toContain(command.example);
-      expect(text).toContain("LoRA:".repeat(Number(name === "train")));
+      expect(text).toContain("LoRA:".repeat(Number(command.trains === true)));
     },
   );
 

@@ -113,7 +113,7 @@ async function run(options: Options) {
     saver,
     report,
   } as const;
-  await fresh(trained);
+  await fresh(trained as Engine);
   const result = await train(work_).then(
     (value) => ({ value, error: undefined }),
     (error: Error & { code: string }) => ({ value: undefined, error }),

@@ -70,10 +70,12 @@ export class Planner {
   readonly #process: MemoryItem[];
   readonly #quantized = new Map<string, ModelSource>();
   readonly #generation: Generation;
+  readonly #beside: readonly AdapterSpec[];
 
   /**
    * @param adapter whose rank the settings decide
    * @param tokenizer folder or file of the tokenizer that is still to be loaded; null where it has been
+   * @param beside further adapters on the same base, trained in turn with it
    */
   constructor(
     model: ModelSource,
@@ -81,7 +83,9 @@ export class Planner {
     threads: number,
     tokenizer: string | null,
     generation = samplesOf(USUAL_SAMPLES, false),
+    beside: readonly AdapterSpec[] = [],
   ) {
+    this.#beside = beside;
     this.#generation = generation;
     this.#process = processItems("training", model, tokenizer);
     this.#model = model;
@@ -122,8 +126,11 @@ export class Planner {
       copyWeights,
     };
     const adapter = { ...this.#adapter, rank };
-    const { items } = planMemory(model, adapter, engine);
-    const saving = savingBytes(4 * parameterCounts(model, adapter).trainable, optimizer);
+    const adapters = [adapter, ...this.#beside];
+    const { items } = planMemory(model, adapters, engine);
+    // One of them is saved at a time.
+    const largest = Math.max(...adapters.map((each) => parameterCounts(model, each).trainable));
+    const saving = savingBytes(4 * largest, optimizer);
     const memory = planOf([...items, { name: "saving", bytes: saving, place: "host" }, ...this.#process]);
     return { adapter, engine, memory };
   }
@@ -134,13 +141,16 @@ export class Planner {
    */
   check(plan: Plan, settings: MemorySettings, fixedRank: boolean, limits: MemoryLimit[] = memoryLimits()): void {
     if (fitsAll(plan.memory, limits)) return;
-    const fixed = { rank: fixedRank, base: !isPlain(this.#model) };
+    const several = this.#beside.length + 1;
+    const fixed = { rank: fixedRank || several > 1, base: !isPlain(this.#model) };
     const ways = proposals(settings, fixed, (s) => fitsAll(this.plan(s).memory, limits));
     const advice =
       ways.length > 0
         ? `What would fit:\n${ways.map((line) => `  ${line}`).join("\n")}`
         : "No smaller setting would fit: use a smaller model.";
-    throw refusal("Training with these settings", plan.memory, limits, advice);
+    if (several === 1) throw refusal("Training with these settings", plan.memory, limits, advice);
+    const fewer = `${advice}\nEach adapter needs its own parameters, gradients and moments: a sweep of fewer, or smaller ones needs less.`;
+    throw refusal(`Training ${several} adapters side by side`, plan.memory, limits, fewer);
   }
 }
 

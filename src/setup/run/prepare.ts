@@ -1,5 +1,5 @@
 // The preparation before the first step, shared by the command and the library.
-import type { Engine, ModelSource, Precision } from "../../native/index.js";
+import type { AdapterEngine, AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
 import { memoryLimits } from "../memory/limits.js";
 import { type Plan, Planner, samplesOf } from "../memory/plan.js";
@@ -38,11 +38,19 @@ export interface RunPlan {
   checkMemory(): void;
 }
 
-/** @param given options that the user named */
-export function planRun(o: RunOptions, given: ReadonlySet<string>, base: PlannedBase): RunPlan {
+/**
+ * @param given options that the user named
+ * @param beside adapters that are trained in turn with it on the same base
+ */
+export function planRun(
+  o: RunOptions,
+  given: ReadonlySet<string>,
+  base: PlannedBase,
+  beside: readonly AdapterSpec[] = [],
+): RunPlan {
   const { model, precision, threads, tokenizer } = base;
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threads, tokenizer, samplesOf(o, base.samplesOnly));
+  const planner = new Planner(model, adapter.spec, threads, tokenizer, samplesOf(o, base.samplesOnly), beside);
   const settings = memorySettings(o, precision, adapter);
   const plan = planner.plan(settings, base.sharesWeights ? undefined : memoryLimits(o.memory_limit));
   const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
@@ -79,7 +87,7 @@ export function prepareRun(
 }
 
 /** Puts the beginning of the run into the engine: the checkpoint's state, or the initial adapter. */
-export async function beginWith(engine: Engine, { model, adapter, resumption }: Prepared): Promise<void> {
+export async function beginWith(engine: AdapterEngine, { model, adapter, resumption }: Prepared): Promise<void> {
   if (resumption) await restore(resumption, engine, model);
   else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
 }

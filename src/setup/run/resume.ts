@@ -13,7 +13,7 @@ import {
   readRunState,
   recoverCheckpoints,
 } from "../../checkpoint/index.js";
-import { cpuInfo, type Engine, type ModelSource } from "../../native/index.js";
+import { type AdapterEngine, cpuInfo, type ModelSource } from "../../native/index.js";
 import type { Resumed } from "../../trainer/index.js";
 import { differences } from "./identity.js";
 
@@ -153,7 +153,11 @@ export function checkFinished({ folder, state, isResult }: Resumption, total: nu
 }
 
 /** Puts the adapter and the optimizer's state of the checkpoint into the engine. */
-export async function restore({ folder, isResult }: Resumption, engine: Engine, model: ModelSource): Promise<void> {
+export async function restore(
+  { folder, isResult }: Resumption,
+  engine: AdapterEngine,
+  model: ModelSource,
+): Promise<void> {
   await engine.setAdapter(readAdapter(folder, model).tensors);
   if (isResult) return;
   await engine.setOptimizerState(readOptimizerState(folder));

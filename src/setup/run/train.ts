@@ -5,11 +5,12 @@ import type { Identity } from "../../checkpoint/index.js";
 import { trainRows } from "../../config/index.js";
 import { readEosIds } from "../../data/index.js";
 import { repositoryOf } from "../../hub/index.js";
-import { cpuInfo, type Engine, type ModelSource, type Precision } from "../../native/index.js";
+import { type AdapterEngine, cpuInfo, type ModelSource, type Precision } from "../../native/index.js";
 import { Trackers } from "../../tracking/trackers/index.js";
 import {
   BestInMemory,
   LARGER_IS_BETTER,
+  type MatmulPeak,
   modelFlop,
   type Reporter,
   type RunResult,
@@ -17,6 +18,7 @@ import {
   Saver,
   samples,
   type TrainResult,
+  type Turn,
   train,
 } from "../../trainer/index.js";
 import { type InitialAdapter, stopIds } from "../adapter.js";
@@ -39,13 +41,16 @@ export interface Prepared {
 
 /** The means of a prepared run. */
 export interface Work {
-  engine: Engine;
+  engine: AdapterEngine;
   report: Reporter;
   /** Finishes the step in progress, saves and ends. */
   signal: AbortSignal;
   /** Ends after the micro-batch in progress; nothing is saved. */
   abort?: AbortSignal | undefined;
   begin?: () => Promise<void>;
+  /** Of a run beside others on one engine. */
+  turn?: Turn | undefined;
+  peak?: MatmulPeak | undefined;
   /** After the last step. @returns whether samples are written */
   trained?: (result: TrainResult) => Promise<boolean>;
 }

@@ -1,0 +1,74 @@
+/** Lets runs on one engine go on in turn: one has the turn, the others wait in the order in which they asked. */
+export class Turns {
+  #isTaken = false;
+  #waiting: (() => void)[] = [];
+  #members = 0;
+
+  /** A member of the round. */
+  join(): Turn {
+    this.#members++;
+    return new Turn(this);
+  }
+
+  get isShared(): boolean {
+    return this.#members > 1;
+  }
+
+  async take(): Promise<void> {
+    if (this.#isTaken) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#isTaken = true;
+  }
+
+  give(): void {
+    const next = this.#waiting.shift();
+    if (next) next();
+    else this.#isTaken = false;
+  }
+}
+
+/** A run's place in the round, with a clock that stands still while others have the turn. */
+export class Turn {
+  readonly #turns: Turns;
+  #waited = 0;
+
+  constructor(turns: Turns) {
+    this.#turns = turns;
+  }
+
+  /** Whether other runs have turns, too. */
+  get isShared(): boolean {
+    return this.#turns.isShared;
+  }
+
+  /** Milliseconds. */
+  readonly now = (): number => performance.now() - this.#waited;
+
+  take(): Promise<void> {
+    return this.#outside(async () => {});
+  }
+
+  give(): void {
+    this.#turns.give();
+  }
+
+  /** Lets every other run that waits have its turn. */
+  pass(): Promise<void> {
+    return this.during(async () => {});
+  }
+
+  /** The others have the turn while this run waits for something, and then for its turn. */
+  during<T>(wait: () => Promise<T>): Promise<T> {
+    this.give();
+    return this.#outside(wait);
+  }
+
+  async #outside<T>(wait: () => Promise<T>): Promise<T> {
+    const begin = performance.now();
+    try {
+      return await wait();
+    } finally {
+      await this.#turns.take();
+      this.#waited += performance.now() - begin;
+    }
+  }
+}
