@@ -84,6 +84,19 @@ std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
 // Largest batch of tokens, made before an engine has seen it: half a gigabyte each of tokens and targets.
 constexpr int64_t kMostTokens = int64_t(1) << 27;
 
+namespace {
+// A byte for each of n tokens; null where there are none.
+const uint8_t* byte_each(const Napi::Object& sequence, const char* key, int64_t n) {
+  const Napi::Value v = sequence.Get(key);
+  if (v.IsUndefined() || v.IsNull()) return nullptr;
+  const bool bytes = v.IsTypedArray() && v.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (!bytes || int64_t(v.As<Napi::Uint8Array>().ElementLength()) != n) {
+    fail(std::string("batch.sequences[].") + key, "a Uint8Array as long as inputIds");
+  }
+  return v.As<Napi::Uint8Array>().Data();
+}
+}  // namespace
+
 // Reads the sequences where they lie (a mapped file, as a rule) and lays them one after the other: the only copy on the way.
 Batch to_batch(const Napi::Value& v) {
   const Napi::Object o = to_object(v, "batch");
@@ -98,16 +111,8 @@ Batch to_batch(const Napi::Value& v) {
   for (uint32_t s = 0; s < sequences.Length(); s++) {
     const Napi::Object sequence = to_object(sequences.Get(s), "batch.sequences[]");
     const Napi::Int32Array ids = int32_array(sequence.Get("inputIds"), "batch.sequences[].inputIds");
-    const Napi::Value masked = sequence.Get("lossMask");
-    const uint8_t* mask = nullptr;
     const int64_t n = int64_t(ids.ElementLength());
-    if (!masked.IsUndefined() && !masked.IsNull()) {
-      const bool bytes = masked.IsTypedArray() && masked.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
-      if (!bytes || int64_t(masked.As<Napi::Uint8Array>().ElementLength()) != n) {
-        fail("batch.sequences[].lossMask", "a Uint8Array as long as inputIds");
-      }
-      mask = masked.As<Napi::Uint8Array>().Data();
-    }
+    const uint8_t *const mask = byte_each(sequence, "lossMask", n), *const types = byte_each(sequence, "tokenTypes", n);
     const int64_t end = int64_t(b.ids.size()) + std::max(n, pad_to);
     if (end > kMostTokens) throw Error("E_BATCH", "Batch: more than " + std::to_string(kMostTokens) + " tokens.");
     const int32_t* first = ids.Data();
@@ -116,6 +121,11 @@ Batch to_batch(const Napi::Value& v) {
     b.ids.resize(size_t(end), int32_t(pad_id));
     for (int64_t i = 1; i < n; i++) b.targets.push_back(!mask || mask[i] ? first[i] : kIgnore);
     b.targets.resize(size_t(end), kIgnore);
+    if (types) {
+      b.types.resize(size_t(b.offsets.back()));
+      b.types.insert(b.types.end(), types, types + n);
+    }
+    if (!b.types.empty()) b.types.resize(size_t(end));
     b.offsets.push_back(int32_t(end));
     const Napi::Value labels = sequence.Get("labels");
     if (labels.IsUndefined()) continue;

@@ -11,6 +11,7 @@ namespace lowrank {
 // Ragged sequences one after the other. targets[i]: token to be predicted at token i, or kIgnore.
 struct Batch {
   std::vector<int32_t> ids, targets, offsets;
+  std::vector<int32_t> types;  // token types, one a token, or none: all are 0
   std::vector<float> labels;  // of a classifier: ClassifierSpec::label_width numbers a sequence, or none
 };
 constexpr int32_t kIgnore = -100;
@@ -41,6 +42,7 @@ class Base {
     int64_t first = 0;             // tokens of the micro-batch before these
     int64_t first_sequence = 0;
     const float* labels = nullptr;  // of a classifier's sequences
+    const int32_t* types = nullptr;  // of the host; null: all are 0
     int64_t sequences() const { return int64_t(offsets.size()) - 1; }
     int64_t count() const { return offsets.back(); }
   };

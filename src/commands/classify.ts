@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { isAdapterFolder } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { dataFiles, readRows } from "../data/index.js";
-import { classifyTexts, openClassifier, type TextOrPair } from "../setup/classify.js";
+import { classifyTexts, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { evaluating, openForInference } from "../setup/inference.js";
 import { openTokenizer, readOptions } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
@@ -43,6 +43,7 @@ export async function run(named: Options): Promise<void> {
     { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined, ...o },
     warn,
   );
+  requireTrained(base);
   const { classifier, maxPositions } = base.model.config;
   const maxLength = Math.min(o.max_seq_length, maxPositions);
   const batchSize = o.per_device_eval_batch_size;

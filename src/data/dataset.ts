@@ -64,7 +64,9 @@ export class TokenDataset {
     if (!this.#classified) return { inputIds, lossMask };
     const { labels, width } = this.#classified;
     const row = this.#table.row(example);
-    return { inputIds, labels: labels.subarray(row * width, (row + 1) * width) };
+    // The mask is one more than the tokens' types.
+    const tokenTypes = lossMask.map((mark) => mark - 1);
+    return { inputIds, tokenTypes, labels: labels.subarray(row * width, (row + 1) * width) };
   }
 
   /** Number of items. */

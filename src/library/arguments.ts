@@ -130,6 +130,7 @@ export const modelEvaluateOptions = methodOptions("model.evaluate", {
 });
 export const runOptions = methodOptions("trainer.run", { signal });
 export const trainerEvaluateOptions = methodOptions("trainer.evaluate", { signal });
+export const trainerClassifyOptions = methodOptions("trainer.classify", { truncation_side: rows.truncation_side });
 
 /** @throws LowrankError E_ARGUMENT where a path is none */
 export function checkPath(value: unknown, method: string, name: string): asserts value is string {

@@ -1,7 +1,15 @@
 // Texts and rows that a program gives in the place of files.
 import { LowrankError } from "../base/errors.js";
 import { messageOf, shownValue } from "../config/index.js";
-import { givenRows, givenTexts, rendererOf, type TextSource, type Tokenizer, valueProblem } from "../data/index.js";
+import {
+  type ClassifiedSpec,
+  givenRows,
+  givenTexts,
+  rendererOf,
+  type TextSource,
+  type Tokenizer,
+  valueProblem,
+} from "../data/index.js";
 import { formOf, givenForm, type RowFormOptions, renderingAs } from "../setup/row-forms.js";
 import type { Items, Texts } from "./arguments.js";
 
@@ -108,6 +116,24 @@ function rowOf(columns: readonly { name: string; isOptional?: boolean }[]): Read
       return copy;
     });
   };
+}
+
+/** Rows with labels, which are read twice. */
+export interface GivenRows {
+  rows: unknown[];
+  name: string;
+}
+
+/** All of some rows, in memory. @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
+export async function collected({ items, name }: GivenItems): Promise<GivenRows> {
+  const rows: unknown[] = [];
+  for await (const row of itemsOf(items, name, (item) => item)) rows.push(row);
+  return { rows, name };
+}
+
+/** The texts of rows with labels. */
+export function labelledSource({ rows, name }: GivenRows, render: ClassifiedSpec): TextSource {
+  return givenRows(itemsOf(rows, name, rowOf(rendererOf(render).columns)), render);
 }
 
 /** An iterable whose first item has been taken from its iterator, from that item on. */

@@ -2,11 +2,11 @@ import { LowrankError } from "../base/errors.js";
 import { isAdapterFolder, readAdapter } from "../checkpoint/index.js";
 import { shownValue } from "../config/index.js";
 import { TokenDataset, type Tokenizer } from "../data/index.js";
-import { candidateTargets } from "../model/index.js";
+import { type Classification, candidateTargets } from "../model/index.js";
 import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
 import { choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
-import { type Classified, classifyTexts, openClassifier, type TextOrPair } from "../setup/classify.js";
+import { type Classified, classifyAll, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { adapterFolder, located } from "../setup/hub.js";
 import { evaluating, generating, type InferenceWork, type OpenedBase, openForInference } from "../setup/inference.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
@@ -28,7 +28,7 @@ import { textSource } from "./items.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
 
 export interface ModelOptions extends DownloadOptions {
-  /** seq-cls opens a classifier: the path is the adapter of a run with this task, or a model with a trained head. */
+  /** seq-cls opens a classifier: the path is the adapter of a run with this task, a model with a trained head, or a model that becomes one by training. */
   task?: "causal-lm" | "seq-cls" | undefined;
   /** Branch, tag or commit of a model of the hub. */
   revision?: string | undefined;
@@ -97,6 +97,8 @@ interface Closable {
 /** Trainers tell a model when they are made, and by the function that this returns when they are closed. */
 export let register: (model: Model, trainer: Closable, method: string) => () => void;
 let isModel: (value: unknown) => value is Model;
+/** The model as a classifier for other labels. */
+export let asClassifier: (model: Model, asked: Classification) => ModelSource;
 
 /** @throws LowrankError E_ARGUMENT where it is none */
 export function checkModel(model: unknown, method: string): asserts model is Model {
@@ -119,6 +121,7 @@ export class Model {
   readonly #trainers = new Set<Closable>();
   /** The adapter of a classifier that was opened by it. */
   readonly #classifier: OpenedBase["adapter"];
+  readonly #reopen: (asked: Classification) => ModelSource;
   #closed = false;
 
   static {
@@ -127,14 +130,17 @@ export class Model {
       model.#trainers.add(trainer);
       return () => model.#trainers.delete(trainer);
     };
+    asClassifier = (model, asked) => model.#reopen(asked);
     isModel = (value): value is Model => typeof value === "object" && value !== null && #trainers in value;
   }
 
   private constructor(
     given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">,
+    reopen: (asked: Classification) => ModelSource,
     classifier: OpenedBase["adapter"] = null,
   ) {
     this.#classifier = classifier;
+    this.#reopen = reopen;
     this.source = given.source;
     this.tokenizer = given.tokenizer;
     this.precision = given.precision;
@@ -159,16 +165,20 @@ export class Model {
       const o = await located({ ...wanted, ...named }, from);
       const { model: source, precision, threads, adapter } = openClassifier(o, warn);
       const tokenizer = await openTokenizer(o, warn);
-      return new Model({ source, tokenizer, precision, threads, sharesWeights: o.share_weights }, adapter);
+      const given = { source, tokenizer, precision, threads, sharesWeights: o.share_weights };
+      return new Model(given, (asked) => openBase(o, warn, asked), adapter);
     }
     const o = await located({ base_model: path, ...wanted }, from);
     const { precision, threads, share_weights } = o;
     const source = openBase(o, warn);
     const tokenizer = await openTokenizer(o, warn);
-    return new Model({
-      ...{ source, tokenizer, precision: choosePrecision(precision, source), threads: threadCount(threads, warn) },
-      sharesWeights: share_weights,
-    });
+    const given = {
+      source,
+      tokenizer,
+      precision: choosePrecision(precision, source),
+      threads: threadCount(threads, warn),
+    };
+    return new Model({ ...given, sharesWeights: share_weights }, (asked) => openBase(o, warn, asked));
   }
 
   get folder(): string {
@@ -216,7 +226,7 @@ export class Model {
 
   /**
    * The classes of texts, or of pairs of texts, of a model that was opened with `task: "seq-cls"`.
-   * @throws LowrankError E_STATE where it was not, E_PROMPT where a text is empty
+   * @throws LowrankError E_STATE where it was not, E_TENSOR_MISSING where it has no trained head, E_PROMPT where a text is empty
    */
   async classify(texts: readonly TextOrPair[], options: ModelClassifyOptions = {}): Promise<Classified[]> {
     this.#check("classify");
@@ -226,13 +236,9 @@ export class Model {
     if (!classifier) throw new LowrankError("E_STATE", 'classify: open the model with task: "seq-cls".', "task");
     const maxLength = Math.min(max_seq_length, maxPositions);
     const base = { model: this.source, precision: this.precision, threads: this.threads, adapter: this.#classifier };
+    requireTrained(base);
     await using engine = await openForInference(base, evaluating(batchSize, maxLength, this.sharesWeights));
-    const found: Classified[] = [];
-    for (let i = 0; i < texts.length; i += batchSize) {
-      const some = texts.slice(i, i + batchSize);
-      found.push(...(await classifyTexts(engine, this.tokenizer, classifier, some, { maxLength, side })));
-    }
-    return found;
+    return await classifyAll(engine, this.tokenizer, classifier, texts, { batchSize, maxLength, side });
   }
 
   #engine(adapter: Adapter | undefined, work: InferenceWork): Promise<Engine> {

@@ -94,7 +94,9 @@ export function checkOptions(object: unknown): CheckedOptions {
   const one = (texts: Items | undefined, files: string[] | undefined, name: string) => {
     if (texts !== undefined && files !== undefined)
       wrong.push([name, `${name} and ${name}_file are both given, expected one of them`]);
-    return texts === undefined ? files : givenItems(texts, name);
+    if (texts === undefined) return files;
+    // Rows with labels are no plain texts, whatever the first looks like.
+    return options.task === "seq-cls" ? { items: texts, name } : givenItems(texts, name);
   };
   const from = one(train, options.train_file, "train");
   const held = one(validation, options.validation_file, "validation");

@@ -2,8 +2,10 @@ import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
 import type { DataFile } from "../data/index.js";
 import { Engine, type MemoryPlan } from "../native/index.js";
-import { trainingFiles } from "../setup/dataset.js";
+import { type Classified, classifyAll, type TextOrPair } from "../setup/classify.js";
+import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
 import { adapterFolder } from "../setup/hub.js";
+import { numberLabels, readTrainingLabels } from "../setup/labels.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
@@ -12,14 +14,41 @@ import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/trai
 import { givenTemplates, readTrainingTexts } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
-import { checkPath, runOptions, trainerEvaluateOptions, trainerGenerateOptions } from "./arguments.js";
+import {
+  checkPath,
+  checkTextsOrPairs,
+  runOptions,
+  trainerClassifyOptions,
+  trainerEvaluateOptions,
+  trainerGenerateOptions,
+} from "./arguments.js";
 import { channel } from "./channel.js";
 import { fetching } from "./download.js";
-import { type GivenItems, itemSource } from "./items.js";
-import { checkModel, type Model, register } from "./model.js";
-import { checkOptions, type TrainerOptions } from "./options.js";
+import { collected, type GivenItems, type GivenRows, itemSource, labelledSource } from "./items.js";
+import { asClassifier, checkModel, type Model, register } from "./model.js";
+import { type CheckedOptions, checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
+
+/** @throws LowrankError E_USAGE where model and options are not of one task */
+function checkTask({ options: { task }, samples }: CheckedOptions, model: Model): void {
+  const wrong = (message: string, option: string) => new LowrankError("E_USAGE", `${message}.`, option);
+  if (task === "seq-cls" && samples)
+    throw wrong("samples needs task causal-lm: a classifier writes no texts", "samples");
+  if (task !== "seq-cls" && model.config.classifier)
+    throw wrong("The model was opened as a classifier: give task seq-cls here, too", "task");
+}
+
+/** The labels of a run, and its rows as texts. @throws LowrankError E_USAGE, E_LABEL and the errors of reading */
+async function labelledRows(files: TrainingFiles<string[] | GivenItems>, options: RunOptions) {
+  const inMemory = async (given: DataFile[] | GivenItems) => (Array.isArray(given) ? given : collected(given));
+  const train_file = await inMemory(files.train_file);
+  const validation_file = files.validation_file && (await inMemory(files.validation_file));
+  const labels = await readTrainingLabels({ ...options, train_file, validation_file });
+  const texts = (given: DataFile[] | GivenRows) =>
+    Array.isArray(given) ? given : labelledSource(given, labels.render);
+  return { labels, train_file: texts(train_file), validation_file: validation_file && texts(validation_file) };
+}
 
 /** Fine-tunes an adapter on a model, on a native thread of its own. */
 export class Trainer {
@@ -67,13 +96,7 @@ export class Trainer {
     checkModel(model, "Trainer.create");
     const checked = checkOptions(given);
     checkRunOptions(checked.options);
-    if (checked.options.task === "seq-cls" || model.config.classifier) {
-      throw new LowrankError(
-        "E_USAGE",
-        "Trainer.create trains language models: classifiers are trained by lowrank train --task seq-cls.",
-        "task",
-      );
-    }
+    checkTask(checked, model);
     const { output_dir: output, init_adapter: initial } = checked.options;
     const inputs = [model.folder, initial];
     const folder = output === undefined ? null : new RunFolder({ ...checked.options, output_dir: output }, inputs);
@@ -85,7 +108,9 @@ export class Trainer {
     const options = { ...checked.options, init_adapter };
     const named = { ...options, train_file: checked.train, validation_file: checked.validation };
     const files = await trainingFiles(named, from);
-    const { source, precision, threads, sharesWeights } = model;
+    const labelled = options.task === "seq-cls" ? await labelledRows(files, options) : null;
+    const { precision, threads, sharesWeights } = model;
+    const source = labelled ? asClassifier(model, labelled.labels.asked) : model.source;
     const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
     const plan = planRun(options, checked.given, base);
     plan.checkMemory();
@@ -96,9 +121,12 @@ export class Trainer {
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
       const sourceOf = async (given: DataFile[] | GivenItems) =>
         Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);
-      const train_file = await sourceOf(files.train_file);
-      const validation_file = files.validation_file && (await sourceOf(files.validation_file));
-      const wanted = { ...options, threads, train_file, validation_file };
+      const train_file = labelled ? labelled.train_file : await sourceOf(files.train_file);
+      const held = labelled
+        ? labelled.validation_file
+        : files.validation_file && (await sourceOf(files.validation_file));
+      const labels = labelled ? await numberLabels(labelled.labels, source.config.classifier!) : undefined;
+      const wanted = { ...options, threads, train_file, validation_file: held, labels };
       const texts = await readTrainingTexts(wanted, model.tokenizer, source.config.vocabSize, {
         warn,
         signal: from.signal,
@@ -216,6 +244,25 @@ export class Trainer {
     });
   }
 
+  /**
+   * The classes of texts, or of pairs of texts, by the classifier as it is now; longer texts are cut as in training.
+   * @throws LowrankError E_STATE where no classifier is trained, E_PROMPT where a text is empty
+   */
+  async classify(
+    texts: readonly TextOrPair[],
+    options: { truncation_side?: "left" | "right" | undefined } = {},
+  ): Promise<Classified[]> {
+    checkTextsOrPairs(texts, "trainer.classify");
+    const { truncation_side } = trainerClassifyOptions(options);
+    const { classifier } = this.#prepared.model.config;
+    if (!classifier) throw new LowrankError("E_STATE", 'classify: the trainer has no task: "seq-cls".', "task");
+    const { per_device_eval_batch_size: batchSize, max_seq_length: maxLength } = this.#options;
+    const side = truncation_side ?? this.#options.truncation_side;
+    return this.#use("classify", () =>
+      classifyAll(this.#engine, this.#model.tokenizer, classifier, texts, { batchSize, maxLength, side }),
+    );
+  }
+
   /** A copy of the adapter as it is now. */
   adapter(): Promise<Adapter> {
     return this.#use("adapter", async () => {
@@ -230,10 +277,11 @@ export class Trainer {
     return this.#use("save", async () => {
       const { spec, targets } = this.#prepared.adapter;
       const tensors = await this.#engine.adapter();
-      const { source, tokenizer } = this.#model;
-      const { folder: baseModel, origin } = source;
+      const { tokenizer } = this.#model;
+      const { folder: baseModel, origin, config } = this.#prepared.model;
+      const { classifier } = config;
       const templates = givenTemplates(this.#options, this.#prepared.texts);
-      await writeAdapter(folder, { tensors, spec, targets, baseModel, origin, tokenizer, templates });
+      await writeAdapter(folder, { tensors, spec, targets, baseModel, origin, tokenizer, templates, classifier });
     });
   }
 

@@ -204,6 +204,8 @@ export interface Sequence {
    * first.
    */
   lossMask?: Uint8Array;
+  /** For models with token types: of each token; default 0. */
+  tokenTypes?: Uint8Array;
   /** For classifiers: the number of the class; for regression and several labels a number for each label. */
   labels?: Float32Array;
 }

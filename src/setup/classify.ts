@@ -23,7 +23,7 @@ export interface Classified {
   scores: Record<string, number>;
 }
 
-/** @throws LowrankError E_ADAPTER, E_TENSOR_MISSING where there is no trained head */
+/** @throws LowrankError E_ADAPTER where the adapter is no classifier's */
 export function openClassifier(o: OpeningOptions, warn: (message: string) => void): OpenedBase {
   if (o.adapter !== undefined && !isClassifierAdapter(o.adapter)) {
     throw new LowrankError(
@@ -34,15 +34,17 @@ export function openClassifier(o: OpeningOptions, warn: (message: string) => voi
   }
   const model = openBase(o, warn, o.adapter === undefined ? {} : readLabels(o.adapter));
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
-  const stored = new Set(model.tensors.map(({ name }) => name));
-  const missing = adapter
-    ? undefined
-    : model.spec.classifier!.layers.find(({ linear }) => !stored.has(`${linear.module}.weight`));
-  if (missing) {
-    const message = `${model.folder} has no ${missing.linear.module}.weight: it is no trained classifier. Name an adapter that lowrank train --task seq-cls has made.`;
-    throw new LowrankError("E_TENSOR_MISSING", message, model.folder);
-  }
   return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
+}
+
+/** @throws LowrankError E_TENSOR_MISSING where there is no trained head */
+export function requireTrained({ model, adapter }: OpenedBase): void {
+  const stored = new Set(model.tensors.map(({ name }) => name));
+  const { layers } = model.spec.classifier!;
+  const missing = adapter ? undefined : layers.find(({ linear }) => !stored.has(`${linear.module}.weight`));
+  if (!missing) return;
+  const message = `${model.folder} has no ${missing.linear.module}.weight: it is no trained classifier. Name an adapter that was trained with task seq-cls.`;
+  throw new LowrankError("E_TENSOR_MISSING", message, model.folder);
 }
 
 function classified(logits: Float32Array, { labels, problem }: ClassifierConfig): Classified {
@@ -72,7 +74,24 @@ export async function classifyTexts(
   const empty = rows.findIndex(({ text }) => !/\S/.test(text));
   if (empty >= 0) throw new LowrankError("E_PROMPT", `Text ${empty + 1} is empty: it has no class.`, "text");
   const tokens = await tokenizer.encodeTyped(rows, { maxLength, side });
-  const { logits } = await engine.classify({ sequences: tokens.map(({ ids }) => ({ inputIds: ids })) });
+  const { logits } = await engine.classify({
+    sequences: tokens.map(({ ids, types }) => ({ inputIds: ids, tokenTypes: types })),
+  });
   const width = classifier.labels.length;
   return texts.map((_, i) => classified(logits.subarray(i * width, (i + 1) * width), classifier));
+}
+
+/** The same of any number of texts, some at a time. */
+export async function classifyAll(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  classifier: ClassifierConfig,
+  texts: readonly TextOrPair[],
+  { batchSize, ...options }: ClassifyOptions & { batchSize: number },
+): Promise<Classified[]> {
+  const found: Classified[] = [];
+  for (let i = 0; i < texts.length; i += batchSize) {
+    found.push(...(await classifyTexts(engine, tokenizer, classifier, texts.slice(i, i + batchSize), options)));
+  }
+  return found;
 }

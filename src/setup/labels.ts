@@ -42,15 +42,19 @@ const NAMED = 3;
 type Label = string | number | (string | number)[];
 
 interface RowLabels {
-  files: DataFile[];
+  /** The rows' name for people: the first of their files. */
+  from: string;
   labels: Label[];
+  /** Names a row by its number. */
+  place(row: number): Promise<string>;
 }
+
+/** Rows whose labels are to be read: files, or rows in memory with the name of the argument that holds them. */
+export type LabelledRows = DataFile[] | { rows: readonly unknown[]; name: string };
 
 /** The labels of a run's data, before the model is known. */
 export interface TrainingLabels {
   render: ClassifiedSpec;
-  column: string;
-  read: ReadOptions;
   training: RowLabels;
   validation: RowLabels | null;
   /** The classifier that the data asks for. */
@@ -59,24 +63,32 @@ export interface TrainingLabels {
 
 const usage = (message: string, option: string) => new LowrankError("E_USAGE", message, option);
 
+const columnOf = (row: unknown, name: string): unknown => (row as Record<string, unknown> | null)?.[name] ?? null;
+
+/** Which of some columns the first row has. */
+async function columnsOf(
+  given: LabelledRows,
+  names: string[],
+  read: ReadOptions,
+): Promise<{ from: string; has: (name: string) => boolean }> {
+  if (!Array.isArray(given)) {
+    return { from: given.name, has: (name) => columnOf(given.rows[0], name) !== null };
+  }
+  const columns = names.map((name): Column => ({ name, holds: "values", isOptional: true }));
+  const row = await firstRow(given, columns, read);
+  return { from: pathOf(given[0]!), has: (name) => (row?.[names.indexOf(name)] ?? null) !== null };
+}
+
 async function findColumns(
-  files: DataFile[],
+  given: LabelledRows,
   o: LabelOptions,
   read: ReadOptions,
 ): Promise<{ column: string; render: ClassifiedSpec }> {
   const names = [...new Set([...LABEL_COLUMNS, ...TEXT_COLUMNS.flat()] as string[])];
-  const row = await firstRow(
-    files,
-    names.map((name): Column => ({ name, holds: "values", isOptional: true })),
-    read,
-  );
-  const has = (name: string) => (row?.[names.indexOf(name)] ?? null) !== null;
+  const { from, has } = await columnsOf(given, names, read);
   const column = o.label_column ?? LABEL_COLUMNS.find(has);
   if (column === undefined)
-    throw usage(
-      `${pathOf(files[0]!)} has no column label or labels: name the column of the labels with --label_column.`,
-      "label_column",
-    );
+    throw usage(`${from} has no column label or labels: name the column of the labels (label_column).`, "label_column");
   const side = o.truncation_side;
   if (o.text_column !== undefined || o.text_pair_column !== undefined) {
     return {
@@ -104,19 +116,27 @@ function plainLabel(value: unknown): Label | undefined {
   return list.every((one) => one !== undefined && !Array.isArray(one)) ? (list as (string | number)[]) : undefined;
 }
 
-async function readRowLabels(files: DataFile[], column: string, read: ReadOptions): Promise<RowLabels> {
+async function readRowLabels(given: LabelledRows, column: string, read: ReadOptions): Promise<RowLabels> {
   const labels: Label[] = [];
-  for await (const { file, unit, rows } of readRows(files, [{ name: column, holds: "values" }], read)) {
-    for (const { values, at } of rows) {
-      const label = plainLabel(values[0]);
-      if (label === undefined) {
-        const message = `${file}, ${unit} ${at}: the label in column "${column}" is ${kindOf(values[0])}, expected a name, a number or a list of these.`;
-        throw new LowrankError("E_LABEL", message, file);
-      }
-      labels.push(label);
+  const add = (value: unknown, from: string, place: string) => {
+    const label = plainLabel(value);
+    if (label === undefined) {
+      const message = `${place}: the label in column "${column}" is ${kindOf(value)}, expected a name, a number or a list of these.`;
+      throw new LowrankError("E_LABEL", message, from);
     }
+    labels.push(label);
+  };
+  if (!Array.isArray(given)) {
+    const { rows, name } = given;
+    for (const [i, row] of rows.entries()) add(columnOf(row, column), name, `${name}: row ${i + 1}`);
+    return { from: name, labels, place: async (row) => `${name}: row ${row + 1}` };
   }
-  return { files, labels };
+  const columns: Column[] = [{ name: column, holds: "values" }];
+  for await (const { file, unit, rows } of readRows(given, columns, read)) {
+    for (const { values, at } of rows) add(values[0], file, `${file}, ${unit} ${at}`);
+  }
+  const place = async (row: number) => (await placesOf(given, columns, read, [row]))[0]!;
+  return { from: pathOf(given[0]!), labels, place };
 }
 
 const isNumeric = (label: unknown) =>
@@ -135,9 +155,8 @@ function sortedNames(labels: (string | number)[]): string[] {
   return names.every((name) => isNumeric(name)) ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
 }
 
-function namesOf(problem: ProblemType, { labels, files }: RowLabels, column: string): string[] {
-  const file = pathOf(files[0]!);
-  const wrong = (what: string) => new LowrankError("E_LABEL", `${file}, column "${column}": ${what}.`, file);
+function namesOf(problem: ProblemType, { labels, from }: RowLabels, column: string): string[] {
+  const wrong = (what: string) => new LowrankError("E_LABEL", `${from}, column "${column}": ${what}.`, from);
   if (problem === "regression") {
     const stranger = labels.find((label) => !isNumeric(label));
     if (stranger !== undefined) throw wrong(`label ${JSON.stringify(stranger)} is no number, as a regression needs`);
@@ -165,34 +184,39 @@ function namesOf(problem: ProblemType, { labels, files }: RowLabels, column: str
   return sortedNames(lists.flat());
 }
 
-/**
- * Reads the labels of a run's files.
- * @throws LowrankError E_USAGE, E_LABEL and the errors of reading
- */
-export async function readTrainingLabels(
-  o: LabelOptions & { train_file: DataFile[]; validation_file: DataFile[] | undefined },
-): Promise<TrainingLabels> {
-  const trained = dataFiles(o.train_file, "train");
-  const held = o.validation_file ? dataFiles(o.validation_file, "validation").files : trained.validation;
+/** The rows of training and, where there are any, of validation. @throws LowrankError E_USAGE, E_DATA_FILES */
+function labelledRows(train: LabelledRows, validation: LabelledRows | undefined): [LabelledRows, LabelledRows | null] {
+  const trained = Array.isArray(train) ? dataFiles(train, "train") : { files: [], validation: [] };
+  const given = Array.isArray(validation) ? dataFiles(validation, "validation").files : [];
+  const held = validation === undefined ? trained.validation : given;
   const pipe = [...trained.files, ...held].map(pathOf).find(isPipe);
   if (pipe !== undefined)
     throw usage(`${pipe} is a pipe: files of labelled texts are read twice. Write it to a file first.`, "train_file");
   requireApart(trained.files, held);
+  const rows = Array.isArray(train) ? trained.files : train;
+  if (validation !== undefined && !Array.isArray(validation)) return [rows, validation];
+  return [rows, held.length > 0 ? held : null];
+}
+
+/**
+ * Reads the labels of a run's rows.
+ * @throws LowrankError E_USAGE, E_LABEL and the errors of reading
+ */
+export async function readTrainingLabels(
+  o: LabelOptions & { train_file: LabelledRows; validation_file: LabelledRows | undefined },
+): Promise<TrainingLabels> {
+  const [train, held] = labelledRows(o.train_file, o.validation_file);
   const read = readOptions(o);
-  const { column, render } = await findColumns(trained.files, o, read);
-  const training = await readRowLabels(trained.files, column, read);
-  const validation = held.length > 0 ? await readRowLabels(held, column, read) : null;
+  const { column, render } = await findColumns(train, o, read);
+  const training = await readRowLabels(train, column, read);
+  const validation = held && (await readRowLabels(held, column, read));
   const problem = o.problem_type ?? problemOf(training.labels);
   const labels = namesOf(problem, training, column);
-  return { render, column, read, training, validation, asked: { labels, problem } };
+  return { render, training, validation, asked: { labels, problem } };
 }
 
 /** @throws LowrankError E_LABEL naming the place of a label that is not in the list */
-async function numbered(
-  { labels, files }: RowLabels,
-  { column, read }: TrainingLabels,
-  classifier: ClassifierConfig,
-): Promise<NumberedLabels> {
+async function numbered({ labels, place }: RowLabels, classifier: ClassifierConfig): Promise<NumberedLabels> {
   const { labels: names, problem } = classifier;
   const width = problem === "single_label_classification" ? 1 : names.length;
   const numbers = new Float32Array(labels.length * width);
@@ -229,10 +253,10 @@ async function numbered(
   }
   const [first] = strangers;
   if (!first) return { labels: numbers, width };
-  const [place] = await placesOf(files, [{ name: column, holds: "values" }], read, [first.row]);
+  const at = await place(first.row);
   const list = names.length > 20 ? `${names.slice(0, 20).join(", ")}, ...` : names.join(", ");
-  const message = `${place}: label ${JSON.stringify(first.label)} is not in the list of labels: ${list}. The list is the training rows' or the model's (id2label).`;
-  throw new LowrankError("E_LABEL", message, place);
+  const message = `${at}: label ${JSON.stringify(first.label)} is not in the list of labels: ${list}. The list is the training rows' or the model's (id2label).`;
+  throw new LowrankError("E_LABEL", message, at);
 }
 
 /** @throws LowrankError E_LABEL */
@@ -241,8 +265,8 @@ export async function numberLabels(found: TrainingLabels, classifier: Classifier
   return {
     render,
     classifier,
-    training: await numbered(training, found, classifier),
-    validation: validation && (await numbered(validation, found, classifier)),
+    training: await numbered(training, classifier),
+    validation: validation && (await numbered(validation, classifier)),
   };
 }
 

@@ -141,6 +141,7 @@ const RIGHT: Record<string, () => unknown[]> = {
   "trainer.run": () => [{}],
   "trainer.generate": () => ["Take", { max_new_tokens: 1 }],
   "trainer.evaluate": () => [{}],
+  "trainer.classify": () => [["a text"], {}],
   "trainer.save": () => [work.path("adapter")],
 };
 
