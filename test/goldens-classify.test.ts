@@ -39,10 +39,11 @@ const names = readdirSync(goldens).filter((name) => existsSync(join(goldens, nam
 const scratch = mkdtempSync(join(tmpdir(), "lowrank-classify-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-function toBatch({ texts, labels }: GoldenTexts): Batch {
+function toBatch({ texts, second, labels }: GoldenTexts): Batch {
   return {
     sequences: texts.map((text, i) => ({
       inputIds: Int32Array.from(text),
+      tokenTypes: Uint8Array.from(text, (_, at) => Number(at >= second[i]!)),
       labels: Float32Array.from([labels[i]!].flat()),
     })),
   };

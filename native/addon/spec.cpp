@@ -82,7 +82,7 @@ NormSpec to_norm(const Napi::Value& v) {
 ResidualSpec to_residual(const Napi::Value& v) {
   if (v.IsUndefined()) return {};
   const Napi::Object o = to_object(v, "residual");
-  return {to_norm(o.Get("norm")), number_or(o, "scale", 1)};
+  return {to_norm(o.Get("norm")), number_or(o, "scale", 1), to_norm(o.Get("after"))};
 }
 
 AttentionKind to_kind(const Napi::Value& v) {
@@ -201,6 +201,11 @@ ModelSpec to_spec(const Napi::Value& v) {
     s.positions = to_string(positions.Get("weight"), "positions.weight");
     s.position_rows = integer(positions, "rows");
     s.position_offset = integer(positions, "offset");
+  }
+  if (!is_absent(o.Get("tokenTypes"))) {
+    const Napi::Object types = to_object(o.Get("tokenTypes"), "spec.tokenTypes");
+    s.token_types = to_string(types.Get("weight"), "tokenTypes.weight");
+    s.type_rows = integer(types, "rows");
   }
   s.embedding_norm = to_norm(o.Get("embeddingNorm"));
   s.final_norm = to_norm(o.Get("finalNorm"));

@@ -1,4 +1,5 @@
-// The wiring of a block: x += attention(norm(x)); x += mlp(norm(x)), or parallel x += attention(norm(x)) + mlp(norm(x)).
+// The wiring of a block: x += attention(norm(x)); x += mlp(norm(x)), each perhaps with a norm of x after it, or parallel
+// x += attention(norm(x)) + mlp(norm(x)).
 #pragma once
 #include "block/attention.h"
 #include "block/mlp.h"
@@ -29,7 +30,7 @@ class Block {
   void forward_parallel(const Pass&, int64_t layer, const Shared&, const Stream&) const;
   void backward_parallel(const Pass&, int64_t layer, const Shared&, const Stream&) const;
 
-  Norm attention_norm_, mlp_norm_;
+  Norm attention_norm_, mlp_norm_, attention_after_, mlp_after_;
   Attention attention_;
   Mlp mlp_;
   Linears linears_;

@@ -37,8 +37,8 @@ void Mlp::forward(const Pass& p, int64_t layer, const Linears& linears, const Sh
   const MlpSpec& spec = block.mlp;
   const Mat argument = this->argument(p), factor = this->factor(p), a = p.mat(shared.a);
   const size_t first = block.mlp_inputs(), last = block.down() - 1;
-  // Of the values above up, the backward pass reads the input of down's adapter and the input of the norm.
-  const bool ends = p.mode == Mode::recompute && !p.adapter.has(layer, block.down()) && !spec.residual.norm;
+  // Of the values above up, the backward pass reads the input of down's adapter and the inputs of the norms.
+  const bool ends = p.mode == Mode::recompute && !p.adapter.has(layer, block.down()) && !spec.residual.norm && !spec.residual.after;
   const bool joined = !ends && joins(spec);
   if (last > first) linears.forward(p, layer, first, h, argument, false);
   if (joined) linears.forward(p, layer, last, h, factor, false, argument, a);

@@ -13,6 +13,7 @@ namespace lowrank {
 struct Tokens {
   const int32_t *ids = nullptr, *positions = nullptr;        // (M)
   const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (sequences + 1)
+  const int32_t* types = nullptr;                             // (M), where the model has token types
   int64_t count = 0, sequences = 0;
   int64_t kv_count = 0;  // keys: the keys in the cache, too
   int64_t first = 0;     // tokens of the micro-batch before these

@@ -100,7 +100,14 @@ std::vector<const LinearSpec*> BlockSpec::linears() const {
 std::array<BlockSpec::SizedNorm, BlockSpec::kNorms> BlockSpec::norms(int64_t dim) const {
   const AttentionSpec& a = attention;
   const int64_t q = a.norm_whole ? a.q_dim() : a.head_dim, k = a.norm_whole ? a.kv_dim() : a.head_dim;
-  return {{{&a.norm, dim}, {&a.q_norm, q}, {&a.k_norm, k}, {&a.residual.norm, dim}, {&mlp.norm, dim}, {&mlp.residual.norm, dim}}};
+  return {{{&a.norm, dim},
+           {&a.q_norm, q},
+           {&a.k_norm, k},
+           {&a.residual.norm, dim},
+           {&a.residual.after, dim},
+           {&mlp.norm, dim},
+           {&mlp.residual.norm, dim},
+           {&mlp.residual.after, dim}}};
 }
 
 void check_spec(const ModelSource& source) {
@@ -125,6 +132,8 @@ void check_spec(const ModelSource& source) {
     positive(s.position_rows, "the number of positions");
     positive(s.most_positions(), "the number of positions beyond their offset");
   }
+  if (!s.token_types.empty()) positive(s.type_rows, "the number of token types");
+  if (s.block.parallel && (a.residual.after || s.block.mlp.residual.after)) refuse(source, "a parallel block has no norm after its parts");
   if (!(a.scale > 0) || !(a.soft_cap >= 0) || !(s.logit_cap >= 0)) refuse(source, "the scale of attention must be positive, and caps not negative");
   check_kinds(source);
   if (!a.causal && !s.classifier) refuse(source, "a model whose attention is bidirectional generates no text: it must be a classifier");

@@ -41,10 +41,11 @@ struct NormSpec {
   explicit operator bool() const { return !weight.empty(); }
 };
 
-// How a part's output is added to the stream: x += scale * norm(output).
+// How a part's output is added to the stream: x += scale * norm(output), then x = after(x).
 struct ResidualSpec {
   NormSpec norm;
   double scale = 1;
+  NormSpec after = {};
 
   bool direct() const { return !norm && scale == 1; }
 };
@@ -127,7 +128,7 @@ struct BlockSpec {
     int64_t size;
   };
   // Numbers of the norms; those that a block lacks have no tensor.
-  enum Norms : size_t { kAttentionNorm, kQueryNorm, kKeyNorm, kAttentionResidual, kMlpNorm, kMlpResidual, kNorms };
+  enum Norms : size_t { kAttentionNorm, kQueryNorm, kKeyNorm, kAttentionResidual, kAttentionAfter, kMlpNorm, kMlpResidual, kMlpAfter, kNorms };
   std::array<SizedNorm, kNorms> norms(int64_t dim) const;
 };
 
@@ -160,6 +161,9 @@ struct ModelSpec {
   // Learned positions: tensor (rows, C), a token's row is its position and an offset; empty: none.
   std::string positions;
   int64_t position_rows = 0, position_offset = 0;
+  // Learned types of tokens: tensor (rows, C); empty: none. With one row all tokens have it.
+  std::string token_types = {};
+  int64_t type_rows = 0;
   NormSpec embedding_norm, final_norm;  // embedding_norm: of the embeddings, where there is one
   double embedding_scale = 1;
   double logit_cap = 0;  // logits become cap * tanh(logit / cap); 0: they stay

@@ -45,6 +45,7 @@ std::vector<Need> needed_tensors(const ModelSpec& m) {
   };
   const auto of_model = [](const std::string& name) { return name; };
   if (!m.positions.empty()) needs.push_back({m.positions, {m.position_rows, m.dim}});
+  if (!m.token_types.empty()) needs.push_back({m.token_types, {m.type_rows, m.dim}});
   add_norm(m.embedding_norm, m.dim, of_model);
   add_norm(m.final_norm, m.dim, of_model);
   if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
@@ -267,8 +268,8 @@ void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
 void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
-    // Vectors are held as f32, and of positions and of an embedding that is not the head a step reads some rows.
-    if (t.shape.size() < 2 || t.name == source.spec.positions) continue;
+    // Vectors are held as f32, and of positions, of token types and of an embedding that is not the head a step reads some rows.
+    if (t.shape.size() < 2 || t.name == source.spec.positions || t.name == source.spec.token_types) continue;
     if (t.quantize.format != Format::f32 || ((!source.spec.tied_head || source.spec.classifier) && t.name == source.spec.embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});
@@ -303,6 +304,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
     positions.data = positions.row(m.position_offset);
     positions.rows = m.most_positions();
   }
+  if (!m.token_types.empty()) token_types = view(source, m.token_types, m.type_rows, m.dim);
   const auto of_model = [](const std::string& name) { return name; };
   embedding_norm = norm(source, m.embedding_norm, m.dim, of_model);
   final_norm = norm(source, m.final_norm, m.dim, of_model);

@@ -55,6 +55,7 @@ class ModelWeights {
   Weight embedding, head;            // (V, C) both; the same memory when tied
   const float* head_bias = nullptr;  // (V) or null
   Weight positions;                  // (P, C): learned ones, from position 0 on; data null: none
+  Weight token_types;                // (T, C); data null: none
   NormWeights embedding_norm, final_norm;
   std::vector<BlockWeights> blocks;
   std::vector<DenseWeights> dense;  // of each layer of the classifier: frozen, or what adapters begin with

@@ -19,7 +19,9 @@ void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
   };
   w.embedding = backend.resident(w.embedding);
   if (!m.classifier) w.head = backend.resident(w.head);
-  if (w.positions.data) w.positions = backend.resident(w.positions);
+  for (Weight* table : {&w.positions, &w.token_types}) {
+    if (table->data) *table = backend.resident(*table);
+  }
   vector(w.head_bias, m.vocab);
   norm(w.embedding_norm, m.dim);
   norm(w.final_norm, m.dim);
@@ -129,6 +131,12 @@ void Base::check_batch(const Batch& b) const {
     }
   }
   check_labels(b);
+  if (!b.types.empty() && b.types.size() != b.ids.size()) fail("it must have as many token types as tokens");
+  for (const int32_t type : b.types) {
+    if (model_.type_rows > 1 && (type < 0 || type >= model_.type_rows)) {
+      fail("a token has type " + std::to_string(type) + ", but the model has types up to " + std::to_string(model_.type_rows - 1));
+    }
+  }
   for (int64_t i = 0; i < m; i++) {
     const int32_t id = b.ids[size_t(i)], t = b.targets[size_t(i)];
     if (id < 0 || id >= model_.vocab || (t != kIgnore && (t < 0 || t >= model_.vocab))) {
@@ -147,6 +155,7 @@ std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
     longest = std::max<int64_t>(longest, length);
     if (list.empty() || list.back().count() + length > most_tokens) {
       list.push_back({b.ids.data() + begin, b.targets.data() + begin, {0}, begin, int64_t(s)});
+      if (!b.types.empty()) list.back().types = b.types.data() + begin;
       if (!b.labels.empty()) list.back().labels = b.labels.data() + int64_t(s) * model_.classifier->label_width();
     }
     list.back().offsets.push_back(int32_t(list.back().count() + length));
@@ -170,10 +179,17 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t p
     return to;
   };
   const TokenBuffers& to = layout_->token_buffers;
+  const int32_t* types = nullptr;
+  if (model_.type_rows > 0) {
+    std::vector<int32_t> all(static_cast<size_t>(count));
+    if (piece.types && model_.type_rows > 1) std::copy_n(piece.types, all.size(), all.data());
+    types = upload(to.types, all.data(), all.size());
+  }
   const Tokens tokens{.ids = upload(to.ids, piece.ids, size_t(count)),
                       .positions = upload(to.positions, positions.data(), positions.size()),
                       .q_offsets = upload(to.q_offsets, piece.offsets.data(), piece.offsets.size()),
                       .kv_offsets = upload(to.kv_offsets, kv_offsets.data(), kv_offsets.size()),
+                      .types = types,
                       .count = count,
                       .sequences = sequences,
                       .kv_count = kv_offsets.back(),

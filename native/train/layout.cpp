@@ -76,6 +76,7 @@ void Layout::place(int64_t tokens, bool keep) {
 void Layout::place(Place p) {
   const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = ints + int64_t(sizeof(int32_t));
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
+  if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
   stream.place(p, model_.dim);
   shared.place(p, model_, rank_, dora_);
   for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], dora_, shared);

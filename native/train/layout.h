@@ -58,6 +58,7 @@ class AdapterNeeds {
 struct TokenBuffers {
   int64_t ids = 0, positions = 0, q_offsets = 0, kv_offsets = 0, rows = 0, labels = 0;
   int64_t class_labels = 0;  // f32, of a classifier
+  int64_t types = 0;         // of a model with token types
 };
 
 // Offsets of the rotary tables of a kind of attention: (max_sequence, E/2) f32 each.

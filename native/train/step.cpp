@@ -18,6 +18,7 @@ void Base::forward(const Pass& p) {
     p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});
   }
   if (p.weights.positions.data) p.ops.embedding_fwd({p.tokens.positions, p.weights.positions, x, 1, true});
+  if (p.tokens.types) p.ops.embedding_fwd({p.tokens.types, p.weights.token_types, x, 1, true});
   if (model_.embedding_norm) {
     const Mat h = p.mat(layout_->shared.h);
     Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);

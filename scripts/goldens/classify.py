@@ -26,6 +26,11 @@ STEPS = 10
 TRAINING = dict(learning_rate=5e-3, weight_decay=0.1, max_grad_norm=1.0)
 DECODER = dict(vocab_size=90, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
                num_key_value_heads=2, max_position_embeddings=40, pad_token_id=1, tie_word_embeddings=False)
+ENCODER = dict(vocab_size=90, hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=40,
+               hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+DISTIL = dict(vocab_size=90, dim=24, hidden_dim=40, n_layers=2, n_heads=4, max_position_embeddings=40, dropout=0.0, attention_dropout=0.0,
+              seq_classif_dropout=0.0)
+DENSE = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
 
 
 @dataclass
@@ -45,6 +50,15 @@ CASES = [
     Case("llama-regression", "one label, squared errors", "llama", DECODER, problem="regression", labels=1),
     Case("llama-multi", "several labels a text", "llama", DECODER, problem="multi_label_classification", labels=4),
     Case("qwen2-single", "biases on q, k and v", "qwen2", DECODER, labels=2),
+    Case("bert-pairs", "token types, pooler, the first token's state", "bert", ENCODER, targets=["query", "value"], types=True),
+    Case("bert-all-multi", "every linear of the blocks, another eps and activation", "bert",
+         dict(**ENCODER, layer_norm_eps=1e-5, hidden_act="gelu_new"), targets=DENSE, problem="multi_label_classification", labels=4, types=True),
+    Case("distilbert-q", "pre_classifier and classifier are trained", "distilbert", DISTIL, targets=["q_lin"], labels=2),
+    Case("distilbert-all-regression", "every linear of the blocks, ReLU", "distilbert", dict(**DISTIL, activation="relu"),
+         targets=["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"], problem="regression", labels=1),
+    Case("roberta-single", "positions after the padding's, a head of two layers", "roberta",
+         dict(**{**ENCODER, "max_position_embeddings": 42}, type_vocab_size=1, pad_token_id=1),
+         targets=["query", "value"]),
 ]
 
 
@@ -113,9 +127,6 @@ def make(case, folder, seed):
         for name, w in model.named_parameters():
             if "lora_B" in name:
                 w.normal_(0, 0.1)
-    for module in model.modules():  # the goldens are without the base's dropout
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
     save_adapter(model, folder / "initial")
     vocab = model.config.vocab_size
     batch = random_batch(case, vocab, [11, 19, 7, 1])

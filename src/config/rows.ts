@@ -133,7 +133,7 @@ export const trainRows = {
   target_modules: nameList(
     "names, all-linear or a regular expression",
     LORA.adapter,
-    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2, gemma3_text and opt q_proj,v_proj; for phi3 qkv_proj,o_proj; for gpt2 c_attn,c_proj; for falcon query_key_value,dense",
+    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2, gemma3_text and opt q_proj,v_proj; for phi3 qkv_proj,o_proj; for gpt2 c_attn,c_proj; for falcon query_key_value,dense; for bert and roberta query,value; for distilbert q_lin,v_lin",
   ).optional(),
   exclude_modules: nameList(
     "names or a regular expression",

@@ -35,9 +35,9 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 }
 
 /** Parts of the names of tensors outside of the layers: the module's, and a dot. */
-const outside = ({ embedding, head, finalNorm, positions, embeddingNorm }: ModelSpec) =>
-  [embedding, head, finalNorm.weight, positions?.weight, embeddingNorm?.weight].flatMap((name) =>
-    name === undefined ? [] : [name.slice(0, name.lastIndexOf(".") + 1)],
+const outside = ({ embedding, head, finalNorm, positions, tokenTypes, embeddingNorm }: ModelSpec) =>
+  [embedding, head, ...[finalNorm, positions, tokenTypes, embeddingNorm].map((part) => part?.weight)].flatMap((name) =>
+    name ? [name.slice(0, name.lastIndexOf(".") + 1)] : [],
   );
 
 /** A family's names, with the modules of a classifier in place of the head. */
@@ -55,6 +55,14 @@ function namesOf(config: ModelConfig, classifies: boolean): Names {
   const layers = classifier(config, 1).layers.map(({ linear }) => `${linear.module}.`);
   return { ...names, outside: [...outside({ ...spec, head: spec.embedding }), ...layers], transposed };
 }
+
+/** TensorFlow's names of a LayerNorm, which older folders of BERT have. */
+const OLD_NORM: Record<string, string> = { gamma: "weight", beta: "bias" };
+
+const withNewName = (tensor: SafetensorsTensor): SafetensorsTensor => {
+  const name = tensor.name.replace(/(?<=LayerNorm\.)(gamma|beta)$/, (old) => OLD_NORM[old]!);
+  return name === tensor.name ? tensor : { ...tensor, name };
+};
 
 /**
  * The tensors under a whole model's names: in a model without a head, the names lack a prefix. Of two tensors meant by one name,
@@ -103,10 +111,14 @@ export function openModel(folder: string, warn: Warn = () => {}, classification?
   const configFile = join(folder, "config.json");
   const { config: read, classifier } = readConfig(configFile, warn);
   const names = namesOf(read, classification !== undefined);
+  if (names.head === "" && !classification) {
+    const message = `${configFile}: model_type "${read.modelType}" is an encoder: it writes no text, but classifies texts (--task seq-cls).`;
+    throw new LowrankError("E_ARCHITECTURE", message, "model_type");
+  }
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
   const files = findWeightFiles(folder);
-  const stored = withPrefix(readTensors(folder, files), names);
+  const stored = withPrefix(readTensors(folder, files).map(withNewName), names);
   const isUsed = mayBeUsed(names, read.layers);
   const found = stored.filter(({ name }) => isUsed(name));
   const quantized = new QuantizedTensors(found);

@@ -72,10 +72,11 @@ export interface AttentionKind {
   rope: RopeSpec | null;
 }
 
-/** x += scale * output, or x += norm(output). */
+/** x += scale * output, or x += norm(output); then x = after(x). */
 export interface ResidualSpec {
   norm?: NormSpec;
   scale?: number;
+  after?: NormSpec;
 }
 
 /** out(attention(rope(qNorm(q)), rope(kNorm(k)), v)) of the norm's output. */
@@ -169,9 +170,12 @@ export interface ModelSpec {
   headBias?: string;
   /** Learned positions, tensor (rows, dim): a token's row is its position and the offset. */
   positions?: { weight: string; rows: number; offset: number };
+  /** Learned types of tokens, tensor (rows, dim); of one row all tokens have it. */
+  tokenTypes?: { weight: string; rows: number };
   /** Of the embeddings. */
   embeddingNorm?: NormSpec;
-  finalNorm: NormSpec;
+  /** Before the head; null: none. */
+  finalNorm: NormSpec | null;
   /** Factor of the embedding's rows; default 1. */
   embeddingScale?: number;
   /** Logits become cap * tanh(logit / cap); default 0: they stay. */

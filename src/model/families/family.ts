@@ -7,8 +7,9 @@ export interface FamilyNames {
   /** Names of a model that was saved without its head lack this prefix. */
   base: string;
   embedding: string;
-  /** Weight of the norm before the head. */
+  /** Weight of the norm before the head; empty where there is none. */
   finalNorm: string;
+  /** Empty where the family has no head of a language model: an encoder, which only classifies. */
   head: string;
   /** Followed by a layer's number and a dot. */
   layers: string;
@@ -28,7 +29,7 @@ export interface GgufNames {
 
 export type Outside = Pick<
   ModelSpec,
-  "finalNorm" | "positions" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
+  "finalNorm" | "positions" | "tokenTypes" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
 >;
 
 /** A model family, by the `model_type` of config.json. */

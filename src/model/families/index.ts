@@ -1,3 +1,5 @@
+import { bert } from "./bert.js";
+import { distilbert } from "./distilbert.js";
 import { falcon } from "./falcon.js";
 import type { Family, GgufNames } from "./family.js";
 import { gemma } from "./gemma.js";
@@ -12,6 +14,7 @@ import { opt } from "./opt.js";
 import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
+import { roberta } from "./roberta.js";
 import { smollm3 } from "./smollm3.js";
 
 /** The families, by `model_type`. */
@@ -30,6 +33,9 @@ const FAMILIES: readonly Family[] = [
   gpt2,
   opt,
   falcon,
+  bert,
+  distilbert,
+  roberta,
 ];
 
 export type { Family, FamilyNames, GgufNames } from "./family.js";
