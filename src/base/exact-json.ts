@@ -8,8 +8,11 @@ export class Float {
   }
 }
 
-/** Found in every text that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front, Python's NaN and infinities. */
-const INEXACT = /[:[,\s]-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|^-?(?:\d+[.eE]|\d{16}|NaN|Infinity)|"\d+"\s*:/;
+/**
+ * Found in every text that `JSON.parse` reads differently: floats, long ints, keys that JavaScript would move to the front, Python's NaN and
+ * infinities. It looks at digits and a few letters: every row is searched.
+ */
+const INEXACT = /\d(?:\.\d|[eE][-+\d]|\d{15}|"\s*:)|NaN|Infinity/;
 
 /** A text of JSON, which is passed over; or one of the things that `INEXACT` finds, as the first group. */
 const TEXT_OR_INEXACT = /("\d+"\s*:|-?(?:\d+[.eE]|\d{16}|NaN|Infinity))|"[^"\\]*(?:\\.[^"\\]*)*"/g;
@@ -47,7 +50,9 @@ function isPlain(value: unknown): boolean {
   if (typeof value === "string" || typeof value === "boolean" || value === null) return true;
   if (typeof value === "number") return Number.isSafeInteger(value);
   if (typeof value !== "object" || value instanceof Float || value instanceof Map) return false;
-  return Object.values(value).every(isPlain);
+  if (Array.isArray(value)) return value.every(isPlain);
+  for (const key in value) if (!isPlain((value as Record<string, unknown>)[key])) return false;
+  return true;
 }
 
 function written(value: unknown): string {

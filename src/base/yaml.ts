@@ -1,2 +1,5 @@
 // The one owner of the `yaml` package.
-export { isMap, isNode, isScalar, LineCounter, parse, parseDocument } from "yaml";
+import { createRequire } from "node:module";
+
+/** Loaded where a text of YAML is read: most commands read none. */
+export const yaml = () => createRequire(import.meta.url)("yaml") as typeof import("yaml");

@@ -1,6 +1,6 @@
 import { LowrankError } from "../base/errors.js";
 import { readText } from "../base/system-errors.js";
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from "../base/yaml.js";
+import { yaml } from "../base/yaml.js";
 
 export interface FileValue {
   key: string;
@@ -15,6 +15,7 @@ export interface FileValue {
  */
 export function readYaml(file: string): FileValue[] {
   const source = readText(file, "--config");
+  const { isMap, isNode, isScalar, LineCounter, parseDocument } = yaml();
   const lines = new LineCounter();
   const document = parseDocument(source, { lineCounter: lines });
   const problem = document.errors[0];

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
-import { parse } from "../base/yaml.js";
+import { yaml } from "../base/yaml.js";
 import { splitNamed, splitsOf } from "./splits.js";
 
 interface Configuration {
@@ -33,7 +33,7 @@ function patternsOf(files: unknown): [string, string][] {
 function headOf(card: string): Record<string, unknown> {
   const head = /^\uFEFF?---\r?\n(.*?)\r?\n---/s.exec(card)?.[1] ?? "";
   try {
-    const value: unknown = parse(head, { logLevel: "silent" });
+    const value: unknown = yaml().parse(head, { logLevel: "silent" });
     return isObject(value) ? value : {};
   } catch {
     return {};

@@ -22,6 +22,7 @@ const DEEPEST = 100;
 
 /** The fault of a text, if it has one. */
 function textProblem(text: string): string | undefined {
+  if (text.isWellFormed()) return undefined;
   const half = LONE_SURROGATE.exec(text);
   if (half === null) return undefined;
   const found = `half a character, \\u${half[0].charCodeAt(0).toString(16)} without its other half`;

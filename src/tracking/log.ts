@@ -1,6 +1,7 @@
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import { Writable } from "node:stream";
-import winston from "winston";
+import type { Logform, Logger, transport as Transport } from "winston";
 import { TextFile } from "./text-file.js";
 
 type Level = "error" | "warn" | "info" | "verbose" | "print";
@@ -8,21 +9,28 @@ type Level = "error" | "warn" | "info" | "verbose" | "print";
 const LEVELS: Record<Level, number> = { error: 0, print: 0, warn: 1, info: 2, verbose: 3 };
 const COLOURS: Partial<Record<string, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };
 
-const { combine, printf, timestamp } = winston.format;
-const only = (wanted: (level: string) => boolean) => winston.format((info) => (wanted(info.level) ? info : false))();
+/** Loaded with the first log: most commands have none. */
+const winston = () => createRequire(import.meta.url)("winston") as typeof import("winston");
+
+/** The lines of some levels alone. */
+const only = (wanted: (level: string) => boolean): Logform.Format =>
+  winston().format((info) => (wanted(info.level) ? info : false))();
 
 /** Text for the terminal: a result as it is, a problem with its kind before it. */
-function onTerminal(colours: boolean): winston.Logform.Format {
-  return printf(({ level, message }) => {
+function onTerminal(colours: boolean): Logform.Format {
+  return winston().format.printf(({ level, message }) => {
     const label = level === "warn" ? "warning: " : level === "error" ? "error: " : "";
     return colours && label ? `${COLOURS[level]}${label}\x1b[0m${message}` : `${label}${message}`;
   });
 }
 
-const inFile = combine(
-  timestamp(),
-  printf(({ level, message, timestamp }) => `${timestamp} ${level} ${message}`),
-);
+function inFile(): Logform.Format {
+  const { combine, printf, timestamp } = winston().format;
+  return combine(
+    timestamp(),
+    printf(({ level, message, timestamp }) => `${timestamp} ${level} ${message}`),
+  );
+}
 
 export interface LogOptions {
   /** Least important level on the terminal. */
@@ -35,8 +43,8 @@ export interface LogOptions {
 
 /** Lines for people: on standard error, results on standard output, and all of it in a file once there is one. */
 export class Log {
-  readonly #logger: winston.Logger;
-  readonly #transports: winston.transport[];
+  readonly #logger: Logger;
+  readonly #transports: Transport[];
   #file: TextFile | null = null;
   /** Lines that were logged before the file was there. */
   #early: string[] | null = [];
@@ -51,8 +59,10 @@ export class Log {
       beforeLine?.();
       stream.write(text);
     };
-    const transport = (least: Level, format: winston.Logform.Format, write: (text: string) => void) =>
-      new winston.transports.Stream({ level: least, format, stream: this.#sink(write), eol: "\n" });
+    const { createLogger, format: formats, transports } = winston();
+    const { combine } = formats;
+    const transport = (least: Level, format: Logform.Format, write: (text: string) => void) =>
+      new transports.Stream({ level: least, format, stream: this.#sink(write), eol: "\n" });
     this.#transports = [
       transport(
         "print",
@@ -70,13 +80,13 @@ export class Log {
         ),
         terminal(process.stderr),
       ),
-      transport("verbose", inFile, (text) => {
+      transport("verbose", inFile(), (text) => {
         if (this.#early) this.#early.push(text);
         else this.#file?.write(text);
       }),
     ];
     this.#leaveStreams = this.#watchStreams();
-    this.#logger = winston.createLogger({ levels: LEVELS, level: "verbose", transports: this.#transports });
+    this.#logger = createLogger({ levels: LEVELS, level: "verbose", transports: this.#transports });
   }
 
   /** A run goes on without a stream that cannot be written; the file tells so. */

@@ -6,6 +6,7 @@ import { BpeEncoder, planBpe } from "../../src/data/bpe/index.js";
 import { translate } from "../../src/data/bpe/splitters.js";
 import { Tokenizer } from "../../src/data/index.js";
 import { QuickEncoder, quickPlan } from "../../src/data/tokenise/quick-encoder.js";
+import { reaching } from "../../src/data/tokenise/row-tokens.js";
 import { PRETOKENIZERS } from "../../src/model/gguf/pretokenizers.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 
@@ -217,6 +218,14 @@ describe("places", () => {
         own++;
         expect([...found.ids], text).toEqual([...right[i]!.ids]);
         expect([...found.places], text).toEqual([...right[i]!.places]);
+        // Parts that begin and end anywhere: within words, in white space, side by side.
+        for (const step of [2, 3, 7]) {
+          const borders = Array.from({ length: Math.floor(text.length / step) }, (_, k) => k * step);
+          const parts = borders.flatMap((start, k) => (k % 3 ? [{ start, end: start + step - (k % 2) }] : []));
+          const learned = quick.encodeLearned(text, parts)!;
+          expect([...learned.ids]).toEqual([...found.ids]);
+          expect([...learned.mask], `${step} ${text}`).toEqual([...reaching(right[i]!, parts).mask]);
+        }
       }
       expect(own).toBeGreaterThan(name === "Qwen" ? 0 : 30);
     },

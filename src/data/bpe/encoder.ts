@@ -2,9 +2,11 @@
 // package's speed: words come again and again, and each is merged once. Texts and settings that are not known to give the
 // package's tokens are left to the package.
 
+import { Reach } from "../reach.js";
+import type { Span } from "../render/renderer.js";
 import { IntList } from "./int-list.js";
 import { Merges } from "./merges.js";
-import { putPlaces, putWhole } from "./places.js";
+import { type Placing, putPlaces } from "./places.js";
 import { type BpePlan, LETTERS } from "./plan.js";
 import { type Splitter, splitter } from "./splitters.js";
 
@@ -39,6 +41,9 @@ export interface BpeOptions {
   specialTokens?: boolean;
 }
 
+/** Told of a word of a text, its tokens and where it begins. @param isFirst whether it is the first */
+type ToldWord = (tokens: number | Int32Array, word: string, at: number, isFirst: boolean) => void;
+
 export class BpeEncoder {
   readonly #plan: BpePlan;
   readonly #splitters: Splitter[];
@@ -50,6 +55,7 @@ export class BpeEncoder {
   /** Tokens of words, a number where it is one. */
   #words = new Map<string, number | Int32Array>();
   #ids = new Int32Array(1 << 12);
+  #mask = new Uint8Array(1 << 12);
 
   constructor(plan: BpePlan) {
     this.#plan = plan;
@@ -107,35 +113,76 @@ export class BpeEncoder {
   encodePlaced(text: string): { ids: Int32Array; places: Int32Array } | null {
     const { placing } = this.#plan;
     if (placing === null) return null;
-    // No text has more tokens than bytes; most have a fourth.
-    const ids = new IntList(text.length >> 2);
     const places = new IntList(text.length >> 1);
+    const count = this.#walk(text, placing, (tokens, word, at, isFirst) => {
+      putPlaces(places, word, at, tokens, placing, isFirst);
+    });
+    return count < 0 ? null : { ids: this.#ids.slice(0, count), places: places.taken() };
+  }
+
+  /**
+   * The same tokens, with 1 for each that reaches into a part of the text.
+   * @returns null where the package has to be asked
+   */
+  encodeLearned(text: string, parts: readonly Span[]): { ids: Int32Array; mask: Uint8Array } | null {
+    const { placing } = this.#plan;
+    if (placing === null) return null;
+    const reach = new Reach(parts);
+    const places = new IntList(16);
+    let length = 0;
+    const count = this.#walk(text, placing, (tokens, word, at, isFirst) => {
+      const tokenCount = typeof tokens === "number" ? 1 : tokens.length;
+      if (length + tokenCount > this.#mask.length) this.#mask = larger(this.#mask, length + tokenCount);
+      const isLearned = reach.ofWord(at, at + word.length);
+      if (isLearned !== undefined) this.#mask.fill(Number(isLearned), length, length + tokenCount);
+      else {
+        // Few words lie over a border: the places of their tokens decide.
+        places.length = 0;
+        putPlaces(places, word, at, tokens, placing, isFirst);
+        for (let i = 0; i < tokenCount; i++) {
+          this.#mask[length + i] = Number(reach.of(places.at(2 * i), places.at(2 * i + 1)));
+        }
+      }
+      length += tokenCount;
+    });
+    return count < 0 ? null : { ids: this.#ids.slice(0, count), mask: this.#mask.slice(0, count) };
+  }
+
+  /**
+   * Puts the tokens of a text into `#ids`.
+   * @param told of each word and each added token, in order, with its place
+   * @returns their number; -1 where the package has to be asked
+   */
+  #walk(text: string, placing: Placing, told: ToldWord): number {
     let at = 0;
-    const put = (piece: string): boolean => {
+    let count = 0;
+    const put = (tokens: number | Int32Array, word: string): void => {
+      told(tokens, word, at, count === 0);
+      if (typeof tokens === "number") {
+        if (count === this.#ids.length) this.#reserve(count + 1);
+        this.#ids[count++] = tokens;
+      } else {
+        this.#reserve(count + tokens.length);
+        this.#ids.set(tokens, count);
+        count += tokens.length;
+      }
+      at += word.length;
+    };
+    const putAll = (piece: string): boolean => {
       if (!this.#accepted.test(piece)) return false;
       const end = at + piece.length;
       for (const word of this.#split(piece)) {
         const tokens = this.#words.get(word) ?? this.#learn(word);
         if (tokens === null) return false;
-        if (typeof tokens === "number") {
-          putWhole(places, word, at, placing, ids.length === 0);
-          ids.push(tokens);
-        } else {
-          putPlaces(places, word, at, tokens, placing, ids.length === 0);
-          for (let i = 0; i < tokens.length; i++) ids.push(tokens[i]!);
-        }
-        at += word.length;
+        put(tokens, word);
       }
       return at === end;
     };
     for (const found of this.#addedIn ? text.matchAll(this.#addedIn) : []) {
-      if (!put(text.slice(at, found.index))) return null;
-      at += found[0].length;
-      ids.push(placing.added.get(found[0])!);
-      places.push(found.index);
-      places.push(at);
+      if (!putAll(text.slice(at, found.index))) return -1;
+      put(placing.added.get(found[0])!, found[0]);
     }
-    return put(text.slice(at)) ? { ids: ids.taken(), places: places.taken() } : null;
+    return putAll(text.slice(at)) ? count : -1;
   }
 
   #split(text: string): string[] {
@@ -157,9 +204,13 @@ export class BpeEncoder {
   }
 
   #reserve(length: number): void {
-    if (length <= this.#ids.length) return;
-    const larger = new Int32Array(2 * length);
-    larger.set(this.#ids);
-    this.#ids = larger;
+    if (length > this.#ids.length) this.#ids = larger(this.#ids, length);
   }
+}
+
+/** The same numbers in an array with room for twice a length. */
+function larger<T extends Int32Array | Uint8Array>(numbers: T, length: number): T {
+  const made = new (numbers.constructor as new (length: number) => T)(2 * length);
+  made.set(numbers);
+  return made;
 }

@@ -16,6 +16,10 @@ export class IntList {
     this.#items[this.length++] = item;
   }
 
+  at(place: number): number {
+    return this.#items[place]!;
+  }
+
   /** The integers, in an array of their own. */
   taken(): Int32Array {
     return this.#items.slice(0, this.length);

@@ -44,15 +44,19 @@ export function placing(
   return { added, bytes, ...trim };
 }
 
-/** Adds begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's */
+/** Adds begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's; a number where the word is one token */
 export function putPlaces(
   places: IntList,
   word: string,
   at: number,
-  ids: ArrayLike<number>,
+  ids: number | ArrayLike<number>,
   { bytes, trim }: Placing,
   isFirst: boolean,
 ): void {
+  if (typeof ids === "number") {
+    put(places, word, at, 0, word.length, trim, isFirst);
+    return;
+  }
   const units = Buffer.byteLength(word) === word.length ? null : unitsOf(word);
   let byte = 0;
   for (let i = 0; i < ids.length; i++) {
@@ -62,11 +66,6 @@ export function putPlaces(
     byte = next;
     put(places, word, at, begin, end, trim, isFirst && i === 0);
   }
-}
-
-/** The same of a word that is one token. */
-export function putWhole(places: IntList, word: string, at: number, { trim }: Placing, isFirst: boolean): void {
-  put(places, word, at, 0, word.length, trim, isFirst);
 }
 
 const SPACE = 32;

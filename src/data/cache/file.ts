@@ -41,7 +41,8 @@ function cacheError(error: unknown, file: string): unknown {
 export class CacheWriter {
   readonly #file: string;
   readonly #handle: FileHandle;
-  readonly #encoder: Encoder;
+  /** Made with the first block: loading it takes longer than the first blocks' way to their threads. */
+  #encoder: Encoder | undefined;
   readonly #about: Provenance;
   readonly #checksum = new Checksum();
   #largestId = -1;
@@ -50,20 +51,18 @@ export class CacheWriter {
   /** Bytes of the file so far, pending ones included. */
   #bytes = 0;
 
-  private constructor(file: string, handle: FileHandle, encoder: Encoder, about: Provenance) {
+  private constructor(file: string, handle: FileHandle, about: Provenance) {
     this.#file = file;
     this.#handle = handle;
-    this.#encoder = encoder;
     this.#about = about;
   }
 
   /** @throws LowrankError E_WRITE naming the folder or file */
   static async create(folder: string, about: Provenance): Promise<CacheWriter> {
-    const encoding = encoder(about);
     const file = temporaryName(folder);
     try {
       await mkdir(folder, { recursive: true });
-      return new CacheWriter(file, await open(file, "wx"), await encoding, about);
+      return new CacheWriter(file, await open(file, "wx"), about);
     } catch (error) {
       throw cacheError(error, file);
     }
@@ -73,6 +72,7 @@ export class CacheWriter {
   async write(block: Block): Promise<void> {
     this.#checksum.add(block);
     for (const id of block.inputIds) if (id > this.#largestId) this.#largestId = id;
+    this.#encoder ??= await encoder(this.#about);
     this.#take(this.#encoder.write(block));
     if (this.#bytes > LARGEST_BYTES) {
       const message =
@@ -89,6 +89,7 @@ export class CacheWriter {
    */
   async finish(target: string, sha256: string): Promise<Content> {
     try {
+      this.#encoder ??= await encoder(this.#about);
       this.#take(this.#encoder.finish());
       await this.#flush();
       await this.#handle.sync();

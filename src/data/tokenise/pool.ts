@@ -25,7 +25,7 @@ export interface Answer {
   problem?: { message: string; row: number };
 }
 
-/** Data that a worker is started with. */
+/** The first message to a worker. */
 export interface Start {
   tokenizer: string;
   render: RenderSpec;
@@ -45,7 +45,8 @@ export class TokeniserPool {
   readonly #renderer: Renderer;
   readonly #options: TokeniseOptions;
   readonly #threads: number;
-  #workers: Promise<Worker[]> | undefined;
+  readonly #workers: Worker[] = [];
+  #started: Promise<void> | undefined;
   readonly #waiting = new Map<number, Waiting>();
   #characters = 0;
   #next = 0;
@@ -72,18 +73,20 @@ export class TokeniserPool {
     if (this.#characters < WORTH_THREADS) {
       return tokeniseBlock(this.#tokenizer, this.#renderer, columns, firstRow, this.#options);
     }
-    this.#workers ??= this.#start(columns, firstRow);
-    const workers = await this.#workers;
+    this.#started ??= this.#start(columns, firstRow);
+    await this.#started;
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
       const job: Job = { id, columns, firstRow };
-      workers[id % workers.length]!.postMessage(job);
+      this.#workers[id % this.#workers.length]!.postMessage(job);
     });
   }
 
   /** @param columns some of the rows to come */
-  async #start(columns: Columns, firstRow: number): Promise<Worker[]> {
+  async #start(columns: Columns, firstRow: number): Promise<void> {
+    // They load their code while the plan is made.
+    for (let i = 0; i < this.#threads; i++) this.#workers.push(this.#startOne());
     const { file } = this.#tokenizer;
     const options = this.#options;
     // The quick encoder knows no pairs.
@@ -93,11 +96,11 @@ export class TokeniserPool {
     const texts = (await renderRows(this.#renderer, some, firstRow)).map(({ text }) => text);
     const agrees = plan && (await new QuickEncoder(plan, file).agrees(this.#tokenizer, texts, { maxLength: cut }));
     const start: Start = { tokenizer: file, render: this.#render, options, plan: agrees ? plan : null };
-    return Array.from({ length: this.#threads }, () => this.#startOne(start));
+    for (const worker of this.#workers) worker.postMessage(start);
   }
 
-  #startOne(workerData: Start): Worker {
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData, resourceLimits: LIMITS });
+  #startOne(): Worker {
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { resourceLimits: LIMITS });
     worker.on("message", ({ id, block, problem }: Answer) => {
       if (block) this.#waiting.get(id)?.resolve(block);
       else this.#waiting.get(id)?.reject(Object.assign(new RowProblem(problem!.message), { row: problem!.row }));
@@ -111,7 +114,7 @@ export class TokeniserPool {
   }
 
   async close(): Promise<void> {
-    const workers = await this.#workers?.catch(() => []);
-    await Promise.all((workers ?? []).map((worker) => worker.terminate()));
+    await this.#started?.catch(() => {});
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 }

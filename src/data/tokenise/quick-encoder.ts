@@ -6,7 +6,7 @@ import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
 import { readTokenizerJson } from "../made-files.js";
 import { readTokenizerSettings } from "../special-tokens.js";
 import { Tokenizer } from "../tokenizer.js";
-import type { EncodeOptions, PlacedTokens } from "./row-tokens.js";
+import { type EncodeOptions, type LearnedRow, type MaskedTokens, type PlacedTokens, reaching } from "./row-tokens.js";
 
 /** Texts on which both encoders must agree before the quick one is used. */
 export const COMPARED = 64;
@@ -50,6 +50,15 @@ export class QuickEncoder {
     const unknown = texts.filter((_, i) => placed[i] === null);
     const rest = unknown.length > 0 ? await (await this.#opened()).encodePlaced(unknown) : [];
     return placed.map((one) => one ?? rest.shift()!);
+  }
+
+  async encodeLearned(rows: readonly LearnedRow[]): Promise<MaskedTokens[]> {
+    const tokens = rows.map(({ text, learned }) => this.#bpe.encodeLearned(text, learned));
+    const unknown = rows.filter((_, i) => tokens[i] === null);
+    const texts = unknown.map(({ text }) => text);
+    const rest = unknown.length > 0 ? await (await this.#opened()).encodePlaced(texts) : [];
+    const found = rest.map((placed, i) => reaching(placed, unknown[i]!.learned));
+    return tokens.map((one) => one ?? found.shift()!);
   }
 
   #opened(): Promise<Tokenizer> {

@@ -4,6 +4,7 @@
 // border therefore belongs to the completion. TRL's SFTTrainer (1.16) masks prompts in this way: "The capi" and "tal" become "The",
 // " capital", and " capital" is learned. Every token that reaches into a learned part is learned, as in transformers'
 // `return_assistant_tokens_mask`.
+import { Reach } from "../reach.js";
 import type { RenderedRow, Span } from "../render/renderer.js";
 import { endRow, endText, type SpecialTokens, type TextEnd } from "./end-token.js";
 
@@ -25,6 +26,8 @@ export interface TextEncoder {
   encode(texts: string[], options: EncodeOptions): Promise<Int32Array[]>;
   /** Whole texts, without special tokens. */
   encodePlaced(texts: string[]): Promise<PlacedTokens[]>;
+  /** Whole texts, without special tokens, and which of their tokens are learned. Not every encoder can sooner than by the places. */
+  encodeLearned?(rows: readonly LearnedRow[]): Promise<MaskedTokens[]>;
   /** Texts and pairs of texts with their special tokens. Not every encoder can. */
   encodeTyped?(rows: readonly RenderedRow[], options: TypedOptions): Promise<TypedTokens[]>;
 }
@@ -48,7 +51,10 @@ export interface RowTokens {
   mask: Uint8Array | null;
 }
 
-type MaskedTokens = RowTokens & { mask: Uint8Array };
+export type MaskedTokens = RowTokens & { mask: Uint8Array };
+
+/** A row of which parts are learned. */
+export type LearnedRow = RenderedRow & { learned: readonly Span[] };
 
 export interface RowOptions {
   /** Tokens that a row is cut to; undefined does not cut. */
@@ -73,16 +79,17 @@ function shared(a: Int32Array, b: Int32Array): number {
   return length;
 }
 
-/** Of each token: 1 where it reaches into a part. A token of no width does where it stands within one. */
-function reaching({ ids, places }: PlacedTokens, parts: readonly Span[]): Uint8Array {
-  const mask = new Uint8Array(ids.length);
-  let part = 0;
-  for (let i = 0; i < mask.length; i++) {
-    while (part < parts.length && places[2 * i]! >= parts[part]!.end) part++;
-    if (part === parts.length) break;
-    if (places[2 * i + 1]! > parts[part]!.start) mask[i] = 1;
-  }
-  return mask;
+/** Tokens with 1 for each that reaches into a learned part. */
+export function reaching({ ids, places }: PlacedTokens, parts: readonly Span[]): MaskedTokens {
+  const reach = new Reach(parts);
+  return { ids, mask: Uint8Array.from(ids, (_, i) => Number(reach.of(places[2 * i]!, places[2 * i + 1]!))) };
+}
+
+/** Rows with learned parts to tokens. */
+async function learnedTokens(encoder: TextEncoder, rows: LearnedRow[]): Promise<MaskedTokens[]> {
+  if (encoder.encodeLearned) return encoder.encodeLearned(rows);
+  const placed = await encoder.encodePlaced(rows.map((row) => row.text));
+  return placed.map((tokens, i) => reaching(tokens, rows[i]!.learned));
 }
 
 /** The rows that a test finds, and an encoder's result for each; undefined for the others. */
@@ -111,16 +118,16 @@ async function maskedTokens(encoder: TextEncoder, rows: readonly RenderedRow[]):
     );
   const text = (row: RenderedRow) => (row.learned === undefined ? row.text : undefined);
   const prompt = (row: RenderedRow) => row.prompt;
-  const placed = await encoded(
+  const learned = await encoded(
     rows,
-    ({ learned }) => learned !== undefined,
-    (some) => encoder.encodePlaced(some.map((row) => row.text)),
+    (row) => row.learned !== undefined,
+    (some) => learnedTokens(encoder, some as LearnedRow[]),
   );
   const [framed, whole] = [await ids(false, text), await ids(true, text)];
   const [framedPrompts, wholePrompts] = [await ids(false, prompt), await ids(true, prompt)];
-  return rows.map(({ learned }, i) => {
-    const own = placed[i]?.ids ?? framed[i] ?? whole[i]!;
-    const mask = placed[i] ? reaching(placed[i], learned!) : new Uint8Array(own.length).fill(1);
+  return rows.map((_, i) => {
+    const own = learned[i]?.ids ?? framed[i] ?? whole[i]!;
+    const mask = learned[i]?.mask ?? new Uint8Array(own.length).fill(1);
     const context = framedPrompts[i] ?? wholePrompts[i];
     if (context) mask.fill(0, 0, shared(context, own));
     return { ids: own, mask };

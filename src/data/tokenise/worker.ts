@@ -1,29 +1,45 @@
 // Worker thread: tokenises the blocks that it is sent.
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { columnsOf } from "../cache/contents.js";
-import { RowProblem, rendererOf } from "../render/index.js";
+import { type Renderer, RowProblem, rendererOf } from "../render/index.js";
 import { Tokenizer } from "../tokenizer.js";
-import { tokeniseBlock } from "./block.js";
+import { type TokeniseOptions, tokeniseBlock } from "./block.js";
 import type { Answer, Job, Start } from "./pool.js";
 import { QuickEncoder } from "./quick-encoder.js";
+import type { TextEncoder } from "./row-tokens.js";
 
-const { tokenizer: file, render, options, plan } = workerData as Start;
-const port = parentPort!;
-const opening = plan ? new QuickEncoder(plan, file) : Tokenizer.open(file);
-const renderer = rendererOf(render);
+interface Means {
+  encoder: TextEncoder;
+  renderer: Renderer;
+  options: TokeniseOptions;
+}
 
-async function answerTo({ id, columns, firstRow }: Job): Promise<Answer> {
+async function meansOf({ tokenizer: file, render, options, plan }: Start): Promise<Means> {
+  const encoder = plan ? new QuickEncoder(plan, file) : await Tokenizer.open(file);
+  return { encoder, renderer: rendererOf(render), options };
+}
+
+async function answerTo({ id, columns, firstRow }: Job, { encoder, renderer, options }: Means): Promise<Answer> {
   try {
-    return { id, block: await tokeniseBlock(await opening, renderer, columns, firstRow, options) };
+    return { id, block: await tokeniseBlock(encoder, renderer, columns, firstRow, options) };
   } catch (error) {
     if (error instanceof RowProblem) return { id, problem: { message: error.message, row: error.row } };
     throw error;
   }
 }
 
-port.on("message", async (job: Job) => {
+const port = parentPort!;
+let means: Promise<Means> | undefined;
+
+// The first message is the start, every other one a job.
+port.on("message", async (message: Start | Job) => {
+  if ("tokenizer" in message) {
+    means = meansOf(message);
+    await means;
+    return;
+  }
   // Any other error ends the thread, and the pool hears of it.
-  const answer = await answerTo(job);
+  const answer = await answerTo(message, await means!);
   const columns = answer.block ? columnsOf(answer.block) : [];
   port.postMessage(
     answer,
