@@ -1,16 +1,12 @@
 // The learned parts of a rendered conversation: the assistant's texts.
 import { TemplateError } from "./jinja/index.js";
 import { type Message, prepareMessages, withoutReasoning } from "./messages.js";
+import { common, rewrittenTurn } from "./rewritten.js";
+import type { Span } from "./span.js";
 import type { ChatTemplate, Conversation } from "./template.js";
 
 /** Which text is learned: each of the assistant's turns, its last one, or all. */
 export type Learned = "assistant" | "last" | "all";
-
-/** A part of a text, in UTF-16 units. */
-export interface Span {
-  start: number;
-  end: number;
-}
 
 /** A rendered conversation, and the learned parts of it, in order. */
 export interface Turns {
@@ -66,10 +62,12 @@ function byPrefixes(
   learned: Learned,
 ): Span[] {
   const turns = messages.flatMap((message, i) => (message.get("role") === "assistant" ? [i] : []));
-  return (learned === "last" ? turns.slice(-1) : turns).map((turn) => {
+  const render = (some: readonly Message[], prompt: boolean) =>
+    template.renderPrepared(some, conversation, prompt).text;
+  const turnSpan = (turn: number): Span => {
     const upTo = (some: readonly Message[], prompt: boolean) => {
       try {
-        return template.renderPrepared(some, conversation, prompt).text;
+        return render(some, prompt);
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         throw new SpanError(
@@ -100,6 +98,15 @@ function byPrefixes(
       `the template writes message ${turn + 1} in another way once more messages follow, so that its learned part is not certain. ` +
         `Up to this message: ${shown(after)} The whole: ${shown(text)} Learn the last turn only, or use a template with generation blocks.`,
     );
+  };
+  return (learned === "last" ? turns.slice(-1) : turns).map((turn) => {
+    try {
+      return turnSpan(turn);
+    } catch (error) {
+      const span = error instanceof SpanError ? rewrittenTurn(render, messages, turn, text) : undefined;
+      if (span) return span;
+      throw error;
+    }
   });
 }
 
@@ -138,15 +145,6 @@ function markedEnd({ start, end }: Span, text: string, after: string, next: stri
 }
 
 const LONGEST_MARK = 100;
-
-/** Characters that two texts have in common, at least `least`; without a part that may be common by chance. */
-function common(a: string, b: string, least: number): number {
-  let same = 0;
-  while (same < a.length && a[same] === b[same]) same++;
-  if (same === a.length || same === b.length) return same;
-  while (same > least && !/[\n>]/.test(a[same - 1]!)) same--;
-  return same;
-}
 
 /**
  * The text before the first message's own, where that is the assistant's: templates need not render no messages. It ends with the

@@ -98,6 +98,41 @@ test("an end of earlier turns that the last one does not have", () => {
   ]);
 });
 
+/** As gpt-oss writes calls and thoughts: thoughts before the last answer are left out, and a call's own text is a thought. */
+const CHANNELS = `{%- set ns = namespace(last=-1) %}{% for m in messages %}{% if m.role == 'assistant' and not m.tool_calls %}{% set ns.last = loop.index0 %}{% endif %}{% endfor -%}
+{%- for m in messages %}{% if m.role == 'assistant' %}{% set thought = m.thinking or (m.content if m.tool_calls else none) %}{% if thought and loop.index0 >= ns.last %}<|start|>assistant<|channel|>analysis<|message|>{{ thought }}<|end|>{% endif %}{% if m.tool_calls %}<|start|>assistant to={{ m.tool_calls[0].function.name }}<|call|>{% else %}<|start|>assistant<|channel|>final<|message|>{{ m.content }}{{ '<|return|>' if loop.last else '<|end|>' }}{% endif %}{% else %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}`;
+/** As Qwen3 writes them: thoughts since the last question stay, the last turn has a place for one. */
+const SINCE_ASKED = `{%- set ns = namespace(asked=0) %}{% for m in messages %}{% if m.role == 'user' %}{% set ns.asked = loop.index0 %}{% endif %}{% endfor -%}
+{%- for m in messages %}<|{{ m.role }}|>
+{% if m.role == 'assistant' and loop.index0 > ns.asked %}<think>{{ m.thinking or '' }}</think>
+{% endif %}{{ m.content or '' }}{% for call in m.tool_calls or [] %}<call>{{ call.function.name }}</call>{% endfor %}<|end|>
+{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% endif %}`;
+
+const call = (name: string, more = {}) => ({ role: "assistant", tool_calls: [{ function: { name } }], ...more });
+const ROUNDS = [
+  ...[message("user", "q"), call("f", { thinking: "T1" }), message("tool", "r"), call("g", { thinking: "T2" })],
+  ...[message("tool", "s"), message("assistant", "a", { thinking: "T3" }), message("user", "more")],
+  ...[call("h", { content: "C" }), message("tool", "t"), message("assistant", "end", { thinking: "T4" })],
+];
+
+test("tool calls whose reasoning is left out once an answer follows", () => {
+  const final = "<|channel|>final<|message|>";
+  expect(learnedOf(CHANNELS, ROUNDS)).toEqual([
+    ...[" to=f<|call|>", " to=g<|call|>", `${final}a<|end|>`, " to=h<|call|>"],
+    `<|channel|>analysis<|message|>T4<|end|><|start|>assistant${final}end<|return|>`,
+  ]);
+  expect(learnedOf(CHANNELS, ROUNDS.slice(0, 4))).toEqual([
+    "<|channel|>analysis<|message|>T1<|end|><|start|>assistant to=f<|call|>",
+    "<|channel|>analysis<|message|>T2<|end|><|start|>assistant to=g<|call|>",
+  ]);
+  expect(learnedOf(CHANNELS, ROUNDS, "last")).toHaveLength(1);
+  expect(learnedOf(SINCE_ASKED, ROUNDS)).toEqual([
+    ...["<call>f</call><|end|>\n", "<call>g</call><|end|>\n", "a<|end|>\n"],
+    ...["<think></think>\nC<call>h</call><|end|>\n", "<think>T4</think>\nend<|end|>\n"],
+  ]);
+});
+
 test("a generation prompt that goes further than the turn is cut where they part", () => {
   const opened = TURNS.replace("<|assistant|>\n{% endif %}", "<|assistant|>\n<think>\n{% endif %}");
   expect(learnedOf(opened, [message("user", "a"), message("assistant", "<b>")])).toEqual(["<b><|end|>\n"]);

@@ -1,9 +1,12 @@
 // MLflow: the requests of a run, against a server of the tests that holds MLflow's limits.
 
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import type { ServerResponse } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { RunEvent } from "../../src/index.js";
 import { Mlflow, mlflowSettings, Trackers } from "../../src/tracking/trackers/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -203,6 +206,21 @@ test.each<[string, (response: ServerResponse) => void, string]>([
   expect(only().status).toBe("FINISHED");
 });
 
+test("a metric that the server refuses as invalid is set aside, and the others arrive", async () => {
+  const folder = newFolder();
+  server.fault = ({ body }, response) => {
+    const isPoisoned = body.includes('"train/loss","value":0.5,');
+    if (isPoisoned) json(response, { error_code: "INVALID_PARAMETER_VALUE" }, 400);
+    return isPoisoned;
+  };
+  const { warnings } = await feed(trackersIn(folder), [1, 2, 3, 4].map(stepAt));
+  expect(warnings).toEqual([
+    expect.stringMatching(/answers 400 .*would do so again: \{"metrics".* is kept in .*mlflow\.refused/),
+  ]);
+  expect(losses()).toEqual([1, 3, 4].map((step) => [step, 1 / step]));
+  expect(readFileSync(join(folder, ".trackers/mlflow.refused"), "utf8")).toContain('"step":2');
+});
+
 test("settings: no server, odd tags; a password leaves the address", async () => {
   const refusal = async (env: Record<string, string>) =>
     (await errorOf(async () => mlflowSettings({ run_name: undefined }, env))).message;
@@ -210,9 +228,99 @@ test("settings: no server, odd tags; a password leaves the address", async () =>
   expect(await refusal({ MLFLOW_TRACKING_URI: "http://a", MLFLOW_TAGS: "[]" })).toContain(
     "MLFLOW_TAGS is no JSON object",
   );
-  const read = mlflowSettings({ run_name: undefined }, { MLFLOW_TRACKING_URI: "http://user:word@host:5000/" });
-  expect([read.uri, read.authorization]).toEqual([
-    "http://host:5000",
-    `Basic ${Buffer.from("user:word").toString("base64")}`,
-  ]);
+  expect(await refusal({ MLFLOW_TRACKING_URI: "sqlite:///user:word" })).not.toContain("word");
 });
+
+test.each<[Record<string, string>, string, string | undefined]>([
+  [{ MLFLOW_TRACKING_URI: "http://host:5000/" }, "http://host:5000", undefined],
+  [{ MLFLOW_TRACKING_URI: "http://user:word@host:5000/" }, "http://host:5000", "user:word"],
+  [{ MLFLOW_TRACKING_URI: "https://user:w%40rd@host/a/mlflow/" }, "https://host/a/mlflow", "user:w@rd"],
+  [
+    { MLFLOW_TRACKING_URI: "http://a:b@host", MLFLOW_TRACKING_USERNAME: "user", MLFLOW_TRACKING_PASSWORD: "word" },
+    "http://host",
+    "user:word",
+  ],
+  [{ MLFLOW_TRACKING_URI: "http://host", MLFLOW_TRACKING_TOKEN: "token" }, "http://host", "token"],
+  // As for MLflow's client, the pair comes before the token.
+  [{ MLFLOW_TRACKING_URI: "http://user:word@host", MLFLOW_TRACKING_TOKEN: "token" }, "http://host", "user:word"],
+])("the server and its credentials: %o", (env, uri, credentials) => {
+  const read = mlflowSettings({ run_name: undefined }, env);
+  const header = credentials?.includes(":")
+    ? `Basic ${Buffer.from(credentials).toString("base64")}`
+    : `Bearer ${credentials}`;
+  expect([read.uri, read.authorization]).toEqual([uri, credentials && header]);
+});
+
+/** Where mlflow is a package of the Python named by LOWRANK_MLFLOW_PYTHON. */
+const python = process.env.LOWRANK_MLFLOW_PYTHON ?? process.env.LOWRANK_PEER_PYTHON ?? "";
+const hasMlflow =
+  python !== "" &&
+  spawnSync(python, ["-c", "import importlib.util as u, sys; sys.exit(not u.find_spec('mlflow'))"]).status === 0;
+if (!hasMlflow) console.log("skipped: no `mlflow server`, as LOWRANK_MLFLOW_PYTHON names no Python with mlflow");
+
+/** A port that was free just now. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return port;
+}
+
+test.runIf(hasMlflow)(
+  "a real `mlflow server` shows parameters, metrics with steps and NaN, tags and the adapter",
+  async () => {
+    const folder = newFolder();
+    for (const name of ["adapter_model.safetensors", "adapter_config.json"]) writeFileSync(join(folder, name), name);
+    const port = await freePort();
+    const home = newFolder();
+    const args = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", String(port), "--workers", "1"];
+    const stores = [
+      "--backend-store-uri",
+      `sqlite:///${join(home, "runs.db")}`,
+      "--artifacts-destination",
+      join(home, "artifacts"),
+    ];
+    const child = spawn(python, [...args, ...stores], { cwd: home, stdio: "ignore", detached: true });
+    try {
+      const uri = `http://127.0.0.1:${port}`;
+      // biome-ignore lint/suspicious/noExplicitAny: an answer of another program
+      const ask = async (method: string): Promise<any> => (await fetch(`${uri}/api/2.0/mlflow/${method}`)).json();
+      await vi.waitFor(async () => expect((await fetch(`${uri}/health`)).status).toBe(200), {
+        timeout: 100_000,
+        interval: 200,
+      });
+      const more = { MLFLOW_TRACKING_URI: uri, MLFLOW_TAGS: '{"team": "a"}' };
+      const first = await feed(trackersIn(folder, more, 60_000), [stepAt(1), stepAt(2), SAMPLE, endOf(true)]);
+      expect(first.warnings).toEqual([]);
+      const last = await feed(
+        trackersIn(folder, more, 60_000),
+        [stepAt(3), endOf(false)],
+        [metricsAt(1), metricsAt(2)],
+      );
+      expect(last.warnings).toEqual([]);
+      const id = /runs\/(\w+)$/.exec(first.news[0]!)![1]!;
+      const { run } = await ask(`runs/get?run_id=${id}`);
+      expect(run.info).toMatchObject({ run_name: "first", status: "FINISHED" });
+      const byKey = (list: { key: string; value: unknown }[]) =>
+        Object.fromEntries(list.map(({ key, value }) => [key, value]));
+      expect(byKey(run.data.params)).toMatchObject({ learning_rate: "0.0002", list: "[1,2]", p149: "149" });
+      expect(byKey(run.data.tags)).toMatchObject({ team: "a", "mlflow.source.name": "lowrank" });
+      const history = async (key: string) =>
+        (await ask(`metrics/get-history?run_id=${id}&metric_key=${encodeURIComponent(key)}`)).metrics.map(
+          ({ step = 0, value }: { step?: number; value: unknown }) => [Number(step), value],
+        );
+      expect(await history("train/loss")).toEqual([1, 2, 3].map((step) => [step, 1 / step]));
+      expect((await history("train/grad_norm"))[1]).toEqual([2, "NaN"]);
+      const { files } = await ask(`artifacts/list?run_id=${id}&path=adapter`);
+      expect(files.map(({ path }: { path: string }) => path)).toEqual([
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+      ]);
+    } finally {
+      process.kill(-child.pid!);
+      await once(child, "exit");
+    }
+  },
+  300_000,
+);

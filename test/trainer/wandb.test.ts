@@ -153,6 +153,7 @@ const FAULTS: [string, (response: import("node:http").ServerResponse) => void, s
   ["answers 503", (response) => json(response, {}, 503), "answers 503"],
   ["answers 429", (response) => response.writeHead(429, { "retry-after": "1" }).end(), "answers 429"],
   ["refuses the key", (response) => json(response, { error: KEY }, 401), "the API key is not accepted: get one at"],
+  ["refuses the run as invalid", (response) => json(response, {}, 400), "answers 400"],
   ["answers with errors", (response) => json(response, { errors: [{ message: `${KEY} is odd` }] }), "... is odd"],
   ["answers nonsense", (response) => response.end("<html>"), "has no data"],
 ];
@@ -166,18 +167,25 @@ test.each(FAULTS)(
       return true;
     };
     const trackers = trackersIn(folder, {}, NONE, { ...PACE, lastMs: 300 });
-    trackers.start({ history: [] });
+    const others = [newFolder(), newFolder()].map((other) => trackersIn(other, {}, NONE, { ...PACE, lastMs: 300 }));
+    for (const each of [trackers, ...others]) each.start({ history: [] });
     const steps = Array.from({ length: 21 }, (_, i) => stepAt(i + 1));
+    // The processor's time, and the least of three: other processes and garbage collection have their share of one measurement.
     const times = steps.map((event) => {
-      const begin = performance.now();
-      trackers.event(event);
-      return performance.now() - begin;
+      const three = [trackers, ...others].map((each) => {
+        const begin = process.cpuUsage();
+        each.event(event);
+        const { user, system } = process.cpuUsage(begin);
+        return (user + system) / 1000;
+      });
+      return Math.min(...three);
     });
-    // Another process may have had the processor during one of them.
-    expect(times.sort((x, y) => x - y)[10]).toBeLessThan(5);
+    expect(Math.max(...times)).toBeLessThan(5);
+    const ending = Promise.all(others.map((each) => each.end()));
     const begin = performance.now();
     await trackers.end();
     expect(performance.now() - begin).toBeLessThan(2000);
+    await ending;
     const warnings = trackers.takeWarnings();
     expect(warnings.join("\n")).toContain(why);
     expect(warnings.at(-1)).toContain("which --resume sends");
@@ -195,6 +203,33 @@ test.each(FAULTS)(
     }
   },
 );
+
+test("a line that the server refuses as invalid is set aside, and the others arrive", async () => {
+  const folder = newFolder();
+  server.fault = ({ path, body }, response) => {
+    const isPoisoned = path.endsWith("file_stream") && body.includes('train/global_step\\":3,');
+    if (isPoisoned) json(response, {}, 400);
+    return isPoisoned;
+  };
+  const steps = Array.from({ length: 9 }, (_, i) => stepAt(i + 1));
+  const { warnings } = await feed(trackersIn(folder), [...steps, endOf()]);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^W&B at \S+ answers 400 to POST \S+file_stream, and would do so again: \{"history".* is kept in .*refused/,
+    ),
+  ]);
+  const { run } = onlyRun();
+  expect(run.history.map((line) => told(line)["train/global_step"])).toEqual([1, 2, 4, 5, 6, 7, 8, 9]);
+  expect(run.exitcode).toBe(0);
+  const aside = readFileSync(
+    join(folder, ".trackers", readdirSync(join(folder, ".trackers")).find((name) => name.endsWith(".refused"))!),
+    "utf8",
+  );
+  const lines = aside.trim().split("\n");
+  expect(lines[0]).toMatch(/^\{"history"/);
+  expect(lines.filter((line) => !line.includes('"train/global_step":"3"'))).toEqual([]);
+  expect(readdirSync(join(folder, ".trackers")).filter((name) => name.endsWith(".spool"))).toEqual([]);
+});
 
 test("lines reach a server that comes back while the run goes on; a lost answer doubles none", async () => {
   let asked = 0;

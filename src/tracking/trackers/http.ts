@@ -36,6 +36,9 @@ function afterMs({ headers }: IncomingMessage): number | undefined {
   return ms >= 0 ? Math.min(ms, 600_000) : undefined;
 }
 
+/** The beginning of an item, for a message. */
+export const shortened = (item: string): string => (item.length > 200 ? `${item.slice(0, 200)}...` : item);
+
 /**
  * The JSON of an answer; null where it has none.
  * @throws Error where there is no answer, Refused where it is no success. Its message holds nothing that was sent

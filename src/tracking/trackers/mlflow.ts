@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { PassThrough } from "node:stream";
 import type { Body } from "../../net/request.js";
 import type { RunEvent } from "../../trainer/index.js";
-import { requestJson } from "./http.js";
+import { requestJson, shortened } from "./http.js";
 import { type Heard, isNews, namedMetrics } from "./metrics.js";
 import type { MlflowSettings } from "./mlflow-settings.js";
 import { Outbox, PACE, Refused } from "./outbox.js";
@@ -47,7 +47,6 @@ export class Mlflow implements Tracker {
   #told: Told | null = null;
   #heard: Heard = { train: -1, eval: -1 };
   #status = "FAILED";
-  #isKnown = false;
   readonly #samples: string[][] = [];
 
   /** @param folder the run's */
@@ -64,6 +63,7 @@ export class Mlflow implements Tracker {
     this.#outbox = new Outbox<State, Heard>({
       ...{ path: join(this.#folder, ".trackers", "mlflow"), pace: this.#pace },
       fresh: { runId: this.#settings.runId ?? null, artifacts: null },
+      begin: (state, signal) => this.#begin(state, signal),
       deliver: (items, state, signal, progress) =>
         this.#deliver(
           items.map((item) => JSON.parse(item)),
@@ -71,6 +71,10 @@ export class Mlflow implements Tracker {
         ),
       failed: (error, file) =>
         told.warn(`MLflow fails, and the run goes on: ${(error as Error).message}. Its lines wait in ${file}`),
+      refused: (error, item, file) =>
+        told.warn(
+          `${error.message}, and would do so again: ${shortened(item)} is kept in ${file}, with others of its kind`,
+        ),
     });
     this.#heard = this.#outbox.front ?? this.#heard;
     for (const metrics of history) this.#line(metrics);
@@ -118,8 +122,6 @@ export class Mlflow implements Tracker {
   }
 
   async #deliver(items: Item[], { state, signal, progress }: Delivery): Promise<void> {
-    if (!this.#isKnown) await this.#begin(state, signal);
-    this.#isKnown = true;
     const run_id = state.runId!;
     const metrics = items.flatMap((item) => ("metrics" in item ? item.metrics : []));
     for (let at = 0; at < metrics.length; at += MOST_METRICS) {

@@ -1,5 +1,6 @@
 // The way of a network tracker's items to its server: written down at once, sent when the server takes them.
 import {
+  appendFileSync,
   closeSync,
   mkdirSync,
   openSync,
@@ -31,14 +32,18 @@ export interface Shipping<State> {
   path: string;
   /** The state of a run without any delivery. */
   fresh: State;
+  /** Makes the run known to the server, before the first delivery of a process. Called again where it throws. */
+  begin: (state: State, signal: AbortSignal) => Promise<void>;
   /**
    * Brings items to the server in order, and then notes the progress in the state. The same items come again where it throws, or
-   * where the process ends before the state is saved.
+   * where the process ends before the state is saved. Items that are refused as invalid are found one by one, and set aside.
    * @param progress tells that a long delivery moves on
    */
   deliver: (items: string[], state: State, signal: AbortSignal, progress: () => void) => Promise<void>;
   /** Told once, at the first failure. @param file the spool */
   failed: (error: unknown, file: string) => void;
+  /** Told once, of the first item that is set aside. @param file that such items are kept in */
+  refused: (error: Refused, item: string, file: string) => void;
   pace: Pace;
 }
 
@@ -57,6 +62,8 @@ const BATCH = 1 << 18;
 const LONGEST_PAUSE_MS = 60_000;
 /** At the end of a run. */
 const LAST_ATTEMPTS = 3;
+/** Answers to requests that will not be right another time. */
+const INVALID = [400, 413, 422];
 
 interface Saved<State, Front> {
   /** Bytes of the spool that were delivered. */
@@ -81,6 +88,10 @@ export class Outbox<State, Front> {
   #reader: FileHandle | null = null;
   #ending = false;
   #hasFailed = false;
+  #hasRefused = false;
+  #isKnown = false;
+  /** Items of a delivery at most. */
+  #most = Number.POSITIVE_INFINITY;
   #progressAt = 0;
   /** Ends the pause in progress. */
   #wake = () => {};
@@ -155,7 +166,7 @@ export class Outbox<State, Front> {
   }
 
   async #run(): Promise<void> {
-    const { deliver, failed, pace } = this.#shipping;
+    const { begin, deliver, failed, pace } = this.#shipping;
     const { everyMs, lastMs } = pace;
     const { signal } = this.#given;
     let failures = 0;
@@ -168,13 +179,18 @@ export class Outbox<State, Front> {
       }
       try {
         const { items, next } = await this.#read();
-        await deliver(items, this.#saved.state, signal, () => {
-          this.#progressAt = Date.now();
+        if (!this.#isKnown) await begin(this.#saved.state, signal);
+        this.#isKnown = true;
+        const isTaken = await this.#taken(items, async () => {
+          await deliver(items, this.#saved.state, signal, () => {
+            this.#progressAt = Date.now();
+          });
         });
         this.#progressAt = Date.now();
+        failures = 0;
+        if (!isTaken) continue;
         this.#saved.sent = next;
         this.#save();
-        failures = 0;
       } catch (error) {
         failures++;
         const why = signal.aborted ? new Error("the server does not answer") : error;
@@ -189,6 +205,24 @@ export class Outbox<State, Front> {
           if (this.#ending) failures = 0;
         }
       }
+    }
+  }
+
+  /** @returns false where fewer items are to be tried: one of them is invalid */
+  async #taken(items: string[], delivery: () => Promise<void>): Promise<boolean> {
+    try {
+      await delivery();
+      this.#most = Number.POSITIVE_INFINITY;
+      return true;
+    } catch (error) {
+      if (!(error instanceof Refused) || !INVALID.includes(error.status)) throw error;
+      this.#most = Math.ceil(items.length / 2);
+      if (items.length > 1) return false;
+      const file = `${this.#shipping.path}.refused`;
+      appendFileSync(file, `${items[0]}\n`);
+      if (!this.#hasRefused) this.#shipping.refused(error, items[0]!, file);
+      this.#hasRefused = true;
+      return true;
     }
   }
 
@@ -219,8 +253,12 @@ export class Outbox<State, Front> {
       const end = bytes.subarray(0, bytesRead).lastIndexOf("\n") + 1;
       if (end === 0 && bytesRead === most) continue;
       if (end === 0) throw new Error(`${this.#spool} was cut while the run went on`);
-      const lines = bytes.toString("utf8", 0, end - 1).split("\n");
-      return { items: lines.map((line) => JSON.parse(line).item), next: this.#saved.sent + end };
+      const lines = bytes
+        .toString("utf8", 0, end - 1)
+        .split("\n")
+        .slice(0, this.#most);
+      const length = lines.reduce((sum, line) => sum + Buffer.byteLength(line) + 1, 0);
+      return { items: lines.map((line) => JSON.parse(line).item), next: this.#saved.sent + length };
     }
   }
 

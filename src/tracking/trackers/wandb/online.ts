@@ -1,6 +1,6 @@
 // The requests of wandb's own client: GraphQL for the run, file_stream for its lines, uploads for its files.
 import { hostname } from "node:os";
-import { requestJson } from "../http.js";
+import { requestJson, shortened } from "../http.js";
 import { Outbox, type Pace } from "../outbox.js";
 import { type Item, objectJson, type Sink, type Texts, textsOf, type WandbRun, wandbJson } from "./run.js";
 import { pagesOf, type WandbSettings } from "./settings.js";
@@ -78,7 +78,6 @@ export class Online<Front> implements Sink<Front> {
   readonly #telling: Telling;
   /** This process's run, as it is to be called and configured. */
   readonly #run: WandbRun;
-  #isKnown = false;
 
   /** @param path of the spool, without an ending @throws LowrankError E_WRITE */
   constructor(run: WandbRun, settings: WandbSettings, path: string, telling: Telling, pace: Pace) {
@@ -89,6 +88,7 @@ export class Online<Front> implements Sink<Front> {
     this.#outbox = new Outbox<State, Front>({
       ...{ path, pace },
       fresh: { run, lines, firstStep: 0, summary: {}, uploaded: [], isResumed: false },
+      begin: (state, signal) => this.#begin(state, signal),
       deliver: (items, state, signal) =>
         this.#deliver(
           items.map((item) => JSON.parse(item)),
@@ -97,6 +97,10 @@ export class Online<Front> implements Sink<Front> {
         ),
       failed: (error, file) =>
         telling.warn(`W&B fails, and the run goes on: ${(error as Error).message}. Its lines wait in ${file}`),
+      refused: (error, item, file) =>
+        telling.warn(
+          `${error.message}, and would do so again: ${shortened(item)} is kept in ${file}, with others of its kind`,
+        ),
     });
   }
 
@@ -115,8 +119,6 @@ export class Online<Front> implements Sink<Front> {
   }
 
   async #deliver(items: Item[], state: State, signal: AbortSignal): Promise<void> {
-    if (!this.#isKnown) await this.#begin(state, signal);
-    this.#isKnown = true;
     const stream = emptyStream();
     const { summary } = state;
     const merged = { ...summary };
