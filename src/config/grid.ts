@@ -2,7 +2,7 @@
 import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
 import { readText } from "../base/system-errors.js";
-import { parseDocument } from "../base/yaml.js";
+import { yaml } from "../base/yaml.js";
 import { canonical, findRow } from "./aliases.js";
 import type { Rows } from "./row.js";
 import { modelRows, trainRows } from "./rows.js";
@@ -85,7 +85,7 @@ export function variantsOf(grid: unknown, where: string): Variant[] {
 
 /** The grid of a YAML file. @throws LowrankError E_CONFIG_FILE, E_USAGE */
 export function readGrid(file: string): Variant[] {
-  const document = parseDocument(readText(file, "--grid"));
+  const document = yaml().parseDocument(readText(file, "--grid"));
   const [problem] = document.errors;
   if (problem) throw new LowrankError("E_CONFIG_FILE", `${file} is not valid YAML: ${problem.message}`, file);
   let grid: unknown;
