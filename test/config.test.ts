@@ -100,6 +100,7 @@ const DEFAULTS = {
   use_rslora: false,
   use_dora: false,
   lora_bias: false,
+  use_lora_fa: false,
   init_adapter: undefined,
   overwrite_output_dir: false,
   merge: undefined,

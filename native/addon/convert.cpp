@@ -34,6 +34,7 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   s.rslora = boolean(o, "useRslora");
   s.bias = o.Get("bias").ToBoolean();
   s.dora = o.Get("useDora").ToBoolean();
+  s.freeze_a = o.Get("freezeA").ToBoolean();
   s.neftune_alpha = number_or(o, "neftuneNoiseAlpha", 0);
   s.seed = uint64_t(integer(o, "seed"));
   const Napi::Value targets = o.Get("targets");

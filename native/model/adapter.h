@@ -16,6 +16,7 @@ struct AdapterSpec {
   bool rslora = false;
   bool bias = false;         // of B (PEFT's lora_bias)
   bool dora = false;         // magnitudes of the outputs train, too (Liu et al., 2024)
+  bool freeze_a = false;     // LoRA-FA: B alone trains (Zhang et al., 2023)
   double neftune_alpha = 0;  // noise on the embeddings in training (Jain et al., 2023)
   std::vector<std::string> targets;  // full module names
   // Of single targets, in place of rank and alpha.

@@ -10,9 +10,10 @@ constexpr int64_t kMostRank = 1 << 16;
 
 namespace {
 // The groups of PEFT's create_loraplus_optimizer; biases have no decay.
-AdamWArgs group(AdamWArgs args, const AdapterTensor& t, const OptimizerOptions& o) {
+AdamWArgs group(AdamWArgs args, const AdapterTensor& t, const AdapterSpec& spec, const OptimizerOptions& o) {
   if (t.role == AdapterTensor::Role::lora_b || t.is_vector) args.rate_factor = o.lora_plus_ratio;
   if (t.is_vector && t.role != AdapterTensor::Role::magnitude) args.weight_decay = 0;
+  if (t.role == AdapterTensor::Role::lora_a && spec.freeze_a) args.weight_decay = 0;
   return args;
 }
 }  // namespace
@@ -144,6 +145,12 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
   StepState* const state = state_at();
   float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = arena_.at<float>(offsets_.gradients);
+  if (spec_.freeze_a) {
+    // No part of the norm; with moments of zero and no decay, AdamW leaves A as it is.
+    for (const AdapterTensor& t : layout_.tensors()) {
+      if (t.role == AdapterTensor::Role::lora_a) backend_.zero({Mat(g + t.offset, DType::f32, t.rows, t.cols)});
+    }
+  }
   backend_.upload(o.learning_rates.data(), rates * int64_t(sizeof(float)), rates_at);
   backend_.clip({g, n, o.max_grad_norm, o.loss_scale, o.tokens, o.growth_steps, rates_at, rates, skipped_, state});
   update(o);
@@ -168,10 +175,10 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
     const auto& tensors = layout_.tensors();
     // Tensors that lie side by side and are treated alike are one call.
     for (size_t i = 0; i < tensors.size();) {
-      AdamWArgs run = group(all, tensors[i], o);
+      AdamWArgs run = group(all, tensors[i], spec_, o);
       const int64_t begin = tensors[i].offset;
       for (; i < tensors.size(); i++) {
-        const AdamWArgs next = group(all, tensors[i], o);
+        const AdamWArgs next = group(all, tensors[i], spec_, o);
         if (next.rate_factor != run.rate_factor || next.weight_decay != run.weight_decay) break;
       }
       run.n = (i < tensors.size() ? tensors[i].offset : layout_.elements()) - begin;
@@ -185,7 +192,7 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
     const MomentPart& part = moments()[i];
     const auto bytes = [&](int64_t offset) { return arena_.at<uint8_t>(offsets_.moments + offset); };
     const auto floats = [&](int64_t offset) { return arena_.at<float>(offsets_.moments + offset); };
-    AdamWArgs one = group(all, layout_.tensors()[i], o);
+    AdamWArgs one = group(all, layout_.tensors()[i], spec_, o);
     one.p += part.begin;
     one.g += part.begin;
     one.n = part.elements;

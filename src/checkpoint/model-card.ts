@@ -49,6 +49,7 @@ const NOT_TOLD = new Set([
   ...[
     "use_dora",
     "lora_bias",
+    "use_lora_fa",
     "exclude_modules",
     "layers_to_transform",
     "layers_pattern",

@@ -57,7 +57,7 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
   const { isa } = cpuInfo();
   if (o.json) {
     const { config } = model;
-    const parameters = { base: counts.all - counts.trainable, trainable: counts.trainable };
+    const parameters = { base: counts.all - counts.adapter, trainable: counts.trainable };
     const found = {
       folder: isHollow(model.folder) ? null : model.folder,
       config,

@@ -54,8 +54,8 @@ export function showPlan(display: TrainDisplay, runs: readonly SweepRun<unknown>
   const { precision, threads } = plan.engine;
   const parameters = plans.map(({ adapter }) => parameterCounts(model, adapter.spec));
   const rows = runs.map(({ name }, i) => {
-    const { trainable } = parameters[i]!;
-    return [name, count(trainable), bytes(4 * trainable)];
+    const { trainable, adapter } = parameters[i]!;
+    return [name, count(trainable), bytes(4 * adapter)];
   });
   display.log.info(`precision ${precision}; ${threads} threads; ${runs.length} adapters`);
   display.log.print(`Adapters:\n${columns([["run", "trainable params", "size"], ...rows])}`);

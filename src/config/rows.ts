@@ -166,6 +166,7 @@ export const trainRows = {
     "DoRA: the magnitude of each output trains apart from its direction; needs lora_dropout 0",
   ).or(false),
   lora_bias: flag(LORA.adapter, "a bias of each adapter's B trains, too").or(false),
+  use_lora_fa: flag(LORA.adapter, "LoRA-FA: A stays as it begins, and B alone trains").or(false),
   init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
   train_file: texts(
     FILES,

@@ -119,6 +119,8 @@ export interface AdapterSpec {
   bias?: boolean | undefined;
   /** DoRA: magnitudes of the outputs train, too. Default false. */
   useDora?: boolean | undefined;
+  /** LoRA-FA (Zhang et al., 2023): A is frozen. Default false. */
+  freezeA?: boolean | undefined;
   /** NEFTune: noise on the embeddings in training, of this size over the root of tokens times hidden size. Default 0, none. */
   neftuneNoiseAlpha?: number | undefined;
   /** Full module names, see `listLinears`. */

@@ -43,6 +43,7 @@ export interface LoraOptions {
   use_rslora: boolean;
   use_dora: boolean;
   lora_bias: boolean;
+  use_lora_fa: boolean;
   neftune_noise_alpha: number | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
@@ -69,7 +70,8 @@ const inOrder = (numbers: Record<string, number> = {}) => JSON.stringify(Object.
 
 /** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
-  const own = { dropout: o.lora_dropout, neftuneNoiseAlpha: o.neftune_noise_alpha, seed: o.seed };
+  const { lora_dropout: dropout, neftune_noise_alpha: neftuneNoiseAlpha, use_lora_fa: freezeA, seed } = o;
+  const own = { dropout, neftuneNoiseAlpha, freezeA, seed };
   if (o.init_adapter === undefined) {
     const targets = targetsOf(o, model);
     const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;

@@ -44,6 +44,7 @@ const VARIANTS: [string, Partial<AdapterSpec>][] = [
   ["DoRA", { useDora: true }],
   ["biases of B", { bias: true, dropout: 0.2 }],
   ["NEFTune", { neftuneNoiseAlpha: 5 }],
+  ["LoRA-FA", { freezeA: true, dropout: 0.2 }],
   ["ranks of single modules", { ranks: { [plain.targets[1]!]: 7, [plain.targets[3]!]: 1 }, dropout: 0.2 }],
 ];
 
@@ -65,6 +66,47 @@ test.each(VARIANTS)("%s: the same bits for 1, 2 and 3 threads, and after a stop"
     results.push(bytesOf(await next.adapter()));
     for (const result of results) expect(result).toEqual(results[0]);
   }
+});
+
+test.each([false, true])(
+  "LoRA-FA: A stays as it begins, B makes the step that it makes with A; moments in 8 bits: %s",
+  async (adamw8bit) => {
+    const free = { ...update, maxGradNorm: 0 };
+    const names = (tensors: AdapterTensors, part: string) =>
+      bytesOf(tensors).filter(([name]) => String(name).includes(part));
+    const optimizer = adamw8bit ? "adamw_8bit" : "adamw";
+    await using frozen = await open({ ...plain, freezeA: true }, { optimizer });
+    await using whole = await open(plain, { optimizer });
+    const first = await frozen.adapter();
+    for (const engine of [frozen, whole]) {
+      await engine.forwardBackward(batch, 0.01, 0);
+      await engine.optimizerStep(free);
+    }
+    expect(names(await frozen.adapter(), "lora_B")).toEqual(names(await whole.adapter(), "lora_B"));
+    await steps(frozen, 3, 1);
+    expect(names(await frozen.adapter(), "lora_A")).toEqual(names(first, "lora_A"));
+    expect(names(await frozen.adapter(), "lora_B")).not.toEqual(names(first, "lora_B"));
+  },
+);
+
+test("LoRA-FA: the norm is B's", async () => {
+  await using frozen = await open({ ...plain, freezeA: true });
+  await using whole = await open(plain);
+  let squares = 0;
+  for (const engine of [frozen, whole]) {
+    // B is no longer zero, so that A has a gradient.
+    await engine.forwardBackward(batch, 0.01, 0);
+    await engine.optimizerStep({ ...update, maxGradNorm: 0 });
+  }
+  await whole.setAdapter(await frozen.adapter());
+  for (const engine of [frozen, whole]) await engine.forwardBackward(batch, 0.01, 1);
+  for (const [name, { data }] of await whole.gradients())
+    if (name.includes("lora_B")) for (const value of data) squares += value * value;
+  await frozen.optimizerStep(update);
+  await whole.optimizerStep(update);
+  const [ours, all] = [(await frozen.readings()).gradNorm, (await whole.readings()).gradNorm];
+  expect(Math.abs(ours / Math.sqrt(squares) - 1)).toBeLessThan(1e-5);
+  expect(ours).toBeLessThan(all);
 });
 
 test("NEFTune: noise in training alone, another in each micro-batch, of the wanted size", async () => {

@@ -129,7 +129,7 @@ export class Planner {
     const adapters = [adapter, ...this.#beside];
     const { items } = planMemory(model, adapters, engine);
     // One of them is saved at a time.
-    const largest = Math.max(...adapters.map((each) => parameterCounts(model, each).trainable));
+    const largest = Math.max(...adapters.map((each) => parameterCounts(model, each).adapter));
     const saving = savingBytes(4 * largest, optimizer);
     const memory = planOf([...items, { name: "saving", bytes: saving, place: "host" }, ...this.#process]);
     return { adapter, engine, memory };
@@ -155,6 +155,8 @@ export class Planner {
 }
 
 export interface ParameterCounts {
+  /** All that the adapter holds. */
+  adapter: number;
   trainable: number;
   all: number;
 }
@@ -162,9 +164,13 @@ export interface ParameterCounts {
 export function parameterCounts(model: ModelSource, adapter: AdapterSpec | null): ParameterCounts {
   const elements = (shape: number[]) => shape.reduce((product, n) => product * n, 1);
   const stored = model.tensors.reduce((sum, { shape }) => sum + elements(shape), 0);
-  const trained = adapter ? [...adapterTensors(model, adapter).values()] : [];
-  const trainable = trained.reduce((sum, shape) => sum + elements(shape), 0);
-  return { trainable, all: stored + missingHead(model) + trainable };
+  let held = 0;
+  let frozen = 0;
+  for (const [name, shape] of adapter ? adapterTensors(model, adapter) : []) {
+    held += elements(shape);
+    if (adapter?.freezeA && name.endsWith(".lora_A.weight")) frozen += elements(shape);
+  }
+  return { adapter: held, trainable: held - frozen, all: stored + missingHead(model) + held };
 }
 
 /** Parameters of a classifier's layers that the files do not have; the base has them in PEFT's count. */

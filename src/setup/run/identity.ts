@@ -127,6 +127,7 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   target_modules: (_, { spec }) => [...spec.targets].sort().join(),
   use_dora: (_, { spec }) => spec.useDora || undefined,
   lora_bias: (_, { spec }) => spec.bias || undefined,
+  use_lora_fa: (_, { spec }) => spec.freezeA || undefined,
   loraplus_lr_ratio: (o) => o.loraplus_lr_ratio,
   neftune_noise_alpha: (o) => o.neftune_noise_alpha,
   exclude_modules: inOther,

@@ -43,7 +43,7 @@ export interface SweepResult {
 
 function entryOf(run: PreparedRun, { status, result, error }: Outcome): SweepEntry {
   const { model, adapter } = run.prepared;
-  const { trainable } = parameterCounts(model, adapter.spec);
+  const counts = parameterCounts(model, adapter.spec);
   const summary = result?.summary;
   return {
     run: run.name,
@@ -51,8 +51,8 @@ function entryOf(run: PreparedRun, { status, result, error }: Outcome): SweepEnt
     options: run.values,
     status,
     steps: result?.steps ?? null,
-    trainable_parameters: trainable,
-    adapter_bytes: 4 * trainable,
+    trainable_parameters: counts.trainable,
+    adapter_bytes: 4 * counts.adapter,
     evaluation: result?.bestEval ?? result?.lastEval ?? null,
     train_loss: summary?.train_loss ?? null,
     train_runtime: summary?.train_runtime ?? null,
