@@ -1,13 +1,14 @@
-// Child process of bench-train: times whole optimizer steps of the engine and prints one JSON line. A process of its own,
+// Child process of bench-train, bench-scale and bench-ranks: times whole optimizer steps of the engine and prints one JSON line. A process of its own,
 // so that its peak of resident memory is the engine's and nobody else's.
 
-import { listLinears, openModel } from "../../dist/model/index.js";
-import { cpuInfo, Engine } from "../../dist/native/index.js";
+import { openModel, resolveTargets } from "../../dist/model/index.js";
+import { adapterTensors, cpuInfo, Engine } from "../../dist/native/index.js";
 import { quantizedSource } from "../../dist/setup/base.js";
 import { modelFlop } from "../../dist/trainer/model-flop.js";
 
 const { folder, quantize, ...options } = JSON.parse(process.argv[2]);
 const { precision, batch, seq, rank, steps, warmup, threads, checkpointing, profile = false } = options;
+const { targets = "q_proj,k_proj,v_proj,o_proj", variant = "lora" } = options;
 
 function randomBatch(vocab) {
   const token = () => Math.floor(Math.random() * vocab);
@@ -16,10 +17,10 @@ function randomBatch(vocab) {
 
 const asIs = { use_4bit: false, use_8bit: false, double_quant: false };
 const model = quantizedSource(openModel(folder), { ...asIs, ...quantize }, console.error);
-const targets = listLinears(model)
-  .map(({ name }) => name)
-  .filter((name) => /\.(q|k|v|o)_proj$/.test(name));
-const adapter = { rank, alpha: 32, dropout: 0, useRslora: false, targets, seed: 0 };
+const adapter = {
+  ...{ rank, alpha: 32, dropout: 0, seed: 0, targets: resolveTargets(model, targets).modules },
+  ...{ useRslora: variant === "rslora", useDora: variant === "dora", bias: variant === "bias" },
+};
 const engine = await Engine.create(model, adapter, {
   precision,
   threads,
@@ -57,10 +58,14 @@ const timed = times.slice(warmup).sort((a, b) => a - b);
 const middle = timed.length >> 1;
 const seconds = timed.length % 2 ? timed[middle] : (timed[middle - 1] + timed[middle]) / 2;
 const flop = modelFlop(model, adapter)({ microBatches: [{ batch: data }], supervisedTokens: supervised });
+const sizes = [...adapterTensors(model, adapter).values()].map((shape) => shape.reduce((a, b) => a * b, 1));
+const parameters = sizes.reduce((a, b) => a + b, 0);
 const result = {
   mfu: flop / seconds / peak,
   tokens_per_s: (batch * seq) / seconds,
   step_s: seconds,
+  first_step_s: times[0],
+  adapter_bytes: parameters * 4,
   peak_rss_mib: Math.round(maxRSS / 1024),
   ...attentionTime,
   loss,

@@ -1,3 +1,4 @@
+export { type Advice, advise } from "./advice.js";
 export { analyze, type Comparison, compare, type KindAnalysis, type ModuleAnalysis, placeOf } from "./analysis.js";
 export { baseNorms } from "./base-norms.js";
 export { COMBINATIONS, type Combination, type CombineOptions, combine } from "./combine.js";

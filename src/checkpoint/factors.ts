@@ -35,15 +35,18 @@ interface Pair {
 
 /**
  * The factors of every module, in the order of the layers as far as names tell.
- * @throws LowrankError where the adapter is not plain LoRA or is damaged
+ * @param rest other tensors, as DoRA's magnitudes, biases and layers that are trained whole: an adapter that is made of the factors would
+ * lack them
+ * @throws LowrankError where there are no factors, where there is more than there may be, or the adapter is damaged
  */
-export function readFactors(folder: string): Factors[] {
+export function readFactors(folder: string, rest: "refused" | "left out" = "refused"): Factors[] {
   const { alpha, useRslora, rules } = aboutAdapter(folder);
   const file = findWeights(folder);
   const pairs = new Map<string, Pair>();
   for (const tensor of readSafetensorsHeader(file).tensors) {
     const parts = /^(.+)\.lora_([AB])\.weight$/.exec(tensor.name);
     if (!parts || tensor.shape.length !== 2) {
+      if (rest === "left out") continue;
       const message = `${file}: tensor ${tensor.name} is no factor of a LoRA adapter of linears (MODULE.lora_A.weight, MODULE.lora_B.weight).`;
       throw new LowrankError("E_ADAPTER", message, tensor.name);
     }
@@ -52,6 +55,7 @@ export function readFactors(folder: string): Factors[] {
     pair[parts[2] === "A" ? "a" : "b"] = tensor;
     pairs.set(module, pair);
   }
+  if (pairs.size === 0) throw new LowrankError("E_ADAPTER", `${file} holds no factors of a LoRA adapter.`, file);
   const modules = [...pairs.keys()].sort((x, y) => x.localeCompare(y, "en", { numeric: true }));
   const alphas = rules.alpha_pattern ? patternValues(rules.alpha_pattern, modules, "alpha_pattern") : {};
   return withTensors(file, (read) =>

@@ -1,9 +1,18 @@
 import { writeFileSync } from "node:fs";
-import { analyze, baseNorms, type Comparison, compare, heatMap, type KindAnalysis } from "../analysis/index.js";
+import {
+  type Advice,
+  advise,
+  analyze,
+  baseNorms,
+  type Comparison,
+  compare,
+  heatMap,
+  type KindAnalysis,
+} from "../analysis/index.js";
 import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
 import { columns } from "../base/text.js";
-import { type Factors, readFactors } from "../checkpoint/index.js";
+import { aboutAdapter, type Factors, readFactors } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { openModel } from "../model/index.js";
 import { adapterShown, locatedShown } from "./downloading.js";
@@ -12,9 +21,11 @@ import { warn } from "./warn.js";
 /** `lowrank analyze`: the ranks that an adapter uses, by kind of module. */
 export async function run(o: CommandOptions<"analyze">): Promise<void> {
   const adapter = await adapterShown(o.adapter);
-  const factors = readFactors(adapter);
+  const factors = readFactors(adapter, "left out");
   const norms = await normsOf(o, factors);
   const kinds = analyze(factors, (module) => norms.get(module));
+  const { useRslora } = aboutAdapter(adapter);
+  const advice = kinds.map((kind) => advise(kind, useRslora));
   const comparisons = o.compare_with === undefined ? undefined : await comparisonOf(o, factors);
   if (o.picture !== undefined) {
     try {
@@ -26,9 +37,10 @@ export async function run(o: CommandOptions<"analyze">): Promise<void> {
   const found = {
     adapter: o.adapter,
     kinds: kinds.map(inSnakeCase),
+    advice,
     ...(comparisons && { comparison: comparisons.map(inSnakeCase) }),
   };
-  process.stdout.write(o.json ? `${JSON.stringify(found)}\n` : report(o, kinds, comparisons));
+  process.stdout.write(o.json ? `${JSON.stringify(found)}\n` : report(o, kinds, advice, comparisons));
 }
 
 async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Map<string, number>> {
@@ -46,7 +58,7 @@ async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]
 }
 
 async function comparisonOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Comparison[]> {
-  const comparisons = compare(factors, readFactors(await adapterShown(o.compare_with!)));
+  const comparisons = compare(factors, readFactors(await adapterShown(o.compare_with!), "left out"));
   if (comparisons.length > 0) return comparisons;
   const message = `${o.adapter} and ${o.compare_with} have no module of the same name and shape in common.`;
   throw new LowrankError("E_ADAPTER", message, "compare_with");
@@ -69,6 +81,7 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 function report(
   o: CommandOptions<"analyze">,
   kinds: readonly KindAnalysis[],
+  advice: readonly Advice[],
   comparisons?: readonly Comparison[],
 ): string {
   const relative = kinds.some(({ modules }) => modules.some(({ relativeNorm }) => relativeNorm !== undefined));
@@ -102,6 +115,8 @@ function report(
   const parts = [
     `LoRA adapter: ${o.adapter}. Means over the layers; stable, effective, 90 % and 99 %: ranks of the update.\n${columns([head, ...rows])}`,
   ];
+  const advised = advice.map(({ kind, rank, alpha, reason }) => `  ${kind}: r ${rank}, alpha ${alpha}; ${reason}`);
+  parts.push(`Ranks for the same task, at the same scale\n${advised.join("\n")}`);
   if (comparisons) {
     const compared = comparisons.map((c) => [c.module, short(c.cosine), short(c.inputs), short(c.outputs)]);
     parts.push(

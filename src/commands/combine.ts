@@ -25,10 +25,13 @@ export async function run(o: CommandOptions<"combine">): Promise<void> {
   const bases = folders.map((folder) => namedBase(folder).named);
   const other = bases.find((base) => base !== bases[0]);
   if (other !== undefined) warn(`the adapters name different bases: ${bases[0]} and ${other}`);
-  const factors = combine(folders.map(readFactors), {
-    ...{ combination: o.combination_type, weights, rank: o.svd_rank, density: o.density },
-    ...{ majority: o.majority_sign_method, random: generator(o.seed, DARE, 0) },
-  });
+  const factors = combine(
+    folders.map((each) => readFactors(each)),
+    {
+      ...{ combination: o.combination_type, weights, rank: o.svd_rank, density: o.density },
+      ...{ majority: o.majority_sign_method, random: generator(o.seed, DARE, 0) },
+    },
+  );
   await writeFactors(o.output_dir, factors, folders);
   const rank = Math.max(...factors.map((each) => each.rank));
   process.stdout.write(`${o.output_dir}: ${adapters.length} adapters as one of rank ${rank} (${o.combination_type})\n`);

@@ -112,6 +112,7 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   display.log.print(sweepTable(result));
   const best = result.runs.find(({ run }) => run === result.best);
   if (best) display.log.info(`the best adapter by ${result.metric} is ${best.folder}`);
+  if (result.recommended) display.log.info(`recommended: ${result.recommended.run}, for ${result.recommended.reason}`);
   const memory = `peak memory ${bytes(result.peak_memory_bytes)} (planned ${bytes(result.planned_memory_bytes)})`;
   display.log.info(`${duration(result.seconds)}; ${memory}; ${join(o.output_dir, "sweep.json")} holds the table`);
   display.tell({ type: "end", ...result });

@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { analyze, baseNorms, compare, heatMap, measure, svd, updateSvd } from "../../src/analysis/index.js";
+import { advise, analyze, baseNorms, compare, heatMap, measure, svd, updateSvd } from "../../src/analysis/index.js";
 import { type Factors, readAdapter, readFactors } from "../../src/checkpoint/index.js";
 import { run } from "../../src/commands/analyze.js";
 import { openModel } from "../../src/model/index.js";
-import { temporaryFolders } from "../support/folders.js";
+import { errorOf, temporaryFolders } from "../support/folders.js";
 import { root } from "../support/tiny.js";
 
 const folder = temporaryFolders();
@@ -118,12 +118,63 @@ test.each(["patterns", "rslora-all-linear"])("factors have the scale of the trai
   }
 });
 
+test.each(["goldens/dora", "goldens-classify/llama-single"])(
+  "what is no factor is left out, where it may be: %s",
+  async (name) => {
+    const adapter = join(root, "test", name, "final");
+    const found = readFactors(adapter, "left out");
+    expect(found.length).toBeGreaterThan(0);
+    for (const factors of found) {
+      const norm = Math.hypot(...formed(factors));
+      expect(Math.abs(measure(updateSvd(factors).values).norm - norm)).toBeLessThanOrEqual(1e-12 * norm);
+    }
+    const error = await errorOf(() => readFactors(adapter));
+    expect(error).toMatchObject({ code: "E_ADAPTER" });
+    expect(error.message).toContain("is no factor of a LoRA adapter");
+  },
+);
+
 test("measures of a spectrum", () => {
   const { norm, effectiveRank, stableRank, rank90, rank99 } = measure(Float64Array.from([2, 2, 2, 2, 0]));
   expect([norm, stableRank, rank90, rank99]).toEqual([4, 4, 4, 4]);
   expect(effectiveRank).toBeCloseTo(4, 12);
   expect(measure(Float64Array.from([10, 3, 0.1]))).toMatchObject({ rank90: 1, rank99: 2 });
   expect(measure(new Float64Array(3))).toEqual({ norm: 0, effectiveRank: 0, stableRank: 0, rank90: 0, rank99: 0 });
+});
+
+describe("the advice on ranks", () => {
+  /** Layers whose update has this number of equal directions, of rank 16. */
+  const layers = (...directions: number[]) =>
+    analyze(
+      directions.map((count, layer) => {
+        const a = Float32Array.from({ length: 16 * 20 }, (_, i) => Number(i % 20 === Math.floor(i / 20)));
+        const b = Float32Array.from({ length: 30 * 16 }, (_, i) =>
+          Number(i % 16 === Math.floor(i / 16) && i % 16 < count),
+        );
+        return { module: `model.layers.${layer}.q_proj`, a, b, out: 30, inputs: 20, rank: 16, scale: 2 };
+      }),
+    )[0]!;
+
+  test("is the power of two that holds 90 % in every layer, at the same scale", () => {
+    expect(advise(layers(1, 3), false)).toEqual({
+      kind: "q_proj",
+      rank: 4,
+      alpha: 8,
+      reason: "3 directions hold 90 % of the update of every layer, of 16",
+    });
+    expect(advise(layers(1), true)).toMatchObject({
+      rank: 1,
+      alpha: 2,
+      reason: "1 direction holds 90 % of its update, of 16",
+    });
+  });
+
+  test("is no more than there is, and says so where it is used up", () => {
+    const { rank, alpha, reason } = advise(layers(2, 16), false);
+    expect([rank, alpha]).toEqual([16, 32]);
+    expect(reason).toContain("15 directions hold 90 %");
+    expect(reason).toContain("rank 16 is used up");
+  });
 });
 
 describe("adapters side by side", () => {
@@ -199,6 +250,8 @@ describe("the command", () => {
     vi.restoreAllMocks();
     const text = await printed({});
     for (const { kind } of found.kinds) expect(text).toContain(kind);
+    expect(found.advice).toHaveLength(found.kinds.length);
+    for (const { reason } of found.advice) expect(text).toContain(reason);
   });
 
   test("takes norms of the base, and writes the picture", async () => {

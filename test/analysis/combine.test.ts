@@ -84,7 +84,7 @@ test("written factors are read as an adapter of this model, with the same update
 
 describe("combining", () => {
   const options = { weights: [0.5, -1.5], density: 0.6, majority: "total" as const, random: generator(1, 2, 3) };
-  const both = adapters.map(readFactors);
+  const both = adapters.map((each) => readFactors(each));
 
   test.each(["cat", "svd"] as const)("%s is the weighted sum", (combination) => {
     const found = combine(both, { ...options, combination, rank: 64 });
@@ -134,7 +134,10 @@ describe("combining", () => {
       ["ties", "frequency"],
     ];
     for (const [kind, majority] of kinds) {
-      const factors = combine(sources.map(readFactors), { ...options, combination: kind, majority });
+      const factors = combine(
+        sources.map((each) => readFactors(each)),
+        { ...options, combination: kind, majority },
+      );
       await writeFactors(join(work, `${kind}-${majority}`), factors, sources);
     }
     const script = join(root, "test/analysis/peft_combine.py");

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defaultsOf, perAdapter, readGrid, trainRows, variantsOf } from "../../src/config/index.js";
 import { Judge, type Rule } from "../../src/setup/sweep/judge.js";
+import { recommendedOf, type SweepEntry } from "../../src/setup/sweep/result.js";
 import { sweepRuns } from "../../src/setup/sweep/runs.js";
 import { Turns } from "../../src/trainer/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -75,6 +76,27 @@ test("each run has a folder, and a name in trackers, of its own", () => {
     },
   });
   expect([...runs[0]!.given]).toEqual(["seed", "lora_r", "learning_rate"]);
+});
+
+test("the smallest adapter within 0.5 % of the best is recommended, with the reason in words", () => {
+  const entry = (rank: number, eval_loss: number, status: SweepEntry["status"] = "finished", eval_accuracy = 0.5) =>
+    ({
+      ...{ run: `r${rank}`, status, trainable_parameters: rank * 1000, adapter_bytes: rank * 4000 },
+      evaluation: { step: 1, epoch: 1, eval_loss, eval_accuracy },
+    }) as SweepEntry;
+  const flat = [entry(64, 2), entry(2, 2.1), entry(8, 2.009), entry(4, 2.001, "stopped"), entry(16, 2.001)];
+  expect(recommendedOf(flat, "eval_loss", "r64")).toEqual({
+    run: "r8",
+    reason:
+      "it is the smallest within 0.5 % of the best: eval_loss 2.0090 with 31.3 KiB, r64 has eval_loss 2.0000 with 250.0 KiB",
+  });
+  expect(recommendedOf([entry(64, 2), entry(32, 2.02)], "eval_loss", "r64")).toMatchObject({
+    run: "r64",
+    reason: expect.stringContaining("no smaller one is within 0.5 %"),
+  });
+  const accurate = [entry(4, 3, "finished", 0.9), entry(8, 3, "finished", 0.897), entry(2, 3, "finished", 0.89)];
+  expect(recommendedOf(accurate, "eval_accuracy", "r4")!.run).toBe("r4");
+  expect(recommendedOf(flat, "eval_loss", null)).toBeNull();
 });
 
 describe("turns", () => {

@@ -107,6 +107,7 @@ describe("a sweep", () => {
     }
     const losses = result.runs.map((entry: { evaluation: { eval_loss: number } }) => entry.evaluation.eval_loss);
     expect(result.best).toBe(names[losses.indexOf(Math.min(...losses))]);
+    expect(names).toContain(result.recommended.run);
     expect(events.at(-1)).toMatchObject({ type: "end", best: result.best });
     // In turn: no run is two steps ahead of another one.
     const at = new Map(names.map((name) => [name, 0]));

@@ -34,6 +34,8 @@ export interface SweepResult {
   stopping_rule: Rule["kind"];
   /** The run with the best metric of those that ran to their end. */
   best: string | null;
+  /** The smallest adapter whose metric is hardly worse than the best one's. */
+  recommended: { run: string; reason: string } | null;
   /** Seconds from the first step to the last. */
   seconds: number;
   peak_memory_bytes: number;
@@ -75,6 +77,31 @@ function bestOf(entries: readonly SweepEntry[], metric: Metric): string | null {
   return best?.run ?? null;
 }
 
+/** A metric that is worse by this share of the best one hardly is. */
+const TOLERANCE = 0.005;
+
+/** Of the adapters that ran to their end. */
+export function recommendedOf(
+  entries: readonly SweepEntry[],
+  metric: Metric,
+  best: string | null,
+): SweepResult["recommended"] {
+  const top = entries.find(({ run }) => run === best);
+  if (!top) return null;
+  const [least, value] = [metricOf(top, metric)!, (entry: SweepEntry) => metricOf(entry, metric)];
+  const isNear = (entry: SweepEntry) =>
+    entry.status === "finished" && Math.abs(value(entry)! - least) <= TOLERANCE * Math.abs(least);
+  const near = entries.filter(isNear).sort((a, b) => a.trainable_parameters - b.trainable_parameters);
+  const { run, adapter_bytes } = near[0]!;
+  const shown = (entry: SweepEntry) => `${metric} ${value(entry)!.toFixed(4)}`;
+  const within = `within ${100 * TOLERANCE} % of the best`;
+  const reason =
+    run === best
+      ? `it is the best (${shown(top)}), and no smaller one is ${within}`
+      : `it is the smallest ${within}: ${shown(near[0]!)} with ${bytes(adapter_bytes)}, ${best} has ${shown(top)} with ${bytes(top.adapter_bytes)}`;
+  return { run, reason };
+}
+
 /** @param seconds from the first step to the last */
 export function sweepResult(
   runs: readonly PreparedRun[],
@@ -84,11 +111,13 @@ export function sweepResult(
 ): SweepResult {
   const metric = runs[0]!.options.metric_for_best_model;
   const entries = runs.map((run, i) => entryOf(run, outcomes[i]!));
+  const best = bestOf(entries, metric);
   const peaks = outcomes.map(({ result }) => result?.summary.peak_memory_bytes ?? 0);
   return {
     metric,
     stopping_rule: rule.kind,
-    best: bestOf(entries, metric),
+    best,
+    recommended: recommendedOf(entries, metric, best),
     seconds,
     peak_memory_bytes: Math.max(...peaks),
     planned_memory_bytes: runs[0]!.prepared.plan.memory.totalBytes,
