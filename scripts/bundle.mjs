@@ -22,8 +22,8 @@ const input = Object.fromEntries(entries.map((name) => [name, join(dist, `${name
 // Beside the chunk that starts it (src/data/tokenise/pool.ts).
 input["chunks/worker"] = join(dist, "data", "tokenise", "worker.js");
 
-const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const external = Object.keys(dependencies).filter((name) => !BUNDLED.includes(name));
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const external = Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !BUNDLED.includes(name));
 
 rmSync(chunks, { recursive: true, force: true });
 const bundle = await rolldown({ input, external, platform: "node", cwd: root });

@@ -27,6 +27,8 @@ const ONE_OWNER = [
   "yaml",
   "apache-arrow",
   "fzstd",
+  "d3-scale",
+  "d3-shape",
   "@huggingface/hub",
 ];
 

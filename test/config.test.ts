@@ -65,6 +65,7 @@ const DEFAULTS = {
   save_steps: 1000,
   save_total_limit: 3,
   num_samples: 3,
+  sample_base: false,
   sample_max_new_tokens: 100,
   seed: 42,
   warmup_steps: undefined,

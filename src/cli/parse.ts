@@ -47,7 +47,8 @@ function declare(y: Argv, command: Command): Argv {
     });
     for (const other of others) y.option(other, { nargs: 1, hidden: true });
   }
-  const positionals = (command.positionals ?? []).map((name) => ` [${name}]`).join("");
+  const positionals =
+    (command.positionals ?? []).map((name) => ` [${name}]`).join("") + (command.takesRest ? " ..." : "");
   return y
     .usage(`lowrank ${command.name}${positionals} [options]\n\n${command.summary}.`)
     .example(command.example, "")
@@ -64,9 +65,14 @@ function commandFlags(command: Command, rest: string[]): Flags {
     if (value !== undefined) values.set(name, (Array.isArray(value) ? value : [value]).map(String));
   }
   const strays = (parsed._ as unknown[]).map(String);
+  const isWord = (stray: string | undefined) => stray !== undefined && !stray.startsWith("-");
   for (const name of command.positionals ?? []) {
-    if (strays[0] === undefined || strays[0].startsWith("-")) break;
-    values.set(name, [...(values.get(name) ?? []), strays.shift()!]);
+    if (!isWord(strays[0])) break;
+    const taken = [strays.shift()!];
+    if (command.takesRest && name === command.positionals!.at(-1))
+      while (isWord(strays[0])) taken.push(strays.shift()!);
+    // A list is one value.
+    values.set(name, [...(values.get(name) ?? []), taken.join(",")]);
   }
   return { values, strays };
 }

@@ -2,7 +2,7 @@
 
 import { count, table } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
-import { type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
+import { lengthsOf, type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { previewFiles } from "../hub/index.js";
 import { modelVocabSize } from "../model/index.js";
 import { endsTexts, leftOut, namedTexts, openTokenizer, tokenise } from "../setup/texts.js";
@@ -60,11 +60,6 @@ function usesColour(): boolean {
   return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
-/** A quantile of sorted numbers. */
-function quantile(sorted: Int32Array, share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]!;
-}
-
 /** Totals of all texts. @param vocabSize of the base model, undefined where it is not known */
 function summary(
   tokens: TokenTable,
@@ -81,11 +76,7 @@ function summary(
     texts: tokens.texts,
     texts_left_out: leftOut(tokens).length,
     examples: tokens.length,
-    tokens: lengths.reduce((sum, length) => sum + length, 0),
-    shortest: lengths[0]!,
-    median: quantile(lengths, 0.5),
-    longest_of_95_percent: quantile(lengths, 0.95),
-    longest: lengths.at(-1)!,
+    ...lengthsOf(lengths),
     examples_of_max_seq_length: full,
     ...beyond,
     packs: packed.length,

@@ -5,8 +5,8 @@ import { memoryTable } from "../setup/memory/room.js";
 import type { SweepPlan } from "../setup/sweep/plan.js";
 import type { SweepRun } from "../setup/sweep/runs.js";
 import type { Reporter, TrainerEvent } from "../trainer/index.js";
-import { reporter } from "./report.js";
 import type { TrainDisplay } from "./train-display.js";
+import { reporter } from "./training-lines.js";
 
 /** Shows each event with the name of its run; the bar counts the steps of all. */
 export function sweepReporter(display: TrainDisplay): (run: string, event: TrainerEvent) => Promise<void> {

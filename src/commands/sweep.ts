@@ -15,10 +15,10 @@ import { sweepResult, sweepTable, writeSweep } from "../setup/sweep/result.js";
 import { checkSeeds, type SweepRun, sweepRuns } from "../setup/sweep/runs.js";
 import { type PreparedRun, trainSweep } from "../setup/sweep/train.js";
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
-import { duration } from "./report.js";
 import { ahead, createEngine, type Found, openRunBase, readTexts } from "./run-parts.js";
 import { showPlan, sweepReporter } from "./sweep-display.js";
 import { TrainDisplay } from "./train-display.js";
+import { duration } from "./training-lines.js";
 
 type Options = CommandOptions<"sweep">;
 /** A sweep writes no samples. */

@@ -16,8 +16,8 @@ import { Log, Progress, showsBar } from "../tracking/index.js";
 import type { Reporter, RunResult } from "../trainer/index.js";
 import { downloading } from "./downloading.js";
 import { loading } from "./loading.js";
-import { duration, reporter, summaryLine } from "./report.js";
 import { tokenising } from "./tokenising.js";
+import { duration, reporter, summaryLine } from "./training-lines.js";
 
 type Options = Pick<CommandOptions<"train">, "json" | "precision" | "packing" | "output_dir">;
 

@@ -3,7 +3,7 @@ import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
-import type { Engine } from "../native/index.js";
+import { BASE, type Engine, Slot } from "../native/index.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { headersDo, located } from "../setup/hub.js";
 import { aboutClassifier, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
@@ -95,7 +95,8 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
     const isNew = steps !== resumption?.state.step;
     return !aborted && isNew && announceSamples(call, prepared);
   };
-  const result = await trainPrepared(o, prepared, { engine, report: display.report, signal, begin, trained });
+  const work = { engine, base: new Slot(engine, BASE), report: display.report, signal, begin, trained, since: 0 };
+  const result = await trainPrepared(o, prepared, work);
   display.progress.stop();
   const unpushed = await pushResult(call, result.aborted);
   await merge(call, engine, prepared);

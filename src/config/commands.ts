@@ -9,6 +9,8 @@ export interface Command<R extends Rows = Rows> {
   example: string;
   /** Options that may also stand without their names, in this order. */
   positionals?: readonly string[];
+  /** Whether the last of them takes all words that are left. */
+  takesRest?: true;
   /** Whether it trains: a signal asks it to save and end, its results are files, and it tells of options that it ignores. */
   trains?: true;
   rows: R;
@@ -300,6 +302,21 @@ export const commands = named({
       json,
       threads,
       config,
+    },
+  },
+
+  report: {
+    summary: "Write the report of a training run anew, or compare runs side by side",
+    example: "lowrank report ./first ./second --output_dir ./compared",
+    positionals: ["folders"],
+    takesRest: true,
+    rows: {
+      folders: rows.folders,
+      output_dir: {
+        ...optional(needed.output_dir),
+        help: "folder for report.html and its plots; default the run's own, of several runs ./report",
+      },
+      json,
     },
   },
 

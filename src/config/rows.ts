@@ -401,6 +401,7 @@ export const trainRows = {
     OUTPUT.nothing,
     "texts that the trained model writes at the end, after the beginnings of validation texts; 0 for none",
   ).or(3),
+  sample_base: flag(OUTPUT.nothing, "write each sample with the base alone, too, to compare").or(false),
   sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "longest sample in tokens").or(100),
   memory_limit: size(
     RUN.nothing,
@@ -449,6 +450,7 @@ export const terminalRows = {
 /** Rows of other commands alone. */
 const otherRows = {
   adapter: adapter.optional(),
+  folders: texts("folders", RUN.nothing, "output folders of training runs").required(),
   shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),
   file: text("a file's name", RUN.nothing, "the file to write").or("lowrank.yaml"),
   compare_with: text(ADAPTER, RUN.nothing, "another adapter, to compare the directions of the updates with").optional(),

@@ -2,6 +2,7 @@ import { LowrankError } from "../base/errors.js";
 import type { Batch, ClassifierConfig, Sequence } from "../native/index.js";
 import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
+import type { TextEnd } from "./tokenise/end-token.js";
 
 export interface DatasetOptions {
   /** Every sequence is padded to this number of tokens with `padId`. */
@@ -83,6 +84,28 @@ export class TokenDataset {
   get counts(): { texts: number; tokens: number } {
     const tokens = this.#examples.reduce((sum, example) => sum + this.#table.tokens(example), 0);
     return { texts: this.#examples.length, tokens };
+  }
+
+  /** Lengths of all examples in tokens, the smallest first. */
+  get lengths(): Int32Array {
+    return this.#examples.map((example) => this.#table.tokens(example)).sort();
+  }
+
+  /** Tokens that are learned, of all examples. */
+  get learnedTokens(): number {
+    return this.#examples.reduce((sum, example) => sum + this.#table.supervised(example), 0);
+  }
+
+  /** Examples of at least this length whose end is missing. @param end as a whole text has it */
+  countCut(atLeast: number, end: TextEnd): number {
+    let cut = 0;
+    for (const example of this.#examples) {
+      if (this.#table.tokens(example) < atLeast) continue;
+      const { inputIds } = this.#table.sequence(example);
+      if (inputIds[inputIds.length - 1 - end.after] !== end.id) cut++;
+    }
+    this.#table.check();
+    return cut;
   }
 
   /** Numbers of an item's examples in the table. */

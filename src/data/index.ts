@@ -27,6 +27,7 @@ export {
 } from "./folder.js";
 export type { Column, ReadOptions } from "./formats/format.js";
 export { isPipe } from "./formats/pipe.js";
+export { lengthsOf } from "./lengths.js";
 export { madeFile } from "./made-files.js";
 export { generator } from "./random.js";
 export {

@@ -1,7 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
 import type { DataFile } from "../data/index.js";
-import { Engine, type MemoryPlan } from "../native/index.js";
+import { BASE, Engine, type MemoryPlan, Slot } from "../native/index.js";
 import { type Classified, classifyAll, type TextOrPair } from "../setup/classify.js";
 import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
 import { adapterFolder } from "../setup/hub.js";
@@ -172,6 +172,7 @@ export class Trainer {
       const work = {
         ...{ engine: this.#engine, report: put, signal: this.#stop.signal, abort },
         begin: () => this.#begin(),
+        base: new Slot(this.#engine, BASE),
         trained: async ({ aborted }: { aborted: boolean }) => this.#samples && !aborted,
       };
       const result = await trainPrepared(this.#options, this.#prepared, work);

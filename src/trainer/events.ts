@@ -45,6 +45,8 @@ export interface Summary {
 
 export interface Sample {
   prompt: string;
+  /** The continuation of the base alone, where it is asked for. */
+  base_text?: string;
   text: string;
 }
 

@@ -52,6 +52,8 @@ export interface SampleOptions {
   /** Longest text that the engine can hold. */
   maxSequence: number;
   stopIds: ReadonlySet<number>;
+  /** The base alone, where it writes each text, too. */
+  base?: AdapterEngine | undefined;
   /** Ends the sample at the next token, and begins none. */
   signal?: AbortSignal | undefined;
 }
@@ -75,23 +77,35 @@ export async function* samples(
     .map((beginning) => beginning.subarray(0, Math.min(SAMPLE.promptTokens, maxSequence - 1)))
     .filter((prompt) => prompt.length > 0);
   const most = prompts.map((prompt) => Math.min(options.maxNewTokens, maxSequence - prompt.length));
-  const total = most.reduce((sum, tokens) => sum + tokens, 0);
+  const writers = options.base ? [options.base, engine] : [engine];
+  const total = writers.length * most.reduce((sum, tokens) => sum + tokens, 0);
   let done = 0;
   for (const [i, prompt] of prompts.entries()) {
     if (signal?.aborted) return;
     const maxNewTokens = most[i]!;
     const { temperature, topP } = SAMPLE;
-    let tokens = 0;
-    const onToken = () => {
-      tokens++;
-    };
-    const sampling = { temperature, topP, topK: 0, seed: seedOf(seed, i), maxNewTokens, stopIds, signal, onToken };
-    let text = "";
-    for await (const piece of generate(engine, tokenizer, prompt, sampling)) {
-      text += piece;
-      yield { type: "sampling", done: done + tokens, total };
+    const texts: string[] = [];
+    for (const writer of writers) {
+      let tokens = 0;
+      const onToken = () => {
+        tokens++;
+      };
+      const how = { temperature, topP, topK: 0, seed: seedOf(seed, i) };
+      let text = "";
+      for await (const piece of generate(writer, tokenizer, prompt, {
+        ...how,
+        maxNewTokens,
+        stopIds,
+        signal,
+        onToken,
+      })) {
+        text += piece;
+        yield { type: "sampling", done: done + tokens, total };
+      }
+      done += maxNewTokens;
+      texts.push(text);
     }
-    done += maxNewTokens;
-    yield { type: "sample", sample: { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), text } };
+    const written = texts.length === 1 ? { text: texts[0]! } : { base_text: texts[0]!, text: texts[1]! };
+    yield { type: "sample", sample: { prompt: tokenizer.decode(prompt, { skipSpecialTokens: true }), ...written } };
   }
 }

@@ -7,7 +7,7 @@ import { LOCK } from "./lock.js";
 
 /** Files that a training run writes into its folder, besides the files that it also writes into each checkpoint. */
 const OURS =
-  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|\.trackers|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|(lowrank|trainer)_state\.json|classifier_config\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
+  /^(adapter_model\.safetensors|adapter_config\.json|\.adapter\.tmp|\.trackers|metrics\.jsonl(\.tmp)?|train\.log|profile\.json|report\.(html|json)(\.tmp)?|report_files|(lowrank|trainer)_state\.json|classifier_config\.json|checkpoint-\d+|\.checkpoint-\d+\.(tmp|old))$/;
 /** Files that are there only if a run has begun. */
 const BEGUN = /^(metrics\.jsonl|train\.log)$/;
 const CHECKPOINT = /^checkpoint-\d+$/;

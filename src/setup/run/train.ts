@@ -6,7 +6,8 @@ import { trainRows } from "../../config/index.js";
 import { readEosIds } from "../../data/index.js";
 import { repositoryOf } from "../../hub/index.js";
 import { type AdapterEngine, cpuInfo, type ModelSource, type Precision } from "../../native/index.js";
-import { Trackers } from "../../tracking/trackers/index.js";
+import { ReportRecorder } from "../../report/index.js";
+import { type Tracker, Trackers } from "../../tracking/trackers/index.js";
 import {
   BestInMemory,
   LARGER_IS_BETTER,
@@ -26,6 +27,7 @@ import type { Plan } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
 import { givenTemplates, type TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
+import { reportFacts } from "./report.js";
 import type { Resumption } from "./resume.js";
 import { checkTrackers, trackersOf } from "./trackers.js";
 
@@ -51,6 +53,10 @@ export interface Work {
   /** Of a run beside others on one engine. */
   turn?: Turn | undefined;
   peak?: MatmulPeak | undefined;
+  /** The base alone, for samples. */
+  base?: AdapterEngine;
+  /** When the run was begun, by `performance.now`; by default as it is called. */
+  since?: number;
   /** After the last step. @returns whether samples are written */
   trained?: (result: TrainResult) => Promise<boolean>;
 }
@@ -116,7 +122,7 @@ function peakMemory(): number {
  * @param work with an engine that holds the beginning of the run
  */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
-  const trackers = new Trackers(trackersOf(o, configOf(o, prepared)));
+  const trackers = new Trackers(await trackersFor(o, prepared, work.since ?? performance.now()));
   const report: Reporter = async (event) => {
     trackers.event(event);
     await tellNews();
@@ -142,6 +148,16 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
   }
   await tellNews();
   return result;
+}
+
+/** The trackers that the options ask for, and the report; none where a run writes nothing. */
+async function trackersFor(o: RunOptions, prepared: Prepared, since: number): Promise<Tracker[]> {
+  const { output_dir } = o;
+  const config = configOf(o, prepared);
+  const trackers = trackersOf(o, config);
+  if (output_dir === undefined) return trackers;
+  const facts = await reportFacts({ ...o, output_dir }, prepared, config);
+  return [...trackers, new ReportRecorder(output_dir, facts, since)];
 }
 
 /** The settings of a run that trackers show. */
@@ -209,7 +225,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
 async function reportSamples(
   o: RunOptions,
   { model, texts, plan }: Prepared,
-  { engine, signal, abort, report }: Work,
+  { engine, base, signal, abort, report }: Work,
 ): Promise<void> {
   const { tokenizer, validation } = texts;
   const items = Array.from({ length: Math.min(o.num_samples, validation.length) }, (_, i) => i);
@@ -224,6 +240,7 @@ async function reportSamples(
     maxNewTokens: o.sample_max_new_tokens,
     maxSequence: cacheTokens,
     stopIds: ends,
+    base: o.sample_base ? base : undefined,
     signal: ended,
   });
   for await (const event of events) {
