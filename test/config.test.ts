@@ -415,7 +415,7 @@ test("a token stands in no message", async () => {
 describe("one file for all commands", () => {
   const file = () =>
     yaml(
-      "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\nhub_model_id: h/n\n",
+      "base_model: b\ntrain_file: t\nvalidation_file: v\nlr: 1e-4\noutput_dir: o\nadapter: a\nprompt: p\nmax_steps: 3\nnum_rows: 1\nhub_model_id: h/n\noutput_file: f\n",
     );
 
   test.each(commandList.filter(({ rows }) => "config" in rows).map((command) => [command.name, command] as const))(

@@ -187,6 +187,23 @@ export const commands = named({
     },
   },
 
+  export: {
+    summary: "Write an adapter, or the base with it merged, as a GGUF file for llama.cpp",
+    example: "lowrank export ./lora_model --output_file lora.gguf",
+    positionals: ["adapter"],
+    rows: {
+      adapter: needed.adapter,
+      format: rows.format,
+      outtype: rows.outtype,
+      output_file: rows.output_file,
+      ...adapted,
+      overwrite_output_dir: { ...rows.overwrite_output_dir, help: "replace output_file where there is one" },
+      json,
+      threads,
+      config,
+    },
+  },
+
   push: {
     summary: "Push an adapter to the Hugging Face hub, with its tokenizer and model card",
     example: "lowrank push ./lora_model OWNER/NAME --hub_private_repo",

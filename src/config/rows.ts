@@ -451,6 +451,17 @@ export const terminalRows = {
 const otherRows = {
   adapter: adapter.optional(),
   folders: texts("folders", RUN.nothing, "output folders of training runs").required(),
+  format: choice(
+    ["gguf-adapter", "gguf"],
+    OUTPUT.nothing,
+    "gguf-adapter: the adapter alone, for llama.cpp beside its base; gguf: the base with the adapter merged",
+  ).or("gguf-adapter"),
+  outtype: choice(
+    ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k"],
+    OUTPUT.nothing,
+    "how numbers are stored, as in llama.cpp's convert_hf_to_gguf.py; default f32 for an adapter, else the base's",
+  ).optional(),
+  output_file: text("a file's name", OUTPUT.nothing, "the file to write").required(),
   shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),
   file: text("a file's name", RUN.nothing, "the file to write").or("lowrank.yaml"),
   compare_with: text(ADAPTER, RUN.nothing, "another adapter, to compare the directions of the updates with").optional(),

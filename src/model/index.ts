@@ -4,7 +4,25 @@ export type { Classification } from "./classifier.js";
 export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { supportedModelTypes } from "./families/index.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
-export { findGguf, ggufEndIds, ggufTokenizer } from "./gguf/index.js";
+export {
+  canEncode,
+  type EncodedDtype,
+  encode,
+  findGguf,
+  type GgufPlace,
+  type GgufTensorToWrite,
+  ggufEndIds,
+  ggufNames,
+  ggufPlace,
+  ggufTokenizer,
+  interleaveRows,
+  type MetadataValue,
+  pretokenizerName,
+  readGgufHeader,
+  ropeFactors,
+  tensorType,
+  writeGgufFile,
+} from "./gguf/index.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";

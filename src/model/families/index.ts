@@ -47,7 +47,9 @@ export function findFamily(modelType: string): Family | undefined {
 }
 
 /** The `general.architecture` of GGUF files that can be read. */
-export const ggufArchitectures = (): string[] => FAMILIES.flatMap(({ gguf }) => (gguf ? [gguf.architecture] : []));
+export const ggufArchitectures = (): string[] => [
+  ...new Set(FAMILIES.flatMap(({ gguf }) => (gguf ? [gguf.architecture] : []))),
+];
 
 export function findGgufFamily(architecture: string): (Family & { gguf: GgufNames }) | undefined {
   for (const family of FAMILIES) {

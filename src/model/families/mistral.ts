@@ -15,4 +15,6 @@ export const mistral: Family = {
   outside: llama.outside,
   block: (config: LlamaConfig) => llamaBlock(config, { qkv: false, out: false, mlp: false }),
   targets: llama.targets,
+  // llama.cpp has no name of its own for it.
+  gguf: llama.gguf!,
 };

@@ -1,3 +1,10 @@
+export { canEncode, type EncodedDtype, encode } from "./encode.js";
 export { findGguf, findGgufBase } from "./find.js";
+export { readGgufHeader } from "./header.js";
 export { openGguf } from "./model.js";
+export { type GgufPlace, ggufNames, ggufPlace, interleaveRows } from "./names.js";
+export { pretokenizerName } from "./pretokenizers.js";
+export { ropeFactors } from "./rope-factors.js";
 export { ggufEndIds, ggufTokenizer } from "./tokenizer.js";
+export { tensorType } from "./types.js";
+export { type GgufTensorToWrite, type MetadataValue, writeGgufFile } from "./write.js";

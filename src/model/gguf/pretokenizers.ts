@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+
 // How a text is cut before it is merged, by tokenizer.ggml.pre, as parts of a tokenizer.json.
 export interface Pretokenizer {
   pre_tokenizer: object;
@@ -51,3 +53,20 @@ export const PRETOKENIZERS = new Map<string, Pretokenizer>([
     },
   ],
 ]);
+
+/** The parts of a pre-tokenizer that decide where texts are cut. */
+function cutsOf(pretokenizer: unknown): unknown[] {
+  if (typeof pretokenizer !== "object" || pretokenizer === null) return [null];
+  const { type, pretokenizers, pattern, behavior, invert, individual_digits, use_regex, add_prefix_space } =
+    pretokenizer as Record<string, unknown>;
+  if (type === "Sequence") return (pretokenizers as unknown[]).flatMap(cutsOf);
+  return [{ type, pattern, behavior, invert, individual_digits, use_regex, add_prefix_space }];
+}
+
+/** tokenizer.ggml.pre of a tokenizer.json's pre_tokenizer; undefined where llama.cpp has no name for it. */
+export function pretokenizerName(pretokenizer: unknown): string | undefined {
+  const wanted = cutsOf(pretokenizer);
+  for (const [name, { pre_tokenizer }] of PRETOKENIZERS)
+    if (isDeepStrictEqual(cutsOf(pre_tokenizer), wanted)) return name;
+  return undefined;
+}

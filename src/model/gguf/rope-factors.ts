@@ -5,6 +5,8 @@ import { openRegular } from "../../base/system-errors.js";
 import type { RopeScaling } from "../../native/index.js";
 import { fill, type GgufHeader, type GgufTensor } from "./header.js";
 
+type Llama3 = Required<Pick<RopeScaling, "factor" | "lowFreqFactor" | "highFreqFactor" | "originalMaxPositions">>;
+
 /** The factors of Llama 3.1, and of 3.2. */
 const KNOWN = [8, 32].map((factor) => ({ factor, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 }));
 /** The factors are f32. */
@@ -12,7 +14,7 @@ const TOLERANCE = 1e-5;
 
 /** The divisor of each frequency (Llama 3.1's `rope_scaling`, as transformers computes it). */
 function factorsOf(
-  { factor, lowFreqFactor, highFreqFactor, originalMaxPositions }: (typeof KNOWN)[number],
+  { factor, lowFreqFactor, highFreqFactor, originalMaxPositions }: Llama3,
   headDim: number,
   theta: number,
 ): number[] {
@@ -23,6 +25,11 @@ function factorsOf(
     const smooth = (originalMaxPositions / wavelength - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
     return 1 / ((1 - smooth) / factor + smooth);
   });
+}
+
+/** The same of a model's scaling, of type llama3. */
+export function ropeFactors(scaling: RopeScaling, headDim: number, theta: number): number[] {
+  return factorsOf(scaling as Llama3, headDim, theta);
 }
 
 /** @throws LowrankError E_GGUF where the factors are not Llama 3's */

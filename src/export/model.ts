@@ -1,0 +1,158 @@
+// A model with its adapter merged, as a GGUF file.
+import { closeSync, readSync } from "node:fs";
+import { LowrankError } from "../base/errors.js";
+import { openRegular } from "../base/system-errors.js";
+import { isPlain } from "../checkpoint/index.js";
+import type { Tokenizer } from "../data/index.js";
+import {
+  canEncode,
+  type EncodedDtype,
+  encode,
+  type GgufTensorToWrite,
+  ggufNames,
+  ggufPlace,
+  interleaveRows,
+  type MetadataValue,
+  ropeFactors,
+  widen,
+  writeGgufFile,
+} from "../model/index.js";
+import type { Engine, ModelConfig, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
+import { tokenizerMetadata } from "./tokenizer.js";
+
+/** llama.cpp's numbers of the types of whole files (general.file_type). */
+const FILE_TYPES: Record<EncodedDtype, number> = { f32: 0, f16: 1, q4_0: 2, q8_0: 7, q4_k: 14, bf16: 32 };
+const QUANTIZATION_VERSION = 2;
+
+export interface ModelExport {
+  engine: Engine;
+  model: ModelSource;
+  /** Modules with an adapter; the engine has it. */
+  modules: readonly string[];
+  tokenizer: Tokenizer;
+  file: string;
+  dtype: EncodedDtype;
+  onProgress?: (done: number, total: number) => void;
+}
+
+function refuse(what: string, where: string): LowrankError {
+  const way = "Write the merged model with lowrank merge, and convert it with llama.cpp's convert_hf_to_gguf.py.";
+  return new LowrankError("E_EXPORT", `${what} is not written as GGUF yet. ${way}`, where);
+}
+
+/** @throws LowrankError E_EXPORT for settings that the files of these architectures have no key for */
+function metadataOf(config: ModelConfig, architecture: string): Record<string, MetadataValue> {
+  const { ropeScaling: scaling } = config;
+  if (config.attentionKinds) throw refuse("Attention within a window", "config.json");
+  if (scaling && scaling.type !== "linear" && scaling.type !== "llama3")
+    throw refuse(`Rope scaling ${scaling.type}`, "config.json");
+  const own: Record<string, MetadataValue> = {
+    vocab_size: config.vocabSize,
+    context_length: config.maxPositions,
+    embedding_length: config.hiddenSize,
+    block_count: config.layers,
+    feed_forward_length: config.intermediateSize,
+    "attention.head_count": config.heads,
+    "attention.head_count_kv": config.kvHeads,
+    "attention.key_length": config.headDim,
+    "attention.value_length": config.headDim,
+    "attention.layer_norm_rms_epsilon": { f32: config.rmsNormEps },
+    "rope.dimension_count": config.headDim,
+    "rope.freq_base": { f32: config.ropeTheta },
+    ...(scaling?.type === "linear" && {
+      "rope.scaling.type": "linear",
+      "rope.scaling.factor": { f32: scaling.factor! },
+    }),
+  };
+  return Object.fromEntries(Object.entries(own).map(([key, value]) => [`${architecture}.${key}`, value]));
+}
+
+/** Matrices are encoded, where their rows are whole blocks; the embedding and the head stay in 8 bits at least. Vectors are f32. */
+function dtypeOf(wanted: EncodedDtype, name: string, shape: number[]): EncodedDtype {
+  if (shape.length === 1) return "f32";
+  const isEnd = name === "token_embd.weight" || name === "output.weight";
+  const dtype = isEnd && (wanted === "q4_0" || wanted === "q4_k") ? "q8_0" : wanted;
+  const columns = shape.at(-1)!;
+  return [dtype, "q8_0", "f16"].find((each) => canEncode(each as EncodedDtype, columns)) as EncodedDtype;
+}
+
+function readStored({ file, offset, bytes, dtype }: TensorEntry): Float32Array {
+  const into = new Uint8Array(bytes);
+  const descriptor = openRegular(file, "Model");
+  try {
+    for (let at = 0; at < bytes; ) {
+      const read = readSync(descriptor, into, at, Math.min(bytes - at, 2 ** 30), offset + at);
+      if (read === 0)
+        throw new LowrankError("E_FILE_CHANGED", `${file}: the file became shorter while it was read.`, file);
+      at += read;
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return widen(into, dtype as PlainDtype);
+}
+
+/**
+ * Writes the merged weights, encoded, with configuration and tokenizer. One tensor at a time is in memory.
+ * @returns how many matrices of blocks have another type, as their rows are no whole blocks of the wanted one
+ * @throws LowrankError E_QUANTIZED where the base is not in f32, bf16 or f16; E_ARCHITECTURE, E_EXPORT, E_TOKENIZER, E_WRITE
+ */
+export async function exportModel({
+  engine,
+  model,
+  modules,
+  tokenizer,
+  file,
+  dtype,
+  onProgress,
+}: ModelExport): Promise<{ others: number }> {
+  const { config } = model;
+  const { architecture, attentionBias } = ggufNames(config);
+  if (!isPlain(model)) {
+    const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into f32, bf16 or f16 weights. Give the folder that it was made from as --base_model, or export the adapter alone (--format gguf-adapter).`;
+    throw new LowrankError("E_QUANTIZED", message, model.folder);
+  }
+  if ((config.attentionBias && !attentionBias) || config.mlpBias) throw refuse("A bias of this family", "config.json");
+  const merged = new Set(modules.map((module) => `${module}.weight`));
+  let done = 0;
+  const tensors = model.tensors.map((tensor): GgufTensorToWrite => {
+    const place = ggufPlace(config, tensor.name);
+    if (!place) throw refuse(`Tensor ${tensor.name}`, tensor.name);
+    const { name, headDim } = place;
+    const encoded = dtypeOf(dtype, name, tensor.shape);
+    const data = async () => {
+      const values = merged.has(tensor.name)
+        ? widen(
+            new Uint8Array(await engine.mergedWeight(tensor.name.slice(0, -".weight".length))),
+            tensor.dtype as PlainDtype,
+          )
+        : readStored(tensor);
+      const columns = tensor.shape.length === 1 ? 1 : tensor.shape.at(-1)!;
+      return encode(encoded, headDim === undefined ? values : interleaveRows(values, columns, headDim));
+    };
+    return { name, shape: tensor.shape, dtype: encoded, data };
+  });
+  const { ropeScaling: scaling } = config;
+  if (scaling?.type === "llama3") {
+    const factors = Float32Array.from(ropeFactors(scaling, config.headDim, config.ropeTheta));
+    tensors.push({
+      name: "rope_freqs.weight",
+      shape: [factors.length],
+      dtype: "f32",
+      data: () => encode("f32", factors),
+    });
+  }
+  const metadata = {
+    "general.architecture": architecture,
+    "general.type": "model",
+    "general.name": "merged model",
+    "general.file_type": FILE_TYPES[dtype],
+    "general.quantization_version": QUANTIZATION_VERSION,
+    ...metadataOf(config, architecture),
+    ...tokenizerMetadata(tokenizer, config.vocabSize),
+  };
+  await writeGgufFile(file, metadata, tensors, () => onProgress?.(++done, tensors.length));
+  const isOther = ({ name, shape, dtype: own }: GgufTensorToWrite) =>
+    name.startsWith("blk.") && shape.length > 1 && own !== dtype;
+  return { others: tensors.filter(isOther).length };
+}
