@@ -437,10 +437,10 @@ describe("one file for all commands", () => {
       ] as const) {
         expect(found[key], key).toBe(key in command.rows ? value : undefined);
       }
-      const others = ["adapter", "prompt", "num_rows"].filter((key) => !(key in command.rows));
+      const others = ["adapter", "prompt", "num_rows", "output_file"].filter((key) => !(key in command.rows));
       expect(ignored.map((where) => where.split(": ")[1])).toEqual(others);
       expect(
-        ignored.every((where) => /run\.yaml:\d: /.test(where)),
+        ignored.every((where) => /run\.yaml:\d+: /.test(where)),
         name,
       ).toBe(true);
     },

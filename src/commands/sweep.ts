@@ -22,7 +22,11 @@ import { duration } from "./training-lines.js";
 
 type Options = CommandOptions<"sweep">;
 /** A sweep writes no samples. */
-const NO_SAMPLES = { num_samples: 0, sample_max_new_tokens: trainRows.sample_max_new_tokens.defaultValue! };
+const NO_SAMPLES = {
+  num_samples: 0,
+  sample_base: false,
+  sample_max_new_tokens: trainRows.sample_max_new_tokens.defaultValue!,
+};
 type Run = SweepRun<Found & typeof NO_SAMPLES>;
 
 /** @throws LowrankError E_USAGE */

@@ -101,7 +101,7 @@ export const commands = named({
     example: "lowrank sweep --base_model ./SmolLM2-135M --train_file texts.jsonl --ranks 4,8,16,32",
     rows: inOrder({
       ...modelRows,
-      ...without(trainRows, "num_samples", "sample_max_new_tokens"),
+      ...without(trainRows, "num_samples", "sample_max_new_tokens", "sample_base"),
       ranks: rows.ranks,
       grid: rows.grid,
       stopping_rule: rows.stopping_rule,

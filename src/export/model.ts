@@ -12,12 +12,13 @@ import {
   ggufNames,
   ggufPlace,
   interleaveRows,
+  type LlamaConfig,
   type MetadataValue,
   ropeFactors,
   widen,
   writeGgufFile,
 } from "../model/index.js";
-import type { Engine, ModelConfig, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
+import type { Engine, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
 import { tokenizerMetadata } from "./tokenizer.js";
 
 /** llama.cpp's numbers of the types of whole files (general.file_type). */
@@ -41,7 +42,7 @@ function refuse(what: string, where: string): LowrankError {
 }
 
 /** @throws LowrankError E_EXPORT for settings that the files of these architectures have no key for */
-function metadataOf(config: ModelConfig, architecture: string): Record<string, MetadataValue> {
+function metadataOf(config: LlamaConfig, architecture: string): Record<string, MetadataValue> {
   const { ropeScaling: scaling } = config;
   if (config.attentionKinds) throw refuse("Attention within a window", "config.json");
   if (scaling && scaling.type !== "linear" && scaling.type !== "llama3")
@@ -106,8 +107,9 @@ export async function exportModel({
   dtype,
   onProgress,
 }: ModelExport): Promise<{ others: number }> {
-  const { config } = model;
-  const { architecture, attentionBias } = ggufNames(config);
+  const { architecture, attentionBias } = ggufNames(model.config);
+  // Families with names in llama.cpp have LLaMA's block.
+  const config = model.config as LlamaConfig;
   if (!isPlain(model)) {
     const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into f32, bf16 or f16 weights. Give the folder that it was made from as --base_model, or export the adapter alone (--format gguf-adapter).`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
