@@ -1,6 +1,6 @@
 // Downloads against a hub of the tests' own that speaks the real protocol, and fails in every way.
 import { spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomInt } from "node:crypto";
 import {
   existsSync,
   lstatSync,
@@ -198,29 +198,32 @@ describe("the cache", () => {
 });
 
 describe("a download", () => {
-  it("goes on after ten cuts, and fetches no byte twice", async () => {
-    const cuts = [1, 17, 4096, 65_535, 65_536, 65_537, 100_000, 200_001, 299_998, 299_999];
-    const begins: number[] = [];
-    hub.fault = ofStore(({ range }, response, content) => {
-      const from = Number(/\d+/.exec(range ?? "")?.[0] ?? 0);
-      begins.push(from);
-      const cut = cuts.find((each) => each > from);
-      if (cut === undefined) return false;
-      const headers = { "content-length": content.length - from };
-      if (range === undefined) response.writeHead(200, headers);
-      else
-        response.writeHead(206, {
-          ...headers,
-          "content-range": `bytes ${from}-${content.length - 1}/${content.length}`,
-        });
-      response.write(content.subarray(from, cut), () => response.socket?.end());
-      return true;
-    });
-    const snapshot = await get();
-    expect(weights.equals(readFileSync(join(snapshot, "model.safetensors")))).toBe(true);
-    expect(begins).toEqual([0, ...cuts]);
-    expect(blobs().filter((name) => name.includes("incomplete"))).toEqual([]);
-  });
+  const anywhere = Array.from({ length: 10 }, () => randomInt(1, weights.length)).sort((a, b) => a - b);
+  it.each([[[1, 17, 4096, 65_535, 65_536, 65_537, 100_000, 200_001, 299_998, 299_999]], [[...new Set(anywhere)]]])(
+    "goes on after cuts at %j, and fetches no byte twice",
+    async (cuts) => {
+      const begins: number[] = [];
+      hub.fault = ofStore(({ range }, response, content) => {
+        const from = Number(/\d+/.exec(range ?? "")?.[0] ?? 0);
+        begins.push(from);
+        const cut = cuts.find((each) => each > from);
+        if (cut === undefined) return false;
+        const headers = { "content-length": content.length - from };
+        if (range === undefined) response.writeHead(200, headers);
+        else
+          response.writeHead(206, {
+            ...headers,
+            "content-range": `bytes ${from}-${content.length - 1}/${content.length}`,
+          });
+        response.write(content.subarray(from, cut), () => response.socket?.end());
+        return true;
+      });
+      const snapshot = await get();
+      expect(weights.equals(readFileSync(join(snapshot, "model.safetensors")))).toBe(true);
+      expect(begins).toEqual([0, ...cuts]);
+      expect(blobs().filter((name) => name.includes("incomplete"))).toEqual([]);
+    },
+  );
 
   it("goes on from what an earlier process left", async () => {
     mkdirSync(place("blobs"), { recursive: true });
