@@ -129,11 +129,16 @@ AttentionSpec to_attention(const Napi::Value& v) {
   a.q_norm = to_norm(o.Get("qNorm"));
   a.k_norm = to_norm(o.Get("kNorm"));
   a.norm_whole = o.Get("normWhole").ToBoolean();
+  a.norm_each = o.Get("normEach").ToBoolean();
   a.rotary_dim = integer_or(o, "rotaryDim", a.head_dim);
   a.interleaved = o.Get("interleaved").ToBoolean();
   a.scale = number_or(o, "scale", double(1.f / std::sqrt(float(a.head_dim))));
   a.soft_cap = number_or(o, "softCap", 0);
   a.causal = !o.Get("bidirectional").ToBoolean();
+  if (!is_absent(o.Get("keyBias"))) {
+    const Napi::Object bias = to_object(o.Get("keyBias"), "attention.keyBias");
+    a.key_bias = {to_numbers(bias, "slopes"), number_or(bias, "scale", 1), bias.Get("rounded").ToBoolean()};
+  }
   a.kinds.clear();
   const Napi::Array kinds = to_array(o.Get("kinds"), "attention.kinds");
   for (uint32_t i = 0; i < kinds.Length(); i++) a.kinds.push_back(to_kind(kinds.Get(i)));

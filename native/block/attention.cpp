@@ -15,7 +15,9 @@ AttentionShape shape(const Pass& p, int64_t layer) {
           .sequences = p.tokens.sequences,
           .window = a.kind(layer).window,
           .soft_cap = float(a.soft_cap),
-          .causal = a.causal};
+          .causal = a.causal,
+          .bias = p.key_bias,
+          .bias_ld = p.key_bias_ld};
 }
 
 // Heads in the outputs of attention's linears, or in the outputs' gradients.
@@ -39,7 +41,17 @@ Normed normed(const AttentionSpec& a, int64_t heads) {
 }
 
 void norm_heads(const Pass& p, const NormSpec& spec, const NormWeights& w, const Heads& x, const Heads& y, float* rstd, const Normed& n) {
-  p.ops.inner_norm_fwd({x, w.weight, float(spec.eps), y, p.trains() ? rstd : nullptr, n.heads, n.groups, n.dim});
+  p.ops.inner_norm_fwd({.x = x,
+                        .w = w.weight,
+                        .eps = float(spec.eps),
+                        .y = y,
+                        .rstd = p.trains() ? rstd : nullptr,
+                        .heads = n.heads,
+                        .groups = n.groups,
+                        .dim = n.dim,
+                        .b = w.bias,
+                        .centred = spec.centred,
+                        .each = p.model.block.attention.norm_each});
 }
 
 // The keys or values of a text, (tokens so far, G*D), of one layer of the cache.
@@ -146,11 +158,11 @@ void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, c
   rotate(p, layer, dq, dk, true);
   if (spec.q_norm) {
     const auto [heads, groups, dim] = normed(spec, spec.heads);
-    p.ops.inner_norm_bwd({dq, q, norms[BlockSpec::kQueryNorm].weight, p.f32(q_rstd_), dq, heads, groups, dim});
+    p.ops.inner_norm_bwd({dq, q, norms[BlockSpec::kQueryNorm].weight, p.f32(q_rstd_), dq, heads, groups, dim, spec.q_norm.centred, spec.norm_each});
   }
   if (spec.k_norm) {
     const auto [heads, groups, dim] = normed(spec, spec.kv_heads);
-    p.ops.inner_norm_bwd({dk, k, norms[BlockSpec::kKeyNorm].weight, p.f32(k_rstd_), dk, heads, groups, dim});
+    p.ops.inner_norm_bwd({dk, k, norms[BlockSpec::kKeyNorm].weight, p.f32(k_rstd_), dk, heads, groups, dim, spec.k_norm.centred, spec.norm_each});
   }
   linears.backward(p, layer, 0, std::span(d_outputs).first(spec.inputs.size()), h, dh, accumulate);
 }

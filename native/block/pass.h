@@ -61,6 +61,8 @@ struct Pass {
   uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
   int64_t longest = 0;      // tokens of the micro-batch's longest sequence
   Cache cache = {};
+  const float* key_bias = nullptr;  // as AttentionShape's bias
+  int64_t key_bias_ld = 0;
 
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }
   Mat mat(const Rows& r) const { return mat(r, tokens.count, r.cols); }

@@ -20,13 +20,13 @@ class Residual {
     if (spec.direct()) return;
     const Mat y = p.mat(output_), x = p.mat(stream.x);
     if (!spec.norm) return p.ops.cast({y, x, float(spec.scale), true});
-    p.ops.inner_norm_fwd({Heads{y}, w.weight, float(spec.norm.eps), Heads{x}, p.trains() ? p.f32(rstd_) : nullptr, 1, 1, y.cols, true});
+    p.ops.inner_norm_fwd({Heads{y}, w.weight, float(spec.norm.eps), Heads{x}, p.trains() ? p.f32(rstd_) : nullptr, 1, 1, y.cols, true, w.bias, spec.norm.centred});
   }
   // The gradient of the last linear's output.
   Mat gradient(const Pass& p, const ResidualSpec& spec, const NormWeights& w, const Stream& stream) const {
     if (spec.direct()) return stream.gradient(p);
     const Mat dx = p.mat(stream.dx), dy = p.mat(gradient_);
-    if (spec.norm) p.ops.inner_norm_bwd({Heads{dx}, Heads{p.mat(output_)}, w.weight, p.f32(rstd_), Heads{dy}, 1, 1, dy.cols});
+    if (spec.norm) p.ops.inner_norm_bwd({Heads{dx}, Heads{p.mat(output_)}, w.weight, p.f32(rstd_), Heads{dy}, 1, 1, dy.cols, spec.norm.centred});
     else p.ops.cast({dx, dy, float(spec.scale)});
     return dy;
   }

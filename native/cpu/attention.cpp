@@ -96,6 +96,12 @@ void fetch(const Mat& x, bool to_write = false) {
   }
 }
 
+// Scores of one query from a key of its sequence on: capped, or with their biases; others are scaled by the softmax.
+void shape_scores(const AttentionShape& s, const RowKernels& k, float* scores, int64_t n, int64_t head, int64_t key) {
+  if (s.soft_cap > 0) k.soft_cap(scores, n, DType::f32, s.scale, s.soft_cap);
+  else if (s.bias) k.shift_scores(scores, n, s.scale, s.bias + head * s.bias_ld + key);
+}
+
 }  // namespace
 
 int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const InstructionSet& isa) {
@@ -109,7 +115,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
   char* const packed = work_ + pool_.threads() * p.thread_end;
-  const float scale = s.soft_cap > 0 ? 1.f : s.scale;  // of the scores as the softmax finds them
+  const float scale = s.soft_cap > 0 || s.bias ? 1.f : s.scale;  // of the scores as the softmax finds them
   const auto queries = [&](int64_t i) { return int64_t(s.q_offsets[i + 1]) - s.q_offsets[i]; };
   const auto keys = [&](int64_t i) { return int64_t(s.kv_offsets[i + 1]) - s.kv_offsets[i]; };
 
@@ -124,7 +130,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     float* const scores = reinterpret_cast<float*>(scratch + p.scores);
     rk_.widen(q.data, q.dtype, dim, q32);
     k_.gemv(q32, dim, 1, k.data, k.dtype, k.ld, dim, n, scores, n);
-    if (s.soft_cap > 0) rk_.soft_cap(scores, n, DType::f32, s.scale, s.soft_cap);
+    shape_scores(s, rk_, scores, n, head, s.hidden(visible));
     const float top = rk_.max(scores, n) * scale, sum = rk_.exp_sum(scores, n, scale, top);
     std::fill(out, out + dim, 0.f);
     for (int64_t j = 0; j < n; j++) rk_.add_scaled(v.row(j), dim, v.dtype, scores[j], out);
@@ -156,7 +162,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
         const int64_t seen = std::clamp<int64_t>(visible(r) - k0, 0, n), from = std::clamp<int64_t>(s.hidden(visible(r)) - k0, 0, seen);
         if (seen > from) {
           const int64_t some = seen - from;
-          if (s.soft_cap > 0) rk_.soft_cap(scores + from, some, DType::f32, s.scale, s.soft_cap);
+          shape_scores(s, rk_, scores + from, some, head, k0 + from);
           const float new_top = std::max(top[r], rk_.max(scores + from, some) * scale);
           const float factor = k0 > begin ? std::exp(top[r] - new_top) : 0.f;
           const float part = ops.dots() ? rk_.exp_sum_bf16(scores + from, some, round_up(n, kPanelStep) - from, scale, new_top, left + r * kLeftLd + from)
@@ -227,6 +233,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const PanelOps ops(isa_, a.q.mat.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
+  const float cap = s.soft_cap > 0 ? s.soft_cap : s.bias ? std::numeric_limits<float>::infinity() : 0.f;  // as softmax_bwd_capped's
   char* const packed = work_ + pool_.threads() * p.thread_end;
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
@@ -258,7 +265,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       const int64_t at = k0 / kPanelCols * p.along_dim, columns32 = round_up(n, kPanelCols);
       ops.gemm_panels(q_left.data, q_left.ld, panels.along_dim_k + at, panels_for(n), dim, rows, false, strip, kStripLd);
       ops.gemm_panels(do_left.data, do_left.ld, panels.along_dim_v + at, panels_for(n), dim, rows, false, d_strip, kStripLd);
-      for (int64_t r = 0; r < rows && s.soft_cap > 0; r++) rk_.soft_cap(strip + r * kStripLd, n, DType::f32, s.scale, s.soft_cap);
+      for (int64_t r = 0; r < rows; r++) shape_scores(s, rk_, strip + r * kStripLd, n, head, k0);
       char *const p_panels = scratch + p.panels, *const ds_panels = p_panels + p.panels_bytes;
       bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
       const void* ds_left = d_strip;
@@ -276,7 +283,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
                        left + (r + i) * kLeftLd};
           }
           const int64_t place = r / kPanelStep * kPanelStep * kPanelCols + r % kPanelStep / 2 * 32;
-          rk_.softmax_bwd_pair(pair, columns32, s.scale, s.soft_cap, reinterpret_cast<bf16_t*>(p_panels) + place, reinterpret_cast<bf16_t*>(ds_panels) + place,
+          rk_.softmax_bwd_pair(pair, columns32, s.scale, cap, reinterpret_cast<bf16_t*>(p_panels) + place, reinterpret_cast<bf16_t*>(ds_panels) + place,
                                panel_elements);
         }
         ds_left = left;
@@ -286,7 +293,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
         const int64_t seen = std::clamp<int64_t>(visible(r) - k0, 0, n), end = round_up(n, kPanelStep);
         const int64_t from = std::clamp<int64_t>(s.hidden(visible(r)) - k0, 0, seen);
         float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd, lse = a.lse[(row0 + r) * s.heads + head];
-        if (s.soft_cap > 0) rk_.softmax_bwd_capped(pr + from, ds + from, seen - from, s.scale, s.soft_cap, lse, delta[r]);
+        if (cap > 0) rk_.softmax_bwd_capped(pr + from, ds + from, seen - from, s.scale, cap, lse, delta[r]);
         else rk_.softmax_bwd(pr + from, ds + from, seen - from, s.scale, lse, delta[r]);
         std::fill(pr, pr + from, 0.f);
         std::fill(ds, ds + from, 0.f);

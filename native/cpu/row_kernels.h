@@ -55,13 +55,14 @@ struct RowKernels {
   void (*add_scaled)(const void* x, int64_t n, DType act, float factor, float* out);  // out += factor * x
   // p = exp(scale * p - lse); ds = scale * p * (ds - delta), ds holding do v^T
   void (*softmax_bwd)(float* p, float* ds, int64_t n, float scale, float lse, float delta);
-  // Of capped scores s in p: p = exp(s - lse); ds = scale * (1 - (s / cap)^2) * p * (ds - delta)
+  // Of final scores s in p: p = exp(s - lse); ds = scale * (1 - (s / cap)^2) * p * (ds - delta); cap infinite: they are not capped
   void (*softmax_bwd_capped)(float* p, float* ds, int64_t n, float scale, float cap, float lse, float delta);
 
-  // The same for two rows of bf16 attention, rounded, 0 outside of the columns that they see. cap 0: the scores are not capped. ds goes to its row, and p and ds go as a pair of k to
+  // The same for two rows of bf16 attention, rounded, 0 outside of the columns that they see. cap: of final scores, as softmax_bwd_capped's; 0: they are scaled here. ds goes to its row, and p and ds go as a pair of k to
   // panels of 32 columns, panel_elements apart. columns is a multiple of 32.
   void (*softmax_bwd_pair)(const SoftmaxRow rows[2], int64_t columns, float scale, float cap, bf16_t* p_panel, bf16_t* ds_panel, int64_t panel_elements);
 
+  void (*shift_scores)(float* x, int64_t n, float scale, const float* bias);  // x = scale * x + bias
   void (*soft_cap)(void* x, int64_t n, DType act, float scale, float cap);  // x = cap * tanh(scale * x / cap)
   void (*multiply)(const void* src, DType from, int64_t n, float factor, DType to, void* dst);  // dst = factor * src
 

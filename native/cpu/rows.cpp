@@ -70,10 +70,12 @@ void CpuBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
     float *const x32 = rows.data(), *const y32 = x32 + n;
     for (int64_t h = 0; h < a.heads; h++) {
       const Mat x = a.x.head(h / per_group, h % per_group, n), y = a.y.head(h / per_group, h % per_group, n);
+      const int64_t own = a.each ? h * n : 0;  // where its weight begins
       rk_.widen(x.row(m), x.dtype, n, x32);
-      const float rstd = float(1 / std::sqrt(rk_.sum_squares(x32, 0.f, n) / double(n) + double(a.eps)));
+      const float mean = a.centred ? float(rk_.sum(x32, n) / double(n)) : 0.f;
+      const float rstd = float(1 / std::sqrt(rk_.sum_squares(x32, mean, n) / double(n) + double(a.eps)));
       if (a.rstd) a.rstd[m * a.heads + h] = rstd;
-      rk_.norm_fwd(x32, 0.f, a.w, nullptr, rstd, n, a.accumulate ? DType::f32 : y.dtype, a.accumulate ? y32 : static_cast<void*>(y.row(m)), nullptr);
+      rk_.norm_fwd(x32, mean, a.w + own, a.b ? a.b + own : nullptr, rstd, n, a.accumulate ? DType::f32 : y.dtype, a.accumulate ? y32 : static_cast<void*>(y.row(m)), nullptr);
       if (a.accumulate) rk_.add_scaled(y32, n, DType::f32, 1.f, reinterpret_cast<float*>(y.row(m)));
     }
   });
@@ -83,14 +85,22 @@ void CpuBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) {
   const int64_t per_group = a.heads / a.groups, n = a.dim;
   for_rows(a.x.mat.rows, a.heads * n, [&](int64_t m) {
     thread_local std::vector<float> rows;
-    rows.resize(size_t(2 * n));
-    float *const dy32 = rows.data(), *const dx32 = dy32 + n;
+    rows.resize(size_t(3 * n));
+    float *const dy32 = rows.data(), *const dx32 = dy32 + n, *const x32 = dx32 + n;
     for (int64_t h = 0; h < a.heads; h++) {
       const int64_t g = h / per_group, j = h % per_group;
       const Mat dy = a.dy.head(g, j, n), x = a.x.head(g, j, n), dx = a.dx.head(g, j, n);
       rk_.widen(dy.row(m), dy.dtype, n, dy32);
       std::fill_n(dx32, n, 0.f);
-      rk_.norm_bwd(dy32, x.row(m), a.w, a.rstd[m * a.heads + h], false, n, x.dtype, dx32, nullptr);
+      const float* const w = a.w + (a.each ? h * n : 0);
+      if (a.centred) {
+        rk_.widen(x.row(m), x.dtype, n, x32);
+        const float mean = float(rk_.sum(x32, n) / double(n));
+        for (int64_t i = 0; i < n; i++) x32[i] -= mean;
+        rk_.norm_bwd(dy32, x32, w, a.rstd[m * a.heads + h], true, n, DType::f32, dx32, nullptr);
+      } else {
+        rk_.norm_bwd(dy32, x.row(m), w, a.rstd[m * a.heads + h], false, n, x.dtype, dx32, nullptr);
+      }
       rk_.narrow(dx32, n, dx.dtype, dx.row(m));
     }
   });

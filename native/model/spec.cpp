@@ -99,10 +99,11 @@ std::vector<const LinearSpec*> BlockSpec::linears() const {
 
 std::array<BlockSpec::SizedNorm, BlockSpec::kNorms> BlockSpec::norms(int64_t dim) const {
   const AttentionSpec& a = attention;
-  const int64_t q = a.norm_whole ? a.q_dim() : a.head_dim, k = a.norm_whole ? a.kv_dim() : a.head_dim;
+  const bool whole = a.norm_whole || a.norm_each;
+  const int64_t q = whole ? a.q_dim() : a.head_dim, k = whole ? a.kv_dim() : a.head_dim;
   return {{{&a.norm, dim},
-           {&a.q_norm, q},
-           {&a.k_norm, k},
+           {&a.q_norm, q, a.norm_each ? a.heads : 0},
+           {&a.k_norm, k, a.norm_each ? a.kv_heads : 0},
            {&a.residual.norm, dim},
            {&a.residual.after, dim},
            {&mlp.norm, dim},
@@ -135,6 +136,9 @@ void check_spec(const ModelSource& source) {
   if (!s.token_types.empty()) positive(s.type_rows, "the number of token types");
   if (s.block.parallel && (a.residual.after || s.block.mlp.residual.after)) refuse(source, "a parallel block has no norm after its parts");
   if (!(a.scale > 0) || !(a.soft_cap >= 0) || !(s.logit_cap >= 0)) refuse(source, "the scale of attention must be positive, and caps not negative");
+  if (!a.key_bias.slopes.empty() && (int64_t(a.key_bias.slopes.size()) != a.heads || a.soft_cap > 0)) {
+    refuse(source, "attention has " + std::to_string(a.key_bias.slopes.size()) + " slopes for " + std::to_string(a.heads) + " heads, or a cap beside them");
+  }
   check_kinds(source);
   if (!a.causal && !s.classifier) refuse(source, "a model whose attention is bidirectional generates no text: it must be a classifier");
   if (a.inputs.empty() || a.inputs.size() > kMostAttentionInputs) {

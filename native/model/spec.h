@@ -70,18 +70,28 @@ struct AttentionKind {
   RopeSpec rope;  // where it rotates
 };
 
+// ALiBi (Press et al., 2022): scale * slope[head] * position is added to the score of a key.
+struct KeyBias {
+  std::vector<double> slopes;  // of each head; empty: there is none
+  double scale = 1;
+  bool rounded = false;  // the slope, the position and their product are rounded to bf16 before they are scaled
+};
+
 struct AttentionSpec {
   NormSpec norm;
   std::vector<LinearSpec> inputs;  // of the norm's output: q, k and v, or one that is all of them
   HeadView q, k, v;
   LinearSpec out;
   int64_t heads = 0, kv_heads = 0, head_dim = 0;
-  NormSpec q_norm, k_norm;   // before the rotation; (D), or with norm_whole over all heads: (H*D) and (G*D)
-  bool norm_whole = false;
+  // Before the rotation; (D), with norm_each a row of (H, D) and (G, D) for each head, or a tensor whose number stands for * in its name; with
+  // norm_whole over all heads: (H*D) and (G*D)
+  NormSpec q_norm, k_norm;
+  bool norm_whole = false, norm_each = false;
   int64_t rotary_dim = 0;    // the first columns of a head, which rotate
   bool interleaved = false;  // as RopeArgs'
   double scale = 0, soft_cap = 0;  // as AttentionShape's
   bool causal = true;
+  KeyBias key_bias;
   std::vector<AttentionKind> kinds = std::vector<AttentionKind>(1);
   std::vector<int64_t> layer_kinds;  // a layer's kind; empty: all layers have the first
   ResidualSpec residual;
@@ -122,10 +132,10 @@ struct BlockSpec {
   size_t mlp_inputs() const { return out() + 1; }  // the first
   size_t down() const { return mlp_inputs() + mlp.inputs.size(); }
 
-  // A norm and the size of its weight.
+  // A norm and the size of its weight, a vector or with `rows` a matrix.
   struct SizedNorm {
     const NormSpec* norm;
-    int64_t size;
+    int64_t size, rows = 0;
   };
   // Numbers of the norms; those that a block lacks have no tensor.
   enum Norms : size_t { kAttentionNorm, kQueryNorm, kKeyNorm, kAttentionResidual, kAttentionAfter, kMlpNorm, kMlpResidual, kMlpAfter, kNorms };

@@ -37,22 +37,36 @@ std::vector<Need> initial_tensors(const ModelSpec& m, const std::map<std::string
   return needs;
 }
 
+// The names of a norm's tensor, or of the tensors of each head.
+std::vector<std::string> parts_of(const std::string& tensor, int64_t heads) {
+  const size_t star = tensor.find('*');
+  if (star == std::string::npos || heads == 0) return {tensor};
+  std::vector<std::string> parts;
+  for (int64_t h = 0; h < heads; h++) parts.push_back(std::string(tensor).replace(star, 1, std::to_string(h)));
+  return parts;
+}
+
 std::vector<Need> needed_tensors(const ModelSpec& m) {
   std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}};
-  const auto add_norm = [&](const NormSpec& norm, int64_t n, auto&& name) {
-    if (norm) needs.push_back({name(norm.weight), {n}});
-    if (norm && !norm.bias.empty()) needs.push_back({name(norm.bias), {n}});
+  const auto add_norm = [&](const BlockSpec::SizedNorm& norm, auto&& name) {
+    for (const std::string* tensor : {&norm.norm->weight, &norm.norm->bias}) {
+      if (tensor->empty()) continue;
+      const std::vector<std::string> parts = parts_of(*tensor, norm.rows);
+      const int64_t n = norm.size / int64_t(parts.size());
+      const bool matrix = norm.rows > 0 && parts.size() == 1;
+      for (const std::string& part : parts) needs.push_back({name(part), matrix ? std::vector{norm.rows, n / norm.rows} : std::vector{n}});
+    }
   };
   const auto of_model = [](const std::string& name) { return name; };
   if (!m.positions.empty()) needs.push_back({m.positions, {m.position_rows, m.dim}});
   if (!m.token_types.empty()) needs.push_back({m.token_types, {m.type_rows, m.dim}});
-  add_norm(m.embedding_norm, m.dim, of_model);
-  add_norm(m.final_norm, m.dim, of_model);
+  add_norm({&m.embedding_norm, m.dim}, of_model);
+  add_norm({&m.final_norm, m.dim}, of_model);
   if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
   if (!m.head_bias.empty() && !m.classifier) needs.push_back({m.head_bias, {m.vocab}});
   const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
-    for (const auto& [norm, size] : m.block.norms(m.dim)) add_norm(*norm, size, [&](const std::string& name) { return m.name(l, name); });
+    for (const auto& norm : m.block.norms(m.dim)) add_norm(norm, [&](const std::string& name) { return m.name(l, name); });
     for (const LinearSpec* linear : linears) {
       const std::string module = m.name(l, linear->module);
       needs.push_back({module + ".weight", {linear->out, linear->in}});
@@ -195,9 +209,16 @@ std::vector<float>& ModelWeights::vector_f32(const ModelSource& source, const st
 }
 
 template <class Name>
-NormWeights ModelWeights::norm(const ModelSource& source, const NormSpec& spec, int64_t n, Name&& name) {
+NormWeights ModelWeights::norm(const ModelSource& source, const BlockSpec::SizedNorm& sized, Name&& name) {
+  const NormSpec& spec = *sized.norm;
   const auto read = [&](const std::string& tensor, double offset) {
-    auto& v = vector_f32(source, name(tensor), n);
+    const std::vector<std::string> parts = parts_of(tensor, sized.rows);
+    const int64_t n = sized.size / int64_t(parts.size());
+    auto& v = vector_f32(source, name(parts[0]), n);
+    for (size_t i = 1; i < parts.size(); i++) {
+      const Weight w = view(source, name(parts[i]), 1, n);
+      for (int64_t c = 0; c < n; c++) v.push_back(w.get(0, c));
+    }
     if (offset != 0 || spec.factor != 1) {
       for (float& x : v) x = float(spec.factor * double(float(offset) + x));
     }
@@ -306,14 +327,14 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   }
   if (!m.token_types.empty()) token_types = view(source, m.token_types, m.type_rows, m.dim);
   const auto of_model = [](const std::string& name) { return name; };
-  embedding_norm = norm(source, m.embedding_norm, m.dim, of_model);
-  final_norm = norm(source, m.final_norm, m.dim, of_model);
+  embedding_norm = norm(source, {&m.embedding_norm, m.dim}, of_model);
+  final_norm = norm(source, {&m.final_norm, m.dim}, of_model);
   blocks.resize(size_t(m.layers));
   for (int64_t l = 0; l < m.layers; l++) {
     BlockWeights& b = blocks[size_t(l)];
     const auto norms = m.block.norms(m.dim);
     for (size_t i = 0; i < BlockSpec::kNorms; i++) {
-      b.norms[i] = norm(source, *norms[i].norm, norms[i].size, [&](const std::string& name) { return m.name(l, name); });
+      b.norms[i] = norm(source, norms[i], [&](const std::string& name) { return m.name(l, name); });
     }
     for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }

@@ -75,9 +75,9 @@ class ModelWeights {
   Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   void dense_layer(const ModelSource&, const LinearSpec&);
   std::vector<float>& vector_f32(const ModelSource&, const std::string& name, int64_t n);
-  // The tensors of a norm of n columns, named by `name` from the names of its description; with its offset and factor.
+  // The tensors of a norm, named by `name` from the names of its description; with its offset and factor.
   template <class Name>
-  NormWeights norm(const ModelSource&, const NormSpec&, int64_t n, Name&& name);
+  NormWeights norm(const ModelSource&, const BlockSpec::SizedNorm&, Name&& name);
 
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;

@@ -66,24 +66,28 @@ struct Heads {
   }
 };
 
-// RMSNorm of values within a block, of n heads or of rows: rstd[m,h] = 1/sqrt(mean(x[m,h,:]^2) + eps); y (=|+=) x * rstd * w
+// The norm of norm_fwd for values within a block, of n heads or of rows.
 struct InnerNormFwdArgs {
   Heads x;         // (M) act
-  const float* w;  // (D)
+  const float* w;  // (D), or with `each` (H, D)
   float eps;
   Heads y;      // (M) act =, or f32
   float* rstd;  // (M, H) =, may be null
   int64_t heads, groups, dim;
   bool accumulate = false;  // y += instead of y =, of f32
+  const float* b = nullptr;  // as w, or null
+  bool centred = false;
+  bool each = false;  // every head has a weight of its own
 };
-// dx = rstd * (dy*w - x * rstd^2 * mean(dy*w*x));  w is frozen
+// dx = the gradient of norm_bwd;  w and b are frozen
 struct InnerNormBwdArgs {
   Heads dy;  // (M) act or f32
-  Heads x;   // (M) act
+  Heads x;   // (M) act, as the forward pass read it
   const float* w;
   const float* rstd;  // (M, H)
   Heads dx;           // (M) act =
   int64_t heads, groups, dim;
+  bool centred = false, each = false;
 };
 
 // Low-rank adapter of one linear (Hu et al., 2021). a, b, da, db are f32 and contiguous.
@@ -185,13 +189,17 @@ struct AttentionShape {
   int64_t window = 0;  // a query sees this number of keys at most, the last; 0: all before it
   float soft_cap = 0;  // scores become cap * tanh(score / cap); 0: they stay
   bool causal = true;  // else there is no window
+  // (H, bias_ld): what is added to the scores of a sequence's keys (ALiBi, Press et al., 2022), by their places in it. Null: nothing. Scores
+  // that are capped have none.
+  const float* bias = nullptr;
+  int64_t bias_ld = 0;
 
   // Keys of a sequence up to the last that query i of nq sees.
   int64_t visible(int64_t i, int64_t nq, int64_t nk) const { return causal ? nk - nq + i + 1 : nk; }
   // Keys of the sequence before the first that a query sees. visible: as of visible().
   int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
 };
-// s = scale * q k^T, capped;  o = softmax(s) v per head;  lse = log sum exp(s)
+// s = scale * q k^T + bias, capped;  o = softmax(s) v per head;  lse = log sum exp(s)
 struct AttentionFwdArgs {
   AttentionShape shape;
   Heads q;     // (M) act

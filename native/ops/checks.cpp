@@ -29,7 +29,7 @@ void check_inner_norm(const Heads& x, const Heads& y, int64_t heads, int64_t gro
 }
 
 void check_attention(const AttentionShape& s, const Heads& q, const Heads& k, const Heads& v, const Mat& o, const OpLimits* limits, const char* operation) {
-  check(s.window >= 0 && s.soft_cap >= 0 && (s.causal || s.window == 0), "window", operation);
+  check(s.window >= 0 && s.soft_cap >= 0 && (s.causal || s.window == 0) && !(s.soft_cap > 0 && s.bias), "window", operation);
   check(s.kv_heads >= 1 && s.heads % s.kv_heads == 0 && o.rows == q.mat.rows && o.cols == s.heads * s.head_dim && k.mat.rows == v.mat.rows,
         "shapes", operation);
   check_heads(q, s.kv_heads, s.heads / s.kv_heads, s.head_dim, limits, operation);

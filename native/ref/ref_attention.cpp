@@ -14,7 +14,12 @@ double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row
   return sum;
 }
 
-double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
+// The final score of a head and a key of a sequence.
+double shaped(const AttentionShape& s, double qk, int64_t head, int64_t key) {
+  const double score = double(s.scale) * qk, cap = double(s.soft_cap);
+  if (s.bias) return score + double(s.bias[head * s.bias_ld + key]);
+  return cap > 0 ? cap * std::tanh(score / cap) : score;
+}
 
 }  // namespace
 
@@ -31,7 +36,7 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
         std::vector<double> scores(static_cast<size_t>(keys));
         for (int64_t j = 0; j < keys; j++)
           scores[size_t(j)] =
-              capped(double(s.scale) * dot(a.q.mat, q0 + i, a.q.column(g, h % group), a.k.mat, k0 + first + j, k_col, dim), double(s.soft_cap));
+              shaped(s, dot(a.q.mat, q0 + i, a.q.column(g, h % group), a.k.mat, k0 + first + j, k_col, dim), h, first + j);
         const double top = *std::max_element(scores.begin(), scores.end());
         double sum = 0;
         for (double& score : scores) sum += score = std::exp(score - top);
@@ -46,7 +51,7 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   }
 }
 
-// o = p v with p = softmax(s), s = cap tanh(scale q k^T / cap), whose slope is 1 - (s / cap)^2:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
+// o = p v with p = softmax(s), s = scale q k^T + bias, or s = cap tanh(scale q k^T / cap), whose slope is 1 - (s / cap)^2:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
 // sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
 // of the query heads that read it.
 void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
@@ -65,7 +70,7 @@ void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
           std::vector<double> dq(static_cast<size_t>(dim));
           const int64_t visible = s.visible(i, n, n);
           for (int64_t j = s.hidden(visible); j < visible; j++) {
-            const double score = capped(double(s.scale) * dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim), double(s.soft_cap));
+            const double score = shaped(s, dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim), h, j);
             const double p = std::exp(score - lse), share = s.soft_cap > 0 ? score / double(s.soft_cap) : 0;
             const double ds = (1 - share * share) * p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
             for (int64_t d = 0; d < dim; d++) {

@@ -16,11 +16,17 @@ void RefBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   }
 }
 
+static double mean_of(const Mat& x, int64_t row) {
+  double mean = 0;
+  for (int64_t c = 0; c < x.cols; c++) mean += double(x.get(row, c)) / double(x.cols);
+  return mean;
+}
+
 void RefBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t n = a.x.cols;
   for (int64_t m = 0; m < a.x.rows; m++) {
-    double mean = 0, sum = 0;
-    for (int64_t c = 0; c < n && a.centred; c++) mean += double(a.x.get(m, c)) / double(n);
+    const double mean = a.centred ? mean_of(a.x, m) : 0;
+    double sum = 0;
     const auto y = [&](int64_t c) { return double(a.x.get(m, c)) - mean; };
     for (int64_t c = 0; c < n; c++) sum += y(c) * y(c);
     const double rstd = 1 / std::sqrt(sum / double(n) + double(a.eps));
@@ -63,13 +69,16 @@ void RefBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
   const int64_t per_group = a.heads / a.groups;
   for (int64_t h = 0; h < a.heads; h++) {
     const Mat x = a.x.head(h / per_group, h % per_group, a.dim), y = a.y.head(h / per_group, h % per_group, a.dim);
+    const int64_t own = a.each ? h * a.dim : 0;  // where its weight begins
     for (int64_t m = 0; m < x.rows; m++) {
+      const double mean = a.centred ? mean_of(x, m) : 0;
       double sum = 0;
-      for (int64_t c = 0; c < a.dim; c++) sum += double(x.get(m, c)) * double(x.get(m, c));
+      for (int64_t c = 0; c < a.dim; c++) sum += (double(x.get(m, c)) - mean) * (double(x.get(m, c)) - mean);
       const double rstd = 1 / std::sqrt(sum / double(a.dim) + double(a.eps));
       if (a.rstd) a.rstd[m * a.heads + h] = float(rstd);
       for (int64_t c = 0; c < a.dim; c++) {
-        y.set(m, c, float((a.accumulate ? double(y.get(m, c)) : 0) + double(x.get(m, c)) * rstd * double(a.w[c])));
+        const double before = a.accumulate ? double(y.get(m, c)) : 0, bias = a.b ? double(a.b[own + c]) : 0;
+        y.set(m, c, float(before + (double(x.get(m, c)) - mean) * rstd * double(a.w[own + c]) + bias));
       }
     }
   }
@@ -79,13 +88,19 @@ void RefBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) {
 void RefBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) {
   const int64_t per_group = a.heads / a.groups;
   for (int64_t h = 0; h < a.heads; h++) {
-    const int64_t g = h / per_group, j = h % per_group;
+    const int64_t g = h / per_group, j = h % per_group, own = a.each ? h * a.dim : 0;
     const Mat dy = a.dy.head(g, j, a.dim), x = a.x.head(g, j, a.dim), dx = a.dx.head(g, j, a.dim);
     for (int64_t m = 0; m < x.rows; m++) {
-      const double s = double(a.rstd[m * a.heads + h]);
-      double mean = 0;
-      for (int64_t c = 0; c < a.dim; c++) mean += double(dy.get(m, c)) * double(a.w[c]) * double(x.get(m, c)) / double(a.dim);
-      for (int64_t c = 0; c < a.dim; c++) dx.set(m, c, float(s * (double(dy.get(m, c)) * double(a.w[c]) - double(x.get(m, c)) * s * s * mean)));
+      const double s = double(a.rstd[m * a.heads + h]), centre = a.centred ? mean_of(x, m) : 0;
+      double mean = 0, mean_g = 0;
+      for (int64_t c = 0; c < a.dim; c++) {
+        const double g_c = double(dy.get(m, c)) * double(a.w[own + c]);
+        mean += g_c * (double(x.get(m, c)) - centre) / double(a.dim);
+        if (a.centred) mean_g += g_c / double(a.dim);
+      }
+      for (int64_t c = 0; c < a.dim; c++) {
+        dx.set(m, c, float(s * (double(dy.get(m, c)) * double(a.w[own + c]) - (double(x.get(m, c)) - centre) * s * s * mean - mean_g)));
+      }
     }
   }
 }

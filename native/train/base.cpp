@@ -70,6 +70,7 @@ void Base::fit(const AdapterNeeds& adapters) {
   arena_.commit(backend_->allocate(arena_.total_bytes()));
   backend_->set_workspace(limits_, arena_.at(layout_->workspace));
   fill_rotary(0);
+  fill_key_bias();
   has_buffers_ = true;
 }
 
@@ -89,6 +90,17 @@ void Base::fill_rotary(int64_t length) {
     backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->rotary[kind].sin));
   }
   rotary_length_ = length;
+}
+
+void Base::fill_key_bias() {
+  if (layout_->key_bias < 0) return;
+  const KeyBias& bias = model_.block.attention.key_bias;
+  const auto rounded = [&](float v) { return bias.rounded ? bf16_to_f32(f32_to_bf16(v)) : v; };
+  std::vector<float> table;
+  for (const double slope : bias.slopes) {
+    for (int64_t t = 0; t < options_.max_sequence; t++) table.push_back(rounded(rounded(float(slope)) * rounded(float(t))) * float(bias.scale));
+  }
+  backend_->upload(table.data(), bytes_of(table), at<float>(layout_->key_bias));
 }
 
 double Base::matmul_peak(bool again) {
@@ -204,7 +216,9 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t p
           .act = options_.act,
           .adapter = adapter,
           .mode = mode,
-          .tokens = tokens};
+          .tokens = tokens,
+          .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
+          .key_bias_ld = options_.max_sequence};
 }
 
 Head::Learned Base::learned(const Piece& piece) {

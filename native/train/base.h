@@ -65,6 +65,7 @@ class Base {
   void check_batch(const Batch&) const;
   void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);
+  void fill_key_bias();
 
   ModelSpec model_;
   EngineOptions options_;

@@ -47,6 +47,7 @@ Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapter
     const int64_t cos = arena.reserve("buffers", table);
     rotary.push_back({cos, arena.reserve("buffers", table)});
   }
+  if (!model.block.attention.key_bias.slopes.empty()) key_bias = arena.reserve("buffers", model.block.attention.heads * o.max_sequence * 4);
   loss = arena.reserve("buffers", int64_t(sizeof(double)));
 
   blocks_.resize(slot(model.layers - 1) + 1);

@@ -77,6 +77,7 @@ class Layout {
 
   int64_t workspace = 0;     // operations' scratch
   std::vector<RotaryOffsets> rotary;  // of each kind of attention; empty where it does not rotate
+  int64_t key_bias = -1;     // (H, max_sequence) f32; -1: the model has none
   int64_t loss = 0;          // f64: the sum of an evaluation's token losses
 
   // Buffers of the piece:

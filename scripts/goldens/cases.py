@@ -17,6 +17,15 @@ OPT = dict(vocab_size=70, max_position_embeddings=64, hidden_size=24, word_embed
            num_attention_heads=3, bos_token_id=0, eos_token_id=1, pad_token_id=1, dropout=0.0)
 FALCON = dict(vocab_size=70, hidden_size=24, ffn_hidden_size=42, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=64,
               bos_token_id=0, eos_token_id=1, pad_token_id=1)
+COMMON = dict(vocab_size=70, bos_token_id=0, eos_token_id=1, pad_token_id=1)
+GPT_NEO = dict(COMMON, max_position_embeddings=64, hidden_size=24, intermediate_size=42, num_layers=2, num_heads=3,
+               attention_types=[[["global", "local"], 1]], window_size=5)
+GPT_NEOX = dict(COMMON, max_position_embeddings=64, hidden_size=24, intermediate_size=42, num_hidden_layers=2, num_attention_heads=3)
+GPTJ = dict(COMMON, n_positions=64, n_embd=24, n_inner=42, n_layer=2, n_head=3, rotary_dim=6)
+BLOOM = dict(COMMON, hidden_size=24, n_layer=2, n_head=3)
+PHI = dict(COMMON, max_position_embeddings=64, hidden_size=24, intermediate_size=42, num_hidden_layers=2, num_attention_heads=3)
+STABLELM = dict(COMMON, max_position_embeddings=64, hidden_size=48, intermediate_size=42, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2)
+COHERE = dict(COMMON, max_position_embeddings=64, hidden_size=24, intermediate_size=42, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2)
 
 
 @dataclass
@@ -95,4 +104,28 @@ CASES = [
     Case("falcon-40b", "key/value heads for groups, a norm for attention and a norm for the MLP, an untied head",
          dict(new_decoder_architecture=True, num_attention_heads=6, num_kv_heads=3, bias=True, tie_word_embeddings=False), base=FALCON, model_type="falcon",
          lora=dict(target_modules=["query_key_value", "dense_4h_to_h"], r=2)),
+    Case("falcon-rw", "biases of keys (ALiBi) in the place of positions, attention before MLP, heads of their own",
+         dict(alibi=True, parallel_attn=False, multi_query=False, bias=True), base=FALCON, model_type="falcon",
+         lora=dict(target_modules=["query_key_value", "dense", "dense_h_to_4h"], r=2)),
+    Case("gpt-neo", "layers with a window and without, scores that are not scaled", base=GPT_NEO, model_type="gpt_neo",
+         lora=dict(target_modules=["q_proj", "v_proj", "k_proj", "out_proj", "c_fc"], r=2)),
+    Case("gpt-neox", "q, k and v of each head side by side, a quarter of a head rotates, attention and MLP side by side with a norm each", base=GPT_NEOX,
+         model_type="gpt_neox", lora=dict(target_modules=["query_key_value", "dense_4h_to_h"], r=2)),
+    Case("gpt-neox-serial", "MLP after attention, linear rope, no biases of attention",
+         dict(use_parallel_residual=False, attention_bias=False, rope_parameters=dict(rope_type="linear", factor=2.0, rope_theta=2000.0, partial_rotary_factor=0.5)),
+         base=GPT_NEOX, model_type="gpt_neox", lora=dict(target_modules=["query_key_value", "dense", "dense_h_to_4h"], r=2)),
+    Case("gptj", "neighbouring columns rotate in part of a head, a head with a bias", base=GPTJ, model_type="gptj",
+         lora=dict(target_modules=["q_proj", "v_proj", "fc_in", "fc_out"], r=2)),
+    Case("bloom", "biases of keys (ALiBi) of three heads, a norm of the embedding", base=BLOOM, model_type="bloom",
+         lora=dict(target_modules=["query_key_value", "dense", "dense_4h_to_h"], r=2)),
+    Case("phi", "attention and MLP of one norm, norms of q and k, a head with a bias", dict(qk_layernorm=True, num_key_value_heads=1), base=PHI,
+         model_type="phi", lora=dict(target_modules=["q_proj", "v_proj", "fc1", "fc2"], r=2)),
+    Case("stablelm", "LayerNorm with SwiGLU, a norm for each head of q and k", dict(qk_layernorm=True, use_qkv_bias=True), base=STABLELM,
+         model_type="stablelm", lora=dict(target_modules=["q_proj", "k_proj", "v_proj", "up_proj"], r=2)),
+    Case("stablelm-parallel", "the same side by side, of one norm", dict(use_parallel_residual=True, num_key_value_heads=3), base=STABLELM,
+         model_type="stablelm", lora=dict(target_modules=["q_proj", "v_proj", "gate_proj", "down_proj"], r=2)),
+    Case("cohere", "LayerNorm without a bias, neighbouring columns rotate, norms of q and k with weights of each head, scaled logits",
+         dict(use_qk_norm=True, logit_scale=0.25), base=COHERE, model_type="cohere", lora=dict(target_modules=ATTENTION, r=2)),
+    Case("cohere2", "windows and rotary positions in three of four layers", dict(num_hidden_layers=4, sliding_window=7, logit_scale=0.25, attention_bias=True),
+         base=COHERE, model_type="cohere2", lora=dict(target_modules=["q_proj", "v_proj", "up_proj"], r=2)),
 ]

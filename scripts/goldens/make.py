@@ -38,7 +38,7 @@ def make_base(case, folder):
     with torch.no_grad():
         for name, w in model.named_parameters():
             module = modules[name.rpartition(".")[0]]
-            if w.dim() == 2:
+            if w.dim() == 2 and "norm" not in name:
                 inputs = w.shape[0 if isinstance(module, Conv1D) else 1]
                 w.normal_(0, 1.0 if isinstance(module, torch.nn.Embedding) else 1.5 / inputs ** 0.5)
             elif name.endswith("bias"):
@@ -159,7 +159,7 @@ def generation(model, longest):
     """A prompt and its continuation with the trained adapter, within the length that every rope treats alike."""
     while True:
         prompt = torch.randint(2, model.config.vocab_size, (6,)).tolist()
-        tokens = greedy(model, prompt, min(model.config.max_position_embeddings, longest) - len(prompt))
+        tokens = greedy(model, prompt, min(getattr(model.config, "max_position_embeddings", longest), longest) - len(prompt))
         if tokens:
             return dict(prompt=prompt, tokens=tokens)
 

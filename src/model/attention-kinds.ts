@@ -5,7 +5,7 @@ import type { Rope } from "./rope.js";
 
 /** Windows and ropes, where not every layer sees all keys and rotates alike. */
 export interface AttentionKinds {
-  attentionKinds?: AttentionKind[];
+  attentionKinds: AttentionKind[];
   /** Each layer's kind; default: the first. */
   layerKinds?: number[];
 }
@@ -48,7 +48,10 @@ export function kindsOf(layers: AttentionKind[]): AttentionKinds {
 }
 
 /** Kinds that differ in their windows only. */
-export function windowKinds(windows: number[], { ropeTheta: theta, ropeScaling: scaling }: Rope): AttentionKinds {
+export function windowKinds(
+  windows: number[],
+  { ropeTheta: theta, ropeScaling: scaling }: Rope,
+): Partial<AttentionKinds> {
   if (windows.every((window) => window === 0)) return {};
   return kindsOf(windows.map((window) => ({ window, rope: { theta, scaling } })));
 }

@@ -92,10 +92,14 @@ export interface AttentionSpec {
   heads: number;
   kvHeads: number;
   headDim: number;
-  /** Norms of each head of q and k, with tensors (head dim); with `normWhole` of all heads together. */
+  /**
+   * Norms of each head of q and k, with tensors (head dim). With `normEach` each head has weights of its own: a row of tensors (heads, head dim),
+   * or a tensor where its number stands for * in the name. With `normWhole` the norms are of all heads together.
+   */
   qNorm?: NormSpec;
   kNorm?: NormSpec;
   normWhole?: boolean;
+  normEach?: boolean;
   /** The first columns of each head, which rotate; default all. */
   rotaryDim?: number;
   /** Rotary pairs are neighbouring columns; default: column i and column i + rotaryDim / 2. */
@@ -106,6 +110,11 @@ export interface AttentionSpec {
   softCap?: number;
   /** Every token sees all tokens of its text; of classifiers, without a window. Default: itself and the tokens before it. */
   bidirectional?: boolean;
+  /**
+   * ALiBi: scale * slopes[head] * position is added to the scores of a key, with `rounded` of the slope, the position and their product rounded to
+   * bf16. Scores with a cap have none.
+   */
+  keyBias?: { slopes: number[]; scale: number; rounded: boolean };
   /** At least one. */
   kinds: AttentionKind[];
   /** The number of each layer's kind; by default all layers have the first. */

@@ -35,6 +35,14 @@ test.each([
   ["smollm3", ["k_proj", "o_proj", "q_proj", "v_proj"]],
   ["olmo2", ["k_proj", "o_proj", "q_proj", "v_proj"]],
   ["granite", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["bloom", ["dense", "query_key_value"]],
+  ["gpt-neo", ["k_proj", "out_proj", "q_proj", "v_proj"]],
+  ["gpt-neox", ["query_key_value"]],
+  ["gptj", ["q_proj", "v_proj"]],
+  ["phi", ["fc1", "fc2", "q_proj", "v_proj"]],
+  ["stablelm", ["q_proj", "v_proj"]],
+  ["cohere", ["k_proj", "o_proj", "q_proj", "v_proj"]],
+  ["cohere2", ["k_proj", "o_proj", "q_proj", "v_proj"]],
 ])("%s: default targets", (name, targets) => {
   expect(resolveTargets(openModel(join(goldensFolder, name)), null).peft).toEqual(targets);
 });
@@ -156,7 +164,16 @@ test.each([
   ["gpt2", { n_head: 5 }],
   ["opt", { do_layer_norm_before: false }],
   ["opt", { word_embed_proj_dim: 12 }],
-  ["falcon-7b", { alibi: true }],
+  ["gpt-neo", { attention_types: [[["global"], 3]] }],
+  ["gpt-neo", { attention_types: [[["banded"], 2]] }],
+  ["gptj", { rotary_dim: 5 }],
+  ["gptj", { rotary_dim: 10 }],
+  ["gpt-neox", { hidden_act: "quick_gelu" }],
+  ["bloom", { apply_residual_connection_post_layernorm: true }],
+  ["phi", { num_key_value_heads: 2 }],
+  ["stablelm", { partial_rotary_factor: 0.1, rope_parameters: null }],
+  ["cohere", { logit_scale: 0 }],
+  ["cohere2", { layer_types: ["full_attention"] }],
   ["falcon-40b", { num_kv_heads: 4 }],
   ["falcon-40b", { parallel_attn: false }],
 ])("%s refuses %o by its key", async (golden, keys) => {

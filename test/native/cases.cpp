@@ -48,6 +48,7 @@ std::string Case::name() const {
   if (cap > 0) add("cap", std::to_string(cap));
   if (factor != 1) add("factor", std::to_string(factor));
   if (centred) s += " centred";
+  if (each) s += " each";
   if (!gated) s += " without-u";
   if (activation != Activation::silu) number("f", int64_t(activation));
   if (alias == Alias::dg_is_da) s += " dg=da";

@@ -32,6 +32,7 @@ struct Case {
   float cap = 0;         // of attention, head and soft_cap
   float factor = 1;      // of embedding and cast
   bool centred = false;  // of a norm
+  bool each = false;     // of an inner norm: each head has a weight of its own
   bool gated = true;     // u of a GLU is there
   Activation activation = Activation::silu;
   Alias alias = Alias::none;

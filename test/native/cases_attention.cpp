@@ -200,6 +200,36 @@ void add_bidirectional(std::vector<Case>& cases) {
   }
 }
 
+// Biases of keys: around the blocks of queries and the strips of keys, several sequences, a window beside them, and keys from a cache.
+void add_biased(std::vector<Case>& cases) {
+  Random r(6);
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    const auto add = [&](DType act, const std::vector<int32_t>& queries) -> Case& {
+      cases.push_back(drawn(op, act, queries, r));
+      cases.back().bias = true;
+      return cases.back();
+    };
+    for (const DType act : kActs) {
+      for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {5}, {33}, {130}, {5, 66, 2}}) add(act, queries);
+      add(act, {70}).window = 9;
+      for (const HeadLayout layout : kFusedLayouts) add(act, {40, 7}).layout = layout;
+      Case& lengthy = add(act, {600});
+      lengthy.heads = lengthy.kv_heads = 1;
+      lengthy.head_dim = 20;
+      if (std::string(op) == "attention_bwd") continue;
+      for (const int32_t queries : {1, 3, 40}) add(act, {queries}).keys = {queries + 200};
+    }
+  }
+  for (const std::vector<int32_t>& queries : {std::vector<int32_t>{4}, {3, 1, 2}}) {
+    Case c = drawn("attention_bwd", DType::f32, queries, r);
+    c.head_dim = 4;
+    c.size = 1;
+    c.bias = true;
+    c.gradient = true;
+    cases.push_back(c);
+  }
+}
+
 }  // namespace
 
 void add_attention_cases(std::vector<Case>& cases) {
@@ -210,6 +240,7 @@ void add_attention_cases(std::vector<Case>& cases) {
   add_windows_and_caps(cases, r);
   add_gradients(cases, r);
   add_bidirectional(cases);
+  add_biased(cases);
 }
 
 }  // namespace lowrank::test

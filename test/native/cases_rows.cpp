@@ -64,6 +64,10 @@ void add_inner_norm(std::vector<Case>& cases, Random& r) {
         c.gradient = c.op == "inner_norm_bwd" && act == DType::f32 && dim < 20;
         if (c.gradient) c.features = 0;
         cases.push_back(c);
+        c.centred = true;
+        c.bias = c.op == "inner_norm_fwd" && r.coin();
+        c.each = r.coin();
+        cases.push_back(c);
       }
     }
   }

@@ -155,7 +155,17 @@ void check_inner_norm(const Case& c, Check& check) {
   Output y(c.rows, m.mat("x").cols);
   const auto heads = [&](const Mat& mat) { return Heads{mat, 0, c.heads / c.kv_heads * c.head_dim, c.head_dim}; };
   const auto forward = [&] {
-    check.ref().inner_norm_fwd({heads(m.mat("x")), m.f32("w"), 1, heads(y.mat), m.f32("rstd"), c.heads, c.kv_heads, c.head_dim});
+    check.ref().inner_norm_fwd({.x = heads(m.mat("x")),
+                                .w = m.f32("w"),
+                                .eps = 1,
+                                .y = heads(y.mat),
+                                .rstd = m.f32("rstd"),
+                                .heads = c.heads,
+                                .groups = c.kv_heads,
+                                .dim = c.head_dim,
+                                .b = nullptr,
+                                .centred = c.centred,
+                                .each = c.each});
     return y.dot(m.mat("dy"));
   };
   forward();  // rstd of this x

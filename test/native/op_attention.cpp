@@ -1,4 +1,5 @@
 // Operands, calls and bounds of attention.
+#include <algorithm>
 #include <cmath>
 
 #include "bounds.h"
@@ -20,6 +21,8 @@ std::vector<int32_t> offsets(const std::vector<int32_t>& lengths) {
   return at;
 }
 
+int32_t longest(const Case& c) { return *std::max_element(key_lengths(c).begin(), key_lengths(c).end()); }
+
 // Of q, k and v: the slot that the view's heads lie in.
 std::string slot_of(const Case& c, const HeadView& v) { return c.layout == HeadLayout::separate ? std::string(1, "qkv"[v.linear]) : "qkv"; }
 
@@ -28,6 +31,7 @@ void define_inputs(const Case& c, Slots& s, Random& r) {
   const int64_t m = q_offsets.back(), mk = kv_offsets.back(), q_dim = c.heads * c.head_dim, kv_dim = c.kv_heads * c.head_dim;
   s.ints("q_offsets", q_offsets);
   s.ints("kv_offsets", kv_offsets);
+  if (c.bias) s.input("bias", DType::f32, c.heads, longest(c), r.values(c.heads * longest(c), DType::f32, 8));
   if (c.layout != HeadLayout::separate) {
     s.input("qkv", c.act, m, q_dim + 2 * kv_dim, r.values(m * (q_dim + 2 * kv_dim), c.act, c.size), c.ld_pad);
     return;
@@ -114,6 +118,9 @@ double score_error(const Sum& qk, double scale, double shift, int64_t dim, doubl
   return scale * sum_error(dim) * qk.terms + 2 * kF32 * (std::fabs(scale * qk.value) + std::fabs(shift)) + kCap * cap;
 }
 
+// The bias of a head's key, by its place in the sequence.
+double bias_of(const AttentionShape& s, int64_t h, int64_t key) { return s.bias ? double(s.bias[h * s.bias_ld + key]) : 0; }
+
 double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
 // The weights p are off by exp(delta) - 1, relatively, and so is their divisor. o is off by the weighted mean of |v|
@@ -133,13 +140,14 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         double top = -1e300, total = 0, sum_off = 0;
         for (int64_t j = 0; j < n; j++) {
           scores.push_back(dot(q.mat, q0 + i, q_col, k.mat, k0 + first + j, k.column(g, 0), dim));
-          top = std::max(top, capped(double(s.scale) * scores.back().value, cap));
+          top = std::max(top, capped(double(s.scale) * scores.back().value, cap) + bias_of(s, h, first + j));
         }
         Values p, off;
-        for (const Sum& score : scores) {
-          p.push_back(std::exp(capped(double(s.scale) * score.value, cap) - top));
+        for (int64_t j = 0; j < n; j++) {
+          const double bias = bias_of(s, h, first + j);
+          p.push_back(std::exp(capped(double(s.scale) * scores[size_t(j)].value, cap) + bias - top));
           // e^x is zero below -87.3.
-          off.push_back(p.back() * (std::expm1(score_error(score, double(s.scale), top, dim, cap)) + kExp) + 1.2e-38);
+          off.push_back(p.back() * (std::expm1(score_error(scores[size_t(j)], double(s.scale), top, dim, cap) + 2 * kF32 * std::fabs(bias)) + kExp) + 1.2e-38);
           total += p.back();
           sum_off += off.back();
         }
@@ -183,8 +191,9 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         for (int64_t j = s.hidden(visible); j < visible; j++) {
           const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim),
                     dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
-          const double value = capped(scale * score.value, cap), share = cap > 0 ? value / cap : 0, slope = 1 - share * share;
-          const double shift = double(lse.get(row0 + i, h)), p = std::exp(value - shift), off = score_error(score, scale, shift, dim, cap);
+          const double bias = bias_of(s, h, j), value = capped(scale * score.value, cap) + bias, share = cap > 0 ? value / cap : 0, slope = 1 - share * share;
+          const double shift = double(lse.get(row0 + i, h)), p = std::exp(value - shift),
+                       off = score_error(score, scale, shift, dim, cap) + 2 * kF32 * std::fabs(bias);
           const double p_off = p * (std::expm1(off) + kExp) + 1.2e-38;
           const double ds = scale * p * std::fabs(dp.value - delta.value) * slope;
           // The slope is off by twice the share's error.
@@ -237,7 +246,9 @@ AttentionShape attention_shape(const Case& c, const Memory& m) {
           .sequences = int64_t(c.queries.size()),
           .window = c.window,
           .soft_cap = c.cap,
-          .causal = c.causal};
+          .causal = c.causal,
+          .bias = m.f32("bias"),
+          .bias_ld = c.bias ? longest(c) : 0};
 }
 
 const std::vector<Operation> kAttentionOperations = {

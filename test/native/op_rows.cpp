@@ -54,41 +54,86 @@ void bound_embedding(const Case& c, const Arithmetic&, const Memory& twin, const
   });
 }
 
+constexpr float kEps = 1e-5f;
+
+// A row less its mean: y is off by the mean's sum, absolutely, and by two roundings. Each y of the sum of squares carries this error, too.
+struct CentredRow {
+  double rstd, rstd_off;            // the latter relative
+  std::vector<double> y, y_off;     // magnitudes
+
+  CentredRow(const Mat& x, int64_t m, int64_t first, int64_t n) {
+    double mean = 0, magnitudes = 0, squares = 0, sum_y = 0, largest_off = 0;
+    for (int64_t i = first; i < first + n; i++) {
+      mean += double(x.get(m, i)) / double(n);
+      magnitudes += magnitude(x, m, i) / double(n);
+    }
+    const double off = n == 1 ? 0 : sum_error(n) * magnitudes + kF32 * std::fabs(mean);
+    for (int64_t i = first; i < first + n; i++) {
+      y.push_back(std::fabs(double(x.get(m, i)) - mean));
+      y_off.push_back(off + kF32 * (magnitude(x, m, i) + std::fabs(mean)));
+      squares += y.back() * y.back();
+      sum_y += y.back();
+      largest_off = std::max(largest_off, y_off.back());
+    }
+    const double variance = squares / double(n) + double(kEps);
+    rstd = 1 / std::sqrt(variance);
+    rstd_off = sum_error(n) / 2 + 2 * kF32 + largest_off * (sum_y + double(n) * largest_off) / double(n) / variance;
+  }
+  // Of y * rstd * weight.
+  double error(int64_t i, double weight) const {
+    return rstd * weight * (y_off[size_t(i)] + (y[size_t(i)] + y_off[size_t(i)]) * (rstd_off + 3 * kF32));
+  }
+};
+
 // Heads in rows of `features` columns more than theirs; one group.
 Heads inner_heads(const Case& c, const Mat& m) { return {m, c.features, c.heads / c.kv_heads * c.head_dim, c.head_dim}; }
 int64_t inner_width(const Case& c) { return c.features + c.heads * c.head_dim; }
+int64_t inner_weights(const Case& c) { return c.each ? c.heads * c.head_dim : c.head_dim; }
+// Where the weight of a column lies.
+int64_t inner_weight(const Case& c, int64_t i) { return c.each ? i - c.features : (i - c.features) % c.head_dim; }
 
 void define_inner_norm_fwd(const Case& c, Slots& s) {
   Random r(c.seed);
   const int64_t n = c.rows * inner_width(c);
   s.input("x", c.act, c.rows, inner_width(c), r.values(n, c.act, c.size), c.ld_pad);
-  s.vector("w", r.values(c.head_dim, DType::f32));
+  s.vector("w", r.values(inner_weights(c), DType::f32));
   s.in_place("y", c.accumulate ? DType::f32 : c.act, c.rows, inner_width(c), r.values(n, c.accumulate ? DType::f32 : c.act), c.ld_pad);
   if (c.optional) s.output("rstd", DType::f32, c.rows, c.heads);
+  if (c.bias) s.vector("b", r.values(inner_weights(c), DType::f32));
 }
 void call_inner_norm_fwd(const Case& c, Backend& b, Memory& m) {
   b.inner_norm_fwd({.x = inner_heads(c, m.mat("x")),
                     .w = m.f32("w"),
-                    .eps = 1e-5f,
+                    .eps = kEps,
                     .y = inner_heads(c, m.mat("y")),
                     .rstd = m.f32("rstd"),
                     .heads = c.heads,
                     .groups = c.kv_heads,
                     .dim = c.head_dim,
-                    .accumulate = c.accumulate});
+                    .accumulate = c.accumulate,
+                    .b = m.f32("b"),
+                    .centred = c.centred,
+                    .each = c.each});
 }
 // As norm_fwd's; columns of no head stay.
 void bound_inner_norm_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
   const double rstd = sum_error(c.head_dim) / 2 + 2 * kF32;
-  const Mat y = twin.mat("y");
+  const Mat y = twin.mat("y"), x = twin.mat("x"), w = twin.mat("w"), bias = twin.mat("b");
   const auto& before = slots.find("y")->values;
-  b.of["y"] = for_elements(c.rows, inner_width(c), [&](int64_t m, int64_t i) {
-    if (i < c.features) return Bounds::kExact;
-    const double old = c.accumulate ? std::fabs(double(before[size_t(m * inner_width(c) + i)])) : 0, sum = magnitude(y, m, i);
-    return (rstd + 3 * kF32) * (sum + old) + (c.accumulate ? kF32 * sum : 0);
-  });
-  if (!c.optional) return;
-  for (int64_t i = 0; i < c.rows * c.heads; i++) b.of["rstd"].push_back(rstd * double(twin.f32("rstd")[i]));
+  b.of["y"].assign(size_t(c.rows * inner_width(c)), Bounds::kExact);
+  for (int64_t m = 0; m < c.rows; m++) {
+    for (int64_t h = 0; h < c.heads; h++) {
+      const int64_t first = c.features + h * c.head_dim;
+      const CentredRow row(x, m, first, c.head_dim);
+      for (int64_t i = first; i < first + c.head_dim; i++) {
+        const size_t at = size_t(m * inner_width(c) + i);
+        const double old = c.accumulate ? std::fabs(double(before[at])) : 0, sum = magnitude(y, m, i), added = bias ? magnitude(bias, 0, inner_weight(c, i)) : 0;
+        const double own = c.centred ? row.error(i - first, magnitude(w, 0, inner_weight(c, i))) : (rstd + 3 * kF32) * (sum + old + added);
+        b.of["y"][at] = own + (c.accumulate ? kF32 * sum : 0) + (bias ? kF32 * (added + sum + old) : 0);
+      }
+      if (c.optional) b.of["rstd"].push_back(c.centred ? row.rstd_off * row.rstd : rstd * double(twin.f32("rstd")[m * c.heads + h]));
+    }
+  }
 }
 
 void define_inner_norm_bwd(const Case& c, Slots& s) {
@@ -96,7 +141,7 @@ void define_inner_norm_bwd(const Case& c, Slots& s) {
   const int64_t n = c.rows * inner_width(c);
   s.input("dy", c.out, c.rows, inner_width(c), r.values(n, c.out), c.ld_pad);
   s.input("x", c.act, c.rows, inner_width(c), r.values(n, c.act), c.ld_pad);
-  s.vector("w", r.values(c.head_dim, DType::f32));
+  s.vector("w", r.values(inner_weights(c), DType::f32));
   std::vector<float> rstd = r.values(c.rows * c.heads, DType::f32);
   for (float& v : rstd) v = 1.5f + v;  // as of rows whose mean square is between 0.2 and 4
   s.vector("rstd", rstd);
@@ -111,7 +156,9 @@ void call_inner_norm_bwd(const Case& c, Backend& b, Memory& m) {
                     .dx = inner_heads(c, m.mat("dx")),
                     .heads = c.heads,
                     .groups = c.kv_heads,
-                    .dim = c.head_dim});
+                    .dim = c.head_dim,
+                    .centred = c.centred,
+                    .each = c.each});
 }
 // As norm_bwd's.
 void bound_inner_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
@@ -121,9 +168,16 @@ void bound_inner_norm_bwd(const Case& c, const Arithmetic&, const Memory& twin, 
     if (i < c.features) return Bounds::kExact;
     const int64_t h = (i - c.features) / dim, first = c.features + h * dim;
     const double s = std::fabs(double(twin.f32("rstd")[m * c.heads + h]));
-    double mean = 0;  // of the magnitudes
-    for (int64_t k = 0; k < dim; k++) mean += magnitude(dy, m, first + k) * magnitude(w, 0, k) * magnitude(x, m, first + k) / double(dim);
-    return 5 * kF32 * s * magnitude(dy, m, i) * magnitude(w, 0, i - first) + (sum_error(dim) + 7 * kF32) * s * s * s * magnitude(x, m, i) * mean;
+    const CentredRow row(x, m, first, dim);
+    const auto g = [&](int64_t k) { return magnitude(dy, m, first + k) * magnitude(w, 0, inner_weight(c, first + k)) / double(dim); };
+    const auto value = [&](int64_t k) { return c.centred ? row.y[size_t(k)] : magnitude(x, m, first + k); };
+    double mean = 0, mean_off = 0, mean_g = 0;  // of the magnitudes
+    for (int64_t k = 0; k < dim; k++) {
+      mean += g(k) * value(k);
+      if (c.centred) mean_off += g(k) * row.y_off[size_t(k)], mean_g += g(k);
+    }
+    const double off = c.centred ? s * s * s * (row.y_off[size_t(i - first)] * (mean + mean_off) + value(i - first) * mean_off) : 0;
+    return 5 * kF32 * s * g(i - first) * double(dim) + (sum_error(dim) + 7 * kF32) * (s * s * s * value(i - first) * mean + s * mean_g) + off;
   });
 }
 
@@ -146,7 +200,6 @@ void define_norm_fwd(const Case& c, Slots& s) {
   s.output("rstd", DType::f32, 1, c.rows);
   s.output("saved", c.act, c.rows, c.in, c.ld_pad).rounded = !c.centred;
 }
-constexpr float kEps = 1e-5f;
 void call_norm_fwd(const Case& c, Backend& b, Memory& m) {
   b.norm_fwd({.x = m.mat("x"),
               .w = m.f32("w"),
@@ -157,32 +210,15 @@ void call_norm_fwd(const Case& c, Backend& b, Memory& m) {
               .b = m.f32("b"),
               .centred = c.centred});
 }
-// y = x - mean is off by the mean's sum, absolutely, and by two roundings. Each y of the sum of squares carries this error, too.
 void bound_layer_norm_fwd(const Case& c, const Memory& twin, Bounds& b) {
   const Mat x = twin.mat("x"), h = twin.mat("h"), w = twin.mat("w"), bias = twin.mat("b");
   for (int64_t m = 0; m < c.rows; m++) {
-    double mean = 0, magnitudes = 0, squares = 0, sum_y = 0;
+    const CentredRow row(x, m, 0, c.in);
     for (int64_t i = 0; i < c.in; i++) {
-      mean += double(x.get(m, i)) / double(c.in);
-      magnitudes += magnitude(x, m, i) / double(c.in);
+      b.of["h"].push_back(row.error(i, magnitude(w, 0, i)) + (bias ? kF32 * (magnitude(bias, 0, i) + magnitude(h, m, i)) : 0));
+      if (c.optional) b.of["saved"].push_back(row.y_off[size_t(i)]);
     }
-    const double off = c.in == 1 ? 0 : sum_error(c.in) * magnitudes + kF32 * std::fabs(mean);
-    const auto y_off = [&](int64_t i) { return off + kF32 * (magnitude(x, m, i) + std::fabs(mean)); };
-    double largest_off = 0;
-    for (int64_t i = 0; i < c.in; i++) {
-      const double y = std::fabs(double(x.get(m, i)) - mean);
-      squares += y * y;
-      sum_y += y;
-      largest_off = std::max(largest_off, y_off(i));
-    }
-    const double variance = squares / double(c.in) + double(kEps), rstd = 1 / std::sqrt(variance);
-    const double rstd_off = sum_error(c.in) / 2 + 2 * kF32 + largest_off * (sum_y + double(c.in) * largest_off) / double(c.in) / variance;
-    for (int64_t i = 0; i < c.in; i++) {
-      const double y = std::fabs(double(x.get(m, i)) - mean), weight = magnitude(w, 0, i);
-      b.of["h"].push_back(rstd * weight * (y_off(i) + (y + y_off(i)) * (rstd_off + 3 * kF32)) + (bias ? kF32 * (magnitude(bias, 0, i) + magnitude(h, m, i)) : 0));
-      if (c.optional) b.of["saved"].push_back(y_off(i));
-    }
-    if (c.optional) b.of["rstd"].push_back(rstd_off * rstd);
+    if (c.optional) b.of["rstd"].push_back(row.rstd_off * row.rstd);
   }
 }
 // The sum of squares has no cancellation: its relative error is a sum's, and the root halves it.

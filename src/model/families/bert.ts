@@ -95,7 +95,7 @@ export function readBertNumbers(keys: ConfigKeys, warn: Warn, firstPosition: num
   warnOfDropout(keys, warn, ["hidden_dropout_prob", "attention_probs_dropout_prob"], 0.1);
   return {
     vocabSize: keys.count("vocab_size", LARGEST),
-    ...readEqualHeads(keys, LARGEST, { hidden: "hidden_size", heads: "num_attention_heads" }),
+    ...readEqualHeads(keys),
     intermediateSize: keys.count("intermediate_size", LARGEST),
     layers: keys.count("num_hidden_layers", 100_000),
     maxPositions: keys.count("max_position_embeddings", 2 ** 31, 512) - firstPosition,

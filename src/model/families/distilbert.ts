@@ -12,7 +12,7 @@ export const distilbert: Family = {
     warnOfDropout(keys, warn, ["dropout", "attention_dropout"], 0.1);
     const config: Omit<EncoderConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
-      ...readEqualHeads(keys, LARGEST, { hidden: "dim", heads: "n_heads" }),
+      ...readEqualHeads(keys, { hidden: "dim", heads: "n_heads" }),
       intermediateSize: keys.count("hidden_dim", LARGEST, 3072),
       layers: keys.count("n_layers", 100_000, 6),
       maxPositions: keys.count("max_position_embeddings", 2 ** 31, 512),

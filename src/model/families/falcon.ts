@@ -1,15 +1,24 @@
 // Falcon: q, k and v in one linear, attention and MLP side by side (Almazrouei et al., 2023).
-import type { Activation, BlockSpec, HeadView, ModelConfig } from "../../native/index.js";
+import type { BlockSpec, HeadView } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
 import type { Family } from "./family.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
-import { grouped, layerNorm, readActivation, readEqualHeads, warnOfDropout } from "./parts.js";
+import {
+  alibiSlopes,
+  grouped,
+  type LayerNormConfig,
+  layerNorm,
+  readActivation,
+  readEqualHeads,
+  warnOfDropout,
+  withOwnNames,
+} from "./parts.js";
 
-interface FalconConfig extends ModelConfig, AttentionConfig {
-  eps: number;
-  activation: Activation;
+interface FalconConfig extends LayerNormConfig, AttentionConfig {
+  /** Biases of keys in the place of rotary positions. */
+  alibi: boolean;
   bias: boolean;
   parallel: boolean;
   /** Norms of the block, attention's first; of two parallel parts that share one, the one. */
@@ -24,6 +33,10 @@ function block(config: FalconConfig): BlockSpec {
   return {
     attention: {
       ...attentionOf(config),
+      ...(config.alibi && {
+        kinds: [{ window: 0, rope: null }],
+        keyBias: { slopes: alibiSlopes(heads), scale: 1 / Math.sqrt(headDim), rounded: true },
+      }),
       norm: layerNorm(first, eps),
       inputs: [linear("self_attention.query_key_value", (heads + 2 * kvHeads) * headDim, dim)],
       ...views,
@@ -66,9 +79,9 @@ export const falcon: Family = {
     layers: "transformer.h.",
   },
   // The defaults of transformers' FalconConfig.
-  readConfig(keys, warn) {
-    const heads = readEqualHeads(keys, LARGEST, { hidden: "hidden_size", heads: "num_attention_heads" });
-    keys.only("alibi", [false], false);
+  readConfig(given, warn) {
+    const keys = withOwnNames(given, { hidden_size: "n_embed" });
+    const heads = readEqualHeads(keys);
     warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
     const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
     const config: Omit<FalconConfig, "modelType"> = {
@@ -82,6 +95,7 @@ export const falcon: Family = {
       eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
       activation: readActivation(keys, "activation", "gelu"),
       bias: keys.flag("bias", false),
+      alibi: keys.flag("alibi", false),
       ...readRope(keys, { maxPositions }, warn),
     };
     return config;

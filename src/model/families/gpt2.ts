@@ -1,15 +1,25 @@
 // GPT-2: LayerNorm before each part, learned positions, q, k and v in one linear, an MLP without a gate (Radford et al., 2019).
-import type { Activation, BlockSpec, ModelConfig } from "../../native/index.js";
+import type { BlockSpec } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
-import { concatenated, layerNorm, readActivation, readEqualHeads, warnOfDropout } from "./parts.js";
+import {
+  concatenated,
+  type LayerNormConfig,
+  layerNorm,
+  readActivation,
+  readEqualHeads,
+  warnOfDropout,
+  withOwnNames,
+} from "./parts.js";
 
-interface Gpt2Config extends ModelConfig {
-  eps: number;
-  activation: Activation;
-}
-
-function block({ hiddenSize: dim, heads, headDim, intermediateSize: mlp, eps, activation }: Gpt2Config): BlockSpec {
+function block({
+  hiddenSize: dim,
+  heads,
+  headDim,
+  intermediateSize: mlp,
+  eps,
+  activation,
+}: LayerNormConfig): BlockSpec {
   return {
     attention: {
       norm: layerNorm("ln_1", eps),
@@ -40,13 +50,19 @@ export const gpt2: Family = {
     layers: "transformer.h.",
   },
   // The defaults of transformers' GPT2Config.
-  readConfig(keys, warn) {
+  readConfig(given, warn) {
+    const keys = withOwnNames(given, {
+      n_embd: "hidden_size",
+      n_positions: "max_position_embeddings",
+      n_head: "num_attention_heads",
+      n_layer: "num_hidden_layers",
+    });
     keys.only("scale_attn_weights", [true], true);
     keys.only("scale_attn_by_inverse_layer_idx", [false], false);
     keys.only("add_cross_attention", [false], false);
     warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.1);
-    const heads = readEqualHeads(keys, LARGEST, { hidden: "n_embd", heads: "n_head" });
-    const config: Omit<Gpt2Config, "modelType"> = {
+    const heads = readEqualHeads(keys, { hidden: "n_embd", heads: "n_head" });
+    const config: Omit<LayerNormConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
       ...heads,
       intermediateSize: keys.count("n_inner", LARGEST, 4 * heads.hiddenSize),
@@ -58,7 +74,7 @@ export const gpt2: Family = {
     };
     return config;
   },
-  outside: ({ maxPositions, eps }: Gpt2Config) => ({
+  outside: ({ maxPositions, eps }: LayerNormConfig) => ({
     positions: { weight: "transformer.wpe.weight", rows: maxPositions, offset: 0 },
     finalNorm: layerNorm("transformer.ln_f", eps),
   }),

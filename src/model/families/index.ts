@@ -1,21 +1,29 @@
 import { bert } from "./bert.js";
+import { bloom } from "./bloom.js";
+import { cohere } from "./cohere.js";
+import { cohere2 } from "./cohere2.js";
 import { distilbert } from "./distilbert.js";
 import { falcon } from "./falcon.js";
 import type { Family, GgufNames } from "./family.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3 } from "./gemma3.js";
+import { gptNeo } from "./gpt-neo.js";
+import { gptNeox } from "./gpt-neox.js";
 import { gpt2 } from "./gpt2.js";
+import { gptj } from "./gptj.js";
 import { granite } from "./granite.js";
 import { llama } from "./llama.js";
 import { mistral } from "./mistral.js";
 import { olmo2 } from "./olmo2.js";
 import { opt } from "./opt.js";
+import { phi } from "./phi.js";
 import { phi3 } from "./phi3.js";
 import { qwen2 } from "./qwen2.js";
 import { qwen3 } from "./qwen3.js";
 import { roberta } from "./roberta.js";
 import { smollm3 } from "./smollm3.js";
+import { stablelm } from "./stablelm.js";
 
 /** The families, by `model_type`. */
 const FAMILIES: readonly Family[] = [
@@ -36,6 +44,14 @@ const FAMILIES: readonly Family[] = [
   bert,
   distilbert,
   roberta,
+  gptNeo,
+  gptNeox,
+  gptj,
+  bloom,
+  phi,
+  stablelm,
+  cohere,
+  cohere2,
 ];
 
 export type { Family, FamilyNames, GgufNames } from "./family.js";

@@ -10,13 +10,16 @@ import type {
 import type { AttentionKinds } from "../attention-kinds.js";
 import { LARGEST, readHeads } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
-import { type Rope, readRope } from "../rope.js";
+import { type PartialRope, type Rope, readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { readActivation } from "./parts.js";
 
 /** The numbers of an attention, beside its linears. */
-export interface AttentionConfig extends Pick<ModelConfig, "heads" | "kvHeads" | "headDim">, Rope, AttentionKinds {
+export interface AttentionConfig
+  extends Pick<ModelConfig, "heads" | "kvHeads" | "headDim">,
+    Rope,
+    Partial<AttentionKinds> {
   /** Columns of a head that rotate; default all. */
   rotaryDim?: number;
   /** Default 1 / sqrt(headDim). */
@@ -122,7 +125,6 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
   keys.only("attention_dropout", [0], 0);
   const maxPositions = keys.count("max_position_embeddings", 2 ** 31, positions);
   const heads = readHeads(keys, defaults);
-  const { partial, ...rope } = readRope(keys, { maxPositions, theta, partialRotary }, warn);
   return {
     vocabSize: keys.count("vocab_size", LARGEST),
     intermediateSize: keys.count("intermediate_size", LARGEST),
@@ -130,8 +132,7 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
     ...heads,
     rmsNormEps: keys.number("rms_norm_eps", { above: 0, atMost: 1 }, eps),
     maxPositions,
-    ...rope,
-    ...(partial !== 1 && { rotaryDim: rotaryDim(keys, heads.headDim, partial) }),
+    ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, theta, partialRotary }, warn)),
     tieWordEmbeddings: keys.flag("tie_word_embeddings", tied),
     activation: readActivation(keys, activationKey, activation),
   };
@@ -141,6 +142,11 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
 export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
   const linear = { module: "score", out: labels, in: hiddenSize };
   return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
+}
+
+/** A rope with the number of columns that rotate, where these are not all. @throws LowrankError E_CONFIG_VALUE */
+export function rotaryPart(keys: ConfigKeys, headDim: number, { partial, ...rope }: PartialRope) {
+  return { ...rope, ...(partial !== 1 && { rotaryDim: rotaryDim(keys, headDim, partial) }) };
 }
 
 function rotaryDim(keys: ConfigKeys, headDim: number, partial: number): number {

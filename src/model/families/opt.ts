@@ -47,7 +47,7 @@ export const opt: Family = {
   },
   // The defaults of transformers' OPTConfig.
   readConfig(keys, warn) {
-    const heads = readEqualHeads(keys, LARGEST, { hidden: "hidden_size", heads: "num_attention_heads" });
+    const heads = readEqualHeads(keys);
     keys.only("do_layer_norm_before", [true], true);
     keys.only("word_embed_proj_dim", [heads.hiddenSize], heads.hiddenSize);
     keys.only("_remove_final_layer_norm", [false], false);

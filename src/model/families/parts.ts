@@ -1,7 +1,14 @@
 // Parts that families with LayerNorm share: norms, activations, and the views of q, k and v in one linear.
-import type { Activation, AttentionSpec, NormSpec } from "../../native/index.js";
+import type { Activation, AttentionSpec, ModelConfig, NormSpec } from "../../native/index.js";
+import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
+
+/** The numbers of families with LayerNorm, beside their attention. */
+export interface LayerNormConfig extends ModelConfig {
+  eps: number;
+  activation: Activation;
+}
 
 /** LayerNorm with a bias. */
 export const layerNorm = (module: string, eps: number): NormSpec => {
@@ -42,16 +49,37 @@ export function grouped(headsPerGroup: number, headDim: number): Views {
   return { q: view(0), k: view(headsPerGroup), v: view(headsPerGroup + 1) };
 }
 
-/** q, k and v of as many heads in linears of their own. */
-export function separate(headDim: number): Views {
-  const view = (linear: number) => ({ linear, offset: 0, groupStride: headDim, headStride: headDim });
-  return { q: view(0), k: view(1), v: view(2) };
+/** q, k and v in linears of their own. */
+export function separate(headDim: number, headsPerGroup = 1): Views {
+  const view = (linear: number, heads = 1) => ({
+    linear,
+    offset: 0,
+    groupStride: heads * headDim,
+    headStride: headDim,
+  });
+  return { q: view(0, headsPerGroup), k: view(1), v: view(2) };
+}
+
+/** The keys with a family's own names in the place of their usual names, which count where both are given, as in transformers. */
+export function withOwnNames(keys: ConfigKeys, names: Record<string, string>): ConfigKeys {
+  const given = Object.entries(names).filter(([, usual]) => keys.given(usual));
+  return keys.with(Object.fromEntries(given.map(([own, usual]) => [own, keys.json[usual]])));
+}
+
+/** ALiBi's slopes of each head (Press et al., 2022), rounded as transformers rounds them. */
+export function alibiSlopes(heads: number): number[] {
+  const near = 2 ** Math.floor(Math.log2(heads));
+  const powers = (of: number, count: number, step: number) => {
+    const base = Math.fround(2 ** -(2 ** -(Math.log2(of) - 3)));
+    return Array.from({ length: count }, (_, i) => Math.fround(base ** (1 + i * step)));
+  };
+  return [...powers(near, near, 1), ...powers(2 * near, heads - near, 2)];
 }
 
 /** Hidden size and heads under a family's own names of the keys, each head the same share. @throws LowrankError E_CONFIG_VALUE */
-export function readEqualHeads(keys: ConfigKeys, largest: number, names: { hidden: string; heads: string }) {
-  const hiddenSize = keys.count(names.hidden, largest);
-  const heads = keys.count(names.heads, largest);
+export function readEqualHeads(keys: ConfigKeys, names = { hidden: "hidden_size", heads: "num_attention_heads" }) {
+  const hiddenSize = keys.count(names.hidden, LARGEST);
+  const heads = keys.count(names.heads, LARGEST);
   if (hiddenSize % heads !== 0) {
     throw keys.error(names.hidden, `${hiddenSize} is no multiple of ${names.heads} (${heads})`);
   }

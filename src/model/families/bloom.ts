@@ -1,0 +1,83 @@
+// BLOOM: biases of keys in the place of positions, a norm of the embedding, q, k and v of each head after one another in one linear
+// (Scao et al., 2022).
+import type { BlockSpec } from "../../native/index.js";
+import { LARGEST } from "../heads.js";
+import type { Family } from "./family.js";
+import {
+  alibiSlopes,
+  grouped,
+  type LayerNormConfig,
+  layerNorm,
+  readEqualHeads,
+  warnOfDropout,
+  withOwnNames,
+} from "./parts.js";
+
+function block({
+  hiddenSize: dim,
+  heads,
+  headDim,
+  intermediateSize: mlp,
+  eps,
+  activation,
+}: LayerNormConfig): BlockSpec {
+  const linear = (module: string, out: number, inputs: number) => ({ module, out, in: inputs, bias: true });
+  return {
+    attention: {
+      norm: layerNorm("input_layernorm", eps),
+      inputs: [linear("self_attention.query_key_value", 3 * dim, dim)],
+      ...grouped(1, headDim),
+      out: linear("self_attention.dense", dim, dim),
+      heads,
+      kvHeads: heads,
+      headDim,
+      kinds: [{ window: 0, rope: null }],
+      keyBias: { slopes: alibiSlopes(heads), scale: 1, rounded: false },
+    },
+    mlp: {
+      norm: layerNorm("post_attention_layernorm", eps),
+      inputs: [linear("mlp.dense_h_to_4h", mlp, dim)],
+      down: linear("mlp.dense_4h_to_h", dim, mlp),
+      activation,
+    },
+  };
+}
+
+export const bloom: Family = {
+  modelType: "bloom",
+  names: {
+    base: "transformer.",
+    embedding: "transformer.word_embeddings.weight",
+    finalNorm: "transformer.ln_f.weight",
+    head: "lm_head.weight",
+    layers: "transformer.h.",
+  },
+  // The defaults of transformers' BloomConfig. No key sets the MLP's size and its activation.
+  readConfig(given, warn) {
+    const keys = withOwnNames(given, {
+      hidden_size: "n_embed",
+      n_head: "num_attention_heads",
+      n_layer: "num_hidden_layers",
+    });
+    keys.only("apply_residual_connection_post_layernorm", [false], false);
+    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
+    const heads = readEqualHeads(keys, { hidden: "hidden_size", heads: "n_head" });
+    const config: Omit<LayerNormConfig, "modelType"> = {
+      vocabSize: keys.count("vocab_size", LARGEST),
+      ...heads,
+      intermediateSize: 4 * heads.hiddenSize,
+      layers: keys.count("n_layer", 100_000),
+      maxPositions: keys.count("seq_length", 2 ** 31, 2048),
+      tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
+      eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
+      activation: "gelu_tanh",
+    };
+    return config;
+  },
+  outside: ({ eps }: LayerNormConfig) => ({
+    embeddingNorm: layerNorm("transformer.word_embeddings_layernorm", eps),
+    finalNorm: layerNorm("transformer.ln_f", eps),
+  }),
+  block,
+  targets: ["query_key_value", "dense"],
+};

@@ -1,0 +1,79 @@
+// GPT-NeoX and Pythia: q, k and v of each head after one another in one linear, part of a head rotates, attention and MLP side by side
+// (Black et al., 2022).
+import type { BlockSpec } from "../../native/index.js";
+import { LARGEST } from "../heads.js";
+import { readRope } from "../rope.js";
+import type { Family } from "./family.js";
+import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
+import {
+  grouped,
+  type LayerNormConfig,
+  layerNorm,
+  readActivation,
+  readEqualHeads,
+  warnOfDropout,
+  withOwnNames,
+} from "./parts.js";
+
+interface NeoxConfig extends LayerNormConfig, AttentionConfig {
+  parallel: boolean;
+  attentionBias: boolean;
+}
+
+function block(config: NeoxConfig): BlockSpec {
+  const { hiddenSize: dim, headDim, intermediateSize: mlp, eps, activation, parallel, attentionBias: bias } = config;
+  return {
+    attention: {
+      ...attentionOf(config),
+      norm: layerNorm("input_layernorm", eps),
+      inputs: [{ module: "attention.query_key_value", out: 3 * dim, in: dim, bias }],
+      ...grouped(1, headDim),
+      out: { module: "attention.dense", out: dim, in: dim, bias },
+    },
+    mlp: {
+      norm: layerNorm("post_attention_layernorm", eps),
+      inputs: [{ module: "mlp.dense_h_to_4h", out: mlp, in: dim, bias: true }],
+      down: { module: "mlp.dense_4h_to_h", out: dim, in: mlp, bias: true },
+      activation,
+    },
+    parallel,
+  };
+}
+
+export const gptNeox: Family = {
+  modelType: "gpt_neox",
+  names: {
+    base: "gpt_neox.",
+    embedding: "gpt_neox.embed_in.weight",
+    finalNorm: "gpt_neox.final_layer_norm.weight",
+    head: "embed_out.weight",
+    layers: "gpt_neox.layers.",
+  },
+  // The defaults of transformers' GPTNeoXConfig, and the names that its keys had before.
+  readConfig(given, warn) {
+    const keys = withOwnNames(given, {
+      partial_rotary_factor: given.given("partial_rotary_factor") ? "partial_rotary_factor" : "rotary_pct",
+      rope_theta: given.given("rope_theta") ? "rope_theta" : "rotary_emb_base",
+    });
+    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
+    const heads = readEqualHeads(keys);
+    const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
+    const config: Omit<NeoxConfig, "modelType"> = {
+      vocabSize: keys.count("vocab_size", LARGEST),
+      ...heads,
+      intermediateSize: keys.count("intermediate_size", LARGEST, 24576),
+      layers: keys.count("num_hidden_layers", 100_000),
+      maxPositions,
+      tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
+      eps: keys.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-5),
+      activation: readActivation(keys, "hidden_act", "gelu"),
+      ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, partialRotary: 0.25 }, warn)),
+      parallel: keys.flag("use_parallel_residual", true),
+      attentionBias: keys.flag("attention_bias", true),
+    };
+    return config;
+  },
+  outside: ({ eps }: NeoxConfig) => ({ finalNorm: layerNorm("gpt_neox.final_layer_norm", eps) }),
+  block,
+  targets: ["query_key_value"],
+};
