@@ -74,6 +74,57 @@ test("gemma 3: the ropes of an older configuration", () => {
   ]);
 });
 
+/** The golden as llama.cpp's converter names and stores it: rotary pairs as they are. */
+function gguf(base: string, without = ""): string {
+  const parts: [string, string][] = [
+    ["model.layers.", "blk."],
+    ["self_attn.q_norm", "attn_q_norm"],
+    ["self_attn.k_norm", "attn_k_norm"],
+    ["self_attn.q_proj", "attn_q"],
+    ["self_attn.k_proj", "attn_k"],
+    ["self_attn.v_proj", "attn_v"],
+    ["self_attn.o_proj", "attn_output"],
+    ["mlp.gate_proj", "ffn_gate"],
+    ["mlp.up_proj", "ffn_up"],
+    ["mlp.down_proj", "ffn_down"],
+    ["input_layernorm", "attn_norm"],
+    ["post_attention_layernorm", "ffn_norm"],
+    ["model.embed_tokens", "token_embd"],
+    ["model.norm", "output_norm"],
+  ];
+  const rename = (name: string) => parts.reduce((text, [theirs, ours]) => text.replace(theirs, ours), name);
+  const config = openModel(base).config as LlamaConfig;
+  const type = config.modelType;
+  const metadata = {
+    "general.architecture": type,
+    [`${type}.block_count`]: { u32: config.layers },
+    [`${type}.context_length`]: { u32: config.maxPositions },
+    [`${type}.embedding_length`]: { u32: config.hiddenSize },
+    [`${type}.feed_forward_length`]: { u32: config.intermediateSize },
+    [`${type}.attention.key_length`]: { u32: config.headDim },
+    [`${type}.attention.head_count`]: { u32: config.heads },
+    [`${type}.attention.head_count_kv`]: { u32: config.kvHeads },
+    [`${type}.attention.layer_norm_rms_epsilon`]: { f32: config.rmsNormEps },
+    [`${type}.rope.freq_base`]: { f32: config.ropeTheta },
+  };
+  const tensors = [...readTensors(join(base, "model.safetensors"))]
+    .map(([name, { shape, data }]) => ({ name: rename(name), shape, type: 0, data: new Uint8Array(data.buffer) }))
+    .filter(({ name }) => name !== without);
+  return writeGguf(join(folder(), "model.gguf"), metadata, tensors);
+}
+
+async function logits(path: string): Promise<Float32Array> {
+  const options = { precision: "fp32", threads: 1, maxTokens: 16, maxSequence: 16, training: false } as const;
+  const engine = await Engine.create(openModel(path), null, options);
+  try {
+    return await engine.logits({
+      sequences: [{ inputIds: Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 100) }],
+    });
+  } finally {
+    await engine.close();
+  }
+}
+
 describe("qwen2", () => {
   test("has biases of q, k and v alone, and llama's default targets", () => {
     const model = openModel(base);
@@ -93,61 +144,29 @@ describe("qwen2", () => {
     ]);
   });
 
-  /** The golden as llama.cpp's converter names and stores it: rotary pairs as they are. */
-  function gguf(without = ""): string {
-    const parts: [string, string][] = [
-      ["model.layers.", "blk."],
-      ["self_attn.q_proj", "attn_q"],
-      ["self_attn.k_proj", "attn_k"],
-      ["self_attn.v_proj", "attn_v"],
-      ["self_attn.o_proj", "attn_output"],
-      ["mlp.gate_proj", "ffn_gate"],
-      ["mlp.up_proj", "ffn_up"],
-      ["mlp.down_proj", "ffn_down"],
-      ["input_layernorm", "attn_norm"],
-      ["post_attention_layernorm", "ffn_norm"],
-      ["model.embed_tokens", "token_embd"],
-      ["model.norm", "output_norm"],
-    ];
-    const rename = (name: string) => parts.reduce((text, [theirs, ours]) => text.replace(theirs, ours), name);
-    const config = openModel(base).config as LlamaConfig;
-    const metadata = {
-      "general.architecture": "qwen2",
-      "qwen2.block_count": { u32: config.layers },
-      "qwen2.context_length": { u32: config.maxPositions },
-      "qwen2.embedding_length": { u32: config.hiddenSize },
-      "qwen2.feed_forward_length": { u32: config.intermediateSize },
-      "qwen2.attention.head_count": { u32: config.heads },
-      "qwen2.attention.head_count_kv": { u32: config.kvHeads },
-      "qwen2.attention.layer_norm_rms_epsilon": { f32: config.rmsNormEps },
-      "qwen2.rope.freq_base": { f32: config.ropeTheta },
-    };
-    const tensors = [...readTensors(join(base, "model.safetensors"))]
-      .map(([name, { shape, data }]) => ({ name: rename(name), shape, type: 0, data: new Uint8Array(data.buffer) }))
-      .filter(({ name }) => name !== without);
-    return writeGguf(join(folder(), "model.gguf"), metadata, tensors);
-  }
-
-  async function logits(path: string): Promise<Float32Array> {
-    const options = { precision: "fp32", threads: 1, maxTokens: 16, maxSequence: 16, training: false } as const;
-    const engine = await Engine.create(openModel(path), null, options);
-    try {
-      return await engine.logits({
-        sequences: [{ inputIds: Int32Array.from({ length: 12 }, (_, i) => (7 * i) % 100) }],
-      });
-    } finally {
-      await engine.close();
-    }
-  }
-
   test("a GGUF file has the logits of its folder, bit for bit", async () => {
-    expect(openModel(gguf()).config).toEqual(openModel(base).config);
-    expect(await logits(gguf())).toEqual(await logits(base));
+    expect(openModel(gguf(base)).config).toEqual(openModel(base).config);
+    expect(await logits(gguf(base))).toEqual(await logits(base));
   });
 
   test("a GGUF file without a bias is named", async () => {
-    const error = await errorOf(() => openModel(gguf("blk.1.attn_k.bias")));
+    const error = await errorOf(() => openModel(gguf(base, "blk.1.attn_k.bias")));
     expect([error.code, error.where]).toEqual(["E_TENSOR_MISSING", "blk.1.attn_k.bias"]);
+  });
+});
+
+describe("qwen3", () => {
+  const base = () => changed("qwen3", { use_sliding_window: false, layer_types: null });
+
+  test("a GGUF file has the logits of its folder, bit for bit", async () => {
+    const path = base();
+    expect(openModel(gguf(path)).config).toEqual(openModel(path).config);
+    expect(await logits(gguf(path))).toEqual(await logits(path));
+  });
+
+  test("a GGUF file without a norm of the heads is named", async () => {
+    const error = await errorOf(() => openModel(gguf(base(), "blk.0.attn_k_norm.weight")));
+    expect([error.code, error.where]).toEqual(["E_TENSOR_MISSING", "blk.0.attn_k_norm.weight"]);
   });
 });
 

@@ -18,4 +18,10 @@ export const qwen3: Family = {
     return withHeadNorms(llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false }), config);
   },
   targets: llama.targets,
+  gguf: {
+    ...llama.gguf!,
+    architecture: "qwen3",
+    modules: { ...llama.gguf!.modules, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
+    interleaved: [],
+  },
 };
