@@ -109,7 +109,9 @@ function axes(theme: Theme, x: Linear, y: Linear, names: { x: string; y: string 
     const place = at(y(tick));
     return `<path d="M${LEFT},${place}H${right}" stroke="${theme.grid}"/>${text(LEFT - 7, place + 4, short(tick), 'text-anchor="end"')}`;
   });
-  const steps = wholeSteps.map((tick) => text(x(tick), bottom + 17, short(tick), 'text-anchor="middle"'));
+  // The last number would reach over the picture's edge.
+  const anchor = (at: number) => `text-anchor="${at > right - 20 ? "end" : "middle"}"`;
+  const steps = wholeSteps.map((tick) => text(x(tick), bottom + 17, short(tick), anchor(x(tick))));
   return `<g fill="${theme.muted}" font-size="12">${lines.join("")}${steps.join("")}${text((LEFT + right) / 2, HEIGHT - 7, names.x, 'text-anchor="middle"')}${text(0, 0, names.y, `text-anchor="middle" transform="translate(13 ${(TOP + bottom) / 2}) rotate(-90)"`)}</g><path d="M${LEFT},${bottom}H${right}" stroke="${theme.muted}"/>`;
 }
 
