@@ -167,11 +167,11 @@ describe("base model", () => {
   });
 
   test("an unsupported architecture lists the supported", async () => {
-    const message = await refusedBase("gpt2", (folder) => {
+    const message = await refusedBase("mamba", (folder) => {
       const path = join(folder, "config.json");
-      writeFileSync(path, readFileSync(path, "utf8").replace('"llama"', '"gpt2"'));
+      writeFileSync(path, readFileSync(path, "utf8").replace('"llama"', '"mamba"'));
     });
-    expect(message).toMatch(/gpt2.*llama/s);
+    expect(message).toMatch(/mamba.*llama/s);
   });
 
   test("a target module that matches nothing lists the candidates", async () => {

@@ -28,17 +28,17 @@ export function columnar(
   read: (source: RandomAccess, columns: Wanted[]) => AsyncIterable<unknown[][]>,
   count: (source: RandomAccess) => Promise<number>,
 ): Format {
-  async function opened(file: string): Promise<RandomAccess> {
-    const source = await RandomAccess.open(file);
+  /** @throws LowrankError, Damage */
+  async function requirePlain(source: RandomAccess): Promise<void> {
     const start = await source.read(0, Math.min(GZIP.length, source.size));
-    if (!start.equals(GZIP)) return source;
-    await source.close();
+    if (!start.equals(GZIP)) return;
+    const { file } = source;
     const message = `${file} is packed as a whole with gzip, which a ${kind} file must not be. Unpack it with gunzip.`;
     throw new LowrankError(`E_${kind.toUpperCase()}`, message, file);
   }
 
   async function* rows(file: string, columns: Column[]): AsyncGenerator<Row[]> {
-    const source = await opened(file);
+    const source = await RandomAccess.open(file);
     let at = 0;
     const decoder = (column: string) => (bytes: Uint8Array) => {
       if (isUtf8(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
@@ -47,6 +47,7 @@ export function columnar(
     };
     const wanted = columns.map((column) => ({ ...column, text: decoder(column.name) }));
     try {
+      await requirePlain(source);
       for await (const values of read(source, wanted)) {
         const count = values[0]?.length ?? 0;
         for (let i = 0; i < count; i += MOST_ROWS_AT_A_TIME) {
@@ -62,8 +63,9 @@ export function columnar(
   }
 
   async function counted(file: string): Promise<number> {
-    const source = await opened(file);
+    const source = await RandomAccess.open(file);
     try {
+      await requirePlain(source);
       return await count(source);
     } catch (error) {
       throw damageError(error, file, kind);
