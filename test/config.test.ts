@@ -107,6 +107,7 @@ const DEFAULTS = {
   merge: undefined,
   config: undefined,
   profile: false,
+  dashboard: false,
   dry_run: false,
   json: false,
   push_to_hub: false,

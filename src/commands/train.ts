@@ -17,6 +17,7 @@ import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/trai
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
 import type { TrainResult } from "../trainer/index.js";
 import { uploading } from "./downloading.js";
+import { type LivePage, livePage } from "./live-page.js";
 import { mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { ahead, createEngine, type Found as FoundBy, openRunBase, readTexts } from "./run-parts.js";
@@ -70,7 +71,16 @@ async function dryRun({ o, folder, base, display }: Call, reading: Promise<Train
   display.estimate(await estimate(o, prepared), resumption);
 }
 
-async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void> {
+async function train(given: Call, reading: Promise<TrainingTexts>): Promise<void> {
+  const page = await livePage(given.o, given.display, given.signal);
+  try {
+    await trainShown({ ...given, signal: page.signal }, page, reading);
+  } finally {
+    await page.close();
+  }
+}
+
+async function trainShown(call: Call, page: LivePage, reading: Promise<TrainingTexts>): Promise<void> {
   const { o, folder, base, display, signal } = call;
   // From here on no other run may change the checkpoints.
   const resumption = await folder.findCheckpoint(display.warn);
@@ -95,7 +105,8 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
     const isNew = steps !== resumption?.state.step;
     return !aborted && isNew && announceSamples(call, prepared);
   };
-  const work = { engine, base: new Slot(engine, BASE), report: display.report, signal, begin, trained, since: 0 };
+  const shown = { report: page.report, ...(page.between && { between: page.between }) };
+  const work = { engine, base: new Slot(engine, BASE), ...shown, signal, begin, trained, since: 0 };
   const result = await trainPrepared(o, prepared, work);
   display.progress.stop();
   const unpushed = await pushResult(call, result.aborted);

@@ -443,6 +443,15 @@ export const terminalRows = {
   profile: flag(RUN.nothing, "print the time of every operation and write OUTPUT/profile.json, a Chrome trace").or(
     false,
   ),
+  dashboard: flag(
+    RUN.nothing,
+    "show the run as a live page of this machine, with pause, stop and samples (docs/report.md); the terminal tells its address",
+  ).or(false),
+  dashboard_runs: texts(
+    "folders",
+    RUN.nothing,
+    "output folders of other runs, shown beside this one on its live page",
+  ).optional(),
   dry_run: flag(RUN.nothing, "print texts, steps, memory and the estimated time, and stop").or(false),
   json: flag(RUN.nothing, "print the result as one JSON object").or(false),
 };

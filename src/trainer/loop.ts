@@ -52,6 +52,8 @@ export interface TrainRun {
   report: Reporter;
   /** The state of the checkpoint to go on from, whose adapter and optimizer state the engine has. */
   resume?: RunState | undefined;
+  /** Called between two steps, outside of the steps' time. The engine may write texts. */
+  between?: (() => Promise<void>) | undefined;
   /** Called before the first step, before anything is written. */
   begin?: () => void | Promise<void>;
   /** The step in progress is finished and everything is saved. */
@@ -164,6 +166,7 @@ class Loop {
       await this.#evaluateAndSave(at);
       // One run saves at a time: the copies would add up.
       await (this.#turn.isShared ? run.saver.settle() : run.saver.collect());
+      if (done < total && !this.#aborted() && !this.#isOver()) await run.between?.();
       this.#interval.resume();
       if (this.#aborted() || this.#isOver()) break;
       await this.#turn.pass();

@@ -122,7 +122,9 @@ export class Browser {
   async press(key: string): Promise<void> {
     const code = { Tab: 9, ArrowLeft: 37, ArrowRight: 39, Enter: 13 }[key];
     const about = { key, code: key, windowsVirtualKeyCode: code };
-    await this.send("Input.dispatchKeyEvent", { type: "keyDown", ...about });
+    // A button is pressed by the character that Enter makes.
+    const text = key === "Enter" ? { text: "\r" } : {};
+    await this.send("Input.dispatchKeyEvent", { type: "keyDown", ...about, ...text });
     await this.send("Input.dispatchKeyEvent", { type: "keyUp", ...about });
   }
 

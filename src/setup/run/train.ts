@@ -10,6 +10,7 @@ import { ReportRecorder } from "../../report/index.js";
 import { type Tracker, Trackers } from "../../tracking/trackers/index.js";
 import {
   BestInMemory,
+  generate,
   LARGER_IS_BETTER,
   type MatmulPeak,
   modelFlop,
@@ -25,6 +26,7 @@ import {
 import { type InitialAdapter, stopIds } from "../adapter.js";
 import type { Plan } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
+import { readPrompt } from "../prompt.js";
 import { givenTemplates, type TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
 import { reportFacts } from "./report.js";
@@ -50,6 +52,8 @@ export interface Work {
   /** Ends after the micro-batch in progress; nothing is saved. */
   abort?: AbortSignal | undefined;
   begin?: () => Promise<void>;
+  /** Called between two steps. @param write goes on from a prompt */
+  between?: (write: (prompt: string) => Promise<string>) => Promise<void>;
   /** Of a run beside others on one engine. */
   turn?: Turn | undefined;
   peak?: MatmulPeak | undefined;
@@ -186,8 +190,10 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
           metric: o.metric_for_best_model,
           resume: resumption ?? undefined,
         });
+  const { between } = work;
   return train({
     ...work,
+    between: between && (() => between((prompt) => continuation(o, prepared, engine, prompt))),
     modelFlop: modelFlop(model, adapter.spec),
     training,
     validation,
@@ -219,6 +225,21 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
     resume: resumption?.state,
     saver: keeper,
   });
+}
+
+/** The model's continuation of a prompt, as far as a run's samples have room. @throws LowrankError E_PROMPT, E_CONTEXT */
+async function continuation(o: RunOptions, prepared: Prepared, engine: AdapterEngine, prompt: string): Promise<string> {
+  const { model, texts, plan } = prepared;
+  const { maxSequence, cacheTokens = maxSequence } = plan.engine;
+  if (cacheTokens === 0)
+    throw new LowrankError("E_USAGE", "The run has no room for samples: num_samples is 0.", "num_samples");
+  const read = await readPrompt(prompt, o.sample_max_new_tokens, texts.tokenizer, cacheTokens, "the room for samples");
+  const { temperature, topP } = SAMPLE;
+  const stops = stopIds(readEosIds(model.folder), texts.tokenizer);
+  const sampling = { temperature, topP, topK: 0, seed: o.seed, maxNewTokens: read.maxNewTokens, stopIds: stops };
+  let text = "";
+  for await (const piece of generate(engine, texts.tokenizer, read.ids, sampling)) text += piece;
+  return text;
 }
 
 /** Reports the trained model's continuations of the beginnings of some validation texts. */

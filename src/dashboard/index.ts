@@ -1,0 +1,2 @@
+export { Controls } from "./controls.js";
+export { Dashboard } from "./server.js";
