@@ -59,6 +59,9 @@ CASES = [
     Case("roberta-single", "positions after the padding's, a head of two layers", "roberta",
          dict(**{**ENCODER, "max_position_embeddings": 42}, type_vocab_size=1, pad_token_id=1),
          targets=["query", "value"]),
+    Case("gpt2-single", "transposed weights under a score head", "gpt2",
+         dict(vocab_size=90, n_embd=24, n_layer=2, n_head=4, n_positions=40, pad_token_id=1, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
+         targets=["c_attn"]),
 ]
 
 

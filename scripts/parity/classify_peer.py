@@ -4,7 +4,7 @@
   python classify_peer.py --base_model DIR --train_file t.csv --validation_file v.csv --output_dir OUT [options]
   python classify_peer.py --adapter DIR --validation_file v.csv --logits_file FILE
 
-Prints one JSON line a step {step, loss, grad_norm, learning_rate}, then {trainable, all, seconds} and one line an epoch {epoch, eval_loss,
+Prints one JSON line a step {step, loss, grad_norm, learning_rate, tokens}, then {trainable, all, seconds} and one line an epoch {epoch, eval_loss,
 eval_accuracy}. OUT/initial is the adapter before the first step, OUT/final after the last. The second form writes the logits of an adapter of
 any trainer, raw float32, as AutoPeftModelForSequenceClassification gives them.
 """
@@ -86,7 +86,7 @@ def train(a):
             optimizer.step(), schedule.step(), optimizer.zero_grad(set_to_none=True)
             seconds += time.perf_counter() - begin
             step += 1
-            print(json.dumps(dict(step=step, loss=loss.item(), grad_norm=norm, learning_rate=rate)), flush=True)
+            print(json.dumps(dict(step=step, loss=loss.item(), grad_norm=norm, learning_rate=rate, tokens=int(inputs["attention_mask"].sum()))), flush=True)
         print(json.dumps(dict(epoch=step / per_epoch, **evaluate(model, of(held)))), flush=True)
     trainable, everything = model.get_nb_trainable_parameters()
     print(json.dumps(dict(trainable=trainable, all=everything, seconds=seconds)))

@@ -88,7 +88,10 @@ async function findColumns(
   const { from, has } = await columnsOf(given, names, read);
   const column = o.label_column ?? LABEL_COLUMNS.find(has);
   if (column === undefined)
-    throw usage(`${from} has no column label or labels: name the column of the labels (label_column).`, "label_column");
+    throw usage(
+      `${from} has no column label or labels: name the column of the labels with --label_column.`,
+      "label_column",
+    );
   const side = o.truncation_side;
   if (o.text_column !== undefined || o.text_pair_column !== undefined) {
     return {

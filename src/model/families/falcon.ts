@@ -12,6 +12,7 @@ import {
   layerNorm,
   readActivation,
   readEqualHeads,
+  scoreHead,
   warnOfDropout,
   withOwnNames,
 } from "./parts.js";
@@ -102,5 +103,6 @@ export const falcon: Family = {
   },
   outside: ({ eps }: FalconConfig) => ({ finalNorm: layerNorm("transformer.ln_f", eps) }),
   block,
+  classifier: scoreHead,
   targets: ["query_key_value", "dense"],
 };

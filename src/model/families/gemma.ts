@@ -3,6 +3,7 @@ import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { type LlamaConfig, type LlamaDefaults, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 /** The numbers that all Gemmas have. */
 export function readGemmaNumbers(
@@ -39,5 +40,6 @@ export const gemma: Family = {
     const { attentionBias } = config;
     return llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false });
   },
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
 };

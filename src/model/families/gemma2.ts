@@ -5,6 +5,7 @@ import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
 import { type LlamaConfig, llama, rmsNorm } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 /** Gemma's block with a norm of each part's output, too. */
 export function sandwichBlock(config: LlamaConfig): BlockSpec {
@@ -57,5 +58,6 @@ export const gemma2: Family = {
   },
   outside: llama.outside,
   block: sandwichBlock,
+  classifier: scoreHead,
   targets: gemma.targets,
 };

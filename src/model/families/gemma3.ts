@@ -7,6 +7,7 @@ import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
 import { readGemmaScales, readGemmaWindows, sandwichBlock } from "./gemma2.js";
 import { type LlamaConfig, llama, withHeadNorms } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 const NO_KEYS = { rope_parameters: undefined, rope_scaling: undefined, rope_theta: undefined };
 
@@ -53,5 +54,6 @@ export const gemma3: Family = {
   },
   outside: llama.outside,
   block: (config: LlamaConfig) => withHeadNorms(sandwichBlock(config), config),
+  classifier: scoreHead,
   targets: gemma.targets,
 };

@@ -8,6 +8,7 @@ import {
   layerNorm,
   readActivation,
   readEqualHeads,
+  scoreHead,
   warnOfDropout,
   withOwnNames,
 } from "./parts.js";
@@ -80,5 +81,6 @@ export const gpt2: Family = {
   }),
   block,
   transposed: true,
+  classifier: scoreHead,
   targets: ["c_attn", "c_proj"],
 };

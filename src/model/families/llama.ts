@@ -1,19 +1,12 @@
 // LLaMA: pre-norm RMSNorm, rotary positions, grouped-query attention, SwiGLU (Touvron et al., 2023).
-import type {
-  Activation,
-  AttentionSpec,
-  BlockSpec,
-  ClassifierSpec,
-  ModelConfig,
-  NormSpec,
-} from "../../native/index.js";
+import type { Activation, AttentionSpec, BlockSpec, ModelConfig, NormSpec } from "../../native/index.js";
 import type { AttentionKinds } from "../attention-kinds.js";
 import { LARGEST, readHeads } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import { type PartialRope, type Rope, readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
-import { readActivation } from "./parts.js";
+import { readActivation, scoreHead } from "./parts.js";
 
 /** The numbers of an attention, beside its linears. */
 export interface AttentionConfig
@@ -136,12 +129,6 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
     tieWordEmbeddings: keys.flag("tie_word_embeddings", tied),
     activation: readActivation(keys, activationKey, activation),
   };
-}
-
-/** The state of a text's last token through one linear, `score`: of decoders. */
-export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
-  const linear = { module: "score", out: labels, in: hiddenSize };
-  return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
 }
 
 /** A rope with the number of columns that rotate, where these are not all. @throws LowrankError E_CONFIG_VALUE */

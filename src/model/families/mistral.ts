@@ -2,6 +2,7 @@
 import { readWindow, windowKinds } from "../attention-kinds.js";
 import type { Family } from "./family.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 export const mistral: Family = {
   modelType: "mistral",
@@ -14,6 +15,7 @@ export const mistral: Family = {
   },
   outside: llama.outside,
   block: (config: LlamaConfig) => llamaBlock(config, { qkv: false, out: false, mlp: false }),
+  classifier: scoreHead,
   targets: llama.targets,
   // llama.cpp has no name of its own for it.
   gguf: llama.gguf!,

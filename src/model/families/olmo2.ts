@@ -1,6 +1,7 @@
 // OLMo 2: norms after each part instead of before it, and norms of all of q and all of k (Walsh et al., 2024).
 import type { Family } from "./family.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, rmsNorm, withHeadNorms } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 export const olmo2: Family = {
   modelType: "olmo2",
@@ -20,5 +21,6 @@ export const olmo2: Family = {
       mlp: { ...mlp, norm: null, residual: { norm: rmsNorm(config, "post_feedforward_layernorm.weight") } },
     };
   },
+  classifier: scoreHead,
   targets: llama.targets,
 };

@@ -2,7 +2,7 @@
 import type { Activation, BlockSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
-import { layerNorm, readActivation, readEqualHeads, separate, warnOfDropout } from "./parts.js";
+import { layerNorm, readActivation, readEqualHeads, scoreHead, separate, warnOfDropout } from "./parts.js";
 
 interface OptConfig extends ModelConfig {
   activation: Activation;
@@ -71,5 +71,6 @@ export const opt: Family = {
     finalNorm: layerNorm("model.decoder.final_layer_norm", EPS),
   }),
   block,
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
 };

@@ -1,5 +1,5 @@
-// Parts that families with LayerNorm share: norms, activations, and the views of q, k and v in one linear.
-import type { Activation, AttentionSpec, ModelConfig, NormSpec } from "../../native/index.js";
+// Parts that families share: norms, activations, the views of q, k and v in one linear, and the head of classifiers.
+import type { Activation, AttentionSpec, ClassifierSpec, ModelConfig, NormSpec } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
@@ -92,4 +92,10 @@ export function warnOfDropout(keys: ConfigKeys, warn: Warn, names: string[], oth
   if (asked.length === 0) return;
   const list = asked.map((name) => `${name} (${String(keys.json[name] ?? otherwise)})`).join(", ");
   warn(`${keys.file}: ${list} is not applied: dropout within the base is not built, and transformers trains with it.`);
+}
+
+/** The state of a text's last token through one linear, `score`: of decoders. */
+export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
+  const linear = { module: "score", out: labels, in: hiddenSize };
+  return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
 }

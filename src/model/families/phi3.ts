@@ -3,6 +3,7 @@ import { readWindow, windowKinds } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { attentionOf, type LlamaConfig, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 /** Phi-3's first configurations call longrope su, and yarn means longrope there, too. */
 function withLongrope(keys: ConfigKeys): ConfigKeys {
@@ -51,5 +52,6 @@ export const phi3: Family = {
       },
     };
   },
+  classifier: scoreHead,
   targets: ["qkv_proj", "o_proj"],
 };

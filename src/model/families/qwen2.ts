@@ -2,7 +2,8 @@
 import { readLayerTypes, readWindow, windowKinds, windowsOf } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
-import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, scoreHead } from "./llama.js";
+import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 /** Qwen's sliding window: of the layers from max_window_layers on, where use_sliding_window says so. */
 export function readQwenWindows(keys: ConfigKeys, config: Pick<LlamaConfig, "layers" | "ropeTheta" | "ropeScaling">) {

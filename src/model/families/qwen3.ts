@@ -1,6 +1,7 @@
 // Qwen3: LLaMA's block with norms of each head of q and k (Yang et al., 2025).
 import type { Family } from "./family.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, withHeadNorms } from "./llama.js";
+import { scoreHead } from "./parts.js";
 import { readQwenWindows } from "./qwen2.js";
 
 export const qwen3: Family = {
@@ -17,6 +18,7 @@ export const qwen3: Family = {
     const { attentionBias } = config;
     return withHeadNorms(llamaBlock(config, { qkv: attentionBias, out: attentionBias, mlp: false }), config);
   },
+  classifier: scoreHead,
   targets: llama.targets,
   gguf: {
     ...llama.gguf!,

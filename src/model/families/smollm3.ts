@@ -2,6 +2,7 @@
 import { kindsOf, readLayerTypes, readWindow, windowsOf } from "../attention-kinds.js";
 import type { Family } from "./family.js";
 import { llama, readLlamaNumbers } from "./llama.js";
+import { scoreHead } from "./parts.js";
 
 export const smollm3: Family = {
   modelType: "smollm3",
@@ -27,5 +28,6 @@ export const smollm3: Family = {
   },
   outside: llama.outside,
   block: llama.block,
+  classifier: scoreHead,
   targets: llama.targets,
 };
