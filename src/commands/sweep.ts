@@ -6,14 +6,15 @@ import { trainingFiles } from "../setup/dataset.js";
 import { located } from "../setup/hub.js";
 import { aboutClassifier, readTrainingLabels } from "../setup/labels.js";
 import { RunFolder } from "../setup/run/folder.js";
-import { prepareRun, warnOf } from "../setup/run/prepare.js";
+import { warnOf } from "../setup/run/prepare.js";
 import { AUTO, liesIn } from "../setup/run/resume.js";
 import { stepsOf } from "../setup/run/steps.js";
 import { checkRunOptions } from "../setup/run/train.js";
 import { planSweep, type SweepPlan } from "../setup/sweep/plan.js";
+import { prepareSweep } from "../setup/sweep/prepare.js";
 import { sweepResult, sweepTable, writeSweep } from "../setup/sweep/result.js";
 import { checkSeeds, type SweepRun, sweepRuns } from "../setup/sweep/runs.js";
-import { type PreparedRun, trainSweep } from "../setup/sweep/train.js";
+import { trainSweep } from "../setup/sweep/train.js";
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
 import { ahead, createEngine, type Found, openRunBase, readTexts } from "./run-parts.js";
 import { showPlan, sweepReporter } from "./sweep-display.js";
@@ -54,28 +55,6 @@ interface Call {
   signal: AbortSignal;
 }
 
-async function prepared({ runs, folders, plan, display }: Call, texts: TrainingTexts): Promise<PreparedRun[]> {
-  checkSeeds(runs, texts.hashes.validation !== null);
-  const found: PreparedRun[] = [];
-  for (const [i, run] of runs.entries()) {
-    const folder = folders[i]!;
-    const warn = (message: string) => display.warn(`${run.name}: ${message}`);
-    // From here on no other run may change the checkpoints.
-    const checkpoint = await folder.findCheckpoint(warn);
-    if (checkpoint)
-      display.log.info(`${run.name}: going on after step ${checkpoint.state.step} of ${checkpoint.folder}`);
-    found.push({
-      ...run,
-      prepared: prepareRun(run.options, plan.runs[i]!, texts, checkpoint, warn),
-      begin: async () => {
-        for (const later of await folder.begin(checkpoint)) display.log.verbose(`removed ${later}`);
-      },
-      release: () => folder.release(),
-    });
-  }
-  return found;
-}
-
 function dryRun({ runs, plan, display }: Call, texts: TrainingTexts): void {
   checkSeeds(runs, texts.hashes.validation !== null);
   display.texts(texts);
@@ -87,13 +66,19 @@ function dryRun({ runs, plan, display }: Call, texts: TrainingTexts): void {
 }
 
 async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void> {
-  const { o, plan, display, signal } = call;
+  const { o, runs: named, folders, plan, display, signal } = call;
   const [{ model, plan: shared }] = plan.runs as [SweepPlan["runs"][number]];
   const specs = plan.runs.map(({ adapter }) => adapter.spec);
   const creating = ahead(createEngine(model, specs, shared.engine, display, reading));
   const texts = await reading;
   await using engine = await creating;
-  const runs = await prepared(call, texts);
+  const { log } = display;
+  const tell = {
+    warn: display.warn,
+    note: (line: string) => log.info(line),
+    detail: (line: string) => log.verbose(line),
+  };
+  const runs = await prepareSweep(named, folders, plan, texts, tell);
   display.texts(texts);
   signal.throwIfAborted();
   signal.addEventListener("abort", () => display.warn("finishing these steps and saving; once more ends at once"));

@@ -11,5 +11,6 @@ export {
 export type { TrainerOptions } from "./options.js";
 export { type PushToHubOptions, pushToHub } from "./push.js";
 export type { TrainerState } from "./state.js";
+export { type SweepEntry, type SweepEvent, type SweepOptions, type SweepResult, sweep } from "./sweep.js";
 export type { TextOptions } from "./text.js";
 export { Trainer } from "./trainer.js";

@@ -1,17 +1,13 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
-import type { DataFile } from "../data/index.js";
 import { BASE, Engine, type MemoryPlan, Slot } from "../native/index.js";
 import { type Classified, classifyAll, type TextOrPair } from "../setup/classify.js";
-import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
-import { adapterFolder } from "../setup/hub.js";
-import { numberLabels, readTrainingLabels } from "../setup/labels.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
-import { givenTemplates, readTrainingTexts } from "../setup/texts.js";
+import { givenTemplates } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import {
@@ -23,32 +19,11 @@ import {
   trainerGenerateOptions,
 } from "./arguments.js";
 import { channel } from "./channel.js";
-import { fetching } from "./download.js";
-import { collected, type GivenItems, type GivenRows, itemSource, labelledSource } from "./items.js";
-import { asClassifier, checkModel, type Model, register } from "./model.js";
-import { type CheckedOptions, checkOptions, type TrainerOptions } from "./options.js";
+import { checkModel, type Model, register } from "./model.js";
+import { openRun } from "./opened-run.js";
+import { checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
-
-/** @throws LowrankError E_USAGE where model and options are not of one task */
-function checkTask({ options: { task }, samples }: CheckedOptions, model: Model): void {
-  const wrong = (message: string, option: string) => new LowrankError("E_USAGE", `${message}.`, option);
-  if (task === "seq-cls" && samples)
-    throw wrong("samples needs task causal-lm: a classifier writes no texts", "samples");
-  if (task !== "seq-cls" && model.config.classifier)
-    throw wrong("The model was opened as a classifier: give task seq-cls here, too", "task");
-}
-
-/** The labels of a run, and its rows as texts. @throws LowrankError E_USAGE, E_LABEL and the errors of reading */
-async function labelledRows(files: TrainingFiles<string[] | GivenItems>, options: RunOptions) {
-  const inMemory = async (given: DataFile[] | GivenItems) => (Array.isArray(given) ? given : collected(given));
-  const train_file = await inMemory(files.train_file);
-  const validation_file = files.validation_file && (await inMemory(files.validation_file));
-  const labels = await readTrainingLabels({ ...options, train_file, validation_file });
-  const texts = (given: DataFile[] | GivenRows) =>
-    Array.isArray(given) ? given : labelledSource(given, labels.render);
-  return { labels, train_file: texts(train_file), validation_file: validation_file && texts(validation_file) };
-}
 
 /** Fine-tunes an adapter on a model, on a native thread of its own. */
 export class Trainer {
@@ -96,22 +71,13 @@ export class Trainer {
     checkModel(model, "Trainer.create");
     const checked = checkOptions(given);
     checkRunOptions(checked.options);
-    checkTask(checked, model);
     const { output_dir: output, init_adapter: initial } = checked.options;
     const inputs = [model.folder, initial];
     const folder = output === undefined ? null : new RunFolder({ ...checked.options, output_dir: output }, inputs);
     folder?.check();
     const warnings: string[] = [];
     const warn = (message: string) => void warnings.push(message);
-    const from = fetching(checked.download, warn);
-    const init_adapter = initial === undefined ? undefined : await adapterFolder(initial, from);
-    const options = { ...checked.options, init_adapter };
-    const named = { ...options, train_file: checked.train, validation_file: checked.validation };
-    const files = await trainingFiles(named, from);
-    const labelled = options.task === "seq-cls" ? await labelledRows(files, options) : null;
-    const { precision, threads, sharesWeights } = model;
-    const source = labelled ? asClassifier(model, labelled.labels.asked) : model.source;
-    const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
+    const { options, base, readTexts } = await openRun(model, checked, warn);
     const plan = planRun(options, checked.given, base);
     plan.checkMemory();
     warnOf(options, plan, warn);
@@ -119,20 +85,9 @@ export class Trainer {
     try {
       // From here on no other run may change the checkpoints.
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
-      const sourceOf = async (given: DataFile[] | GivenItems) =>
-        Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);
-      const train_file = labelled ? labelled.train_file : await sourceOf(files.train_file);
-      const held = labelled
-        ? labelled.validation_file
-        : files.validation_file && (await sourceOf(files.validation_file));
-      const labels = labelled ? await numberLabels(labelled.labels, source.config.classifier!) : undefined;
-      const wanted = { ...options, threads, train_file, validation_file: held, labels };
-      const texts = await readTrainingTexts(wanted, model.tokenizer, source.config.vocabSize, {
-        warn,
-        signal: from.signal,
-      });
+      const texts = await readTexts();
       const prepared = prepareRun(options, plan, texts, resumption, warn);
-      engine = await Engine.create(source, plan.adapter.spec, plan.plan.engine);
+      engine = await Engine.create(base.model, plan.adapter.spec, plan.plan.engine);
       await beginWith(engine, prepared);
       return new Trainer(model, { options, prepared, engine, folder, warnings, samples: checked.samples });
     } catch (error) {
