@@ -108,6 +108,7 @@ await lowrank([
     output_dir: output,
     init_adapter: join(work, "peer", "initial"),
     lora_dropout: 0,
+    warmup_steps: 0,
     gradient_accumulation_steps: 1,
     logging_steps: 1,
     eval_strategy: "epoch",
