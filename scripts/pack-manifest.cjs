@@ -6,14 +6,16 @@ const file = path.join(__dirname, "..", "package.json");
 const PREBUILT = "lowrank-linux-x64";
 
 function change(optionalDependencies) {
-  const { optionalDependencies: _, ...rest } = JSON.parse(fs.readFileSync(file, "utf8"));
-  const text = JSON.stringify({ ...rest, ...optionalDependencies(rest.version) }, null, 2);
+  const manifest = JSON.parse(fs.readFileSync(file, "utf8"));
+  const { [PREBUILT]: _, ...others } = manifest.optionalDependencies;
+  manifest.optionalDependencies = { ...others, ...optionalDependencies(manifest.version) };
+  const text = JSON.stringify(manifest, null, 2);
   fs.writeFileSync(file, `${text}\n`);
 }
 function add() {
   // While package.json agrees with package-lock.json.
   require("./prepare.cjs").installPackages();
-  change((version) => ({ optionalDependencies: { [PREBUILT]: version } }));
+  change((version) => ({ [PREBUILT]: version }));
 }
 const restore = () => change(() => ({}));
 

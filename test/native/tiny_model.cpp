@@ -30,8 +30,8 @@ TinyModel::TinyModel(const ModelSpec& spec, const Values& values) {
   add(spec.embedding, {spec.vocab, spec.dim});
   add(spec.final_norm.weight, {spec.dim});
   for (int64_t l = 0; l < spec.layers; l++) {
-    for (const auto& [norm, size] : spec.block.norms(spec.dim)) {
-      if (*norm) add(spec.name(l, norm->weight), {size});
+    for (const auto& [norm, size, rows] : spec.block.norms(spec.dim)) {
+      if (*norm) add(spec.name(l, norm->weight), rows > 0 ? std::vector<int64_t>{rows, size / rows} : std::vector<int64_t>{size});
     }
     for (const LinearSpec* linear : spec.block.linears()) {
       targets.push_back(spec.name(l, linear->module));
