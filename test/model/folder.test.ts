@@ -202,9 +202,9 @@ describe("configuration", () => {
   test.each([
     [
       "another architecture",
-      { model_type: "gpt_neox" },
+      { model_type: "mamba" },
       "E_ARCHITECTURE",
-      /"gpt_neox" is not supported. Supported architectures: llama/,
+      /"mamba" is not supported. Supported architectures: llama/,
     ],
     ["no architecture", { model_type: undefined }, "E_ARCHITECTURE", /model_type is nothing/],
     [
