@@ -17,6 +17,8 @@ const OWNERS = {
   "napi.h": /^native\/addon\//,
   "immintrin.h": /^native\/cpu\//,
   "cpuid.h": /^native\/cpu\//,
+  "cuda_runtime.h": /^native\/cuda\//,
+  "cublasLt.h": /^native\/cuda\//,
 };
 /** Packages that one file only may import. */
 const ONE_OWNER = [

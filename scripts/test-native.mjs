@@ -45,7 +45,7 @@ if (sanitizers) {
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
 const rates = ["speed", "matmul"].filter((mode) => options[mode]);
-const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "support"];
+const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "support", "device"];
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
   options[name] ? [`--${name}`, `${options[name]}`] : [],
 );

@@ -57,7 +57,7 @@ function runPeer(options: Record<string, string | number>): Record<string, numbe
 /** The largest difference between our logits of some texts and those that AutoPeftModelForSequenceClassification gives. */
 async function logitsDifference(adapter: string, base: string, file: string, maxLength: number): Promise<number> {
   const opening = {
-    ...({ base_model: base, adapter, precision: "fp32", threads: 2 } as const),
+    ...({ base_model: base, adapter, precision: "fp32", threads: 2, device: "cpu" } as const),
     ...{ use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined },
   };
   const opened = openClassifier(opening, () => {});

@@ -220,6 +220,7 @@ test("a run learns two words apart, keeps the best by accuracy, and its classes 
     adapter: output,
     precision: "fp32",
     threads: 1,
+    device: "cpu",
     use_4bit: false,
     use_8bit: false,
     double_quant: true,

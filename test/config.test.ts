@@ -97,6 +97,7 @@ const DEFAULTS = {
   quant_type: undefined,
   quantize_skip: undefined,
   share_weights: false,
+  device: "auto",
   quantize_head: false,
   use_rslora: false,
   use_dora: false,

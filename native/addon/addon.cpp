@@ -55,6 +55,26 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
   });
 }
 
+// { found: [{ name, description, memoryBytes, freeBytes }], missing }
+Napi::Value devices_found(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Devices all = devices();
+  Napi::Array found = Napi::Array::New(env, all.found.size());
+  for (uint32_t i = 0; i < all.found.size(); i++) {
+    const Device& d = all.found[i];
+    Napi::Object o = Napi::Object::New(env);
+    o.Set("name", d.name);
+    o.Set("description", d.description);
+    o.Set("memoryBytes", double(d.memory));
+    o.Set("freeBytes", double(d.free));
+    found.Set(i, o);
+  }
+  Napi::Object o = Napi::Object::New(env);
+  o.Set("found", found);
+  o.Set("missing", all.missing);
+  return o;
+}
+
 // Heaps of threads that have ended, or that pass their memory on to other threads, may be empty and still resident.
 Napi::Value trim_heaps(const Napi::CallbackInfo& info) {
 #ifdef __GLIBC__
@@ -212,11 +232,13 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return post(info, [this, f = std::move(f)]() -> Result {
       if (!engine_) throw Error("E_CLOSED", closed_ ? "The engine is closed." : "The engine is not open.");
       if (damaged_) throw *damaged_;
-      Result result = f(*engine_);
+      Result result;
       try {
+        result = f(*engine_);
         engine_->check_files();
       } catch (const Error& e) {
-        damaged_ = e;
+        // A device that failed does not come back, and a result of a file that changed is worth nothing.
+        if (e.code == "E_DEVICE" || e.code == "E_FILE_CHANGED") damaged_ = e;
         throw;
       }
       return result;
@@ -571,6 +593,7 @@ namespace {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
+  exports.Set("devices", Napi::Function::New(env, guarded<devices_found>));
   exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("quantize", Napi::Function::New(env, quantize));

@@ -62,6 +62,7 @@ EngineOptions to_options(const Napi::Value& v) {
   if (precision != "fp32" && precision != "bf16" && precision != "fp16") fail("options.precision", "\"fp32\", \"bf16\" or \"fp16\"");
   e.act = precision == "fp32" ? DType::f32 : precision == "bf16" ? DType::bf16 : DType::f16;
   e.threads = integer(o, "threads");
+  if (const Napi::Value device = o.Get("device"); !device.IsUndefined()) e.device = to_string(device, "options.device");
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);

@@ -4,10 +4,12 @@
 #include <array>
 #include <cstdint>
 
+#include "base/on_device.h"
+
 namespace lowrank {
 
 // Four 32-bit words for one counter: key = seed, counter = (index low, index high, stream low, stream high).
-inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t index) {
+LOWRANK_ON_DEVICE constexpr std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t index) {
   uint32_t c0 = uint32_t(index), c1 = uint32_t(index >> 32), c2 = uint32_t(stream), c3 = uint32_t(stream >> 32);
   uint32_t k0 = uint32_t(seed), k1 = uint32_t(seed >> 32);
   for (int round = 0; round < 10; round++) {
@@ -23,8 +25,15 @@ inline std::array<uint32_t, 4> philox(uint64_t seed, uint64_t stream, uint64_t i
   return {c0, c1, c2, c3};
 }
 
+// Word j % 4 of philox(seed, stream, j / 4). Chosen without an index, which would send a device's registers to memory.
+LOWRANK_ON_DEVICE inline uint32_t philox_word(uint64_t seed, uint64_t stream, uint64_t j) {
+  const std::array<uint32_t, 4> words = philox(seed, stream, j / 4);
+  const uint32_t low = j % 2 ? words[1] : words[0], high = j % 2 ? words[3] : words[2];
+  return j % 4 < 2 ? low : high;
+}
+
 // Uniform in [0, 1), 24 bits.
-inline float uniform01(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
+LOWRANK_ON_DEVICE inline float uniform01(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 
 // Inverted dropout: with j = offset + i, element i of a matrix (row-major index) is kept when word j%4 of
 // philox(seed, stream, j/4) as uniform01 is >= p, and then scaled by 1/(1-p). p = 0 means no dropout. The offset lets a
@@ -32,8 +41,8 @@ inline float uniform01(uint32_t word) { return float(word >> 8) * 0x1p-24f; }
 struct Dropout {
   float p = 0;
   uint64_t seed = 0, stream = 0, offset = 0;
-  bool active() const { return p > 0; }
-  bool keep(uint64_t i) const { return uniform01(philox(seed, stream, (offset + i) / 4)[(offset + i) % 4]) >= p; }
+  LOWRANK_ON_DEVICE bool active() const { return p > 0; }
+  LOWRANK_ON_DEVICE bool keep(uint64_t i) const { return uniform01(philox_word(seed, stream, offset + i)) >= p; }
 };
 
 }  // namespace lowrank

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "ops/end_clip.h"
 #include "quant/moments.h"
 
 namespace lowrank::cpu {

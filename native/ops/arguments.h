@@ -60,7 +60,7 @@ struct Heads {
   Mat mat;
   int64_t offset = 0, group_stride = 0, head_stride = 0;
 
-  int64_t column(int64_t group, int64_t j) const { return offset + group * group_stride + j * head_stride; }
+  LOWRANK_ON_DEVICE int64_t column(int64_t group, int64_t j) const { return offset + group * group_stride + j * head_stride; }
   Mat head(int64_t group, int64_t j, int64_t dim) const {
     return Mat(mat.row(0) + column(group, j) * dtype_bytes(mat.dtype), mat.dtype, mat.rows, dim, mat.ld);
   }
@@ -195,9 +195,9 @@ struct AttentionShape {
   int64_t bias_ld = 0;
 
   // Keys of a sequence up to the last that query i of nq sees.
-  int64_t visible(int64_t i, int64_t nq, int64_t nk) const { return causal ? nk - nq + i + 1 : nk; }
+  LOWRANK_ON_DEVICE int64_t visible(int64_t i, int64_t nq, int64_t nk) const { return causal ? nk - nq + i + 1 : nk; }
   // Keys of the sequence before the first that a query sees. visible: as of visible().
-  int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
+  LOWRANK_ON_DEVICE int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
 };
 // s = scale * q k^T + bias, capped;  o = softmax(s) v per head;  lse = log sum exp(s)
 struct AttentionFwdArgs {
@@ -356,6 +356,8 @@ struct OpLimits {
   DType act = DType::f32;
   bool training = false, dropout = false;
   bool rounds_activations = false;  // linears with an outlier_threshold
+  // Elements of the largest weight of a linear or head that is not stored plainly in `act`; 0: there is none.
+  int64_t decoded = 0;
 };
 
 }  // namespace lowrank

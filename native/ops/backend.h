@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -59,7 +60,7 @@ class Backend {
 #define LOWRANK_OP(operation, Args)                        \
   void operation(const Args& a) {                          \
     check_##operation(a, limits_ ? &*limits_ : nullptr);   \
-    const Observed observed(observer_, #operation, a);     \
+    const Observed observed(*this, #operation, a);         \
     do_##operation(a);                                     \
   }
 #include "ops/operations.inc"
@@ -74,10 +75,10 @@ class Backend {
   class Observed {
    public:
     template <class Args>
-    Observed(Observer* observer, const char* operation, const Args& a) : observer_(observer), operation_(operation) {
-      if (!observer) return;
-      flop_ = flop(a);
-      observer->begin();
+    Observed(Backend& backend, const char* operation, const Args& a) : observer_(backend.observer_), operation_(operation) {
+      if (!observer_) return;
+      flop_ = backend.count(a);
+      observer_->begin();
     }
     ~Observed() {
       if (observer_) observer_->end(operation_, flop_);
@@ -90,6 +91,23 @@ class Backend {
     const char* operation_;
     double flop_ = 0;
   };
+
+  // flop() reads offsets of sequences, which lie with the backend.
+  template <class Args>
+  double count(Args a) {
+    if constexpr (requires { a.shape.q_offsets; }) {
+      std::vector<int32_t> offsets[2];
+      const int32_t** const at[] = {&a.shape.q_offsets, &a.shape.kv_offsets};
+      for (size_t i = 0; i < 2; i++) {
+        offsets[i].resize(size_t(a.shape.sequences) + 1);
+        download(*at[i], int64_t(offsets[i].size() * sizeof(int32_t)), offsets[i].data());
+        *at[i] = offsets[i].data();
+      }
+      return flop(a);
+    } else {
+      return flop(a);
+    }
+  }
 
   std::optional<OpLimits> limits_;
   Observer* observer_ = nullptr;

@@ -1,4 +1,5 @@
-// The backends there are. Their one implementation, native/backends.cpp, alone names them.
+// The backends there are. Their one implementation, native/backends.cpp, alone names them. A device is "cpu", or the name and the number of
+// another one, such as "cuda:0".
 #pragma once
 #include <memory>
 #include <string>
@@ -9,14 +10,26 @@
 
 namespace lowrank {
 
-// A backend with `threads` threads. Error E_CPU where LOWRANK_CPU names an instruction set that is not there.
-std::unique_ptr<Backend> make_backend(int threads);
+// A backend; threads: of the host's. Error E_CPU where LOWRANK_CPU names an instruction set that is not there, E_DEVICE where the device cannot
+// be used.
+std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
 
-// Backend::workspace_bytes of a backend with `threads` threads, without making one: no thread is started.
-int64_t workspace_bytes(const OpLimits&, int threads);
+// Backend::workspace_bytes of such a backend, without making one: no thread is started, and the device need not be there.
+int64_t workspace_bytes(const OpLimits&, const std::string& device, int threads);
 
 // Where the memory of these backends lies, without one.
-MemoryPlace memory_place();
+MemoryPlace memory_place(const std::string& device);
+
+struct Device {
+  std::string name, description;
+  int64_t memory = 0, free = 0;  // bytes
+};
+// The devices besides the processor; missing: why there are no others, in words.
+struct Devices {
+  std::vector<Device> found;
+  std::string missing;
+};
+Devices devices();
 
 struct Processor {
   std::string instruction_set;         // that backends use; error E_CPU as above

@@ -5,8 +5,6 @@
 
 namespace lowrank {
 
-struct ClipArgs;
-
 struct StepState {
   double window_loss = 0;  // sum of the token losses of the accumulation window in progress
   double loss = 0;         // of the last step: mean over the window's learned tokens
@@ -23,8 +21,5 @@ struct StepState {
   float grad_scale = 0, learning_rate = 0;
   bool applies = false;
 };
-
-// The end of the operation clip, from the sum of the gradients' squares.
-void end_clip(const ClipArgs&, double squares);
 
 }  // namespace lowrank

@@ -27,6 +27,11 @@ LOWRANK_OLD_VERSION(pthread_create, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(pthread_join, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(pthread_once, "GLIBC_2.2.5");
 LOWRANK_OLD_VERSION(__pthread_key_create, "GLIBC_2.2.5");
+// They were in libdl until 2.34.
+LOWRANK_OLD_VERSION(dlopen, "GLIBC_2.2.5");
+LOWRANK_OLD_VERSION(dlsym, "GLIBC_2.2.5");
+LOWRANK_OLD_VERSION(dlerror, "GLIBC_2.2.5");
+LOWRANK_OLD_VERSION(dladdr, "GLIBC_2.2.5");
 
 #define LOWRANK_HERE extern "C" __attribute__((visibility("hidden")))
 

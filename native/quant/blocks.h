@@ -40,11 +40,11 @@ struct Q6_K {  // 16 runs of 16: x = (d scale) (q - 32)
 static_assert(sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22 && sizeof(Q8_0) == 34);
 static_assert(sizeof(Q4_K) == 144 && sizeof(Q5_K) == 176 && sizeof(Q6_K) == 210);
 
-inline int nibble(const uint8_t* q, int64_t i, int64_t half) { return i < half ? q[i] & 15 : q[i - half] >> 4; }
+LOWRANK_ON_DEVICE inline int nibble(const uint8_t* q, int64_t i, int64_t half) { return i < half ? q[i] & 15 : q[i - half] >> 4; }
 
 // Scale and min of run r of Q4_K and Q5_K. The first four are six bits of a byte each. Each other one is four bits of one
 // byte and the two bits that one of the first four leaves over.
-inline void k_scale(const uint8_t* s, int64_t r, int& scale, int& min) {
+LOWRANK_ON_DEVICE inline void k_scale(const uint8_t* s, int64_t r, int& scale, int& min) {
   if (r < 4) {
     scale = s[r] & 63;
     min = s[r + 4] & 63;
@@ -54,26 +54,26 @@ inline void k_scale(const uint8_t* s, int64_t r, int& scale, int& min) {
   }
 }
 
-inline float element(const Q4_0& b, int64_t i) { return f16_to_f32(b.d) * float(nibble(b.q, i, 16) - 8); }
-inline float element(const Q4_1& b, int64_t i) { return f16_to_f32(b.d) * float(nibble(b.q, i, 16)) + f16_to_f32(b.m); }
-inline float element(const Q5_0& b, int64_t i) {
+LOWRANK_ON_DEVICE inline float element(const Q4_0& b, int64_t i) { return f16_to_f32(b.d) * float(nibble(b.q, i, 16) - 8); }
+LOWRANK_ON_DEVICE inline float element(const Q4_1& b, int64_t i) { return f16_to_f32(b.d) * float(nibble(b.q, i, 16)) + f16_to_f32(b.m); }
+LOWRANK_ON_DEVICE inline float element(const Q5_0& b, int64_t i) {
   const int fifth = (b.high[i / 8] >> (i % 8)) & 1;
   return f16_to_f32(b.d) * float((nibble(b.q, i, 16) | fifth << 4) - 16);
 }
-inline float element(const Q8_0& b, int64_t i) { return f16_to_f32(b.d) * float(b.q[i]); }
-inline float element(const Q4_K& b, int64_t i) {
+LOWRANK_ON_DEVICE inline float element(const Q8_0& b, int64_t i) { return f16_to_f32(b.d) * float(b.q[i]); }
+LOWRANK_ON_DEVICE inline float element(const Q4_K& b, int64_t i) {
   int scale, min;
   k_scale(b.scales, i / 32, scale, min);
   const int q = nibble(b.q + i / 64 * 32, i % 64, 32);
   return f16_to_f32(b.d) * float(scale) * float(q) - f16_to_f32(b.d_min) * float(min);
 }
-inline float element(const Q5_K& b, int64_t i) {
+LOWRANK_ON_DEVICE inline float element(const Q5_K& b, int64_t i) {
   int scale, min;
   k_scale(b.scales, i / 32, scale, min);
   const int q = nibble(b.q + i / 64 * 32, i % 64, 32) | ((b.high[i % 32] >> (i / 32)) & 1) << 4;
   return f16_to_f32(b.d) * float(scale) * float(q) - f16_to_f32(b.d_min) * float(min);
 }
-inline float element(const Q6_K& b, int64_t i) {
+LOWRANK_ON_DEVICE inline float element(const Q6_K& b, int64_t i) {
   const int64_t half = i / 128, quarter = i % 128 / 32, l = i % 32;  // four runs of 32 share 32 bytes of `high`
   const uint8_t low = b.low[half * 64 + (quarter & 1) * 32 + l];
   const int q = (quarter < 2 ? low & 15 : low >> 4) | ((b.high[half * 32 + l] >> (2 * quarter)) & 3) << 4;
@@ -82,10 +82,15 @@ inline float element(const Q6_K& b, int64_t i) {
 
 // Element i of blocks that begin at p, which may be misaligned.
 template <class Block, int64_t kElements>
-inline float block_element(const void* p, int64_t i) {
+LOWRANK_ON_DEVICE inline float block_element(const void* p, int64_t i) {
+  const char* const at = static_cast<const char*>(p) + i / kElements * int64_t(sizeof(Block));
+#ifdef __CUDA_ARCH__
+  return element(*reinterpret_cast<const Block*>(at), i % kElements);  // a device's memory is aligned
+#else
   Block b;
-  std::memcpy(&b, static_cast<const char*>(p) + i / kElements * int64_t(sizeof(Block)), sizeof(Block));
+  std::memcpy(&b, at, sizeof(Block));
   return element(b, i % kElements);
+#endif
 }
 
 }  // namespace lowrank

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/on_device.h"
 #include "quant/format.h"
 
 namespace lowrank {
@@ -13,7 +14,7 @@ constexpr float kInt8Step = 7.874015718698502e-3f;
 // LLM.int8: about 1 / 127^2, as bitsandbytes has it on a CPU (1.8e-5 more than it is).
 constexpr float kInt8ProductStep = 6.200124e-05f;
 // The factor that turns values of at most `maximum` into codes, as PyTorch divides a number by a tensor.
-constexpr float int8_factor(float maximum) { return maximum > 0 ? 1.f / maximum * 127.f : 0.f; }
+LOWRANK_ON_DEVICE constexpr float int8_factor(float maximum) { return maximum > 0 ? 1.f / maximum * 127.f : 0.f; }
 
 // NormalFloat's 16 values (Dettmers et al., 2023, as in bitsandbytes).
 extern const float kNf4Values[16];
@@ -51,7 +52,7 @@ struct Weight {
   float outlier_threshold = 0;
 
   bool plain() const { return is_plain(format) && interleaved == 0; }
-  int64_t source_row(int64_t r) const {
+  LOWRANK_ON_DEVICE int64_t source_row(int64_t r) const {
     if (interleaved == 0) return r;
     const int64_t head = r / interleaved * interleaved, i = r - head, half = interleaved / 2;
     return head + (i < half ? 2 * i : 2 * (i - half) + 1);
@@ -59,7 +60,7 @@ struct Weight {
   // Where a row's elements begin; not of four bits, whose rows may begin within a byte.
   const char* row(int64_t source) const { return static_cast<const char*>(data) + format_bytes(format, source * cols); }
   float maximum(int64_t block) const;  // of nf4 and fp4
-  float row_maximum(int64_t source) const {  // of i8
+  LOWRANK_ON_DEVICE float row_maximum(int64_t source) const {  // of i8
     float f;
     std::memcpy(&f, static_cast<const char*>(absmax) + source * 4, 4);
     return f;

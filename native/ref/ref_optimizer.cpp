@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/end_clip.h"
 #include "quant/moments.h"
 #include "ref/ref_backend.h"
 

@@ -17,8 +17,9 @@ void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
     vector(of.weight, n);
     vector(of.bias, n);
   };
+  const bool tied = w.head.data == w.embedding.data;
   w.embedding = backend.resident(w.embedding);
-  if (!m.classifier) w.head = backend.resident(w.head);
+  if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head);
   for (Weight* table : {&w.positions, &w.token_types}) {
     if (table->data) *table = backend.resident(*table);
   }
@@ -51,8 +52,8 @@ int64_t bytes_of(const std::vector<T>& v) {
 Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
     : model_(source.spec),
       options_(options),
-      weights_(source, int(options.threads), options.copies_weights, progress),
-      backend_(backend ? std::move(backend) : make_backend(int(options.threads))) {
+      backend_(backend ? std::move(backend) : make_backend(options.device, int(options.threads))),
+      weights_(source, int(options.threads), options.copies_weights, progress) {
   make_resident(weights_, model_, *backend_);
   if (options.profile) {
     profile_ = std::make_unique<Profile>();

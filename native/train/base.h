@@ -18,7 +18,7 @@ constexpr int32_t kIgnore = -100;
 
 class Base {
  public:
-  // backend: null takes the backend that runs on this machine (native/backends.cpp).
+  // backend: null takes the options' device (native/backends.cpp).
   Base(const ModelSource&, const AdapterNeeds&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend>);
 
   const ModelSpec& model() const { return model_; }
@@ -69,8 +69,8 @@ class Base {
 
   ModelSpec model_;
   EngineOptions options_;
+  std::unique_ptr<Backend> backend_;  // first: a device that is not there is told before weights are read
   ModelWeights weights_;
-  std::unique_ptr<Backend> backend_;
   std::unique_ptr<Profile> profile_;  // where operations are timed
   double matmul_peak_ = 0;
   OpLimits limits_;

@@ -64,18 +64,20 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   Arena arena;
   for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), a, all);
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
-  Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), int(all.threads)));
+  Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0;
   for (const auto& t : source.tensors) {
     if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
     else quantized += quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
   }
-  if (options.copies_weights) items.push_back({"weights", mapped});
+  const MemoryPlace place = memory_place(all.device);
+  // A device holds the only copy that stays: mapped pages are read once.
+  if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
-  if (quantized > 0) items.push_back({"weights (quantised)", quantized});
+  if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
   for (MemoryItem item : arena.items()) {
-    item.place = memory_place();
+    item.place = place;
     items.push_back(std::move(item));
   }
   return items;

@@ -19,7 +19,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpecs&, con
 
 class Engine {
  public:
-  // backend: null takes the backend that runs on this machine.
+  // backend: null takes the options' device.
   Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr);
 
   // One more; its number. The buffers of passes grow where its rank or dropout asks for it.

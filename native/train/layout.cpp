@@ -3,7 +3,11 @@
 namespace lowrank {
 
 EngineOptions options_for(const ModelSource& source, EngineOptions o) {
-  for (const TensorEntry& t : source.tensors) o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
+  for (const TensorEntry& t : source.tensors) {
+    o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
+    const bool plain = t.format == format_of(o.act) && t.quantize.format == Format::f32 && t.interleaved == 0;
+    if (t.shape.size() == 2 && !plain) o.decoded = std::max(o.decoded, t.shape[0] * t.shape[1]);
+  }
   return o;
 }
 
@@ -23,6 +27,7 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.training = o.training;
   limits.dropout = adapters.dropout();
   limits.rounds_activations = o.rounds_activations;
+  limits.decoded = o.decoded;
   return limits;
 }
 

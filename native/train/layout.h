@@ -3,6 +3,7 @@
 #pragma once
 #include <algorithm>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/arena.h"
@@ -17,6 +18,7 @@ namespace lowrank {
 constexpr int64_t kPieceTokens = 1024;
 
 struct EngineOptions {
+  std::string device = "cpu";  // as make_backend takes it
   DType act = DType::f32;
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
   // Tokens that the key/value cache of a text holds; 0 where nothing is generated.
@@ -27,6 +29,7 @@ struct EngineOptions {
   bool profile = false;             // operations are timed
   bool copies_weights = false;      // into large pages, see ModelWeights
   bool rounds_activations = false;  // as the model's linears want it, see options_for
+  int64_t decoded = 0;              // OpLimits' of the model, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass no values of a block are kept: pieces may be longer than a small training batch's.
   int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }

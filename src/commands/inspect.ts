@@ -4,10 +4,10 @@ import { type CommandOptions, defaultsOf, trainRows, without } from "../config/i
 import { adapterOrModelFiles, isHollow } from "../hub/index.js";
 import { candidateTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
-import { choosePrecision, threadCount } from "../setup/adapter.js";
+import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import { headersDo, type Located } from "../setup/hub.js";
-import { memoryLimits } from "../setup/memory/limits.js";
+import { limitsOn } from "../setup/memory/limits.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable, tightest } from "../setup/memory/room.js";
 import { planRun } from "../setup/run/prepare.js";
@@ -43,10 +43,11 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
   await warnOfIds(model, warn);
-  const limits = memoryLimits(o.memory_limit);
+  const device = chooseDevice(o.device);
+  const limits = limitsOn(device, o.memory_limit);
   const precision = choosePrecision(o.precision, model);
   const { adapter, plan } = planRun({ ...DEFAULTS, ...o }, new Set(), {
-    ...{ model, precision, threads: threadCount(o.threads, warn), tokenizer: o.base_model },
+    ...{ model, precision, threads: threadCount(o.threads, warn), device, tokenizer: o.base_model },
     ...{ sharesWeights: o.share_weights, samplesOnly: true },
   });
   const { memory } = plan;

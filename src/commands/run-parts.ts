@@ -1,7 +1,7 @@
 // The parts that every run at a terminal is made of, for one adapter or for several.
 import type { CommandOptions } from "../config/index.js";
 import { type AdapterSpecs, Engine, type EngineOptions, type ModelSource } from "../native/index.js";
-import { choosePrecision, threadCount } from "../setup/adapter.js";
+import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import type { TrainingFiles } from "../setup/dataset.js";
 import type { Located } from "../setup/hub.js";
@@ -26,6 +26,7 @@ export function openRunBase(
     model,
     precision: choosePrecision(o.precision, model),
     threads: threadCount(o.threads, warn),
+    device: chooseDevice(o.device),
     tokenizer: o.tokenizer_name ?? o.base_model,
     sharesWeights: o.share_weights,
     samplesOnly: true,

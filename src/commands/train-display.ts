@@ -4,7 +4,7 @@ import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { Transfer } from "../hub/index.js";
 import { modelDtype } from "../model/index.js";
-import type { OnLoading } from "../native/index.js";
+import { CPU, type OnLoading } from "../native/index.js";
 import type { Fetching } from "../setup/hub.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable } from "../setup/memory/room.js";
@@ -93,8 +93,8 @@ export class TrainDisplay {
   plan({ model, plan: { adapter, engine, memory } }: RunPlan): void {
     const why = this.#o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
     const parameters = parameterCounts(model, adapter);
-    const { precision, threads } = engine;
-    this.log.info(`precision ${precision}${why}; ${threads} threads`);
+    const { precision, threads, device = CPU } = engine;
+    this.log.info(`precision ${precision}${why}; ${device === CPU ? "" : `${device}, `}${threads} threads`);
     this.log.print(trainableLine(parameters));
     this.log.print(memoryTable(memory));
     this.tell({ type: "plan", precision, threads, memory, parameters });

@@ -3,7 +3,7 @@ import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
-import { BASE, type Engine, Slot } from "../native/index.js";
+import { BASE, type Engine, hasDevice, Slot } from "../native/index.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { headersDo, located } from "../setup/hub.js";
 import { aboutClassifier, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
@@ -68,7 +68,9 @@ async function dryRun({ o, folder, base, display }: Call, reading: Promise<Train
   const prepared = prepareRun(o, base, await reading, resumption, display.warn);
   display.texts(prepared.texts);
   base.checkMemory();
-  display.estimate(await estimate(o, prepared), resumption);
+  const { device } = base.plan.engine;
+  if (hasDevice(device)) display.estimate(await estimate(o, prepared), resumption);
+  else display.log.info(`no estimate of the time: ${device} is not there`);
 }
 
 async function train(given: Call, reading: Promise<TrainingTexts>): Promise<void> {

@@ -22,7 +22,7 @@ function named<T extends Record<string, Omit<Command, "name">>>(table: T): Named
   return Object.fromEntries(Object.entries(table).map(([name, about]) => [name, { name, ...about }])) as Named<T>;
 }
 
-const { base_model, revision, tokenizer_name, precision, threads, config, seed, json } = rows;
+const { base_model, revision, tokenizer_name, precision, threads, device, config, seed, json } = rows;
 const { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head } = rows;
 const quantized = { use_4bit, use_8bit, quant_type, double_quant, quantize_skip, quantize_head };
 const model = { base_model, revision, tokenizer_name };
@@ -32,7 +32,7 @@ const adapted = {
   revision,
   tokenizer_name,
 };
-const run = { precision, threads, config };
+const run = { precision, threads, device, config };
 const weights = { ...quantized, share_weights: rows.share_weights };
 const {
   adapter,
@@ -361,6 +361,12 @@ export const commands = named({
     summary: "Check the requirements of a run, and describe this machine",
     example: "lowrank doctor",
     rows: { cache_dir, json },
+  },
+
+  devices: {
+    summary: "Print the processors and GPUs that --device can name, or the reason why there are no GPUs",
+    example: "lowrank devices",
+    rows: { json },
   },
 
   completion: {

@@ -93,6 +93,11 @@ export function text(expects: string, place: Place, help: string): Built<string>
   return built(z.string().min(1), "text", expects, place, help);
 }
 
+/** A text of one form. */
+export function textLike(form: RegExp, expects: string, place: Place, help: string): Built<string> {
+  return built(z.string().regex(form), "text", expects, place, help);
+}
+
 /** Several texts: a list in YAML, or one text with commas. */
 export function texts(expects: string, place: Place, help: string): Built<string[]> {
   const list = z.array(z.string().trim().min(1)).min(1);

@@ -16,6 +16,7 @@ import {
   section,
   size,
   text,
+  textLike,
   textOrBare,
   texts,
 } from "./row.js";
@@ -118,6 +119,12 @@ export const modelRows = {
     RUN.nothing,
     "worker threads, at most the number of processors; default all processors",
   ).optional(),
+  device: textLike(
+    /^(auto|cpu|cuda(:\d{1,3})?)$/,
+    "auto, cpu, cuda or cuda:N",
+    RUN.nothing,
+    "where the model is computed: cpu, cuda (the first NVIDIA GPU) or cuda:N; auto is the first GPU that lowrank devices finds, else cpu (docs/cuda.md)",
+  ).or("auto"),
 };
 
 /** Rows about a training run, wherever it is started. */
@@ -405,7 +412,7 @@ export const trainRows = {
   sample_max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, OUTPUT.nothing, "longest sample in tokens").or(100),
   memory_limit: size(
     RUN.nothing,
-    "refuse a plan larger than this, mapped weights included; free memory is always a limit",
+    "refuse a plan larger than this, mapped weights included; free memory is always a limit; with a GPU, of its memory, also of a GPU that is not there",
   ).optional(),
 };
 

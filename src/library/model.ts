@@ -4,7 +4,7 @@ import { shownValue } from "../config/index.js";
 import { TokenDataset, type Tokenizer } from "../data/index.js";
 import { type Classification, candidateTargets } from "../model/index.js";
 import type { Engine, ModelConfig, ModelSource, Precision } from "../native/index.js";
-import { choosePrecision, threadCount } from "../setup/adapter.js";
+import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
 import { type Classified, classifyAll, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { adapterFolder, located } from "../setup/hub.js";
@@ -36,6 +36,8 @@ export interface ModelOptions extends DownloadOptions {
   precision?: "auto" | Precision | undefined;
   /** Worker threads of each of its engines; default all processors. */
   threads?: number | undefined;
+  /** auto, the default, is the first GPU that is found, else cpu; cuda or cuda:N is a GPU. */
+  device?: string | undefined;
   /** Folder with tokenizer.json, if not the model's. */
   tokenizer?: string | undefined;
   /** Stores the base's linears in 4 or 8 bits, quantised while they are loaded; options of `lowrank train`. */
@@ -117,6 +119,8 @@ export class Model {
   readonly tokenizer: Tokenizer;
   readonly precision: Precision;
   readonly threads: number;
+  /** "cpu", or the name of a GPU, such as "cuda:0". */
+  readonly device: string;
   readonly sharesWeights: boolean;
   readonly #trainers = new Set<Closable>();
   /** The adapter of a classifier that was opened by it. */
@@ -135,7 +139,7 @@ export class Model {
   }
 
   private constructor(
-    given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "sharesWeights">,
+    given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "device" | "sharesWeights">,
     reopen: (asked: Classification) => ModelSource,
     classifier: OpenedBase["adapter"] = null,
   ) {
@@ -145,6 +149,7 @@ export class Model {
     this.tokenizer = given.tokenizer;
     this.precision = given.precision;
     this.threads = given.threads;
+    this.device = given.device;
     this.sharesWeights = given.sharesWeights;
   }
 
@@ -163,13 +168,13 @@ export class Model {
         ? { adapter: path, base_model: undefined }
         : { adapter: undefined, base_model: path };
       const o = await located({ ...wanted, ...named }, from);
-      const { model: source, precision, threads, adapter } = openClassifier(o, warn);
+      const { model: source, adapter, ...machine } = openClassifier(o, warn);
       const tokenizer = await openTokenizer(o, warn);
-      const given = { source, tokenizer, precision, threads, sharesWeights: o.share_weights };
+      const given = { source, tokenizer, ...machine, sharesWeights: o.share_weights };
       return new Model(given, (asked) => openBase(o, warn, asked), adapter);
     }
     const o = await located({ base_model: path, ...wanted }, from);
-    const { precision, threads, share_weights } = o;
+    const { precision, threads, device, share_weights } = o;
     const source = openBase(o, warn);
     const tokenizer = await openTokenizer(o, warn);
     const given = {
@@ -177,6 +182,7 @@ export class Model {
       tokenizer,
       precision: choosePrecision(precision, source),
       threads: threadCount(threads, warn),
+      device: chooseDevice(device),
     };
     return new Model({ ...given, sharesWeights: share_weights }, (asked) => openBase(o, warn, asked));
   }
@@ -235,15 +241,16 @@ export class Model {
     const { classifier, maxPositions } = this.config;
     if (!classifier) throw new LowrankError("E_STATE", 'classify: open the model with task: "seq-cls".', "task");
     const maxLength = Math.min(max_seq_length, maxPositions);
-    const base = { model: this.source, precision: this.precision, threads: this.threads, adapter: this.#classifier };
+    const { source: model, precision, threads, device } = this;
+    const base = { model, precision, threads, device, adapter: this.#classifier };
     requireTrained(base);
     await using engine = await openForInference(base, evaluating(batchSize, maxLength, this.sharesWeights));
     return await classifyAll(engine, this.tokenizer, classifier, texts, { batchSize, maxLength, side });
   }
 
   #engine(adapter: Adapter | undefined, work: InferenceWork): Promise<Engine> {
-    const { source, precision, threads } = this;
-    return openForInference({ model: source, precision, threads, adapter: adapter ?? null }, work);
+    const { source: model, precision, threads, device } = this;
+    return openForInference({ model, precision, threads, device, adapter: adapter ?? null }, work);
   }
 
   #check(method: string): void {

@@ -53,9 +53,9 @@ export async function openRun(
   const named = { ...options, train_file: checked.train, validation_file: checked.validation };
   const files = await trainingFiles(named, from);
   const labelled = options.task === "seq-cls" ? await labelledRows(files, options) : null;
-  const { precision, threads, sharesWeights } = model;
+  const { precision, threads, device, sharesWeights } = model;
   const source = labelled ? asClassifier(model, labelled.labels.asked) : model.source;
-  const base = { model: source, precision, threads, tokenizer: null, sharesWeights, samplesOnly: false };
+  const base = { model: source, precision, threads, device, tokenizer: null, sharesWeights, samplesOnly: false };
   const readTexts = async () => {
     const sourceOf = async (given: DataFile[] | GivenItems) =>
       Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);

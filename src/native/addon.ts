@@ -9,6 +9,7 @@ import type {
   AdapterTensors,
   Batch,
   CpuInfo,
+  Devices,
   EngineOptions,
   EngineProfile,
   MemoryItem,
@@ -57,6 +58,7 @@ export type FileLock = { readonly __lock: unique symbol };
 
 export interface NativeAddon {
   cpuInfo(): CpuInfo;
+  devices(): Devices;
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;

@@ -1,4 +1,5 @@
 export type { FileLock } from "./addon.js";
+export * from "./devices.js";
 export { BASE, Engine } from "./engine.js";
 export * from "./memory.js";
 export * from "./model.js";

@@ -138,7 +138,23 @@ export type AdapterSpecs = AdapterSpec | readonly AdapterSpec[] | null;
 export const PRECISIONS = ["fp32", "bf16", "fp16"] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
+export interface Device {
+  /** As `EngineOptions.device` takes it, such as "cuda:0". */
+  name: string;
+  description: string;
+  memoryBytes: number;
+  freeBytes: number;
+}
+
+export interface Devices {
+  found: Device[];
+  /** Why there are no others, in words; empty where there is nothing to say. */
+  missing: string;
+}
+
 export interface EngineOptions {
+  /** The name of a device; default "cpu". A plan may be of a device that is not there. */
+  device?: string;
   /**
    * The dtype of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss
    * scale.
@@ -185,12 +201,14 @@ export interface EngineProfile {
   events: Float64Array;
 }
 
+export type MemoryPlace = "host" | "mapped" | "device";
+
 export interface MemoryItem {
   /** Such as "weights" (with `copyWeights`, else "weights (mapped)"), "activations", "workspace", "adapters", "optimizer", "key/value cache". */
   name: string;
   bytes: number;
   /** mapped: page cache of files, which is given back to the system when something else needs the memory; device: not of the host. */
-  place: "host" | "mapped" | "device";
+  place: MemoryPlace;
 }
 
 export interface MemoryPlan {

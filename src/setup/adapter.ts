@@ -3,7 +3,14 @@ import { LowrankError } from "../base/errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
 import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec } from "../model/index.js";
-import type { AdapterSpec, AdapterTensors, ModelSource, Precision } from "../native/index.js";
+import {
+  type AdapterSpec,
+  type AdapterTensors,
+  CPU,
+  devices,
+  type ModelSource,
+  type Precision,
+} from "../native/index.js";
 
 /** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
 export function threadCount(threads: number | undefined, warn?: (message: string) => void): number {
@@ -13,6 +20,12 @@ export function threadCount(threads: number | undefined, warn?: (message: string
     `--threads ${threads} is more than the ${processors} processors that this process may use: ${processors} are used`,
   );
   return processors;
+}
+
+/** The device that `--device` names: `auto` is the first that there is, else the processor. Whether a named one is there, its engine tells. */
+export function chooseDevice(wanted: string): string {
+  if (wanted === "auto") return devices().found[0]?.name ?? CPU;
+  return wanted === CPU || wanted.includes(":") ? wanted : `${wanted}:0`;
 }
 
 /** `auto` is bf16 where the base has 16 bits or fewer: more precise activations would not make its weights better. */

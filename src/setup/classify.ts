@@ -4,7 +4,7 @@ import { isClassifierAdapter, readAdapter, readLabels } from "../checkpoint/inde
 import type { Tokenizer } from "../data/index.js";
 import type { ClassifierConfig, Engine } from "../native/index.js";
 import { holds, largest, scores } from "../trainer/index.js";
-import { choosePrecision, threadCount } from "./adapter.js";
+import { chooseDevice, choosePrecision, threadCount } from "./adapter.js";
 import { openBase } from "./base.js";
 import type { OpenedBase, OpeningOptions } from "./inference.js";
 
@@ -34,7 +34,8 @@ export function openClassifier(o: OpeningOptions, warn: (message: string) => voi
   }
   const model = openBase(o, warn, o.adapter === undefined ? {} : readLabels(o.adapter));
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
-  return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
+  const machine = { threads: threadCount(o.threads, warn), device: chooseDevice(o.device) };
+  return { model, precision: choosePrecision(o.precision, model), ...machine, adapter };
 }
 
 /** @throws LowrankError E_TENSOR_MISSING where there is no trained head */

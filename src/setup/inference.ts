@@ -9,7 +9,7 @@ import {
   type OnLoading,
   type Precision,
 } from "../native/index.js";
-import { choosePrecision, threadCount } from "./adapter.js";
+import { chooseDevice, choosePrecision, threadCount } from "./adapter.js";
 import { type BaseOptions, openBase } from "./base.js";
 import { planInference } from "./memory/inference.js";
 import type { Prompt } from "./prompt.js";
@@ -19,6 +19,7 @@ export interface OpenedBase {
   model: ModelSource;
   precision: Precision;
   threads: number;
+  device: string;
   adapter: { spec: AdapterSpec; tensors: AdapterTensors } | null;
 }
 
@@ -26,13 +27,15 @@ export interface OpeningOptions extends BaseOptions {
   adapter: string | undefined;
   precision: Precision | "auto";
   threads: number | undefined;
+  device: string;
 }
 
 /** Reads the base and the adapter that options name. @throws LowrankError */
 export function openWithAdapter(o: OpeningOptions, warn: (message: string) => void): OpenedBase {
   const model = openBase(o, warn);
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
-  return { model, precision: choosePrecision(o.precision, model), threads: threadCount(o.threads, warn), adapter };
+  const machine = { threads: threadCount(o.threads, warn), device: chooseDevice(o.device) };
+  return { model, precision: choosePrecision(o.precision, model), ...machine, adapter };
 }
 
 /** The work that an engine is made for. */
@@ -68,12 +71,12 @@ export function generating({ ids, maxNewTokens }: Prompt): InferenceWork {
 
 /** An engine that holds the base and its adapter. @throws LowrankError E_MEMORY where it does not fit */
 export async function openForInference(
-  { model, precision, threads, adapter }: OpenedBase,
+  { model, precision, threads, device, adapter }: OpenedBase,
   { size, ...about }: InferenceWork,
   onLoading?: OnLoading,
 ): Promise<Engine> {
   const spec = adapter?.spec ?? null;
-  const wanted = { precision, threads, training: false, ...size };
+  const wanted = { precision, threads, device, training: false, ...size };
   const { engine: options } = planInference({ model, adapter: spec, engine: wanted }, about);
   const engine = await Engine.create(model, spec, options, onLoading);
   try {

@@ -158,7 +158,7 @@ describe("the plan", () => {
     const model = await someModel();
     const targets = listLinears(model).map(({ name }) => name);
     const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 1 };
-    const planner = new Planner(model, spec, 2, null);
+    const planner = new Planner(model, spec, { threads: 2 }, null);
     const settings: MemorySettings = {
       ...{ precision: "bf16", batchSize: 1, accumulation: 1, sequence: 64, rank: 4 },
       ...{ checkpointing: false, optimizer: "adamw" },

@@ -17,14 +17,24 @@ namespace lowrank::test {
 namespace {
 constexpr int64_t kGuard = 512;  // bytes; wider than any vector or tile row
 constexpr char kPattern = char(0xff);
+lowrank::Memory (*device_memory)(int64_t) = nullptr;
 }  // namespace
+
+void set_test_memory(lowrank::Memory (*allocate)(int64_t bytes)) { device_memory = allocate; }
+
+std::shared_ptr<void> test_memory(int64_t bytes) {
+  if (device_memory) return device_memory(bytes).data;
+  void* const p = std::aligned_alloc(64, size_t((bytes + 63) / 64 * 64));
+  if (!p) throw std::bad_alloc();
+  return {p, std::free};
+}
 
 Guarded::Guarded(int64_t element_bytes, int64_t rows, int64_t cols, int64_t ld, int64_t offset)
     : element_bytes_(element_bytes), rows_(rows), cols_(cols), ld_(ld), first_(kGuard + offset) {
   extent_ = ((rows - 1) * ld + cols) * element_bytes;
   total_ = (first_ + extent_ + kGuard + 63) / 64 * 64;
-  memory_ = static_cast<char*>(std::aligned_alloc(64, size_t(total_)));
-  if (!memory_) throw std::bad_alloc();
+  owner_ = test_memory(total_);
+  memory_ = static_cast<char*>(owner_.get());
   std::memset(memory_, kPattern, size_t(total_));
   ASAN_POISON_MEMORY_REGION(memory_, size_t(first_));
   ASAN_POISON_MEMORY_REGION(memory_ + first_ + extent_, size_t(total_ - first_ - extent_));
@@ -33,10 +43,10 @@ Guarded::Guarded(int64_t element_bytes, int64_t rows, int64_t cols, int64_t ld, 
 Guarded::~Guarded() {
   if (!memory_) return;
   ASAN_UNPOISON_MEMORY_REGION(memory_, size_t(total_));
-  std::free(memory_);
 }
 
 Guarded& Guarded::operator=(Guarded&& o) noexcept {
+  std::swap(owner_, o.owner_);
   std::swap(memory_, o.memory_);
   std::swap(element_bytes_, o.element_bytes_);
   std::swap(rows_, o.rows_);

@@ -6,9 +6,15 @@
 #include <memory>
 #include <string>
 
+#include "base/memory.h"
 #include "base/tensor.h"
 
 namespace lowrank::test {
+
+// Where all of it lies from now on: null for the heap, else memory that a device reads and writes, too.
+void set_test_memory(lowrank::Memory (*allocate)(int64_t bytes));
+// Such memory, 64-byte aligned.
+std::shared_ptr<void> test_memory(int64_t bytes);
 
 class Guarded {
  public:
@@ -26,6 +32,7 @@ class Guarded {
  private:
   bool guarded(int64_t byte) const;  // counted from the first element
 
+  std::shared_ptr<void> owner_;
   char* memory_ = nullptr;
   int64_t element_bytes_ = 0, rows_ = 0, cols_ = 0, ld_ = 0, first_ = 0, extent_ = 0, total_ = 0;
 };

@@ -22,13 +22,15 @@ constexpr Mode kModes[] = {
     {"grad", "the twin's backward passes against finite differences of its forward passes", lowrank::test::run_grad},
     {"bits", "the same bits for any number of threads, and real or emulated", lowrank::test::run_bits},
     {"support", "instruction sets: compiled, usable, chosen", lowrank::test::run_support},
+    {"device", "cases and training on a device against the twin and the CPU: the emulation, or --plugin", lowrank::test::run_device},
+    {"device-speed", "training steps of real shapes on a device", lowrank::test::run_device_speed},
     {"speed", "rates at the shapes of a 135M model", lowrank::test::run_speed},
     {"matmul", "linears and decoding alone, as JSON lines", lowrank::test::run_matmul},
 };
 
 int usage() {
   std::printf(
-      "usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--threads N] [--quick] [--worst] "
+      "usage: lowrank_op_cases MODE... [--filter TEXT] [--op NAME] [--isa TEXT] [--plugin FILE] [--threads N] [--repeats N] [--quick] [--worst] "
       "[--list]\nmodes:\n");
   for (const Mode& m : kModes) std::printf("  %-8s %s\n", m.name, m.what);
   return 2;
@@ -49,10 +51,12 @@ int main(int argc, char** argv) {
     std::string* const value = arg == "--filter" ? &options.filter
                                : arg == "--op"   ? &options.op
                                : arg == "--isa"  ? &options.isa
+                               : arg == "--plugin" ? &options.plugin
                                                  : nullptr;
     if (mode) modes.push_back(mode);
     else if (value && i + 1 < argc) *value = argv[++i];
     else if (arg == "--threads" && i + 1 < argc && std::atoi(argv[i + 1]) > 0) options.threads = std::atoi(argv[++i]);
+    else if (arg == "--repeats" && i + 1 < argc && std::atoi(argv[i + 1]) > 0) options.repeats = std::atoi(argv[++i]);
     else if (arg == "--quick") options.quick = true;
     else if (arg == "--worst") options.worst = true;
     else if (arg == "--list") list = true;

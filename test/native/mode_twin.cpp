@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <map>
 
+#include "bounds.h"
 #include "modes.h"
 #include "ref/ref_backend.h"
 #include "runners.h"
@@ -46,8 +47,8 @@ void run_twin(const Options& o, Report& report) {
     Memory twin(slots, Memory::Kind::twin), tested(slots, Memory::Kind::tested);
     op.call(c, ref, twin);
     Bounds plain, dots;
-    op.bound(c, {.bf16_dots = false}, twin, slots, plain);
-    if (c.act == DType::bf16) op.bound(c, {.bf16_dots = true}, twin, slots, dots);
+    op.bound(c, {}, twin, slots, plain);
+    if (c.act == DType::bf16) op.bound(c, {.operand = kBf16}, twin, slots, dots);
     const bool fresh = number++ % 4 == 0;
     for (size_t i = 0; i < runners.size(); i++) {
       if (c.heavy && (i >= first_emulated || runners[i]->threads() == 1)) continue;

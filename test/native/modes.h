@@ -5,6 +5,7 @@
 
 #include "cases.h"
 #include "cpu/instruction_sets.h"
+#include "ops/plugin.h"
 #include "report.h"
 
 namespace lowrank::test {
@@ -16,6 +17,8 @@ struct Options {
   bool quick = false;  // a part of the sweep, for builds with sanitizers
   int threads = 0;     // of speed; 0: all
   bool worst = false;  // print how much of its bound each operation uses
+  std::string plugin;  // of device: a library to open; else the emulation
+  int repeats = 1;     // of device: trainings that must have the same bits
 };
 
 // The cases that the options leave.
@@ -28,6 +31,8 @@ void run_speed(const Options&, Report&);
 void run_matmul(const Options&, Report&);
 void run_support(const Options&, Report&);
 void run_unit(const Options&, Report&);
+void run_device(const Options&, Report&);
+void run_device_speed(const Options&, Report&);
 
 // Parts of twin and bits: the tables of kernels themselves.
 void test_int8_goldens(const cpu::InstructionSet&, Report&);
@@ -54,5 +59,8 @@ void test_engine(Report&);
 void test_device(Report&);
 void test_refused_buffers(Report&);
 void test_fused(Report&);
+
+// Parts of device.
+void test_device_training(const DevicePlugin&, int64_t repeats, Report&);
 
 }  // namespace lowrank::test

@@ -14,8 +14,8 @@ using Values = std::vector<double>;
 
 DType weight_grid(const Case& c) { return c.exact ? DType::bf16 : DType::f32; }
 
-// The relative error that rounding A and B to bf16 for dot products makes.
-double adapter_error(const Case& c, const Arithmetic& a) { return a.bf16_dots && !c.exact ? kBf16 : 0; }
+// The relative error that rounding A and B for products makes.
+double adapter_error(const Case& c, const Arithmetic& a) { return c.exact ? 0 : a.operand; }
 
 // The operands of further linears of one input have a number behind their names.
 std::string numbered(const char* name, int linear) { return linear == 0 ? name : name + std::to_string(linear); }

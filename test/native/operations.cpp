@@ -44,7 +44,7 @@ void define_weight(const Case& c, Slots& s, const char* name, Random& r) {
 
 double weight_error(const Case& c, const Arithmetic& a) {
   const bool rounds = !is_plain(c.stored.format) || (!c.exact && c.weight != DType::bf16);
-  return a.bf16_dots && rounds ? kBf16 : 0;
+  return rounds ? a.operand : 0;
 }
 
 OpLimits limits_of(const Case& c) {
@@ -63,6 +63,7 @@ OpLimits limits_of(const Case& c) {
   l.head_dim = c.head_dim;
   l.act = c.act;
   l.rounds_activations = c.stored.threshold > 0;
+  l.decoded = is_plain(c.stored.format) && c.weight == c.act && !c.stored.interleaved ? 0 : c.features * c.in;
   l.dropout = c.dropout.active();
   l.training = l.dropout || c.op.ends_with("_bwd");
   if (c.roomy) {

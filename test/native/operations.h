@@ -19,7 +19,7 @@ struct Bounds {
 
 // The facts that the bounds of a case depend on besides its operands.
 struct Arithmetic {
-  bool bf16_dots = false;  // products of bf16 run on dot products of bf16, so that both operands are rounded to it
+  double operand = 0;  // relative error of rounding an operand of a product to act, where products read both in act
 };
 
 struct Operation {
@@ -43,7 +43,7 @@ RopeArgs rope_args(const Case&, const Memory&, const Mat& x, bool inverse);
 
 // The weight of a case, in memory as it is stored: rows, cols = features, in.
 void define_weight(const Case&, Slots&, const char* name, Random&);
-// The relative error that rounding it to bf16 for dot products makes.
+// The relative error that rounding it for products makes.
 double weight_error(const Case&, const Arithmetic&);
 
 const std::vector<Operation>& operations();

@@ -58,8 +58,17 @@ class Memory {
 
   void reset();                // initial values again
   std::string damage() const;  // the first overwritten guard, in words
-  double scalar = 0.5;         // the loss sum, which is added to, or a result that is a number
-  StepState state{};           // of clip and AdamW
+ private:
+  // Operations write there.
+  struct Numbers {
+    double scalar = 0.5;
+    StepState state{};
+  };
+  std::shared_ptr<void> numbers_ = test_memory(sizeof(Numbers));
+
+ public:
+  double& scalar = (new (numbers_.get()) Numbers)->scalar;  // the loss sum, which is added to, or a result that is a number
+  StepState& state = static_cast<Numbers*>(numbers_.get())->state;  // of clip and AdamW
 
  private:
   struct Entry {

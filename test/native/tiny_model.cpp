@@ -7,7 +7,7 @@
 
 namespace lowrank::test {
 
-TinyModel::TinyModel(const ModelSpec& spec, const Values& values) {
+TinyModel::TinyModel(const ModelSpec& spec, const Values& values, Format stored) {
   source.spec = spec;
   source.folder = "/tmp";
   char path[] = "/tmp/lowrank-unit-XXXXXX";
@@ -17,13 +17,17 @@ TinyModel::TinyModel(const ModelSpec& spec, const Values& values) {
   int64_t offset = 0;
   const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
     const std::vector<float>& v = tensors[name] = values(name, shape);
-    std::fwrite(v.data(), 4, v.size(), out);
+    const DType type = dtype_of(stored);
+    std::vector<char> bytes(v.size() * size_t(dtype_bytes(type)));
+    for (size_t i = 0; i < v.size(); i++) store_f32(bytes.data(), type, int64_t(i), v[i]);
+    std::fwrite(bytes.data(), 1, bytes.size(), out);
     TensorEntry t;
+    t.format = stored;
     t.name = name;
     t.file = file_;
     t.shape = std::move(shape);
     t.offset = offset;
-    t.bytes = int64_t(v.size()) * 4;
+    t.bytes = int64_t(bytes.size());
     offset += t.bytes;
     source.tensors.push_back(std::move(t));
   };

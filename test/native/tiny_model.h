@@ -14,7 +14,8 @@ namespace lowrank::test {
 class TinyModel {
  public:
   using Values = std::function<std::vector<float>(const std::string& name, const std::vector<int64_t>& shape)>;
-  TinyModel(const ModelSpec&, const Values&);
+  // stored: f32 or bf16
+  TinyModel(const ModelSpec&, const Values&, Format stored = Format::f32);
   ~TinyModel();
   TinyModel(const TinyModel&) = delete;
   TinyModel& operator=(const TinyModel&) = delete;

@@ -7,7 +7,7 @@
 
 #include "model/rope_table.h"
 #include "modes.h"
-#include "ops/arguments.h"
+#include "ops/end_clip.h"
 #include "random.h"
 #include "train/sampling.h"
 

@@ -22,7 +22,7 @@ void run_unit(const Options&, Report& report) {
   test_arena(report);
   RefBackend twin;
   test_memory(twin, report);
-  test_memory(*make_backend(2), report);
+  test_memory(*make_backend("cpu", 2), report);
   test_large_pages(report);
   test_step_state(report);
   test_rope_table(report);

@@ -145,7 +145,7 @@ describe("refusals", () => {
   const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
 
   test("training: the proposals fit, and the first leaves the results as they are", async () => {
-    const planner = new Planner(model, adapter(8), 1, tinyBase);
+    const planner = new Planner(model, adapter(8), { threads: 1 }, tinyBase);
     const plan = planner.plan(settings);
     const least = planner.plan({ ...settings, checkpointing: true }).memory.totalBytes;
     expect(() => planner.check(plan, settings, false, limit(plan.memory.totalBytes))).not.toThrow();
@@ -198,7 +198,7 @@ describe("refusals", () => {
     const source = billion();
     const wanted = { ...settings, precision: "bf16" as const, batchSize: 8, rank: 16 };
     const spec = { ...adapter(16), targets: listLinears(source).map(({ name }) => name) };
-    const planner = new Planner(source, spec, 2, null);
+    const planner = new Planner(source, spec, { threads: 2 }, null);
     const full = planner.plan(wanted).memory.totalBytes;
     const kinds = new Set<string>();
     let [refusals, hopeless] = [0, 0];
@@ -234,7 +234,7 @@ describe("refusals", () => {
           optimizer: options.optim,
         };
         expect(again.batchSize * again.accumulation, line).toBeGreaterThanOrEqual(8);
-        const other = new Planner(base, { ...spec, rank: again.rank }, 2, null);
+        const other = new Planner(base, { ...spec, rank: again.rank }, { threads: 2 }, null);
         // The process's other memory grows as the test goes on.
         const slack = { ...limits[0]!, bytes: limits[0]!.bytes + 8 * MIB };
         expect(() => other.check(other.plan(again), again, false, [slack]), line).not.toThrow();

@@ -1,12 +1,13 @@
 import {
   type AdapterSpec,
+  CPU,
   type EngineOptions,
   type MemoryItem,
   type MemoryPlan,
   type ModelSource,
   planMemory,
 } from "../../native/index.js";
-import { type MemoryLimit, memoryLimits } from "./limits.js";
+import { limitsOn, type MemoryLimit, memoryLimits } from "./limits.js";
 import { processAtMost, processItems } from "./process.js";
 import { fitsAll, memoryTable, planOf, refusal } from "./room.js";
 
@@ -20,6 +21,9 @@ export interface InferencePlan {
   engine: EngineOptions;
   memory: MemoryPlan;
 }
+
+/** Another device has copies of its own. */
+const isOfProcessor = ({ device = CPU }: EngineOptions) => device === CPU;
 
 /**
  * The plan of evaluating or generating, once the tokenizer is loaded.
@@ -37,7 +41,7 @@ export function inferencePlan(
     const options = { ...engine, copyWeights };
     return { engine: options, memory: planOf([...planMemory(model, adapter, options).items, ...process]) };
   };
-  const copying = copies && plan(true);
+  const copying = copies && isOfProcessor(engine) && plan(true);
   return copying && fitsAll(copying.memory, limits) ? copying : plan(false);
 }
 
@@ -53,12 +57,13 @@ export function planInference(
     what,
     advice,
     copies = false,
-    limits = memoryLimits(),
+    limits = limitsOn(inference.engine.device),
   }: { what: string; advice: string; copies?: boolean; limits?: MemoryLimit[] },
 ): InferencePlan {
   // Short texts are quick, and the exact look at the process takes 8 ms.
   const rough = inferencePlan(inference, copies, limits, processAtMost("inference"));
-  const isEnough = rough.engine.copyWeights === copies && fitsAll(rough.memory, limits);
+  const isEnough =
+    rough.engine.copyWeights === (copies && isOfProcessor(inference.engine)) && fitsAll(rough.memory, limits);
   if (isEnough && !process.env.LOWRANK_DEBUG) return rough;
   const plan = inferencePlan(inference, copies, limits);
   if (process.env.LOWRANK_DEBUG) process.stderr.write(`${memoryTable(plan.memory)}\n`);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { CPU, devices } from "../../native/index.js";
 
 /** One of the things that bound the memory of this process. */
 export interface MemoryLimit {
@@ -12,6 +13,8 @@ export interface MemoryLimit {
    * But a limit that the user names is of all memory that the process shows as resident.
    */
   countsMapped: boolean;
+  /** Whether it is of a device's own memory; else it is of the host's. */
+  ofDevice?: boolean;
 }
 
 /** Files of one control group version, in its folder. */
@@ -94,6 +97,21 @@ export function memoryLimits(own?: number, root = "/"): MemoryLimit[] {
   });
   if (own !== undefined) limits.push({ bytes: own, of: "allowed by --memory_limit", countsMapped: true });
   return limits;
+}
+
+/**
+ * Everything that bounds a run on a device. On another device than the processor `--memory_limit` is of the device's memory.
+ * A device that is not there has no other limit.
+ */
+export function limitsOn(device = CPU, own?: number): MemoryLimit[] {
+  if (device === CPU) return memoryLimits(own);
+  const limit = (bytes: number, of: string): MemoryLimit => ({ bytes, of, countsMapped: false, ofDevice: true });
+  const free = devices().found.find(({ name }) => name === device)?.freeBytes;
+  return [
+    ...memoryLimits(),
+    ...(own === undefined ? [] : [limit(own, "allowed by --memory_limit")]),
+    ...(free === undefined ? [] : [limit(free, `free on ${device}`)]),
+  ];
 }
 
 /**

@@ -66,7 +66,7 @@ export function samplesOf(o: { num_samples: number; sample_max_new_tokens: numbe
 export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
-  readonly #threads: number;
+  readonly #machine: { threads: number; device?: string };
   readonly #process: MemoryItem[];
   readonly #quantized = new Map<string, ModelSource>();
   readonly #generation: Generation;
@@ -80,7 +80,7 @@ export class Planner {
   constructor(
     model: ModelSource,
     adapter: AdapterSpec,
-    threads: number,
+    machine: { threads: number; device?: string },
     tokenizer: string | null,
     generation = samplesOf(USUAL_SAMPLES, false),
     beside: readonly AdapterSpec[] = [],
@@ -90,7 +90,7 @@ export class Planner {
     this.#process = processItems("training", model, tokenizer);
     this.#model = model;
     this.#adapter = adapter;
-    this.#threads = threads;
+    this.#machine = machine;
   }
 
   /** @param limits where the weights may be copied: they are if the plan keeps within these with them */
@@ -116,7 +116,7 @@ export class Planner {
     const maxSequence = Math.max(sequence, sample);
     const engine: EngineOptions = {
       precision,
-      threads: this.#threads,
+      ...this.#machine,
       maxTokens: batchSize * sequence,
       maxSequence,
       cacheTokens: this.#generation.samplesOnly ? sample : maxSequence,

@@ -11,10 +11,10 @@ export function planOf(items: MemoryItem[]): MemoryPlan {
 
 /**
  * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them. So the other items
- * must fit; weights that do not fit beside them are slow, not impossible. The limits are of the host: a device's memory does not count.
+ * must fit; weights that do not fit beside them are slow, not impossible. A device's memory counts against the device's limits alone.
  */
-function need({ items }: MemoryPlan, { countsMapped }: MemoryLimit): number {
-  const counts = { host: true, mapped: countsMapped, device: false };
+function need({ items }: MemoryPlan, { countsMapped, ofDevice = false }: MemoryLimit): number {
+  const counts = { host: !ofDevice, mapped: countsMapped && !ofDevice, device: ofDevice };
   return items.reduce((sum, { place, bytes }) => sum + (counts[place] ? bytes : 0), 0);
 }
 
@@ -36,7 +36,7 @@ export function tightest(plan: MemoryPlan, limits: MemoryLimit[]): MemoryLimit {
 /** The refusal of a plan that does not fit. @param advice the remedy */
 export function refusal(what: string, plan: MemoryPlan, limits: MemoryLimit[], advice: string): LowrankError {
   const limit = tightest(plan, limits);
-  const besides = limit.countsMapped ? "" : " besides the mapped weights";
+  const besides = limit.countsMapped || limit.ofDevice ? "" : " besides the mapped weights";
   const found = `but ${bytes(limit.bytes)} are ${limit.of}`;
   const message = `${what} needs ${bytes(need(plan, limit))}${besides}, ${found}.\n${memoryTable(plan)}\n${advice}`;
   return new LowrankError("E_MEMORY", message);
@@ -44,7 +44,7 @@ export function refusal(what: string, plan: MemoryPlan, limits: MemoryLimit[], a
 
 /** A warning where the weights do not fit into memory beside the plan's other items. */
 export function mappedWarning(plan: MemoryPlan, limits: MemoryLimit[]): string | undefined {
-  const [first, ...others] = limits.filter(({ countsMapped }) => !countsMapped);
+  const [first, ...others] = limits.filter(({ countsMapped, ofDevice }) => !countsMapped && !ofDevice);
   const least = others.reduce((a, b) => (b.bytes < a.bytes ? b : a), first!);
   if (need(plan, { ...least, countsMapped: true }) <= least.bytes) return undefined;
   return `The weights do not fit into memory beside the rest (${bytes(least.bytes)} are ${least.of}): every step will read them from disk.`;

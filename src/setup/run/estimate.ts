@@ -54,9 +54,15 @@ function itemFlop(dataset: Dataset, flopOf: FlopOf): number {
 async function productSpeed({ model, adapter, plan }: Prepared): Promise<Speed> {
   const tensors = model.tensors.map(({ quantize: _, ...tensor }) => tensor);
   const stored: ModelSource = { ...model, tensors };
-  const { precision, threads } = plan.engine;
+  const { precision, threads, device } = plan.engine;
   const size = { maxTokens: TIMED_TOKENS, maxSequence: TIMED_TOKENS, cacheTokens: 0 };
-  await using engine = await Engine.create(stored, adapter.spec, { precision, threads, ...size, training: false });
+  await using engine = await Engine.create(stored, adapter.spec, {
+    precision,
+    threads,
+    device,
+    ...size,
+    training: false,
+  });
   return { flopPerSecond: SHARE_OF_PEAK * (await engine.matmulPeak()), stepSeconds: 0, timedSteps: 0 };
 }
 

@@ -1,7 +1,14 @@
 // The preparation before the first step, shared by the command and the library.
-import type { AdapterEngine, AdapterSpec, ModelSource, Precision } from "../../native/index.js";
+import {
+  type AdapterEngine,
+  type AdapterSpec,
+  CPU,
+  kernelsOf,
+  type ModelSource,
+  type Precision,
+} from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
-import { memoryLimits } from "../memory/limits.js";
+import { limitsOn } from "../memory/limits.js";
 import { type Plan, Planner, samplesOf } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
 import { mappedWarning } from "../memory/room.js";
@@ -20,6 +27,7 @@ export interface PlannedBase {
   model: ModelSource;
   precision: Precision;
   threads: number;
+  device: string;
   /** Folder or file of the tokenizer that is still to be loaded; null where it has been. */
   tokenizer: string | null;
   /** Whether the weights stay in the page cache. */
@@ -48,18 +56,26 @@ export function planRun(
   base: PlannedBase,
   beside: readonly AdapterSpec[] = [],
 ): RunPlan {
-  const { model, precision, threads, tokenizer } = base;
+  const { model, precision, threads, device, tokenizer } = base;
+  const limits = () => limitsOn(device, o.memory_limit);
   const adapter = initialAdapter(o, given, model);
-  const planner = new Planner(model, adapter.spec, threads, tokenizer, samplesOf(o, base.samplesOnly), beside);
+  const planner = new Planner(
+    model,
+    adapter.spec,
+    { threads, device },
+    tokenizer,
+    samplesOf(o, base.samplesOnly),
+    beside,
+  );
   const settings = memorySettings(o, precision, adapter);
-  const plan = planner.plan(settings, base.sharesWeights ? undefined : memoryLimits(o.memory_limit));
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, memoryLimits(o.memory_limit));
+  const plan = planner.plan(settings, base.sharesWeights || device !== CPU ? undefined : limits());
+  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, limits());
   return { model, adapter, settings, plan, checkMemory };
 }
 
 /** Warns of slow settings, and of settings beyond the base's limits. */
 export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): void {
-  const mapped = mappedWarning(plan.memory, memoryLimits(o.memory_limit));
+  const mapped = mappedWarning(plan.memory, limitsOn(plan.engine.device, o.memory_limit));
   if (mapped) warn(mapped);
   const { maxPositions } = model.config;
   if (o.max_seq_length > maxPositions) {
@@ -77,7 +93,7 @@ export function prepareRun(
 ): Prepared {
   const settings = identityOf(o, { model, spec: adapter.spec, precision, texts });
   if (resumption) {
-    checkAgreement(resumption, settings, warn);
+    checkAgreement(resumption, settings, kernelsOf(plan.engine.device), warn);
     checkFinished(resumption, stepsOf(o, texts.training.length).total, o.early_stopping_patience);
   }
   const prepared = { model, adapter, plan, texts, resumption, settings };

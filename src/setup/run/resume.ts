@@ -13,7 +13,7 @@ import {
   readRunState,
   recoverCheckpoints,
 } from "../../checkpoint/index.js";
-import { type AdapterEngine, cpuInfo, type ModelSource } from "../../native/index.js";
+import type { AdapterEngine, ModelSource } from "../../native/index.js";
 import type { Resumed } from "../../trainer/index.js";
 import { differences } from "./identity.js";
 
@@ -124,7 +124,7 @@ async function findBest(state: RunState, within: string, own: string, warn: Warn
 }
 
 /** @throws LowrankError E_RESUME naming every setting that is not the checkpoint's, with both values */
-export function checkAgreement({ folder, state }: Resumption, settings: Identity, warn: Warn): void {
+export function checkAgreement({ folder, state }: Resumption, settings: Identity, kernels: string, warn: Warn): void {
   const found = differences(settings, state.settings);
   if (found.length > 0) {
     const lines = found.map((line) => `\n  ${line}`).join("");
@@ -135,10 +135,9 @@ export function checkAgreement({ folder, state }: Resumption, settings: Identity
       folder,
     );
   }
-  const { isa } = cpuInfo();
-  if (isa !== state.cpu) {
+  if (kernels !== state.cpu) {
     warn(
-      `the checkpoint was made with ${state.cpu} kernels, this is ${isa}: the run goes on, but its last bits differ`,
+      `the checkpoint was made with ${state.cpu} kernels, this is ${kernels}: the run goes on, but its last bits differ`,
     );
   }
 }

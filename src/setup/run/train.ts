@@ -5,7 +5,7 @@ import type { Identity } from "../../checkpoint/index.js";
 import { trainRows } from "../../config/index.js";
 import { readEosIds } from "../../data/index.js";
 import { repositoryOf } from "../../hub/index.js";
-import { type AdapterEngine, cpuInfo, type ModelSource, type Precision } from "../../native/index.js";
+import { type AdapterEngine, kernelsOf, type ModelSource, type Precision } from "../../native/index.js";
 import { ReportRecorder } from "../../report/index.js";
 import { type Tracker, Trackers } from "../../tracking/trackers/index.js";
 import {
@@ -177,7 +177,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promi
   const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
   const limit = o.save_total_limit === 0 ? null : o.save_total_limit;
-  const identity = { settings, cpu: cpuInfo().isa };
+  const identity = { settings, cpu: kernelsOf(prepared.plan.engine.device) };
   const dataset = o.dataset_name === undefined ? undefined : repositoryOf(o.dataset_name, "dataset")?.name;
   const keeper =
     o.output_dir === undefined

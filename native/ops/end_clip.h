@@ -1,18 +1,18 @@
-#include "ops/step_state.h"
-
+// The result of the operation clip.
+#pragma once
 #include <algorithm>
 #include <cmath>
 
+#include "base/on_device.h"
 #include "ops/arguments.h"
 
 namespace lowrank {
 
-namespace {
 // Of PyTorch's GradScaler (Micikevicius et al., 2018).
-constexpr double kGrowth = 2, kBackoff = 0.5;
-}
+constexpr double kLossScaleGrowth = 2, kLossScaleBackoff = 0.5;
 
-void end_clip(const ClipArgs& a, double squares) {
+// The end of the operation clip, from the sum of the gradients' squares.
+LOWRANK_ON_DEVICE inline void end_clip(const ClipArgs& a, double squares) {
   StepState& s = *a.state;
   const double scale = s.loss_scale * a.grad_factor;
   s.loss = s.window_loss / a.tokens;
@@ -38,12 +38,12 @@ void end_clip(const ClipArgs& a, double squares) {
   }
   if (a.growth_steps == 0) return;
   if (!s.applies) {
-    s.loss_scale *= kBackoff;
+    s.loss_scale *= kLossScaleBackoff;
     s.good_steps = 0;
   } else if (++s.good_steps >= a.growth_steps) {
     s.good_steps = 0;
     // Beyond the numbers of f32 it stays.
-    if (std::isfinite(float(s.loss_scale * kGrowth))) s.loss_scale *= kGrowth;
+    if (std::isfinite(float(s.loss_scale * kLossScaleGrowth))) s.loss_scale *= kLossScaleGrowth;
   }
 }
 

@@ -1,0 +1,86 @@
+#include "cuda/cuda_backend.h"
+
+#include <algorithm>
+
+#include "quant/moments.h"
+
+namespace lowrank::cuda {
+
+void check_product(const Product& p) {
+  const int64_t m = p.transposes_a ? p.a.cols : p.a.rows, n = p.transposes_b ? p.b.rows : p.b.cols, k = p.transposes_b ? p.b.cols : p.b.rows;
+  check(p.c.rows == m && p.c.cols == n && p.inner() == k, "shapes", "product");
+  check(p.a.dtype == p.b.dtype && (p.c.dtype == p.a.dtype || p.c.dtype == DType::f32), "dtypes", "product");
+}
+
+CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()) {
+  tables_ = {copy(kNf4Values, 16), copy(kFp4Values, 16), copy(moment_map(Moment::first), 256), copy(moment_map(Moment::second), 256)};
+}
+
+Memory CudaBackend::allocate(int64_t bytes) { return {device_->allocate(bytes), bytes}; }
+void CudaBackend::upload(const void* host, int64_t bytes, void* to) { device_->upload(host, bytes, to); }
+void CudaBackend::download(const void* from, int64_t bytes, void* host) { device_->download(from, bytes, host); }
+
+template <class T>
+const T* CudaBackend::copy(const T* host, int64_t n) {
+  const int64_t bytes = n * int64_t(sizeof(T));
+  copies_.push_back(device_->allocate(bytes));
+  device_->upload(host, bytes, copies_.back().get());
+  return static_cast<const T*>(copies_.back().get());
+}
+
+Weight CudaBackend::resident(const Weight& w) {
+  Weight here = w;
+  const int64_t n = w.rows * w.cols;
+  here.data = copy(static_cast<const char*>(w.data), is_four_bit(w.format) ? format_bytes(w.format, n) : w.rows * format_bytes(w.format, w.cols));
+  if (!w.absmax) return here;
+  const int64_t maxima = w.format == Format::i8 ? w.rows : (n + w.block_size - 1) / w.block_size;
+  const int64_t floats = w.absmax_codes ? (maxima + 255) / 256 : maxima;
+  here.absmax = copy(static_cast<const char*>(w.absmax), floats * 4);
+  if (!w.absmax_codes) return here;
+  here.absmax_codes = copy(w.absmax_codes, maxima);
+  here.absmax_map = copy(w.absmax_map, 256);
+  return here;
+}
+
+const float* CudaBackend::resident(const float* values, int64_t n) { return copy(values, n); }
+
+void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
+  limits_ = limits;
+  work_ = Workspace(limits);
+  memory_ = static_cast<char*>(memory);
+}
+
+void CudaBackend::do_embedding_fwd(const EmbeddingArgs& a) { kernels::embedding_fwd(a, tables_, stream_); }
+void CudaBackend::do_norm_fwd(const NormFwdArgs& a) { kernels::norm_fwd(a, stream_); }
+void CudaBackend::do_norm_apply(const NormApplyArgs& a) { kernels::norm_apply(a, stream_); }
+void CudaBackend::do_norm_bwd(const NormBwdArgs& a) { kernels::norm_bwd(a, stream_); }
+void CudaBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) { kernels::inner_norm_fwd(a, stream_); }
+void CudaBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) { kernels::inner_norm_bwd(a, stream_); }
+void CudaBackend::do_columns_fwd(const ColumnsFwdArgs& a) { kernels::columns_fwd(a, stream_); }
+void CudaBackend::do_columns_bwd(const ColumnsBwdArgs& a) { kernels::columns_bwd(a, stream_); }
+void CudaBackend::do_row_norms(const RowNormsArgs& a) { kernels::row_norms(a, tables_, stream_); }
+void CudaBackend::do_add_noise(const NoiseArgs& a) { kernels::add_noise(a, stream_); }
+void CudaBackend::do_rope(const RopeArgs& a) { kernels::rope(a, stream_); }
+void CudaBackend::do_glu_fwd(const GluFwdArgs& a) { kernels::glu_fwd(a, stream_); }
+void CudaBackend::do_glu_bwd(const GluBwdArgs& a) { kernels::glu_bwd(a, stream_); }
+void CudaBackend::do_dense_fwd(const DenseFwdArgs& a) { kernels::dense_fwd(a, stream_); }
+void CudaBackend::do_dense_bwd(const DenseBwdArgs& a) { kernels::dense_bwd(a, stream_); }
+void CudaBackend::do_label_loss(const LabelLossArgs& a) { kernels::label_loss(a, stream_); }
+void CudaBackend::do_soft_cap(const SoftCapArgs& a) { kernels::soft_cap(a, stream_); }
+void CudaBackend::do_zero(const ZeroArgs& a) { kernels::zero(a, stream_); }
+void CudaBackend::do_cast(const CastArgs& a) { kernels::cast(a, stream_); }
+void CudaBackend::do_gather_rows(const GatherArgs& a) { kernels::gather_rows(a, stream_); }
+void CudaBackend::do_scatter_rows(const ScatterArgs& a) { kernels::scatter_rows(a, stream_); }
+void CudaBackend::do_clip(const ClipArgs& a) { kernels::clip(a, scratch<double>(work_.partial_sums), stream_); }
+void CudaBackend::do_adamw(const AdamWArgs& a) { kernels::adamw(a, stream_); }
+void CudaBackend::do_adamw_8bit(const AdamW8bitArgs& a) { kernels::adamw_8bit(a, tables_, stream_); }
+
+void CudaBackend::do_attention_fwd(const AttentionFwdArgs& a) {
+  if (a.shape.head_dim > kernels::kMostHeadDim) throw Error("E_DEVICE", "Heads of more than " + std::to_string(kernels::kMostHeadDim) + " columns are for --device cpu.");
+  if (kernels::takes_flash_attention(a)) kernels::flash_attention_fwd(a, stream_);
+  else kernels::attention_fwd(a, stream_);
+}
+
+void CudaBackend::do_attention_bwd(const AttentionBwdArgs& a) { kernels::attention_bwd(a, scratch<float>(work_.delta), stream_); }
+
+}  // namespace lowrank::cuda

@@ -1,0 +1,61 @@
+// The operations on a device. What one operation enqueues runs in the order of the calls; none waits for the device but upload and download.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "cuda/device.h"
+#include "cuda/kernels.h"
+#include "cuda/workspace.h"
+#include "ops/backend.h"
+
+namespace lowrank::cuda {
+
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(std::unique_ptr<Device>);
+
+  std::string name() const override { return device_->name(); }
+  Memory allocate(int64_t bytes) override;
+  void upload(const void* host, int64_t bytes, void* to) override;
+  void download(const void* from, int64_t bytes, void* host) override;
+  Weight resident(const Weight&) override;
+  const float* resident(const float* values, int64_t n) override;
+  int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
+
+ private:
+  void do_set_workspace(const OpLimits& limits, void* memory) override;
+#define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
+#include "ops/operations.inc"
+
+  template <class T>
+  T* scratch(int64_t offset) const { return reinterpret_cast<T*>(memory_ + offset); }
+  Mat scratch(int64_t offset, DType t, int64_t rows, int64_t cols) const { return Mat(memory_ + offset, t, rows, cols); }
+  template <class T>
+  const T* copy(const T* host, int64_t n);
+
+  // Rows [first, first + rows) of a weight in act: where they are, or decoded into scratch memory until the next call.
+  struct WeightRows {
+    Mat mat;  // (rows, I), or transposed
+    bool transposed;
+  };
+  WeightRows weight_rows(const Weight& w, int64_t first, int64_t rows) const;
+  void product(const Mat& x, const WeightRows& w, const Mat& y, bool accumulates) const;        // y (=|+=) x w^T
+  void product_bwd(const Mat& dy, const WeightRows& w, const Mat& dx, bool accumulates) const;  // dx (=|+=) dy w
+  int64_t weight_rows_at_a_time(const Weight& w) const;
+  // An f32 matrix in act.
+  Mat as_act(const float* values, int64_t rows, int64_t cols, int64_t offset) const;
+  void product(const Mat& a, const Mat& b, bool transposes_b, const Mat& c, bool accumulates, float alpha = 1) const;
+  void rows_fwd(const LinearFwdArgs&, int64_t first, int64_t rows) const;
+  void rows_bwd(const LinearBwdArgs&, int64_t first, int64_t rows) const;
+  Mat dropped_rows(const Mat& x, const Dropout&, int64_t first) const;
+
+  std::unique_ptr<Device> device_;
+  Stream stream_;
+  kernels::Tables tables_;
+  std::vector<std::shared_ptr<void>> copies_;
+  OpLimits limits_;
+  Workspace work_;
+  char* memory_ = nullptr;
+};
+
+}  // namespace lowrank::cuda

@@ -1,0 +1,163 @@
+// Linears and the head: decoded weights, products of the device, and kernels that round once.
+#include <algorithm>
+
+#include "cuda/cuda_backend.h"
+
+namespace lowrank::cuda {
+
+namespace {
+
+Mat columns(const Mat& x, int64_t first, int64_t n) { return Mat(x.row(0) + first * dtype_bytes(x.dtype), x.dtype, x.rows, n, x.ld); }
+
+// f(first, count) for parts of at most `most`.
+template <class F>
+void in_parts(int64_t n, int64_t most, F&& f) {
+  for (int64_t first = 0; first < n; first += most) f(first, std::min(most, n - first));
+}
+
+}  // namespace
+
+int64_t CudaBackend::weight_rows_at_a_time(const Weight& w) const {
+  if (w.plain() && dtype_of(w.format) == limits_.act) return w.rows;
+  return std::clamp<int64_t>(work_.decoded / w.cols, 1, w.rows);
+}
+
+CudaBackend::WeightRows CudaBackend::weight_rows(const Weight& w, int64_t first, int64_t rows) const {
+  if (w.plain() && dtype_of(w.format) == limits_.act) {
+    const Weight stored = w.stored();
+    const Mat all(const_cast<void*>(w.data), limits_.act, stored.rows, stored.cols);
+    return {w.transposed ? columns(all, first, rows) : all.slice(first, rows), w.transposed};
+  }
+  check(rows * w.cols <= work_.decoded, "a weight to decode beyond the limits", "linear");
+  const Mat out = scratch(work_.weight, limits_.act, rows, w.cols);
+  kernels::decode(w, first, out, tables_, stream_);
+  return {out, false};
+}
+
+Mat CudaBackend::as_act(const float* values, int64_t rows, int64_t cols, int64_t offset) const {
+  const Mat from(const_cast<float*>(values), DType::f32, rows, cols);
+  if (limits_.act == DType::f32) return from;
+  const Mat to = scratch(offset, limits_.act, rows, cols);
+  kernels::cast({from, to}, stream_);
+  return to;
+}
+
+void CudaBackend::product(const Mat& x, const WeightRows& w, const Mat& y, bool accumulates) const {
+  product(x, w.mat, !w.transposed, y, accumulates);
+}
+void CudaBackend::product_bwd(const Mat& dy, const WeightRows& w, const Mat& dx, bool accumulates) const {
+  product(dy, w.mat, w.transposed, dx, accumulates);
+}
+
+void CudaBackend::product(const Mat& a, const Mat& b, bool transposes_b, const Mat& c, bool accumulates, float alpha) const {
+  device_->product({.a = a, .b = b, .c = c, .transposes_b = transposes_b, .alpha = alpha, .accumulates = accumulates});
+}
+
+Mat CudaBackend::dropped_rows(const Mat& x, const Dropout& d, int64_t first) const {
+  if (!d.active()) return x;
+  const Mat out = scratch(work_.dropped, x.dtype, x.rows, x.cols);
+  kernels::dropout(x, out, d, first, stream_);
+  return out;
+}
+
+void CudaBackend::do_linear_fwd(const LinearFwdArgs& a) {
+  if (a.w.outlier_threshold > 0) {
+    kernels::zero({scratch(work_.is_outlier, DType::f32, 1, a.x.cols)}, stream_);
+    kernels::find_outliers(a.x, a.w.outlier_threshold, scratch<float>(work_.maxima), scratch<int32_t>(work_.is_outlier), stream_);
+  }
+  in_parts(a.x.rows, work_.rows, [&](int64_t first, int64_t rows) { rows_fwd(a, first, rows); });
+  if (a.gate) kernels::glu_fwd({a.gate, a.y, a.a}, stream_);
+}
+
+void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) const {
+  const DType act = limits_.act;
+  const Mat y = a.y.slice(first, rows);
+  Mat x = a.x.slice(first, rows), u, b, codes;
+  if (a.lora) {
+    const Lora& l = *a.lora;
+    u = a.u.slice(first, rows);
+    product(dropped_rows(x, l.dropout, first), as_act(l.a, l.rank, a.x.cols, work_.a), true, u, false, l.scale);
+    b = as_act(l.b, a.w.rows, l.rank, work_.b);
+  }
+  const bool rounds = a.w.outlier_threshold > 0;
+  if (rounds) {
+    codes = scratch(work_.codes, act, rows, x.cols);
+    const Mat outliers = scratch(work_.outliers, act, rows, x.cols);
+    kernels::round_to_codes(x, scratch<float>(work_.maxima) + first, scratch<int32_t>(work_.is_outlier), codes, outliers, stream_);
+    x = outliers;
+  }
+  // f32 results are the sums themselves; others are sums of one product, or are rounded from sums in f32.
+  const bool in_place = y.dtype == DType::f32 && !rounds;
+  const bool alone = in_place || (!a.lora && !a.bias && !a.accumulate && !rounds);
+  int64_t at_a_time = weight_rows_at_a_time(a.w);
+  if (!alone) at_a_time = std::min(at_a_time, limits_.features);
+  in_parts(a.w.rows, at_a_time, [&](int64_t o, int64_t n) {
+    const Mat to = columns(y, o, n), sums = alone ? to : scratch(work_.sums, DType::f32, rows, n);
+    product(x, weight_rows(a.w, o, n), sums, in_place && a.accumulate);
+    if (a.lora) product(u, b.slice(o, n), true, sums, true);
+    kernels::Finish f{.sums = sums, .y = to, .bias = a.bias ? a.bias + o : nullptr, .accumulate = a.accumulate && !in_place};
+    if (rounds) {
+      Weight bare = a.w;
+      bare.absmax = nullptr;  // its elements are the codes
+      f.code_sums = scratch(work_.code_sums, DType::f32, rows, n);
+      product(codes, weight_rows(bare, o, n), f.code_sums, false);
+      f.maxima = scratch<float>(work_.maxima) + first;
+      f.absmax = static_cast<const float*>(a.w.absmax) + o;
+    }
+    if (!alone || a.bias) kernels::finish(f, stream_);
+  });
+}
+
+void CudaBackend::do_linear_bwd(const LinearBwdArgs& a) {
+  in_parts(a.dy.rows, work_.rows, [&](int64_t first, int64_t rows) { rows_bwd(a, first, rows); });
+  if (a.gate) kernels::glu_bwd({a.dx, a.gate, a.up, a.gate, a.up}, stream_);
+}
+
+void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) const {
+  const DType act = limits_.act;
+  const Mat dx = a.dx ? a.dx.slice(first, rows) : Mat();
+  const bool in_place = dx.dtype == DType::f32;
+  const bool alone = in_place || (!a.also && !a.lora && !a.accumulate && weight_rows_at_a_time(a.w) == a.w.rows);
+  const Mat sums = !dx || alone ? dx : scratch(work_.sums, DType::f32, rows, dx.cols);
+  bool begun = in_place && a.accumulate;
+  for (const LinearBwdArgs* l = &a; l; l = l->also) {
+    const Mat dy = l->dy.slice(first, rows);
+    if (dx) {
+      in_parts(l->w.rows, weight_rows_at_a_time(l->w), [&](int64_t o, int64_t n) {
+        product_bwd(columns(dy, o, n), weight_rows(l->w, o, n), sums, begun);
+        begun = true;
+      });
+    }
+    if (!l->lora) continue;
+    const Lora& lora = *l->lora;
+    const Mat x = l->x.slice(first, rows), u = l->u.slice(first, rows), du = scratch(work_.du, act, rows, lora.rank);
+    product(dy, as_act(lora.b, l->w.rows, lora.rank, work_.b), false, du, false, lora.scale);
+    if (dx) {
+      const Mat lora_a = as_act(lora.a, lora.rank, x.cols, work_.a);
+      const bool masked = lora.dropout.active();
+      const Mat term = masked ? scratch(work_.dropped, act, rows, x.cols) : sums;
+      product(du, lora_a, false, term, !masked);
+      if (masked) kernels::add_masked(term, sums, lora.dropout, first, stream_);
+    }
+    device_->product({.a = dy, .b = u, .c = Mat(lora.db, DType::f32, l->w.rows, lora.rank), .transposes_a = true, .accumulates = true});
+    device_->product({.a = du, .b = dropped_rows(x, lora.dropout, first), .c = Mat(lora.da, DType::f32, lora.rank, x.cols), .transposes_a = true, .accumulates = true});
+  }
+  if (dx && !alone) kernels::finish({.sums = sums, .y = dx, .accumulate = a.accumulate}, stream_);
+}
+
+void CudaBackend::do_head(const HeadArgs& a) {
+  const DType act = limits_.act;
+  const int64_t vocab = a.w.rows;
+  in_parts(a.x.rows, work_.logit_rows, [&](int64_t first, int64_t rows) {
+    const Mat x = a.x.slice(first, rows), logits = scratch(work_.logits, act, rows, vocab);
+    const int64_t at_a_time = weight_rows_at_a_time(a.w);
+    in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product(x, weight_rows(a.w, v, n), columns(logits, v, n), false); });
+    kernels::cross_entropy({logits, a.labels + first, a.loss_scale, a.dynamic_scale, a.bias, a.soft_cap, bool(a.dx), scratch<double>(work_.losses) + first}, stream_);
+    if (!a.dx) return;
+    const Mat dx = a.dx.slice(first, rows);
+    in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product_bwd(columns(logits, v, n), weight_rows(a.w, v, n), dx, v > 0); });
+  });
+  kernels::add_up(scratch<double>(work_.losses), a.x.rows, a.loss_sum, stream_);
+}
+
+}  // namespace lowrank::cuda

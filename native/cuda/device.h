@@ -1,0 +1,36 @@
+// What the backend needs of a device beside kernels: memory, copies and matrix products. A GPU (gpu.cpp), or the emulation.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "base/tensor.h"
+#include "cuda/stream.h"
+
+namespace lowrank::cuda {
+
+// c (=|+=) alpha op(a) op(b) in f32, rounded once; op: transposed or not. a and b are of one dtype, c of theirs or f32.
+struct Product {
+  Mat a, b, c;
+  bool transposes_a = false, transposes_b = false;
+  float alpha = 1;
+  bool accumulates = false;
+
+  int64_t inner() const { return transposes_a ? a.rows : a.cols; }
+};
+// Error E_INTERNAL where the matrices do not fit.
+void check_product(const Product&);
+
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual std::string name() const = 0;  // such as "cuda:0"
+  // Zero-filled memory, 256-byte aligned. Error E_MEMORY
+  virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
+  // In order with all that was enqueued; done when they return. Error E_DEVICE
+  virtual void upload(const void* host, int64_t bytes, void* to) = 0;
+  virtual void download(const void* from, int64_t bytes, void* host) = 0;
+  virtual void product(const Product&) = 0;
+  virtual Stream stream() const = 0;
+};
+
+}  // namespace lowrank::cuda

@@ -1,0 +1,149 @@
+// Operations on single elements, and sums of columns.
+#include "cuda/block.h"
+#include "cuda/kernels.h"
+
+namespace lowrank::cuda::kernels {
+
+namespace {
+
+__global__ void __launch_bounds__(kThreads, 1) columns_fwd_kernel(ColumnsFwdArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
+    float sum = a.accumulate ? a.y.get(m, o) : 0;
+    if (a.z) sum += a.factor[o] * a.z.get(m, o);
+    if (a.bias) sum += a.bias_scale * a.bias[o];
+    a.y.set(m, o, sum);
+  }
+}
+
+// A warp takes 32 columns, and each warp of the block every fourth row of them. Sums are in f64: they are few.
+__global__ void __launch_bounds__(kThreads, 1) columns_bwd_kernel(ColumnsBwdArgs a) {
+  LOWRANK_SHARED(double, sums, kThreads);
+  LOWRANK_SHARED(double, products, kThreads);
+  const unsigned warps = blockDim.x / kWarp, lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  const int64_t o = int64_t(blockIdx.x) * kWarp + lane;
+  double sum = 0, product = 0;
+  for (int64_t m = warp; o < a.dy.cols && m < a.dy.rows; m += warps) {
+    const float dy = a.dy.get(m, o);
+    sum += double(dy);
+    if (!a.z) continue;
+    product += double(dy) * double(a.z.get(m, o));
+    a.z.set(m, o, a.factor[o] * dy);
+  }
+  sums[threadIdx.x] = sum;
+  products[threadIdx.x] = product;
+  __syncthreads();
+  if (warp > 0 || o >= a.dy.cols) return;
+  for (unsigned w = 1; w < warps; w++) {
+    sum += sums[w * kWarp + lane];
+    product += products[w * kWarp + lane];
+  }
+  if (a.z) a.dmagnitude[o] = float(double(a.dmagnitude[o]) + product / double(a.norm[o]));
+  if (a.dbias) a.dbias[o] = float(double(a.dbias[o]) + double(a.bias_scale) * sum);
+}
+
+__global__ void __launch_bounds__(kThreads, 1) add_noise_kernel(NoiseArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) {
+    const uint64_t j = a.offset + uint64_t(m * a.x.cols + c);
+    a.x.set(m, c, a.x.get(m, c) + a.size * (2 * uniform01(philox_word(a.seed, a.stream, j)) - 1));
+  }
+}
+
+// A block takes a head of a row, a thread a pair.
+__global__ void __launch_bounds__(kThreads, 1) rope_kernel(RopeArgs a) {
+  const int64_t m = blockIdx.x, h = blockIdx.y, per_group = a.heads / a.groups, half = a.rotary_dim / 2;
+  const int64_t column = a.x.column(h / per_group, h % per_group), row = a.positions[m] * half;
+  for (int64_t i = threadIdx.x; i < half; i += blockDim.x) {
+    const float c = a.cos[row + i], s = a.inverse ? -a.sin[row + i] : a.sin[row + i];
+    const int64_t one = column + (a.interleaved ? 2 * i : i), other = column + (a.interleaved ? 2 * i + 1 : i + half);
+    const float low = a.x.mat.get(m, one), high = a.x.mat.get(m, other);
+    a.x.mat.set(m, one, low * c - high * s);
+    a.x.mat.set(m, other, high * c + low * s);
+  }
+}
+
+struct ActivationAt {
+  float value, slope;
+};
+// f(x) and f'(x), as the twin's.
+__device__ ActivationAt activation_at(Activation f, float x) {
+  constexpr float kTwiceRoot = 1.5957691216057308f;  // 2 sqrt(2 / pi)
+  switch (f) {
+    case Activation::gelu: {
+      const float phi = erfcf(-x * 0.70710678118654752f) / 2;
+      return {x * phi, phi + x * expf(-x * x / 2) * 0.39894228040143268f};
+    }
+    case Activation::relu: return {x > 0 ? x : 0, x > 0 ? 1.f : 0.f};
+    case Activation::silu:
+    case Activation::gelu_tanh: break;
+  }
+  // x s with a sigmoid s of z
+  const bool gelu = f == Activation::gelu_tanh;
+  const float z = gelu ? kTwiceRoot * (x + 0.044715f * x * x * x) : x, slope = gelu ? kTwiceRoot * (1 + 3 * 0.044715f * x * x) : 1;
+  const float s = 1 / (1 + expf(-z)), rest = 1 / (1 + expf(z));
+  return {x * s, s + x * s * rest * slope};
+}
+
+__global__ void __launch_bounds__(kThreads, 1) glu_fwd_kernel(GluFwdArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.g.cols; c += column_step()) {
+    a.a.set(m, c, activation_at(a.f, a.g.get(m, c)).value * (a.u ? a.u.get(m, c) : 1));
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) glu_bwd_kernel(GluBwdArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.g.cols; c += column_step()) {
+    const float da = a.da.get(m, c), u = a.u ? a.u.get(m, c) : 1;
+    const ActivationAt f = activation_at(a.f, a.g.get(m, c));
+    a.dg.set(m, c, da * u * f.slope);
+    if (a.u) a.du.set(m, c, da * f.value);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) soft_cap_kernel(SoftCapArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) a.x.set(m, c, a.cap * tanhf(a.x.get(m, c) / a.cap));
+}
+
+__global__ void __launch_bounds__(kThreads, 1) zero_kernel(ZeroArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) a.x.set(m, c, 0);
+}
+
+__global__ void __launch_bounds__(kThreads, 1) cast_kernel(CastArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.src.cols; c += column_step()) {
+    const float value = a.factor * a.src.get(m, c);
+    a.dst.set(m, c, a.accumulate ? a.dst.get(m, c) + value : value);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) gather_kernel(GatherArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.dst.cols; c += column_step()) a.dst.set(m, c, a.src.get(a.rows[m], c));
+}
+
+__global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterArgs a) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.src.cols; c += column_step()) a.dst.set(a.rows[m], c, a.src.get(m, c));
+}
+
+}  // namespace
+
+void columns_fwd(const ColumnsFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(columns_fwd_kernel, a.y, stream, a); }
+void columns_bwd(const ColumnsBwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH(columns_bwd_kernel, (unsigned((a.dy.cols + kWarp - 1) / kWarp)), kThreads, stream, a);
+}
+void add_noise(const NoiseArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(add_noise_kernel, a.x, stream, a); }
+void rope(const RopeArgs& a, Stream stream) { LOWRANK_LAUNCH(rope_kernel, (unsigned(a.x.mat.rows), unsigned(a.heads)), kWarp, stream, a); }
+void glu_fwd(const GluFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(glu_fwd_kernel, a.g, stream, a); }
+void glu_bwd(const GluBwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(glu_bwd_kernel, a.g, stream, a); }
+void soft_cap(const SoftCapArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(soft_cap_kernel, a.x, stream, a); }
+void zero(const ZeroArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(zero_kernel, a.x, stream, a); }
+void cast(const CastArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(cast_kernel, a.src, stream, a); }
+void gather_rows(const GatherArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(gather_kernel, a.dst, stream, a); }
+void scatter_rows(const ScatterArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(scatter_kernel, a.src, stream, a); }
+
+}  // namespace lowrank::cuda::kernels

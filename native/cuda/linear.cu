@@ -1,0 +1,78 @@
+// The parts of linears beside their products.
+#include "cuda/block.h"
+#include "cuda/kernels.h"
+
+namespace lowrank::cuda::kernels {
+
+namespace {
+
+// Of the mask's matrix, of x.cols columns.
+__device__ uint64_t mask_index(const Mat& x, int64_t first, int64_t m, int64_t i) { return uint64_t((first + m) * x.cols + i); }
+
+__global__ void __launch_bounds__(kThreads, 1) dropout_kernel(Mat x, Mat out, Dropout d, int64_t first) {
+  const int64_t m = blockIdx.x;
+  const float kept = 1.f / (1.f - d.p);
+  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
+    out.set(m, i, d.keep(mask_index(x, first, m, i)) ? x.get(m, i) * kept : 0);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) add_masked_kernel(Mat x, Mat sums, Dropout d, int64_t first) {
+  const int64_t m = blockIdx.x;
+  const float kept = 1.f / (1.f - d.p);
+  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
+    if (d.keep(mask_index(x, first, m, i))) sums.set(m, i, sums.get(m, i) + x.get(m, i) * kept);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) finish_kernel(Finish f) {
+  const int64_t m = blockIdx.x;
+  for (int64_t o = first_column(); o < f.y.cols; o += column_step()) {
+    float sum = f.sums.get(m, o);
+    if (f.code_sums) sum += f.code_sums.get(m, o) * f.maxima[m] * f.absmax[o] * kInt8ProductStep;
+    if (f.bias) sum += f.bias[o];
+    f.y.set(m, o, f.accumulate ? f.y.get(m, o) + sum : sum);
+  }
+}
+
+__device__ float half_of(const Mat& x, int64_t m, int64_t i) { return f16_to_f32(f32_to_f16(x.get(m, i))); }
+
+__global__ void __launch_bounds__(kThreads, 1) outliers_kernel(Mat x, float threshold, float* maxima, int32_t* is_outlier) {
+  LOWRANK_SHARED(float, parts, kWarp);
+  const int64_t m = blockIdx.x;
+  float most = 0;
+  for (int64_t i = threadIdx.x; i < x.cols; i += blockDim.x) {
+    const float magnitude = fabsf(half_of(x, m, i));
+    if (magnitude < threshold) most = larger(most, magnitude);
+    else is_outlier[i] = 1;  // whichever block comes last
+  }
+  most = block_max(most, parts);
+  if (threadIdx.x == 0) maxima[m] = most;
+}
+
+__global__ void __launch_bounds__(kThreads, 1) codes_kernel(Mat x, const float* maxima, const int32_t* is_outlier, Mat codes, Mat outliers) {
+  const int64_t m = blockIdx.x;
+  const float factor = int8_factor(maxima[m]);
+  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
+    codes.set(m, i, is_outlier[i] ? 0 : rintf(half_of(x, m, i) * factor));
+    outliers.set(m, i, is_outlier[i] ? x.get(m, i) : 0);
+  }
+}
+
+}  // namespace
+
+void dropout(const Mat& x, const Mat& out, const Dropout& d, int64_t first, Stream stream) {
+  LOWRANK_LAUNCH_ELEMENTS(dropout_kernel, x, stream, x, out, d, first);
+}
+void add_masked(const Mat& x, const Mat& sums, const Dropout& d, int64_t first, Stream stream) {
+  LOWRANK_LAUNCH_ELEMENTS(add_masked_kernel, x, stream, x, sums, d, first);
+}
+void finish(const Finish& f, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(finish_kernel, f.y, stream, f); }
+void find_outliers(const Mat& x, float threshold, float* maxima, int32_t* is_outlier, Stream stream) {
+  LOWRANK_LAUNCH(outliers_kernel, (unsigned(x.rows)), kThreads, stream, x, threshold, maxima, is_outlier);
+}
+void round_to_codes(const Mat& x, const float* maxima, const int32_t* is_outlier, const Mat& codes, const Mat& outliers, Stream stream) {
+  LOWRANK_LAUNCH_ELEMENTS(codes_kernel, x, stream, x, maxima, is_outlier, codes, outliers);
+}
+
+}  // namespace lowrank::cuda::kernels

@@ -1,0 +1,149 @@
+// Losses, and the layers of classifiers.
+#include "cuda/block.h"
+#include "cuda/kernels.h"
+
+namespace lowrank::cuda::kernels {
+
+namespace {
+
+__device__ double scale_of(double loss_scale, const double* dynamic_scale) { return loss_scale * (dynamic_scale ? *dynamic_scale : 1); }
+
+// A block takes a row.
+__global__ void __launch_bounds__(kThreads, 1) cross_entropy_kernel(CrossEntropy a) {
+  LOWRANK_SHARED(float, parts, kWarp);
+  const int64_t n = blockIdx.x, vocab = a.logits.cols, label = a.labels[n];
+  const float cap = a.soft_cap;
+  const auto logit = [&](int64_t v) {
+    const float z = a.logits.get(n, v) + (a.bias ? a.bias[v] : 0);
+    return cap > 0 ? cap * tanhf(z / cap) : z;
+  };
+  float top = -INFINITY;
+  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) top = larger(top, logit(v));
+  top = block_max(top, parts);
+  float sum = 0;
+  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) sum += expf(logit(v) - top);
+  const float rest = logf(block_sum(sum, parts));
+  if (threadIdx.x == 0) a.losses[n] = double(top) - double(logit(label)) + double(rest);
+  if (!a.gradient) return;
+  __syncthreads();
+  const float scale = float(scale_of(a.loss_scale, a.dynamic_scale));
+  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) {
+    const float z = logit(v), p = (z - top) - rest, share = cap > 0 ? z / cap : 0;
+    // softmax - 1 without losing the digits that the difference has
+    a.logits.set(n, v, scale * (1 - share * share) * (v == label ? expm1f(p) : expf(p)));
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) add_up_kernel(const double* values, int64_t n, double* sum) {
+  LOWRANK_SHARED(double, parts, kWarp);
+  double own = 0;
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) own += values[i];
+  own = block_sum(own, parts);
+  if (threadIdx.x == 0) *sum += own;
+}
+
+__device__ float dropped(const Dropout& d, float x, int64_t i) {
+  if (!d.active()) return x;
+  return d.keep(uint64_t(i)) ? x * (1.f / (1.f - d.p)) : 0;
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_dropout_kernel(DenseFwdArgs a) {
+  const int64_t n = blockIdx.x;
+  for (int64_t i = first_column(); i < a.x.cols; i += column_step()) a.d.set(n, i, dropped(a.dropout, a.x.get(n, i), n * a.x.cols + i));
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_fwd_kernel(DenseFwdArgs a) {
+  const int64_t n = blockIdx.x, in = a.x.cols;
+  for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
+    float z = a.bias ? a.bias[o] : 0;
+    for (int64_t i = 0; i < in; i++) z += a.d.get(n, i) * a.w[o * in + i];
+    if (a.f == HeadFunction::tanh) z = tanhf(z);
+    if (a.f == HeadFunction::relu) z = larger(z, 0.f);
+    a.y.set(n, o, z);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_dz_kernel(DenseBwdArgs a) {
+  const int64_t n = blockIdx.x;
+  for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
+    const float y = a.y.get(n, o);
+    const float slope = a.f == HeadFunction::tanh ? 1 - y * y : a.f == HeadFunction::relu ? (y > 0 ? 1 : 0) : 1;
+    a.dy.set(n, o, a.dy.get(n, o) * slope);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_dx_kernel(DenseBwdArgs a) {
+  const int64_t n = blockIdx.x, in = a.d.cols;
+  for (int64_t i = first_column(); i < in; i += column_step()) {
+    float sum = 0;
+    for (int64_t o = 0; o < a.y.cols; o++) sum += a.dy.get(n, o) * a.w[o * in + i];
+    a.dx.set(n, i, dropped(a.dropout, sum, n * in + i));
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_dw_kernel(DenseBwdArgs a) {
+  const int64_t o = blockIdx.x, in = a.d.cols;
+  for (int64_t i = first_column(); i < in; i += column_step()) {
+    float sum = a.dw[o * in + i];
+    for (int64_t n = 0; n < a.d.rows; n++) sum += a.dy.get(n, o) * a.d.get(n, i);
+    a.dw[o * in + i] = sum;
+  }
+  if (!a.dbias || first_column() > 0) return;
+  for (int64_t n = 0; n < a.d.rows; n++) a.dbias[o] += a.dy.get(n, o);
+}
+
+// log(1 + e^x) without overflow
+__device__ double softplus(double x) { return larger(x, 0.0) + log1p(exp(-fabs(x))); }
+
+// One block, a thread a row: there are as many rows as texts. In f64, as few numbers cost nothing.
+__global__ void __launch_bounds__(kThreads, 1) label_loss_kernel(LabelLossArgs a) {
+  LOWRANK_SHARED(double, parts, kWarp);
+  const int64_t classes = a.logits.cols;
+  const double scale = scale_of(a.loss_scale, a.dynamic_scale);
+  double loss = 0;
+  for (int64_t n = threadIdx.x; n < a.logits.rows; n += blockDim.x) {
+    float top = -INFINITY;
+    double sum = 0;
+    for (int64_t k = 0; k < classes; k++) top = larger(top, a.logits.get(n, k));
+    for (int64_t k = 0; k < classes; k++) sum += exp(double(a.logits.get(n, k)) - double(top));
+    const double lse = double(top) + log(sum);
+    for (int64_t k = 0; k < classes; k++) {
+      const double z = double(a.logits.get(n, k));
+      double slope = 0;
+      if (a.loss == LabelLoss::single_label_classification) {
+        const bool is_label = k == int64_t(a.labels[n]);
+        if (is_label) loss += lse - z;
+        slope = is_label ? expm1(z - lse) : exp(z - lse);
+      } else if (a.loss == LabelLoss::regression) {
+        const double off = z - double(a.labels[n * classes + k]);
+        loss += off * off;
+        slope = 2 * off;
+      } else {
+        const double t = double(a.labels[n * classes + k]);
+        loss += t * softplus(-z) + (1 - t) * softplus(z);
+        slope = 1 / (1 + exp(-z)) - t;
+      }
+      if (a.gradient) a.logits.set(n, k, float(scale * slope));
+    }
+  }
+  loss = block_sum(loss, parts);
+  if (threadIdx.x == 0) *a.loss_sum += loss;
+}
+
+}  // namespace
+
+void cross_entropy(const CrossEntropy& a, Stream stream) { LOWRANK_LAUNCH(cross_entropy_kernel, (unsigned(a.logits.rows)), kThreads, stream, a); }
+void add_up(const double* values, int64_t n, double* sum, Stream stream) { LOWRANK_LAUNCH(add_up_kernel, (1), kThreads, stream, values, n, sum); }
+
+void dense_fwd(const DenseFwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH_ELEMENTS(dense_dropout_kernel, a.x, stream, a);
+  LOWRANK_LAUNCH_ELEMENTS(dense_fwd_kernel, a.y, stream, a);
+}
+void dense_bwd(const DenseBwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH_ELEMENTS(dense_dz_kernel, a.y, stream, a);
+  LOWRANK_LAUNCH_ELEMENTS(dense_dx_kernel, a.dx, stream, a);
+  if (a.dw) LOWRANK_LAUNCH(dense_dw_kernel, (unsigned(a.y.cols), column_parts(a.y.cols, a.d.cols)), kThreads, stream, a);
+}
+void label_loss(const LabelLossArgs& a, Stream stream) { LOWRANK_LAUNCH(label_loss_kernel, (1), kThreads, stream, a); }
+
+}  // namespace lowrank::cuda::kernels

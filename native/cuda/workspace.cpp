@@ -1,0 +1,46 @@
+#include "cuda/workspace.h"
+
+#include <algorithm>
+
+#include "base/arena.h"
+
+namespace lowrank::cuda {
+
+namespace {
+constexpr int64_t kMostRows = 2048;
+constexpr int64_t kMostDecoded = int64_t(1) << 26;  // elements
+constexpr int64_t kMostLogits = int64_t(1) << 27;   // elements
+}  // namespace
+
+Workspace::Workspace(const OpLimits& l) {
+  const int64_t tokens = std::max<int64_t>(1, l.tokens), element = dtype_bytes(l.act);
+  rows = std::min(tokens, kMostRows);
+  logit_rows = std::min(tokens, std::max<int64_t>(1, kMostLogits / std::max<int64_t>(1, l.vocab)));
+  decoded = std::min(l.decoded, kMostDecoded);
+  const auto take = [&](int64_t n, int64_t size) {
+    const int64_t at = bytes;
+    bytes += Arena::aligned(n * size);
+    return at;
+  };
+  const int64_t values = rows * l.features;
+  weight = take(decoded, element);
+  sums = take(l.act == DType::f32 && !l.rounds_activations ? 0 : values, 4);
+  a = take(l.act == DType::f32 ? 0 : l.rank * l.features, element);
+  b = take(l.act == DType::f32 ? 0 : l.rank * l.features, element);
+  dropped = take(l.dropout ? values : 0, element);
+  du = take(l.training ? rows * l.rank : 0, element);
+  const int64_t rounded = l.rounds_activations ? 1 : 0;
+  codes = take(rounded * values, element);
+  outliers = take(rounded * values, element);
+  code_sums = take(rounded * values, 4);
+  maxima = take(rounded * tokens, 4);
+  is_outlier = take(rounded * l.features, 4);
+  delta = take(l.training ? tokens * l.heads : 0, 4);
+  logits = take(logit_rows * l.vocab, element);
+  losses = take(tokens, int64_t(sizeof(double)));
+  partial_sums = take(kPartialSums, int64_t(sizeof(double)));
+}
+
+int64_t workspace_bytes(const OpLimits& limits) { return Workspace(limits).bytes; }
+
+}  // namespace lowrank::cuda

@@ -1,0 +1,35 @@
+// Scratch memory of the CUDA backend's operations: places within one block, from the bounds of the operations alone.
+#pragma once
+#include "ops/arguments.h"
+
+namespace lowrank::cuda {
+
+struct Workspace {
+  Workspace() = default;
+  explicit Workspace(const OpLimits&);
+
+  int64_t rows = 0;         // a linear takes this number of rows at a time
+  int64_t logit_rows = 0;   // and the head this number
+  int64_t decoded = 0;      // elements of a weight that are decoded at a time
+
+  // Offsets:
+  int64_t weight = 0;              // (decoded) act
+  int64_t sums = 0;                // (rows, features) f32: results that are rounded once
+  int64_t a = 0, b = 0;            // (rank, features) act each: an adapter's A and B
+  int64_t dropped = 0;             // (rows, features) act: dropout(x), or a term that a mask still has to go over
+  int64_t du = 0;                  // (rows, rank) act
+  int64_t codes = 0, outliers = 0;  // (rows, features) act each: x in codes of 8 bits, and its other columns
+  int64_t code_sums = 0;           // (rows, features) f32
+  int64_t maxima = 0, is_outlier = 0;  // (tokens) f32, (features) i32
+  int64_t delta = 0;               // (tokens, heads) f32: rowsum(do * o)
+  int64_t logits = 0;              // (logit_rows, vocab) act
+  int64_t losses = 0;              // (tokens) f64
+  int64_t partial_sums = 0;        // (kPartialSums) f64
+  int64_t bytes = 0;
+};
+constexpr int64_t kPartialSums = 1024;
+
+// Of any device.
+int64_t workspace_bytes(const OpLimits&);
+
+}  // namespace lowrank::cuda

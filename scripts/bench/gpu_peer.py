@@ -1,0 +1,52 @@
+"""Training steps of torch + peft on a GPU: the shapes and the columns of the native tests' mode device-speed. Random weights, no network."""
+
+import argparse
+import statistics
+import time
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+
+LENGTH, RANK, WARM_UP, STEPS = 2048, 16, 2, 8
+SHAPES = {
+    "llama-3.2-1b": dict(hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, head_dim=64),
+    "llama-3-8b, 8 of 32 layers": dict(hidden_size=4096, intermediate_size=14336, num_hidden_layers=8, head_dim=128),
+}
+
+
+def measure(name, texts, checkpointing):
+    torch.manual_seed(1)
+    config = LlamaConfig(vocab_size=128256, num_attention_heads=32, num_key_value_heads=8, tie_word_embeddings=True, **SHAPES[name])
+    with torch.device("cuda"):
+        base = LlamaForCausalLM(config).to(torch.bfloat16)
+    if checkpointing:
+        base.gradient_checkpointing_enable()
+        base.enable_input_require_grads()
+    model = get_peft_model(base, LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear"))
+    optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=1e-4, fused=True)
+    torch.cuda.reset_peak_memory_stats()
+    seconds, norm = [], 0.0
+    for step in range(WARM_UP + STEPS):
+        ids = torch.randint(0, config.vocab_size, (texts, LENGTH), device="cuda")
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        model(input_ids=ids, labels=ids).loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        torch.cuda.synchronize()
+        if step >= WARM_UP:
+            seconds.append(time.perf_counter() - start)
+    rate = texts * LENGTH / statistics.median(seconds)
+    held = torch.cuda.max_memory_allocated() / 2**30
+    about = f"bf16, r {RANK}, {texts} x {LENGTH}" + (", checkpointing" if checkpointing else "")
+    print(f"| {torch.cuda.get_device_name()} | torch + peft | {name} | {about} | {rate:.0f} tokens/s | | {held:.1f} GiB | grad_norm {float(norm):.3g} |", flush=True)
+
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.parse_args()
+for shape in SHAPES:
+    for texts in (1, 4):
+        measure(shape, texts, False)
+    measure(shape, 4, True)
