@@ -5,22 +5,18 @@ import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
 import {
   alibiSlopes,
+  gptNames,
   grouped,
   type LayerNormConfig,
   layerNorm,
+  plainAttention,
   readEqualHeads,
   warnOfDropout,
   withOwnNames,
 } from "./parts.js";
 
-function block({
-  hiddenSize: dim,
-  heads,
-  headDim,
-  intermediateSize: mlp,
-  eps,
-  activation,
-}: LayerNormConfig): BlockSpec {
+function block(config: LayerNormConfig): BlockSpec {
+  const { hiddenSize: dim, heads, headDim, intermediateSize: mlp, eps, activation } = config;
   const linear = (module: string, out: number, inputs: number) => ({ module, out, in: inputs, bias: true });
   return {
     attention: {
@@ -28,10 +24,7 @@ function block({
       inputs: [linear("self_attention.query_key_value", 3 * dim, dim)],
       ...grouped(1, headDim),
       out: linear("self_attention.dense", dim, dim),
-      heads,
-      kvHeads: heads,
-      headDim,
-      kinds: [{ window: 0, rope: null }],
+      ...plainAttention(config),
       keyBias: { slopes: alibiSlopes(heads), scale: 1, rounded: false },
     },
     mlp: {
@@ -45,13 +38,7 @@ function block({
 
 export const bloom: Family = {
   modelType: "bloom",
-  names: {
-    base: "transformer.",
-    embedding: "transformer.word_embeddings.weight",
-    finalNorm: "transformer.ln_f.weight",
-    head: "lm_head.weight",
-    layers: "transformer.h.",
-  },
+  names: gptNames("word_embeddings"),
   // The defaults of transformers' BloomConfig. No key sets the MLP's size and its activation.
   readConfig(given, warn) {
     const keys = withOwnNames(given, {

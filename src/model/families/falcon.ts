@@ -7,6 +7,7 @@ import type { Family } from "./family.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
 import {
   alibiSlopes,
+  gptNames,
   grouped,
   type LayerNormConfig,
   layerNorm,
@@ -72,13 +73,7 @@ function readLayout(keys: ConfigKeys, heads: number): Pick<FalconConfig, "kvHead
 
 export const falcon: Family = {
   modelType: "falcon",
-  names: {
-    base: "transformer.",
-    embedding: "transformer.word_embeddings.weight",
-    finalNorm: "transformer.ln_f.weight",
-    head: "lm_head.weight",
-    layers: "transformer.h.",
-  },
+  names: gptNames("word_embeddings"),
   // The defaults of transformers' FalconConfig.
   readConfig(given, warn) {
     const keys = withOwnNames(given, { hidden_size: "n_embed" });

@@ -5,6 +5,7 @@ import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import {
+  gptNames,
   type LayerNormConfig,
   layerNorm,
   readActivation,
@@ -56,13 +57,7 @@ function readTypes(keys: ConfigKeys, layers: number): string[] {
 
 export const gptNeo: Family = {
   modelType: "gpt_neo",
-  names: {
-    base: "transformer.",
-    embedding: "transformer.wte.weight",
-    finalNorm: "transformer.ln_f.weight",
-    head: "lm_head.weight",
-    layers: "transformer.h.",
-  },
+  names: gptNames("wte"),
   // The defaults of transformers' GPTNeoConfig.
   readConfig(given, warn) {
     const keys = withOwnNames(given, { num_heads: "num_attention_heads", num_layers: "num_hidden_layers" });

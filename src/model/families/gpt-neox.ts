@@ -1,19 +1,10 @@
 // GPT-NeoX and Pythia: q, k and v of each head after one another in one linear, part of a head rotates, attention and MLP side by side
 // (Black et al., 2022).
 import type { BlockSpec } from "../../native/index.js";
-import { LARGEST } from "../heads.js";
-import { readRope } from "../rope.js";
 import type { Family } from "./family.js";
-import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
-import {
-  grouped,
-  type LayerNormConfig,
-  layerNorm,
-  readActivation,
-  readEqualHeads,
-  warnOfDropout,
-  withOwnNames,
-} from "./parts.js";
+import { type AttentionConfig, attentionOf } from "./llama.js";
+import { grouped, type LayerNormConfig, layerNorm, readEqualHeads, warnOfDropout, withOwnNames } from "./parts.js";
+import { readRotaryNumbers } from "./phi.js";
 
 interface NeoxConfig extends LayerNormConfig, AttentionConfig {
   parallel: boolean;
@@ -50,28 +41,18 @@ export const gptNeox: Family = {
     layers: "gpt_neox.layers.",
   },
   // The defaults of transformers' GPTNeoXConfig, and the names that its keys had before.
-  readConfig(given, warn) {
+  readConfig(given, warn): Omit<NeoxConfig, "modelType"> {
     const keys = withOwnNames(given, {
       partial_rotary_factor: given.given("partial_rotary_factor") ? "partial_rotary_factor" : "rotary_pct",
       rope_theta: given.given("rope_theta") ? "rope_theta" : "rotary_emb_base",
     });
     warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
-    const heads = readEqualHeads(keys);
-    const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
-    const config: Omit<NeoxConfig, "modelType"> = {
-      vocabSize: keys.count("vocab_size", LARGEST),
-      ...heads,
-      intermediateSize: keys.count("intermediate_size", LARGEST, 24576),
-      layers: keys.count("num_hidden_layers", 100_000),
-      maxPositions,
-      tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
-      eps: keys.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-5),
-      activation: readActivation(keys, "hidden_act", "gelu"),
-      ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, partialRotary: 0.25 }, warn)),
+    const defaults = { mlp: 24576, activation: "gelu", partialRotary: 0.25 };
+    return {
+      ...readRotaryNumbers(keys, warn, readEqualHeads(keys), defaults),
       parallel: keys.flag("use_parallel_residual", true),
       attentionBias: keys.flag("attention_bias", true),
     };
-    return config;
   },
   outside: ({ eps }: NeoxConfig) => ({ finalNorm: layerNorm("gpt_neox.final_layer_norm", eps) }),
   block,

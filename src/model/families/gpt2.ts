@@ -1,11 +1,15 @@
 // GPT-2: LayerNorm before each part, learned positions, q, k and v in one linear, an MLP without a gate (Radford et al., 2019).
 import type { BlockSpec } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
+import type { ConfigKeys } from "../keys.js";
+import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import {
   concatenated,
+  gptNames,
   type LayerNormConfig,
   layerNorm,
+  plainAttention,
   readActivation,
   readEqualHeads,
   scoreHead,
@@ -13,24 +17,15 @@ import {
   withOwnNames,
 } from "./parts.js";
 
-function block({
-  hiddenSize: dim,
-  heads,
-  headDim,
-  intermediateSize: mlp,
-  eps,
-  activation,
-}: LayerNormConfig): BlockSpec {
+function block(config: LayerNormConfig): BlockSpec {
+  const { hiddenSize: dim, heads, headDim, intermediateSize: mlp, eps, activation } = config;
   return {
     attention: {
       norm: layerNorm("ln_1", eps),
       inputs: [{ module: "attn.c_attn", out: 3 * dim, in: dim, bias: true }],
       ...concatenated(heads, headDim),
       out: { module: "attn.c_proj", out: dim, in: dim, bias: true },
-      heads,
-      kvHeads: heads,
-      headDim,
-      kinds: [{ window: 0, rope: null }],
+      ...plainAttention(config),
     },
     mlp: {
       norm: layerNorm("ln_2", eps),
@@ -41,39 +36,41 @@ function block({
   };
 }
 
+/** The numbers of GPT-2, which GPT-J has under the same keys. @throws LowrankError E_CONFIG_VALUE */
+export function readGpt2Numbers(
+  given: ConfigKeys,
+  warn: Warn,
+  defaults: { dropout: number; positions: number; tied: boolean },
+): Omit<LayerNormConfig, "modelType"> {
+  const keys = withOwnNames(given, {
+    n_embd: "hidden_size",
+    n_positions: "max_position_embeddings",
+    n_head: "num_attention_heads",
+    n_layer: "num_hidden_layers",
+  });
+  warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"], defaults.dropout);
+  const heads = readEqualHeads(keys, { hidden: "n_embd", heads: "n_head" });
+  return {
+    vocabSize: keys.count("vocab_size", LARGEST),
+    ...heads,
+    intermediateSize: keys.count("n_inner", LARGEST, 4 * heads.hiddenSize),
+    layers: keys.count("n_layer", 100_000),
+    maxPositions: keys.count("n_positions", 2 ** 31, defaults.positions),
+    tieWordEmbeddings: keys.flag("tie_word_embeddings", defaults.tied),
+    eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
+    activation: readActivation(keys, "activation_function", "gelu_new"),
+  };
+}
+
 export const gpt2: Family = {
   modelType: "gpt2",
-  names: {
-    base: "transformer.",
-    embedding: "transformer.wte.weight",
-    finalNorm: "transformer.ln_f.weight",
-    head: "lm_head.weight",
-    layers: "transformer.h.",
-  },
-  // The defaults of transformers' GPT2Config.
-  readConfig(given, warn) {
-    const keys = withOwnNames(given, {
-      n_embd: "hidden_size",
-      n_positions: "max_position_embeddings",
-      n_head: "num_attention_heads",
-      n_layer: "num_hidden_layers",
-    });
+  names: gptNames("wte"),
+  readConfig(keys, warn) {
     keys.only("scale_attn_weights", [true], true);
     keys.only("scale_attn_by_inverse_layer_idx", [false], false);
     keys.only("add_cross_attention", [false], false);
-    warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"], 0.1);
-    const heads = readEqualHeads(keys, { hidden: "n_embd", heads: "n_head" });
-    const config: Omit<LayerNormConfig, "modelType"> = {
-      vocabSize: keys.count("vocab_size", LARGEST),
-      ...heads,
-      intermediateSize: keys.count("n_inner", LARGEST, 4 * heads.hiddenSize),
-      layers: keys.count("n_layer", 100_000),
-      maxPositions: keys.count("n_positions", 2 ** 31, 1024),
-      tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
-      eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
-      activation: readActivation(keys, "activation_function", "gelu_new"),
-    };
-    return config;
+    // The defaults of transformers' GPT2Config.
+    return readGpt2Numbers(keys, warn, { dropout: 0.1, positions: 1024, tied: true });
   },
   outside: ({ maxPositions, eps }: LayerNormConfig) => ({
     positions: { weight: "transformer.wpe.weight", rows: maxPositions, offset: 0 },

@@ -1,17 +1,9 @@
 // GPT-J: attention and MLP of one norm side by side, neighbouring columns rotate in part of a head (Wang & Komatsuzaki, 2021).
 import type { BlockSpec } from "../../native/index.js";
-import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
+import { readGpt2Numbers } from "./gpt2.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
-import {
-  type LayerNormConfig,
-  layerNorm,
-  readActivation,
-  readEqualHeads,
-  separate,
-  warnOfDropout,
-  withOwnNames,
-} from "./parts.js";
+import { gptNames, type LayerNormConfig, layerNorm, separate } from "./parts.js";
 
 type GptjConfig = LayerNormConfig & AttentionConfig;
 
@@ -38,39 +30,13 @@ function block(config: GptjConfig): BlockSpec {
 
 export const gptj: Family = {
   modelType: "gptj",
-  names: {
-    base: "transformer.",
-    embedding: "transformer.wte.weight",
-    finalNorm: "transformer.ln_f.weight",
-    head: "lm_head.weight",
-    layers: "transformer.h.",
-  },
-  // The defaults of transformers' GPTJConfig.
-  readConfig(given, warn) {
-    const keys = withOwnNames(given, {
-      n_embd: "hidden_size",
-      n_positions: "max_position_embeddings",
-      n_head: "num_attention_heads",
-      n_layer: "num_hidden_layers",
-    });
-    warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"]);
-    const heads = readEqualHeads(keys, { hidden: "n_embd", heads: "n_head" });
-    const rotaryDim = keys.count("rotary_dim", heads.headDim, 64);
+  names: gptNames("wte"),
+  readConfig(keys, warn): Omit<GptjConfig, "modelType"> {
+    // The defaults of transformers' GPTJConfig.
+    const numbers = readGpt2Numbers(keys, warn, { dropout: 0, positions: 2048, tied: false });
+    const rotaryDim = keys.count("rotary_dim", numbers.headDim, 64);
     if (rotaryDim % 2 !== 0) throw keys.error("rotary_dim", `expected an even number, found ${rotaryDim}`);
-    const config: Omit<GptjConfig, "modelType"> = {
-      vocabSize: keys.count("vocab_size", LARGEST),
-      ...heads,
-      intermediateSize: keys.count("n_inner", LARGEST, 4 * heads.hiddenSize),
-      layers: keys.count("n_layer", 100_000),
-      maxPositions: keys.count("n_positions", 2 ** 31, 2048),
-      tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
-      eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
-      activation: readActivation(keys, "activation_function", "gelu_new"),
-      ropeTheta: 10_000,
-      ropeScaling: null,
-      rotaryDim,
-    };
-    return config;
+    return { ...numbers, ropeTheta: 10_000, ropeScaling: null, rotaryDim };
   },
   outside: ({ eps }: GptjConfig) => ({ finalNorm: layerNorm("transformer.ln_f", eps), headBias: "lm_head.bias" }),
   block,

@@ -2,7 +2,15 @@
 import type { Activation, BlockSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
-import { layerNorm, readActivation, readEqualHeads, scoreHead, separate, warnOfDropout } from "./parts.js";
+import {
+  layerNorm,
+  plainAttention,
+  readActivation,
+  readEqualHeads,
+  scoreHead,
+  separate,
+  warnOfDropout,
+} from "./parts.js";
 
 interface OptConfig extends ModelConfig {
   activation: Activation;
@@ -14,7 +22,8 @@ const EPS = 1e-5;
 /** Rows of the positions before the first token's. */
 const OFFSET = 2;
 
-function block({ hiddenSize: dim, heads, headDim, intermediateSize: mlp, activation, bias }: OptConfig): BlockSpec {
+function block(config: OptConfig): BlockSpec {
+  const { hiddenSize: dim, headDim, intermediateSize: mlp, activation, bias } = config;
   const linear = (module: string, out: number, inputs: number) => ({ module, out, in: inputs, bias });
   return {
     attention: {
@@ -22,10 +31,7 @@ function block({ hiddenSize: dim, heads, headDim, intermediateSize: mlp, activat
       inputs: ["q_proj", "k_proj", "v_proj"].map((name) => linear(`self_attn.${name}`, dim, dim)),
       ...separate(headDim),
       out: linear("self_attn.out_proj", dim, dim),
-      heads,
-      kvHeads: heads,
-      headDim,
-      kinds: [{ window: 0, rope: null }],
+      ...plainAttention(config),
     },
     mlp: {
       norm: layerNorm("final_layer_norm", EPS),

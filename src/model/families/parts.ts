@@ -3,6 +3,24 @@ import type { Activation, AttentionSpec, ClassifierSpec, ModelConfig, NormSpec }
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
+import type { FamilyNames } from "./family.js";
+
+/** The names of GPT-2's model, which later models kept but for the embedding's. */
+export const gptNames = (embedding: string): FamilyNames => ({
+  base: "transformer.",
+  embedding: `transformer.${embedding}.weight`,
+  finalNorm: "transformer.ln_f.weight",
+  head: "lm_head.weight",
+  layers: "transformer.h.",
+});
+
+/** Every head its own key and value, over the whole text, without rotary positions. */
+export function plainAttention({
+  heads,
+  headDim,
+}: ModelConfig): Pick<AttentionSpec, "heads" | "kvHeads" | "headDim" | "kinds"> {
+  return { heads, kvHeads: heads, headDim, kinds: [{ window: 0, rope: null }] };
+}
 
 /** The numbers of families with LayerNorm, beside their attention. */
 export interface LayerNormConfig extends ModelConfig {

@@ -1,7 +1,9 @@
 // Phi-1 and Phi-2: attention and MLP of one norm side by side, part of a head rotates, biases everywhere (Gunasekar et al., 2023).
-import type { BlockSpec } from "../../native/index.js";
+import type { BlockSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST, readHeads } from "../heads.js";
+import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
+import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
 import { type LayerNormConfig, layerNorm, readActivation, separate, warnOfDropout } from "./parts.js";
@@ -35,6 +37,27 @@ function block(config: PhiConfig): BlockSpec {
   };
 }
 
+/** The numbers of Phi, which GPT-NeoX has under the same keys. @throws LowrankError E_CONFIG_VALUE */
+export function readRotaryNumbers(
+  keys: ConfigKeys,
+  warn: Warn,
+  heads: Pick<ModelConfig, "hiddenSize" | "heads" | "kvHeads" | "headDim">,
+  defaults: { mlp: number; activation: string; partialRotary: number },
+): Omit<LayerNormConfig & AttentionConfig, "modelType"> {
+  const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
+  return {
+    vocabSize: keys.count("vocab_size", LARGEST),
+    ...heads,
+    intermediateSize: keys.count("intermediate_size", LARGEST, defaults.mlp),
+    layers: keys.count("num_hidden_layers", 100_000),
+    maxPositions,
+    tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
+    eps: keys.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-5),
+    activation: readActivation(keys, "hidden_act", defaults.activation),
+    ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, partialRotary: defaults.partialRotary }, warn)),
+  };
+}
+
 export const phi: Family = {
   modelType: "phi",
   names: {
@@ -45,23 +68,11 @@ export const phi: Family = {
     layers: "model.layers.",
   },
   // The defaults of transformers' PhiConfig.
-  readConfig(keys, warn) {
+  readConfig(keys, warn): Omit<PhiConfig, "modelType"> {
     warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attention_dropout"]);
-    const heads = readHeads(keys);
-    const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
-    const config: Omit<PhiConfig, "modelType"> = {
-      vocabSize: keys.count("vocab_size", LARGEST),
-      ...heads,
-      intermediateSize: keys.count("intermediate_size", LARGEST, 8192),
-      layers: keys.count("num_hidden_layers", 100_000),
-      maxPositions,
-      tieWordEmbeddings: keys.flag("tie_word_embeddings", false),
-      eps: keys.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-5),
-      activation: readActivation(keys, "hidden_act", "gelu_new"),
-      ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, partialRotary: 0.5 }, warn)),
-      headNorms: keys.flag("qk_layernorm", false),
-    };
-    return config;
+    const defaults = { mlp: 8192, activation: "gelu_new", partialRotary: 0.5 };
+    const numbers = readRotaryNumbers(keys, warn, readHeads(keys), defaults);
+    return { ...numbers, headNorms: keys.flag("qk_layernorm", false) };
   },
   outside: ({ eps }: PhiConfig) => ({ finalNorm: layerNorm("model.final_layernorm", eps), headBias: "lm_head.bias" }),
   block,
