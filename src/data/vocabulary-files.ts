@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
+import { bpeModel, byteLevel } from "../model/index.js";
 
 /** Tokens of transformers' roles. */
 type Roles = Partial<Record<"bos" | "eos" | "unk" | "sep" | "pad" | "cls" | "mask", string>>;
@@ -74,30 +75,9 @@ const bert: TokenizerClass = {
   },
 };
 
-const byteLevel = (addPrefixSpace: boolean, useRegex = true) => ({
-  type: "ByteLevel",
-  add_prefix_space: addPrefixSpace,
-  trim_offsets: true,
-  use_regex: useRegex,
-});
-
 const addsSpace = ({ settings }: Found) => settings.add_prefix_space === true;
 
-const bpeModel = ({ vocab, merges }: Found) => ({
-  decoder: byteLevel(true),
-  model: {
-    type: "BPE",
-    dropout: null,
-    unk_token: null,
-    continuing_subword_prefix: "",
-    end_of_word_suffix: "",
-    fuse_unk: false,
-    byte_fallback: false,
-    ignore_merges: false,
-    vocab,
-    merges,
-  },
-});
+const bpeParts = ({ vocab, merges }: Found) => ({ decoder: byteLevel(true), model: bpeModel(vocab, merges) });
 
 const roberta: TokenizerClass = {
   files: BPE_FILES,
@@ -112,7 +92,7 @@ const roberta: TokenizerClass = {
       trim_offsets: found.settings.trim_offsets ?? true,
       add_prefix_space: addsSpace(found),
     },
-    ...bpeModel(found),
+    ...bpeParts(found),
   }),
 };
 
@@ -141,7 +121,7 @@ const gpt2: TokenizerClass = {
     normalizer: null,
     pre_tokenizer: byteLevel(addsSpace(found)),
     post_processor: ends(found),
-    ...bpeModel(found),
+    ...bpeParts(found),
   }),
 };
 
@@ -161,7 +141,7 @@ const qwen2: TokenizerClass = {
       ],
     },
     post_processor: ends(found),
-    ...bpeModel(found),
+    ...bpeParts(found),
   }),
 };
 

@@ -1,5 +1,6 @@
 export { bareNameError } from "./bare-name.js";
 export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
+export { bpeModel, byteLevel } from "./byte-level-bpe.js";
 export type { Classification } from "./classifier.js";
 export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { supportedModelTypes } from "./families/index.js";

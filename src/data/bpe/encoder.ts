@@ -87,14 +87,7 @@ export class BpeEncoder {
     for (const word of this.#split(text)) {
       const tokens = this.#words.get(word) ?? this.#learn(word);
       if (tokens === null) return null;
-      if (typeof tokens === "number") {
-        if (count === this.#ids.length) this.#reserve(count + 1);
-        this.#ids[count++] = tokens;
-      } else {
-        this.#reserve(count + tokens.length);
-        this.#ids.set(tokens, count);
-        count += tokens.length;
-      }
+      count = this.#put(tokens, count);
       if (count >= enough) break;
     }
     if (count - before.length > room) {
@@ -158,14 +151,7 @@ export class BpeEncoder {
     let count = 0;
     const put = (tokens: number | Int32Array, word: string): void => {
       told(tokens, word, at, count === 0);
-      if (typeof tokens === "number") {
-        if (count === this.#ids.length) this.#reserve(count + 1);
-        this.#ids[count++] = tokens;
-      } else {
-        this.#reserve(count + tokens.length);
-        this.#ids.set(tokens, count);
-        count += tokens.length;
-      }
+      count = this.#put(tokens, count);
       at += word.length;
     };
     const putAll = (piece: string): boolean => {
@@ -201,6 +187,18 @@ export class BpeEncoder {
     // A piece of a longer text would keep all of that in memory.
     this.#words.set(Buffer.from(word, "utf16le").toString("utf16le"), tokens);
     return tokens;
+  }
+
+  /** Puts a word's tokens at a place of `#ids`. @returns the place after them */
+  #put(tokens: number | Int32Array, at: number): number {
+    if (typeof tokens === "number") {
+      if (at === this.#ids.length) this.#reserve(at + 1);
+      this.#ids[at] = tokens;
+      return at + 1;
+    }
+    this.#reserve(at + tokens.length);
+    this.#ids.set(tokens, at);
+    return at + tokens.length;
   }
 
   #reserve(length: number): void {

@@ -1,4 +1,5 @@
 // The tokenizer of a GGUF file as the files of a Hugging Face one.
+import { bpeModel, byteLevel } from "../byte-level-bpe.js";
 import { readGgufHeader } from "./header.js";
 import { Metadata, shown } from "./metadata.js";
 import { PRETOKENIZERS, type Pretokenizer } from "./pretokenizers.js";
@@ -37,19 +38,8 @@ export function ggufTokenizer(file: string): TokenizerFiles {
       normalizer: cut.normalizer ?? null,
       pre_tokenizer: cut.pre_tokenizer,
       post_processor: template(around(metadata, "bos", bos, cut.addsBos ?? false), around(metadata, "eos", eos, false)),
-      decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: "",
-        end_of_word_suffix: "",
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: cut.ignore_merges ?? false,
-        vocab: Object.fromEntries(vocab),
-        merges: readMerges(metadata, vocab),
-      },
+      decoder: byteLevel(true),
+      model: bpeModel(Object.fromEntries(vocab), readMerges(metadata, vocab), cut.ignore_merges),
     },
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
