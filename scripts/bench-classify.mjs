@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { peerPython } from "./bench/peer.mjs";
 import { flags, jsonLines, lowrank, run } from "./parity/processes.mjs";
 import { fail, readArguments } from "./support/arguments.mjs";
 
@@ -22,11 +23,7 @@ const o = readArguments({
 without dropout. Prints the largest differences of the steps, the accuracies and the rates. Ends with 1 where a loss differs by 1e-4, a norm by
 1e-3 of it, the accuracy by a point, or the counts of parameters at all. Needs the build.`,
   options: {
-    python: {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
-    },
+    python: peerPython("torch, transformers and peft"),
     base_model: { value: "FOLDER", default: join(shared, "models/minilm-l6-v2"), help: "a Hugging Face folder" },
     data: {
       value: "FOLDER",

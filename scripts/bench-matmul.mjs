@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { median } from "./bench/median.mjs";
+import { peerPython } from "./bench/peer.mjs";
 import { section } from "./bench/section.mjs";
 import { readArguments } from "./support/arguments.mjs";
 
@@ -12,11 +13,7 @@ const values = readArguments({
   options: {
     precision: { default: "bf16", of: ["bf16", "fp32"], help: "of the products" },
     rounds: { kind: "number", least: 1, default: 5, help: "runs of each" },
-    "peer-python": {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with torch; LOWRANK_PEER_PYTHON names it, too",
-    },
+    "peer-python": peerPython("torch"),
     write: { kind: "flag", help: "the tables into docs/performance.md" },
   },
 });

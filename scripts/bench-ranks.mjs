@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { lines } from "./bench/lines.mjs";
 import { median } from "./bench/median.mjs";
+import { lastJson, peerPython } from "./bench/peer.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
 import { readArguments } from "./support/arguments.mjs";
 
@@ -38,11 +39,7 @@ const o = readArguments({
     "max-seq-length": number(2, 128, "longest text of the sweep"),
     "learning-rate": { default: "3e-4", help: "of the sweep" },
     "four-bit": { kind: "flag", help: "sweep on the base in 4 bits, without the peer" },
-    "peer-python": {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
-    },
+    "peer-python": peerPython("torch, transformers and peft"),
     "no-peer": { kind: "flag", help: "lowrank alone" },
     picture: { value: "FILE", help: "the curves by rank as SVG, such as docs/ranks.svg" },
     json: { value: "FILE", help: "every number of every run" },
@@ -52,11 +49,6 @@ const hasPeer = !o["no-peer"] && existsSync(o["peer-python"]);
 const list = (text) => text.split(",").map(Number);
 const threads = availableParallelism();
 const ratio = (a, b) => `${(a / b).toFixed(2)}x`;
-
-function lastJson(command, args) {
-  const out = execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
-  return JSON.parse(out.trim().split("\n").at(-1));
-}
 
 /** Every case of lowrank and of the peer in turn, in both directions. @returns medians of each case */
 function timeSteps(cases) {

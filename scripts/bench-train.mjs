@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { median } from "./bench/median.mjs";
+import { lastJson, peerPython } from "./bench/peer.mjs";
 import { randomModel, SHAPES } from "./bench/random-model.mjs";
 import { section } from "./bench/section.mjs";
 import { readArguments } from "./support/arguments.mjs";
@@ -27,11 +27,7 @@ const o = readArguments({
     pairs: number(1, 5, "runs of each"),
     threads: number(0, 0, "of both; 0: all processors, and the peer's own choice"),
     checkpointing: { kind: "flag", help: "recompute every block in the backward pass, both" },
-    "peer-python": {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
-    },
+    "peer-python": peerPython("torch, transformers and peft"),
     "no-peer": { kind: "flag", help: "the engine alone" },
     best: { kind: "flag", help: "the peer at its best: torch.compile, and tcmalloc" },
     tcmalloc: { value: "PATH", default: "/usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4", help: "for --best" },
@@ -40,13 +36,6 @@ const o = readArguments({
   },
 });
 const { cpuInfo } = await import("../dist/native/index.js");
-
-/** The last line that a command prints, as JSON. */
-function lastJson(command, args, env = {}) {
-  const stdio = ["ignore", "pipe", "inherit"];
-  const out = execFileSync(command, args, { encoding: "utf8", stdio, env: { ...process.env, ...env } });
-  return JSON.parse(out.trim().split("\n").at(-1));
-}
 
 function runEngine(o, folder) {
   const threads = o.threads || availableParallelism();

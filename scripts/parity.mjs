@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { peerPython } from "./bench/peer.mjs";
 import { checkFiles } from "./parity/files.mjs";
 import { lowrank, node, run } from "./parity/processes.mjs";
 import { compareTraces } from "./parity/traces.mjs";
@@ -40,11 +41,7 @@ const o = readArguments({
   about: `Training and files beside PyTorch + PEFT on a real model: the same initial adapter, data and options for both. Prints both traces
 side by side with the largest differences, and ends with 1 where a bound is broken. Needs the build.`,
   options: {
-    python: {
-      value: "PATH",
-      default: process.env.LOWRANK_PEER_PYTHON ?? "",
-      help: "a Python with torch, transformers and peft; LOWRANK_PEER_PYTHON names it, too",
-    },
+    python: peerPython("torch, transformers and peft"),
     base_model: {
       value: "FOLDER",
       help: "a Hugging Face folder; the real model of ../shared/models in f32 where none is named",

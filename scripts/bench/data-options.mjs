@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { fail } from "../support/arguments.mjs";
+import { peerPython } from "./peer.mjs";
 
 const shared = (path) => fileURLToPath(new URL(`../../../shared/${path}`, import.meta.url));
 
@@ -21,11 +22,7 @@ export const dataOptions = ({ texts, mb, unit, length }) => ({
   "max-length": { kind: "number", least: 2, default: length, help: `tokens to which longer ${unit} are cut` },
   pairs: { kind: "number", least: 1, default: 5, help: "runs of each" },
   threads: { kind: "number", least: 1, default: 2, help: "of both" },
-  "peer-python": {
-    value: "PATH",
-    default: process.env.LOWRANK_PEER_PYTHON ?? "",
-    help: "a Python with datasets and transformers; LOWRANK_PEER_PYTHON names it, too",
-  },
+  "peer-python": peerPython("datasets and transformers"),
   "no-peer": { kind: "flag", help: "lowrank alone" },
   json: { kind: "flag", help: "one JSON line last" },
 });

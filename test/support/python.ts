@@ -1,17 +1,10 @@
-import { spawn } from "node:child_process";
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
 
 /** What a script of Python prints, without blanks at its ends. @throws Error with its standard error where it fails */
-export function printedByPython(python: string, script: string, env: NodeJS.ProcessEnv): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(python, ["-c", script], { env });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.on("data", (data) => {
-      stdout += data;
-    });
-    child.stderr.on("data", (data) => {
-      stderr += data;
-    });
-    child.on("close", (code) => (code === 0 ? resolve(stdout.trim()) : reject(new Error(stderr))));
-  });
+export async function printedByPython(python: string, script: string, env: NodeJS.ProcessEnv): Promise<string> {
+  const { stdout } = await run(python, ["-c", script], { env, maxBuffer: 2 ** 30 });
+  return stdout.trim();
 }
