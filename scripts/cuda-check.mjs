@@ -22,8 +22,13 @@ is the one of CUDACXX, else of the machine, else of pip, which is installed once
   },
 });
 
-/** nvcc and the headers of the runtime and of cuBLASLt. */
-const WHEELS = ["nvidia-cuda-nvcc", "nvidia-cuda-runtime", "nvidia-cuda-cccl", "nvidia-cublas"];
+/** nvcc and the headers of the runtime and of cuBLASLt. Another compiler uses other numbers of registers, which the budget would not fit. */
+const WHEELS = [
+  "nvidia-cuda-nvcc==13.5.37",
+  "nvidia-cuda-runtime==13.5.37",
+  "nvidia-cuda-cccl==13.3.5.0.6",
+  "nvidia-cublas==13.10.0.20",
+];
 
 /** The folder of pip's CUDA, installed where it is not there. */
 function pipToolkit() {
