@@ -1,5 +1,6 @@
 // Updates of smaller rank: the best ones, by truncation of the singular value decomposition (Eckart and Young, 1936).
 import type { Factors } from "../checkpoint/index.js";
+import type { AdapterTensors } from "../native/index.js";
 import type { Columns } from "./linear-algebra.js";
 import { energyRank } from "./measures.js";
 import { type Update, updateSvd } from "./update.js";
@@ -36,6 +37,25 @@ export function compress(factors: readonly Factors[], target: Target): Compresse
     factors: factors.map((each, i) => truncated(each, updates[i]!, ranks[i]!, "even")),
     energy: all === 0 ? 1 : kept / all,
   };
+}
+
+/**
+ * Factors in the places of larger ones, with rows and columns of zeros, so that an engine takes them that has the larger adapter.
+ * @param whole of the same modules, in the same order
+ */
+export function padded(smaller: readonly Factors[], whole: readonly Factors[]): AdapterTensors {
+  const tensors: AdapterTensors = new Map();
+  for (const [i, { a, b, rank: k, scale: own }] of smaller.entries()) {
+    const { module, out, inputs, rank, scale } = whole[i]!;
+    const [widerA, widerB] = [new Float32Array(rank * inputs), new Float32Array(out * rank)];
+    widerA.set(a);
+    for (let row = 0; row < out; row++) {
+      for (let j = 0; j < k; j++) widerB[row * rank + j] = (own / scale) * b[row * k + j]!;
+    }
+    tensors.set(`${module}.lora_A.weight`, { shape: [rank, inputs], data: widerA });
+    tensors.set(`${module}.lora_B.weight`, { shape: [out, rank], data: widerB });
+  }
+  return tensors;
 }
 
 const sizeOf = ({ out, inputs }: Factors) => (out + inputs) * NUMBER_BYTES;

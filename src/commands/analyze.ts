@@ -6,8 +6,13 @@ import {
   baseNorms,
   type Comparison,
   compare,
+  compress,
   heatMap,
+  isKept,
   type KindAnalysis,
+  type Measured,
+  padded,
+  smallerRanks,
 } from "../analysis/index.js";
 import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
@@ -15,7 +20,9 @@ import { columns } from "../base/text.js";
 import { aboutAdapter, type Factors, readFactors } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { openModel } from "../model/index.js";
+import { TOLERANCE } from "../setup/sweep/recommend.js";
 import { adapterShown, locatedShown } from "./downloading.js";
+import { onTexts } from "./evaluation.js";
 import { warn } from "./warn.js";
 
 /** `lowrank analyze`: the ranks that an adapter uses, by kind of module. */
@@ -25,7 +32,8 @@ export async function run(o: CommandOptions<"analyze">): Promise<void> {
   const norms = await normsOf(o, factors);
   const kinds = analyze(factors, (module) => norms.get(module));
   const { useRslora } = aboutAdapter(adapter);
-  const advice = kinds.map((kind) => advise(kind, useRslora));
+  const hasTexts = o.validation_file !== undefined || o.dataset_name !== undefined;
+  const advice = advise(kinds, useRslora, hasTexts ? await measuredOf(o, adapter) : undefined);
   const comparisons = o.compare_with === undefined ? undefined : await comparisonOf(o, factors);
   if (o.picture !== undefined) {
     try {
@@ -37,7 +45,7 @@ export async function run(o: CommandOptions<"analyze">): Promise<void> {
   const found = {
     adapter: o.adapter,
     kinds: kinds.map(inSnakeCase),
-    advice,
+    advice: inSnakeCase(advice),
     ...(comparisons && { comparison: comparisons.map(inSnakeCase) }),
   };
   process.stdout.write(o.json ? `${JSON.stringify(found)}\n` : report(o, kinds, advice, comparisons));
@@ -55,6 +63,22 @@ async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]
     warn(`${reason}; relative norms are left out where there is none`);
   }
   return norms;
+}
+
+/** Losses of the adapter cut to smaller and smaller ranks, until one is too high. */
+function measuredOf(o: CommandOptions<"analyze">, adapter: string): Promise<Measured> {
+  const whole = readFactors(adapter);
+  return onTexts({ ...o, adapter }, async ({ engine, evaluate }) => {
+    const { eval_loss: evalLoss } = await evaluate();
+    const measured: Measured = { evalLoss, cuts: [], tolerance: TOLERANCE };
+    for (const rank of smallerRanks(Math.max(...whole.map((factors) => factors.rank)))) {
+      await engine.setAdapter(padded(compress(whole, { rank }).factors, whole));
+      const { eval_loss } = await evaluate();
+      measured.cuts.push({ rank, evalLoss: eval_loss });
+      if (!isKept(eval_loss, measured)) break;
+    }
+    return measured;
+  });
 }
 
 async function comparisonOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Comparison[]> {
@@ -81,7 +105,7 @@ const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0)
 function report(
   o: CommandOptions<"analyze">,
   kinds: readonly KindAnalysis[],
-  advice: readonly Advice[],
+  advice: Advice,
   comparisons?: readonly Comparison[],
 ): string {
   const relative = kinds.some(({ modules }) => modules.some(({ relativeNorm }) => relativeNorm !== undefined));
@@ -115,8 +139,11 @@ function report(
   const parts = [
     `LoRA adapter: ${o.adapter}. Means over the layers; stable, effective, 90 % and 99 %: ranks of the update.\n${columns([head, ...rows])}`,
   ];
-  const advised = advice.map(({ kind, rank, alpha, reason }) => `  ${kind}: r ${rank}, alpha ${alpha}; ${reason}`);
-  parts.push(`Ranks for the same task, at the same scale\n${advised.join("\n")}`);
+  const advised = advice.kinds.map(
+    ({ kind, rank, alpha, reason }) => `  ${kind}: r ${rank}, alpha ${alpha}; ${reason}`,
+  );
+  const sweep = `Which rank the task needs, a sweep tells: lowrank sweep --ranks ${advice.sweepRanks.join()}, with the other options of the run.`;
+  parts.push(`Ranks, at the same scale\n${advised.join("\n")}\nRank ${advice.rank}: ${advice.reason}.\n${sweep}`);
   if (comparisons) {
     const compared = comparisons.map((c) => [c.module, short(c.cosine), short(c.inputs), short(c.outputs)]);
     parts.push(

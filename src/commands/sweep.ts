@@ -101,7 +101,10 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   display.log.print(sweepTable(result));
   const best = result.runs.find(({ run }) => run === result.best);
   if (best) display.log.info(`the best adapter by ${result.metric} is ${best.folder}`);
-  if (result.recommended) display.log.info(`recommended: ${result.recommended.run}, for ${result.recommended.reason}`);
+  const { recommended } = result;
+  if (recommended) display.log.info(`recommended: ${recommended.run}, for ${recommended.reason}`);
+  if (recommended && recommended.next_ranks.length > 0)
+    display.log.info(`a larger rank may be better: lowrank sweep --ranks ${recommended.next_ranks.join()}`);
   const memory = `peak memory ${bytes(result.peak_memory_bytes)} (planned ${bytes(result.planned_memory_bytes)})`;
   display.log.info(`${duration(result.seconds)}; ${memory}; ${join(o.output_dir, "sweep.json")} holds the table`);
   display.tell({ type: "end", ...result });

@@ -78,6 +78,26 @@ const { dataset_name, dataset_config_name, dataset_split } = rows;
 const { long_text, add_eos, cache_dir, cache_limit_gb } = rows;
 const cache = { long_text, add_eos, cache_dir, cache_limit_gb };
 
+/** Texts that a loss is measured on, and the way to it. */
+const evaluated = {
+  ...weights,
+  validation_file: needed.validation_file,
+  dataset_name: { ...dataset_name, help: dataset_name.help.replace("train_file", "validation_file") },
+  dataset_config_name,
+  dataset_split: { ...dataset_split, help: "split of dataset_name to evaluate on; default validation, else test" },
+  ...texts,
+  max_seq_length: rows.max_seq_length,
+  ...cache,
+  per_device_eval_batch_size: rows.per_device_eval_batch_size,
+  ...run,
+};
+/** Commands that measure a loss where they are given texts. */
+const measured = (help: string) => ({
+  ...adapted,
+  ...evaluated,
+  validation_file: { ...optional(needed.validation_file), help },
+});
+
 /**
  * Every command, in the order of the help: a command is its entry here, which is known before any of its code is loaded, and
  * `run` in src/commands/NAME.ts.
@@ -159,18 +179,9 @@ export const commands = named({
     example: "lowrank eval --base_model ./SmolLM2-135M --adapter ./lora_model --validation_file texts.jsonl",
     rows: {
       ...adapted,
-      ...weights,
       adapter,
-      validation_file: needed.validation_file,
-      dataset_name: { ...dataset_name, help: dataset_name.help.replace("train_file", "validation_file") },
-      dataset_config_name,
-      dataset_split: { ...dataset_split, help: "split of dataset_name to evaluate on; default validation, else test" },
-      ...texts,
-      max_seq_length: rows.max_seq_length,
-      ...cache,
-      per_device_eval_batch_size: rows.per_device_eval_batch_size,
+      ...evaluated,
       json,
-      ...run,
     },
   },
 
@@ -266,10 +277,13 @@ export const commands = named({
     rows: {
       adapter: needed.adapter,
       compare_with,
-      base_model: { ...optional(base_model), help: `${base_model.help}; for the norms of its weights` },
-      revision,
       picture,
       json,
+      ...measured("texts to measure the loss on of the adapter cut to smaller ranks"),
+      base_model: {
+        ...optional(base_model),
+        help: `${base_model.help}; for the norms of its weights, and for losses; default for losses: the base that adapter_config.json names`,
+      },
     },
   },
 
@@ -284,6 +298,7 @@ export const commands = named({
       max_size,
       output_dir: { ...needed.output_dir, help: "folder for the adapter" },
       overwrite_output_dir: rows.overwrite_output_dir,
+      ...measured("texts to measure the loss on before and after"),
     },
   },
 

@@ -3,12 +3,26 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { advise, analyze, baseNorms, compare, heatMap, measure, svd, updateSvd } from "../../src/analysis/index.js";
+import {
+  advise,
+  analyze,
+  baseNorms,
+  compare,
+  heatMap,
+  measure,
+  smallerRanks,
+  svd,
+  updateSvd,
+} from "../../src/analysis/index.js";
 import { type Factors, readAdapter, readFactors } from "../../src/checkpoint/index.js";
 import { run } from "../../src/commands/analyze.js";
+import { run as compressCommand } from "../../src/commands/compress.js";
+import { run as evalCommand } from "../../src/commands/eval.js";
+import { type Command, commands, optionsFrom } from "../../src/config/index.js";
 import { openModel } from "../../src/model/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
-import { root } from "../support/tiny.js";
+import { randomAdapter } from "../support/random-adapter.js";
+import { root, someTexts } from "../support/tiny.js";
 
 const folder = temporaryFolders();
 const golden = join(root, "test/goldens/rslora-all-linear");
@@ -46,6 +60,8 @@ function formed({ a, b, out, inputs, rank, scale }: Factors): number[] {
     return scale * sum;
   });
 }
+
+const RUN = { analyze: run, compress: compressCommand, eval: evalCommand };
 
 const SHAPES = [
   { out: 40, inputs: 24, rank: 8 },
@@ -155,25 +171,47 @@ describe("the advice on ranks", () => {
       }),
     )[0]!;
 
-  test("is the power of two that holds 90 % in every layer, at the same scale", () => {
-    expect(advise(layers(1, 3), false)).toEqual({
-      kind: "q_proj",
-      rank: 4,
-      alpha: 8,
-      reason: "3 directions hold 90 % of the update of every layer, of 16",
-    });
-    expect(advise(layers(1), true)).toMatchObject({
-      rank: 1,
-      alpha: 2,
-      reason: "1 direction holds 90 % of its update, of 16",
+  test("is the adapter's own rank where no loss was measured, whatever the spectra are", () => {
+    for (const [kinds, directions] of [
+      [[layers(1, 3)], "3 directions hold 90 % of the update of every layer, of 16"],
+      [[layers(1)], "1 direction holds 90 % of its update, of 16"],
+      [[layers(16)], "15 directions hold 90 % of its update, of 16"],
+    ] as const) {
+      const { rank, reason, sweepRanks, kinds: found } = advise(kinds, false);
+      expect(found).toEqual([{ kind: "q_proj", rank: 16, alpha: 32, reason: directions }]);
+      expect(rank).toBe(16);
+      expect(reason).toContain("do not tell the loss at another rank");
+      expect(sweepRanks).toEqual([4, 8, 16, 32, 64]);
+    }
+  });
+
+  const measured = (...losses: number[]) => ({
+    ...{ evalLoss: 2, tolerance: 0.005 },
+    cuts: losses.map((evalLoss, i) => ({ rank: 8 / 2 ** i, evalLoss })),
+  });
+
+  test("is the smallest rank that the measured loss bears out, at the same scale", () => {
+    const advice = advise([layers(1, 3)], false, measured(1.99, 2.01, 2.011));
+    expect(advice).toMatchObject({ rank: 4, kinds: [{ rank: 4, alpha: 8 }], sweepRanks: [2, 4, 8, 16, 32, 64] });
+    expect(advice.reason).toBe(
+      "eval_loss is 2.0000 at rank 16; cut to rank 4 2.0100, within 0.5 % of it; cut to rank 2 2.0110, not within 0.5 % of it",
+    );
+    expect(advise([layers(3)], true, measured(2, 2, 2, 2))).toMatchObject({
+      ...{ rank: 1, kinds: [{ rank: 1, alpha: 2 }], sweepRanks: [1, 2, 4, 8, 16, 32, 64] },
+      reason: "eval_loss is 2.0000 at rank 16; cut to rank 1 2.0000, within 0.5 % of it",
     });
   });
 
-  test("is no more than there is, and says so where it is used up", () => {
-    const { rank, alpha, reason } = advise(layers(2, 16), false);
-    expect([rank, alpha]).toEqual([16, 32]);
-    expect(reason).toContain("15 directions hold 90 %");
-    expect(reason).toContain("rank 16 is used up");
+  test("is the adapter's own rank where each cut loses more, though one direction holds the update", () => {
+    const advice = advise([layers(1)], false, measured(2.02));
+    expect(advice).toMatchObject({ rank: 16, kinds: [{ rank: 16 }], sweepRanks: [8, 16, 32, 64] });
+    expect(advice.reason).toBe("eval_loss is 2.0000 at rank 16; cut to rank 8 2.0200, not within 0.5 % of it");
+  });
+
+  test("takes no rank beyond a kind's own, and cuts to powers of two", () => {
+    const few = { ...layers(2), modules: layers(2).modules.map((module) => ({ ...module, rank: 2 })) };
+    expect(advise([layers(3), few], false, measured(2, 2.1)).kinds.map(({ rank }) => rank)).toEqual([8, 2]);
+    expect([smallerRanks(16), smallerRanks(12), smallerRanks(1)]).toEqual([[8, 4, 2, 1], [8, 4, 2, 1], []]);
   });
 });
 
@@ -250,8 +288,9 @@ describe("the command", () => {
     vi.restoreAllMocks();
     const text = await printed({});
     for (const { kind } of found.kinds) expect(text).toContain(kind);
-    expect(found.advice).toHaveLength(found.kinds.length);
-    for (const { reason } of found.advice) expect(text).toContain(reason);
+    expect(found.advice.kinds).toHaveLength(found.kinds.length);
+    for (const { reason } of [found.advice, ...found.advice.kinds]) expect(text).toContain(reason);
+    expect(text).toContain(`lowrank sweep --ranks ${found.advice.sweep_ranks.join()}`);
   });
 
   test("takes norms of the base, and writes the picture", async () => {
@@ -278,6 +317,39 @@ describe("the command", () => {
       code: "E_ADAPTER",
     });
   });
+});
+
+test("losses of smaller ranks are those of the adapters that compress writes", { timeout: 60_000 }, async () => {
+  const adapter = await randomAdapter(folder(), { r: 4 }, 0.2);
+  const texts = someTexts(join(folder(), "texts.jsonl"), 4);
+  const smaller = join(folder(), "smaller");
+  const given = { validation_file: texts, threads: 1, max_seq_length: 32 };
+  const told = async (command: keyof typeof RUN, more: Record<string, unknown>) => {
+    let text = "";
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    vi.spyOn(process.stdout, "write").mockImplementation((part) => {
+      text += String(part);
+      return true;
+    });
+    try {
+      const { options } = optionsFrom(commands[command] as Command, { adapter, ...given, ...more });
+      await (RUN[command] as (o: unknown) => Promise<void>)(options);
+    } finally {
+      vi.restoreAllMocks();
+    }
+    return text;
+  };
+  const said = await told("compress", { max_rank: 2, output_dir: smaller });
+  const lossOf = async (of: string) => JSON.parse(await told("eval", { adapter: of, json: true })).eval_loss;
+  const [before, after] = [await lossOf(adapter), await lossOf(smaller)];
+  expect(Math.abs(before - after)).toBeGreaterThan(1e-3);
+  const [, cut, whole] = /eval_loss ([\d.]+) in place of ([\d.]+) \(/.exec(said)!;
+  expect(Math.abs(Number(cut) - after)).toBeLessThan(1e-4);
+  expect(Math.abs(Number(whole) - before)).toBeLessThan(1e-4);
+  const { advice } = JSON.parse(await told("analyze", { json: true }));
+  expect(advice.measured.eval_loss).toBe(before);
+  expect(advice.measured.cuts[0].rank).toBe(2);
+  expect(Math.abs(advice.measured.cuts[0].eval_loss - after)).toBeLessThan(1e-5);
 });
 
 test("a picture's names are escaped", () => {

@@ -7,7 +7,7 @@ import { COMBINATIONS, type Combination, combine, compress, measure, updateSvd }
 import { type Factors, readAdapter, readFactors, writeFactors } from "../../src/checkpoint/index.js";
 import { run as combineCommand } from "../../src/commands/combine.js";
 import { run as compressCommand } from "../../src/commands/compress.js";
-import { rows } from "../../src/config/index.js";
+import { commands, optionsFrom, rows } from "../../src/config/index.js";
 import { generator } from "../../src/data/index.js";
 import { openModel } from "../../src/model/index.js";
 import { temporaryFolders } from "../support/folders.js";
@@ -163,14 +163,8 @@ describe("the commands", () => {
 
   test("compress takes one size", async () => {
     const print = silent();
-    const o = {
-      ...shared,
-      adapter: adapters[0]!,
-      output_dir: join(folder(), "out"),
-      max_rank: undefined,
-      energy: undefined,
-      max_size: undefined,
-    };
+    const given = { adapter: adapters[0]!, output_dir: join(folder(), "out") };
+    const o = optionsFrom(commands.compress, given).options;
     for (const wrong of [{}, { max_rank: 1, energy: 0.5 }]) {
       await expect(compressCommand({ ...o, ...wrong })).rejects.toMatchObject({
         code: "E_USAGE",

@@ -1,59 +1,23 @@
 // Adapters and merged models as GGUF files: read again by lowrank, by the gguf package and by llama.cpp.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readAdapter, readFactors } from "../../src/checkpoint/index.js";
 import { Tokenizer } from "../../src/data/index.js";
 import { checkExportedAdapter, checkExportedModel, exportAdapter, exportModel } from "../../src/export/index.js";
-import { type EncodedDtype, openModel, readGgufHeader, writeSafetensors } from "../../src/model/index.js";
+import { type EncodedDtype, openModel, readGgufHeader } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { printedByPython } from "../support/python.js";
+import { MODULES, randomAdapter } from "../support/random-adapter.js";
 import { lowrank } from "../support/tiny.js";
 
 const newFolder = temporaryFolders();
 const model = openModel(tinyBase);
-const MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
-/** An adapter of random factors, as PEFT saves it. @param size of the numbers */
-async function adapterOf(config: Record<string, unknown>, size = 0.05): Promise<string> {
-  const folder = newFolder();
-  mkdirSync(folder, { recursive: true });
-  const whole = { peft_type: "LORA", task_type: "CAUSAL_LM", r: 4, lora_alpha: 16, target_modules: MODULES, ...config };
-  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify({ base_model_name_or_path: tinyBase, ...whole }));
-  const ranks = (config.rank_pattern ?? {}) as Record<string, number>;
-  let state = 7;
-  const random = () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return size * (state / 2 ** 31 - 1);
-  };
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, layers } = model.config;
-  const widths: Record<string, [number, number]> = {
-    q_proj: [heads * headDim, hiddenSize],
-    k_proj: [kvHeads * headDim, hiddenSize],
-    v_proj: [kvHeads * headDim, hiddenSize],
-    o_proj: [hiddenSize, heads * headDim],
-    gate_proj: [intermediateSize, hiddenSize],
-    up_proj: [intermediateSize, hiddenSize],
-    down_proj: [hiddenSize, intermediateSize],
-  };
-  const entry = (name: string, shape: [number, number]) => {
-    const data = new Uint8Array(Float32Array.from({ length: shape[0] * shape[1] }, random).buffer);
-    return { name: `base_model.model.${name}`, dtype: "F32" as const, shape, bytes: data.length, data };
-  };
-  const entries = Array.from({ length: layers }, (_, layer) =>
-    MODULES.flatMap((module) => {
-      const [out, inputs] = widths[module]!;
-      const name = `model.layers.${layer}.${/gate|up|down/.test(module) ? "mlp" : "self_attn"}.${module}`;
-      const r = ranks[module] ?? 4;
-      return [entry(`${name}.lora_A.weight`, [r, inputs]), entry(`${name}.lora_B.weight`, [out, r])];
-    }),
-  ).flat();
-  await writeSafetensors(join(folder, "adapter_model.safetensors"), entries, { format: "pt" });
-  return folder;
-}
+const adapterOf = (config: Record<string, unknown>, size?: number) => randomAdapter(newFolder(), config, size);
 
 const VARIANTS: [string, Record<string, unknown>, number][] = [
   ["plain", {}, 16],

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { defaultsOf, perAdapter, readGrid, trainRows, variantsOf } from "../../src/config/index.js";
 import { Judge, type Rule } from "../../src/setup/sweep/judge.js";
-import { recommendedOf, type SweepEntry } from "../../src/setup/sweep/result.js";
+import { type Candidate, recommend } from "../../src/setup/sweep/recommend.js";
 import { sweepRuns } from "../../src/setup/sweep/runs.js";
 import { Turns } from "../../src/trainer/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
@@ -78,25 +78,58 @@ test("each run has a folder, and a name in trackers, of its own", () => {
   expect([...runs[0]!.given]).toEqual(["seed", "lora_r", "learning_rate"]);
 });
 
-test("the smallest adapter within 0.5 % of the best is recommended, with the reason in words", () => {
-  const entry = (rank: number, eval_loss: number, status: SweepEntry["status"] = "finished", eval_accuracy = 0.5) =>
-    ({
-      ...{ run: `r${rank}`, status, trainable_parameters: rank * 1000, adapter_bytes: rank * 4000 },
-      evaluation: { step: 1, epoch: 1, eval_loss, eval_accuracy },
-    }) as SweepEntry;
-  const flat = [entry(64, 2), entry(2, 2.1), entry(8, 2.009), entry(4, 2.001, "stopped"), entry(16, 2.001)];
-  expect(recommendedOf(flat, "eval_loss", "r64")).toEqual({
-    run: "r8",
-    reason:
-      "it is the smallest within 0.5 % of the best: eval_loss 2.0090 with 31.3 KiB, r64 has eval_loss 2.0000 with 250.0 KiB",
+describe("the recommended adapter", () => {
+  const by = (...values: [rank: number | null, value: number][]): Candidate[] =>
+    values.map(([rank, value], i) => {
+      const size = rank ?? i + 1;
+      return { run: `r${size}`, rank, value, parameters: size * 1000, bytes: size * 4000 };
+    });
+
+  test("is the smallest within 0.5 % of the best, with the reason in words", () => {
+    expect(recommend(by([64, 2], [2, 2.1], [8, 2.009], [16, 2.001]), "eval_loss")).toEqual({
+      run: "r8",
+      reason:
+        "it is the smallest within 0.5 % of the best: eval_loss 2.0090 with 31.3 KiB, r64 has eval_loss 2.0000 with 250.0 KiB",
+      next_ranks: [],
+    });
+    expect(recommend(by([8, 2], [4, 2.02], [16, 2.1]), "eval_loss")).toEqual({
+      run: "r8",
+      reason: "it is the best (eval_loss 2.0000), and no smaller one is within 0.5 % of the best",
+      next_ranks: [],
+    });
+    expect(recommend(by([null, 0.89], [null, 0.897], [null, 0.9]), "eval_accuracy")).toMatchObject({ run: "r2" });
+    expect(recommend([], "eval_loss")).toBeNull();
   });
-  expect(recommendedOf([entry(64, 2), entry(32, 2.02)], "eval_loss", "r64")).toMatchObject({
-    run: "r64",
-    reason: expect.stringContaining("no smaller one is within 0.5 %"),
+
+  test("is held against the limit of larger ranks, where the largest is the best", () => {
+    // 2 + 0.04 / 2^n: 8 is within 0.5 % of 16, but not of the limit.
+    expect(recommend(by([4, 2.04], [8, 2.02], [16, 2.01]), "eval_loss")).toEqual({
+      run: "r16",
+      reason:
+        "it is the best (eval_loss 2.0100), and no smaller one is within 0.5 % of eval_loss 2.0000, to which larger ranks tend",
+      next_ranks: [],
+    });
+    expect(recommend(by([4, 2.004], [8, 2.002], [16, 2.001]), "eval_loss")).toMatchObject({
+      run: "r4",
+      next_ranks: [],
+    });
   });
-  const accurate = [entry(4, 3, "finished", 0.9), entry(8, 3, "finished", 0.897), entry(2, 3, "finished", 0.89)];
-  expect(recommendedOf(accurate, "eval_accuracy", "r4")!.run).toBe("r4");
-  expect(recommendedOf(flat, "eval_loss", null)).toBeNull();
+
+  test("comes with larger ranks to try, where the gain has not ended", () => {
+    const further = { run: "r16", next_ranks: [32, 64] };
+    expect(recommend(by([4, 2.4], [8, 2.2], [16, 2.1]), "eval_loss")).toMatchObject({
+      ...further,
+      reason: expect.stringContaining("larger ranks tend to eval_loss 2.0000"),
+    });
+    const unknown = { ...further, reason: expect.stringContaining("no larger rank was tried") };
+    expect(recommend(by([4, 2.4], [8, 2.3], [16, 2.1]), "eval_loss"), "a growing gain").toMatchObject(unknown);
+    expect(recommend(by([8, 2.3], [16, 2.1]), "eval_loss"), "two ranks").toMatchObject(unknown);
+    expect(recommend(by([8, 2.001], [16, 2]), "eval_loss"), "two ranks alike").toMatchObject({
+      run: "r8",
+      next_ranks: [],
+    });
+    expect(recommend(by([8, 0.5], [16, 0.6]), "eval_accuracy"), "larger is better").toMatchObject(unknown);
+  });
 });
 
 describe("turns", () => {

@@ -7,6 +7,7 @@ import type { Variant } from "../../config/index.js";
 import { type EvalMetrics, LARGER_IS_BETTER, type Metric } from "../../trainer/index.js";
 import { parameterCounts } from "../memory/plan.js";
 import type { Rule } from "./judge.js";
+import { bestOf, type Candidate, type Recommendation, recommend } from "./recommend.js";
 import type { Outcome, PreparedRun, Status } from "./train.js";
 
 export interface SweepEntry {
@@ -35,7 +36,7 @@ export interface SweepResult {
   /** The run with the best metric of those that ran to their end. */
   best: string | null;
   /** The smallest adapter whose metric is hardly worse than the best one's. */
-  recommended: { run: string; reason: string } | null;
+  recommended: Recommendation | null;
   /** Seconds from the first step to the last. */
   seconds: number;
   peak_memory_bytes: number;
@@ -65,41 +66,15 @@ function entryOf(run: PreparedRun, { status, result, error }: Outcome): SweepEnt
 
 const metricOf = ({ evaluation }: SweepEntry, metric: Metric) => evaluation?.[metric] ?? evaluation?.eval_loss;
 
-/** The first of the best. */
-function bestOf(entries: readonly SweepEntry[], metric: Metric): string | null {
-  const sign = LARGER_IS_BETTER.includes(metric) ? -1 : 1;
-  let best: { run: string; cost: number } | null = null;
-  for (const entry of entries) {
+/** The runs that ran to their end. */
+function candidates(entries: readonly SweepEntry[], metric: Metric): Candidate[] {
+  const isByRank = entries.every(({ options }) => Object.keys(options).join() === "lora_r");
+  return entries.flatMap((entry) => {
     const value = metricOf(entry, metric);
-    if (entry.status !== "finished" || value === undefined) continue;
-    if (best === null || sign * value < best.cost) best = { run: entry.run, cost: sign * value };
-  }
-  return best?.run ?? null;
-}
-
-/** A metric that is worse by this share of the best one hardly is. */
-const TOLERANCE = 0.005;
-
-/** Of the adapters that ran to their end. */
-export function recommendedOf(
-  entries: readonly SweepEntry[],
-  metric: Metric,
-  best: string | null,
-): SweepResult["recommended"] {
-  const top = entries.find(({ run }) => run === best);
-  if (!top) return null;
-  const [least, value] = [metricOf(top, metric)!, (entry: SweepEntry) => metricOf(entry, metric)];
-  const isNear = (entry: SweepEntry) =>
-    entry.status === "finished" && Math.abs(value(entry)! - least) <= TOLERANCE * Math.abs(least);
-  const near = entries.filter(isNear).sort((a, b) => a.trainable_parameters - b.trainable_parameters);
-  const { run, adapter_bytes } = near[0]!;
-  const shown = (entry: SweepEntry) => `${metric} ${value(entry)!.toFixed(4)}`;
-  const within = `within ${100 * TOLERANCE} % of the best`;
-  const reason =
-    run === best
-      ? `it is the best (${shown(top)}), and no smaller one is ${within}`
-      : `it is the smallest ${within}: ${shown(near[0]!)} with ${bytes(adapter_bytes)}, ${best} has ${shown(top)} with ${bytes(top.adapter_bytes)}`;
-  return { run, reason };
+    if (entry.status !== "finished" || value === undefined) return [];
+    const { run, trainable_parameters: parameters, adapter_bytes: size, options } = entry;
+    return { run, rank: isByRank ? Number(options.lora_r) : null, value, parameters, bytes: size };
+  });
 }
 
 /** @param seconds from the first step to the last */
@@ -111,13 +86,13 @@ export function sweepResult(
 ): SweepResult {
   const metric = runs[0]!.options.metric_for_best_model;
   const entries = runs.map((run, i) => entryOf(run, outcomes[i]!));
-  const best = bestOf(entries, metric);
+  const finished = candidates(entries, metric);
   const peaks = outcomes.map(({ result }) => result?.summary.peak_memory_bytes ?? 0);
   return {
     metric,
     stopping_rule: rule.kind,
-    best,
-    recommended: recommendedOf(entries, metric, best),
+    best: bestOf(finished, metric)?.run ?? null,
+    recommended: recommend(finished, metric),
     seconds,
     peak_memory_bytes: Math.max(...peaks),
     planned_memory_bytes: runs[0]!.prepared.plan.memory.totalBytes,
