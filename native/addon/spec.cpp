@@ -233,6 +233,9 @@ TensorEntry to_tensor(const Napi::Value& v) {
   e.format = to_format(to_string(t.Get("dtype"), "tensor.dtype"));
   e.interleaved = integer_or(t, "interleaved", 0);
   e.transposed = t.Get("transposed").ToBoolean();
+  if (!t.Get("rowBlocks").IsUndefined()) {
+    for (const double block : to_numbers(t, "rowBlocks")) e.row_blocks.push_back(int64_t(block));
+  }
   e.block_size = integer_or(t, "blockSize", 64);
   e.absmax = to_range(t.Get("absmax"));
   e.absmax_codes = to_range(t.Get("absmaxCodes"));

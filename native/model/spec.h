@@ -199,6 +199,8 @@ struct TensorEntry {
   int64_t offset = 0, bytes = 0;
   int64_t interleaved = 0;  // as Weight's
   bool transposed = false;  // as Weight's; the shape is the stored (I, O)
+  // Block i of rows is the stored block row_blocks[i], all blocks of equal size; empty: in order.
+  std::vector<int64_t> row_blocks;
   // Statistics of nf4, fp4 and i8, as Weight's.
   int64_t block_size = 64;
   FileRange absmax, absmax_codes, absmax_map;

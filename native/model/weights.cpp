@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
@@ -111,6 +112,17 @@ void check_tensor(const TensorEntry& t) {
                     std::to_string(t.interleaved) + " interleaved rows.",
                 t.name);
   }
+  if (!t.row_blocks.empty()) {
+    const int64_t blocks = int64_t(t.row_blocks.size());
+    const std::set<int64_t> stored(t.row_blocks.begin(), t.row_blocks.end());
+    const bool permutes = int64_t(stored.size()) == blocks && *stored.begin() == 0 && *stored.rbegin() == blocks - 1;
+    const bool whole_rows = !is_four_bit(t.format) && t.format != Format::i8 && t.interleaved == 0 && !t.transposed;
+    if (!permutes || !whole_rows || t.shape[0] % blocks != 0 || (t.shape.size() == 1 && !is_plain(t.format))) {
+      throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + " of " + std::to_string(t.shape[0]) + " rows cannot be put in the order of " +
+                      std::to_string(blocks) + " blocks.",
+                  t.name);
+    }
+  }
   if (t.transposed && !(is_plain(t.format) && t.interleaved == 0 && t.shape.size() == 2)) {
     throw Error("E_TENSOR_SHAPE", t.file + ": tensor " + t.name + ": only matrices that are stored plainly can be transposed.", t.name);
   }
@@ -174,6 +186,7 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   const TensorEntry& t = entry(source, name);
   parameters += rows * cols;
   Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
+  if (!t.row_blocks.empty()) w.data = in_order(t, w.data);
   w.interleaved = t.interleaved;
   w.transposed = t.transposed;
   w.block_size = t.block_size;
@@ -187,6 +200,15 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
     w.absmax_offset = float(t.absmax_offset);
   }
   return w;
+}
+
+const void* ModelWeights::in_order(const TensorEntry& t, const void* stored) {
+  const size_t bytes = size_t(t.bytes) / t.row_blocks.size();
+  auto& copy = copies_.emplace_back(size_t(t.bytes));
+  for (size_t i = 0; i < t.row_blocks.size(); i++) {
+    std::memcpy(copy.data() + i * bytes, static_cast<const char*>(stored) + size_t(t.row_blocks[i]) * bytes, bytes);
+  }
+  return copy.data();
 }
 
 const void* ModelWeights::mapped(const FileRange& range, const std::string& name) {
@@ -290,7 +312,7 @@ void ModelWeights::copy_weights(const ModelSource& source) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
     // Vectors are held as f32, and of positions, of token types and of an embedding that is not the head a step reads some rows.
-    if (t.shape.size() < 2 || t.name == source.spec.positions || t.name == source.spec.token_types) continue;
+    if (t.shape.size() < 2 || !t.row_blocks.empty() || t.name == source.spec.positions || t.name == source.spec.token_types) continue;
     if (t.quantize.format != Format::f32 || ((!source.spec.tied_head || source.spec.classifier) && t.name == source.spec.embedding)) continue;
     ranges[t.file].push_back({t.offset, t.bytes});
     if (t.absmax.bytes > 0) ranges[t.absmax.file].push_back({t.absmax.offset, t.absmax.bytes});

@@ -66,6 +66,7 @@ class ModelWeights {
 
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
+  const void* in_order(const TensorEntry&, const void* stored);  // a copy with its row blocks in order
   void copy_weights(const ModelSource&);
   // The weight as it is stored, or quantised from the stored one.
   Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
@@ -82,6 +83,7 @@ class ModelWeights {
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;  // shared with other models of this process
   std::map<std::string, const TensorEntry*> index_;
   std::deque<std::vector<float>> vectors_;
+  std::deque<std::vector<char>> copies_;
   std::vector<std::shared_ptr<const QuantizedWeight>> quantized_;
   // While the weights are loaded:
   ThreadPool* pool_ = nullptr;

@@ -190,5 +190,5 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
 
 /** Whether every tensor of a model is stored plainly, as Hugging Face has it. */
 export function isPlain({ tensors }: ModelSource): boolean {
-  return tensors.every(({ dtype, interleaved }) => PLAIN.includes(dtype) && !interleaved);
+  return tensors.every(({ dtype, interleaved, rowBlocks }) => PLAIN.includes(dtype) && !interleaved && !rowBlocks);
 }

@@ -1,20 +1,12 @@
 // A LoRA adapter as a GGUF file for llama.cpp.
 import { LowrankError } from "../base/errors.js";
 import { type Factors, readAdapter, readFactors } from "../checkpoint/index.js";
-import {
-  type EncodedDtype,
-  encode,
-  type GgufPlace,
-  ggufNames,
-  ggufPlace,
-  interleaveRows,
-  writeGgufFile,
-} from "../model/index.js";
+import { type EncodedDtype, encode, ggufNames, orderRows, TensorNames, writeGgufFile } from "../model/index.js";
 import type { ModelSource } from "../native/index.js";
 
 /** @throws LowrankError E_EXPORT for modules that llama.cpp takes no adapter of */
-function placeOf({ config }: ModelSource, module: string): GgufPlace {
-  const place = ggufPlace(config, `${module}.weight`);
+function placeOf(names: TensorNames, module: string) {
+  const place = names.placeOf(`${module}.weight`);
   if (place?.name.startsWith("blk.")) return place;
   const message = `Module ${module}: llama.cpp takes adapters on the linears of blocks alone. Export the merged model (--format gguf).`;
   throw new LowrankError("E_EXPORT", message, module);
@@ -56,13 +48,11 @@ export async function exportAdapter(
   }
   const factors = readFactors(folder);
   const alpha = alphaOf(factors);
+  const names = new TensorNames(model.config, model.spec);
   const tensors = factors.flatMap((pair) => {
-    const { name, headDim } = placeOf(model, pair.module);
+    const { name, order } = placeOf(names, pair.module);
     const { a, inputs, out, rank } = pair;
-    const b = () => {
-      const scaled = scaledB(pair, alpha);
-      return encode(dtype, headDim === undefined ? scaled : interleaveRows(scaled, rank, headDim));
-    };
+    const b = () => encode(dtype, orderRows(scaledB(pair, alpha), rank, order));
     return [
       { name: `${name}.lora_a`, shape: [rank, inputs], dtype, data: () => encode(dtype, a) },
       { name: `${name}.lora_b`, shape: [out, rank], dtype, data: b },

@@ -3,7 +3,7 @@ import { closeSync, readSync } from "node:fs";
 import { LowrankError } from "../base/errors.js";
 import { openRegular } from "../base/system-errors.js";
 import { readAdapter } from "../checkpoint/index.js";
-import { ggufPlace, interleaveRows, openModel, readGgufHeader, tensorType, widen } from "../model/index.js";
+import { openModel, orderRows, readGgufHeader, TensorNames, tensorType, widen } from "../model/index.js";
 import {
   type AdapterSpec,
   type AdapterTensors,
@@ -61,17 +61,17 @@ function readExported(file: string, model: ModelSource, spec: AdapterSpec): Load
   const header = readGgufHeader(file);
   const stored = new Map(header.tensors.map((tensor) => [tensor.name, tensor]));
   const tensors: AdapterTensors = new Map();
+  const names = new TensorNames(model.config, model.spec);
   const descriptor = openRegular(file, "Adapter");
   try {
     for (const module of spec.targets) {
-      const { name, headDim } = ggufPlace(model.config, `${module}.weight`)!;
+      const { name, order } = names.placeOf(`${module}.weight`)!;
       for (const side of ["A", "B"] as const) {
         const { shape, offset, bytes, type } = stored.get(`${name}.lora_${side.toLowerCase()}`)!;
         const into = new Uint8Array(bytes!);
         readSync(descriptor, into, 0, into.length, offset);
         const values = widen(into, tensorType(type).name as PlainDtype);
-        const isTurned = side === "B" && headDim !== undefined;
-        const data = isTurned ? interleaveRows(values, shape[1]!, headDim, true) : values;
+        const data = side === "B" ? orderRows(values, shape[1]!, order, true) : values;
         tensors.set(`${module}.lora_${side}.weight`, { shape, data });
       }
     }

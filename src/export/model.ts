@@ -10,11 +10,9 @@ import {
   encode,
   type GgufTensorToWrite,
   ggufNames,
-  ggufPlace,
-  interleaveRows,
-  type LlamaConfig,
-  type MetadataValue,
-  ropeFactors,
+  metadataOf,
+  orderRows,
+  TensorNames,
   widen,
   writeGgufFile,
 } from "../model/index.js";
@@ -41,40 +39,21 @@ function refuse(what: string, where: string): LowrankError {
   return new LowrankError("E_EXPORT", `${what} is not written as GGUF yet. ${way}`, where);
 }
 
-/** @throws LowrankError E_EXPORT for settings that the files of these architectures have no key for */
-function metadataOf(config: LlamaConfig, architecture: string): Record<string, MetadataValue> {
-  const { ropeScaling: scaling } = config;
-  if (config.attentionKinds) throw refuse("Attention within a window", "config.json");
-  if (scaling && scaling.type !== "linear" && scaling.type !== "llama3")
-    throw refuse(`Rope scaling ${scaling.type}`, "config.json");
-  const own: Record<string, MetadataValue> = {
-    vocab_size: config.vocabSize,
-    context_length: config.maxPositions,
-    embedding_length: config.hiddenSize,
-    block_count: config.layers,
-    feed_forward_length: config.intermediateSize,
-    "attention.head_count": config.heads,
-    "attention.head_count_kv": config.kvHeads,
-    "attention.key_length": config.headDim,
-    "attention.value_length": config.headDim,
-    "attention.layer_norm_rms_epsilon": { f32: config.rmsNormEps },
-    "rope.dimension_count": config.headDim,
-    "rope.freq_base": { f32: config.ropeTheta },
-    ...(scaling?.type === "linear" && {
-      "rope.scaling.type": "linear",
-      "rope.scaling.factor": { f32: scaling.factor! },
-    }),
-  };
-  return Object.fromEntries(Object.entries(own).map(([key, value]) => [`${architecture}.${key}`, value]));
-}
-
-/** Matrices are encoded, where their rows are whole blocks; the embedding and the head stay in 8 bits at least. Vectors are f32. */
+/** Matrices are encoded, where their rows are whole blocks; the embedding and the head stay in 8 bits at least. Vectors, norms and positions are f32. */
 function dtypeOf(wanted: EncodedDtype, name: string, shape: number[]): EncodedDtype {
-  if (shape.length === 1) return "f32";
+  if (shape.length === 1 || /norm\.weight$|^position_embd\./.test(name)) return "f32";
   const isEnd = name === "token_embd.weight" || name === "output.weight";
   const dtype = isEnd && (wanted === "q4_0" || wanted === "q4_k") ? "q8_0" : wanted;
   const columns = shape.at(-1)!;
   return [dtype, "q8_0", "f16"].find((each) => canEncode(each as EncodedDtype, columns)) as EncodedDtype;
+}
+
+/** (in, out) as (out, in). */
+function turned(values: Float32Array, [rows, columns]: number[]): Float32Array {
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows!; row++)
+    for (let column = 0; column < columns!; column++) out[column * rows! + row] = values[row * columns! + column]!;
+  return out;
 }
 
 function readStored({ file, offset, bytes, dtype }: TensorEntry): Float32Array {
@@ -107,50 +86,45 @@ export async function exportModel({
   dtype,
   onProgress,
 }: ModelExport): Promise<{ others: number }> {
-  const { architecture, attentionBias } = ggufNames(model.config);
-  // Families with names in llama.cpp have LLaMA's block.
-  const config = model.config as LlamaConfig;
+  const { config } = model;
+  const { architecture } = ggufNames(config);
   if (!isPlain(model)) {
     const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into f32, bf16 or f16 weights. Give the folder that it was made from as --base_model, or export the adapter alone (--format gguf-adapter).`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
-  if ((config.attentionBias && !attentionBias) || config.mlpBias) throw refuse("A bias of this family", "config.json");
   const merged = new Set(modules.map((module) => `${module}.weight`));
   let done = 0;
+  const names = new TensorNames(config, model.spec);
   const tensors = model.tensors.map((tensor): GgufTensorToWrite => {
-    const place = ggufPlace(config, tensor.name);
+    const place = names.placeOf(tensor.name);
     if (!place) throw refuse(`Tensor ${tensor.name}`, tensor.name);
-    const { name, headDim } = place;
-    const encoded = dtypeOf(dtype, name, tensor.shape);
+    const { name, order, offset } = place;
+    const shape = tensor.transposed ? tensor.shape.toReversed() : tensor.shape;
+    const encoded = dtypeOf(dtype, name, shape);
     const data = async () => {
-      const values = merged.has(tensor.name)
+      const stored = merged.has(tensor.name)
         ? widen(
             new Uint8Array(await engine.mergedWeight(tensor.name.slice(0, -".weight".length))),
             tensor.dtype as PlainDtype,
           )
         : readStored(tensor);
-      const columns = tensor.shape.length === 1 ? 1 : tensor.shape.at(-1)!;
-      return encode(encoded, headDim === undefined ? values : interleaveRows(values, columns, headDim));
+      const values = tensor.transposed ? turned(stored, tensor.shape) : stored;
+      const columns = shape.length === 1 ? 1 : shape.at(-1)!;
+      return encode(encoded, orderRows(offset === 0 ? values : values.map((x) => x + offset), columns, order));
     };
-    return { name, shape: tensor.shape, dtype: encoded, data };
+    return { name, shape, dtype: encoded, data };
   });
-  const { ropeScaling: scaling } = config;
-  if (scaling?.type === "llama3") {
-    const factors = Float32Array.from(ropeFactors(scaling, config.headDim, config.ropeTheta));
-    tensors.push({
-      name: "rope_freqs.weight",
-      shape: [factors.length],
-      dtype: "f32",
-      data: () => encode("f32", factors),
-    });
-  }
+  const written = new Set(tensors.map(({ name }) => name));
+  const { metadata: numbers, factors } = metadataOf(config, (name) => written.has(name));
+  for (const [name, values] of Object.entries(factors))
+    tensors.push({ name, shape: [values.length], dtype: "f32", data: () => encode("f32", values) });
   const metadata = {
     "general.architecture": architecture,
     "general.type": "model",
     "general.name": "merged model",
     "general.file_type": FILE_TYPES[dtype],
     "general.quantization_version": QUANTIZATION_VERSION,
-    ...metadataOf(config, architecture),
+    ...numbers,
     ...tokenizerMetadata(tokenizer, config.vocabSize),
   };
   await writeGgufFile(file, metadata, tensors, () => onProgress?.(++done, tensors.length));

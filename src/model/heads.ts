@@ -15,7 +15,10 @@ export function readHeads(
   const absent = keys.json.num_key_value_heads === undefined;
   const kvHeads = keys.count("num_key_value_heads", LARGEST, absent ? (defaults.kvHeads ?? heads) : heads);
   if (heads % kvHeads !== 0) {
-    throw keys.error("num_key_value_heads", `expected a divisor of num_attention_heads (${heads}), found ${kvHeads}`);
+    throw keys.error(
+      "num_key_value_heads",
+      `expected a divisor of ${keys.nameOf("num_attention_heads")} (${heads}), found ${kvHeads}`,
+    );
   }
   if (!keys.given("head_dim") && defaults.headDim === undefined && hiddenSize % heads !== 0) {
     throw keys.error(

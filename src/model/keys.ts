@@ -3,29 +3,39 @@ import { isObject, kindOf } from "../base/json.js";
 
 /** The keys of a configuration object, read with their types and ranges. A key that is null counts as absent. */
 export class ConfigKeys {
-  /** @param prefix of the keys' names in errors, such as "rope_scaling." */
+  /**
+   * @param prefix of the keys' names in errors, such as "rope_scaling."
+   * @param shown names for errors, of keys that have another name in the file
+   */
   constructor(
     readonly json: Record<string, unknown>,
     readonly file: string,
     readonly prefix = "",
+    readonly shown: Record<string, string> = {},
   ) {}
 
   /** These keys with some of others in their place; undefined: absent. */
   with(others: Record<string, unknown>): ConfigKeys {
-    return new ConfigKeys({ ...this.json, ...others }, this.file, this.prefix);
+    return new ConfigKeys({ ...this.json, ...others }, this.file, this.prefix, this.shown);
   }
 
   /** No keys, of an object that is absent. */
   empty(prefix: string): ConfigKeys {
-    return new ConfigKeys({}, this.file, this.prefix + prefix);
+    return new ConfigKeys({}, this.file, this.prefix + prefix, this.shown);
   }
 
   given(key: string): boolean {
     return this.json[key] !== undefined && this.json[key] !== null;
   }
 
-  error(key: string, message: string): LowrankError {
+  /** A key's name in the file. */
+  nameOf(key: string): string {
     const name = this.prefix + key;
+    return this.shown[name] ?? name;
+  }
+
+  error(key: string, message: string): LowrankError {
+    const name = this.nameOf(key);
     return new LowrankError("E_CONFIG_VALUE", `${this.file}: ${name}: ${message}.`, name);
   }
 
@@ -78,6 +88,6 @@ export class ConfigKeys {
   within(key: string): ConfigKeys | null {
     if (!this.given(key)) return null;
     const inner = this.#read(key, "an object", isObject);
-    return new ConfigKeys(inner, this.file, `${this.prefix}${key}.`);
+    return new ConfigKeys(inner, this.file, `${this.prefix}${key}.`, this.shown);
   }
 }

@@ -69,6 +69,8 @@ export interface TensorEntry {
    * half, 2 (i - interleaved / 2) + 1 in its second.
    */
   interleaved?: number;
+  /** Block i of rows, all blocks of equal size, is the stored block rowBlocks[i]; the engine holds a copy in order. */
+  rowBlocks?: number[];
   /** The matrix is stored (in, out), and so is `shape`; of plain dtypes. */
   transposed?: boolean;
   /** For nf4 and fp4: elements that share a maximum. */

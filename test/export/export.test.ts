@@ -10,6 +10,7 @@ import { checkExportedAdapter, checkExportedModel, exportAdapter, exportModel } 
 import { type EncodedDtype, openModel, readGgufHeader } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
+import { hasLlama, likeliestDifference, logProbabilities, logSoftmax } from "../support/llama-cpp.js";
 import { printedByPython } from "../support/python.js";
 import { MODULES, randomAdapter } from "../support/random-adapter.js";
 import { lowrank } from "../support/tiny.js";
@@ -112,12 +113,48 @@ test("qwen2 and mistral; an attention within a window is refused by name in a me
   }
 });
 
+test.each([
+  "gemma",
+  "gemma2",
+  "gemma3",
+  "phi3",
+  "smollm3",
+  "olmo2",
+  "granite",
+  "gpt2",
+  "gpt-neox",
+  "bloom",
+  "falcon-40b",
+  "phi",
+  "stablelm",
+  "cohere",
+])("an adapter of %s moves the logits as the folder's", async (family) => {
+  const base = openModel(golden(family));
+  const adapter = join(golden(family), "final");
+  const file = join(newFolder(), "lora.gguf");
+  await exportAdapter(adapter, base, file, "f32");
+  const { moved, off } = await checkExportedAdapter(file, { model: base, adapter, threads: 1 });
+  expect(moved).toBeGreaterThan(1e-3);
+  expect(off).toBeLessThan(1e-4 * moved);
+});
+
+test.each([
+  ["gemma2", /A setting of this model \(block\.attention\.scale\)/],
+  ["smollm3", /A setting of this model \(block\.attention/],
+  ["falcon-40b", /A bias of this family/],
+  ["falcon-rw", /A bias of this family/],
+  ["phi", /Tensor model\.layers\.0\.self_attn\.[qk]_layernorm|A setting of this model/],
+])("%s with a setting that no GGUF file can say is refused by name", async (family, message) => {
+  const base = openModel(golden(family));
+  await expect(merged(join(golden(family), "final"), "f32", base)).rejects.toThrow(message);
+});
+
 test("magnitudes, and families without names in llama.cpp, are refused by name", async () => {
   const file = join(newFolder(), "lora.gguf");
   const dora = exportAdapter(join(golden("dora"), "final"), openModel(golden("dora")), file, "f32");
   await expect(dora).rejects.toThrow(/llama\.cpp's adapters have no magnitudes \(DoRA\)/);
-  const gemma = exportAdapter(join(golden("gemma"), "final"), openModel(golden("gemma")), file, "f32");
-  await expect(gemma).rejects.toThrow(/model_type "gemma" is not written as GGUF yet/);
+  const gptj = exportAdapter(join(golden("gptj"), "final"), openModel(golden("gptj")), file, "f32");
+  await expect(gptj).rejects.toThrow(/model_type "gptj" is not written as GGUF yet/);
 });
 
 const python = process.env.LOWRANK_PEER_PYTHON;
@@ -157,24 +194,10 @@ print(json.dumps([field("general.architecture"), field("llama.rope.freq_base"), 
   expect(found).toEqual(["llama", 10000, 2048, [128, 128, "F16"], [128, "F32"], "adapter", "lora", 2 * 7 * 4]);
 });
 
-const llamaCpp = process.env.LOWRANK_LLAMA_CPP;
-const hasLlama = llamaCpp !== undefined && existsSync(join(llamaCpp, "node_modules/node-llama-cpp"));
-if (!hasLlama)
-  console.log(
-    "skipped: files in llama.cpp. LOWRANK_LLAMA_CPP names no folder with node-llama-cpp (npm install node-llama-cpp@3.21.1).",
-  );
-const script = fileURLToPath(new URL("../support/llama-cpp.mjs", import.meta.url));
-
 describe.skipIf(!hasLlama)("in llama.cpp", () => {
   const ids = Array.from({ length: 20 }, (_, i) => (1 + 7919 * i) % 2048);
 
-  function theirs(file: string, adapter?: string): Map<number, number> {
-    const request = JSON.stringify({ folder: llamaCpp, model: file, adapter, ids });
-    const { stdout, stderr } = spawnSync(process.execPath, [script, request], { encoding: "utf8", timeout: 120_000 });
-    const line = stdout.trim().split("\n").at(-1);
-    if (!line?.startsWith("[")) throw new Error(`${stdout}\n${stderr}`);
-    return new Map(JSON.parse(line) as [number, number][]);
-  }
+  const theirs = (file: string, adapter?: string) => logProbabilities(file, ids, adapter);
 
   async function ours(adapter: string): Promise<Float64Array> {
     const { spec, tensors } = readAdapter(adapter, model);
@@ -182,16 +205,7 @@ describe.skipIf(!hasLlama)("in llama.cpp", () => {
     await using engine = await Engine.create(model, spec, shape);
     await engine.setAdapter(tensors);
     const logits = await engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
-    const last = Float64Array.from(logits.subarray((ids.length - 1) * 2048));
-    const most = Math.max(...last);
-    const sum = Math.log(last.reduce((total, value) => total + Math.exp(value - most), 0));
-    return last.map((value) => value - most - sum);
-  }
-
-  /** The largest difference of a log-probability, over the likeliest tokens. */
-  function difference(found: Map<number, number>, wanted: Float64Array): number {
-    const likeliest = [...wanted.keys()].sort((a, b) => wanted[b]! - wanted[a]!).slice(0, 40);
-    return Math.max(...likeliest.map((id) => Math.abs(found.get(id)! - wanted[id]!)));
+    return logSoftmax(logits.subarray((ids.length - 1) * 2048));
   }
 
   test("an adapter beside its base gives our logits, and so does the merged model", async () => {
@@ -201,11 +215,11 @@ describe.skipIf(!hasLlama)("in llama.cpp", () => {
     const lora = join(newFolder(), "lora.gguf");
     await exportAdapter(adapter, model, lora, "f32");
     const wanted = await ours(adapter);
-    expect(difference(theirs(base.file), wanted)).toBeGreaterThan(0.3);
-    expect(difference(theirs(base.file), await ours(none))).toBeLessThan(1e-4);
-    expect(difference(theirs(base.file, lora), wanted)).toBeLessThan(1e-4);
+    expect(likeliestDifference(theirs(base.file), wanted)).toBeGreaterThan(0.3);
+    expect(likeliestDifference(theirs(base.file), await ours(none))).toBeLessThan(1e-4);
+    expect(likeliestDifference(theirs(base.file, lora), wanted)).toBeLessThan(1e-4);
     const whole = await merged(adapter, "f32");
     // The merged weights are bf16.
-    expect(difference(theirs(whole.file), wanted)).toBeLessThan(0.03);
+    expect(likeliestDifference(theirs(whole.file), wanted)).toBeLessThan(0.03);
   }, 300_000);
 });

@@ -320,7 +320,7 @@ describe("the configuration", () => {
       "heads that do not share",
       () => write({ "llama.attention.head_count_kv": { u32: 3 } }),
       "E_CONFIG_VALUE",
-      /head_count_kv is 3, expected a divisor of llama\.attention\.head_count \(4\)/,
+      /head_count_kv: expected a divisor of llama\.attention\.head_count \(4\), found 3/,
     ],
     [
       "heads that differ by block",
@@ -332,7 +332,7 @@ describe("the configuration", () => {
       "half a rotary pair",
       () => write({ "llama.attention.key_length": { u32: 15 } }),
       "E_CONFIG_VALUE",
-      /key_length is 15, expected an even number/,
+      /key_length: expected an even number, found 15/,
     ],
     [
       "attention both ways",

@@ -67,4 +67,16 @@ export const bloom: Family = {
   }),
   block,
   targets: ["query_key_value", "dense"],
+  gguf: {
+    architecture: "bloom",
+    numbers: {
+      seq_length: "context_length",
+      hidden_size: "embedding_length",
+      n_layer: "block_count",
+      intermediate_size: "feed_forward_length",
+      n_head: "attention.head_count",
+      num_key_value_heads: "attention.head_count_kv",
+      layer_norm_epsilon: "attention.layer_norm_epsilon",
+    },
+  },
 };

@@ -4,6 +4,7 @@ import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
 import type { Family } from "./family.js";
+import { LLAMA_SIZES } from "./gguf.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
 import {
   alibiSlopes,
@@ -100,4 +101,23 @@ export const falcon: Family = {
   block,
   classifier: scoreHead,
   targets: ["query_key_value", "dense"],
+  // The linears have no biases there, and positions are rotary.
+  gguf: {
+    architecture: "falcon",
+    numbers: {
+      ...LLAMA_SIZES,
+      ffn_hidden_size: "feed_forward_length",
+      num_kv_heads: "attention.head_count_kv",
+      layer_norm_epsilon: "attention.layer_norm_epsilon",
+      rope_theta: "rope.freq_base",
+    },
+    others({ config, has }) {
+      const two = has("blk.0.attn_norm_2.weight");
+      const isNew = two || config.num_kv_heads !== 1;
+      return { new_decoder_architecture: isNew, ...(isNew && { num_ln_in_parallel_attn: two ? 2 : 1 }) };
+    },
+    norms: ({ norms: [, second] }: FalconConfig) => {
+      return second === undefined ? {} : { attention: "attn_norm_2", mlp: "attn_norm" };
+    },
+  },
 };

@@ -1,6 +1,7 @@
 import type { BlockSpec, ClassifierSpec, ModelConfig, ModelSpec } from "../../native/index.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
+import type { GgufNames } from "./gguf.js";
 
 /** Names of the tensors outside of the blocks. */
 export interface FamilyNames {
@@ -13,18 +14,6 @@ export interface FamilyNames {
   head: string;
   /** Followed by a layer's number and a dot. */
   layers: string;
-}
-
-/** How llama.cpp names and stores the family's tensors. */
-export interface GgufNames {
-  /** `general.architecture`, and the prefix of the metadata's keys. */
-  architecture: string;
-  /** A block's parts, as attn_q, to the modules of the block. */
-  modules: Record<string, string>;
-  /** Parts whose rotary pairs lie side by side; the engine reads them in Hugging Face's order. */
-  interleaved: string[];
-  /** Biases of q, k and v, which no key of the metadata tells. */
-  attentionBias: boolean;
 }
 
 export type Outside = Pick<

@@ -2,6 +2,7 @@
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, type LlamaDefaults, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -42,4 +43,5 @@ export const gemma: Family = {
   },
   classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
+  gguf: { architecture: "gemma", numbers: LLAMA_NUMBERS, wholeNorms: true },
 };

@@ -4,6 +4,7 @@ import { type LayerType, readLayerTypes, readWindow, windowKinds, windowsOf } fr
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
+import { type GgufFacts, LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, rmsNorm } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -34,6 +35,12 @@ function readCap(keys: ConfigKeys, key: string, otherwise: number): number {
   return keys.given(key) ? keys.number(key, { above: 0 }) : 0;
 }
 
+/** query_pre_attn_scalar as llama.cpp takes it: the width of a head, or in the model of 27B, which it tells by the layers, the share of one. */
+export function ggufScale({ num_hidden_layers, head_dim, ...config }: GgufFacts["config"], layersOf27B: number) {
+  const share = Number(config.hidden_size) / Number(config.num_attention_heads);
+  return { query_pre_attn_scalar: num_hidden_layers === layersOf27B ? share : head_dim };
+}
+
 /** The window of each layer, by layer_types. */
 export function readGemmaWindows(keys: ConfigKeys, layers: number, rule: (layer: number) => LayerType): number[] {
   return windowsOf(keys, readLayerTypes(keys, layers, rule), readWindow(keys, 4096));
@@ -60,4 +67,15 @@ export const gemma2: Family = {
   block: sandwichBlock,
   classifier: scoreHead,
   targets: gemma.targets,
+  gguf: {
+    architecture: "gemma2",
+    numbers: {
+      ...LLAMA_NUMBERS,
+      sliding_window: "attention.sliding_window",
+      attn_logit_softcapping: "attn_logit_softcapping",
+      final_logit_softcapping: "final_logit_softcapping",
+    },
+    others: ({ config }) => ggufScale(config, 46),
+    wholeNorms: true,
+  },
 };

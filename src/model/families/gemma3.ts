@@ -5,7 +5,8 @@ import type { ConfigKeys } from "../keys.js";
 import { readRopeSection } from "../rope.js";
 import type { Family } from "./family.js";
 import { gemma, readGemmaNumbers } from "./gemma.js";
-import { readGemmaScales, readGemmaWindows, sandwichBlock } from "./gemma2.js";
+import { ggufScale, readGemmaScales, readGemmaWindows, sandwichBlock } from "./gemma2.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, withHeadNorms } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -56,4 +57,15 @@ export const gemma3: Family = {
   block: (config: LlamaConfig) => withHeadNorms(sandwichBlock(config), config),
   classifier: scoreHead,
   targets: gemma.targets,
+  gguf: {
+    architecture: "gemma3",
+    numbers: {
+      ...LLAMA_NUMBERS,
+      rope_local_base_freq: "rope.freq_base_swa",
+      sliding_window: "attention.sliding_window",
+      final_logit_softcapping: "final_logit_softcapping",
+    },
+    others: ({ config }) => ggufScale(config, 62),
+    wholeNorms: true,
+  },
 };

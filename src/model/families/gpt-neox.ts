@@ -2,6 +2,7 @@
 // (Black et al., 2022).
 import type { BlockSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
+import { LLAMA_SIZES } from "./gguf.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
 import { grouped, type LayerNormConfig, layerNorm, readEqualHeads, warnOfDropout, withOwnNames } from "./parts.js";
 import { readRotaryNumbers } from "./phi.js";
@@ -57,4 +58,15 @@ export const gptNeox: Family = {
   outside: ({ eps }: NeoxConfig) => ({ finalNorm: layerNorm("gpt_neox.final_layer_norm", eps) }),
   block,
   targets: ["query_key_value"],
+  gguf: {
+    architecture: "gptneox",
+    numbers: {
+      ...LLAMA_SIZES,
+      layer_norm_eps: "attention.layer_norm_epsilon",
+      rope_theta: "rope.freq_base",
+      partial_rotary_factor: "rope.dimension_count",
+      use_parallel_residual: "use_parallel_residual",
+    },
+    others: ({ has }) => ({ attention_bias: has("blk.0.attn_qkv.bias") }),
+  },
 };

@@ -80,4 +80,15 @@ export const gpt2: Family = {
   transposed: true,
   classifier: scoreHead,
   targets: ["c_attn", "c_proj"],
+  gguf: {
+    architecture: "gpt2",
+    numbers: {
+      n_positions: "context_length",
+      n_embd: "embedding_length",
+      n_layer: "block_count",
+      n_inner: "feed_forward_length",
+      n_head: "attention.head_count",
+      layer_norm_epsilon: "attention.layer_norm_epsilon",
+    },
+  },
 };

@@ -1,5 +1,6 @@
 // Granite: LLaMA's block with factors of embedding, scores, residuals and logits (Granite Team, 2024).
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { llama, readLlamaNumbers } from "./llama.js";
 
 export const granite: Family = {
@@ -21,4 +22,16 @@ export const granite: Family = {
   outside: llama.outside,
   block: llama.block,
   targets: llama.targets,
+  gguf: {
+    architecture: "granite",
+    numbers: {
+      ...LLAMA_NUMBERS,
+      embedding_multiplier: "embedding_scale",
+      attention_multiplier: "attention.scale",
+      residual_multiplier: "residual_scale",
+      logits_scaling: "logit_scale",
+    },
+    interleaved: true,
+    dividesLogits: true,
+  },
 };

@@ -4,10 +4,11 @@ import { cohere } from "./cohere.js";
 import { cohere2 } from "./cohere2.js";
 import { distilbert } from "./distilbert.js";
 import { falcon } from "./falcon.js";
-import type { Family, GgufNames } from "./family.js";
+import type { Family } from "./family.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3 } from "./gemma3.js";
+import type { GgufNames } from "./gguf.js";
 import { gptNeo } from "./gpt-neo.js";
 import { gptNeox } from "./gpt-neox.js";
 import { gpt2 } from "./gpt2.js";
@@ -54,7 +55,8 @@ const FAMILIES: readonly Family[] = [
   cohere2,
 ];
 
-export type { Family, FamilyNames, GgufNames } from "./family.js";
+export type { Family, FamilyNames } from "./family.js";
+export type { GgufFacts, GgufNames, GgufNumber } from "./gguf.js";
 
 export const supportedModelTypes = (): string[] => FAMILIES.map(({ modelType }) => modelType);
 

@@ -6,6 +6,7 @@ import type { ConfigKeys } from "../keys.js";
 import { type PartialRope, type Rope, readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { readActivation, scoreHead } from "./parts.js";
 
 /** The numbers of an attention, beside its linears. */
@@ -174,20 +175,5 @@ export const llama: Family = {
   },
   classifier: scoreHead,
   targets: ["q_proj", "v_proj", "k_proj", "o_proj"],
-  gguf: {
-    architecture: "llama",
-    modules: {
-      attn_norm: "input_layernorm",
-      ffn_norm: "post_attention_layernorm",
-      attn_q: "self_attn.q_proj",
-      attn_k: "self_attn.k_proj",
-      attn_v: "self_attn.v_proj",
-      attn_output: "self_attn.o_proj",
-      ffn_gate: "mlp.gate_proj",
-      ffn_up: "mlp.up_proj",
-      ffn_down: "mlp.down_proj",
-    },
-    interleaved: ["attn_q", "attn_k"],
-    attentionBias: false,
-  },
+  gguf: { architecture: "llama", numbers: LLAMA_NUMBERS, interleaved: true },
 };

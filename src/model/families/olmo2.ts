@@ -1,5 +1,6 @@
 // OLMo 2: norms after each part instead of before it, and norms of all of q and all of k (Walsh et al., 2024).
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, rmsNorm, withHeadNorms } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -23,4 +24,5 @@ export const olmo2: Family = {
   },
   classifier: scoreHead,
   targets: llama.targets,
+  gguf: { architecture: "olmo2", numbers: LLAMA_NUMBERS },
 };

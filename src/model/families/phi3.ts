@@ -2,6 +2,7 @@
 import { readWindow, windowKinds } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { attentionOf, type LlamaConfig, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -54,4 +55,12 @@ export const phi3: Family = {
   },
   classifier: scoreHead,
   targets: ["qkv_proj", "o_proj"],
+  gguf: {
+    architecture: "phi3",
+    numbers: {
+      ...LLAMA_NUMBERS,
+      partial_rotary_factor: "rope.dimension_count",
+      sliding_window: "attention.sliding_window",
+    },
+  },
 };

@@ -2,6 +2,7 @@
 import { readLayerTypes, readWindow, windowKinds, windowsOf } from "../attention-kinds.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -27,5 +28,5 @@ export const qwen2: Family = {
   block: (config: LlamaConfig) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
   classifier: scoreHead,
   targets: llama.targets,
-  gguf: { ...llama.gguf!, architecture: "qwen2", interleaved: [], attentionBias: true },
+  gguf: { architecture: "qwen2", numbers: LLAMA_NUMBERS },
 };

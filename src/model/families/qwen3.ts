@@ -1,5 +1,6 @@
 // Qwen3: LLaMA's block with norms of each head of q and k (Yang et al., 2025).
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers, withHeadNorms } from "./llama.js";
 import { scoreHead } from "./parts.js";
 import { readQwenWindows } from "./qwen2.js";
@@ -20,10 +21,5 @@ export const qwen3: Family = {
   },
   classifier: scoreHead,
   targets: llama.targets,
-  gguf: {
-    ...llama.gguf!,
-    architecture: "qwen3",
-    modules: { ...llama.gguf!.modules, attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
-    interleaved: [],
-  },
+  gguf: { architecture: "qwen3", numbers: LLAMA_NUMBERS },
 };

@@ -1,6 +1,7 @@
 // SmolLM3: LLaMA's block, without rotary positions in every fourth layer (Bakouch et al., 2025).
 import { kindsOf, readLayerTypes, readWindow, windowsOf } from "../attention-kinds.js";
 import type { Family } from "./family.js";
+import { LLAMA_NUMBERS } from "./gguf.js";
 import { llama, readLlamaNumbers } from "./llama.js";
 import { scoreHead } from "./parts.js";
 
@@ -30,4 +31,5 @@ export const smollm3: Family = {
   block: llama.block,
   classifier: scoreHead,
   targets: llama.targets,
+  gguf: { architecture: "smollm3", numbers: LLAMA_NUMBERS, interleaved: true },
 };
