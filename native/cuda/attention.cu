@@ -1,4 +1,5 @@
 // Attention of any head size, one query or key a block: the form that others are held against, and the fallback. No T x T matrix is stored.
+#include "cuda/attention_score.h"
 #include "cuda/block.h"
 #include "cuda/kernels.h"
 
@@ -33,18 +34,6 @@ __device__ float dot(const float* x, const Mat& y, int64_t row, int64_t column, 
 
 __device__ void load(float* to, const Mat& from, int64_t row, int64_t column, int64_t n) {
   for (int64_t d = threadIdx.x; d < n; d += blockDim.x) to[d] = from.get(row, column + d);
-}
-
-// A score, and the slope of the cap at it.
-struct Score {
-  float value, slope;
-};
-__device__ Score score_of(const AttentionShape& s, float product, int64_t head, int64_t key) {
-  const float score = s.scale * product;
-  if (s.bias) return {score + s.bias[head * s.bias_ld + key], 1};
-  if (s.soft_cap <= 0) return {score, 1};
-  const float share = tanhf(score / s.soft_cap);
-  return {s.soft_cap * share, 1 - share * share};
 }
 
 __global__ void __launch_bounds__(kThreads, 1) attention_fwd_kernel(AttentionFwdArgs a) {

@@ -81,6 +81,10 @@ void CudaBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   else kernels::attention_fwd(a, stream_);
 }
 
-void CudaBackend::do_attention_bwd(const AttentionBwdArgs& a) { kernels::attention_bwd(a, scratch<float>(work_.delta), stream_); }
+void CudaBackend::do_attention_bwd(const AttentionBwdArgs& a) {
+  float* const delta = scratch<float>(work_.delta);
+  if (kernels::takes_flash_attention(a)) kernels::flash_attention_bwd(a, delta, stream_);
+  else kernels::attention_bwd(a, delta, stream_);
+}
 
 }  // namespace lowrank::cuda

@@ -64,9 +64,11 @@ void attention_fwd(const AttentionFwdArgs&, Stream);
 // delta: (M, H) scratch
 void attention_bwd(const AttentionBwdArgs&, float* delta, Stream);
 
-// flash_attention.cu: the forward pass on tensor cores, where it takes these operands
+// flash_attention.cu and flash_attention_bwd.cu: the same on tensor cores, where they take these operands
 bool takes_flash_attention(const AttentionFwdArgs&);
+bool takes_flash_attention(const AttentionBwdArgs&);
 void flash_attention_fwd(const AttentionFwdArgs&, Stream);
+void flash_attention_bwd(const AttentionBwdArgs&, float* delta, Stream);
 
 // loss.cu
 // Logits become their gradients where `gradient`; losses: (rows)

@@ -61,6 +61,7 @@ std::vector<Case> speed_cases();
 void add_linear_cases(std::vector<Case>&);
 void add_row_cases(std::vector<Case>&);
 void add_attention_cases(std::vector<Case>&);
+void add_attention_tile_cases(std::vector<Case>&);
 void add_head_cases(std::vector<Case>&);
 void add_optimizer_cases(std::vector<Case>&);
 void add_dense_cases(std::vector<Case>&);

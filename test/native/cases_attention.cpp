@@ -232,6 +232,32 @@ void add_biased(std::vector<Case>& cases) {
 
 }  // namespace
 
+// Every head size that kernels on tensor cores are made for, and one that is padded: tiles that are full, not full and several, with all that
+// attention does.
+void add_attention_tile_cases(std::vector<Case>& cases) {
+  Random r(7);
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    for (const int64_t dim : {64, 80, 96, 128, 256}) {
+      const int32_t n = dim > 128 ? 33 : 65;
+      const auto add = [&](Heads h, const std::vector<int32_t>& queries) -> Case& {
+        Case& c = cases.emplace_back(drawn(op, DType::bf16, queries, r));
+        c.heads = h.heads;
+        c.kv_heads = h.kv_heads;
+        c.head_dim = dim;
+        c.ld_pad = r.pick({0, 8});
+        return c;
+      };
+      add({1, 1}, {n});
+      add({2, 1}, {7, n - 16});
+      add({1, 1}, {3, n}).window = 20;
+      add({4, 2}, {17}).cap = 3;
+      add({2, 1}, {n / 2, 18}).bias = true;
+      add({1, 1}, {n - 10}).causal = false;
+      add({2, 1}, {33}).layout = HeadLayout::grouped;
+    }
+  }
+}
+
 void add_attention_cases(std::vector<Case>& cases) {
   Random r(4);
   add_both(cases, r);

@@ -55,7 +55,7 @@ void run_device(const Options& o, Report& report) {
   }
   set_test_memory(plugin.shared_memory);
   // The emulation takes a part of the cases: each sweep has many neighbours. A named operation has all of its cases.
-  const bool is_emulated = o.plugin.empty();
+  const bool is_emulated = found.found[0].description.find("emulation") != std::string::npos;
   const int stride = !is_emulated || !o.op.empty() || !o.filter.empty() ? 1 : o.quick ? 15 : 5;
   const auto op_work = [](const Case& c) { return operation(c.op).work(c); };
   {

@@ -1,0 +1,129 @@
+// Every bad situation of a GPU is one clear error, and the process goes on. The device's own code runs on a CUDA runtime that fails as it is told.
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { openModel } from "../../src/model/index.js";
+import { type AdapterSpec, devices, Engine } from "../../src/native/index.js";
+import { errorOf } from "../support/folders.js";
+import { lowrank, root, tinyBase, validationFile, workFolder } from "../support/tiny.js";
+
+/** Built with the native tests. */
+const build = join(root, "build/cmake");
+const FAULTY = join(build, "liblowrank_cuda_faulty.so");
+
+const model = openModel(tinyBase);
+const adapter: AdapterSpec = {
+  ...{ rank: 2, alpha: 4, dropout: 0, useRslora: false, seed: 1 },
+  targets: ["model.layers.0.self_attn.q_proj"],
+};
+const batch = { sequences: [{ inputIds: Int32Array.from([1, 2, 3]) }] };
+const options = { precision: "fp32", threads: 1, maxTokens: 8, maxSequence: 8, training: true } as const;
+const open = (device = "cuda:0") => Engine.create(model, adapter, { ...options, device });
+const faults = (text: string) => vi.stubEnv("LOWRANK_FAKE_CUDA", text);
+
+const work = workFolder("cuda-faults");
+afterAll(work.remove);
+beforeEach(() => {
+  vi.stubEnv("LOWRANK_CUDA_PLUGIN", FAULTY);
+  vi.stubEnv("LOWRANK_CUBLASLT_PATH", build);
+  faults("");
+});
+afterEach(() => vi.unstubAllEnvs());
+
+describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
+  // Before the others: a library that was found stays open.
+  test.skipIf(existsSync("/usr/local/cuda"))("cuBLASLt is missing: every place that was tried", async () => {
+    const python = work.path("venv/lib/python3.12");
+    mkdirSync(python, { recursive: true });
+    vi.stubEnv("VIRTUAL_ENV", work.path("venv"));
+    vi.stubEnv("CUDA_HOME", work.path("cuda"));
+    vi.stubEnv("LOWRANK_CUBLASLT_PATH", work.path("own"));
+    const { code, message } = await errorOf(open);
+    expect(code).toBe("E_DEVICE");
+    expect(message).toContain("python3 -m pip install nvidia-cublas");
+    for (const place of [
+      work.path("own/libcublasLt.so.13"),
+      work.path("own/libcublasLt.so.12"),
+      "\n  libcublasLt.so.13",
+      "/usr/local/cuda/lib64/libcublasLt.so.13",
+      work.path("cuda/lib64/libcublasLt.so.12"),
+      join(python, "site-packages/nvidia/cu13/lib/libcublasLt.so.13"),
+      join(python, "site-packages/nvidia/cublas/lib/libcublasLt.so.12"),
+    ]) {
+      expect(message).toContain(place);
+    }
+  });
+
+  test.each([
+    ["driver=0", "There is no NVIDIA driver on this machine"],
+    [
+      "driver=12020",
+      "The NVIDIA driver is too old: it knows CUDA 12.2, and this backend was built with 13.0. Install a newer driver",
+    ],
+    ["gpus=0", "The NVIDIA driver finds no GPU"],
+    ["major=7", "cuda:0 (a fake GPU) has compute capability 7.0, and 8.0 is needed"],
+  ])("%s", async (fault, message) => {
+    faults(fault);
+    expect(devices()).toMatchObject({ found: [], missing: expect.stringContaining(message) });
+    expect(await errorOf(open)).toMatchObject({ code: "E_DEVICE", message: expect.stringContaining(message) });
+    faults("");
+    await (await open()).close();
+  });
+
+  test("a number that no GPU has", async () => {
+    faults("gpus=2");
+    const message = "There is no device cuda:5 here: there are cuda:0, cuda:1.";
+    expect(await errorOf(() => open("cuda:5"))).toMatchObject({
+      code: "E_DEVICE",
+      message: expect.stringContaining(message),
+    });
+    await (await open("cuda:1")).close();
+  });
+
+  test("plugins of another version, and of another program", async () => {
+    vi.stubEnv("LOWRANK_CUDA_PLUGIN", join(build, "liblowrank_cuda_other_version.so"));
+    const another = "was built for another version of lowrank. Build it again (docs/cuda.md).";
+    expect(await errorOf(open)).toMatchObject({ code: "E_DEVICE", message: expect.stringContaining(another) });
+    vi.stubEnv("LOWRANK_CUDA_PLUGIN", join(build, "libcublasLt.so.13"));
+    expect(await errorOf(open)).toMatchObject({
+      code: "E_DEVICE",
+      message: expect.stringContaining("is no backend of lowrank"),
+    });
+  });
+
+  test.each([
+    ["launch", /The GPU failed in \w+_kernel: unspecified launch failure \(cudaErrorLaunchFailure\)/],
+    ["synchronize", /The GPU failed in (a download|an upload): unspecified launch failure/],
+    ["cublasLtMatmul", /cuBLASLt failed in a product: CUBLAS_STATUS_NOT_INITIALIZED/],
+  ])("%s fails: the engine is broken, and later calls reject at once", async (what, message) => {
+    const engine = await open();
+    faults(`fails=${what}`);
+    const failed = { code: "E_DEVICE", message: expect.stringMatching(message) };
+    expect(await errorOf(() => engine.forwardBackward(batch, 1, 0))).toMatchObject(failed);
+    faults(""); // a GPU that works again: what it holds is worth nothing
+    expect(await errorOf(() => engine.forwardBackward(batch, 1, 0))).toMatchObject(failed);
+    expect(await errorOf(() => engine.evaluate(batch))).toMatchObject(failed);
+    await engine.close();
+    await (await open()).close();
+  });
+
+  test("another process takes the memory between plan and allocation", async () => {
+    faults("free=1");
+    const message =
+      /cuda:0 has no \d+ MiB left: \d of 16384 MiB are free\. Another process may have taken the memory since it was planned/;
+    expect(await errorOf(open)).toMatchObject({ code: "E_MEMORY", message: expect.stringMatching(message) });
+    faults("");
+    await (await open()).close();
+    expect(devices().found[0]).toMatchObject({ freeBytes: 16 * 2 ** 30 }); // all of it was given back
+  });
+
+  test("a plan that the GPU has no memory for: the plan, and the memory that is free", async () => {
+    const { code, stderr } = await lowrank(
+      ["eval", "--base_model", tinyBase, "--validation_file", validationFile, "--device", "cuda"],
+      { env: { LOWRANK_CUDA_PLUGIN: FAULTY, LOWRANK_CUBLASLT_PATH: build, LOWRANK_FAKE_CUDA: "free=1" } },
+    );
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("free on cuda:0");
+  });
+});
+if (!existsSync(FAULTY)) console.log(`skipped: ${FAULTY} is not there (npm run test:native builds it)`);

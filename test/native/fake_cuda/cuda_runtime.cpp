@@ -1,0 +1,97 @@
+#include <cuda_runtime.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace {
+
+constexpr int kRuntime = 13000;
+constexpr size_t kTotal = size_t(16) << 30;
+
+std::string setting(const std::string& name, const char* otherwise) {
+  const char* const all = std::getenv("LOWRANK_FAKE_CUDA");
+  const std::string list = "," + std::string(all ? all : "") + ",", key = "," + name + "=";
+  const size_t at = list.find(key);
+  if (at == std::string::npos) return otherwise;
+  const size_t begin = at + key.size();
+  return list.substr(begin, list.find(',', begin) - begin);
+}
+int number(const char* name, const char* otherwise) { return std::atoi(setting(name, otherwise).c_str()); }
+
+cudaError_t unless_failing(const char* function, cudaError_t otherwise = cudaErrorLaunchFailure) {
+  return setting("fails", "") == function ? otherwise : cudaSuccess;
+}
+
+std::mutex mutex;
+std::map<void*, size_t> blocks;
+size_t used() {
+  size_t sum = 0;
+  for (const auto& [block, bytes] : blocks) sum += bytes;
+  return sum;
+}
+size_t free_bytes() {
+  const size_t all = size_t(number("free", "16384")) << 20, taken = used();
+  return all > taken ? all - taken : 0;
+}
+
+}  // namespace
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = number("gpus", "1");
+  if (number("driver", "13000") < kRuntime) return cudaErrorInsufficientDriver;
+  return *count == 0 ? cudaErrorNoDevice : cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = number("driver", "13000");
+  return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = kRuntime;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
+  *p = {"a fake GPU", kTotal, number("major", "9"), 0};
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int i) { return i < number("gpus", "1") ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  const std::lock_guard lock(mutex);
+  *free = free_bytes();
+  *total = kTotal;
+  return cudaSuccess;
+}
+cudaError_t cudaMalloc(void** p, size_t bytes) {
+  const std::lock_guard lock(mutex);
+  if (bytes > free_bytes()) return cudaErrorMemoryAllocation;
+  *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  blocks[*p] = bytes;
+  return cudaSuccess;
+}
+cudaError_t cudaFree(void* p) {
+  const std::lock_guard lock(mutex);
+  blocks.erase(p);
+  std::free(p);
+  return cudaSuccess;
+}
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMalloc(p, bytes); }
+cudaError_t cudaFreeHost(void* p) { return cudaFree(p); }
+cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
+  std::memset(p, value, bytes);
+  return unless_failing("cudaMemset");
+}
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memcpy(to, from, bytes);
+  return unless_failing("cudaMemcpy");
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
+  *s = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_failing("synchronize"); }
+cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaGetLastError() { return unless_failing("launch"); }
+const char* cudaGetErrorString(cudaError_t e) { return e == cudaErrorLaunchFailure ? "unspecified launch failure" : "another error"; }
+const char* cudaGetErrorName(cudaError_t e) { return e == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "cudaErrorOther"; }
