@@ -1,4 +1,4 @@
-// Model folders of a named shape with random weights, for timing only. The shapes belong to well-known models.
+// Model folders of a named shape and adapters of theirs with random weights, for timing only. The shapes belong to well-known models.
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -63,11 +63,11 @@ function normalTable(bf16) {
 
 const ONE = { bf16: 0x3f80, fp32: 1 };
 
-function writeWeights(file, config, precision) {
+function writeWeights(file, shapes, precision) {
   const bytesPerElement = precision === "bf16" ? 2 : 4;
   const header = { __metadata__: { format: "pt" } };
   let end = 0;
-  const tensors = tensorShapes(config).map(([name, shape]) => {
+  const tensors = shapes.map(([name, shape]) => {
     const elements = shape.reduce((a, b) => a * b, 1);
     const begin = end;
     end += elements * bytesPerElement;
@@ -98,6 +98,31 @@ function writeWeights(file, config, precision) {
   closeSync(out);
 }
 
+const cache = () => join(tmpdir(), `lowrank-bench-${userInfo().username}`);
+
+/** Folder of an adapter in PEFT's layout of this rank on all linears of a shape's layers, in f32, kept as `randomModel`'s is. */
+export function randomAdapter(shape, rank) {
+  const folder = join(cache(), `${shape}-r${rank}`);
+  const weights = join(folder, "adapter_model.safetensors");
+  if (existsSync(weights)) return folder;
+  const linears = tensorShapes(SHAPES[shape]).filter(([name]) => name.includes("_proj."));
+  const factors = linears.flatMap(([name, [out, inputs]]) => {
+    const module = `base_model.model.${name.replace(/\.weight$/, "")}`;
+    return [
+      [`${module}.lora_A.weight`, [rank, inputs]],
+      [`${module}.lora_B.weight`, [out, rank]],
+    ];
+  });
+  const modules = [...new Set(linears.map(([name]) => name.split(".").at(-2)))];
+  const kind = { peft_type: "LORA", task_type: "CAUSAL_LM", base_model_name_or_path: shape };
+  const config = { ...kind, r: rank, lora_alpha: 2 * rank, target_modules: modules };
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config, null, 2));
+  writeWeights(`${weights}.tmp`, factors, "fp32");
+  renameSync(`${weights}.tmp`, weights);
+  return folder;
+}
+
 /**
  * Folder with config.json and model.safetensors, kept in the system's folder for temporary files.
  * @param layers instead of the shape's own number; 0 keeps it
@@ -105,13 +130,12 @@ function writeWeights(file, config, precision) {
 export function randomModel(shape, precision, layers = 0) {
   const config = { ...SHAPES[shape], dtype: precision === "bf16" ? "bfloat16" : "float32" };
   if (layers > 0) config.num_hidden_layers = layers;
-  const cache = join(tmpdir(), `lowrank-bench-${userInfo().username}`);
-  const folder = join(cache, `${shape}-${config.num_hidden_layers}-layers-${precision}`);
+  const folder = join(cache(), `${shape}-${config.num_hidden_layers}-layers-${precision}`);
   const weights = join(folder, "model.safetensors");
   if (!existsSync(weights)) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "config.json"), JSON.stringify(config, null, 2));
-    writeWeights(`${weights}.tmp`, config, precision);
+    writeWeights(`${weights}.tmp`, tensorShapes(config), precision);
     renameSync(`${weights}.tmp`, weights);
   }
   return folder;

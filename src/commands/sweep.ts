@@ -12,6 +12,7 @@ import { stepsOf } from "../setup/run/steps.js";
 import { checkRunOptions } from "../setup/run/train.js";
 import { planSweep, type SweepPlan } from "../setup/sweep/plan.js";
 import { prepareSweep } from "../setup/sweep/prepare.js";
+import { writeSweepReport } from "../setup/sweep/report.js";
 import { sweepResult, sweepTable, writeSweep } from "../setup/sweep/result.js";
 import { checkSeeds, type SweepRun, sweepRuns } from "../setup/sweep/runs.js";
 import { trainSweep } from "../setup/sweep/train.js";
@@ -98,6 +99,8 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   display.progress.stop();
   const result = sweepResult(runs, outcomes, rule, (performance.now() - begun) / 1000);
   writeSweep(o.output_dir, result);
+  const note = await writeSweepReport(o.output_dir, result);
+  if (note) display.warn(note);
   display.log.print(sweepTable(result));
   const best = result.runs.find(({ run }) => run === result.best);
   if (best) display.log.info(`the best adapter by ${result.metric} is ${best.folder}`);
@@ -106,7 +109,9 @@ async function train(call: Call, reading: Promise<TrainingTexts>): Promise<void>
   if (recommended && recommended.next_ranks.length > 0)
     display.log.info(`a larger rank may be better: lowrank sweep --ranks ${recommended.next_ranks.join()}`);
   const memory = `peak memory ${bytes(result.peak_memory_bytes)} (planned ${bytes(result.planned_memory_bytes)})`;
-  display.log.info(`${duration(result.seconds)}; ${memory}; ${join(o.output_dir, "sweep.json")} holds the table`);
+  display.log.info(
+    `${duration(result.seconds)}; ${memory}; ${join(o.output_dir, "sweep.json")} and report.html hold the table`,
+  );
   display.tell({ type: "end", ...result });
 }
 

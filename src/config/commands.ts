@@ -129,7 +129,7 @@ export const commands = named({
       grace_evaluations: rows.grace_evaluations,
       output_dir: {
         ...rows.output_dir,
-        help: "folder for sweep.json, sweep.log and a folder for each adapter, as lowrank train writes it",
+        help: "folder for sweep.json, report.html, sweep.log and a folder for each adapter, as lowrank train writes it",
       },
       resume: {
         ...rows.resume,

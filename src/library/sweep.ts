@@ -7,6 +7,7 @@ import { AUTO } from "../setup/run/resume.js";
 import { checkRunOptions } from "../setup/run/train.js";
 import { planSweep } from "../setup/sweep/plan.js";
 import { prepareSweep } from "../setup/sweep/prepare.js";
+import { writeSweepReport } from "../setup/sweep/report.js";
 import { type SweepResult, sweepResult, writeSweep } from "../setup/sweep/result.js";
 import { sweepRuns } from "../setup/sweep/runs.js";
 import { trainSweep } from "../setup/sweep/train.js";
@@ -21,7 +22,7 @@ export type { SweepEntry, SweepResult } from "../setup/sweep/result.js";
 
 /** The options of `Trainer.create` that all adapters share, and the options of `lowrank sweep`. */
 export type SweepOptions = Omit<TrainerOptions, "samples" | "num_samples" | "sample_max_new_tokens" | "output_dir"> & {
-  /** Folder for sweep.json and a folder for each adapter. */
+  /** Folder for sweep.json, report.html and a folder for each adapter. */
   output_dir: string;
   /** One adapter for each rank. */
   ranks?: number | number[] | string | undefined;
@@ -109,6 +110,8 @@ export async function* sweep(model: Model, options: SweepOptions): AsyncGenerato
       const outcomes = await trainSweep(engine, prepared, { rule, report, signal: stop, abort });
       const result = sweepResult(prepared, outcomes, rule, (performance.now() - begun) / 1000);
       writeSweep(output_dir, result);
+      const note = await writeSweepReport(output_dir, result);
+      if (note) await put({ type: "warning", run: null, message: note });
       await put({ type: "end", run: null, ...result });
     } finally {
       for (const folder of folders) folder.release();

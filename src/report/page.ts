@@ -4,6 +4,7 @@ import { packageVersion } from "../base/version.js";
 import type { Line, Run, RunFacts, TextFacts } from "./facts.js";
 import { inPage, legendOf, type Plot, readingsOf } from "./plot.js";
 import { SCRIPT } from "./script.js";
+import { bestEvaluation } from "./series.js";
 import { STYLE } from "./style.js";
 import { escaped, seconds, short } from "./text.js";
 import { seriesColour, VARIABLES } from "./theme.js";
@@ -38,14 +39,6 @@ function last(lines: readonly Line[], key: string): Line | undefined {
   return lines.findLast((line) => typeof line[key] === "number");
 }
 
-function best(lines: readonly Line[]): Line | undefined {
-  const evaluations = lines.filter((line) => typeof line.eval_loss === "number");
-  return evaluations.reduce<Line | undefined>(
-    (least, line) => (least && (least.eval_loss as number) <= (line.eval_loss as number) ? least : line),
-    undefined,
-  );
-}
-
 /** The results of a run in a few numbers: names and values, a dash where there is none. */
 function numbers(run: Run): [string, string][] {
   const { facts, lines } = run;
@@ -53,7 +46,7 @@ function numbers(run: Run): [string, string][] {
   const at = <T>(value: T | undefined | null, shown: (value: T) => string) =>
     value === undefined || value === null ? "–" : shown(value);
   const lossLine = last(lines, "loss");
-  const bestLine = best(lines);
+  const bestLine = bestEvaluation(lines);
   const done = summary?.step ?? lines.at(-1)?.step ?? 0;
   const total = facts?.steps ?? null;
   const runtime = numberOf(summary, "train_runtime") ?? sum(Object.values(facts?.seconds ?? {}));
@@ -105,7 +98,7 @@ function figure(plot: Plot): string {
   const named = legend.length > 1 ? `<ul class="legend">${legend.join("")}</ul>` : "";
   const readings = readingsOf(plot);
   const reading = readings
-    ? `<div class="reading"><input type="range" aria-label="${escaped(plot.title)}: step to read"><output aria-live="polite"></output></div><script type="application/json">${json(readings)}</script>`
+    ? `<div class="reading"><input type="range" aria-label="${escaped(plot.title)}: ${readings.name} to read"><output aria-live="polite"></output></div><script type="application/json">${json(readings)}</script>`
     : "";
   const drawn =
     plot.kind === "picture"

@@ -234,7 +234,7 @@ ${items.join("")}
 }
 
 /** Numbers by which the page's script finds the point under the pointer; null where there is nothing to be read. */
-export function readingsOf(plot: Plot): object | null {
+export function readingsOf(plot: Plot) {
   if (plot.kind !== "curves") return null;
   const { x, y } = scales(plot);
   // The smoothed curve has the name of the curve itself, and comes after it.

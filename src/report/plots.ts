@@ -2,7 +2,7 @@
 import { bytes } from "../base/text.js";
 import type { Run } from "./facts.js";
 import type { BarPlot, Curve, CurvePlot, HistogramPlot, Plot } from "./plot.js";
-import { type Point, pointsOf, smoothed, thinned } from "./series.js";
+import { bestEvaluation, type Point, pointsOf, smoothed, thinned } from "./series.js";
 import { seconds, short } from "./text.js";
 
 /** A curve of a plot: a key of metrics.jsonl. */
@@ -90,6 +90,21 @@ function curvePlot(runs: readonly Run[], { keys, ...about }: Wanted): CurvePlot 
   return curves.length === 0 ? null : { kind: "curves", ...about, x: "step", curves, summary: summary.join(" ") };
 }
 
+/** The best evaluation by rank, where runs have several ranks; of several runs with one rank the best. */
+function rankPlot(runs: readonly Run[]): CurvePlot | null {
+  const byRank = new Map<number, number>();
+  for (const { facts, lines } of runs) {
+    const [rank, loss] = [facts?.config.lora_r, bestEvaluation(lines)?.eval_loss];
+    if (typeof rank !== "number" || typeof loss !== "number") continue;
+    byRank.set(rank, Math.min(loss, byRank.get(rank) ?? Number.POSITIVE_INFINITY));
+  }
+  if (byRank.size < 2) return null;
+  const points = [...byRank].sort(([a], [b]) => a - b);
+  const summary = points.map(([rank, loss]) => `Rank ${rank}: ${short(loss)}.`).join(" ");
+  const about = { id: "evaluation-by-rank", title: "Evaluation by rank", x: "rank", y: "best loss", summary };
+  return { kind: "curves", ...about, curves: [{ name: "evaluation", colour: 0, look: "dots", points }] };
+}
+
 /** Of one run the items of the plan, one by one; of several the totals. */
 function memoryPlot(runs: readonly Run[]): BarPlot | null {
   const rows = runs.flatMap(({ name, facts }) => {
@@ -152,6 +167,6 @@ function lengthsPlot([run]: readonly Run[]): HistogramPlot | null {
 /** The plots that there are facts for, in the order of the page. */
 export function plotsOf(runs: readonly Run[]): Plot[] {
   const curves = CURVES.map((wanted) => curvePlot(runs, wanted));
-  const others = [timePlot(runs), memoryPlot(runs), runs.length === 1 ? lengthsPlot(runs) : null];
+  const others = [rankPlot(runs), timePlot(runs), memoryPlot(runs), runs.length === 1 ? lengthsPlot(runs) : null];
   return [...curves, ...others].filter((plot) => plot !== null);
 }

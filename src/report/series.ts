@@ -22,6 +22,15 @@ export function pointsOf(lines: readonly Line[], key: string): Point[] {
   });
 }
 
+/** The evaluation with the least loss. */
+export function bestEvaluation(lines: readonly Line[]): Line | undefined {
+  const evaluations = lines.filter((line) => typeof line.eval_loss === "number");
+  return evaluations.reduce<Line | undefined>(
+    (least, line) => (least && (least.eval_loss as number) <= (line.eval_loss as number) ? least : line),
+    undefined,
+  );
+}
+
 /** Few enough points to draw: of each range of x the first, the least, the largest and the last one stay. */
 export function thinned(points: readonly Point[], buckets = BUCKETS): Point[] {
   if (points.length <= 4 * buckets) return [...points];

@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 import { run as sweep } from "../../src/commands/sweep.js";
 import { run as train } from "../../src/commands/train.js";
 import { commands, optionsFrom } from "../../src/config/index.js";
+import { short } from "../../src/report/text.js";
 import { errorOf } from "../support/folders.js";
 import { someTexts, steadyMetrics, tinyBase } from "../support/tiny.js";
 
@@ -117,6 +118,17 @@ describe("a sweep", () => {
       expect(Math.max(...at.values()) - Math.min(...at.values())).toBeLessThanOrEqual(1);
     }
     expect(readFileSync(join(whole, "sweep.log"), "utf8")).toContain("r2: step 8/8");
+    const report = readFileSync(join(whole, "report.html"), "utf8");
+    for (const name of names) expect(report).toContain(`whole-${name}</th>`);
+    const told: [number, number][] = result.runs.map(
+      ({ options, evaluation }: { options: { lora_r: number }; evaluation: Told }) => [
+        options.lora_r,
+        evaluation.eval_loss,
+      ],
+    );
+    const summary = told.sort(([a], [b]) => a - b).map(([rank, loss]) => `Rank ${rank}: ${short(loss)}.`);
+    expect(report).toContain(`Evaluation by rank. ${summary.join(" ")}`);
+    expect(existsSync(join(whole, "report_files/evaluation-by-rank.svg"))).toBe(true);
   });
 
   test("that was killed goes on to the same bits, wherever each run was", async () => {
