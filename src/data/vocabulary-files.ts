@@ -5,6 +5,7 @@ import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
 import { bpeModel, byteLevel } from "../model/index.js";
+import { readSentencePieces, SENTENCE_PIECE_FILE } from "./sentence-piece-file.js";
 
 /** Tokens of transformers' roles. */
 type Roles = Partial<Record<"bos" | "eos" | "unk" | "sep" | "pad" | "cls" | "mask", string>>;
@@ -30,6 +31,7 @@ interface Found {
 
 const WORD_PIECE_FILES = ["vocab.txt"];
 const BPE_FILES = ["vocab.json", "merges.txt"];
+const SENTENCE_PIECE_FILES = [SENTENCE_PIECE_FILE];
 
 const special = (token: string, type: number) => ({ SpecialToken: { id: token, type_id: type } });
 const sequence = (id: "A" | "B", type: number) => ({ Sequence: { id, type_id: type } });
@@ -184,7 +186,7 @@ const readIfThere = (folder: string, name: string) => (has(folder, name) ? readJ
 
 /** The vocabulary files of a folder; undefined where it has no whole set of them. */
 export function vocabularyFiles(folder: string): string[] | undefined {
-  return [WORD_PIECE_FILES, BPE_FILES].find((files) => files.every((name) => has(folder, name)));
+  return [WORD_PIECE_FILES, BPE_FILES, SENTENCE_PIECE_FILES].find((files) => files.every((name) => has(folder, name)));
 }
 
 function className(folder: string, files: string[], settings: Record<string, unknown>): string {
@@ -228,6 +230,26 @@ function readVocabulary(folder: string): Record<string, number> {
   throw new LowrankError("E_TOKENIZER", `${file}: the id of ${JSON.stringify(other[0])} is no whole number.`, file);
 }
 
+/** Classes, and models where no class is named, whose texts begin with the bos token where no setting says otherwise. */
+const BEGINNING = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$|^(llama|mistral|gemma|gemma2|gemma3_text|phi3)$/;
+
+function sentencePieceTokenizer(folder: string, settings: Record<string, unknown>): Record<string, unknown> {
+  const { parts, tokens } = readSentencePieces(folder);
+  const kind = settings.tokenizer_class ?? readIfThere(folder, "config.json").model_type;
+  const found = Object.entries(tokens);
+  const ownEnds = ends({
+    settings: { ...settings, add_bos_token: settings.add_bos_token ?? BEGINNING.test(String(kind)) },
+    roles: Object.fromEntries(found.map(([role, { content }]) => [role, content])),
+    vocab: {},
+    merges: [],
+    id: (role) => tokens[role as keyof typeof tokens]!.id,
+  });
+  const main = { version: "1.0", truncation: null, padding: null, ...parts, post_processor: ownEnds };
+  const names = found.map(([role, { content }]) => [NAMES[role as keyof Roles], content]);
+  const config = { tokenizer_class: "PreTrainedTokenizerFast", ...Object.fromEntries(names), ...settings };
+  return { "tokenizer.json": main, [TOKENIZER_CONFIG]: config };
+}
+
 const textOf = (value: unknown) => (isObject(value) ? value.content : value);
 
 /**
@@ -237,6 +259,7 @@ const textOf = (value: unknown) => (isObject(value) ? value.content : value);
  */
 export function vocabularyTokenizer(folder: string, files: string[]): Record<string, unknown> {
   const settings = readIfThere(folder, TOKENIZER_CONFIG);
+  if (files === SENTENCE_PIECE_FILES) return sentencePieceTokenizer(folder, settings);
   const map = readIfThere(folder, "special_tokens_map.json");
   const name = className(folder, files, settings);
   const made = CLASSES[name]!;

@@ -248,9 +248,9 @@ describe("what cannot be opened", () => {
     ["an empty folder", () => folder(), "E_FILE_MISSING", /has no tokenizer.json. Copy .* --tokenizer_name/],
     [
       "an old tokenizer",
-      () => join(writeIn(folder(), "tokenizer.model", ""), ".."),
+      () => join(writeIn(folder(), "vocab.json", "{}"), ".."),
       "E_FILE_MISSING",
-      /has no tokenizer.json. It has tokenizer.model; save/,
+      /has no tokenizer.json. It has vocab.json; save/,
     ],
     [
       "broken JSON",

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { readEosIds, Tokenizer } from "../../src/data/index.js";
 import { readTokenizerJson } from "../../src/data/made-files.js";
 import type { LlamaConfig } from "../../src/model/families/llama.js";
-import { openModel, readSafetensorsHeader } from "../../src/model/index.js";
+import { ggufTokenizer, openModel, readSafetensorsHeader } from "../../src/model/index.js";
 import { Engine, type ModelSource } from "../../src/native/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { ggufBytes, type MetaValue, type TensorToWrite, writeGguf } from "../support/gguf.js";
@@ -373,9 +373,9 @@ describe("what is refused", () => {
   });
 
   test("tokenizers of another kind: --tokenizer_name is the way out", async () => {
-    const sentencePiece = write({ "tokenizer.ggml.model": "llama" });
-    expect((await errorOf(() => Tokenizer.open(sentencePiece))).message).toMatch(
-      /tokenizer\.ggml\.model is "llama".*--tokenizer_name FOLDER/,
+    const unigram = write({ "tokenizer.ggml.model": "t5" });
+    expect((await errorOf(() => Tokenizer.open(unigram))).message).toMatch(
+      /tokenizer\.ggml\.model is "t5".*--tokenizer_name FOLDER/,
     );
     const other = write({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "strange" });
     expect((await errorOf(() => Tokenizer.open(other))).message).toMatch(
@@ -430,4 +430,27 @@ test("a tokenizer with a first token", async () => {
   const [encoded] = await tokenizer.encode(["he <|end|>"], { maxLength: undefined });
   expect([...encoded!].map((id) => tokens[id])).toEqual(["<|begin|>", "he", "Ġ", "<|end|>"]);
   expect(tokenizer.eosTokenId).toBe(tokens.length - 1);
+});
+
+test.each([
+  ["olmo", "gpt-2", null],
+  ["mpt", "gpt-2", null],
+  ["phi-2", "gpt-2", null],
+  ["starcoder", "smollm", null],
+  ["command-r", "smollm", { type: "NFC" }],
+])("%s cuts texts as %s", (name, other, normalizer) => {
+  const parts = (pre: string) => {
+    const metadata = {
+      ...METADATA,
+      "tokenizer.ggml.model": "gpt2",
+      "tokenizer.ggml.pre": pre,
+      "tokenizer.ggml.tokens": ["a"],
+      "tokenizer.ggml.merges": [],
+    };
+    return ggufTokenizer(writeGguf(join(folder(), "t.gguf"), metadata, []))["tokenizer.json"] as Record<
+      string,
+      unknown
+    >;
+  };
+  expect(parts(name)).toEqual({ ...parts(other), normalizer });
 });

@@ -21,10 +21,13 @@ const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokeniz
 const WORDS = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
 const REST = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
 
-/** Patterns of the models' own tokenizer.json; "default" is llama.cpp's, punctuation first and digits by threes. */
+const GPT2: Pretokenizer = { pre_tokenizer: byteLevel(true) };
+const DIGITS: Pretokenizer = { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)) };
+
+/** Patterns of the models' own tokenizer.json; "default" is llama.cpp's, punctuation first and digits by threes. Of equal ones the first is written. */
 export const PRETOKENIZERS = new Map<string, Pretokenizer>([
-  ["gpt-2", { pre_tokenizer: byteLevel(true) }],
-  ["smollm", { pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)) }],
+  ["gpt-2", GPT2],
+  ["smollm", DIGITS],
   [
     "llama-bpe",
     {
@@ -52,6 +55,12 @@ export const PRETOKENIZERS = new Map<string, Pretokenizer>([
       ),
     },
   ],
+  // llama.cpp cuts these as the models above.
+  ["olmo", GPT2],
+  ["mpt", GPT2],
+  ["phi-2", GPT2],
+  ["starcoder", DIGITS],
+  ["command-r", { ...DIGITS, normalizer: { type: "NFC" } }],
 ]);
 
 /** The parts of a pre-tokenizer that decide where texts are cut. */

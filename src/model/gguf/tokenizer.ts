@@ -1,5 +1,6 @@
 // The tokenizer of a GGUF file as the files of a Hugging Face one.
 import { bpeModel, byteLevel } from "../byte-level-bpe.js";
+import { sentencePieceParts } from "../sentence-piece.js";
 import { readGgufHeader } from "./header.js";
 import { Metadata, shown } from "./metadata.js";
 import { PRETOKENIZERS, type Pretokenizer } from "./pretokenizers.js";
@@ -21,9 +22,9 @@ interface Special {
 /** @throws LowrankError E_GGUF; E_TOKENIZER naming the key, and --tokenizer_name as the way out */
 export function ggufTokenizer(file: string): TokenizerFiles {
   const metadata = new Metadata(readGgufHeader(file), "E_TOKENIZER", ADVICE);
-  const cut = readPretokenizer(metadata);
+  const cut = metadata.get("tokenizer.ggml.model") === "llama" ? undefined : readPretokenizer(metadata);
   const tokens = metadata.texts("tokenizer.ggml.tokens");
-  const vocab = readVocab(metadata, tokens);
+  const parts = cut ? bytePairs(metadata, tokens, cut) : pieces(metadata, tokens);
   const special = (name: string): Special | undefined => {
     const id = specialId(metadata, name, tokens.length);
     return id === undefined ? undefined : { id, content: tokens[id]! };
@@ -34,12 +35,11 @@ export function ggufTokenizer(file: string): TokenizerFiles {
       version: "1.0",
       truncation: null,
       padding: null,
-      added_tokens: readAdded(metadata, tokens),
-      normalizer: cut.normalizer ?? null,
-      pre_tokenizer: cut.pre_tokenizer,
-      post_processor: template(around(metadata, "bos", bos, cut.addsBos ?? false), around(metadata, "eos", eos, false)),
-      decoder: byteLevel(true),
-      model: bpeModel(Object.fromEntries(vocab), readMerges(metadata, vocab), cut.ignore_merges),
+      ...parts,
+      post_processor: template(
+        around(metadata, "bos", bos, cut ? (cut.addsBos ?? false) : true),
+        around(metadata, "eos", eos, false),
+      ),
     },
     "tokenizer_config.json": {
       tokenizer_class: "PreTrainedTokenizerFast",
@@ -73,11 +73,40 @@ function endIds(metadata: Metadata, count: number): number[] {
   return [...new Set(["eos", "eot", "eom"].flatMap((name) => specialId(metadata, name, count) ?? []))];
 }
 
+function bytePairs(metadata: Metadata, tokens: string[], cut: Pretokenizer): Record<string, unknown> {
+  const vocab = readVocab(metadata, tokens);
+  return {
+    added_tokens: readAdded(metadata, tokens),
+    normalizer: cut.normalizer ?? null,
+    pre_tokenizer: cut.pre_tokenizer,
+    decoder: byteLevel(true),
+    model: bpeModel(Object.fromEntries(vocab), readMerges(metadata, vocab), cut.ignore_merges),
+  };
+}
+
+/** SentencePiece's BPE. As in llama.cpp, a space comes before each part of a text between special tokens. */
+function pieces(metadata: Metadata, tokens: string[]): Record<string, unknown> {
+  readVocab(metadata, tokens);
+  const [scores, kinds] = ["scores", "token_type"].map((name) => {
+    const key = `tokenizer.ggml.${name}`;
+    const values = metadata.numbers(key);
+    if (values.length === tokens.length) return values;
+    throw metadata.error(key, `is a list of ${values.length}, expected one number for each of ${tokens.length} tokens`);
+  });
+  return sentencePieceParts({
+    pieces: tokens.map((text, id) => ({ text, score: scores![id]!, kind: kinds![id]! })),
+    type: "bpe",
+    prefix: metadata.flag("tokenizer.ggml.add_space_prefix", true) ? "each" : "none",
+    removesSpaces: metadata.flag("tokenizer.ggml.remove_extra_whitespaces", false),
+    charsMap: "",
+  });
+}
+
 function readPretokenizer(metadata: Metadata): Pretokenizer {
   const unsupported = (key: string, known: string) =>
     metadata.error(key, `is ${shown(metadata.get(key))}; supported in GGUF files: ${known}`);
   if (metadata.get("tokenizer.ggml.model") !== "gpt2")
-    throw unsupported("tokenizer.ggml.model", "gpt2 (byte-level BPE)");
+    throw unsupported("tokenizer.ggml.model", "gpt2 (byte-level BPE), llama (SentencePiece)");
   const pre = metadata.get("tokenizer.ggml.pre");
   const found = typeof pre === "string" ? PRETOKENIZERS.get(pre) : undefined;
   if (!found) throw unsupported("tokenizer.ggml.pre", [...PRETOKENIZERS.keys()].join(", "));
