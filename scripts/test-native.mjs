@@ -45,6 +45,8 @@ if (sanitizers) {
 console.log(`native tests built in ${((Date.now() - started) / 1000).toFixed(0)} s: ${build}`);
 
 const rates = ["speed", "matmul"].filter((mode) => options[mode]);
+// Processes share the cases. ThreadSanitizer follows no threads behind a fork.
+const shared = rates.length > 0 || options["thread-sanitize"] ? [] : ["--jobs", jobs];
 const modes = rates.length > 0 ? rates : ["unit", "twin", "grad", "bits", "support", "device"];
 const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
   options[name] ? [`--${name}`, `${options[name]}`] : [],
@@ -52,7 +54,7 @@ const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
 await runAlive(
   "native tests",
   join(build, "lowrank_op_cases"),
-  [...modes, ...(sanitizers ? ["--quick"] : []), ...filters],
+  [...modes, ...shared, ...(sanitizers ? ["--quick"] : []), ...filters],
   {
     env: {
       ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1",

@@ -28,6 +28,9 @@ class RefBackend final : public HostBackend {
 // v as an element of dtype t holds it.
 double ref_round(double v, DType t);
 
+// The elements of a weight (rows * cols, as Weight::get reads them), decoded once: a product reads each of them for every token.
+std::vector<double> ref_weight(const Weight&);
+
 // LLM.int8's codes of activations, see LinearFwdArgs.
 struct RefInt8 {
   std::vector<double> codes;   // (M, I), 0 in columns with outliers

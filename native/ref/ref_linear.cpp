@@ -12,6 +12,14 @@ double ref_round(double v, DType t) {
   return double(load_f32(element, t, 0));
 }
 
+std::vector<double> ref_weight(const Weight& w) {
+  std::vector<double> values(size_t(w.rows * w.cols));
+  for (int64_t r = 0; r < w.rows; r++) {
+    for (int64_t c = 0; c < w.cols; c++) values[size_t(r * w.cols + c)] = double(w.get(r, c));
+  }
+  return values;
+}
+
 double ref_dropout(double x, const Dropout& d, uint64_t i, DType t) {
   if (!d.active()) return x;
   return d.keep(i) ? ref_round(double(float(x) * (1.f / (1.f - d.p))), t) : 0.0;
@@ -43,6 +51,7 @@ void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
   const int64_t in = a.w.cols, out = a.w.rows;
   const bool rounds = a.w.outlier_threshold > 0;
   const RefInt8 rounded = rounds ? ref_int8(a.x, a.w.outlier_threshold) : RefInt8();
+  const std::vector<double> w = ref_weight(a.w);
   for (int64_t m = 0; m < a.x.rows; m++) {
     for (int64_t r = 0; a.lora && r < a.lora->rank; r++) {
       double sum = 0;
@@ -56,7 +65,7 @@ void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
       double codes = 0;
       for (int64_t i = 0; i < in; i++) {
         if (rounds && !rounded.outliers[size_t(i)]) codes += rounded.codes[size_t(m * in + i)] * ref_int8_code(a.w, o, i);
-        else sum += double(a.x.get(m, i)) * double(a.w.get(o, i));
+        else sum += double(a.x.get(m, i)) * w[size_t(o * in + i)];
       }
       if (rounds) sum += codes * rounded.maxima[size_t(m)] * double(a.w.row_maximum(o)) * double(kInt8ProductStep);
       if (a.bias) sum += double(a.bias[o]);
@@ -96,10 +105,11 @@ void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
       du[size_t(m * rank + r)] = ref_round(double(a.lora->scale) * sum, a.dy.dtype);
     }
   }
+  const std::vector<double> w = a.dx ? ref_weight(a.w) : std::vector<double>();
   for (int64_t m = 0; a.dx && m < tokens; m++) {
     for (int64_t i = 0; i < in; i++) {
       double sum = a.accumulate ? double(a.dx.get(m, i)) : 0.0;
-      for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * double(a.w.get(o, i));
+      for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * w[size_t(o * in + i)];
       double through_a = 0;
       for (int64_t r = 0; r < rank; r++) through_a += du[size_t(m * rank + r)] * double(a.lora->a[r * in + i]);
       if (rank && a.lora->dropout.active()) {

@@ -62,10 +62,10 @@ void run_device(const Options& o, Report& report) {
     RefBackend ref;
     std::map<std::string, double> worst;
     std::unique_ptr<Backend> backend;
-    int64_t number = 0;
+    int64_t number = 0, ran = 0;
     for (const Case& c : selected(all_cases(), o)) {
-      if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6))) continue;
-      if (number++ % 256 == 0) backend = plugin.make(0);  // copies of weights go with it
+      if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6)) || !o.mine(number++)) continue;
+      if (ran++ % 256 == 0) backend = plugin.make(0);  // copies of weights go with it
       WithWeights device(*backend);
       const Operation& op = operation(c.op);
       Slots slots;
@@ -97,7 +97,7 @@ void run_device(const Options& o, Report& report) {
     }
   }
   set_test_memory(nullptr);
-  if ((o.op.empty() && o.filter.empty()) || o.op == "training") test_device_training(plugin, o.repeats, report);
+  if ((o.op.empty() && o.filter.empty()) || o.op == "training") test_device_training(plugin, o, report);
 }
 
 }  // namespace lowrank::test

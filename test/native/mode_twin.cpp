@@ -38,9 +38,10 @@ void run_twin(const Options& o, Report& report) {
   const size_t first_emulated = real.size() * (o.quick ? 1 : 2);
 
   std::map<std::string, double> worst;
-  int64_t number = 0;
+  int64_t number = 0, ran = 0;
   RefBackend ref;
   for (const Case& c : selected(all_cases(), o)) {
+    if (!o.mine(number++)) continue;
     const Operation& op = operation(c.op);
     Slots slots;
     op.define(c, slots);
@@ -49,7 +50,7 @@ void run_twin(const Options& o, Report& report) {
     Bounds plain, dots;
     op.bound(c, {}, twin, slots, plain);
     if (c.act == DType::bf16) op.bound(c, {.operand = kBf16}, twin, slots, dots);
-    const bool fresh = number++ % 4 == 0;
+    const bool fresh = ran++ % 4 == 0;
     for (size_t i = 0; i < runners.size(); i++) {
       if (c.heavy && (i >= first_emulated || runners[i]->threads() == 1)) continue;
       const std::string label = "twin [" + runners[i]->label() + "] " + c.name();
@@ -77,22 +78,19 @@ void run_twin(const Options& o, Report& report) {
   for (const auto& [what, ratio] : worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);
 
   if (!o.filter.empty()) return;
-  for (const auto* sets : {&real, &emulated}) {
-    for (const auto* set : *sets) {
-      if (std::string("linear_fwd").find(o.op) != std::string::npos) test_int8_goldens(*set, report);
+  const auto on_every_set = [&](auto&& test) {
+    for (const auto* sets : {&real, &emulated}) {
+      for (const auto* set : *sets) {
+        if (o.mine(number++)) test(*set);
+      }
     }
-  }
+  };
+  if (std::string("linear_fwd").find(o.op) != std::string::npos) on_every_set([&](const auto& set) { test_int8_goldens(set, report); });
   if (!o.op.empty()) return;
-  for (const auto* sets : {&real, &emulated}) {
-    for (const auto* set : *sets) {
-      test_decoding(*set, report);
-      test_packing(*set, report);
-      test_products(*set, o, report);
-      test_swiglu_products(*set, report);
-      test_row_kernels(*set, report);
-      test_moments(*set, report);
-    }
+  for (const auto test : {test_decoding, test_packing, test_swiglu_products, test_row_kernels, test_moments}) {
+    on_every_set([&](const auto& set) { test(set, report); });
   }
+  on_every_set([&](const auto& set) { test_products(set, o, report); });
 }
 
 }  // namespace lowrank::test

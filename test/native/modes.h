@@ -19,6 +19,10 @@ struct Options {
   bool worst = false;  // print how much of its bound each operation uses
   std::string plugin;  // of device: a library to open; else the emulation
   int repeats = 1;     // of device: trainings that must have the same bits
+  int part = 0, parts = 1;  // the cases of this process, of those that share a mode
+
+  // Whether the n-th of a list of checks belongs to this process.
+  bool mine(int64_t n) const { return n % parts == part; }
 };
 
 // The cases that the options leave.
@@ -61,6 +65,6 @@ void test_refused_buffers(Report&);
 void test_fused(Report&);
 
 // Parts of device.
-void test_device_training(const DevicePlugin&, int64_t repeats, Report&);
+void test_device_training(const DevicePlugin&, const Options&, Report&);
 
 }  // namespace lowrank::test

@@ -67,6 +67,7 @@ void call_fwd(const Case& c, Backend& b, Memory& m) {
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat x = twin.mat("x"), a = twin.mat("a"), b = twin.mat("b"), u = twin.mat("u");
   const Weight w = twin.weight("w");
+  const Values values = ref_weight(w);
   const bool rounds = w.outlier_threshold > 0;
   const RefInt8 rounded = rounds ? ref_int8(x, w.outlier_threshold) : RefInt8();
   const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
@@ -84,7 +85,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       double products = 0, through_u = 0, rest = 0, u_error = 0;
       for (int64_t i = 0; i < c.in; i++) {
         // Codes are exact in every dtype.
-        if (!rounds || rounded.outliers[size_t(i)]) products += std::fabs(double(x.get(m, i)) * double(w.get(o, i)));
+        if (!rounds || rounded.outliers[size_t(i)]) products += std::fabs(double(x.get(m, i)) * values[size_t(o * c.in + i)]);
         else rest += std::fabs(rounded.codes[size_t(m * c.in + i)] * ref_int8_code(w, o, i) * rounded.maxima[size_t(m)] * double(w.row_maximum(o)) * double(kInt8ProductStep));
       }
       for (int64_t r = 0; r < c.rank; r++) {
@@ -141,7 +142,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   for (int64_t m = 0; c.optional && c.accumulate && m < c.rows * c.in; m++) dx_sum[size_t(m)] = std::fabs(double(slots.find("dx")->values[size_t(m)]));
   for (int l = 0; l < linears; l++) {
     const Mat dy = twin.mat(numbered("dy", l)), a = twin.mat(numbered("a", l)), b = twin.mat(numbered("b", l)), u = twin.mat(numbered("u", l));
-    const Weight w = twin.weight(numbered("w", l));
+    const Values w = c.optional ? ref_weight(twin.weight(numbered("w", l))) : Values();
     Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart
     for (int64_t m = 0; m < c.rows; m++) {
       for (int64_t r = 0; r < c.rank; r++) {
@@ -160,7 +161,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t i = 0; i < c.in; i++) {
         const size_t place = size_t(m * c.in + i);
         double products = 0, through_a = 0, du_error = 0;
-        for (int64_t o = 0; o < c.features; o++) products += std::fabs(double(dy.get(m, o)) * double(w.get(o, i)));
+        for (int64_t o = 0; o < c.features; o++) products += std::fabs(double(dy.get(m, o)) * w[size_t(o * c.in + i)]);
         for (int64_t r = 0; r < c.rank; r++) {
           const size_t at = size_t(m * c.rank + r);
           through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));

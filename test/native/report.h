@@ -15,6 +15,12 @@ class Report {
     ok ? pass() : fail(label, message);
   }
 
+  // The counts of another process.
+  void add(int64_t passed, int64_t failed) {
+    passed_ += passed;
+    failed_ += failed;
+  }
+
   int64_t passed() const { return passed_; }
   int64_t failed() const { return failed_; }
 
