@@ -203,6 +203,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::set_optimizer_state>("setOptimizerState"),
                         InstanceMethod<&EngineWrap::generate_start>("generateStart"),
                         InstanceMethod<&EngineWrap::generate_next>("generateNext"),
+                        InstanceMethod<&EngineWrap::generate_next_of>("generateNextOf"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
                         InstanceMethod<&EngineWrap::merged_bias>("mergedBias"),
                         InstanceMethod<&EngineWrap::profile>("profile"),
@@ -546,6 +547,18 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return convert(info, [&] {
       const auto token = int32_t(to_number(info[0], "token"));
       return enqueue(info, [token, text = place(info, 1)](Engine& e) { return number(e.generate_next(token, text)); });
+    });
+  }
+
+  Napi::Value generate_next_of(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [texts = to_int32s(info[0], "texts"), tokens = to_int32s(info[1], "tokens")](Engine& e) -> Result {
+        return [found = e.generate_next_of(texts, tokens)](Napi::Env env) -> Napi::Value {
+          Napi::Int32Array array = Napi::Int32Array::New(env, found.size());
+          std::copy(found.begin(), found.end(), array.Data());
+          return array;
+        };
+      });
     });
   }
 

@@ -4,21 +4,23 @@ namespace lowrank {
 
 namespace {
 
-AttentionShape shape(const Pass& p, int64_t layer) {
+AttentionShape shape(const Pass& p, int64_t layer, const int32_t* q_offsets, const int32_t* kv_offsets, int64_t sequences) {
   const AttentionSpec& a = p.model.block.attention;
   return {.heads = a.heads,
           .kv_heads = a.kv_heads,
           .head_dim = a.head_dim,
           .scale = float(a.scale),
-          .q_offsets = p.tokens.q_offsets,
-          .kv_offsets = p.tokens.kv_offsets,
-          .sequences = p.tokens.sequences,
+          .q_offsets = q_offsets,
+          .kv_offsets = kv_offsets,
+          .sequences = sequences,
           .window = a.kind(layer).window,
           .soft_cap = float(a.soft_cap),
           .causal = a.causal,
           .bias = p.key_bias,
           .bias_ld = p.key_bias_ld};
 }
+
+AttentionShape shape(const Pass& p, int64_t layer) { return shape(p, layer, p.tokens.offsets, p.tokens.offsets, p.tokens.sequences); }
 
 // Heads in the outputs of attention's linears, or in the outputs' gradients.
 Heads heads_in(std::span<const Mat> outputs, const HeadView& v) { return {outputs[size_t(v.linear)], v.offset, v.group_stride, v.head_stride}; }
@@ -54,16 +56,18 @@ void norm_heads(const Pass& p, const NormSpec& spec, const NormWeights& w, const
                         .each = p.model.block.attention.norm_each});
 }
 
-// The keys or values of a text, (tokens so far, G*D), of one layer of the cache.
-Mat cache_rows(const Pass& p, char* cache, int64_t layer) {
+// The keys or values of a text, (tokens so far, G*D), of one layer of its cache.
+Mat cache_rows(const Pass& p, const CachedText& text, char* cache, int64_t layer) {
   const int64_t dim = p.model.block.attention.kv_dim();
-  return Mat(cache + layer * p.cache.tokens * dim * dtype_bytes(p.act), p.act, p.tokens.kv_count, dim);
+  return Mat(cache + layer * text.cache.tokens * dim * dtype_bytes(p.act), p.act, text.keys, dim);
 }
 
-// The same as heads. The new tokens' heads are copied into the last rows, where their linear did not write them there.
+Heads slice(const Heads& h, int64_t first, int64_t count) { return {h.mat.slice(first, count), h.offset, h.group_stride, h.head_stride}; }
+
+// The same as heads. The new tokens' heads (m rows) are copied into the last rows, where their linear did not write them there.
 Heads with_cached(const Pass& p, const Heads& fresh, const Mat& cache) {
   const AttentionSpec& a = p.model.block.attention;
-  const int64_t m = p.tokens.count, dim = a.head_dim;
+  const int64_t m = fresh.mat.rows, dim = a.head_dim;
   const Heads all{cache, 0, dim, dim}, last{cache.slice(cache.rows - m, m), 0, dim, dim};
   if (last.head(0, 0, dim).data == fresh.head(0, 0, dim).data) return all;  // they were written there
   if (m == 1) {  // one token's heads are the rows of a matrix
@@ -112,9 +116,9 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   const int64_t m = p.tokens.count;
   Mats outputs = mats(p, inputs_);
   Mat keys, values;
-  if (p.mode == Mode::generate) {
-    keys = cache_rows(p, p.cache.k, layer);
-    values = cache_rows(p, p.cache.v, layer);
+  if (p.texts.size() == 1) {  // its new keys and values are written into the cache at once
+    keys = cache_rows(p, p.texts[0], p.texts[0].cache.k, layer);
+    values = cache_rows(p, p.texts[0], p.texts[0].cache.v, layer);
     if (spec.has_linear(spec.k) && !spec.k_norm) outputs[size_t(spec.k.linear)] = keys.slice(keys.rows - m, m);
     if (spec.has_linear(spec.v)) outputs[size_t(spec.v.linear)] = values.slice(values.rows - m, m);
   }
@@ -134,9 +138,13 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
     k = to;
   }
   rotate(p, layer, q, k, false);
-  const Heads all_k = keys ? with_cached(p, k, keys) : k, all_v = values ? with_cached(p, v, values) : v;
   const Mat o = p.mat(o_);
-  p.ops.attention_fwd({shape(p, layer), q, all_k, all_v, o, p.trains() ? p.f32(lse_) : nullptr});
+  for (const CachedText& t : p.texts) {
+    const Heads all_k = with_cached(p, slice(k, t.first, t.count), cache_rows(p, t, t.cache.k, layer)),
+                all_v = with_cached(p, slice(v, t.first, t.count), cache_rows(p, t, t.cache.v, layer));
+    p.ops.attention_fwd({shape(p, layer, t.q_offsets, t.kv_offsets, 1), slice(q, t.first, t.count), all_k, all_v, o.slice(t.first, t.count), nullptr});
+  }
+  if (p.texts.empty()) p.ops.attention_fwd({shape(p, layer), q, k, v, o, p.trains() ? p.f32(lse_) : nullptr});
   linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, stream), spec.residual.direct());
   residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
 }

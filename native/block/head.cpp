@@ -27,7 +27,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
 
 void Head::logits(const Pass& p, const Mat& x, const Mat& h, const Mat& logits) {
   Norm::once(p, p.weights.final_norm, p.model.final_norm, x, h);
-  p.ops.linear_fwd({.x = h, .w = p.weights.head, .bias = p.weights.head_bias, .u = {}, .y = logits});
+  p.ops.linear_fwd({.x = h, .w = p.weights.head, .bias = p.weights.head_bias, .u = {}, .y = logits, .together = p.together()});
   if (p.model.logit_cap > 0) p.ops.soft_cap({logits, float(p.model.logit_cap)});
 }
 

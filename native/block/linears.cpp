@@ -50,7 +50,7 @@ void Linears::place(Place& place, const BlockSpec& block, std::span<const int64_
 
 void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) const {
   const LinearWeights& w = p.weights.blocks[size_t(layer)].linears[linear];
-  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a};
+  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together()};
   if (p.ops.observed()) p.ops.about(short_name(*p.model.block.linears()[linear]));
   if (!p.adapter.has(layer, linear)) return p.ops.linear_fwd(args);
   const AdapterSite& s = site(p, layer, linear);

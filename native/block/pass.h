@@ -12,10 +12,9 @@ namespace lowrank {
 // The sequences that go through the model at a time. Addresses are in the backend's memory.
 struct Tokens {
   const int32_t *ids = nullptr, *positions = nullptr;        // (M)
-  const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (sequences + 1)
+  const int32_t* offsets = nullptr;                           // (sequences + 1), of queries and keys
   const int32_t* types = nullptr;                             // (M), where the model has token types
   int64_t count = 0, sequences = 0;
-  int64_t kv_count = 0;  // keys: the keys in the cache, too
   int64_t first = 0;     // tokens of the micro-batch before these
 };
 
@@ -48,6 +47,14 @@ struct Cache {
   int64_t tokens = 0;  // S
 };
 
+// A text that is generated: the sequence of its new tokens, and its cache.
+struct CachedText {
+  Cache cache;
+  int64_t first = 0, count = 0;  // rows of its new tokens
+  int64_t keys = 0;              // tokens so far, with the new ones
+  const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (2): 0 and count, 0 and keys
+};
+
 struct Pass {
   Backend& ops;
   const ModelSpec& model;
@@ -60,10 +67,11 @@ struct Pass {
   Tokens tokens;
   uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
   int64_t longest = 0;      // tokens of the micro-batch's longest sequence
-  Cache cache = {};
+  std::vector<CachedText> texts = {};  // where tokens are generated: one for each sequence
   const float* key_bias = nullptr;  // as AttentionShape's bias
   int64_t key_bias_ld = 0;
 
+  bool together() const { return texts.size() > 1; }
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }
   Mat mat(const Rows& r) const { return mat(r, tokens.count, r.cols); }
   Mat mat(const Rows& r, int64_t rows, int64_t cols) const { return Mat(memory + r.offset, r.dtype, rows, cols); }

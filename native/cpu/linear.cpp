@@ -72,7 +72,7 @@ void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
 void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
   const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
-  Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate};
+  Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate, .together = a.together};
   if (a.lora) {
     const Lora& l = *a.lora;
     Mat x = a.x;
@@ -80,7 +80,7 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
       x = Mat(work_ + p.dropped, a.x.dtype, a.x.rows, a.x.cols);
       apply_dropout(a.x, l.dropout, x);
     }
-    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols))}, .n = l.rank, .alpha = l.scale, .out = a.u});
+    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols))}, .n = l.rank, .alpha = l.scale, .out = a.u, .together = a.together});
     y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
     y.term_count = 2;
   }

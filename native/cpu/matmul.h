@@ -30,6 +30,7 @@ struct Product {
   // As kernels.h has it: gate and other are (M, N) act, as out is then.
   Swiglu swiglu = Swiglu::none;
   Mat gate = {}, other = {};
+  bool together = false;  // as LinearFwdArgs'
 };
 
 class Matmul {

@@ -115,7 +115,10 @@ struct LinearFwdArgs {
   bool accumulate = false;     // y += instead of y =
   // Where given, both (M, O) act: a = silu(gate) * y as well, of y as it is stored; the same bits as GluFwdArgs'.
   Mat gate = {}, a = {};
+  // A row's bits do not depend on the other rows: texts that are generated together come out as alone. At most kMostTogether rows.
+  bool together = false;
 };
+constexpr int64_t kMostTogether = 16;
 // du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x)
 struct LinearBwdArgs {
   Mat dy;                    // (M, O) act

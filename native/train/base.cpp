@@ -77,9 +77,12 @@ void Base::fit(const AdapterNeeds& adapters) {
 
 void Base::use_length(int64_t length) {
   if (!has_buffers_) throw Error("E_MEMORY", "The system refused the buffers of this engine when an adapter was added. Close it.");
+  if (depends_on_length() && length != rotary_length_) fill_rotary(length);
+}
+
+bool Base::depends_on_length() const {
   const auto& kinds = model_.block.attention.kinds;
-  const bool depends = std::any_of(kinds.begin(), kinds.end(), [](const AttentionKind& k) { return k.rotates && k.rope.scaling.depends_on_length(); });
-  if (depends && length != rotary_length_) fill_rotary(length);
+  return std::any_of(kinds.begin(), kinds.end(), [](const AttentionKind& k) { return k.rotates && k.rope.scaling.depends_on_length(); });
 }
 
 void Base::fill_rotary(int64_t length) {
@@ -177,14 +180,16 @@ std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
   return list;
 }
 
-Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t past) {
+Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, std::span<const Past> past) {
   const int64_t count = piece.count(), sequences = int64_t(piece.offsets.size()) - 1;
   if (mode == Mode::train) layout_->place_training(count);
   else layout_->place_evaluation(count);
-  std::vector<int32_t> positions(static_cast<size_t>(count)), kv_offsets = piece.offsets;
+  std::vector<int32_t> positions(static_cast<size_t>(count)), offsets = piece.offsets;
+  if (!past.empty()) offsets.clear();  // each text has offsets of its own
   for (size_t s = 0; s < size_t(sequences); s++) {
-    for (int32_t i = piece.offsets[s]; i < piece.offsets[s + 1]; i++) positions[size_t(i)] = int32_t(past + i - piece.offsets[s]);
-    kv_offsets[s + 1] += int32_t(past * int64_t(s + 1));
+    const int32_t first = past.empty() ? 0 : int32_t(past[s].tokens), begin = piece.offsets[s], n = piece.offsets[s + 1] - begin;
+    for (int32_t i = 0; i < n; i++) positions[size_t(begin + i)] = first + i;
+    if (!past.empty()) offsets.insert(offsets.end(), {0, n, 0, first + n});
   }
   const auto upload = [&](int64_t offset, const int32_t* from, size_t n) {
     int32_t* const to = at<int32_t>(offset);
@@ -200,13 +205,17 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t p
   }
   const Tokens tokens{.ids = upload(to.ids, piece.ids, size_t(count)),
                       .positions = upload(to.positions, positions.data(), positions.size()),
-                      .q_offsets = upload(to.q_offsets, piece.offsets.data(), piece.offsets.size()),
-                      .kv_offsets = upload(to.kv_offsets, kv_offsets.data(), kv_offsets.size()),
+                      .offsets = upload(to.offsets, offsets.data(), offsets.size()),
                       .types = types,
                       .count = count,
                       .sequences = sequences,
-                      .kv_count = kv_offsets.back(),
                       .first = piece.first};
+  std::vector<CachedText> texts;
+  for (size_t s = 0; s < past.size(); s++) {
+    const int64_t begin = piece.offsets[s], n = piece.offsets[s + 1] - begin;
+    const int32_t* const at = tokens.offsets + 4 * s;
+    texts.push_back({past[s].cache, begin, n, past[s].tokens + n, at, at + 2});
+  }
   std::vector<Rotary> rotary;
   for (const RotaryOffsets& kind : layout_->rotary) rotary.push_back({at<float>(kind.cos), at<float>(kind.sin)});
   return {.ops = *backend_,
@@ -218,6 +227,7 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, int64_t p
           .adapter = adapter,
           .mode = mode,
           .tokens = tokens,
+          .texts = std::move(texts),
           .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
           .key_bias_ld = options_.max_sequence};
 }

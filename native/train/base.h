@@ -1,6 +1,7 @@
 // The frozen model of an engine, and the one set of buffers that all adapters and texts go through.
 #pragma once
 #include <memory>
+#include <span>
 
 #include "model/rope_table.h"
 #include "train/layout.h"
@@ -34,8 +35,9 @@ class Base {
   void fit(const AdapterNeeds&);
   // Before passes with sequences of this length: "dynamic" rotary scaling depends on the longest of a batch. pieces() does it.
   void use_length(int64_t length);
+  bool depends_on_length() const;
 
-  // Places the buffers of a piece and uploads its tokens; positions count from `past` on in each sequence.
+  // Places the buffers of a piece and uploads its tokens.
   struct Piece {
     const int32_t *ids, *targets;  // of the host; targets: null where nothing is to be predicted
     std::vector<int32_t> offsets;  // of its sequences
@@ -46,7 +48,12 @@ class Base {
     int64_t sequences() const { return int64_t(offsets.size()) - 1; }
     int64_t count() const { return offsets.back(); }
   };
-  Pass pass(const Piece&, Mode, const Adapter&, int64_t past = 0);
+  // caches: where text is generated, the cache of each sequence and the tokens in it; positions count from there on.
+  struct Past {
+    Cache cache;
+    int64_t tokens = 0;
+  };
+  Pass pass(const Piece&, Mode, const Adapter&, std::span<const Past> past = {});
   // The piece's learned tokens, uploaded.
   Head::Learned learned(const Piece&);
   // The token of each of its sequences that a classifier reads, and the labels, uploaded.

@@ -49,6 +49,8 @@ class Engine {
   // Returns the first token of text number `text`, and each next one.
   int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&, int adapter = 0, int text = 0);
   int32_t generate_next(int32_t token, int text = 0);
+  // The next token of each of these texts, which have one adapter and go through the model together. Each is generate_next's, bit for bit.
+  std::vector<int32_t> generate_next_of(const std::vector<int32_t>& texts, const std::vector<int32_t>& tokens);
 
   // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. A weight that was quantised while it was loaded
   // is merged from its file. Error E_TARGET for an unknown module.
@@ -69,7 +71,13 @@ class Engine {
   void require_classifier() const;
   Adapter view(int adapter) const;
   TextSlot& text(int number);
-  int32_t next_token(TextSlot&, const int32_t* ids, int64_t n);
+  // New tokens of texts; each of several texts has one. The token after them.
+  struct Grown {
+    TextSlot* text;
+    const int32_t* ids;
+    int64_t count;
+  };
+  std::vector<int32_t> next_tokens(const std::vector<Grown>&);
 
   AdapterNeeds needs_;
   Base base_;

@@ -80,8 +80,8 @@ void Layout::place(int64_t tokens, bool keep) {
 }
 
 void Layout::place(Place p) {
-  const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = ints + int64_t(sizeof(int32_t));
-  token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
+  const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = std::max(2 * (ints + int64_t(sizeof(int32_t))), 4 * options_.texts * int64_t(sizeof(int32_t)));
+  token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
   stream.place(p, model_.dim);
   shared.place(p, model_, rank_, dora_);
@@ -95,7 +95,7 @@ void Layout::place(Place p) {
   } else {
     head.place(p, model_.dim);
   }
-  if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(model_.vocab * int64_t(sizeof(float)));
+  if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(options_.texts * model_.vocab * int64_t(sizeof(float)));
 }
 
 }  // namespace lowrank

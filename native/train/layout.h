@@ -32,7 +32,7 @@ struct EngineOptions {
   int64_t decoded = 0;              // OpLimits' of the model, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
   // Without a backward pass no values of a block are kept: pieces may be longer than a small training batch's.
-  int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : piece_tokens(); }
+  int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : std::max(piece_tokens(), texts); }
   // Gradient checkpointing (Chen et al., 2016): this number of the lowest blocks keep their input only and are computed
   // again in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;
@@ -59,7 +59,7 @@ class AdapterNeeds {
 
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
 struct TokenBuffers {
-  int64_t ids = 0, positions = 0, q_offsets = 0, kv_offsets = 0, rows = 0, labels = 0;
+  int64_t ids = 0, positions = 0, offsets = 0, rows = 0, labels = 0;
   int64_t class_labels = 0;  // f32, of a classifier
   int64_t types = 0;         // of a model with token types
 };
@@ -90,7 +90,7 @@ class Layout {
   std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
   Head head;
   Classifier classifier;  // in the head's place, where the model is one
-  int64_t logits = 0;  // (V) f32, where text is generated
+  int64_t logits = 0;  // (texts, V) f32, where text is generated
 
   const Block& block(int64_t layer) const { return blocks_[slot(layer)]; }
   // In training the lowest layers share the first block's buffers.

@@ -62,6 +62,7 @@ const sizes = [...adapterTensors(model, adapter).values()].map((shape) => shape.
 const parameters = sizes.reduce((a, b) => a + b, 0);
 const result = {
   mfu: flop / seconds / peak,
+  flop_per_s: flop / seconds,
   tokens_per_s: (batch * seq) / seconds,
   step_s: seconds,
   first_step_s: times[0],

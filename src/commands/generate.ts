@@ -1,3 +1,4 @@
+import { LowrankError } from "../base/errors.js";
 import type { CommandOptions } from "../config/index.js";
 import { readChatTemplates, readEosIds, Tokenizer } from "../data/index.js";
 import { stopIds } from "../setup/adapter.js";
@@ -5,6 +6,7 @@ import { generating, openForInference, openWithAdapter } from "../setup/inferenc
 import { readPrompt } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";
+import { continueTexts } from "./continue-texts.js";
 import { locatedShown } from "./downloading.js";
 import { loading, STDERR } from "./loading.js";
 import { warn } from "./warn.js";
@@ -53,6 +55,9 @@ export function templateOf(folder: string): string | undefined {
 /** `lowrank generate`: the continuation goes to standard output as it comes, everything else to standard error. */
 export async function run(named: CommandOptions<"generate">): Promise<void> {
   const o = await locatedShown(named);
+  if (o.input_file !== undefined) return continueTexts(o, o.input_file);
+  if (o.prompt === undefined)
+    throw new LowrankError("E_OPTIONS", "Nothing to go on from: give --prompt, or --input_file.", "prompt");
   const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   opening.catch(() => {});
   const base = openWithAdapter(o, warn);
@@ -70,7 +75,7 @@ export async function run(named: CommandOptions<"generate">): Promise<void> {
   const reader = new AbortController();
   process.stdout.once("error", () => reader.abort());
   const progress = await Progress.open(showsBar());
-  const creating = openForInference(base, generating(prompt), loading(progress, STDERR));
+  const creating = openForInference(base, generating([prompt]), loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   const pieces = generate(engine, tokenizer, ids, {
     temperature: o.temperature,

@@ -145,7 +145,27 @@ export const commands = named({
   generate: {
     summary: "Go on from a prompt; the text goes to standard output, everything else to standard error",
     example: 'lowrank generate --base_model ./SmolLM2-135M --adapter ./lora_model --prompt "Once upon a time"',
-    rows: { ...adapted, ...quantized, adapter, prompt, max_new_tokens, temperature, top_k, top_p, seed, ...run },
+    rows: {
+      ...adapted,
+      ...quantized,
+      adapter,
+      prompt,
+      input_file: {
+        ...rows.input_file,
+        help: "prompts, a JSON line with the text of each on standard output; files named as in train_file of lowrank train",
+      },
+      text_column: { ...text_column, help: "column of input_file that holds the prompts; default prompt, else text" },
+      text_by,
+      json_field,
+      csv_separator,
+      csv_quoting,
+      per_device_eval_batch_size: {
+        ...rows.per_device_eval_batch_size,
+        help: "prompts of input_file whose texts are written together",
+      },
+      ...{ max_new_tokens, temperature, top_k, top_p, seed },
+      ...run,
+    },
   },
 
   classify: {

@@ -543,7 +543,7 @@ const otherRows = {
   ).optional(),
   text_pair: text("a text", DATA.nothing, "the second text of a pair").optional(),
   input_file: texts(FILES, DATA.nothing, "texts to classify, named as in train_file of lowrank train").optional(),
-  prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").required(),
+  prompt: text("a text", GENERATION.nothing, "text to go on from; - reads standard input").optional(),
   max_new_tokens: integer({ min: 1, max: LARGEST_COUNT }, GENERATION.nothing, "longest continuation in tokens").or(100),
   temperature: number({ min: 0 }, GENERATION.nothing, "0 always takes the likeliest token").or(0.7),
   top_k: integer({ min: 0 }, GENERATION.nothing, "choose among this number of likeliest tokens; 0 among all").or(0),

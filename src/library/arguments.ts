@@ -114,6 +114,11 @@ export const loadAdapterOptions = methodOptions("loadAdapter", { signal, on_down
 const { max_new_tokens, temperature, top_k, top_p, seed } = rows;
 const sampling = { max_new_tokens, temperature, top_k, top_p, seed, signal };
 export const modelGenerateOptions = methodOptions("model.generate", { ...sampling, adapter });
+export const modelGenerateTextsOptions = methodOptions("model.generateTexts", {
+  ...sampling,
+  adapter,
+  batch_size: rows.per_device_eval_batch_size,
+});
 export const trainerGenerateOptions = methodOptions("trainer.generate", { ...sampling, wait: yesOrNo.or(false) });
 export type TextRequestOptions = Omit<ReturnType<typeof trainerGenerateOptions>, "wait">;
 
@@ -148,6 +153,18 @@ export function checkTexts(value: unknown, method: string): asserts value is Tex
   }
   if (found) return;
   throw new LowrankError("E_ARGUMENT", `${method}: expected ${texts().expects}, found ${shownValue(value)}.`, "texts");
+}
+
+/** @throws LowrankError E_ARGUMENT */
+export function checkPrompts(value: unknown, method: string): asserts value is readonly string[] {
+  let found = false;
+  try {
+    found = Array.isArray(value) && value.length > 0 && value.every((text) => typeof text === "string");
+  } catch {
+    // Code of the value itself, as of a proxy: then it is none.
+  }
+  if (found) return;
+  throw new LowrankError("E_ARGUMENT", `${method}: expected a list of texts, found ${shownValue(value)}.`, "prompts");
 }
 
 /** @throws LowrankError E_ARGUMENT */

@@ -6,6 +6,7 @@ export {
   Model,
   type ModelClassifyOptions,
   type ModelEvaluateOptions,
+  type ModelGenerateTextsOptions,
   type ModelOptions,
 } from "./model.js";
 export type { TrainerOptions } from "./options.js";

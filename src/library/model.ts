@@ -9,23 +9,26 @@ import { openBase, type QuantType } from "../setup/base.js";
 import { type Classified, classifyAll, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { adapterFolder, located } from "../setup/hub.js";
 import { evaluating, generating, type InferenceWork, type OpenedBase, openForInference } from "../setup/inference.js";
+import { readPrompts } from "../setup/prompt.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
-import { type Evaluation, evaluateModel } from "../trainer/index.js";
+import { type Continuation, type Evaluation, evaluateModel, generateTogether } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
 import {
   checkPath,
+  checkPrompts,
   checkTexts,
   checkTextsOrPairs,
   loadAdapterOptions,
   modelClassifyOptions,
   modelEvaluateOptions,
   modelGenerateOptions,
+  modelGenerateTextsOptions,
   openOptions,
   type Texts,
 } from "./arguments.js";
 import { type DownloadOptions, fetching } from "./download.js";
 import { textSource } from "./items.js";
-import { continuation, readRequest, type TextOptions } from "./text.js";
+import { continuation, readRequest, samplingOf, type TextOptions } from "./text.js";
 
 export interface ModelOptions extends DownloadOptions {
   /** seq-cls opens a classifier: the path is the adapter of a run with this task, a model with a trained head, or a model that becomes one by training. */
@@ -74,6 +77,12 @@ export interface ModelClassifyOptions {
   max_seq_length?: number | undefined;
   /** Side that is cut off longer texts; default the tokenizer's. */
   truncation_side?: "left" | "right" | undefined;
+}
+
+export interface ModelGenerateTextsOptions extends TextOptions {
+  adapter?: Adapter | undefined;
+  /** Texts that go through the model together; default 8. */
+  batch_size?: number | undefined;
 }
 
 export interface ModelEvaluateOptions {
@@ -209,8 +218,30 @@ export class Model {
     const { adapter, ...wanted } = modelGenerateOptions(options);
     const { maxPositions } = this.config;
     const read = await readRequest(prompt, wanted, this.tokenizer, maxPositions, "max_position_embeddings");
-    await using engine = await this.#engine(adapter, generating(read));
+    await using engine = await this.#engine(adapter, generating([read]));
     yield* continuation(engine, this.tokenizer, this.folder, read);
+  }
+
+  /**
+   * The texts that follow some prompts, in their order; the texts of a batch go through the model together. Each is the text of `generate` with the
+   * seed of its place: the given one and the numbers after it.
+   */
+  async *generateTexts(
+    prompts: readonly string[],
+    options: ModelGenerateTextsOptions = {},
+  ): AsyncGenerator<Continuation> {
+    this.#check("generateTexts");
+    const { adapter, batch_size, ...o } = modelGenerateTextsOptions(options);
+    checkPrompts(prompts, "model.generateTexts");
+    const { maxPositions } = this.config;
+    const read = await readPrompts(prompts, o.max_new_tokens, this.tokenizer, maxPositions, "max_position_embeddings");
+    const texts = Math.min(batch_size, read.length);
+    await using engine = await this.#engine(adapter, generating(read, texts));
+    yield* generateTogether(engine, this.tokenizer, {
+      ...samplingOf(o, this.tokenizer, this.folder),
+      prompts: read,
+      texts,
+    });
   }
 
   /** Loss and perplexity on texts. @throws the signal's reason where it is raised */

@@ -53,13 +53,17 @@ export function continuation(
   folder: string,
   { ids, maxNewTokens, options: o }: TextRequest,
 ): AsyncGenerator<string> {
-  return generate(engine, tokenizer, ids, {
+  return generate(engine, tokenizer, ids, { ...samplingOf(o, tokenizer, folder), maxNewTokens });
+}
+
+/** How tokens are chosen, and the tokens that end a text. */
+export function samplingOf(o: TextRequestOptions, tokenizer: Tokenizer, folder: string) {
+  return {
     temperature: o.temperature,
     topK: o.top_k,
     topP: o.top_p,
     seed: o.seed,
-    maxNewTokens,
     stopIds: stopIds(readEosIds(folder), tokenizer),
     signal: o.signal,
-  });
+  };
 }

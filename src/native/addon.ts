@@ -46,6 +46,7 @@ export interface NativeEngine {
   setOptimizerState(state: OptimizerState, adapter?: number): Promise<void>;
   generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter?: number, text?: number): Promise<number>;
   generateNext(token: number, text?: number): Promise<number>;
+  generateNextOf(texts: Int32Array, tokens: Int32Array): Promise<Int32Array>;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
   mergedWeight(module: string, adapter?: number): Promise<Uint8Array>;

@@ -43,7 +43,7 @@ export interface InferenceWork {
   /** The work in words for the refusal, and the remedy. */
   what: string;
   advice: string;
-  size: Pick<EngineOptions, "maxTokens" | "maxSequence" | "cacheTokens">;
+  size: Pick<EngineOptions, "maxTokens" | "maxSequence" | "cacheTokens" | "texts">;
   /**
    * Whether the weights are copied where they fit beside the other items; a short text would be done before the copy.
    */
@@ -60,13 +60,16 @@ export function evaluating(batchSize: number, sequence: number, sharesWeights: b
   };
 }
 
-export function generating({ ids, maxNewTokens }: Prompt): InferenceWork {
-  return {
-    what: "Generating",
-    advice: "Use a smaller --max_new_tokens or a shorter prompt.",
-    size: { maxTokens: ids.length, maxSequence: ids.length + maxNewTokens },
-    copies: false,
+/** @param texts texts in progress at a time */
+export function generating(prompts: readonly Prompt[], texts = 1): InferenceWork {
+  const size = {
+    maxTokens: Math.max(...prompts.map(({ ids }) => ids.length)),
+    maxSequence: Math.max(...prompts.map(({ ids, maxNewTokens }) => ids.length + maxNewTokens)),
+    texts,
   };
+  const fewer = texts > 1 ? ", a smaller --per_device_eval_batch_size" : "";
+  const advice = `Use a smaller --max_new_tokens${fewer} or a shorter prompt.`;
+  return { what: "Generating", advice, size, copies: false };
 }
 
 /** An engine that holds the base and its adapter. @throws LowrankError E_MEMORY where it does not fit */

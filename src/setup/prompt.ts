@@ -7,6 +7,24 @@ export interface Prompt {
   maxNewTokens: number;
 }
 
+/** Tokens of each prompt. @throws LowrankError E_PROMPT where there is none or one is empty, E_CONTEXT; the prompt's number in the message */
+export async function readPrompts(
+  texts: readonly string[],
+  ...rest: [wanted: number, tokenizer: Tokenizer, context: number, limit: string]
+): Promise<Prompt[]> {
+  if (texts.length === 0) throw new LowrankError("E_PROMPT", "There is no prompt.", "prompt");
+  const prompts: Prompt[] = [];
+  for (const [i, text] of texts.entries()) {
+    try {
+      prompts.push(await readPrompt(text, ...rest));
+    } catch (error) {
+      if (!(error instanceof LowrankError)) throw error;
+      throw new LowrankError(error.code, `Prompt ${i + 1} of ${texts.length}: ${error.message}`, error.where);
+    }
+  }
+  return prompts;
+}
+
 /**
  * Tokens of a prompt, and the number that may follow.
  * @param context most tokens of prompt and text. @param limit the name of the setting that limits them, for the error

@@ -11,5 +11,6 @@ export { MatmulPeak } from "./peak.js";
 export type { RunEvent, RunResult } from "./run-event.js";
 export { type Best, type Resumed, Saver, type SaverOptions } from "./saver.js";
 export { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
+export { type Continuation, generateTogether, type TogetherOptions } from "./together.js";
 export { type Turn, Turns } from "./turns.js";
 export { type Dataset, windows } from "./windows.js";

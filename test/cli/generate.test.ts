@@ -42,6 +42,30 @@ test("a model that ends at once: nothing on standard output, why on standard err
   expect([spoken.code, spoken.stdout.length > 0, spoken.stderr]).toEqual([0, true, ""]);
 });
 
+test("prompts of a file: a line of JSON for each, in their order, as the prompt alone gives it", async () => {
+  const file = work.path("prompts.jsonl");
+  const prompts = ["The people of", "Congress", "A nation which has"];
+  writeFileSync(file, prompts.map((prompt) => `${JSON.stringify({ prompt })}\n`).join(""));
+  const same = ["--base_model", tinyBase, "--max_new_tokens", "6", "--temperature", "0"];
+  const many = await lowrank(["generate", ...same, "--input_file", file, "--per_device_eval_batch_size", "2"]);
+  expect([many.code, many.stderr]).toEqual([0, ""]);
+  const found = many.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(found.map(({ prompt }) => prompt)).toEqual(prompts);
+  const alone = await lowrank(["generate", ...same, "--prompt", prompts[2]!]);
+  expect(found[2]).toEqual({ prompt: prompts[2], text: alone.stdout, tokens: 6, finish_reason: "length" });
+
+  const neither = await lowrank(["generate", ...same]);
+  expect(neither.code).toBe(1);
+  expect(neither.stderr).toContain("give --prompt, or --input_file");
+  writeFileSync(file, `{"prompt":"The people of"}\n${JSON.stringify({ prompt: "Congress ".repeat(3000) })}\n`);
+  const long = await lowrank(["generate", ...same, "--input_file", file]);
+  expect([long.code, long.stdout]).toEqual([1, ""]);
+  expect(long.stderr).toContain("Prompt 2 of 2: The prompt has more than");
+});
+
 describe("why", () => {
   const plain = folder("plain", {});
   const chat = folder("chat", { "tokenizer_config.json": { chat_template: CHATML } });

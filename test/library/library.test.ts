@@ -564,5 +564,17 @@ describe("a model", () => {
     expect(one).toBe(again);
     expect(one.length).toBeGreaterThan(0);
     expect(other).not.toBe(one);
+    // Prompts together, two at a time: each as alone, with the seed of its place.
+    const prompts = ["Take a", "Boil", "Take a pound of butter and", "Cut"];
+    const wanted = { temperature: 0.9, max_new_tokens: 9, adapter };
+    const together = [];
+    for await (const found of model.generateTexts(prompts, { ...wanted, seed: 3, batch_size: 2 })) together.push(found);
+    const alone = [];
+    for (const [i, prompt] of prompts.entries()) {
+      let text = "";
+      for await (const piece of model.generate(prompt, { ...wanted, seed: 3 + i })) text += piece;
+      alone.push(text);
+    }
+    expect(together.map(({ text }) => text)).toEqual(alone);
   });
 });

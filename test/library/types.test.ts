@@ -136,6 +136,7 @@ const RIGHT: Record<string, () => unknown[]> = {
   "Trainer.create": () => [model, { train: ["a text"] }],
   loadAdapter: () => [model, work.path("adapter")],
   "model.generate": () => ["Take", { max_new_tokens: 1, adapter }],
+  "model.generateTexts": () => [["Take"], { max_new_tokens: 1, adapter }],
   "model.classify": () => [["a text"], { batch_size: 1 }],
   "model.evaluate": () => [["a text"], { max_seq_length: 8 }],
   "trainer.run": () => [{}],

@@ -37,6 +37,7 @@ std::string Case::name() const {
   if (loss != LabelLoss::single_label_classification) s += loss == LabelLoss::regression ? " regression" : " multi-label";
   if (bias) s += " bias";
   if (accumulate) s += " accumulate";
+  if (together) s += " together";
   if (!optional) s += " without-optional";
   if (!exact) s += " rounded-weights";
   if (also) number("also", also);

@@ -21,6 +21,7 @@ struct Case {
   int64_t rows = 1, in = 1, features = 1;  // M or N; I or C or F; O or V
   int64_t rank = 0;                        // 0: no adapter
   bool bias = false, accumulate = false;
+  bool together = false;  // LinearFwdArgs'
   bool optional = true;  // dx of a backward pass, rstd and saved of norm_fwd, lse of attention_fwd
   int also = 0;          // further linears of the same input, of linear_bwd
   bool exact = true;     // weights hold values that bf16 holds, too: products of bf16 read them unrounded

@@ -113,6 +113,15 @@ void sweep_few_rows(Sweep& sweep) {
           sweep.add(c);
         }
       }
+      for (const int64_t rows : {5, 8, 13, 16}) {  // rows of texts that are generated together
+        Case c = sweep.drawn(act, weight);
+        c.rows = rows;
+        c.in = sweep.random().pick({31, 583, 2049});
+        c.features = sweep.random().pick({5, 65, 130});
+        c.rank = sweep.random().pick({0, 3});
+        c.together = true;
+        sweep.add(c);
+      }
     }
   }
 }

@@ -61,7 +61,8 @@ void call_fwd(const Case& c, Backend& b, Memory& m) {
                 .lora = c.rank ? &l : nullptr,
                 .u = m.mat("u"),
                 .y = m.mat("y"),
-                .accumulate = c.accumulate});
+                .accumulate = c.accumulate,
+                .together = c.together});
 }
 
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
