@@ -35,6 +35,8 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   s.bias = o.Get("bias").ToBoolean();
   s.dora = o.Get("useDora").ToBoolean();
   s.freeze_a = o.Get("freezeA").ToBoolean();
+  s.freezes_half = o.Get("freezesHalf").ToBoolean();
+  if (const Napi::Value method = o.Get("initialFactors"); !method.IsUndefined()) s.initial_factors = to_string(method, "adapter.initialFactors");
   s.neftune_alpha = number_or(o, "neftuneNoiseAlpha", 0);
   s.seed = uint64_t(integer(o, "seed"));
   const Napi::Value targets = o.Get("targets");

@@ -42,6 +42,9 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
       if (rank < 1 || rank > kMostRank) {
         throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
       }
+      if (spec.freezes_half && (rank % 2 != 0 || rank / 2 > std::min(out, in))) {
+        throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank / 2) + ", but its weight has only " + std::to_string(std::min(out, in)) + " singular values.", "lora_r");
+      }
       rank_ = std::max(rank_, rank);
       AdapterSite site{name, l, i, out, in, rank, spec.scale_of(name)};
       site.first_output = outputs();
@@ -67,6 +70,16 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
     place.weight = whole(".weight", in, false);
     if (bias) place.bias = whole(".bias", 1, true);
   }
+}
+
+Mat AdapterLayout::frozen(const AdapterTensor& t, const AdapterSpec& spec, float* buffer) const {
+  const bool is_a = t.role == AdapterTensor::Role::lora_a, is_b = t.role == AdapterTensor::Role::lora_b;
+  const Mat all(buffer + t.offset, DType::f32, t.rows, t.cols);
+  if (is_a && spec.freeze_a) return all;
+  if (!spec.freezes_half || (!is_a && !is_b)) return {};
+  const int64_t half = sites_[t.site].rank / 2;
+  if (is_a) return all.slice(half, half);
+  return Mat(buffer + t.offset + half, DType::f32, t.rows, half, t.cols);
 }
 
 bool AdapterLayout::any_in(int64_t layer) const {

@@ -17,6 +17,9 @@ struct AdapterSpec {
   bool bias = false;         // of B (PEFT's lora_bias)
   bool dora = false;         // magnitudes of the outputs train, too (Liu et al., 2024)
   bool freeze_a = false;     // LoRA-FA: B alone trains (Zhang et al., 2023)
+  // The second halves of A's rows and of B's columns are frozen; initial_factors makes them, and the trained halves, which they cancel at first.
+  bool freezes_half = false;
+  std::string initial_factors = {};  // their method (model/initial_factors.h); empty: the tensors are loaded
   double neftune_alpha = 0;  // noise on the embeddings in training (Jain et al., 2023)
   std::vector<std::string> targets;  // full module names
   // Of single targets, in place of rank and alpha.
@@ -68,6 +71,8 @@ class AdapterLayout {
   int64_t elements() const { return elements_; }
   int64_t outputs() const { return sites_.empty() ? 0 : sites_.back().first_output + sites_.back().out; }  // of all sites
   int64_t rank() const { return rank_; }  // the largest of a site
+  // The part of a tensor that does not train, in a flat buffer of these tensors; data null: there is none.
+  Mat frozen(const AdapterTensor&, const AdapterSpec&, float* buffer) const;
   bool empty() const { return sites_.empty(); }
   int index(int64_t layer, size_t linear) const {  // -1: no adapter there
     return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];

@@ -2,6 +2,9 @@
 
 #include <cmath>
 
+#include "base/thread_pool.h"
+#include "model/initial_factors.h"
+
 namespace lowrank {
 
 namespace {
@@ -27,6 +30,10 @@ void check_adapter_spec(const AdapterSpec& s) {
   for (const auto& [target, rank] : s.ranks) check_rank(rank);
   if (s.dora && s.bias) throw Error("E_OPTIONS", "use_dora goes with no lora_bias.", "lora_bias");
   if (s.dora && s.dropout > 0) throw Error("E_OPTIONS", "use_dora needs lora_dropout 0.", "lora_dropout");
+  if (s.freezes_half && s.dropout > 0) throw Error("E_OPTIONS", "init_lora_weights pissa and olora need lora_dropout 0.", "lora_dropout");
+  if (!s.initial_factors.empty() && (!s.freezes_half || !is_initial_factors_method(s.initial_factors))) {
+    throw Error("E_OPTIONS", "init_lora_weights is " + s.initial_factors + ", expected pissa, pissa_niter_N or olora.", "init_lora_weights");
+  }
   if (!(s.neftune_alpha >= 0)) throw Error("E_OPTIONS", "neftune_noise_alpha must not be negative.", "neftune_noise_alpha");
   if (!(s.dropout >= 0 && s.dropout < 1)) {
     throw Error("E_OPTIONS", "lora_dropout is " + std::to_string(s.dropout) + ", expected 0 <= lora_dropout < 1.", "lora_dropout");
@@ -41,6 +48,7 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const A
     factors = arena.reserve("adapters", layout.outputs() * int64_t(sizeof(float)));
   }
   if (!o.training) return;
+  if (spec.freezes_half) kept = arena.reserve("adapters", bytes / 2);
   gradients = arena.reserve("gradients", bytes);
   state = arena.reserve("gradients", int64_t(sizeof(StepState)));
   learning_rates = arena.reserve("gradients", int64_t(kMostRates * sizeof(float)));
@@ -68,8 +76,9 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
     }
     parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
+  if (!spec.initial_factors.empty()) write_initial_factors(weights);
   if (spec.dora) {
-    // B is zero: the magnitudes are the norms.
+    // B A is zero: the magnitudes are the norms.
     norms_of_rows(weights, false);
     for (const AdapterSite& s : layout_.sites()) {
       std::vector<float> norms(static_cast<size_t>(s.out));
@@ -79,6 +88,38 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
     }
   }
   if (options.training) write({});
+}
+
+void AdapterSlot::write_initial_factors(const ModelWeights& weights) {
+  const auto& sites = layout_.sites();
+  std::vector<InitialFactors> factors(sites.size());
+  std::vector<std::exception_ptr> errors(sites.size());
+  ThreadPool pool(int(options_.threads));
+  pool.run(int64_t(sites.size()), [&](int64_t i, int) {
+    const AdapterSite& s = sites[size_t(i)];
+    try {
+      const Weight& w = weights.blocks[size_t(s.layer)].linears[s.linear].stored;
+      factors[size_t(i)] = initial_factors(w, spec_.initial_factors, s.rank / 2, s.scale, spec_.seed, uint64_t(i));
+    } catch (...) {
+      errors[size_t(i)] = std::current_exception();
+    }
+  });
+  for (size_t i = 0; i < sites.size(); i++) {
+    if (errors[i]) std::rethrow_exception(errors[i]);
+    const AdapterSite& s = sites[i];
+    const size_t half = size_t(s.rank / 2);
+    std::vector<float> a = factors[i].a, b(size_t(s.out * s.rank));
+    a.insert(a.end(), factors[i].a.begin(), factors[i].a.end());
+    for (size_t o = 0; o < size_t(s.out); o++) {
+      for (size_t r = 0; r < half; r++) {
+        const float value = factors[i].b[o * half + r];
+        b[o * 2 * half + r] = value;
+        b[o * 2 * half + half + r] = -value;
+      }
+    }
+    parameters().write(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
+    parameters().write(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
+  }
 }
 
 void AdapterSlot::norms_of_rows(const ModelWeights& weights, bool with_factors) {
@@ -145,17 +186,29 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
   StepState* const state = state_at();
   float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = arena_.at<float>(offsets_.gradients);
-  if (spec_.freeze_a) {
-    // No part of the norm; with moments of zero and no decay, AdamW leaves A as it is.
-    for (const AdapterTensor& t : layout_.tensors()) {
-      if (t.role == AdapterTensor::Role::lora_a) backend_.zero({Mat(g + t.offset, DType::f32, t.rows, t.cols)});
-    }
+  // No part of the norm; with moments of zero and no decay, AdamW leaves them as they are.
+  for (const AdapterTensor& t : layout_.tensors()) {
+    if (const Mat frozen = layout_.frozen(t, spec_, g)) backend_.zero({frozen});
   }
   backend_.upload(o.learning_rates.data(), rates * int64_t(sizeof(float)), rates_at);
   backend_.clip({g, n, o.max_grad_norm, o.loss_scale, o.tokens, o.growth_steps, rates_at, rates, skipped_, state});
+  const bool decays = spec_.freezes_half && o.weight_decay != 0;
+  if (decays) keep_frozen(false);
   update(o);
+  if (decays) keep_frozen(true);
   has_factors_ = false;
   backend_.zero({Mat(g, DType::f32, 1, n)});
+}
+
+void AdapterSlot::keep_frozen(bool back) const {
+  float* kept = arena_.at<float>(offsets_.kept);
+  for (const AdapterTensor& t : layout_.tensors()) {
+    const Mat frozen = layout_.frozen(t, spec_, arena_.at<float>(offsets_.parameters));
+    if (!frozen || frozen.rows * frozen.cols == t.elements()) continue;  // a whole tensor that is frozen does not decay
+    const Mat aside(kept, DType::f32, frozen.rows, frozen.cols);
+    backend_.cast(back ? CastArgs{aside, frozen} : CastArgs{frozen, aside});
+    kept += frozen.rows * frozen.cols;
+  }
 }
 
 void AdapterSlot::update(const OptimizerOptions& o) const {

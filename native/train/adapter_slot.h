@@ -64,11 +64,15 @@ class AdapterSlot {
     MomentLayout adam_8bit;  // 8-bit AdamW: it lies at `moments` instead of adam_m and adam_v
     int64_t moments = 0;
     int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
+    int64_t kept = 0;                       // of frozen halves: their values while decay passes over them
     int64_t norms = 0, factors = 0;         // of DoRA, (layout.outputs()) f32
     Offsets(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
   };
 
   void update(const OptimizerOptions&) const;
+  // The frozen halves into a buffer beside the parameters, or back.
+  void keep_frozen(bool back) const;
+  void write_initial_factors(const ModelWeights&);
   void norms_of_rows(const ModelWeights&, bool with_factors);
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }
   Buffer buffer(int64_t offset) const { return Buffer(backend_, arena_.at(offset)); }

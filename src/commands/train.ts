@@ -4,6 +4,7 @@ import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
 import { BASE, type Engine, hasDevice, Slot } from "../native/index.js";
+import { withoutFactors } from "../setup/adapter.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { headersDo, located } from "../setup/hub.js";
 import { aboutClassifier, readTrainingLabels, type TrainingLabels } from "../setup/labels.js";
@@ -89,7 +90,8 @@ async function trainShown(call: Call, page: LivePage, reading: Promise<TrainingT
   display.plan(base);
   warnOf(o, base, display.warn);
   const { adapter, engine: options } = base.plan;
-  const creating = ahead(createEngine(base.model, adapter, { ...options, profile: o.profile }, display, reading));
+  const begun = resumption ? withoutFactors(adapter) : adapter;
+  const creating = ahead(createEngine(base.model, begun, { ...options, profile: o.profile }, display, reading));
   const texts = await reading;
   await using engine = await creating;
   const prepared = prepareRun(o, base, texts, resumption, display.warn);

@@ -174,6 +174,12 @@ export const trainRows = {
   ).or(false),
   lora_bias: flag(LORA.adapter, "a bias of each adapter's B trains, too").or(false),
   use_lora_fa: flag(LORA.adapter, "LoRA-FA: A stays as it begins, and B alone trains").or(false),
+  init_lora_weights: textLike(
+    /^(pissa|pissa_niter_\d{1,4}|olora)$/,
+    "pissa, pissa_niter_N or olora",
+    LORA.adapter,
+    "pissa, pissa_niter_N, olora: the adapter begins as a part of the base's weights, which is taken away from them (PiSSA, OLoRA); default A random and B zero",
+  ).optional(),
   init_adapter: text(ADAPTER, LORA.bits, "adapter to start from; it decides r, alpha and modules").optional(),
   train_file: texts(
     FILES,

@@ -1,6 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import { writeAdapter } from "../checkpoint/index.js";
 import { BASE, Engine, type MemoryPlan, Slot } from "../native/index.js";
+import { withoutFactors } from "../setup/adapter.js";
 import { type Classified, classifyAll, type TextOrPair } from "../setup/classify.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -87,7 +88,8 @@ export class Trainer {
       const resumption = (await folder?.findCheckpoint(warn)) ?? null;
       const texts = await readTexts();
       const prepared = prepareRun(options, plan, texts, resumption, warn);
-      engine = await Engine.create(base.model, plan.adapter.spec, plan.plan.engine);
+      const { spec } = plan.adapter;
+      engine = await Engine.create(base.model, resumption ? withoutFactors(spec) : spec, plan.plan.engine);
       await beginWith(engine, prepared);
       return new Trainer(model, { options, prepared, engine, folder, warnings, samples: checked.samples });
     } catch (error) {

@@ -123,6 +123,13 @@ export interface AdapterSpec {
   useDora?: boolean | undefined;
   /** LoRA-FA (Zhang et al., 2023): A is frozen. Default false. */
   freezeA?: boolean | undefined;
+  /**
+   * The second halves of A's rows and of B's columns are frozen, as PiSSA and OLoRA need it: there the trained halves begin as the largest
+   * part of the base, and the frozen ones take it away. rank and alpha are of both halves. Default false.
+   */
+  freezesHalf?: boolean | undefined;
+  /** The method that makes both halves: "pissa", "pissa_niter_N" or "olora". Undefined where the tensors are loaded. */
+  initialFactors?: string | undefined;
   /** NEFTune: noise on the embeddings in training, of this size over the root of tokens times hidden size. Default 0, none. */
   neftuneNoiseAlpha?: number | undefined;
   /** Full module names, see `listLinears`. */

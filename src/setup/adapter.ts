@@ -57,6 +57,7 @@ export interface LoraOptions {
   use_dora: boolean;
   lora_bias: boolean;
   use_lora_fa: boolean;
+  init_lora_weights: string | undefined;
   neftune_noise_alpha: number | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
@@ -81,6 +82,40 @@ const DECIDE_SINGLE = { rank_pattern: "ranks", alpha_pattern: "alphas" } as cons
 /** Names with their numbers, in one order. */
 const inOrder = (numbers: Record<string, number> = {}) => JSON.stringify(Object.entries(numbers).sort());
 
+/**
+ * PiSSA and OLoRA as plain LoRA of twice the rank and the same scale, as PEFT converts them: any reader of LoRA adapters loads the file, and no
+ * singular values are computed again.
+ */
+function withFrozenHalf(spec: AdapterSpec, targets: ResolvedTargets, initialFactors: string): InitialAdapter {
+  const alphas = spec.useRslora ? Math.SQRT2 : 2;
+  const times = <T extends Record<string, number> | undefined>(numbers: T, factor: number) =>
+    numbers && Object.fromEntries(Object.entries(numbers).map(([name, n]) => [name, n * factor]));
+  const { rank_pattern, alpha_pattern, ...rules } = targets.rules ?? {};
+  return {
+    spec: {
+      ...spec,
+      rank: 2 * spec.rank,
+      alpha: alphas * spec.alpha,
+      ranks: times(spec.ranks, 2),
+      alphas: times(spec.alphas, alphas),
+      freezesHalf: true,
+      initialFactors,
+    },
+    targets: {
+      ...targets,
+      rules: {
+        ...rules,
+        ...(rank_pattern && { rank_pattern: times(rank_pattern, 2) }),
+        ...(alpha_pattern && { alpha_pattern: times(alpha_pattern, alphas) }),
+      },
+    },
+    tensors: null,
+  };
+}
+
+/** The same adapter for an engine that is given its tensors, or whose numbers do not matter: no factors are made of the base. */
+export const withoutFactors = (spec: AdapterSpec): AdapterSpec => ({ ...spec, initialFactors: undefined });
+
 /** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
   const { lora_dropout: dropout, neftune_noise_alpha: neftuneNoiseAlpha, use_lora_fa: freezeA, seed } = o;
@@ -89,10 +124,14 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
     const targets = targetsOf(o, model);
     const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;
     const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), ...own };
-    return { spec, targets, tensors: null };
+    const { init_lora_weights: initialFactors } = o;
+    return initialFactors === undefined
+      ? { spec, targets, tensors: null }
+      : withFrozenHalf(spec, targets, initialFactors);
   }
   const { spec, tensors, targets } = readAdapter(o.init_adapter, model);
   const wrong: string[] = [];
+  if (o.init_lora_weights !== undefined) wrong.push("--init_lora_weights makes another beginning");
   const compare = (name: keyof LoraOptions, wanted: unknown, found: unknown) => {
     if (given.has(name) && wanted !== found) wrong.push(`--${name} is ${wanted}, but the adapter has ${found}`);
   };

@@ -5,8 +5,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter, writeAdapter } from "../../src/checkpoint/index.js";
+import { defaultsOf, trainRows } from "../../src/config/index.js";
 import { openModel, resolveTargets, targetSpec } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
+import { initialAdapter, type LoraOptions } from "../../src/setup/adapter.js";
 import { goldensFolder, largestDifference, readReference } from "../support/golden.js";
 import { root, workFolder } from "../support/tiny.js";
 
@@ -57,12 +59,32 @@ async function overlapping(): Promise<Written> {
   return { model: base, adapter: folder, logits: await logitsOf(base, folder) };
 }
 
+/** PiSSA's two halves after a step, with all that PEFT's own conversion loses. */
+async function pissa(): Promise<Written> {
+  const base = join(goldensFolder, "dora");
+  const model = openModel(base);
+  const wanted = {
+    ...(defaultsOf(trainRows) as unknown as LoraOptions),
+    ...{ lora_r: 3, lora_dropout: 0, target_modules: "q_proj,k_proj,up_proj", init_lora_weights: "pissa" },
+    ...{ use_dora: true, use_rslora: true, rank_pattern: { k_proj: 5 }, alpha_pattern: { up_proj: 4 } },
+  };
+  const { spec, targets } = initialAdapter(wanted, new Set(), model);
+  await using engine = await Engine.create(model, spec, { ...inference, training: true });
+  await engine.forwardBackward({ sequences: [{ inputIds: Int32Array.from(ids) }] }, 0.01, 0);
+  await engine.optimizerStep({ learningRate: 0.02, weightDecay: 0.1, maxGradNorm: 1 });
+  const folder = work.path("pissa");
+  await writeAdapter(folder, { tensors: await engine.adapter(), spec, targets, baseModel: base });
+  const logits = await engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
+  return { model: base, adapter: folder, logits };
+}
+
 describe.skipIf(!hasPeft)("adapters in peft", () => {
   const written = new Map<string, Written>();
 
   beforeAll(async () => {
     for (const name of GOLDENS) written.set(name, await rewritten(name));
     written.set("overlapping rank_pattern", await overlapping());
+    written.set("PiSSA", await pissa());
     const jobs = [...written.values()].map(({ model, adapter }) => {
       return { model, adapter, ids, logits_file: join(adapter, "logits.f32") };
     });
@@ -72,7 +94,7 @@ describe.skipIf(!hasPeft)("adapters in peft", () => {
 
   afterAll(() => work.remove());
 
-  test.each([...GOLDENS, "overlapping rank_pattern"])("%s", (name) => {
+  test.each([...GOLDENS, "overlapping rank_pattern", "PiSSA"])("%s", (name) => {
     const { adapter, logits } = written.get(name)!;
     const theirs = new Float32Array(Uint8Array.from(readFileSync(join(adapter, "logits.f32"))).buffer);
     const { difference, scale } = largestDifference(logits, theirs);

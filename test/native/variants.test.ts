@@ -45,6 +45,7 @@ const VARIANTS: [string, Partial<AdapterSpec>][] = [
   ["biases of B", { bias: true, dropout: 0.2 }],
   ["NEFTune", { neftuneNoiseAlpha: 5 }],
   ["LoRA-FA", { freezeA: true, dropout: 0.2 }],
+  ["PiSSA", { rank: 6, freezesHalf: true, initialFactors: "pissa" }],
   ["ranks of single modules", { ranks: { [plain.targets[1]!]: 7, [plain.targets[3]!]: 1 }, dropout: 0.2 }],
 ];
 
@@ -124,6 +125,12 @@ test("NEFTune: noise in training alone, another in each micro-batch, of the want
 test.each([
   [{ useDora: true, bias: true }, /use_dora goes with no lora_bias/],
   [{ useDora: true, dropout: 0.1 }, /use_dora needs lora_dropout 0/],
+  [{ freezesHalf: true, dropout: 0.1 }, /init_lora_weights pissa and olora need lora_dropout 0/],
+  [{ freezesHalf: true, initialFactors: "pissa_niter_" }, /init_lora_weights is pissa_niter_, expected pissa/],
+  [
+    { rank: 66, freezesHalf: true, initialFactors: "pissa" },
+    /LoRA rank of .* is 33, but its weight has only \d+ singular values/,
+  ],
   [{ neftuneNoiseAlpha: -1 }, /neftune_noise_alpha must not be negative/],
 ])("%j is refused", async (own, message) => {
   await expect(open({ ...plain, ...own })).rejects.toThrow(message);

@@ -64,7 +64,7 @@ function worstTensor(ours: AdapterTensors, reference: Map<string, { data: Float3
 }
 
 /** The reference's ten steps, its learning rates taken from the trace. */
-async function train(engine: Engine, training: ReturnType<typeof readReference>["training"], lossScale = 1) {
+export async function train(engine: Engine, training: ReturnType<typeof readReference>["training"], lossScale = 1) {
   const batches = training.micro_batches.map(toBatch);
   const rows: { loss: number; gradNorm: number }[] = [];
   for (const { step, learning_rate } of training.trace) {

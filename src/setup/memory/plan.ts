@@ -166,11 +166,16 @@ export function parameterCounts(model: ModelSource, adapter: AdapterSpec | null)
   const stored = model.tensors.reduce((sum, { shape }) => sum + elements(shape), 0);
   let held = 0;
   let frozen = 0;
+  let halves = 0;
   for (const [name, shape] of adapter ? adapterTensors(model, adapter) : []) {
     held += elements(shape);
-    if (adapter?.freezeA && name.endsWith(".lora_A.weight")) frozen += elements(shape);
+    const isA = name.endsWith(".lora_A.weight");
+    const half = adapter?.freezesHalf && (isA || name.endsWith(".lora_B.weight")) ? elements(shape) / 2 : 0;
+    halves += half;
+    if (adapter?.freezeA && isA) frozen += elements(shape) - half;
   }
-  return { adapter: held, trainable: held - frozen, all: stored + missingHead(model) + held };
+  // PEFT counts no frozen halves: they are a part of its base.
+  return { adapter: held, trainable: held - halves - frozen, all: stored + missingHead(model) + held - halves };
 }
 
 /** Parameters of a classifier's layers that the files do not have; the base has them in PEFT's count. */

@@ -1,6 +1,8 @@
 // How many steps a run has, and about how long it takes, before it is begun.
+
 import { Engine, type ModelSource } from "../../native/index.js";
 import { countWarmup, type Dataset, isDue, modelFlop, type Steps, windows } from "../../trainer/index.js";
+import { withoutFactors } from "../adapter.js";
 import type { RunOptions } from "./options.js";
 import { stepsOf } from "./steps.js";
 import type { Prepared } from "./train.js";
@@ -56,7 +58,7 @@ async function productSpeed({ model, adapter, plan }: Prepared): Promise<Speed> 
   const stored: ModelSource = { ...model, tensors };
   const { precision, threads, device } = plan.engine;
   const size = { maxTokens: TIMED_TOKENS, maxSequence: TIMED_TOKENS, cacheTokens: 0 };
-  await using engine = await Engine.create(stored, adapter.spec, {
+  await using engine = await Engine.create(stored, withoutFactors(adapter.spec), {
     precision,
     threads,
     device,
@@ -68,7 +70,7 @@ async function productSpeed({ model, adapter, plan }: Prepared): Promise<Speed> 
 
 /** The speed by the first steps of the run, on an engine that is thrown away. */
 async function stepSpeed(o: RunOptions, { model, adapter, plan, texts }: Prepared, flopOf: FlopOf): Promise<Speed> {
-  await using engine = await Engine.create(model, adapter.spec, plan.engine);
+  await using engine = await Engine.create(model, withoutFactors(adapter.spec), plan.engine);
   const { per_device_train_batch_size: batchSize, seed, shuffle, group_by_length: groupByLength } = o;
   const update = { learningRate: 0, weightDecay: 0, maxGradNorm: o.max_grad_norm };
   let [flop, seconds, stepSeconds, timedSteps] = [0, 0, 0, 0];

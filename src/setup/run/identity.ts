@@ -128,6 +128,7 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   use_dora: (_, { spec }) => spec.useDora || undefined,
   lora_bias: (_, { spec }) => spec.bias || undefined,
   use_lora_fa: (_, { spec }) => spec.freezeA || undefined,
+  init_lora_weights: (_, { spec }) => spec.initialFactors,
   loraplus_lr_ratio: (o) => o.loraplus_lr_ratio,
   neftune_noise_alpha: (o) => o.neftune_noise_alpha,
   exclude_modules: inOther,

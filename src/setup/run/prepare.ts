@@ -69,7 +69,8 @@ export function planRun(
   );
   const settings = memorySettings(o, precision, adapter);
   const plan = planner.plan(settings, base.sharesWeights || device !== CPU ? undefined : limits());
-  const checkMemory = () => planner.check(plan, settings, adapter.tensors !== null, limits());
+  const checkMemory = () =>
+    planner.check(plan, settings, adapter.tensors !== null || adapter.spec.freezesHalf === true, limits());
   return { model, adapter, settings, plan, checkMemory };
 }
 
