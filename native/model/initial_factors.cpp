@@ -101,6 +101,14 @@ Vectors orthonormal(Vectors columns, Random& random) {
   return basis;
 }
 
+// sqrt(a^2 + b^2) without overflow. std::hypot has other bits in older C libraries.
+double length(double a, double b) {
+  const double most = std::max(std::abs(a), std::abs(b));
+  if (most == 0) return 0;
+  a /= most, b /= most;
+  return most * std::sqrt(a * a + b * b);
+}
+
 // Eigenvalues and, in rows of z, eigenvectors of a symmetric tridiagonal matrix by the implicit QL method.
 // d: its diagonal, then the eigenvalues. e[i]: its element beside d[i] and d[i + 1].
 void eigen(Vector& d, Vector e, Vector& z) {
@@ -114,13 +122,13 @@ void eigen(Vector& d, Vector e, Vector& z) {
       size_t m = l;
       while (m + 1 < n && std::abs(e[m]) > std::numeric_limits<double>::epsilon() * (std::abs(d[m]) + std::abs(d[m + 1]))) m++;
       if (m == l) break;
-      double g = (d[l + 1] - d[l]) / (2 * e[l]), r = std::hypot(g, 1), s = 1, c = 1, p = 0;
+      double g = (d[l + 1] - d[l]) / (2 * e[l]), r = length(g, 1), s = 1, c = 1, p = 0;
       g = d[m] - d[l] + e[l] / (g + std::copysign(r, g));
       size_t i = m;
       while (i > l) {
         i--;
         const double f = s * e[i], b = c * e[i];
-        e[i + 1] = r = std::hypot(f, g);
+        e[i + 1] = r = length(f, g);
         if (r == 0) {
           d[i + 1] -= p;
           e[m] = 0;
