@@ -1,8 +1,7 @@
 import type { CommandOptions } from "../config/index.js";
-import { dataFiles, readEosIds, readRows, Tokenizer } from "../data/index.js";
-import { stopIds } from "../setup/adapter.js";
+import { dataFiles, readRows, Tokenizer } from "../data/index.js";
 import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
-import { readPrompts } from "../setup/prompt.js";
+import { readPrompts, samplingOf } from "../setup/prompt.js";
 import { readOptions } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { generateTogether } from "../trainer/index.js";
@@ -43,8 +42,7 @@ export async function continueTexts(
     for await (const { text, tokens, stop } of generateTogether(engine, tokenizer, {
       prompts,
       texts,
-      ...{ temperature: o.temperature, topK: o.top_k, topP: o.top_p, seed: o.seed },
-      stopIds: stopIds(readEosIds(o.base_model), tokenizer),
+      ...samplingOf(o, tokenizer, o.base_model),
       signal: reader.signal,
     })) {
       const ended = stop === null ? "length" : "stop";

@@ -1,9 +1,8 @@
 import { LowrankError } from "../base/errors.js";
 import type { CommandOptions } from "../config/index.js";
-import { readChatTemplates, readEosIds, Tokenizer } from "../data/index.js";
-import { stopIds } from "../setup/adapter.js";
+import { readChatTemplates, Tokenizer } from "../data/index.js";
 import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
-import { readPrompt } from "../setup/prompt.js";
+import { readPrompt, samplingOf } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";
 import { continueTexts } from "./continue-texts.js";
@@ -78,12 +77,8 @@ export async function run(named: CommandOptions<"generate">): Promise<void> {
   const creating = openForInference(base, generating([prompt]), loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
   const pieces = generate(engine, tokenizer, ids, {
-    temperature: o.temperature,
-    topK: o.top_k,
-    topP: o.top_p,
-    seed: o.seed,
+    ...samplingOf(o, tokenizer, o.base_model),
     maxNewTokens,
-    stopIds: stopIds(readEosIds(o.base_model), tokenizer),
     signal: reader.signal,
   });
   let hasText = false;

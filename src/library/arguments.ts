@@ -143,41 +143,40 @@ export function checkPath(value: unknown, method: string, name: string): asserts
   throw new LowrankError("E_ARGUMENT", `${method}: expected the path of ${name}, found ${shownValue(value)}.`, name);
 }
 
-/** @throws LowrankError E_ARGUMENT */
-export function checkTexts(value: unknown, method: string): asserts value is Texts {
+/** @param name of the argument. @throws LowrankError E_ARGUMENT */
+function check(
+  value: unknown,
+  method: string,
+  name: string,
+  expected: string,
+  holds: (value: unknown) => boolean,
+): void {
   let found = false;
   try {
-    found = isTexts(value);
+    found = holds(value);
   } catch {
     // Code of the value itself, as of a proxy: then it is none.
   }
   if (found) return;
-  throw new LowrankError("E_ARGUMENT", `${method}: expected ${texts().expects}, found ${shownValue(value)}.`, "texts");
+  throw new LowrankError("E_ARGUMENT", `${method}: expected ${expected}, found ${shownValue(value)}.`, name);
+}
+
+const isText = (value: unknown) => typeof value === "string";
+const isList = (value: unknown, isOne: (one: unknown) => boolean) =>
+  Array.isArray(value) && value.length > 0 && value.every(isOne);
+
+/** @throws LowrankError E_ARGUMENT */
+export function checkTexts(value: unknown, method: string): asserts value is Texts {
+  check(value, method, "texts", texts().expects, isTexts);
 }
 
 /** @throws LowrankError E_ARGUMENT */
 export function checkPrompts(value: unknown, method: string): asserts value is readonly string[] {
-  let found = false;
-  try {
-    found = Array.isArray(value) && value.length > 0 && value.every((text) => typeof text === "string");
-  } catch {
-    // Code of the value itself, as of a proxy: then it is none.
-  }
-  if (found) return;
-  throw new LowrankError("E_ARGUMENT", `${method}: expected a list of texts, found ${shownValue(value)}.`, "prompts");
+  check(value, method, "prompts", "a list of texts", (list) => isList(list, isText));
 }
 
 /** @throws LowrankError E_ARGUMENT */
 export function checkTextsOrPairs(value: unknown, method: string): asserts value is readonly TextOrPair[] {
-  const isText = (text: unknown) => typeof text === "string";
-  let found = false;
-  try {
-    const isOne = (one: unknown) => isText(one) || (Array.isArray(one) && one.length === 2 && one.every(isText));
-    found = Array.isArray(value) && value.length > 0 && value.every(isOne);
-  } catch {
-    // Code of the value itself, as of a proxy: then it is none.
-  }
-  if (found) return;
-  const expected = "a list of texts, or of pairs of texts";
-  throw new LowrankError("E_ARGUMENT", `${method}: expected ${expected}, found ${shownValue(value)}.`, "texts");
+  const isOne = (one: unknown) => isText(one) || (isList(one, isText) && (one as unknown[]).length === 2);
+  check(value, method, "texts", "a list of texts, or of pairs of texts", (list) => isList(list, isOne));
 }

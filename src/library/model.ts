@@ -9,7 +9,7 @@ import { openBase, type QuantType } from "../setup/base.js";
 import { type Classified, classifyAll, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { adapterFolder, located } from "../setup/hub.js";
 import { evaluating, generating, type InferenceWork, type OpenedBase, openForInference } from "../setup/inference.js";
-import { readPrompts } from "../setup/prompt.js";
+import { readPrompts, samplingOf } from "../setup/prompt.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { type Continuation, type Evaluation, evaluateModel, generateTogether } from "../trainer/index.js";
 import type { Adapter } from "./adapter.js";
@@ -28,7 +28,7 @@ import {
 } from "./arguments.js";
 import { type DownloadOptions, fetching } from "./download.js";
 import { textSource } from "./items.js";
-import { continuation, readRequest, samplingOf, type TextOptions } from "./text.js";
+import { continuation, readRequest, type TextOptions } from "./text.js";
 
 export interface ModelOptions extends DownloadOptions {
   /** seq-cls opens a classifier: the path is the adapter of a run with this task, a model with a trained head, or a model that becomes one by training. */
@@ -239,6 +239,7 @@ export class Model {
     await using engine = await this.#engine(adapter, generating(read, texts));
     yield* generateTogether(engine, this.tokenizer, {
       ...samplingOf(o, this.tokenizer, this.folder),
+      signal: o.signal,
       prompts: read,
       texts,
     });

@@ -2,10 +2,9 @@
 
 import { LowrankError } from "../base/errors.js";
 import { shownValue } from "../config/index.js";
-import { readEosIds, type Tokenizer } from "../data/index.js";
+import type { Tokenizer } from "../data/index.js";
 import type { Engine } from "../native/index.js";
-import { stopIds } from "../setup/adapter.js";
-import { type Prompt, readPrompt } from "../setup/prompt.js";
+import { type Prompt, readPrompt, samplingOf } from "../setup/prompt.js";
 import { generate } from "../trainer/index.js";
 import type { TextRequestOptions } from "./arguments.js";
 
@@ -53,17 +52,5 @@ export function continuation(
   folder: string,
   { ids, maxNewTokens, options: o }: TextRequest,
 ): AsyncGenerator<string> {
-  return generate(engine, tokenizer, ids, { ...samplingOf(o, tokenizer, folder), maxNewTokens });
-}
-
-/** How tokens are chosen, and the tokens that end a text. */
-export function samplingOf(o: TextRequestOptions, tokenizer: Tokenizer, folder: string) {
-  return {
-    temperature: o.temperature,
-    topK: o.top_k,
-    topP: o.top_p,
-    seed: o.seed,
-    stopIds: stopIds(readEosIds(folder), tokenizer),
-    signal: o.signal,
-  };
+  return generate(engine, tokenizer, ids, { ...samplingOf(o, tokenizer, folder), maxNewTokens, signal: o.signal });
 }

@@ -1,5 +1,6 @@
 import { LowrankError } from "../base/errors.js";
-import type { Tokenizer } from "../data/index.js";
+import { readEosIds, type Tokenizer } from "../data/index.js";
+import { stopIds } from "./adapter.js";
 
 export interface Prompt {
   ids: Int32Array;
@@ -51,4 +52,17 @@ export async function readPrompt(
     );
   }
   return { ids, maxNewTokens: Math.min(wanted, context - ids.length) };
+}
+
+interface SamplingRows {
+  temperature: number;
+  top_k: number;
+  top_p: number;
+  seed: number;
+}
+
+/** How tokens are chosen, and the tokens that end a text. @param folder the base's */
+export function samplingOf(o: SamplingRows, tokenizer: Tokenizer, folder: string) {
+  const stops = stopIds(readEosIds(folder), tokenizer);
+  return { temperature: o.temperature, topK: o.top_k, topP: o.top_p, seed: o.seed, stopIds: stops };
 }

@@ -3,7 +3,7 @@ import type { BlockSpec, NormSpec } from "../../native/index.js";
 import type { ConfigKeys } from "../keys.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
-import { LLAMA_SIZES } from "./gguf.js";
+import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, type LlamaDefaults, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 
 interface CohereConfig extends LlamaConfig {
@@ -59,10 +59,7 @@ export const cohere: Family = {
   gguf: {
     architecture: "command-r",
     numbers: {
-      ...LLAMA_SIZES,
-      num_key_value_heads: "attention.head_count_kv",
-      layer_norm_eps: "attention.layer_norm_epsilon",
-      rope_theta: "rope.freq_base",
+      ...LAYER_NORM_NUMBERS,
       logit_scale: "logit_scale",
     },
     others: ({ has }) => ({ use_qk_norm: has("blk.0.attn_q_norm.weight") }),

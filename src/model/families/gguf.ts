@@ -67,3 +67,11 @@ export const LLAMA_NUMBERS: Record<string, GgufNumber> = {
   rms_norm_eps: "attention.layer_norm_rms_epsilon",
   rope_theta: "rope.freq_base",
 };
+
+/** The numbers of LLaMA's keys with LayerNorm in place of RMSNorm. */
+export const LAYER_NORM_NUMBERS: Record<string, GgufNumber> = {
+  ...LLAMA_SIZES,
+  num_key_value_heads: "attention.head_count_kv",
+  layer_norm_eps: "attention.layer_norm_epsilon",
+  rope_theta: "rope.freq_base",
+};

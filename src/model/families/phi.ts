@@ -5,7 +5,7 @@ import type { ConfigKeys } from "../keys.js";
 import { readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
-import { LLAMA_SIZES } from "./gguf.js";
+import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
 import { type LayerNormConfig, layerNorm, readActivation, separate, warnOfDropout } from "./parts.js";
 
@@ -81,10 +81,7 @@ export const phi: Family = {
   gguf: {
     architecture: "phi2",
     numbers: {
-      ...LLAMA_SIZES,
-      num_key_value_heads: "attention.head_count_kv",
-      layer_norm_eps: "attention.layer_norm_epsilon",
-      rope_theta: "rope.freq_base",
+      ...LAYER_NORM_NUMBERS,
       partial_rotary_factor: "rope.dimension_count",
     },
   },

@@ -1,7 +1,7 @@
 // StableLM: LLaMA's linears with LayerNorm; part of a head rotates (Bellagente et al., 2024).
 import type { BlockSpec, NormSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
-import { LLAMA_SIZES } from "./gguf.js";
+import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
 import { layerNorm, warnOfDropout } from "./parts.js";
 
@@ -50,10 +50,7 @@ export const stablelm: Family = {
   gguf: {
     architecture: "stablelm",
     numbers: {
-      ...LLAMA_SIZES,
-      num_key_value_heads: "attention.head_count_kv",
-      layer_norm_eps: "attention.layer_norm_epsilon",
-      rope_theta: "rope.freq_base",
+      ...LAYER_NORM_NUMBERS,
       partial_rotary_factor: "rope.dimension_count",
       use_parallel_residual: "use_parallel_residual",
     },
