@@ -65,14 +65,15 @@ export class ReportRecorder implements Tracker {
     if (event.type === "end") {
       facts.state = event.aborted ? "stopped" : event.stoppedEarly ? "stopped early" : "finished";
       facts.peak_memory_bytes = event.summary.peak_memory_bytes;
+      facts.ended = new Date().toISOString();
     }
-    if (event.type === "start" || event.type === "checkpoint") this.#write();
+    if (event.type === "start" || event.type === "checkpoint" || event.type === "end") this.#write();
   }
 
   /** Writes the page, by code that is loaded now. */
   async end(): Promise<void> {
     const facts = this.#facts!;
-    facts.ended = new Date().toISOString();
+    facts.ended ??= new Date().toISOString();
     if (facts.state === "running") facts.state = "failed";
     this.#write();
     const { writeReport } = await import("./files.js");

@@ -1,5 +1,5 @@
 // lowrank sweep: every adapter is the one that lowrank train gives alone.
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
@@ -83,6 +83,13 @@ const grid = join(work, "grid.yaml");
 writeFileSync(grid, JSON.stringify(GRID));
 const whole = join(work, "whole");
 
+/** Told of each step: a report that is drawn while others train would take their time and memory. */
+function expectNoReport(folder: string, { type }: Told): void {
+  if (type !== "step") return;
+  const drawn = readdirSync(folder).filter((run) => existsSync(join(folder, run, "report.html")));
+  expect(drawn, "reports before the last step").toEqual([]);
+}
+
 const files = (folder: string) =>
   ["adapter_model.safetensors", "adapter_config.json", "checkpoint-6/optimizer.safetensors"].map((file) =>
     existsSync(join(folder, file)) ? readFileSync(join(folder, file)) : null,
@@ -97,7 +104,7 @@ function expectSame(folder: string, other: string): void {
 
 describe("a sweep", () => {
   test("gives the adapters, checkpoints and metrics of single runs, bit for bit, and the best one's name", async () => {
-    const events = await call("sweep", { grid, output_dir: whole });
+    const events = await call("sweep", { grid, output_dir: whole }, (event) => expectNoReport(whole, event));
     const result = JSON.parse(readFileSync(join(whole, "sweep.json"), "utf8"));
     const names: string[] = result.runs.map(({ run }: { run: string }) => run);
     expect(names.slice(0, 3)).toEqual(NAMES);
@@ -119,7 +126,10 @@ describe("a sweep", () => {
     }
     expect(readFileSync(join(whole, "sweep.log"), "utf8")).toContain("r2: step 8/8");
     const report = readFileSync(join(whole, "report.html"), "utf8");
-    for (const name of names) expect(report).toContain(`whole-${name}</th>`);
+    for (const name of names) {
+      expect(report).toContain(`whole-${name}</th>`);
+      expect(existsSync(join(whole, name, "report.html"))).toBe(true);
+    }
     const told: [number, number][] = result.runs.map(
       ({ options, evaluation }: { options: { lora_r: number }; evaluation: Told }) => [
         options.lora_r,
@@ -165,7 +175,9 @@ describe("a sweep", () => {
     const options = { grid: three, stopping_rule: "successive_halving", grace_evaluations: 2 };
     const folder = join(work, "halving");
     const killed = join(work, "halving-killed");
-    await call("sweep", { ...options, output_dir: folder }, ({ type, step, run }) => {
+    await call("sweep", { ...options, output_dir: folder }, (event) => {
+      const { type, step, run } = event;
+      expectNoReport(folder, event);
       if (type === "step" && step === 6 && run === "learning_rate-0.01") cpSync(folder, killed, { recursive: true });
     });
     const told = (of: string) =>
@@ -190,13 +202,35 @@ describe("a sweep", () => {
     const list = join(work, "diverges.yaml");
     writeFileSync(list, JSON.stringify([{ learning_rate: 1e-2 }, { learning_rate: 1e30, max_grad_norm: 0 }]));
     const folder = join(work, "diverges");
-    await call("sweep", { grid: list, output_dir: folder });
+    await call("sweep", { grid: list, output_dir: folder }, (event) => expectNoReport(folder, event));
+    expect(existsSync(join(folder, "learning_rate-1e+30_max_grad_norm-0", "report.html"))).toBe(true);
     const { runs, best } = JSON.parse(readFileSync(join(folder, "sweep.json"), "utf8"));
     expect(runs.map(({ status, error }: Told) => [status, (error as { code: string } | undefined)?.code])).toEqual([
       ["finished", undefined],
       ["failed", "E_NAN"],
     ]);
     expect(best).toBe("learning_rate-0.01");
+  });
+
+  test("ends where one run cannot save, after the others have saved", async () => {
+    const folder = join(work, "unsaved");
+    let isGone = false;
+    const steps = new Map<string, number>();
+    const error = await errorOf(() =>
+      call("sweep", { ranks: "2,3,4", output_dir: folder }, ({ type, run, step }) => {
+        if (type === "step") steps.set(run!, step!);
+        if (isGone || run !== "r3" || step !== 2) return;
+        isGone = true;
+        rmSync(join(folder, "r3"), { recursive: true });
+        writeFileSync(join(folder, "r3"), "");
+      }),
+    );
+    expect(error).toMatchObject({ code: "E_WRITE" });
+    expect(error.message).toContain("r3");
+    for (const run of ["r2", "r4"]) {
+      expect(steps.get(run)).toBeLessThan(8);
+      expect(existsSync(join(folder, run, "checkpoint-3/manifest.json"))).toBe(true);
+    }
   });
 });
 

@@ -63,6 +63,8 @@ export interface Work {
   since?: number;
   /** After the last step. @returns whether samples are written */
   trained?: (result: TrainResult) => Promise<boolean>;
+  /** Nothing more is computed: before the trackers end, one of which draws the report. @param error that ended the run, if any */
+  computed?: (error: unknown) => Promise<void>;
 }
 
 /** The settings that decide how much memory a run needs. */
@@ -141,13 +143,18 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Wor
     trackers.start({ history: prepared.resumption?.history ?? [] });
   };
   let result: RunResult;
+  let failure: unknown;
   try {
     const trained = await trainEngine(o, prepared, { ...work, report, begin });
     const memory = { peak_memory_bytes: peakMemory(), planned_memory_bytes: prepared.plan.memory.totalBytes };
     result = { ...trained, summary: { ...trained.summary, ...memory } };
     if (await work.trained?.(trained)) await reportSamples(o, prepared, { ...work, report });
     trackers.event({ type: "end", ...result });
+  } catch (error) {
+    failure = error;
+    throw error;
   } finally {
+    await work.computed?.(failure);
     await trackers.end();
   }
   await tellNews();

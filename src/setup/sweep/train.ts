@@ -49,6 +49,9 @@ export function checkRule({ kind }: Rule, runs: readonly PreparedRun[]): void {
     throw refuse("compares runs after the same steps: their batch sizes must be the same");
 }
 
+/** Whether the loss of a run was no number. */
+const isDiverged = (error: unknown): error is LowrankError => error instanceof LowrankError && error.code === "E_NAN";
+
 /** Metrics of the evaluations before its last step that a run which goes on has had. */
 function begunWith({ options, prepared }: PreparedRun): number[] {
   const { total } = stepsOf(options, prepared.texts.training.length);
@@ -85,6 +88,19 @@ export async function trainSweep(
   };
   const end = () => judge.end();
   for (const each of [signal, abort, fatal.signal]) each?.addEventListener("abort", end);
+  const left = new Set(runs.keys());
+  let allLeft = () => {};
+  const all = new Promise<void>((resolve) => {
+    allLeft = resolve;
+  });
+  /** The run computes nothing more: the others do not wait for it, and its memory is theirs. */
+  const leave = async (i: number) => {
+    if (!left.delete(i)) return;
+    judge.leave(i);
+    // Its parameters, gradients and moments are in its files.
+    await engine.removeAdapter(i).catch(() => {});
+    if (left.size === 0) allLeft();
+  };
 
   const train = async (run: PreparedRun, i: number): Promise<Outcome> => {
     const { name, options, prepared } = run;
@@ -107,22 +123,26 @@ export async function trainSweep(
       if (!(await judge.goesOn(i))) stop.abort();
       await beginWith(slot, prepared);
       const ends = AbortSignal.any([signal, fatal.signal, stop.signal]);
-      const work = { engine: slot, report: reporter, signal: ends, abort, begin: run.begin, turn, peak };
+      const computed = async (error: unknown) => {
+        if (error !== undefined && !isDiverged(error)) fatal.abort();
+        await leave(i);
+        // A report that is drawn takes time and memory, which are not those of training.
+        await all;
+      };
+      const work = { engine: slot, report: reporter, signal: ends, abort, begin: run.begin, turn, peak, computed };
       const result = await trainPrepared(options, prepared, work);
       const stopped = result.aborted && judge.isStopped(i);
       return { status: stopped ? "stopped" : result.aborted ? "interrupted" : "finished", result, error: null };
     } catch (error) {
-      if (!(error instanceof LowrankError && error.code === "E_NAN")) {
+      if (!isDiverged(error)) {
         fatal.abort();
         throw error;
       }
       await tell(name, { type: "warning", message: error.message });
       return { status: "failed", result: null, error };
     } finally {
-      judge.leave(i);
+      await leave(i);
       run.release();
-      // Its parameters, gradients and moments are in its files.
-      await engine.removeAdapter(i).catch(() => {});
     }
   };
 
