@@ -108,6 +108,7 @@ const DEFAULTS = {
   merge: undefined,
   config: undefined,
   profile: false,
+  max_restarts: 0,
   dashboard: false,
   dry_run: false,
   json: false,

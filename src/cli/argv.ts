@@ -31,6 +31,14 @@ export function normalise(argv: readonly string[], rows: Rows): string[] {
   return result;
 }
 
+/** The arguments after a command's name, each with the option's own name. */
+export function tokensOf(argv: readonly string[], rows: Rows): { name: string | undefined; text: string }[] {
+  return normalise(argv, rows).map((text) => {
+    const name = /^--([A-Za-z]\w*)=/.exec(text)?.[1];
+    return { name: name === undefined ? undefined : findRow(rows, name)?.key, text };
+  });
+}
+
 interface KnownOption {
   name: string;
   row: OptionRow;

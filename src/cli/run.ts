@@ -1,7 +1,10 @@
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
+import { launchedBy, type ToldError, tellLauncher, worldOf } from "../base/ranks.js";
 import { readError, writeError } from "../base/system-errors.js";
 import * as config from "../config/index.js";
+import type { LaunchOptions } from "../launch/index.js";
 import { ignoresHangup } from "./hangup.js";
 import { stoppable } from "./signals.js";
 import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
@@ -9,12 +12,32 @@ import { failureOf, guardStreams, letGoOfLostTerminals } from "./streams.js";
 /** Loads a module and its imports, one file after the other; `import` opens them all at once (see main.ts). */
 const load = createRequire(import.meta.url);
 
+/** Ranks run the same command line. @param argv the arguments after the command's name */
+async function launchRanks(command: config.Command, o: LaunchOptions, argv: readonly string[]): Promise<number> {
+  const { launch } = load("../launch/index.js") as typeof import("../launch/index.js");
+  const { tokensOf } = load("./argv.js") as typeof import("./argv.js");
+  const tokens = tokensOf(argv, command.rows);
+  const isSecret = (name: string | undefined) => name !== undefined && command.rows[name]?.secret === true;
+  const secrets = new Map(
+    tokens.flatMap(({ name, text }) => (isSecret(name) ? [[name!, text.slice(text.indexOf("=") + 1)] as const] : [])),
+  );
+  const program = [process.execPath, ...process.execArgv, resolve(process.argv[1]!), command.name];
+  return stoppable((signal) => launch(o, { tokens, secrets, command: program, signal }));
+}
+
 /** A command's options are read before its code is loaded, and no other command's code is. @returns the exit code */
-async function runCommand(command: config.Command, flags: config.Flags): Promise<number> {
+async function runCommand(command: config.Command, flags: config.Flags, argv: readonly string[]): Promise<number> {
   const { options, given, ignored } = await config.loadOptions(command, flags, process.env);
   type Run = (o: typeof options, given: ReadonlySet<string>, signal?: AbortSignal) => Promise<void>;
   const tells = command.trains ? ignored : [];
   for (const key of tells) process.stderr.write(`note: ${key} is no option of lowrank ${command.name}\n`);
+  if (command.trains) {
+    const asks = (options as unknown as LaunchOptions).nproc_per_node ?? (options as unknown as LaunchOptions).hosts;
+    const { refuseRanks } = load("../launch/index.js") as typeof import("../launch/index.js");
+    refuseRanks(command.name, asks !== undefined);
+    if (asks !== undefined && launchedBy() === null)
+      return launchRanks(command, options as unknown as LaunchOptions, argv);
+  }
   const { run } = load(`../commands/${command.name}.js`) as { run: Run };
   if (command.trains) return stoppable((signal) => run(options, given, signal));
   await run(options, given);
@@ -51,29 +74,44 @@ async function checkResult(): Promise<void> {
 }
 
 /** For programs: one object on a line. */
-function asJson(error: unknown): string {
-  const { code, message, where } =
-    error instanceof LowrankError ? error : { code: "E_INTERNAL", message: String(error), where: undefined };
-  return JSON.stringify({ code, message, where });
+function told(error: unknown): ToldError {
+  if (!(error instanceof LowrankError)) return { code: "E_INTERNAL", message: String(error) };
+  const { code, message, where } = error;
+  return { code, message, ...(where === undefined ? {} : { where }) };
+}
+
+/** A rank's standard output claims to be a terminal of no columns, and its standard error is the launcher's, through a pipe. */
+function actAsRank(): void {
+  const world = worldOf();
+  if (world === null) return;
+  process.stdout.isTTY = false;
+  const columns = launchedBy()?.columns ?? null;
+  if (columns === null || world.rank !== 0) return;
+  process.stderr.isTTY = true;
+  process.stderr.columns = columns;
 }
 
 /** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
 export async function main(argv: readonly string[]): Promise<number> {
   guardStreams();
   letGoOfLostTerminals();
+  actAsRank();
   if (ignoresHangup()) process.on("SIGHUP", () => {});
   const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
   try {
     const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
     if (request.kind === "text") process.stdout.write(`${request.text}\n`);
-    const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags);
+    const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags, argv.slice(1));
     // A training run's results are files.
     if (request.kind === "text" || !request.command.trains || wantsJson) await checkResult();
     return code;
   } catch (caught) {
     const error = outOfFiles(caught);
-    process.stderr.write(`${wantsJson ? asJson(error) : describe(error)}\n`);
+    // The launcher writes one message for all ranks.
+    tellLauncher("error", told(error));
+    if (launchedBy() === null || process.env.LOWRANK_DEBUG)
+      process.stderr.write(`${wantsJson ? JSON.stringify(told(error)) : describe(error)}\n`);
     return 1;
   }
 }

@@ -1,4 +1,5 @@
 import { constants } from "node:os";
+import { launchedBy, tellLauncher, worldOf } from "../base/ranks.js";
 import { ignoresHangup } from "./hangup.js";
 
 /** Exit codes of a program that a signal ended. */
@@ -18,15 +19,23 @@ export async function stoppable(work: (signal: AbortSignal) => Promise<void>): P
     controller.abort(signal);
   };
   const signals: NodeJS.Signals[] = ignoresHangup() ? ["SIGINT", "SIGTERM"] : ["SIGINT", "SIGTERM", "SIGHUP"];
-  for (const signal of signals) process.on(signal, onSignal);
+  // mpirun hands SIGUSR2 on, which asks a rank to stop. It ends as a rank that has done its work, for mpirun would end the
+  // others at once. Each rank may be asked more than once.
+  const onRequest = () => controller.abort("SIGUSR2");
+  if (worldOf() !== null) process.on("SIGUSR2", onRequest);
+  // By SIGTERM mpirun ends the ranks when one is gone. There is nothing to wait for.
+  if (launchedBy() !== null) process.on("SIGTERM", () => process.exit(code("SIGTERM")));
+  else for (const signal of signals) process.on(signal, onSignal);
+  tellLauncher("ready");
   try {
     await work(controller.signal);
     return exitCode;
   } catch (error) {
     // Stopped before there was anything to save.
-    if (exitCode !== 0 && error === controller.signal.reason) return exitCode;
+    if (controller.signal.aborted && error === controller.signal.reason) return exitCode;
     throw error;
   } finally {
     for (const signal of signals) process.off(signal, onSignal);
+    process.off("SIGUSR2", onRequest);
   }
 }

@@ -3,13 +3,14 @@
 
 import { accessSync, constants, existsSync, mkdirSync, statfsSync } from "node:fs";
 import { availableParallelism, cpus, tmpdir } from "node:os";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
 import { bytes } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
+import { findMpirun } from "../launch/index.js";
 import { supportedModelTypes } from "../model/index.js";
-import { cpuInfo } from "../native/index.js";
+import { addonFolder, cpuInfo } from "../native/index.js";
 import { memoryLimits } from "../setup/memory/limits.js";
 
 interface Finding {
@@ -50,6 +51,29 @@ function memory(): Finding {
   return { name: "memory", ok, text: `${bytes(free)} ${of}${ok ? "" : ": too little for most models"}` };
 }
 
+/** What several ranks need. A machine without it is whole. */
+function ranks(): Finding[] {
+  const attempt = (name: string, find: () => string): Finding => {
+    try {
+      return { name, ok: true, text: find() };
+    } catch (error) {
+      if (!(error instanceof LowrankError)) throw error;
+      return { name, ok: true, text: `not for several ranks: ${error.message.split("\n")[0]}` };
+    }
+  };
+  const plugin = () => {
+    const path = join(addonFolder(), "liblowrank_mpi.so");
+    return existsSync(path)
+      ? path
+      : `not for several ranks: ${path} is not there. It is built with the addon where mpi.h is (apt-get install libopenmpi-dev)`;
+  };
+  const mpirun = () => {
+    const { path, version } = findMpirun();
+    return `Open MPI ${version}, ${path}`;
+  };
+  return [attempt("mpirun", mpirun), attempt("MPI plugin", plugin)];
+}
+
 /** The folder itself, or the nearest one above it that is there. */
 function nearest(folder: string): string {
   return existsSync(folder) || folder === dirname(folder) ? folder : nearest(dirname(folder));
@@ -80,6 +104,7 @@ export async function run(o: CommandOptions<"doctor">): Promise<void> {
     node(),
     { name: "processor", ok: true, text: `${model}, ${availableParallelism()} threads` },
     ...addon(),
+    ...ranks(),
     memory(),
     disk("cache folder", o.cache_dir ?? defaultCacheFolder(), "name another one with --cache_dir"),
     disk("temporary folder", tmpdir(), "free some space, or set TMPDIR"),

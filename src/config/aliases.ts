@@ -42,6 +42,9 @@ export const aliases = {
   sample_packing: "packing",
   add_eos_token: "add_eos",
 
+  nproc: "nproc_per_node",
+  num_processes: "nproc_per_node",
+
   epochs: "num_train_epochs",
   num_epochs: "num_train_epochs",
   num_steps: "max_steps",
@@ -154,6 +157,12 @@ export const HINTS: Record<string, string> = {
   dataloader_num_workers: "texts are tokenised before the first step; {threads} sets the threads",
   num_workers: "use {threads}",
   max_tokens: "use {max_new_tokens}",
+  nnodes: "use {hosts}, which names the machines",
+  node_rank: "use {hosts} on one machine, which starts the ranks of all",
+  master_addr: "use {hosts} on one machine, which starts the ranks of all",
+  rdzv_endpoint: "use {hosts} on one machine, which starts the ranks of all",
+  hostfile: "use {hosts}",
+  num_machines: "use {hosts}, which names the machines",
 };
 
 /** @param spelled how the user writes an option, with a value or without */

@@ -31,7 +31,7 @@ const ENVIRONMENT = "LOWRANK_";
 /** Longest name in a message. */
 const LONGEST_NAME = 200;
 /** Environment variables that are not options. */
-const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD"];
+const OTHER_VARIABLES = ["CPU", "DEBUG", "BUILD", "LAUNCHER"];
 
 const allNames = new Set(commandList.flatMap(({ rows }) => Object.keys(rows)));
 /** Keys that a file of options may hold, whichever command it is for. */

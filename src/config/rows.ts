@@ -453,6 +453,21 @@ export const terminalRows = {
     RUN.nothing,
     "file with options, in the names of this list; flags override it",
   ).optional(),
+  nproc_per_node: integer(
+    { min: 1, max: 1024 },
+    RUN.nothing,
+    "train on this number of ranks on each machine, which Open MPI's mpirun starts (docs/distributed.md); without it and --hosts in one process",
+  ).optional(),
+  hosts: texts(
+    "HOST or HOST:RANKS, several with commas",
+    RUN.nothing,
+    "machines of the ranks: a:4,b:4; without a number nproc_per_node ranks; default this machine",
+  ).optional(),
+  max_restarts: integer(
+    { min: 0 },
+    RUN.nothing,
+    "with nproc_per_node or hosts: starts after a rank was lost, each from the last checkpoint",
+  ).or(0),
   profile: flag(RUN.nothing, "print the time of every operation and write OUTPUT/profile.json, a Chrome trace").or(
     false,
   ),

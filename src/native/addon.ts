@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { LowrankError } from "../base/errors.js";
 import type { ModelSpec } from "./spec.js";
@@ -79,6 +80,7 @@ export interface NativeAddon {
 }
 
 let addon: NativeAddon | undefined;
+let loadedFrom: string | undefined;
 
 const here = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const require = createRequire(import.meta.url);
@@ -108,6 +110,12 @@ function prebuiltFile(version: string): string {
   return require.resolve(prebuilt);
 }
 
+/** The folder of the native addon, and of its plugins. @throws LowrankError as `native` */
+export function addonFolder(): string {
+  native();
+  return dirname(loadedFrom!);
+}
+
 /** The native addon, loaded at first use. @throws LowrankError naming every place that was tried. */
 export function native(): NativeAddon {
   if (addon) return addon;
@@ -115,7 +123,9 @@ export function native(): NativeAddon {
   const tried: string[] = [];
   const attempt = (place: string, file: () => string) => {
     try {
-      addon = require(file()) as NativeAddon;
+      const path = file();
+      addon = require(path) as NativeAddon;
+      loadedFrom = path;
     } catch (error) {
       tried.push(`${place}: ${(error as Error).message}`);
     }

@@ -1,4 +1,4 @@
-export type { FileLock } from "./addon.js";
+export { addonFolder, type FileLock } from "./addon.js";
 export * from "./devices.js";
 export { BASE, Engine } from "./engine.js";
 export * from "./memory.js";

@@ -1,5 +1,5 @@
-import { availableParallelism } from "node:os";
 import { LowrankError } from "../base/errors.js";
+import { processorShare } from "../base/ranks.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
 import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec } from "../model/index.js";
@@ -14,7 +14,7 @@ import {
 
 /** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
 export function threadCount(threads: number | undefined, warn?: (message: string) => void): number {
-  const processors = availableParallelism();
+  const processors = processorShare();
   if (threads === undefined || threads <= processors) return threads ?? processors;
   warn?.(
     `--threads ${threads} is more than the ${processors} processors that this process may use: ${processors} are used`,
