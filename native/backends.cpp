@@ -1,11 +1,8 @@
 #include "ops/backends.h"
 
-#include <dlfcn.h>
-#include <unistd.h>
-
 #include <cstdlib>
-#include <cstring>
 
+#include "base/plugin_file.h"
 #include "cpu/cpu.h"
 #include "cuda/workspace.h"
 #include "ops/plugin.h"
@@ -14,22 +11,15 @@ namespace lowrank {
 
 namespace {
 
-constexpr const char* kLibrary = "liblowrank_cuda.so";
-
-// Beside the library or program that this code is in.
-std::string beside(const char* name) {
-  Dl_info info;
-  if (!dladdr(reinterpret_cast<const void*>(&beside), &info) || !info.dli_fname) return name;
-  const std::string here = info.dli_fname;
-  const size_t slash = here.rfind('/');
-  return slash == std::string::npos ? name : here.substr(0, slash + 1) + name;
-}
-
-// LOWRANK_CUDA_PLUGIN names another build of it.
-std::string plugin_path() {
-  const char* const named = std::getenv("LOWRANK_CUDA_PLUGIN");
-  return named && *named ? named : beside(kLibrary);
-}
+constexpr PluginFile kPlugin = {.library = "liblowrank_cuda.so",
+                                .named = "LOWRANK_CUDA_PLUGIN",
+                                .factory = kDevicePluginFactory,
+                                .is_global = false,
+                                .code = "E_DEVICE",
+                                .where = "device",
+                                .what = "CUDA backend",
+                                .advice = "Build it where nvcc is, as docs/cuda.md says.",
+                                .page = "docs/cuda.md"};
 
 bool is_cpu(const std::string& device) { return device == "cpu"; }
 
@@ -45,25 +35,13 @@ int number_of(const std::string& device) {
 }  // namespace
 
 const DevicePlugin& open_plugin(const std::string& path) {
-  const auto fail = [](const std::string& what) { throw Error("E_DEVICE", what, "device"); };
-  if (access(path.c_str(), F_OK) != 0) {
-    fail("This build has no CUDA backend: " + path + " is not there. Build it where nvcc is, as docs/cuda.md says.");
-  }
-  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays open: its code may be in use to the end
-  if (!library) fail("The CUDA backend could not be loaded: " + std::string(dlerror()));
-  const auto factory = reinterpret_cast<DevicePluginFactory>(dlsym(library, kDevicePluginFactory));
-  const DevicePlugin* const plugin = factory ? factory() : nullptr;
-  if (!plugin) fail(path + " is no backend of lowrank.");
-  if (std::strcmp(plugin->interface, LOWRANK_INTERFACE) != 0) {
-    fail(path + " was built for another version of lowrank. Build it again (docs/cuda.md).");
-  }
-  return *plugin;
+  return *static_cast<const DevicePlugin*>(open_plugin_file(kPlugin, path, LOWRANK_INTERFACE));
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
   if (is_cpu(device)) return make_cpu_backend(threads, cpu_default_instruction_set());
   const int number = number_of(device);
-  return open_plugin(plugin_path()).make(number);
+  return open_plugin(plugin_path(kPlugin)).make(number);
 }
 
 int64_t workspace_bytes(const OpLimits& limits, const std::string& device, int threads) {
@@ -76,7 +54,7 @@ MemoryPlace memory_place(const std::string& device) { return is_cpu(device) ? Me
 
 Devices devices() {
   try {
-    return open_plugin(plugin_path()).devices();
+    return open_plugin(plugin_path(kPlugin)).devices();
   } catch (const Error& e) {
     return {{}, e.what()};
   }

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <napi.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <optional>
@@ -74,6 +75,9 @@ Napi::Value devices_found(const Napi::CallbackInfo& info) {
   o.Set("missing", all.missing);
   return o;
 }
+
+// Why there are no groups of ranks, or an empty text.
+Napi::Value no_group(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), group_problem()); }
 
 // Heaps of threads that have ended, or that pass their memory on to other threads, may be empty and still resident.
 Napi::Value trim_heaps(const Napi::CallbackInfo& info) {
@@ -206,6 +210,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::generate_next_of>("generateNextOf"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
                         InstanceMethod<&EngineWrap::merged_bias>("mergedBias"),
+                        InstanceMethod<&EngineWrap::group>("group"), InstanceMethod<&EngineWrap::sum_over_ranks>("sumOverRanks"),
+                        InstanceMethod<&EngineWrap::gather_texts>("gatherTexts"),
+                        InstanceMethod<&EngineWrap::share_adapter>("shareAdapter"),
+                        InstanceMethod<&EngineWrap::finish_group>("finishGroup"),
+                        InstanceMethod<&EngineWrap::abort_group>("abortGroup"),
                         InstanceMethod<&EngineWrap::profile>("profile"),
                         InstanceMethod<&EngineWrap::matmul_peak>("matmulPeak"),
                         InstanceMethod<&EngineWrap::close>("close")});
@@ -238,8 +247,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         result = f(*engine_);
         engine_->check_files();
       } catch (const Error& e) {
-        // A device that failed does not come back, and a result of a file that changed is worth nothing.
-        if (e.code == "E_DEVICE" || e.code == "E_FILE_CHANGED") damaged_ = e;
+        // A device or a group that failed does not come back, and a result of a file that changed is worth nothing.
+        if (e.code == "E_DEVICE" || e.code == "E_GROUP" || e.code == "E_FILE_CHANGED") damaged_ = e;
         throw;
       }
       return result;
@@ -307,6 +316,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       return post(info, [this, source = std::move(source), adapters = std::move(adapters), options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
         engine_ = std::make_unique<Engine>(source, adapters, options, progress_);
+        group_ = &engine_->group();
         return nullptr;
       });
     });
@@ -367,7 +377,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return convert(info, [&] {
       const auto options = to_optimizer(info[0]);
       return enqueue(info, [options, adapter = place(info, 1)](Engine& e) -> Result {
-        e.adapter(adapter).step(options);
+        e.optimizer_step(options, adapter);
         return nullptr;
       });
     });
@@ -459,6 +469,64 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return enqueue(info, [again = info[0].ToBoolean().Value()](Engine& e) -> Result {
       return [peak = e.matmul_peak(again)](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, peak); };
     });
+  }
+
+  // { rank, size, waited }
+  Napi::Value group(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      const Group& g = e.group();
+      return [rank = g.rank(), size = g.size(), waited = g.waited()](Napi::Env env) -> Napi::Value {
+        Napi::Object o = Napi::Object::New(env);
+        o.Set("rank", rank);
+        o.Set("size", size);
+        o.Set("waited", waited);
+        return o;
+      };
+    });
+  }
+
+  Napi::Value sum_over_ranks(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [values = to_doubles(info[0], "values")](Engine& e) -> Result {
+        std::vector<double> sums = values;
+        e.group().sum(sums.data(), int64_t(sums.size()));
+        return [sums](Napi::Env env) -> Napi::Value {
+          Napi::Float64Array a = Napi::Float64Array::New(env, sums.size());
+          std::copy(sums.begin(), sums.end(), a.Data());
+          return a;
+        };
+      });
+    });
+  }
+
+  Napi::Value gather_texts(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [text = to_string(info[0], "text")](Engine& e) -> Result {
+        return [all = e.group().gather(text)](Napi::Env env) { return strings(env, all); };
+      });
+    });
+  }
+
+  Napi::Value share_adapter(const Napi::CallbackInfo& info) {
+    return convert(info, [&] {
+      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
+        e.adapter(number).share(e.group());
+        return nullptr;
+      });
+    });
+  }
+
+  Napi::Value finish_group(const Napi::CallbackInfo& info) {
+    return enqueue(info, [](Engine& e) -> Result {
+      e.group().finish();
+      return nullptr;
+    });
+  }
+
+  // Ends all ranks at once. The one call of a group by another thread than the engine's, which may be waiting for them.
+  Napi::Value abort_group(const Napi::CallbackInfo& info) {
+    if (Group* const group = group_) group->abort();
+    return info.Env().Undefined();
   }
 
   // { matmulPeak, names, events: f64 of (name's number, begin, seconds, flop) }
@@ -589,6 +657,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value close(const Napi::CallbackInfo& info) {
     return post(info, [this]() -> Result {
+      group_ = nullptr;
       engine_.reset();
       closed_ = true;
       return nullptr;
@@ -596,6 +665,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
   std::unique_ptr<Engine> engine_;  // worker thread only
+  std::atomic<Group*> group_ = nullptr;  // the engine's
   std::optional<Error> damaged_;    // worker thread only: a file of the engine was changed
   bool closed_ = false;             // worker thread only
   LoadProgress progress_;  // the worker's thread counts, the JavaScript thread looks
@@ -607,6 +677,7 @@ namespace {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
   exports.Set("devices", Napi::Function::New(env, guarded<devices_found>));
+  exports.Set("groupProblem", Napi::Function::New(env, guarded<no_group>));
   exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("quantize", Napi::Function::New(env, quantize));

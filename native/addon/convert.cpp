@@ -65,6 +65,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.act = precision == "fp32" ? DType::f32 : precision == "bf16" ? DType::bf16 : DType::f16;
   e.threads = integer(o, "threads");
   if (const Napi::Value device = o.Get("device"); !device.IsUndefined()) e.device = to_string(device, "options.device");
+  if (const Napi::Value group = o.Get("group"); !group.IsUndefined()) e.group = to_string(group, "options.group");
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);
@@ -82,6 +83,12 @@ EngineOptions to_options(const Napi::Value& v) {
 
 std::vector<int32_t> to_int32s(const Napi::Value& v, const char* what) {
   const Napi::Int32Array a = int32_array(v, what);
+  return {a.Data(), a.Data() + a.ElementLength()};
+}
+
+std::vector<double> to_doubles(const Napi::Value& v, const char* what) {
+  if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_float64_array) fail(what, "a Float64Array");
+  const Napi::Float64Array a = v.As<Napi::Float64Array>();
   return {a.Data(), a.Data() + a.ElementLength()};
 }
 

@@ -28,6 +28,7 @@ Sampling to_sampling(const Napi::Value&);
 Napi::Value from_state(Napi::Env, const StepState&);
 std::function<void(StepState&)> to_state_change(const Napi::Value&);
 std::vector<int32_t> to_int32s(const Napi::Value&, const char* what);
+std::vector<double> to_doubles(const Napi::Value&, const char* what);
 TensorMap to_tensors(const Napi::Value&, const char* what);
 
 // A flat buffer as the tensors of an adapter layout, by name, and back.

@@ -16,7 +16,6 @@ struct DevicePlugin {
   // Memory that both sides read and write, for tests. Error E_MEMORY
   Memory (*shared_memory)(int64_t bytes);
 };
-using DevicePluginFactory = const DevicePlugin* (*)();
 inline constexpr const char* kDevicePluginFactory = "lowrank_device_plugin";
 
 // Opens a library. Error E_DEVICE where there is none, or it is of another version.

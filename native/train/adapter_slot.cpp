@@ -4,6 +4,7 @@
 
 #include "base/thread_pool.h"
 #include "model/initial_factors.h"
+#include "ops/backends.h"
 
 namespace lowrank {
 
@@ -174,6 +175,43 @@ StepState AdapterSlot::read() {
 void AdapterSlot::write(const StepState& s) {
   buffer(training(offsets_.state)).write(0, int64_t(sizeof s), &s);
   skipped_ = s.skipped;
+}
+
+template <class F>
+void AdapterSlot::in_host(int64_t offset, int64_t bytes, F f) const {
+  if (memory_place(options_.device) == MemoryPlace::host) return f(arena_.at(offset), bytes);
+  std::vector<char> copy(static_cast<size_t>(bytes));
+  buffer(offset).read(0, bytes, copy.data());
+  f(static_cast<void*>(copy.data()), bytes);
+  buffer(offset).write(0, bytes, copy.data());
+}
+
+void AdapterSlot::reduce(Group& group) {
+  if (group.size() == 1) return;
+  in_host(training(offsets_.gradients), layout_.elements() * int64_t(sizeof(float)),
+          [&](void* at, int64_t bytes) { group.sum(static_cast<float*>(at), bytes / int64_t(sizeof(float))); });
+  const Buffer loss(backend_, window_loss());
+  double sum = 0;
+  loss.read(0, sizeof sum, &sum);
+  group.sum(&sum, 1);
+  loss.write(0, sizeof sum, &sum);
+}
+
+void AdapterSlot::share(Group& group) {
+  if (group.size() == 1) return;
+  const auto all = [&](int64_t offset, int64_t bytes) { in_host(offset, bytes, [&](void* at, int64_t n) { group.share(at, n); }); };
+  const int64_t bytes = layout_.elements() * int64_t(sizeof(float));
+  has_factors_ = false;
+  all(offsets_.parameters, bytes);
+  if (options_.adamw_8bit) {
+    all(training(offsets_.moments), offsets_.adam_8bit.bytes());
+  } else {
+    all(f32_moments(offsets_.adam_m), bytes);
+    all(f32_moments(offsets_.adam_v), bytes);
+  }
+  StepState state = read();
+  group.share(&state, sizeof state);
+  write(state);
 }
 
 void AdapterSlot::step(const OptimizerOptions& o) {

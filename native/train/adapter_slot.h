@@ -2,6 +2,7 @@
 #pragma once
 #include "base/arena.h"
 #include "block/pass.h"
+#include "group/group.h"
 #include "train/layout.h"
 #include "train/moment_layout.h"
 
@@ -48,6 +49,10 @@ class AdapterSlot {
   const std::vector<MomentPart>& moments() const { return offsets_.adam_8bit.parts(); }
   Buffer moment_bytes() const;
 
+  // The gradients and the window's loss are summed over the ranks. Error E_GROUP, E_STATE.
+  void reduce(Group&);
+  // Everyone's parameters, moments and state become rank 0's, bit for bit. Error E_GROUP, E_STATE.
+  void share(Group&);
   // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
   void step(const OptimizerOptions&);
 
@@ -75,6 +80,9 @@ class AdapterSlot {
   void write_initial_factors(const ModelWeights&);
   void norms_of_rows(const ModelWeights&, bool with_factors);
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }
+  // f(address, bytes): of this process's memory, or of a copy that is written back.
+  template <class F>
+  void in_host(int64_t offset, int64_t bytes, F f) const;
   Buffer buffer(int64_t offset) const { return Buffer(backend_, arena_.at(offset)); }
   int64_t training(int64_t offset) const;
   int64_t f32_moments(int64_t offset) const;

@@ -87,6 +87,8 @@ Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const En
     : needs_(needs_of(source.spec, adapters)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
   for (const AdapterSpec& a : adapters) add_adapter(a);
   for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
+  // Last: a process that fails before it has joined a group is noticed by whoever started the ranks.
+  group_ = make_group(options.group);
 }
 
 int Engine::add_adapter(const AdapterSpec& spec) {

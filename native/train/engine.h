@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "group/group.h"
 #include "train/adapter_slot.h"
 #include "train/base.h"
 #include "train/text_slot.h"
@@ -35,7 +36,10 @@ class Engine {
 
   // gradients += loss_scale * state's loss_scale * d(sum of token losses), and that sum is added to the adapter's state. Error E_BATCH.
   void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0);
-  // The optimizer's step is the adapter's: AdapterSlot::step.
+  // The step of the adapter (AdapterSlot::step) with the gradients and losses of all ranks. Error E_GROUP.
+  void optimizer_step(const OptimizerOptions&, int adapter = 0);
+  // The ranks that train together; of an engine without a group it is alone.
+  Group& group() { return *group_; }
   // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)
@@ -83,6 +87,7 @@ class Engine {
   Base base_;
   std::vector<std::unique_ptr<AdapterSlot>> adapters_;  // null: removed
   std::vector<TextSlot> texts_;
+  std::unique_ptr<Group> group_;
 };
 
 }  // namespace lowrank

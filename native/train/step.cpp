@@ -76,6 +76,12 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   }
 }
 
+void Engine::optimizer_step(const OptimizerOptions& options, int number) {
+  AdapterSlot& slot = adapter(number);
+  slot.reduce(*group_);
+  slot.step(options);
+}
+
 double Engine::evaluate(const Batch& batch, int number) {
   require_head();
   double sum = 0;

@@ -89,3 +89,15 @@ export function tellLauncher(what: RankRecord["what"], error?: ToldError): void 
   }
   process.stderr.write(text);
 }
+
+let ender: (() => void) | undefined;
+
+/** @param end ends the processes of all ranks at once */
+export function endsRanks(end: (() => void) | undefined): void {
+  ender = end;
+}
+
+/** For a rank that fails: the others would wait for it. Does nothing where there are no others. */
+export function endRanks(): void {
+  ender?.();
+}

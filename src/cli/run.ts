@@ -1,7 +1,9 @@
 import { createRequire } from "node:module";
+import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { LowrankError } from "../base/errors.js";
-import { launchedBy, type ToldError, tellLauncher, worldOf } from "../base/ranks.js";
+import { endRanks, launchedBy, type ToldError, tellLauncher, type World, worldOf } from "../base/ranks.js";
 import { readError, writeError } from "../base/system-errors.js";
 import * as config from "../config/index.js";
 import type { LaunchOptions } from "../launch/index.js";
@@ -91,6 +93,20 @@ function actAsRank(): void {
   process.stderr.columns = columns;
 }
 
+/** Where all ranks fail alike, the first one tells, and ends the others before this time is over. */
+const FIRST_TELLS_MS = 1000;
+
+/** Tells of a rank's error and ends all ranks, which would wait for this one. */
+async function failAmongRanks({ rank, size }: World, error: ToldError, text: string): Promise<never> {
+  if (rank > 0) await setTimeout(FIRST_TELLS_MS);
+  // The launcher writes one message for all ranks.
+  tellLauncher("error", error);
+  if (launchedBy() === null || process.env.LOWRANK_DEBUG)
+    process.stderr.write(`rank ${rank} of ${size} on ${hostname()}: ${text}\n`);
+  endRanks();
+  process.exit(1);
+}
+
 /** Runs the command line. @returns the exit code: 0, 1 after an error, 128 + n after signal n */
 export async function main(argv: readonly string[]): Promise<number> {
   guardStreams();
@@ -98,20 +114,22 @@ export async function main(argv: readonly string[]): Promise<number> {
   actAsRank();
   if (ignoresHangup()) process.on("SIGHUP", () => {});
   const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
+  let command: string | undefined;
   try {
     const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
     if (request.kind === "text") process.stdout.write(`${request.text}\n`);
+    if (request.kind !== "text") command = request.command.name;
     const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags, argv.slice(1));
     // A training run's results are files.
     if (request.kind === "text" || !request.command.trains || wantsJson) await checkResult();
     return code;
   } catch (caught) {
     const error = outOfFiles(caught);
-    // The launcher writes one message for all ranks.
-    tellLauncher("error", told(error));
-    if (launchedBy() === null || process.env.LOWRANK_DEBUG)
-      process.stderr.write(`${wantsJson ? JSON.stringify(told(error)) : describe(error)}\n`);
+    const text = wantsJson ? JSON.stringify(told(error)) : describe(error);
+    const world = command === "train" ? worldOf() : null;
+    if (world) return failAmongRanks(world, told(error), text);
+    process.stderr.write(`${text}\n`);
     return 1;
   }
 }

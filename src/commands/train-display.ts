@@ -46,6 +46,12 @@ export class TrainDisplay {
     return new TrainDisplay(o, new Log({ level: progress.shown ? "info" : "verbose", results, beforeLine }), progress);
   }
 
+  /** Shows errors alone. */
+  static async silent(o: Options): Promise<TrainDisplay> {
+    const log = new Log({ level: "error", results: null });
+    return new TrainDisplay({ ...o, json: false }, log, await Progress.open(false));
+  }
+
   readonly warn = (message: string): void => this.log.warn(message);
 
   /** For programs. */

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
+import { type World, worldOf } from "../base/ranks.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
@@ -13,6 +14,7 @@ import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
+import { beginTogether, withAllMicroBatches } from "../setup/run/ranks.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
@@ -50,6 +52,8 @@ function openPlan(
 
 /** One call of the command. */
 interface Call {
+  /** Set where this process is one of several ranks. */
+  world: World | null;
   o: Found;
   /** The base and the tokenizer as they were named. */
   named: Options;
@@ -74,6 +78,39 @@ async function dryRun({ o, folder, base, display }: Call, reading: Promise<Train
   else display.log.info(`no estimate of the time: ${device} is not there`);
 }
 
+/** A rank that fails waits for no other. */
+async function guarded(engine: Engine, world: World | null, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (world) engine.abandon();
+    throw error;
+  }
+}
+
+function ranksLine(o: Found, ranks: number): string {
+  const { per_device_train_batch_size: rows, gradient_accumulation_steps: microBatches } = o;
+  return `${ranks} ranks: a step has ${microBatches} micro-batches of ${count(rows)} row${rows === 1 ? "" : "s"}, of all ranks`;
+}
+
+/** A rank beside the first one: it trains, and shows and writes nothing. */
+async function follow(call: Call, reading: Promise<TrainingTexts>): Promise<void> {
+  const { base, display, signal } = call;
+  const o = { ...call.o, output_dir: undefined };
+  const { adapter, engine: options } = base.plan;
+  const shape = { ...options, group: "mpi" } as const;
+  await using engine = await ahead(createEngine(base.model, withoutFactors(adapter), shape, display, reading));
+  await guarded(engine, call.world, async () => {
+    const own = prepareRun(o, base, await reading, null, () => {});
+    const { ranks, prepared } = await beginTogether(engine, o, own);
+    const trained = async () => {
+      await engine.finishGroup();
+      return false;
+    };
+    await trainPrepared(o, prepared, { engine, ranks, report: () => {}, signal, trained });
+  });
+}
+
 async function train(given: Call, reading: Promise<TrainingTexts>): Promise<void> {
   const page = await livePage(given.o, given.display, given.signal);
   try {
@@ -84,24 +121,39 @@ async function train(given: Call, reading: Promise<TrainingTexts>): Promise<void
 }
 
 async function trainShown(call: Call, page: LivePage, reading: Promise<TrainingTexts>): Promise<void> {
-  const { o, folder, base, display, signal } = call;
+  const { o, folder, base, display, world } = call;
   // From here on no other run may change the checkpoints.
   const resumption = await folder.findCheckpoint(display.warn);
   display.plan(base);
   warnOf(o, base, display.warn);
   const { adapter, engine: options } = base.plan;
   const begun = resumption ? withoutFactors(adapter) : adapter;
-  const creating = ahead(createEngine(base.model, begun, { ...options, profile: o.profile }, display, reading));
+  const shape = { ...options, profile: o.profile, ...(world && ({ group: "mpi" } as const)) };
+  await using engine = await ahead(createEngine(base.model, begun, shape, display, reading));
+  await guarded(engine, world, () => trainWith(engine, call, page, resumption, reading));
+}
+
+async function trainWith(
+  engine: Engine,
+  call: Call,
+  page: LivePage,
+  resumption: Resumption | null,
+  reading: Promise<TrainingTexts>,
+): Promise<void> {
+  const { o, base, display, world } = call;
+  const { signal } = page;
   const texts = await reading;
-  await using engine = await creating;
   const prepared = prepareRun(o, base, texts, resumption, display.warn);
   display.texts(texts);
-  signal.throwIfAborted();
+  if (!world) signal.throwIfAborted();
   signal.addEventListener("abort", () => display.warn("finishing this step and saving; once more ends at once"));
-  await beginWith(engine, prepared);
+  const { ranks } = world ? await beginTogether(engine, o, prepared) : { ranks: undefined };
+  if (!world) await beginWith(engine, prepared);
+  if (ranks) display.log.info(ranksLine(o, ranks.size));
   if (resumption) display.log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
   const begin = () => beginFolder(call, resumption);
   const trained = async ({ aborted, steps }: TrainResult) => {
+    if (ranks) await engine.finishGroup();
     display.progress.stop();
     if (o.profile) await writeProfile(call, engine);
     display.log.info(`saved the adapter of ${aborted ? "the interrupted run" : "the run"} in ${o.output_dir}`);
@@ -110,11 +162,11 @@ async function trainShown(call: Call, page: LivePage, reading: Promise<TrainingT
     return !aborted && isNew && announceSamples(call, prepared);
   };
   const shown = { report: page.report, ...(page.between && { between: page.between }) };
-  const work = { engine, base: new Slot(engine, BASE), ...shown, signal, begin, trained, since: 0 };
+  const work = { engine, ranks, base: new Slot(engine, BASE), ...shown, signal, begin, trained, since: 0 };
   const result = await trainPrepared(o, prepared, work);
   display.progress.stop();
   const unpushed = await pushResult(call, result.aborted);
-  await merge(call, engine, prepared);
+  await merge({ ...call, signal }, engine, prepared);
   display.end(result);
   if (unpushed) throw unpushed;
 }
@@ -191,18 +243,24 @@ async function merge({ named, base, display, signal }: Call, engine: Engine, { t
  * @param signal finishes the step in progress, saves and returns
  */
 export async function run(options: Options, given: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
-  checkRunOptions(options);
+  const world = worldOf();
+  const isFirst = world === null || world.rank === 0;
+  if (!isFirst && options.dry_run) return;
+  const all = world ? withAllMicroBatches(options, world.size) : options;
+  // The first rank alone writes.
+  const own = isFirst ? all : { ...all, report_to: [], use_wandb: false, dashboard: false };
+  checkRunOptions(own);
   // A classifier writes no texts, and its head is no part of a merged model.
-  const named = options.task === "seq-cls" ? { ...options, num_samples: 0, merge: false } : options;
-  if (named !== options && options.merge) throw new LowrankError("E_USAGE", "merge needs task causal-lm.", "merge");
+  const named = own.task === "seq-cls" ? { ...own, num_samples: 0, merge: false } : own;
+  if (named !== own && own.merge) throw new LowrankError("E_USAGE", "merge needs task causal-lm.", "merge");
   const folder = new RunFolder(named, [named.base_model, named.tokenizer_name, named.init_adapter]);
-  if (!named.dry_run) checkFolders(named, folder);
-  const display = await TrainDisplay.open(named);
+  if (!named.dry_run && isFirst) checkFolders(named, folder);
+  const display = isFirst ? await TrainDisplay.open(named) : await TrainDisplay.silent(named);
   // Texts that are still being read at the end are abandoned.
   const ended = new AbortController();
   try {
     if (named.dry_run) display.warnInstead(() => checkFolders(named, folder));
-    const target = await targetOfRun(named, signal);
+    const target = isFirst ? await targetOfRun(named, signal) : undefined;
     if (target) display.log.info(`the adapter will be pushed to ${target.settings.endpoint}/${target.name}`);
     // A checkpoint's base is compared by its weights.
     const planned = named.dry_run && named.resume === undefined ? { headersDo } : {};
@@ -215,7 +273,8 @@ export async function run(options: Options, given: ReadonlySet<string>, signal: 
     if (labels) for (const line of aboutClassifier(base.model)) display.log.info(line);
     if (!o.dry_run) base.checkMemory();
     const reading = ahead(readTexts(o, base.model, labels, display, AbortSignal.any([signal, ended.signal])));
-    await (o.dry_run ? dryRun : train)({ o, named, folder, base, display, signal, target }, reading);
+    const work = o.dry_run ? dryRun : isFirst ? train : follow;
+    await work({ world, o, named, folder, base, display, signal, target }, reading);
   } catch (error) {
     display.log.note(error instanceof Error ? error.message : String(error));
     throw error;

@@ -13,6 +13,7 @@ import type {
   Devices,
   EngineOptions,
   EngineProfile,
+  GroupReadings,
   MemoryItem,
   ModelSource,
   OptimizerOptions,
@@ -48,6 +49,12 @@ export interface NativeEngine {
   generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter?: number, text?: number): Promise<number>;
   generateNext(token: number, text?: number): Promise<number>;
   generateNextOf(texts: Int32Array, tokens: Int32Array): Promise<Int32Array>;
+  group(): Promise<GroupReadings>;
+  sumOverRanks(values: Float64Array): Promise<Float64Array>;
+  gatherTexts(text: string): Promise<string[]>;
+  shareAdapter(adapter?: number): Promise<void>;
+  finishGroup(): Promise<void>;
+  abortGroup(): void;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
   mergedWeight(module: string, adapter?: number): Promise<Uint8Array>;
@@ -61,6 +68,8 @@ export type FileLock = { readonly __lock: unique symbol };
 export interface NativeAddon {
   cpuInfo(): CpuInfo;
   devices(): Devices;
+  /** Why there are no groups of ranks; empty where there may be. */
+  groupProblem(): string;
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;

@@ -21,3 +21,8 @@ export function hasDevice(device = CPU): boolean {
 export function kernelsOf(device = CPU): string {
   return device === CPU ? cpuInfo().isa : device.split(":")[0]!;
 }
+
+/** Why ranks cannot train together here, in words; null where they can. */
+export function groupProblem(): string | null {
+  return callSync(() => native().groupProblem()) || null;
+}

@@ -1,4 +1,5 @@
 import { LowrankError } from "../base/errors.js";
+import { endsRanks } from "../base/ranks.js";
 import { type NativeEngine, native } from "./addon.js";
 import { call } from "./call.js";
 import { checkFinite } from "./quantize.js";
@@ -9,6 +10,7 @@ import type {
   Batch,
   EngineOptions,
   EngineProfile,
+  GroupReadings,
   ModelSource,
   OnLoading,
   OptimizerOptions,
@@ -35,6 +37,7 @@ export class Engine {
   readonly #engine: NativeEngine;
   readonly #source: ModelSource;
   readonly #threads: number;
+  #isAbandoned = false;
 
   private constructor(engine: NativeEngine, source: ModelSource, threads: number) {
     this.#engine = engine;
@@ -68,6 +71,7 @@ export class Engine {
         clearInterval(timer);
       }
       tell(true);
+      if (options.group) endsRanks(() => engine.abortGroup());
       return new Engine(engine, source, options.threads);
     });
   }
@@ -163,6 +167,37 @@ export class Engine {
     return call(() => this.#engine.matmulPeak(again));
   }
 
+  /** This rank, and its waiting for others. */
+  async group(): Promise<GroupReadings> {
+    return call(() => this.#engine.group());
+  }
+
+  /** Each value's sum over the ranks, added in their order: the same bits on all ranks. @throws LowrankError E_GROUP */
+  async sumOverRanks(values: readonly number[] | Float64Array): Promise<Float64Array> {
+    return call(() => this.#engine.sumOverRanks(Float64Array.from(values)));
+  }
+
+  /** A text of each rank. @throws LowrankError E_GROUP */
+  async gatherTexts(text: string): Promise<string[]> {
+    return call(() => this.#engine.gatherTexts(text));
+  }
+
+  /** The adapter of rank 0, with the optimizer's state and the readings, in the place of everyone's. @throws LowrankError E_GROUP */
+  async shareAdapter(adapter = 0): Promise<void> {
+    return call(() => this.#engine.shareAdapter(adapter));
+  }
+
+  /** The last call of a group: returns when all ranks are done. @throws LowrankError E_GROUP */
+  async finishGroup(): Promise<void> {
+    await call(() => this.#engine.finishGroup());
+    endsRanks(undefined);
+  }
+
+  /** For a rank that has failed: its engine may be waiting for others, and `close` does not wait for it any more. */
+  abandon(): void {
+    this.#isAbandoned = true;
+  }
+
   /** The profile of an engine with `profile`. @throws LowrankError E_STATE */
   async profile(): Promise<EngineProfile> {
     return call(() => this.#engine.profile());
@@ -223,6 +258,7 @@ export class Engine {
 
   /** Finishes the queued commands, then frees everything. */
   async close(): Promise<void> {
+    if (this.#isAbandoned) return;
     return call(() => this.#engine.close());
   }
 

@@ -4,6 +4,7 @@ export { BASE, Engine } from "./engine.js";
 export * from "./memory.js";
 export * from "./model.js";
 export * from "./quantize.js";
+export * from "./ranks.js";
 export { type AdapterEngine, Slot } from "./slot.js";
 export * from "./spec.js";
 export * from "./types.js";

@@ -165,6 +165,11 @@ export interface EngineOptions {
   /** The name of a device; default "cpu". A plan may be of a device that is not there. */
   device?: string;
   /**
+   * The ranks that train with this one: "mpi", for those that mpirun or srun started. `optimizerStep` then steps with the gradients and
+   * losses of all ranks, which must make the same calls. Default: this process is alone.
+   */
+  group?: "mpi";
+  /**
    * The dtype of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss
    * scale.
    */
@@ -199,6 +204,13 @@ export interface EngineOptions {
   copyWeights?: boolean;
   /** Whether operations are timed, for `profile`. Default false. */
   profile?: boolean;
+}
+
+export interface GroupReadings {
+  rank: number;
+  size: number;
+  /** Seconds spent in calls of the group so far, waiting for other ranks and sending. */
+  waited: number;
 }
 
 /** Times since the last call. */

@@ -34,9 +34,9 @@ function inFile(): Logform.Format {
 
 export interface LogOptions {
   /** Least important level on the terminal. */
-  level: "info" | "verbose";
-  /** Where results are printed; default standard output. */
-  results?: NodeJS.WriteStream;
+  level: "error" | "info" | "verbose";
+  /** Where results are printed, if anywhere; default standard output. */
+  results?: NodeJS.WriteStream | null;
   /** Called before a line goes to the terminal. */
   beforeLine?: () => void;
 }
@@ -55,9 +55,9 @@ export class Log {
 
   constructor({ level, results = process.stdout, beforeLine }: LogOptions) {
     const colours = process.stderr.isTTY === true && !process.env.NO_COLOR;
-    const terminal = (stream: NodeJS.WriteStream) => (text: string) => {
+    const terminal = (stream: NodeJS.WriteStream | null) => (text: string) => {
       beforeLine?.();
-      stream.write(text);
+      stream?.write(text);
     };
     const { createLogger, format: formats, transports } = winston();
     const { combine } = formats;

@@ -1,5 +1,5 @@
 import { LowrankError } from "../base/errors.js";
-import type { AdapterEngine, Batch } from "../native/index.js";
+import { type AdapterEngine, ALONE, type Ranks } from "../native/index.js";
 import { type ClassificationMetrics, Predictions } from "./classification.js";
 import { batches, type Dataset, positions } from "./windows.js";
 
@@ -15,6 +15,8 @@ export interface EvaluateOptions {
   /** Ends it with the signal's reason. */
   abort?: AbortSignal | undefined;
   onProgress?: (done: number, total: number) => void | Promise<void>;
+  /** Ranks that share the batches, and have one result: the bits of one process. */
+  ranks?: Ranks | undefined;
 }
 
 /** The same for a model that is not being trained. @throws LowrankError E_TENSOR_VALUE, E_NAN where the loss is no number */
@@ -41,31 +43,36 @@ export async function evaluate(
   dataset: Dataset,
   options: EvaluateOptions,
 ): Promise<Evaluation | null> {
-  const { batchSize, signal, abort, onProgress } = options;
-  const total = Math.ceil(dataset.length / batchSize);
-  let loss = 0;
+  const { batchSize, signal, abort, onProgress, ranks = ALONE } = options;
+  const parts = [...batches(positions(dataset), batchSize)];
+  const width = dataset.classifier?.labels.length ?? 0;
+  // One number a batch, and the logits of its texts: each rank fills in its own.
+  const losses = new Float64Array(parts.length);
+  const logits = new Float64Array(dataset.length * width);
+  const labels: Float32Array[] = [];
   let count = 0;
-  let done = 0;
-  const predictions = dataset.classifier && new Predictions(dataset.classifier);
-  for (const part of batches(positions(dataset), batchSize)) {
-    if (signal?.aborted) return null;
+  let isStopped = false;
+  for (const [i, part] of parts.entries()) {
+    isStopped ||= signal?.aborted === true;
+    if (isStopped) break;
     const { batch, supervisedTokens } = dataset.batch(part);
-    if (predictions) loss += await predict(engine, batch, predictions);
-    else loss += await engine.evaluate(batch);
     count += supervisedTokens;
+    if (dataset.classifier) labels.push(...batch.sequences.map((text) => text.labels!));
+    if (i % ranks.size !== ranks.rank) continue;
+    if (dataset.classifier) {
+      const found = await engine.classify(batch);
+      logits.set(found.logits, i * batchSize * width);
+      losses[i] = found.loss;
+    } else losses[i] = await engine.evaluate(batch);
     abort?.throwIfAborted();
-    await onProgress?.(++done, total);
+    await onProgress?.(i + 1, parts.length);
   }
-  if (predictions) return { eval_loss: loss / count, ...predictions.metrics() };
-  return { eval_loss: loss / count, eval_perplexity: Math.exp(loss / count) };
-}
-
-/** @returns the sum of the losses */
-async function predict(engine: AdapterEngine, batch: Batch, predictions: Predictions): Promise<number> {
-  const { logits, loss } = await engine.classify(batch);
-  const width = logits.length / batch.sequences.length;
-  for (const [i, { labels }] of batch.sequences.entries()) {
-    predictions.add(logits.subarray(i * width, (i + 1) * width), labels!);
-  }
-  return loss;
+  const [stopped, ...sums] = await ranks.sum([Number(isStopped), ...losses]);
+  if (stopped! > 0) return null;
+  const eval_loss = sums.reduce((sum, loss) => sum + loss, 0) / count;
+  if (!dataset.classifier) return { eval_loss, eval_perplexity: Math.exp(eval_loss) };
+  const predictions = new Predictions(dataset.classifier);
+  const all = Float32Array.from(await ranks.sum(logits));
+  for (const [i, those] of labels.entries()) predictions.add(all.subarray(i * width, (i + 1) * width), those);
+  return { eval_loss, ...predictions.metrics() };
 }

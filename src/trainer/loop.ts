@@ -1,5 +1,12 @@
 import type { RunState } from "../checkpoint/index.js";
-import { type AdapterEngine, freeTensors, MOST_LEARNING_RATES, type Readings } from "../native/index.js";
+import {
+  type AdapterEngine,
+  ALONE,
+  freeTensors,
+  MOST_LEARNING_RATES,
+  type Ranks,
+  type Readings,
+} from "../native/index.js";
 import { type Cadence, isDue } from "./cadence.js";
 import { checkFinite, magnitude } from "./diverged.js";
 import { EarlyStopping, type EarlyStoppingOptions, type Metric } from "./early-stopping.js";
@@ -16,12 +23,15 @@ import { type Dataset, type Window, windows } from "./windows.js";
 
 export interface TrainRun {
   engine: AdapterEngine;
+  /** Ranks that share the micro-batches of a step and the batches of an evaluation; each of them makes this run. */
+  ranks?: Ranks | undefined;
   /** FLOP that a step asks of the model. */
   modelFlop(window: Window): number;
   training: Dataset;
   validation: Dataset | null;
   batchSize: number;
   evalBatchSize: number;
+  /** Micro-batches of a step, of all ranks. */
   accumulation: number;
   epochs: number;
   maxSteps?: number | undefined;
@@ -96,6 +106,9 @@ const MOST_UNREAD = MOST_LEARNING_RATES;
 
 class Loop {
   readonly #run: TrainRun;
+  readonly #ranks: Ranks;
+  /** With several ranks: whether one of them was asked to stop. All know it at the same step. */
+  #isStopping = false;
   readonly #steps: Steps;
   readonly #warmup: number;
   readonly #interval: Interval;
@@ -110,6 +123,7 @@ class Loop {
 
   constructor(run: TrainRun) {
     this.#run = run;
+    this.#ranks = run.ranks ?? ALONE;
     this.#peak = run.peak ?? new MatmulPeak(run.engine);
     this.#turn = run.turn ?? new Turns().join();
     this.#steps = countSteps({ ...run, rows: run.training.length });
@@ -153,6 +167,7 @@ class Loop {
     if (this.#peak.flopPerSecond === 0) await this.#peak.measure();
     const isFinished = done >= total || (done > 0 && this.#isOver());
     if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
+    await this.#agreeOnStop();
     const isStopped = isFinished || (done > 0 && this.#aborted());
     for (const window of isStopped ? [] : windows(run.training, { ...run, steps: total, done })) {
       if (done === 0) await this.#begin();
@@ -201,7 +216,18 @@ class Loop {
   }
 
   #aborted(): boolean {
+    return this.#ranks.size > 1 ? this.#isStopping : this.#wasAsked();
+  }
+
+  #wasAsked(): boolean {
     return this.#run.signal?.aborted === true;
+  }
+
+  /** Between two steps, or within one. */
+  async #agreeOnStop(): Promise<void> {
+    if (this.#ranks.size === 1) return;
+    const [asked] = await this.#ranks.sum([Number(this.#wasAsked())]);
+    this.#isStopping = asked! > 0;
   }
 
   /** The rate that a step uses. The schedule stands still in skipped steps. */
@@ -287,10 +313,14 @@ class Loop {
     } = this.#run;
     const { step } = at;
     const { supervisedTokens: tokens } = window;
+    const { rank, size } = this.#ranks;
     for (const [i, { batch }] of window.microBatches.entries()) {
+      // A micro-batch's number decides its rows and its masks, whichever rank takes it.
+      if (i % size !== rank) continue;
       await engine.forwardBackward(batch, 1 / tokens, window.firstIndex + i);
       this.#run.abort?.throwIfAborted();
     }
+    await this.#agreeOnStop();
     const learningRate = this.#learningRates(step);
     const growthSteps = lossScaling?.window ?? 0;
     await engine.optimizerStep({ learningRate, weightDecay, loraplusLrRatio, maxGradNorm, tokens, growthSteps });
@@ -314,14 +344,14 @@ class Loop {
     let metrics: StepMetrics | null = null;
     if (isLogged) {
       await this.#keepPeak();
-      metrics = this.#interval.metrics(this.#about(at), this.#peak.flopPerSecond);
+      metrics = this.#interval.metrics(this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
       await engine.setReadings({ intervalLosses: 0, intervalSteps: 0 });
       this.#readings = { ...this.#readings, intervalLosses: 0, intervalSteps: 0 };
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
       await this.#read(at);
-      metrics = this.#interval.line(this.#about(at), this.#peak.flopPerSecond);
+      metrics = this.#interval.line(this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
     }
     await report({ type: "step", step, loss, tokens_per_s, metrics });
     const message = metrics && this.#peak.warning(metrics.mfu);
@@ -366,7 +396,7 @@ class Loop {
     const { engine, validation, saver, report, signal, abort, evalBatchSize: batchSize } = this.#run;
     if (!validation) return null;
     const onProgress = (done: number, total: number) => report({ type: "evaluating", done, total });
-    const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress });
+    const found = await evaluate(engine, validation, { batchSize, signal, abort, onProgress, ranks: this.#ranks });
     if (!found) return null;
     await this.#checkFinite("evaluation loss", found.eval_loss, at.step);
     const { step, epoch } = at;

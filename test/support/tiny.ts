@@ -53,11 +53,16 @@ export interface RunOptions {
   onOutput?: (child: ReturnType<typeof spawn>, stderr: string) => void;
 }
 
-/** Runs the built command, with no LOWRANK_ variable of the surroundings. */
+/** Runs the built command. */
 export function lowrank(args: string[], options: RunOptions = {}): Promise<Finished> {
+  return run(process.execPath, [cliFile, ...args], options);
+}
+
+/** Runs a program with no LOWRANK_ variable of the surroundings. */
+export function run(program: string, args: string[], options: RunOptions = {}): Promise<Finished> {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^LOWRANK_(?!CPU)/.test(name)));
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cliFile, ...args], {
+    const child = spawn(program, args, {
       cwd: options.cwd,
       env: { ...clean, ...options.env },
       stdio: ["pipe", "pipe", "pipe"],

@@ -15,12 +15,12 @@ const SAMPLE_BYTES = 4096;
 
 /** Options whose content counts, not the name: their settings are hashes. */
 const HASHED: Record<string, string> = {
-  base_model: "the base model differs from the checkpoint's",
-  tokenizer_name: "the tokenizer differs from the checkpoint's",
-  train_file: "the training texts differ from the checkpoint's",
-  validation_file: "the validation texts differ from the checkpoint's",
-  label_column: "the labels differ from the checkpoint's",
-  chat_template: "the chat template differs from the checkpoint's",
+  base_model: "the base model differs",
+  tokenizer_name: "the tokenizer differs",
+  train_file: "the training texts differ",
+  validation_file: "the validation texts differ",
+  label_column: "the labels differ",
+  chat_template: "the chat template differs",
 };
 
 /** Hash of configuration, layout and the first bytes of every tensor: a large model is not read whole for it. */
@@ -191,8 +191,11 @@ function before(name: string): Identity[string] {
   return isPlain ? plain(runRows[name as Name].defaultValue) : null;
 }
 
-/** A line for each setting in which a run and a checkpoint differ, with both values. */
-export function differences(run: Identity, checkpoint: Identity): string[] {
+/** The other side of a comparison, in words. */
+const CHECKPOINT = { where: "in the checkpoint", whose: "the checkpoint's" };
+
+/** A line for each setting in which a run and a checkpoint, or another rank's run, differ, with both values. */
+export function differences(run: Identity, checkpoint: Identity, { where, whose } = CHECKPOINT): string[] {
   const names = [...new Set([...Object.keys(run), ...Object.keys(checkpoint)])];
   return (
     names
@@ -201,9 +204,9 @@ export function differences(run: Identity, checkpoint: Identity): string[] {
       .filter((name) => (run[name] ?? null) !== (checkpoint[name] ?? before(name)))
       .map((name) => {
         const [here, there] = [run[name], checkpoint[name]];
-        if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, in the checkpoint ${shown(name, there)}`;
+        if (!(name in HASHED)) return `--${name} is ${shown(name, here)}, ${where} ${shown(name, there)}`;
         const short = (hash: typeof here) => String(hash).slice(0, 12);
-        return `--${name}: ${HASHED[name]} (sha256 ${short(here)}, in the checkpoint ${short(there)})`;
+        return `--${name}: ${HASHED[name]} from ${whose} (sha256 ${short(here)}, ${where} ${short(there)})`;
       })
   );
 }

@@ -5,7 +5,7 @@ import type { Identity } from "../../checkpoint/index.js";
 import { trainRows } from "../../config/index.js";
 import { readEosIds } from "../../data/index.js";
 import { repositoryOf } from "../../hub/index.js";
-import { type AdapterEngine, kernelsOf, type ModelSource, type Precision } from "../../native/index.js";
+import { type AdapterEngine, kernelsOf, type ModelSource, type Precision, type Ranks } from "../../native/index.js";
 import { ReportRecorder } from "../../report/index.js";
 import { type Tracker, Trackers } from "../../tracking/trackers/index.js";
 import {
@@ -46,6 +46,8 @@ export interface Prepared {
 /** The means of a prepared run. */
 export interface Work {
   engine: AdapterEngine;
+  /** The ranks that train together, if there are several. */
+  ranks?: Ranks | undefined;
   report: Reporter;
   /** Finishes the step in progress, saves and ends. */
   signal: AbortSignal;

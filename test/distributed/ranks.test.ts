@@ -1,0 +1,167 @@
+// Ranks that train together, beside one process that takes as many micro-batches a step.
+import { cpSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { noRanks, ranks } from "../support/mpi.js";
+import {
+  jsonLines,
+  lowrank,
+  root,
+  someTexts,
+  steadyMetrics,
+  tinyBase,
+  validationFile,
+  workFolder,
+} from "../support/tiny.js";
+
+const missing = noRanks();
+if (missing) console.log(`Ranks are not tested: ${missing}.`);
+
+const work = workFolder("ranks");
+afterAll(work.remove);
+let texts = "";
+let held = "";
+beforeAll(() => {
+  texts = someTexts(work.path("texts.jsonl"), 40);
+  writeFileSync(work.path("held.jsonl"), readFileSync(validationFile, "utf8").split("\n").slice(0, 14).join("\n"));
+  held = work.path("held.jsonl");
+});
+
+const OPTIONS = {
+  base_model: tinyBase,
+  precision: "fp32",
+  max_seq_length: 32,
+  lora_r: 4,
+  lora_dropout: 0.1,
+  per_device_train_batch_size: 2,
+  per_device_eval_batch_size: 3,
+  learning_rate: 1e-2,
+  max_steps: 10,
+  logging_steps: 1,
+  eval_steps: 5,
+  save_steps: 5,
+  num_samples: 0,
+  merge: false,
+  threads: 1,
+};
+
+function train(output: string, more: Record<string, unknown> = {}): string[] {
+  const all = { ...OPTIONS, train_file: texts, validation_file: held, output_dir: work.path(output), ...more };
+  return ["train", ...Object.entries(all).map(([name, value]) => `--${name}=${value}`)];
+}
+
+async function succeeds(run: ReturnType<typeof lowrank>) {
+  const finished = await run;
+  expect(finished.code, finished.stderr).toBe(0);
+  return finished;
+}
+
+const metrics = (output: string) => jsonLines(work.path(output, "metrics.jsonl"));
+const adapter = (output: string) => readFileSync(work.path(output, "adapter_model.safetensors"));
+
+/** Losses, norms and evaluations of a run are another's, but for the order in which sums were made. */
+function expectClose(output: string, reference: string, from = 1) {
+  const names = ["loss", "grad_norm", "eval_loss", "eval_perplexity", "learning_rate"] as const;
+  const [found, expected] = [output, reference].map((name) => metrics(name).filter(({ step }) => step! >= from));
+  expect(found!.map(({ step }) => step)).toEqual(expected!.map(({ step }) => step));
+  let compared = 0;
+  for (const [i, line] of expected!.entries()) {
+    for (const name of names) {
+      if (line[name] === undefined) continue;
+      compared++;
+      const difference = Math.abs(found![i]![name]! - line[name]) / Math.max(Math.abs(line[name]), 1e-30);
+      expect(difference, `${name} of step ${line.step}: ${found![i]![name]}, expected ${line[name]}`).toBeLessThan(
+        1e-6,
+      );
+    }
+  }
+  expect(compared).toBeGreaterThan(10);
+}
+
+describe.skipIf(missing !== null)("ranks", () => {
+  test("two ranks make the steps of one process with twice the accumulation, the same bits each time", async () => {
+    await succeeds(lowrank(train("one", { gradient_accumulation_steps: 4 })));
+    const { stderr } = await succeeds(ranks(2, train("two", { gradient_accumulation_steps: 2 })));
+    await succeeds(ranks(2, train("again", { gradient_accumulation_steps: 2 })));
+    expectClose("two", "one");
+    expect(steadyMetrics(work.path("again"))).toEqual(steadyMetrics(work.path("two")));
+    expect(adapter("again").equals(adapter("two"))).toBe(true);
+    // The first rank alone shows the run.
+    expect(stderr.match(/^step 3\/10 /gm)).toHaveLength(1);
+    expect(stderr).toContain("2 ranks: a step has 4 micro-batches of 2 rows");
+  });
+
+  test("a checkpoint goes on in one process", async () => {
+    const resumed = train("resumed", { gradient_accumulation_steps: 4, resume: work.path("two/checkpoint-5") });
+    await succeeds(lowrank(resumed));
+    expectClose("resumed", "one", 6);
+  });
+
+  test("a checkpoint of one process goes on in two ranks", async () => {
+    const resume = work.path("one/checkpoint-5");
+    await succeeds(ranks(2, train("on", { gradient_accumulation_steps: 2, resume })));
+    expectClose("on", "one", 6);
+  });
+
+  test("three ranks with shares of different sizes, the last step of an epoch without work for one", async () => {
+    // 40 texts are 20 micro-batches: 9, 9 and 2 of them a step; 8-bit AdamW steps by the global values.
+    const more = { max_steps: 4, optim: "adamw_8bit", per_device_train_batch_size: 2, use_dora: true, lora_dropout: 0 };
+    await succeeds(lowrank(train("whole", { ...more, gradient_accumulation_steps: 9 })));
+    await succeeds(ranks(3, train("three", { ...more, gradient_accumulation_steps: 3 })));
+    expectClose("three", "whole");
+  });
+
+  test("ranks with other options, in one message", async () => {
+    const own = (rank: number) => [`--lora_alpha=${16 + rank}`];
+    const { code, stderr } = await ranks(2, train("options"), { own });
+    expect(code).not.toBe(0);
+    const message = "differs from rank 0 on";
+    expect(stderr.split(message), stderr).toHaveLength(2);
+    expect(stderr).toMatch(
+      /^rank 0 of 2 on .*: error E_RANKS: Rank 1 on .*: --lora_alpha is 17, on rank 0 16\. Start all/m,
+    );
+  });
+
+  test("a rank of another version, in one message", async () => {
+    const other = work.path("other");
+    mkdirSync(other);
+    cpSync(join(root, "dist"), join(other, "dist"), { recursive: true });
+    for (const name of ["node_modules", "build", "assets"]) symlinkSync(join(root, name), join(other, name));
+    const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    writeFileSync(join(other, "package.json"), JSON.stringify({ ...manifest, version: "9.9.9" }));
+    const program = (rank: number) => join(rank === 0 ? root : other, "dist/cli/main.js");
+    const { code, stderr } = await ranks(2, train("versions"), { program });
+    expect(code).not.toBe(0);
+    expect(stderr.match(/it runs lowrank 9\.9\.9, rank 0 /g), stderr).toHaveLength(1);
+  });
+
+  test("a rank that cannot read its texts ends all, and is named", async () => {
+    const own = (rank: number) =>
+      rank === 1 ? [`--train_file=${work.path("none.jsonl")}`] : [`--train_file=${texts}`];
+    const args = train("unread").filter((arg) => !arg.startsWith("--train_file"));
+    const { code, stderr } = await ranks(2, args, { own });
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/^rank 1 of 2 on .*: error E_FILE_MISSING: .*none\.jsonl/m);
+  });
+
+  test("a rank that fails in the middle of a run ends all within five seconds", async () => {
+    const copy = work.path("base");
+    cpSync(tinyBase, copy, { recursive: true });
+    let changed = 0;
+    const onOutput = (_: unknown, stderr: string) => {
+      if (changed > 0 || !stderr.includes("step 3/")) return;
+      changed = performance.now();
+      utimesSync(join(copy, "model.safetensors"), new Date(), new Date());
+    };
+    const own = (rank: number) => [`--base_model=${rank === 1 ? copy : tinyBase}`];
+    const args = train("lost", { max_steps: 1_000_000, eval_strategy: "no" });
+    const { code, stderr } = await ranks(
+      2,
+      args.filter((arg) => !arg.startsWith("--base_model")),
+      { own, onOutput },
+    );
+    expect(performance.now() - changed).toBeLessThan(5000);
+    expect(code).not.toBe(0);
+    expect(stderr).toMatch(/^rank 1 of 2 on .*: error E_FILE_CHANGED: /m);
+  });
+});
