@@ -3,7 +3,10 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { BpeEncoder, planBpe } from "../../src/data/bpe/index.js";
-import { translate } from "../../src/data/bpe/splitters.js";
+import { IntList } from "../../src/data/bpe/int-list.js";
+import { scannerOf } from "../../src/data/bpe/scanner.js";
+import { splitter, translate } from "../../src/data/bpe/splitters.js";
+import { UNKNOWN, WordTable } from "../../src/data/bpe/word-table.js";
 import { Tokenizer } from "../../src/data/index.js";
 import { QuickEncoder, quickPlan } from "../../src/data/tokenise/quick-encoder.js";
 import { reaching } from "../../src/data/tokenise/row-tokens.js";
@@ -131,6 +134,40 @@ describe.each(Object.entries(VARIANTS))("%s", (_, change) => {
     for (const maxLength of [3, 8]) await compare(right, texts, maxLength);
     await compare(await variant(change, { truncation_side: "left" }), texts, 5, "left");
   });
+});
+
+test.each(["GPT-2", "SmolLM2", "whole numbers", "Llama 3", "Qwen"])(
+  "%s: the scanner cuts as the expressions do",
+  async (name) => {
+    const { cuts } = (await variant(VARIANTS[name]!)).plan!;
+    const scan = scannerOf(cuts)!;
+    const splitters = cuts.map(splitter);
+    const ends = new IntList(0);
+    for (const text of [...everyCharacter(), ...mixed(2000)]) {
+      if (/[\ud800-\udfff]/.test(text)) continue;
+      ends.length = 0;
+      scan(`x${text}y`, 1, 1 + text.length, ends);
+      const places = [1, ...ends.taken()];
+      const found = places.slice(1).map((end, i) => text.slice(places[i]! - 1, end - 1));
+      const words = splitters.reduce((pieces, split) => pieces.flatMap(split), [text]);
+      if (found.join("|") !== words.join("|")) expect(found, JSON.stringify(text)).toEqual(words);
+    }
+  },
+);
+
+test("a table of words grows, begins anew when it is full, and knows no long word", () => {
+  const table = new WordTable(6000);
+  const words = Array.from({ length: 8000 }, (_, i) => `${i} word`);
+  const tokens = (i: number) => (i % 2 ? Int32Array.of(i) : Int32Array.of(i, i + 1));
+  const known = (i: number) => {
+    const found = table.find(`<${words[i]}>`, 1, 1 + words[i]!.length);
+    return found === UNKNOWN ? undefined : found >= 0 ? [found] : [...table.tokensOf(found)];
+  };
+  for (const [i, word] of words.entries()) table.add(word, tokens(i));
+  expect(words.map((_, i) => known(i))).toEqual(words.map((_, i) => (i < 6000 ? undefined : [...tokens(i)])));
+  const long = "a".repeat(1000);
+  table.add(long, Int32Array.of(1));
+  expect(table.find(long, 0, long.length)).toBe(UNKNOWN);
 });
 
 describe("what is left to the package", () => {

@@ -8,7 +8,9 @@ import { IntList } from "./int-list.js";
 import { Merges } from "./merges.js";
 import { type Placing, putPlaces } from "./places.js";
 import { type BpePlan, LETTERS } from "./plan.js";
+import { isOfUnits, type Scanner, scannerOf } from "./scanner.js";
 import { type Splitter, splitter } from "./splitters.js";
+import { UNKNOWN, WordTable, withRoom } from "./word-table.js";
 
 /** Words that are remembered; a corpus in one language has fewer. */
 const REMEMBERED = 1 << 20;
@@ -41,24 +43,28 @@ export interface BpeOptions {
   specialTokens?: boolean;
 }
 
-/** Told of a word of a text, its tokens and where it begins. @param isFirst whether it is the first */
-type ToldWord = (tokens: number | Int32Array, word: string, at: number, isFirst: boolean) => void;
+/** Told of a piece of a text when its tokens are made: of the text between added tokens, or of an added token. */
+type ToldPiece = (from: number, to: number, firstToken: number, nextToken: number) => void;
 
 export class BpeEncoder {
   readonly #plan: BpePlan;
+  readonly #scanner: Scanner | undefined;
   readonly #splitters: Splitter[];
   readonly #merges: Merges;
   readonly #accepted: RegExp;
   readonly #added: RegExp | null;
   /** Each added token, the longest of several at a place. */
   readonly #addedIn: RegExp | null;
-  /** Tokens of words, a number where it is one. */
-  #words = new Map<string, number | Int32Array>();
+  readonly #words = new WordTable(REMEMBERED);
   #ids = new Int32Array(1 << 12);
   #mask = new Uint8Array(1 << 12);
+  /** Of the words of a piece: where each ends, and the number of tokens up to there. */
+  readonly #ends = new IntList(1 << 10);
+  readonly #counts = new IntList(1 << 10);
 
   constructor(plan: BpePlan) {
     this.#plan = plan;
+    this.#scanner = scannerOf(plan.cuts);
     this.#splitters = plan.cuts.map(splitter);
     this.#merges = new Merges(plan.merges);
     this.#accepted = plan.isNormalised ? NORMAL : KNOWN;
@@ -75,21 +81,16 @@ export class BpeEncoder {
     text: string,
     { maxLength = Number.POSITIVE_INFINITY, side = "right", specialTokens = true }: BpeOptions = {},
   ): Int32Array | null {
-    if (!this.#accepted.test(text) || this.#added?.test(text)) return null;
+    if (this.#added?.test(text)) return null;
     const { before, after } = specialTokens ? this.#plan : NONE_ADDED;
     const room = maxLength - before.length - after.length;
     if (room <= 0) return null;
-    let count = before.length;
-    this.#reserve(count);
+    this.#reserve(before.length);
     this.#ids.set(before);
     // Every word is a token at least, so no more than `room` words of a long text count.
     const enough = side === "right" ? before.length + room : Number.POSITIVE_INFINITY;
-    for (const word of this.#split(text)) {
-      const tokens = this.#words.get(word) ?? this.#learn(word);
-      if (tokens === null) return null;
-      count = this.#put(tokens, count);
-      if (count >= enough) break;
-    }
+    let count = this.#putWords(text, 0, text.length, before.length, enough);
+    if (count < 0) return null;
     if (count - before.length > room) {
       if (side === "left") this.#ids.copyWithin(before.length, count - room, count);
       count = before.length + room;
@@ -107,8 +108,10 @@ export class BpeEncoder {
     const { placing } = this.#plan;
     if (placing === null) return null;
     const places = new IntList(text.length >> 1);
-    const count = this.#walk(text, placing, (tokens, word, at, isFirst) => {
-      putPlaces(places, word, at, tokens, placing, isFirst);
+    const count = this.#walk(text, placing, (from, _, firstToken) => {
+      this.#eachWord(from, firstToken, (begin, end, first, next) => {
+        putPlaces(places, text.slice(begin, end), begin, this.#ids.subarray(first, next), placing, first === 0);
+      });
     });
     return count < 0 ? null : { ids: this.#ids.slice(0, count), places: places.taken() };
   }
@@ -122,93 +125,130 @@ export class BpeEncoder {
     if (placing === null) return null;
     const reach = new Reach(parts);
     const places = new IntList(16);
-    let length = 0;
-    const count = this.#walk(text, placing, (tokens, word, at, isFirst) => {
-      const tokenCount = typeof tokens === "number" ? 1 : tokens.length;
-      if (length + tokenCount > this.#mask.length) this.#mask = larger(this.#mask, length + tokenCount);
-      const isLearned = reach.ofWord(at, at + word.length);
-      if (isLearned !== undefined) this.#mask.fill(Number(isLearned), length, length + tokenCount);
-      else {
-        // Few words lie over a border: the places of their tokens decide.
-        places.length = 0;
-        putPlaces(places, word, at, tokens, placing, isFirst);
-        for (let i = 0; i < tokenCount; i++) {
-          this.#mask[length + i] = Number(reach.of(places.at(2 * i), places.at(2 * i + 1)));
-        }
-      }
-      length += tokenCount;
+    const count = this.#walk(text, placing, (from, to, firstToken, nextToken) => {
+      this.#mask = withRoom(this.#mask, nextToken);
+      const isLearned = reach.ofWord(from, to);
+      if (isLearned !== undefined) this.#mask.fill(Number(isLearned), firstToken, nextToken);
+      else
+        this.#eachWord(from, firstToken, (begin, end, first, next) => {
+          const isWordLearned = reach.ofWord(begin, end);
+          if (isWordLearned !== undefined) {
+            this.#mask.fill(Number(isWordLearned), first, next);
+            return;
+          }
+          // Few words lie over a border: the places of their tokens decide.
+          places.length = 0;
+          putPlaces(places, text.slice(begin, end), begin, this.#ids.subarray(first, next), placing, first === 0);
+          for (let i = first; i < next; i++) {
+            const at = 2 * (i - first);
+            this.#mask[i] = Number(reach.of(places.at(at), places.at(at + 1)));
+          }
+        });
     });
     return count < 0 ? null : { ids: this.#ids.slice(0, count), mask: this.#mask.slice(0, count) };
   }
 
+  /** The words of the last piece, which begins at `from`: each with its place in the text, its first token and the token after it. */
+  #eachWord(from: number, firstToken: number, told: ToldPiece): void {
+    let [begin, first] = [from, firstToken];
+    for (let i = 0; i < this.#ends.length; i++) {
+      const [end, next] = [this.#ends.at(i), this.#counts.at(i)];
+      told(begin, end, first, next);
+      [begin, first] = [end, next];
+    }
+  }
+
   /**
    * Puts the tokens of a text into `#ids`.
-   * @param told of each word and each added token, in order, with its place
+   * @param told of each piece, in order
    * @returns their number; -1 where the package has to be asked
    */
-  #walk(text: string, placing: Placing, told: ToldWord): number {
+  #walk(text: string, placing: Placing, told: ToldPiece): number {
     let at = 0;
     let count = 0;
-    const put = (tokens: number | Int32Array, word: string): void => {
-      told(tokens, word, at, count === 0);
-      count = this.#put(tokens, count);
-      at += word.length;
+    const putAll = (to: number): boolean => {
+      if (at === to) return true;
+      const next = this.#putWords(text, at, to, count, Number.POSITIVE_INFINITY);
+      if (next < 0) return false;
+      told(at, to, count, next);
+      [at, count] = [to, next];
+      return true;
     };
-    const putAll = (piece: string): boolean => {
-      if (!this.#accepted.test(piece)) return false;
-      const end = at + piece.length;
-      for (const word of this.#split(piece)) {
-        const tokens = this.#words.get(word) ?? this.#learn(word);
-        if (tokens === null) return false;
-        put(tokens, word);
-      }
-      return at === end;
-    };
-    for (const found of this.#addedIn ? text.matchAll(this.#addedIn) : []) {
-      if (!putAll(text.slice(at, found.index))) return -1;
-      put(placing.added.get(found[0])!, found[0]);
+    for (const { 0: token, index } of this.#addedIn ? text.matchAll(this.#addedIn) : []) {
+      if (!putAll(index)) return -1;
+      const to = at + token.length;
+      this.#ends.length = 0;
+      this.#counts.length = 0;
+      this.#ends.push(to);
+      this.#counts.push(count + 1);
+      this.#reserve(count + 1);
+      this.#ids[count] = placing.added.get(token)!;
+      told(at, to, count, count + 1);
+      [at, count] = [to, count + 1];
     }
-    return putAll(text.slice(at)) ? count : -1;
+    return putAll(text.length) ? count : -1;
   }
 
-  #split(text: string): string[] {
-    let pieces = [text];
+  /**
+   * Puts the tokens of a part of a text into `#ids`, behind `count` of them, and tells its words in `#ends` and `#counts`.
+   * @param enough number of tokens after which no more are needed
+   * @returns the number with them; -1 where the package has to be asked
+   */
+  #putWords(text: string, from: number, to: number, count: number, enough: number): number {
+    if (!this.#split(text, from, to)) return -1;
+    const ends = this.#ends;
+    const counts = this.#counts;
+    counts.length = 0;
+    let begin = from;
+    let next = count;
+    for (let i = 0; i < ends.length && next < enough; i++) {
+      const end = ends.at(i);
+      const found = this.#words.find(text, begin, end);
+      if (found >= 0 && found !== UNKNOWN) {
+        if (next === this.#ids.length) this.#reserve(next + 1);
+        this.#ids[next++] = found;
+      } else {
+        const tokens = found === UNKNOWN ? this.#learn(text.slice(begin, end)) : this.#words.tokensOf(found);
+        if (tokens === null) return -1;
+        this.#reserve(next + tokens.length);
+        this.#ids.set(tokens, next);
+        next += tokens.length;
+      }
+      counts.push(next);
+      begin = end;
+    }
+    return next;
+  }
+
+  /** Puts the ends of the words of a part of a text into `#ends`. @returns whether it is for us */
+  #split(text: string, from: number, to: number): boolean {
+    const ends = this.#ends;
+    ends.length = 0;
+    const part = text.slice(from, to);
+    if (!this.#accepted.test(part)) return false;
+    if (this.#scanner && isOfUnits(part)) {
+      this.#scanner(text, from, to, ends);
+      return true;
+    }
+    let pieces = [part];
     for (const split of this.#splitters) pieces = pieces.length === 1 ? split(pieces[0]!) : pieces.flatMap(split);
-    return pieces;
+    let at = from;
+    for (const piece of pieces) {
+      at += piece.length;
+      ends.push(at);
+    }
+    return at === to;
   }
 
-  #learn(word: string): number | Int32Array | null {
+  #learn(word: string): Int32Array | null {
     const bytes = Buffer.from(word);
     const whole = this.#plan.wholeWords?.get(Array.from(bytes, (byte) => LETTERS[byte]).join(""));
-    const ids = whole === undefined ? this.#merges.encode(bytes) : Int32Array.of(whole);
-    if (ids === null) return null;
-    const tokens = ids.length === 1 ? ids[0]! : ids;
-    if (this.#words.size >= REMEMBERED) this.#words = new Map();
-    // A piece of a longer text would keep all of that in memory.
-    this.#words.set(Buffer.from(word, "utf16le").toString("utf16le"), tokens);
+    const tokens = whole === undefined ? this.#merges.encode(bytes) : Int32Array.of(whole);
+    if (tokens !== null) this.#words.add(word, tokens);
     return tokens;
   }
 
-  /** Puts a word's tokens at a place of `#ids`. @returns the place after them */
-  #put(tokens: number | Int32Array, at: number): number {
-    if (typeof tokens === "number") {
-      if (at === this.#ids.length) this.#reserve(at + 1);
-      this.#ids[at] = tokens;
-      return at + 1;
-    }
-    this.#reserve(at + tokens.length);
-    this.#ids.set(tokens, at);
-    return at + tokens.length;
-  }
-
   #reserve(length: number): void {
-    if (length > this.#ids.length) this.#ids = larger(this.#ids, length);
+    this.#ids = withRoom(this.#ids, length);
   }
-}
-
-/** The same numbers in an array with room for twice a length. */
-function larger<T extends Int32Array | Uint8Array>(numbers: T, length: number): T {
-  const made = new (numbers.constructor as new (length: number) => T)(2 * length);
-  made.set(numbers);
-  return made;
 }

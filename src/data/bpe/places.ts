@@ -44,16 +44,16 @@ export function placing(
   return { added, bytes, ...trim };
 }
 
-/** Adds begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's; a number where the word is one token */
+/** Adds begin and end in a text of the tokens of a word, which begins at `at`. @param ids whose bytes are the word's, except where it is one token */
 export function putPlaces(
   places: IntList,
   word: string,
   at: number,
-  ids: number | ArrayLike<number>,
+  ids: ArrayLike<number>,
   { bytes, trim }: Placing,
   isFirst: boolean,
 ): void {
-  if (typeof ids === "number") {
+  if (ids.length === 1) {
     put(places, word, at, 0, word.length, trim, isFirst);
     return;
   }

@@ -5,7 +5,7 @@ import { isObject } from "../../base/json.js";
 export type Splitter = (text: string) => string[];
 
 /** GPT-2's: ByteLevel splits by it with `use_regex`. */
-const BYTE_LEVEL = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+export const BYTE_LEVEL = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
 /**
  * A pattern of the package's engine (Oniguruma) in JavaScript's syntax, null where it uses more than is known to mean the
@@ -80,6 +80,11 @@ export interface Cut {
   covers: boolean;
 }
 
+/** Digits: each alone, or those side by side together. */
+export function digitsCut(single: boolean): Cut {
+  return { source: `${single ? "\\p{N}" : "\\p{N}+"}|\\P{N}+`, covers: true };
+}
+
 export function splitter({ source, covers }: Cut): Splitter {
   const regex = new RegExp(source, "gu");
   if (covers) return (text) => text.match(regex) ?? [];
@@ -108,8 +113,7 @@ export function cuts(preTokenizer: unknown): Cut[] | null {
       if (item.add_prefix_space !== false) return null;
       if (item.use_regex !== false) found.push({ source: translate(BYTE_LEVEL)!, covers: true });
     } else if (item.type === "Digits") {
-      const digits = item.individual_digits === true ? "\\p{N}" : "\\p{N}+";
-      found.push({ source: `${digits}|\\P{N}+`, covers: true });
+      found.push(digitsCut(item.individual_digits === true));
     } else if (item.type === "Split") {
       const { pattern } = item;
       const source = isObject(pattern) && typeof pattern.Regex === "string" ? translate(pattern.Regex) : null;
