@@ -632,8 +632,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value merged_weight(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [module = to_string(info[0], "module"), adapter = place(info, 1)](Engine& e) -> Result {
-        return as_bytes(e.merged_weight(module, adapter));
+      const auto decoded = info[2].IsUndefined() ? std::nullopt : std::optional(dtype_of(to_format(to_string(info[2], "decoded"))));
+      return enqueue(info, [module = to_string(info[0], "module"), adapter = place(info, 1), decoded](Engine& e) -> Result {
+        return as_bytes(e.merged_weight(module, adapter, decoded));
       });
     });
   }

@@ -293,6 +293,16 @@ LinearWeights ModelWeights::linear(const ModelSource& source, const std::string&
   return l;
 }
 
+const LinearWeights* ModelWeights::linear_of(const ModelSpec& model, const std::string& module) const {
+  const auto linears = model.block.linears();
+  for (size_t layer = 0; layer < blocks.size(); layer++) {
+    for (size_t i = 0; i < linears.size(); i++) {
+      if (model.name(int64_t(layer), linears[i]->module) == module) return &blocks[layer].linears[i];
+    }
+  }
+  return nullptr;
+}
+
 void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
   DenseWeights& d = dense.emplace_back();
   if (!index_.contains(l.module + ".weight")) {

@@ -60,6 +60,8 @@ class ModelWeights {
   std::vector<BlockWeights> blocks;
   std::vector<DenseWeights> dense;  // of each layer of the classifier: frozen, or what adapters begin with
 
+  const LinearWeights* linear_of(const ModelSpec&, const std::string& module) const;  // of a block; null where there is none
+
   int64_t parameters = 0;    // the tied head counts once
 
   void check_unchanged() const;  // of its files, since they were mapped. Error E_FILE_CHANGED

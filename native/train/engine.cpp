@@ -143,43 +143,51 @@ std::vector<ProfileEvent> Engine::take_profile() {
   return base_.profile()->take();
 }
 
-std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number) const {
-  static const AdapterLayout no_sites;
-  const AdapterLayout& layout = adapters_.empty() ? no_sites : adapter(number).layout();
-  for (const AdapterSite& s : layout.sites()) {
-    if (s.name != module) continue;
-    AdapterSlot& slot = adapter(number);
-    const Weight w = base_.weights().blocks[size_t(s.layer)].linears[s.linear].stored;
-    if (!w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
-    const int64_t rank = s.rank;
-    std::vector<float> a(size_t(rank * s.in)), b(size_t(s.out * rank)), delta(static_cast<size_t>(s.in));
-    slot.parameters().read(s.a_offset * 4, int64_t(a.size()) * 4, a.data());
-    slot.parameters().read(s.b_offset * 4, int64_t(b.size()) * 4, b.data());
-    std::vector<float> magnitude(s.magnitude_offset < 0 ? 0 : size_t(s.out));
-    if (!magnitude.empty()) slot.parameters().read(s.magnitude_offset * 4, s.out * 4, magnitude.data());
-    const DType type = dtype_of(w.format);
-    const auto place = [&](int64_t o, int64_t i) { return w.transposed ? i * s.out + o : o * s.in + i; };
-    std::vector<uint8_t> bytes(size_t(s.out * s.in * dtype_bytes(type)));
-    for (int64_t o = 0; o < s.out; o++) {
-      std::fill(delta.begin(), delta.end(), 0.f);
-      for (int64_t r = 0; r < rank; r++) {
-        const float f = b[size_t(o * rank + r)];
-        for (int64_t i = 0; i < s.in; i++) delta[size_t(i)] += f * a[size_t(r * s.in + i)];
-      }
-      double squares = 0;
-      for (int64_t i = 0; i < s.in; i++) {
-        delta[size_t(i)] = w.get(o, i) + s.scale * delta[size_t(i)];
-        squares += double(delta[size_t(i)]) * double(delta[size_t(i)]);
-      }
-      const double factor = magnitude.empty() ? 1 : double(magnitude[size_t(o)]) / std::sqrt(squares);
-      for (int64_t i = 0; i < s.in; i++) store_f32(bytes.data(), type, place(o, i), float(factor * double(delta[size_t(i)])));
+std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number, std::optional<DType> decoded) const {
+  const AdapterSite* site = nullptr;
+  if (!adapters_.empty()) {
+    for (const AdapterSite& s : adapter(number).layout().sites()) {
+      if (s.name == module) site = &s;
     }
-    if (!holds_numbers(w.format, reinterpret_cast<const char*>(bytes.data()), s.out * s.in)) {
-      throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(w.format) + " holds. Merge into a base with a larger range.", module);
-    }
-    return bytes;
   }
-  throw Error("E_TARGET", "Module \"" + module + "\" has no adapter.", module);
+  const ModelWeights& weights = base_.weights();
+  const LinearWeights* linear = site ? &weights.blocks[size_t(site->layer)].linears[site->linear] : nullptr;
+  if (decoded && !linear) linear = weights.linear_of(base_.model(), module);
+  const bool is_head = decoded && !linear && module + ".weight" == base_.model().head;
+  if (!linear && !is_head) throw Error("E_TARGET", "Module \"" + module + "\" has no adapter" + (decoded ? ", and is no linear of this model." : "."), module);
+  const Weight w = is_head ? weights.head : decoded ? linear->w : linear->stored;
+  if (!decoded && !w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
+  const DType type = decoded ? *decoded : dtype_of(w.format);
+  const int64_t out = w.rows, in = w.cols, rank = site ? site->rank : 0;
+  std::vector<float> a(size_t(rank * in)), b(size_t(out * rank)), row(static_cast<size_t>(in));
+  std::vector<float> magnitude(!site || site->magnitude_offset < 0 ? 0 : size_t(out));
+  if (site) {
+    AdapterSlot& slot = adapter(number);
+    slot.parameters().read(site->a_offset * 4, int64_t(a.size()) * 4, a.data());
+    slot.parameters().read(site->b_offset * 4, int64_t(b.size()) * 4, b.data());
+    if (!magnitude.empty()) slot.parameters().read(site->magnitude_offset * 4, out * 4, magnitude.data());
+  }
+  const auto place = [&](int64_t o, int64_t i) { return linear && linear->stored.transposed ? i * out + o : o * in + i; };
+  std::vector<uint8_t> bytes(size_t(out * in * dtype_bytes(type)));
+  for (int64_t o = 0; o < out; o++) {
+    std::fill(row.begin(), row.end(), 0.f);
+    for (int64_t r = 0; r < rank; r++) {
+      const float f = b[size_t(o * rank + r)];
+      for (int64_t i = 0; i < in; i++) row[size_t(i)] += f * a[size_t(r * in + i)];
+    }
+    double squares = 0;
+    for (int64_t i = 0; i < in; i++) {
+      row[size_t(i)] = site ? w.get(o, i) + site->scale * row[size_t(i)] : w.get(o, i);
+      squares += double(row[size_t(i)]) * double(row[size_t(i)]);
+    }
+    const double factor = magnitude.empty() ? 1 : double(magnitude[size_t(o)]) / std::sqrt(squares);
+    for (int64_t i = 0; i < in; i++) store_f32(bytes.data(), type, place(o, i), float(factor * double(row[size_t(i)])));
+  }
+  const Format format = format_of(type);
+  if (!holds_numbers(format, reinterpret_cast<const char*>(bytes.data()), out * in)) {
+    throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(format) + " holds. Merge into a base with a larger range.", module);
+  }
+  return bytes;
 }
 
 std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, int number) const {

@@ -1,6 +1,7 @@
 // One model, with any number of adapters that train and texts that are generated: training step, evaluation and generation.
 // Not thread-safe: one thread owns it.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,8 +58,9 @@ class Engine {
   std::vector<int32_t> generate_next_of(const std::vector<int32_t>& texts, const std::vector<int32_t>& tokens);
 
   // Row-major bytes of W + scale * B A in the weight's dtype, rounded once. A weight that was quantised while it was loaded
-  // is merged from its file. Error E_TARGET for an unknown module.
-  std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0) const;
+  // is merged from its file. With `decoded` W is the weight that products are computed with, decoded where it is quantised; the bytes
+  // are of this dtype, and a linear of a block or a head without an adapter is decoded alone. Error E_TARGET for an unknown module.
+  std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0, std::optional<DType> decoded = std::nullopt) const;
 
   // The same of a bias with the bias of B, for adapters that have one: of the stored format. Error E_TARGET where the base has no bias.
   std::vector<uint8_t> merged_bias(const std::string& module, DType, int adapter = 0) const;

@@ -1,14 +1,22 @@
-// The base model with an adapter merged into its weights, file by file as the base has them.
+// The base model with an adapter merged into its weights, file by file as the base has them; of a folder that is quantised, in one file.
 import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
+import { readJsonObject } from "../base/json.js";
 import { TO_READ, writeError } from "../base/system-errors.js";
 import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
-import { findWeightFiles, readSafetensorsHeader } from "../model/index.js";
-import type { Engine, ModelSource, PlainDtype } from "../native/index.js";
-import { checkModelOutput, copyInto, MODEL_CONFIGS, writeFolder } from "./files.js";
-import { isPlain } from "./quantize.js";
+import {
+  findWeightFiles,
+  isStoredTransposed,
+  modelDtype,
+  PLAIN,
+  readSafetensorsHeader,
+  writeSafetensors,
+} from "../model/index.js";
+import type { Engine, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
+import { checkModelOutput, copyInto, MODEL_CONFIGS, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { isPlain, readTensor, STORED_DTYPES } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";
 
 const CHUNK_BYTES = 8 << 20;
@@ -20,6 +28,11 @@ export interface MergeOptions {
   modules: string[];
   /** Whether the adapter has a bias of each B. */
   biases?: boolean | undefined;
+  /**
+   * Whether the adapter is merged into the weights that products are computed with. What is quantised, in its folder or by the engine, is
+   * decoded then, also where it has no adapter.
+   */
+  decodes?: boolean;
   output: string;
   /** Whose files to write beside the weights, where they are not the base's own. */
   tokenizer?: Tokenizer;
@@ -31,23 +44,25 @@ export interface MergeOptions {
 
 /**
  * Writes the merged model in the dtypes and files of the base: the same names, headers and index, every tensor but the
- * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory.
- * @throws LowrankError E_OUTPUT_EXISTS, E_MERGE where the base has no bias to merge one into, E_TENSOR_VALUE and E_NAN where a weight would not be a number, E_WRITE,
+ * merged ones byte for byte. The folder is complete or absent; one tensor at most is in memory. A quantised folder becomes one file, with
+ * its linears in the dtype of its other tensors.
+ * @throws LowrankError E_OUTPUT_EXISTS, E_QUANTIZED where a quantised base is not decoded or cannot be, E_MERGE where the base has no bias to merge one into, E_TENSOR_VALUE and E_NAN where a weight would not be a number, E_WRITE,
  * E_FILE_CHANGED
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
-  const { model, modules, output, tokenizer, onProgress } = options;
+  const { model, output, tokenizer, onProgress } = options;
   checkModelOutput(output, options.overwrite ?? false);
   if (!isPlain(model)) {
-    const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into a folder with f32, bf16 or f16 weights, such as the folder that it was made from. Give that folder as --base_model.`;
-    throw new LowrankError("E_QUANTIZED", message, model.folder);
+    checkDecodes(model, options.decodes ?? false);
+    await options.engine.checkWeights();
+    return writeDecoded(options);
   }
   await options.engine.checkWeights();
   const { files, index } = findWeightFiles(model.folder);
   const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
-  const merged = mergedPlaces(model, modules, options.biases ?? false);
+  const merged = mergedPlaces(options);
   const others = [...MODEL_CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
   await writeFolder(output, async (folder) => {
     await copyInto(
@@ -68,22 +83,87 @@ const placeOf = (file: string, offset: number) => `${offset} ${file}`;
 
 type MergedBytes = (engine: Engine) => Promise<Uint8Array>;
 
-/** What replaces weights and biases, by where they lie: a file may have them under other names. */
-function mergedPlaces(model: ModelSource, modules: string[], biases: boolean): Map<string, MergedBytes> {
+/** What replaces weights and biases, by the tensor's name. */
+function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<string, MergedBytes> {
   const stored = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
-  const places = new Map<string, MergedBytes>();
+  const merged = new Map<string, MergedBytes>();
+  const dtypeOf = decodedDtype(model);
+  const decoded = model.tensors.filter(({ quantize, dtype }) => decodes && (quantize || !PLAIN.includes(dtype)));
+  for (const tensor of decoded) {
+    const module = tensor.name.replace(/\.weight$/, "");
+    merged.set(tensor.name, (engine) => engine.mergedWeight(module, 0, dtypeOf(tensor)));
+  }
   for (const module of modules) {
-    const { file, offset } = stored.get(`${module}.weight`)!;
-    places.set(placeOf(file, offset), (engine) => engine.mergedWeight(module));
+    if (!merged.has(`${module}.weight`)) merged.set(`${module}.weight`, (engine) => engine.mergedWeight(module));
     if (!biases) continue;
     const bias = stored.get(`${module}.bias`);
     if (!bias) {
       const message = `${module} has no bias in ${model.folder}: an adapter with lora_bias is merged into linears with biases alone. Use it unmerged.`;
       throw new LowrankError("E_MERGE", message, module);
     }
-    places.set(placeOf(bias.file, bias.offset), (engine) => engine.mergedBias(module, bias.dtype as PlainDtype));
+    merged.set(bias.name, (engine) => engine.mergedBias(module, bias.dtype as PlainDtype));
   }
-  return places;
+  return merged;
+}
+
+/** The same by where tensors lie: a file may have them under other names. */
+function mergedPlaces(options: MergeOptions): Map<string, MergedBytes> {
+  const stored = new Map(options.model.tensors.map((tensor) => [tensor.name, tensor]));
+  const places = [...mergedTensors(options)].map(([name, bytes]) => {
+    const { file, offset } = stored.get(name)!;
+    return [placeOf(file, offset), bytes] as const;
+  });
+  return new Map(places);
+}
+
+/** The dtype of a tensor once it is decoded: its own, or the one that most of the plain tensors' elements have. */
+function decodedDtype(model: ModelSource): (tensor: TensorEntry) => PlainDtype {
+  const isDecoded = ({ dtype }: TensorEntry) => PLAIN.includes(dtype);
+  const tensors = model.tensors.filter(isDecoded).map((tensor) => ({ ...tensor, quantize: undefined }));
+  const usual = modelDtype({ ...model, tensors }) as PlainDtype;
+  return (tensor) => (isDecoded(tensor) ? (tensor.dtype as PlainDtype) : usual);
+}
+
+/** @throws LowrankError E_QUANTIZED */
+function checkDecodes(model: ModelSource, decodes: boolean): void {
+  const refuse = (what: string) =>
+    new LowrankError(
+      "E_QUANTIZED",
+      `${model.folder} ${what}: an adapter is merged into a folder with f32, bf16 or f16 weights, such as the folder that it was made from. Give that folder as --base_model.`,
+      model.folder,
+    );
+  if (!existsSync(join(model.folder, "config.json"))) throw refuse("is a GGUF file");
+  if (!decodes) throw refuse("is quantised (--merge_onto trained decodes it)");
+  if (isStoredTransposed(model.config))
+    throw refuse(`is quantised, and ${model.config.modelType} stores its plain linears transposed`);
+}
+
+/** A quantised folder, decoded and merged. */
+async function writeDecoded(options: MergeOptions): Promise<void> {
+  const { model, output, tokenizer, engine, onProgress } = options;
+  const unchanged = new Unchanged(model.tensors.map(({ file }) => file));
+  const merged = mergedTensors(options);
+  const dtypeOf = decodedDtype(model);
+  const { quantization_config: _, ...config } = readJsonObject(join(model.folder, "config.json"));
+  let done = 0;
+  await writeFolder(output, async (folder) => {
+    const tied = { tie_word_embeddings: model.config.tieWordEmbeddings };
+    await writeTextFile(join(folder, "config.json"), sortedJson({ ...config, ...tied }));
+    const generation = join(model.folder, "generation_config.json");
+    await copyInto(folder, existsSync(generation) ? [generation] : []);
+    await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
+    const tensors = model.tensors.map((tensor) => {
+      const dtype = dtypeOf(tensor);
+      const bytes = tensor.shape.reduce((product, n) => product * n, dtype === "f32" ? 4 : 2);
+      const data = async () => {
+        onProgress?.(++done, model.tensors.length);
+        return (await merged.get(tensor.name)?.(engine)) ?? readTensor(tensor);
+      };
+      return { name: tensor.name, dtype: STORED_DTYPES[dtype], shape: tensor.shape, bytes, data };
+    });
+    await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
+    unchanged.check();
+  });
 }
 
 /** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */

@@ -26,7 +26,8 @@ import {
 import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { Unchanged } from "./unchanged.js";
 
-const DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
+/** Dtypes as safetensors spells them. */
+export const STORED_DTYPES: Record<PlainDtype, string> = { f32: "F32", bf16: "BF16", f16: "F16" };
 const TORCH: Record<PlainDtype, string> = { f32: "float32", bf16: "bfloat16", f16: "float16" };
 const BLOCK = 64;
 /** Block size of the maxima, which are quantised, too. */
@@ -45,7 +46,7 @@ export interface QuantizeOptions {
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-function readTensor({ file, offset, bytes }: TensorEntry): Bytes {
+export function readTensor({ file, offset, bytes }: TensorEntry): Bytes {
   const content = new Uint8Array(bytes);
   let descriptor: number | undefined;
   try {
@@ -181,7 +182,7 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
         count();
         return readTensor(tensor);
       };
-      tensors.push({ name, dtype: DTYPES[dtype as PlainDtype], shape, bytes, data });
+      tensors.push({ name, dtype: STORED_DTYPES[dtype as PlainDtype], shape, bytes, data });
     }
     await writeSafetensors(join(folder, "model.safetensors"), tensors, { format: "pt" });
     unchanged.check();

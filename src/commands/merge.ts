@@ -3,9 +3,10 @@ import { createInterface } from "node:readline/promises";
 import { readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
-import { openModel } from "../model/index.js";
+import { checkMergedModel, type MergedDifference } from "../export/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
+import { openBase } from "../setup/base.js";
 import type { NamedSources } from "../setup/hub.js";
 import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
@@ -64,6 +65,7 @@ export interface MergeWork {
   /** Modules with an adapter. */
   modules: string[];
   biases: boolean | undefined;
+  decodes?: boolean;
   tokenizer: Tokenizer;
   /** Replaces a merged model that stands there. */
   overwrite: boolean;
@@ -79,6 +81,16 @@ export async function mergeInto(folder: string, work: MergeWork): Promise<void> 
   log.info(`saved the merged model in ${folder}`);
 }
 
+function tellDifference({ moved, off, stored }: MergedDifference, onto: "stored" | "trained", log: Log): void {
+  const shown = (value: number) => value.toPrecision(3);
+  log.info(`the adapter moves logits by up to ${shown(moved)}, the merged model is off by up to ${shown(off)}`);
+  if (off > moved)
+    log.warn("the merged model is off by more than the adapter moves: its numbers are too coarse for this adapter");
+  if (stored === null) return;
+  const way = `onto the base as it is stored, logits differ by up to ${shown(stored)} from base and adapter as they were trained`;
+  log.info(onto === "stored" ? `${way}: --merge_onto trained keeps them` : way);
+}
+
 /** `lowrank merge`. */
 export async function run(named: CommandOptions<"merge">): Promise<void> {
   const check = ({ base_model, tokenizer_name, adapter }: NamedSources) => {
@@ -89,25 +101,31 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
   check(named);
   const o = await locatedShown(named);
   check(o);
-  const model = openModel(o.base_model, warn);
+  const model = openBase(o, warn);
   const { spec, tensors } = readAdapter(o.adapter, model);
   const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {
-    const shape = { precision: "fp32", threads: threadCount(o.threads, warn), maxTokens: 1, maxSequence: 1 } as const;
-    await using engine = await Engine.create(model, spec, { ...shape, training: false });
-    await engine.setAdapter(tensors);
-    await mergeInto(o.output_dir, {
-      engine,
-      model,
-      modules: spec.targets,
-      biases: spec.bias,
-      tokenizer,
-      overwrite: o.overwrite_output_dir,
-      progress,
-      log,
-    });
+    const threads = threadCount(o.threads, warn);
+    {
+      const shape = { precision: "fp32", threads, maxTokens: 1, maxSequence: 1, training: false } as const;
+      await using engine = await Engine.create(model, spec, shape);
+      await engine.setAdapter(tensors);
+      await mergeInto(o.output_dir, {
+        engine,
+        model,
+        modules: spec.targets,
+        biases: spec.bias,
+        decodes: o.merge_onto === "trained",
+        tokenizer,
+        overwrite: o.overwrite_output_dir,
+        progress,
+        log,
+      });
+    }
+    const checked = { model, adapter: o.adapter, threads };
+    tellDifference(await checkMergedModel(o.output_dir, o.merge_onto, checked), o.merge_onto, log);
   } finally {
     progress.stop();
     await log.close();

@@ -211,6 +211,8 @@ export const commands = named({
     rows: {
       ...adapted,
       adapter: needed.adapter,
+      merge_onto: rows.merge_onto,
+      ...quantized,
       output_dir: needed.output_dir,
       overwrite_output_dir: rows.overwrite_output_dir,
       threads,

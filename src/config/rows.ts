@@ -493,6 +493,11 @@ const otherRows = {
     OUTPUT.nothing,
     "gguf-adapter: the adapter alone, for llama.cpp beside its base; gguf: the base with the adapter merged",
   ).or("gguf-adapter"),
+  merge_onto: choice(
+    ["stored", "trained"],
+    OUTPUT.nothing,
+    "stored: onto the base's weights as the folder has them; trained: onto the weights that were trained on, quantised as use_4bit or use_8bit say or as the folder has them, and decoded",
+  ).or("stored"),
   outtype: choice(
     ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_k"],
     OUTPUT.nothing,

@@ -82,15 +82,19 @@ function readExported(file: string, model: ModelSource, spec: AdapterSpec): Load
   return { spec: { ...spec, alpha, useRslora: false, alphas: undefined }, tensors };
 }
 
+function fault(file: string, { moved, off }: Difference): LowrankError {
+  const message = `${file}: its logits are off by ${off}, where the adapter moves them by ${moved}: this is a fault of lowrank.`;
+  return new LowrankError("E_EXPORT", message, file);
+}
+
 /** @throws LowrankError E_EXPORT where the file is off by more than its numbers' rounding */
 export async function checkExportedAdapter(file: string, { model, adapter, threads }: Checked): Promise<Difference> {
   const ours = readAdapter(adapter, model);
   const [base, wanted] = await logitsOf(model, ours, threads);
   const [, found] = await logitsOf(model, readExported(file, model, ours.spec), threads);
   const difference = { moved: largestDifference(base!, wanted!), off: largestDifference(wanted!, found!) };
-  if (difference.off <= TOLERANCE * difference.moved + 1e-5) return difference;
-  const message = `${file}: its logits are off by ${difference.off}, where the adapter moves them by ${difference.moved}: this is a fault of lowrank.`;
-  throw new LowrankError("E_EXPORT", message, file);
+  if (difference.off > TOLERANCE * difference.moved + 1e-5) throw fault(file, difference);
+  return difference;
 }
 
 /** The file is read again as a model. */
@@ -98,4 +102,41 @@ export async function checkExportedModel(file: string, { model, adapter, threads
   const [base, wanted] = await logitsOf(model, readAdapter(adapter, model), threads);
   const [found] = await logitsOf(openModel(file), null, threads);
   return { moved: largestDifference(base!, wanted!), off: largestDifference(wanted!, found!) };
+}
+
+export interface MergedDifference extends Difference {
+  /**
+   * The largest difference of a logit between the adapter on the base as it is stored and on the base that it was trained on, which is
+   * quantised; null where that is the same base.
+   */
+  stored: number | null;
+}
+
+/**
+ * The merged folder is read again.
+ * @param onto what the adapter was merged onto @param checked with the base that the adapter was trained on
+ * @throws LowrankError E_EXPORT where the folder's numbers are f32, and it is off by more than their rounding
+ */
+export async function checkMergedModel(
+  folder: string,
+  onto: "stored" | "trained",
+  { model, adapter, threads }: Checked,
+): Promise<MergedDifference> {
+  const plain = { ...model, tensors: model.tensors.map(({ quantize: _, outlierThreshold: __, ...tensor }) => tensor) };
+  const isQuantized = model.tensors.some(({ quantize }) => quantize);
+  const loaded = readAdapter(adapter, model);
+  const [base, trained] = await logitsOf(model, loaded, threads);
+  const stored = isQuantized ? (await logitsOf(plain, loaded, threads))[1]! : null;
+  const merged = openModel(folder);
+  const [found] = await logitsOf(merged, null, threads);
+  const difference = {
+    moved: largestDifference(base!, trained!),
+    off: largestDifference((onto === "stored" && stored) || trained!, found!),
+    stored: stored && largestDifference(stored, trained!),
+  };
+  const isExact =
+    merged.tensors.every(({ dtype }) => dtype === "f32") &&
+    !model.tensors.some(({ outlierThreshold }) => outlierThreshold);
+  if (isExact && difference.off > TOLERANCE * difference.moved + 1e-5) throw fault(folder, difference);
+  return difference;
 }

@@ -29,7 +29,7 @@ export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor }
 export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { PIECE, type Piece, type SentencePieces, sentencePieceParts } from "./sentence-piece.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
-export { type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
+export { isStoredTransposed, type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
 export { patternValues, type TargetRules } from "./target-rules.js";
 export {
   candidateTargets,

@@ -12,6 +12,10 @@ import type {
 } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
 
+/** Whether the family's folders hold linears as (in, out), as Conv1D of transformers has them. */
+export const isStoredTransposed = (config: Pick<ModelConfig, "modelType">): boolean =>
+  familyOf(config).transposed === true;
+
 /** @throws LowrankError E_ARCHITECTURE */
 export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family {
   const family = findFamily(modelType);

@@ -57,7 +57,7 @@ export interface NativeEngine {
   abortGroup(): void;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
-  mergedWeight(module: string, adapter?: number): Promise<Uint8Array>;
+  mergedWeight(module: string, adapter?: number, decoded?: PlainDtype): Promise<Uint8Array>;
   mergedBias(module: string, dtype: PlainDtype, adapter?: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }

@@ -245,10 +245,12 @@ export class Engine {
 
   /**
    * The weight of a linear with its adapter merged, W + scale * B A (with DoRA its rows times their factors) computed in f32 and rounded once to the weight's
-   * dtype; raw bytes in row-major order.
+   * dtype; raw bytes in row-major order. A weight that was quantised while it was loaded is merged as it is stored.
+   * @param decoded W is the weight that products are computed with, decoded where it is quantised, and the bytes are of this dtype; a linear of
+   * a block or a head without an adapter is decoded alone
    */
-  async mergedWeight(module: string, adapter = 0): Promise<Uint8Array> {
-    return call(() => this.#engine.mergedWeight(module, adapter));
+  async mergedWeight(module: string, adapter = 0, decoded?: PlainDtype): Promise<Uint8Array> {
+    return call(() => this.#engine.mergedWeight(module, adapter, decoded));
   }
 
   /** A linear's bias with the bias of its adapter's B merged, in `dtype`. @throws LowrankError E_TARGET where one of them is missing */

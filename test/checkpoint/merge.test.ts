@@ -1,12 +1,14 @@
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readAdapter, writeMerged } from "../../src/checkpoint/index.js";
+import { readAdapter, writeMerged, writeQuantized } from "../../src/checkpoint/index.js";
 import { Tokenizer } from "../../src/data/index.js";
-import { openModel, readSafetensorsHeader, writeSafetensors } from "../../src/model/index.js";
-import { type Batch, Engine } from "../../src/native/index.js";
+import { listLinears, openModel, readSafetensorsHeader, widen, writeSafetensors } from "../../src/model/index.js";
+import { type Batch, Engine, type ModelSource, type PlainDtype } from "../../src/native/index.js";
+import { openBase } from "../../src/setup/base.js";
 import { copyGolden, errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
 import { goldensFolder, largestDifference } from "../support/golden.js";
+import { randomAdapter } from "../support/random-adapter.js";
 
 const folder = temporaryFolders();
 const options = { precision: "fp32", threads: 2, maxTokens: 32, maxSequence: 32, training: false } as const;
@@ -162,4 +164,68 @@ describe("the output folder", () => {
     expect(closed.code).toBe("E_CLOSED");
     expect(readdirSync(parent)).toEqual([]);
   });
+});
+
+describe("merged onto the weights that were trained on", () => {
+  const BASE = { base_model: tinyBase, use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined };
+  const logitsOf = async (engine: Engine) => engine.logits(batch);
+  /** What a folder that is merged so gives, beside base and adapter. */
+  async function merged(model: ModelSource, adapter: string, output: string) {
+    const { spec, tensors } = readAdapter(adapter, model);
+    await using engine = await Engine.create(model, spec, options);
+    await engine.setAdapter(tensors);
+    await writeMerged({ engine, model, modules: spec.targets, biases: spec.bias, output, decodes: true });
+    await using plain = await Engine.create(openModel(output), null, options);
+    return { wanted: await logitsOf(engine), found: await logitsOf(plain) };
+  }
+
+  test.each([
+    ["nf4", { use_4bit: true }],
+    ["int8", { use_8bit: true }],
+  ])("%s: the quantised folder and the folder that is quantised as it is loaded", async (_, quantize) => {
+    const work = folder();
+    const adapter = await randomAdapter(join(work, "adapter"), { target_modules: ["q_proj", "o_proj", "down_proj"] });
+    // In f32, so that nothing but the order of sums is rounded.
+    const wide = join(work, "wide");
+    await widenedBase(wide);
+    const model = openBase({ ...BASE, base_model: wide, ...quantize, quantize_skip: ["gate_proj"] }, () => {});
+    const loading = await merged(model, adapter, join(work, "loading"));
+    const { difference, scale } = largestDifference(loading.found, loading.wanted);
+    expect(difference / scale).toBeLessThan(1e-5);
+    // Linears without an adapter are decoded, too.
+    const [stored, decoded] = [tensorBytes(wide), tensorBytes(join(work, "loading"))];
+    const changed = [...stored].filter(([name, bytes]) => !bytes.equals(decoded.get(name)!)).map(([name]) => name);
+    const quantised = listLinears(model).flatMap(({ name }) => (name.endsWith("gate_proj") ? [] : [`${name}.weight`]));
+    expect(changed.sort()).toEqual(quantised.sort());
+
+    const tokenizer = await Tokenizer.open(tinyBase);
+    const written = join(work, "quantised");
+    await writeQuantized({ model, output: written, tokenizer, threads: 2 });
+    const fromFolder = await merged(openModel(written), adapter, join(work, "folder"));
+    expect(fromFolder.found).toEqual(loading.found);
+    expect(JSON.parse(readFileSync(join(work, "folder/config.json"), "utf8"))).not.toHaveProperty(
+      "quantization_config",
+    );
+    const refused = await errorOf(() => mergedStored(openModel(written), adapter, join(work, "refused")));
+    expect(refused).toMatchObject({ code: "E_QUANTIZED" });
+    expect(refused.message).toContain("--merge_onto trained");
+  });
+
+  /** The tiny base in f32. */
+  async function widenedBase(to: string) {
+    cpSync(tinyBase, to, { recursive: true });
+    const tensors = openModel(tinyBase).tensors.map(({ name, shape, file, offset, bytes, dtype }) => {
+      const stored = new Uint8Array(readFileSync(file).subarray(offset, offset + bytes));
+      const data = new Uint8Array(widen(stored, dtype as PlainDtype).buffer);
+      return { name, dtype: "F32", shape, bytes: data.length, data };
+    });
+    await writeSafetensors(join(to, "model.safetensors"), tensors, { format: "pt" });
+  }
+
+  async function mergedStored(model: ModelSource, adapter: string, output: string) {
+    const { spec, tensors } = readAdapter(adapter, model);
+    await using engine = await Engine.create(model, spec, options);
+    await engine.setAdapter(tensors);
+    await writeMerged({ engine, model, modules: spec.targets, output });
+  }
 });

@@ -48,7 +48,11 @@ function lowrank(...args: string[]): string {
 describe.skipIf(reason !== undefined)("what the command writes, in peft and transformers", () => {
   const work = mkdtempSync(join(tmpdir(), "lowrank-peft-"));
   const adapter = join(work, "adapter");
-  const logits = { adapter: join(work, "adapter.f32"), merged: join(work, "merged.f32") };
+  const logits = {
+    adapter: join(work, "adapter.f32"),
+    merged: join(work, "merged.f32"),
+    decoded: join(work, "decoded.f32"),
+  };
   // bitsandbytes decodes rows of 352 elements wrongly on a CPU: down_proj stays as it is.
   const quantized = { fp4: ["--quant_type", "fp4"], nf4: [], int8: ["--use_8bit"] };
   const types = Object.keys(quantized) as (keyof typeof quantized)[];
@@ -61,6 +65,8 @@ describe.skipIf(reason !== undefined)("what the command writes, in peft and tran
     const training = ["--max_steps", "8", "--learning_rate", "1e-2", "--precision", "fp32", "--max_seq_length", "128"];
     const lora = ["--target_modules", "q_proj,down_proj", "--use_rslora"];
     lowrank("train", "--base_model", base, ...files, "--output_dir", adapter, ...training, ...lora, "--merge");
+    const decoded = join(work, "decoded");
+    lowrank("merge", "--adapter", adapter, "--use_4bit", "--merge_onto", "trained", "--output_dir", decoded);
     for (const type of quantizedTypes) {
       const options = [...quantized[type], "--quantize_skip", "down_proj"];
       lowrank("quantize", "--base_model", base, "--output_dir", join(work, type), ...options);
@@ -69,6 +75,7 @@ describe.skipIf(reason !== undefined)("what the command writes, in peft and tran
       ...quantizedTypes.map((type) => ({ model: join(work, type), ids, logits_file: join(work, `${type}.f32`) })),
       { model: base, adapter, ids, logits_file: logits.adapter },
       { model: `${adapter}_merged`, ids, logits_file: logits.merged },
+      { model: decoded, ids, logits_file: logits.decoded },
       { model: base, adapter, prompt, new_tokens: NEW_TOKENS },
     ];
     const peer = join(root, "scripts/parity/peer.py");
@@ -98,6 +105,14 @@ describe.skipIf(reason !== undefined)("what the command writes, in peft and tran
     // The base is stored in bf16, and so are the merged weights.
     const unmerged = largestDifference(merged, read(logits.adapter));
     expect(unmerged.difference / unmerged.scale).toBeLessThan(3e-2);
+  });
+
+  test("the folder that is merged onto decoded weights gives the same logits in transformers", async () => {
+    const decoded = read(logits.decoded);
+    const { difference, scale } = largestDifference(await engineLogits(join(work, "decoded"), null), decoded);
+    expect(difference / scale).toBeLessThan(1e-5);
+    const stored = largestDifference(decoded, read(logits.merged));
+    expect(stored.difference / stored.scale).toBeGreaterThan(1e-2);
   });
 
   test.skipIf(quantizedReason !== undefined).each(types)(

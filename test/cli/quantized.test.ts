@@ -146,7 +146,7 @@ describe("quantize, train, evaluate, generate", () => {
     expect((await train(output, ...base, "--use_8bit", "--resume")).code).toBe(0);
   });
 
-  test("merging needs weights that are not quantised; what was quantised while loading is merged as its file has it", async () => {
+  test("merging onto stored weights needs plain ones; what was quantised while loading is merged as its file has it", async () => {
     const work = folder();
     const saved = join(work, "nf4");
     await lowrank(["quantize", "--base_model", tinyBase, "--output_dir", saved]);
@@ -174,7 +174,7 @@ describe("quantize, train, evaluate, generate", () => {
       "--output_dir",
       join(work, "no"),
     ]);
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised or a GGUF file")]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised (--merge_onto trained decodes it)")]);
     expect(existsSync(join(work, "no"))).toBe(false);
   });
 });
@@ -218,7 +218,7 @@ describe("a GGUF file as the base", () => {
     expect(generated.code, generated.stderr).toBe(0);
     const merged = ["merge", "--base_model", base, "--adapter", output, "--output_dir", join(folder(), "merged")];
     const refused = await lowrank(merged, { env });
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised or a GGUF file")]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised (--merge_onto trained decodes it)")]);
   });
 });
 

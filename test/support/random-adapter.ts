@@ -38,12 +38,14 @@ export async function randomAdapter(folder: string, config: Record<string, unkno
     return { name: `base_model.model.${name}`, dtype: "F32" as const, shape, bytes: data.length, data };
   };
   const entries = Array.from({ length: layers }, (_, layer) =>
-    MODULES.flatMap((module) => {
-      const [out, inputs] = widths[module]!;
-      const name = `model.layers.${layer}.${/gate|up|down/.test(module) ? "mlp" : "self_attn"}.${module}`;
-      const r = ranks[module] ?? (whole.r as number);
-      return [entry(`${name}.lora_A.weight`, [r, inputs]), entry(`${name}.lora_B.weight`, [out, r])];
-    }),
+    MODULES.filter((module) => !Array.isArray(whole.target_modules) || whole.target_modules.includes(module)).flatMap(
+      (module) => {
+        const [out, inputs] = widths[module]!;
+        const name = `model.layers.${layer}.${/gate|up|down/.test(module) ? "mlp" : "self_attn"}.${module}`;
+        const r = ranks[module] ?? (whole.r as number);
+        return [entry(`${name}.lora_A.weight`, [r, inputs]), entry(`${name}.lora_B.weight`, [out, r])];
+      },
+    ),
   ).flat();
   await writeSafetensors(join(folder, "adapter_model.safetensors"), entries, { format: "pt" });
   return folder;
