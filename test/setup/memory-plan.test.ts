@@ -194,6 +194,34 @@ describe("refusals", () => {
     return modelSource(model.folder, { ...config, tieWordEmbeddings: true }, [...ends, ...blocks]);
   }
 
+  test("on a device checkpointing fills the memory: as few blocks are computed again as make the plan fit", () => {
+    const source = billion();
+    const spec = { ...adapter(16), targets: listLinears(source).map(({ name }) => name) };
+    const planner = new Planner(source, spec, { threads: 1, device: "cuda:0" }, null);
+    const wanted = { ...settings, precision: "bf16" as const, sequence: 2048 };
+    const onDevice = ({ memory }: { memory: { items: { place: string; bytes: number }[] } }) =>
+      memory.items.reduce((sum, { place, bytes }) => sum + (place === "device" ? bytes : 0), 0);
+    const limit = (bytes: number): MemoryLimit => {
+      return { bytes: bytes + 512 * MIB, of: "allowed by --memory_limit", countsMapped: false, ofDevice: true };
+    };
+    const all = onDevice(planner.plan(wanted));
+    const none = onDevice(planner.plan({ ...wanted, checkpointing: true }));
+    const blocks = (bytes: number, checkpointing = true) =>
+      planner.plan({ ...wanted, checkpointing }, [limit(bytes)]).engine.checkpointedBlocks!;
+    expect(blocks(all)).toBe(0);
+    expect(blocks(none)).toBe(22);
+    expect(blocks(none - 1)).toBe(22); // and does not fit
+    expect(blocks(none - 1, false)).toBe(0); // nobody asked for it
+    const half = planner.plan({ ...wanted, checkpointing: true }, [limit((all + none) / 2)]);
+    expect(onDevice(half)).toBeLessThanOrEqual((all + none) / 2);
+    // One block less would not have fitted.
+    const least = half.engine.checkpointedBlocks!;
+    expect(least).toBeGreaterThan(1);
+    expect(least).toBeLessThan(22);
+    expect(blocks(onDevice(half))).toBe(least);
+    expect(blocks(onDevice(half) - 1)).toBe(least + 1);
+  });
+
   test("every proposal, given as it is printed, is accepted", async () => {
     const source = billion();
     const wanted = { ...settings, precision: "bf16" as const, batchSize: 8, rank: 16 };

@@ -4,6 +4,7 @@ import { PLAIN } from "../../model/index.js";
 import {
   type AdapterSpec,
   adapterTensors,
+  CPU,
   type EngineOptions,
   type MemoryItem,
   type MemoryPlan,
@@ -28,6 +29,9 @@ function savingBytes(adapters: number, optimizer: Optimizer): number {
   const copies = 5 * (optimizer === "adamw" ? adapters : 0.55 * adapters);
   return Math.min(10 * adapters, copies + 22 * 2 ** 20);
 }
+
+/** Bytes of a device beside the plan: the context, the kernels' code and cuBLASLt's workspace. */
+const DEVICE_RESERVE = 512 * 2 ** 20;
 
 export interface Plan {
   adapter: AdapterSpec;
@@ -93,10 +97,32 @@ export class Planner {
     this.#machine = machine;
   }
 
-  /** @param limits where the weights may be copied: they are if the plan keeps within these with them */
+  /**
+   * @param limits that the plan may fill. A device's memory is nobody else's: gradient checkpointing computes as few blocks again as make the
+   * plan fit. On the processor the weights are copied if the plan keeps within the limits with them.
+   */
   plan(settings: MemorySettings, limits?: MemoryLimit[]): Plan {
-    const copying = limits && this.#plan(settings, true);
-    return copying && fitsAll(copying.memory, limits) ? copying : this.#plan(settings, false);
+    if (limits === undefined) return this.#plan(settings);
+    const { device = CPU } = this.#machine;
+    if (device !== CPU) return settings.checkpointing ? this.#filling(settings, limits) : this.#plan(settings);
+    const copying = this.#plan(settings, { copyWeights: true });
+    return fitsAll(copying.memory, limits) ? copying : this.#plan(settings);
+  }
+
+  #filling(settings: MemorySettings, limits: MemoryLimit[]): Plan {
+    const within = limits.map((one) => (one.ofDevice ? { ...one, bytes: one.bytes - DEVICE_RESERVE } : one));
+    const fits = (checkpointedBlocks: number) =>
+      fitsAll(this.#plan(settings, { checkpointedBlocks }).memory, within);
+    if (fits(0)) return this.#plan(settings, { checkpointedBlocks: 0 });
+    // The highest of them has buffers that it shares with the others: one alone saves nothing, each further one does.
+    const { layers } = this.#model.config;
+    let [least, most] = [Math.min(2, layers), layers];
+    while (least < most) {
+      const blocks = Math.floor((least + most) / 2);
+      if (fits(blocks)) most = blocks;
+      else least = blocks + 1;
+    }
+    return this.#plan(settings, { checkpointedBlocks: least });
   }
 
   /** The base as settings want it. */
@@ -108,7 +134,7 @@ export class Planner {
     return source;
   }
 
-  #plan(settings: MemorySettings, copyWeights: boolean): Plan {
+  #plan(settings: MemorySettings, changes: Partial<EngineOptions> = {}): Plan {
     const { precision, batchSize, sequence, rank, checkpointing, optimizer } = settings;
     const model = this.#source(settings.base);
     // Samples are written with the same engine after training.
@@ -123,7 +149,8 @@ export class Planner {
       training: true,
       optimizer,
       checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,
-      copyWeights,
+      copyWeights: false,
+      ...changes,
     };
     const adapter = { ...this.#adapter, rank };
     const adapters = [adapter, ...this.#beside];

@@ -68,7 +68,7 @@ export function planRun(
     beside,
   );
   const settings = memorySettings(o, precision, adapter);
-  const plan = planner.plan(settings, base.sharesWeights || device !== CPU ? undefined : limits());
+  const plan = planner.plan(settings, base.sharesWeights && device === CPU ? undefined : limits());
   const checkMemory = () =>
     planner.check(plan, settings, adapter.tensors !== null || adapter.spec.freezesHalf === true, limits());
   return { model, adapter, settings, plan, checkMemory };
