@@ -1,56 +1,141 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in parts that run alone: gpu-check.sh PART [OUTPUT_FOLDER]
+# Everything that needs a GPU, in parts that run alone: gpu-check.sh PART... [--out FOLDER]
+#   about   the GPU, driver, compilers and Python of this machine
 #   build   the plugin and the native tests, with plain cmake: no network, no Node.js
 #   cases   every operation case on the GPU against the slow twin, and training beside the CPU
 #   bits    1,000 trainings that must have the same bits
-#   speed   training steps beside torch and peft: needs Python with both; rows for docs/gpu-results.md
+#   speed   training steps of real shapes, the same bits there, and the time of each operation: rows for docs/gpu-results.md
+#   peer    the same steps in torch and peft: needs Python with both
 #   all     all of these in this order
-# Each part ends with a line "PART: passed" or "PART: failed"; the exit code is the number of failed parts.
+# A part that fails leaves the others to run. Each has a limit in seconds (LIMIT_cases=120 sets another) and ends with a line "PART: passed" or
+# "PART: failed" and the end of its log, FOLDER/PART.log (build/gpu-check). The exit code is the number of failed parts. --emulated tries the parts
+# without a GPU: small ones, on the emulation.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-part="${1:---help}"
-out="${2:-build/gpu-check}"
+out=build/gpu-check
+parts=()
+emulated=""
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --out) out="$2" && shift ;;
+    --emulated) emulated=yes ;;
+    about | build | cases | bits | speed | peer) parts+=("$1") ;;
+    all) parts=(about build cases bits speed peer) ;;
+    *)
+      sed -n '2,13s/^# //p' "$0"
+      [ "$1" = --help ] && exit 0
+      exit 2
+      ;;
+  esac
+  shift
+done
+[ ${#parts[@]} -gt 0 ] || exec "$0" --help
 mkdir -p "$out"
+jobs=$(nproc)
 build=build/gpu
 cases="$build/lowrank_op_cases"
-plugin=build/Release/liblowrank_cuda.so
+plugin=$PWD/build/Release/liblowrank_cuda.so
+# The plugin looks for cuBLASLt among the wheels of this Python.
+export VIRTUAL_ENV="${VIRTUAL_ENV:-$(python3 -c 'import sys; print(sys.prefix)')}"
+[ -z "$emulated" ] || plugin=$PWD/$build/liblowrank_cuda_emulated.so
+
+nvcc_path() {
+  local path
+  for path in "${CUDACXX:-}" "$(command -v nvcc)" "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do
+    [ -x "$path" ] && echo "$path" && return
+  done
+  echo "There is no nvcc: neither CUDACXX nor PATH nor ${CUDA_HOME:-/usr/local/cuda}/bin has one." >&2
+  return 1
+}
+
+about() {
+  uname -srm
+  nproc
+  nvidia-smi || echo "nvidia-smi: none"
+  nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.free,memory.total,clocks.sm,clocks.max.sm --format=csv || true
+  "$(nvcc_path || echo false)" --version || true
+  c++ --version | head -1
+  cmake --version | head -1
+  python3 - <<'PYTHON' || true
+import importlib.metadata as found, sys
+print("python", sys.version.split()[0], sys.executable)
+for name in ("torch", "transformers", "peft", "bitsandbytes", "nvidia-cublas", "nvidia-cublas-cu12"):
+    try:
+        print(name, found.version(name))
+    except found.PackageNotFoundError:
+        print(name, "none")
+PYTHON
+  ldconfig -p | grep -i cublasLt || echo "cuBLASLt is not among the system's libraries"
+  [ -n "$emulated" ] || nvidia-smi -L
+}
 
 build() {
-  cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DLOWRANK_ADDON=OFF -DLOWRANK_CUDA=ON -DLOWRANK_TESTS=ON \
-    -DLOWRANK_CUDA_ARCHITECTURES="${LOWRANK_CUDA_ARCHITECTURES:-90}" &&
-    cmake --build "$build" -j "$(nproc)" --target lowrank_cuda lowrank_op_cases
+  local nvcc capability include generator=() cuda=()
+  command -v ninja >/dev/null && generator=(-G Ninja)
+  local targets=(lowrank_op_cases)
+  if [ -z "$emulated" ]; then
+    nvcc=$(nvcc_path) || return 1
+    capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
+    cuda=(-DLOWRANK_CUDA=ON "-DCMAKE_CUDA_COMPILER=$nvcc" "-DLOWRANK_CUDA_ARCHITECTURES=${LOWRANK_CUDA_ARCHITECTURES:-${capability:-90}}")
+    # Where the toolkit has no cuBLASLt, torch's wheels may.
+    include=$(compgen -G "$VIRTUAL_ENV/lib/python3*/site-packages/nvidia/c*/include/cublasLt.h" | head -1)
+    [ -z "$include" ] || cuda+=("-DLOWRANK_CUBLASLT_INCLUDE=$(dirname "$include")")
+    targets+=(lowrank_cuda)
+  fi
+  cmake -S . -B "$build" "${generator[@]}" -DCMAKE_BUILD_TYPE=Release -DLOWRANK_ADDON=OFF -DLOWRANK_TESTS=ON "${cuda[@]}" &&
+    cmake --build "$build" -j "$jobs" --target "${targets[@]}"
 }
 
 # Where there is no GPU the tests say so and skip: here that is a failure.
 on_gpu() {
-  "$cases" device --plugin "$plugin" "$@" 2>&1 | tee "$out/log" | tail -40
+  local log
+  log=$(mktemp)
+  "$cases" "$@" --plugin "$plugin" 2>&1 | tee "$log"
   local status=${PIPESTATUS[0]}
-  ! grep -q "skipped" "$out/log" && [ "$status" -eq 0 ]
+  ! grep -q "skipped" "$log" && [ "$status" -eq 0 ]
 }
 
-cases() { on_gpu; }
-bits() { on_gpu --op training --repeats 112; }  # of nine trainings
+# Processes share the cases; the GPU serves all of them.
+cases() {
+  local quick=()
+  [ -z "$emulated" ] || quick=(--quick)
+  on_gpu device --jobs "$((jobs > 8 ? 8 : jobs))" --worst "${quick[@]}"
+}
+bits() { on_gpu device --op training --jobs "$((jobs > 8 ? 8 : jobs))" --repeats "$([ -n "$emulated" ] && echo 1 || echo 112)"; }  # of nine trainings
 speed() {
-  "$cases" device-speed --plugin "$plugin" | grep "^|" | tee "$out/rows.md" &&
-    python3 scripts/bench/gpu_peer.py | tee -a "$out/rows.md"
+  local quick=()
+  [ -z "$emulated" ] || quick=(--quick)
+  on_gpu device-speed "${quick[@]}" | tee "$out/speed.txt"
+  local status=$?
+  grep "^|" "$out/speed.txt" >"$out/rows.md"
+  return "$status"
+}
+peer() {
+  python3 scripts/bench/gpu_peer.py | tee "$out/peer.txt"
+  local status=${PIPESTATUS[0]}
+  grep "^|" "$out/peer.txt" >>"$out/rows.md"
+  return "$status"
 }
 
+declare -A limits=([about]=20 [build]=150 [cases]=90 [bits]=60 [speed]=140 [peer]=70)
 failed=0
+summary=""
 run() {
-  local began=$SECONDS
-  if "$1"; then echo "$1: passed in $((SECONDS - began)) s"; else
-    echo "$1: failed in $((SECONDS - began)) s"
-    failed=$((failed + 1))
-  fi
+  local part=$1 began=$SECONDS limit="LIMIT_$1" result=passed
+  limit=${!limit:-${limits[$part]}}
+  printf '\n==== %s (at most %s s)\n' "$part" "$limit"
+  # In a process of its own, so that the limit ends all that it started.
+  export -f "$part" on_gpu nvcc_path
+  export out jobs build cases plugin emulated
+  timeout --kill-after=5 "$limit" bash -uo pipefail -c "$part" >"$out/$part.log" 2>&1 || result="failed (exit code $?, 124: its time was over)"
+  [[ $result == passed ]] || failed=$((failed + 1))
+  # The first failures say most, and the end has the sums.
+  [[ $result == passed ]] || grep -m 15 -E "^FAIL|error|Error" "$out/$part.log"
+  tail -n "$([ "$part" = about ] && echo 60 || echo 45)" "$out/$part.log"
+  summary+="$part: $result in $((SECONDS - began)) s"$'\n'
 }
 
-case "$part" in
-  build | cases | bits | speed) run "$part" ;;
-  all) for each in build cases bits speed; do run "$each"; done ;;
-  *)
-    sed -n '2,8s/^# //p' "$0"
-    [ "$part" = --help ] && exit 0
-    exit 2
-    ;;
-esac
+for each in "${parts[@]}"; do run "$each"; done
+printf '\n==== %s\n%s' "$out" "$summary"
+[ -s "$out/rows.md" ] && cat "$out/rows.md"
 exit "$failed"

@@ -50,38 +50,38 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   memory_ = static_cast<char*>(memory);
 }
 
-void CudaBackend::do_embedding_fwd(const EmbeddingArgs& a) { kernels::embedding_fwd(a, tables_, stream_); }
-void CudaBackend::do_norm_fwd(const NormFwdArgs& a) { kernels::norm_fwd(a, stream_); }
-void CudaBackend::do_norm_apply(const NormApplyArgs& a) { kernels::norm_apply(a, stream_); }
-void CudaBackend::do_norm_bwd(const NormBwdArgs& a) { kernels::norm_bwd(a, stream_); }
-void CudaBackend::do_inner_norm_fwd(const InnerNormFwdArgs& a) { kernels::inner_norm_fwd(a, stream_); }
-void CudaBackend::do_inner_norm_bwd(const InnerNormBwdArgs& a) { kernels::inner_norm_bwd(a, stream_); }
-void CudaBackend::do_columns_fwd(const ColumnsFwdArgs& a) { kernels::columns_fwd(a, stream_); }
-void CudaBackend::do_columns_bwd(const ColumnsBwdArgs& a) { kernels::columns_bwd(a, stream_); }
-void CudaBackend::do_row_norms(const RowNormsArgs& a) { kernels::row_norms(a, tables_, stream_); }
-void CudaBackend::do_add_noise(const NoiseArgs& a) { kernels::add_noise(a, stream_); }
-void CudaBackend::do_rope(const RopeArgs& a) { kernels::rope(a, stream_); }
-void CudaBackend::do_glu_fwd(const GluFwdArgs& a) { kernels::glu_fwd(a, stream_); }
-void CudaBackend::do_glu_bwd(const GluBwdArgs& a) { kernels::glu_bwd(a, stream_); }
-void CudaBackend::do_dense_fwd(const DenseFwdArgs& a) { kernels::dense_fwd(a, stream_); }
-void CudaBackend::do_dense_bwd(const DenseBwdArgs& a) { kernels::dense_bwd(a, stream_); }
-void CudaBackend::do_label_loss(const LabelLossArgs& a) { kernels::label_loss(a, stream_); }
-void CudaBackend::do_soft_cap(const SoftCapArgs& a) { kernels::soft_cap(a, stream_); }
-void CudaBackend::do_zero(const ZeroArgs& a) { kernels::zero(a, stream_); }
-void CudaBackend::do_cast(const CastArgs& a) { kernels::cast(a, stream_); }
-void CudaBackend::do_gather_rows(const GatherArgs& a) { kernels::gather_rows(a, stream_); }
-void CudaBackend::do_scatter_rows(const ScatterArgs& a) { kernels::scatter_rows(a, stream_); }
-void CudaBackend::do_clip(const ClipArgs& a) { kernels::clip(a, scratch<double>(work_.partial_sums), stream_); }
-void CudaBackend::do_adamw(const AdamWArgs& a) { kernels::adamw(a, stream_); }
-void CudaBackend::do_adamw_8bit(const AdamW8bitArgs& a) { kernels::adamw_8bit(a, tables_, stream_); }
+void CudaBackend::enqueue_embedding_fwd(const EmbeddingArgs& a) { kernels::embedding_fwd(a, tables_, stream_); }
+void CudaBackend::enqueue_norm_fwd(const NormFwdArgs& a) { kernels::norm_fwd(a, stream_); }
+void CudaBackend::enqueue_norm_apply(const NormApplyArgs& a) { kernels::norm_apply(a, stream_); }
+void CudaBackend::enqueue_norm_bwd(const NormBwdArgs& a) { kernels::norm_bwd(a, stream_); }
+void CudaBackend::enqueue_inner_norm_fwd(const InnerNormFwdArgs& a) { kernels::inner_norm_fwd(a, stream_); }
+void CudaBackend::enqueue_inner_norm_bwd(const InnerNormBwdArgs& a) { kernels::inner_norm_bwd(a, stream_); }
+void CudaBackend::enqueue_columns_fwd(const ColumnsFwdArgs& a) { kernels::columns_fwd(a, stream_); }
+void CudaBackend::enqueue_columns_bwd(const ColumnsBwdArgs& a) { kernels::columns_bwd(a, stream_); }
+void CudaBackend::enqueue_row_norms(const RowNormsArgs& a) { kernels::row_norms(a, tables_, stream_); }
+void CudaBackend::enqueue_add_noise(const NoiseArgs& a) { kernels::add_noise(a, stream_); }
+void CudaBackend::enqueue_rope(const RopeArgs& a) { kernels::rope(a, stream_); }
+void CudaBackend::enqueue_glu_fwd(const GluFwdArgs& a) { kernels::glu_fwd(a, stream_); }
+void CudaBackend::enqueue_glu_bwd(const GluBwdArgs& a) { kernels::glu_bwd(a, stream_); }
+void CudaBackend::enqueue_dense_fwd(const DenseFwdArgs& a) { kernels::dense_fwd(a, stream_); }
+void CudaBackend::enqueue_dense_bwd(const DenseBwdArgs& a) { kernels::dense_bwd(a, stream_); }
+void CudaBackend::enqueue_label_loss(const LabelLossArgs& a) { kernels::label_loss(a, stream_); }
+void CudaBackend::enqueue_soft_cap(const SoftCapArgs& a) { kernels::soft_cap(a, stream_); }
+void CudaBackend::enqueue_zero(const ZeroArgs& a) { kernels::zero(a, stream_); }
+void CudaBackend::enqueue_cast(const CastArgs& a) { kernels::cast(a, stream_); }
+void CudaBackend::enqueue_gather_rows(const GatherArgs& a) { kernels::gather_rows(a, stream_); }
+void CudaBackend::enqueue_scatter_rows(const ScatterArgs& a) { kernels::scatter_rows(a, stream_); }
+void CudaBackend::enqueue_clip(const ClipArgs& a) { kernels::clip(a, scratch<double>(work_.partial_sums), stream_); }
+void CudaBackend::enqueue_adamw(const AdamWArgs& a) { kernels::adamw(a, stream_); }
+void CudaBackend::enqueue_adamw_8bit(const AdamW8bitArgs& a) { kernels::adamw_8bit(a, tables_, stream_); }
 
-void CudaBackend::do_attention_fwd(const AttentionFwdArgs& a) {
+void CudaBackend::enqueue_attention_fwd(const AttentionFwdArgs& a) {
   if (a.shape.head_dim > kernels::kMostHeadDim) throw Error("E_DEVICE", "Heads of more than " + std::to_string(kernels::kMostHeadDim) + " columns are for --device cpu.");
   if (kernels::takes_flash_attention(a)) kernels::flash_attention_fwd(a, stream_);
   else kernels::attention_fwd(a, stream_);
 }
 
-void CudaBackend::do_attention_bwd(const AttentionBwdArgs& a) {
+void CudaBackend::enqueue_attention_bwd(const AttentionBwdArgs& a) {
   float* const delta = scratch<float>(work_.delta);
   if (kernels::takes_flash_attention(a)) kernels::flash_attention_bwd(a, delta, stream_);
   else kernels::attention_bwd(a, delta, stream_);

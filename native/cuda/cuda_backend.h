@@ -1,4 +1,5 @@
-// The operations on a device. What one operation enqueues runs in the order of the calls; none waits for the device but upload and download.
+// The operations on a device. What one operation enqueues runs in the order of the calls; none waits for the device but download, and
+// a profile.
 #pragma once
 #include <memory>
 #include <vector>
@@ -24,7 +25,13 @@ class CudaBackend final : public Backend {
 
  private:
   void do_set_workspace(const OpLimits& limits, void* memory) override;
-#define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
+  // An operation that is timed is waited for.
+#define LOWRANK_OP(operation, Args)               \
+  void do_##operation(const Args& a) override {   \
+    enqueue_##operation(a);                       \
+    if (observed()) device_->wait();              \
+  }                                               \
+  void enqueue_##operation(const Args&);
 #include "ops/operations.inc"
 
   template <class T>

@@ -60,7 +60,7 @@ Mat CudaBackend::dropped_rows(const Mat& x, const Dropout& d, int64_t first) con
   return out;
 }
 
-void CudaBackend::do_linear_fwd(const LinearFwdArgs& a) {
+void CudaBackend::enqueue_linear_fwd(const LinearFwdArgs& a) {
   if (a.w.outlier_threshold > 0) {
     kernels::zero({scratch(work_.is_outlier, DType::f32, 1, a.x.cols)}, stream_);
     kernels::find_outliers(a.x, a.w.outlier_threshold, scratch<float>(work_.maxima), scratch<int32_t>(work_.is_outlier), stream_);
@@ -108,7 +108,7 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
   });
 }
 
-void CudaBackend::do_linear_bwd(const LinearBwdArgs& a) {
+void CudaBackend::enqueue_linear_bwd(const LinearBwdArgs& a) {
   in_parts(a.dy.rows, work_.rows, [&](int64_t first, int64_t rows) { rows_bwd(a, first, rows); });
   if (a.gate) kernels::glu_bwd({a.dx, a.gate, a.up, a.gate, a.up}, stream_);
 }
@@ -145,7 +145,7 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
   if (dx && !alone) kernels::finish({.sums = sums, .y = dx, .accumulate = a.accumulate}, stream_);
 }
 
-void CudaBackend::do_head(const HeadArgs& a) {
+void CudaBackend::enqueue_head(const HeadArgs& a) {
   const DType act = limits_.act;
   const int64_t vocab = a.w.rows;
   in_parts(a.x.rows, work_.logit_rows, [&](int64_t first, int64_t rows) {

@@ -26,9 +26,11 @@ class Device {
   virtual std::string name() const = 0;  // such as "cuda:0"
   // Zero-filled memory, 256-byte aligned. Error E_MEMORY
   virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
-  // In order with all that was enqueued; done when they return. Error E_DEVICE
+  // In order with all that was enqueued. `host` may change when upload returns; download returns with the bytes. Error E_DEVICE
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
+  // Until all that was enqueued is done. Error E_DEVICE
+  virtual void wait() = 0;
   virtual void product(const Product&) = 0;
   virtual Stream stream() const = 0;
 };

@@ -1,8 +1,10 @@
 // NVIDIA GPUs: the CUDA runtime for memory and copies, cuBLASLt for products.
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstring>
 #include <map>
 
 #include "base/error.h"
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int kLeastMajor = 8;  // compute capability 8.0: bf16 products
 constexpr int64_t kProductWorkspace = int64_t(32) << 20;  // NVIDIA's advice for Hopper
+constexpr int64_t kStaged = int64_t(1) << 20;
 
 std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
 
@@ -58,6 +61,43 @@ struct Plan {
 };
 using Shape = std::array<int64_t, 15>;
 
+// Pinned memory of the host, which copies to the GPU leave without anybody waiting for them: two halves in turn. A half is written again when
+// the copies from it are done.
+class Staging {
+ public:
+  Staging() {
+    void* p = nullptr;
+    expect(cudaHostAlloc(&p, 2 * kStaged, cudaHostAllocDefault), "cudaHostAlloc");
+    memory_ = {static_cast<char*>(p), cudaFreeHost};
+    for (cudaEvent_t& left : left_) expect(cudaEventCreateWithFlags(&left, cudaEventDisableTiming), "cudaEventCreate");
+  }
+  ~Staging() {
+    for (cudaEvent_t left : left_) cudaEventDestroy(left);
+  }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  // A copy of at most kStaged bytes, until they are copied on by what is enqueued next.
+  const void* copy(const void* host, int64_t bytes, cudaStream_t stream) {
+    if (used_ + bytes > kStaged) {
+      expect(cudaEventRecord(left_[half_], stream), "cudaEventRecord");
+      half_ = 1 - half_;
+      used_ = 0;
+      expect(cudaEventSynchronize(left_[half_]), "an upload");
+    }
+    char* const to = memory_.get() + half_ * kStaged + used_;
+    std::memcpy(to, host, size_t(bytes));
+    used_ += (bytes + 15) / 16 * 16;
+    return to;
+  }
+
+ private:
+  std::unique_ptr<char, decltype(&cudaFreeHost)> memory_{nullptr, cudaFreeHost};
+  cudaEvent_t left_[2] = {};
+  int half_ = 0;
+  int64_t used_ = 0;
+};
+
 class Gpu final : public Device {
  public:
   explicit Gpu(int number) : number_(number), lt_(cublaslt()) {
@@ -65,6 +105,7 @@ class Gpu final : public Device {
     expect(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
     expect(lt_.create(&handle_), "cublasLtCreate");
     workspace_ = allocate(kProductWorkspace);
+    staging_ = std::make_unique<Staging>();
   }
   ~Gpu() override {
     cudaStreamSynchronize(stream_);
@@ -97,13 +138,15 @@ class Gpu final : public Device {
   }
 
   void upload(const void* host, int64_t bytes, void* to) override {
-    expect(cudaMemcpyAsync(to, host, size_t(bytes), cudaMemcpyHostToDevice, stream_), "an upload");
-    expect(cudaStreamSynchronize(stream_), "an upload");
+    const bool staged = bytes <= kStaged;
+    expect(cudaMemcpyAsync(to, staged ? staging_->copy(host, bytes, stream_) : host, size_t(bytes), cudaMemcpyDefault, stream_), "an upload");
+    if (!staged) expect(cudaStreamSynchronize(stream_), "an upload");
   }
   void download(const void* from, int64_t bytes, void* host) override {
-    expect(cudaMemcpyAsync(host, from, size_t(bytes), cudaMemcpyDeviceToHost, stream_), "a download");
+    expect(cudaMemcpyAsync(host, from, size_t(bytes), cudaMemcpyDefault, stream_), "a download");
     expect(cudaStreamSynchronize(stream_), "a download");
   }
+  void wait() override { expect(cudaStreamSynchronize(stream_), "an operation"); }
 
   // A row-major matrix is a transposed one by columns: c^T = op(b)^T op(a)^T, so b comes first.
   void product(const Product& p) override {
@@ -162,6 +205,7 @@ class Gpu final : public Device {
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t handle_ = nullptr;
   std::shared_ptr<void> workspace_;
+  std::unique_ptr<Staging> staging_;
   std::map<Shape, Plan> plans_;
 };
 
@@ -172,6 +216,8 @@ void check_launch(const char* kernel) { expect(cudaGetLastError(), kernel); }
 Devices find_devices() {
   Devices all;
   const int count = count_devices(all.missing);
+  int current = 0;
+  if (count > 0) cudaGetDevice(&current);
   if (count == 0) all.missing[0] = char(std::toupper(all.missing[0]));
   for (int i = 0; i < count; i++) {
     cudaDeviceProp about;
@@ -185,17 +231,19 @@ Devices find_devices() {
     if (cudaSetDevice(i) == cudaSuccess) cudaMemGetInfo(&free, &total);
     all.found.push_back({name, std::string(about.name) + ", compute capability " + capability, int64_t(total), int64_t(free)});
   }
+  if (count > 0) cudaSetDevice(current);  // an engine of this thread goes on
   return all;
 }
 
 std::unique_ptr<Device> open_device(int number) {
+  std::string missing;
+  cudaDeviceProp about;
+  // Asking each GPU for its free memory would take some of it on all of them.
+  if (number < count_devices(missing) && cudaGetDeviceProperties(&about, number) == cudaSuccess && about.major >= kLeastMajor) return std::make_unique<Gpu>(number);
   const Devices all = find_devices();
   const std::string wanted = "cuda:" + std::to_string(number);
   std::string names;
-  for (const auto& d : all.found) {
-    if (d.name == wanted) return std::make_unique<Gpu>(number);
-    names += (names.empty() ? "" : ", ") + d.name;
-  }
+  for (const auto& d : all.found) names += (names.empty() ? "" : ", ") + d.name;
   if (!all.found.empty()) fail("There is no device " + wanted + " here: there are " + names + ". " + all.missing);
   fail("There is no device " + wanted + ": " + all.missing);
 }

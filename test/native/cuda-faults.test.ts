@@ -93,7 +93,7 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
 
   test.each([
     ["launch", /The GPU failed in \w+_kernel: unspecified launch failure \(cudaErrorLaunchFailure\)/],
-    ["synchronize", /The GPU failed in (a download|an upload): unspecified launch failure/],
+    ["cudaMemcpy", /The GPU failed in an upload: unspecified launch failure/],
     ["cublasLtMatmul", /cuBLASLt failed in a product: CUBLAS_STATUS_NOT_INITIALIZED/],
   ])("%s fails: the engine is broken, and later calls reject at once", async (what, message) => {
     const engine = await open();
@@ -105,6 +105,40 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     expect(await errorOf(() => engine.evaluate(batch))).toMatchObject(failed);
     await engine.close();
     await (await open()).close();
+  });
+
+  // A kernel that fails while it runs is told by whoever waits for it next. More steps than the pinned memory holds wait once.
+  test("a step waits for nothing; a reading does, and its failure breaks the engine", async () => {
+    faults("gpus=2");
+    const engine = await open("cuda:1");
+    faults("gpus=2,fails=synchronize");
+    for (let step = 0; step < 2; step++) {
+      await engine.forwardBackward(batch, 1, step);
+      await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+    }
+    const failed = {
+      code: "E_DEVICE",
+      message: expect.stringMatching(/The GPU failed in a download: unspecified launch failure/),
+    };
+    expect(await errorOf(() => engine.readings())).toMatchObject(failed);
+    faults("gpus=2");
+    expect(await errorOf(() => engine.forwardBackward(batch, 1, 0))).toMatchObject(failed);
+    await engine.close();
+  });
+
+  test("uploads through pinned memory: it is written again when its copies are done", async () => {
+    // A and B are a part of a mebibyte each.
+    const engine = await Engine.create(model, { ...adapter, rank: 1500 }, { ...options, device: "cuda:0" });
+    const wanted = await engine.adapter();
+    for (const tensor of wanted.values()) tensor.data = tensor.data.map((_, i) => Math.sin(i));
+    for (let time = 0; time < 3; time++) await engine.setAdapter(wanted);
+    expect(await engine.adapter()).toEqual(wanted);
+    faults("fails=synchronize");
+    const several = async () => {
+      for (let time = 0; time < 3; time++) await engine.setAdapter(wanted);
+    };
+    expect((await errorOf(several)).message).toMatch(/The GPU failed in an upload/);
+    await engine.close();
   });
 
   test("another process takes the memory between plan and allocation", async () => {

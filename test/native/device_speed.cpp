@@ -1,9 +1,11 @@
 // Training steps of made-up models of real shapes on a device: tokens/s, the share of a product's best speed, and memory. Rows for
-// docs/gpu-results.md.
+// docs/gpu-results.md. Then the same bits again and again, and the time of each operation.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <map>
 
 #include "modes.h"
 #include "tiny_model.h"
@@ -15,22 +17,40 @@ namespace {
 struct Shape {
   const char* name;
   TinySizes sizes;
+  bool is_whole;  // else the base case alone is measured
+  int64_t length = 2048;
 };
-// Of llama-3-8b a quarter of the layers, so that making it up takes no longer than measuring it.
+// Of the large ones a quarter of the layers, so that making them up takes no longer than measuring them.
 const Shape kShapes[] = {
-    {"llama-3.2-1b", {.vocab = 128256, .dim = 2048, .mlp = 8192, .layers = 16, .heads = 32, .kv_heads = 8, .head_dim = 64}},
-    {"llama-3-8b, 8 of 32 layers", {.vocab = 128256, .dim = 4096, .mlp = 14336, .layers = 8, .heads = 32, .kv_heads = 8, .head_dim = 128}},
+    {"llama-3.2-1b", {.vocab = 128256, .dim = 2048, .mlp = 8192, .layers = 16, .heads = 32, .kv_heads = 8, .head_dim = 64}, true},
+    {"llama-3-8b, 8 of 32 layers", {.vocab = 128256, .dim = 4096, .mlp = 14336, .layers = 8, .heads = 32, .kv_heads = 8, .head_dim = 128}, true},
+    {"qwen2.5-7b, 7 of 28 layers", {.vocab = 152064, .dim = 3584, .mlp = 18944, .layers = 7, .heads = 28, .kv_heads = 4, .head_dim = 128}, false},
 };
-constexpr int kWarmUp = 2, kSteps = 8;
-constexpr int64_t kLength = 2048, kRank = 16;
+// For trying this out where the emulation is the device.
+const Shape kQuick = {"tiny", {.vocab = 97, .dim = 32, .mlp = 64, .layers = 2, .heads = 4, .kv_heads = 2, .head_dim = 8}, true, 24};
+struct Run {
+  const char* format;
+  DType act;
+  Format stored;  // of the linears
+  int64_t texts;
+  bool checkpointing, base_case;
+};
+const Run kRuns[] = {
+    {"bf16", DType::bf16, Format::bf16, 4, false, true},  {"bf16", DType::bf16, Format::bf16, 1, false, false}, {"bf16", DType::bf16, Format::bf16, 4, true, false},
+    {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
+};
+constexpr int kWarmUp = 2, kSteps = 8, kSameBits = 20;
+constexpr int64_t kRank = 16;
+using Clock = std::chrono::steady_clock;
 
-Batch batch(uint64_t seed, int64_t texts, int64_t vocab) {
+Batch batch(uint64_t seed, int64_t texts, const Shape& shape) {
+  const int64_t length = shape.length, vocab = shape.sizes.vocab;
   Random r{seed};
   Batch b;
   b.offsets.push_back(0);
   for (int64_t t = 0; t < texts; t++) {
-    for (int64_t i = 0; i < kLength; i++) b.ids.push_back(int32_t(r.below(vocab)));
-    b.targets.insert(b.targets.end(), b.ids.end() - kLength + 1, b.ids.end());
+    for (int64_t i = 0; i < length; i++) b.ids.push_back(int32_t(r.below(vocab)));
+    b.targets.insert(b.targets.end(), b.ids.end() - length + 1, b.ids.end());
     b.targets.push_back(kIgnore);
     b.offsets.push_back(int32_t(b.ids.size()));
   }
@@ -38,48 +58,131 @@ Batch batch(uint64_t seed, int64_t texts, int64_t vocab) {
 }
 
 // Multiply-adds of a token's forward and backward pass, twice: base and adapters forward and through, adapters' own gradients, causal attention.
-double flop_of_token(const TinySizes& n) {
+// What checkpointing computes again is not counted.
+double flop_of_token(const Shape& shape) {
+  const TinySizes& n = shape.sizes;
   const double q = double(n.heads * n.head_dim), kv = double(n.kv_heads * n.head_dim), dim = double(n.dim), mlp = double(n.mlp), r = double(kRank);
   const double base = dim * (2 * q + 2 * kv + 3 * mlp), adapters = r * (7 * dim + 2 * q + 2 * kv + 3 * mlp) - r * dim;
-  return double(n.layers) * (4 * base + 6 * adapters + 3.5 * 2 * double(kLength) * q) + 4 * dim * double(n.vocab);
+  return double(n.layers) * (4 * base + 6 * adapters + 3.5 * 2 * double(shape.length) * q) + 4 * dim * double(n.vocab);
+}
+
+ModelSource stored_as(const TinyModel& model, Format format) {
+  ModelSource source = model.source;
+  if (format == Format::bf16) return source;
+  for (TensorEntry& t : source.tensors) {
+    const auto is_its = [&](const std::string& linear) { return t.name == linear + ".weight"; };
+    if (std::any_of(model.targets.begin(), model.targets.end(), is_its)) t.quantize = {.format = format, .double_quant = true};
+  }
+  return source;
+}
+
+struct Trained {
+  LoadProgress progress;
+  Engine engine;
+  Trained(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, bool profile)
+      : engine(stored_as(model, run.stored), {{.rank = kRank, .alpha = 2 * kRank, .targets = model.targets, .seed = 1}},
+               {.device = "cuda:0",
+                .act = run.act,
+                .threads = 8,
+                .max_tokens = run.texts * shape.length,
+                .max_sequence = shape.length,
+                .training = true,
+                .profile = profile,
+                .checkpointed_blocks = run.checkpointing ? model.source.spec.layers : 0},
+               progress, plugin.make(0)) {}
+
+  StepState step(const Batch& b, float rate) {
+    engine.forward_backward(b, 1.0 / double(b.ids.size()), 0);
+    engine.adapter().step({.learning_rates = {rate}, .max_grad_norm = 1, .tokens = double(b.ids.size())});
+    return engine.adapter().read();  // waits
+  }
+};
+
+// Steps that change nothing: of equal bits, however the device orders its work.
+bool has_same_bits(Trained& trained, const Batch& b) {
+  const size_t bytes = size_t(trained.engine.trainable_parameters()) * sizeof(float);
+  std::vector<char> first(bytes), again(bytes);
+  for (int i = 0; i < kSameBits; i++) {
+    trained.engine.forward_backward(b, 1.0 / double(b.ids.size()), 0);
+    trained.engine.adapter().gradients().read(0, int64_t(bytes), (i == 0 ? first : again).data());
+    if (i > 0 && std::memcmp(first.data(), again.data(), bytes) != 0) return false;
+    trained.engine.adapter().step({.learning_rates = {0.f}, .max_grad_norm = 1, .tokens = 1});
+  }
+  return true;
+}
+
+// The operations of one step, each waited for: of the longest in all first.
+void print_operations(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin) {
+  Trained trained(model, shape, run, plugin, true);
+  const Batch b = batch(0, run.texts, shape);
+  trained.step(b, 1e-4f);
+  trained.engine.take_profile();
+  trained.step(b, 1e-4f);
+  struct Sum {
+    double seconds = 0, flop = 0;
+    int calls = 0;
+  };
+  std::map<std::string, Sum> sums;
+  double all = 0;
+  for (const ProfileEvent& e : trained.engine.take_profile()) {
+    Sum& s = sums[e.name];
+    s.seconds += e.seconds;
+    s.flop += e.flop;
+    s.calls++;
+    all += e.seconds;
+  }
+  std::vector<std::pair<std::string, Sum>> list(sums.begin(), sums.end());
+  std::sort(list.begin(), list.end(), [](const auto& x, const auto& y) { return x.second.seconds > y.second.seconds; });
+  std::printf("operations of %s, %s, %lld x %lld, each waited for: %.1f ms\n", shape.name, run.format, static_cast<long long>(run.texts), static_cast<long long>(shape.length), all * 1e3);
+  for (const auto& [name, s] : list) {
+    std::printf("  %-36s %5d calls %9.3f ms %5.1f %% %8.1f TFLOP/s\n", name.c_str(), s.calls, s.seconds * 1e3, 100 * s.seconds / all, s.flop / s.seconds * 1e-12);
+  }
+}
+
+void measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
+  const lowrank::Device before = plugin.devices().found[0];
+  Trained trained(model, shape, run, plugin, false);
+  std::vector<double> seconds;
+  StepState state;
+  for (int step = 0; step < kWarmUp + kSteps; step++) {
+    const Batch b = batch(uint64_t(step), run.texts, shape);
+    const auto start = Clock::now();
+    state = trained.step(b, 1e-4f);
+    if (step >= kWarmUp) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  const double rate = double(run.texts * shape.length) / seconds[seconds.size() / 2], peak = trained.engine.matmul_peak();
+  const double held = double(before.free - plugin.devices().found[0].free) / double(1 << 30);
+  std::printf("| %s | lowrank | %s | %s, r %lld, %lld x %lld%s | %.0f tokens/s | %.3f of %.0f TFLOP/s | %.1f GiB | grad_norm %.3g |\n", before.description.c_str(), shape.name, run.format,
+              static_cast<long long>(kRank), static_cast<long long>(run.texts), static_cast<long long>(shape.length), run.checkpointing ? ", checkpointing" : "", rate,
+              rate * flop_of_token(shape) / peak, peak * 1e-12, held, state.norm);
+  std::fflush(stdout);
+  const std::string label = std::string("device-speed: ") + shape.name + ", " + run.format;
+  report.expect(std::isfinite(state.norm) && state.norm > 0, label + ": gradients");
+  if (run.base_case) report.expect(has_same_bits(trained, batch(1, run.texts, shape)), label + ": gradients of the same bits again");
 }
 
 }  // namespace
 
 void run_device_speed(const Options& o, Report& report) {
-  using clock = std::chrono::steady_clock;
   const DevicePlugin& plugin = open_plugin(o.plugin.empty() ? LOWRANK_EMULATED_PLUGIN : o.plugin);
   const Devices found = plugin.devices();
   if (found.found.empty()) {
     std::printf("device-speed: skipped: %s\n", found.missing.c_str());
     return;
   }
-  for (const Shape& shape : kShapes) {
+  const std::vector<Shape> shapes = o.quick ? std::vector<Shape>{kQuick} : std::vector<Shape>(std::begin(kShapes), std::end(kShapes));
+  for (const Shape& shape : shapes) {
     if (std::string(shape.name).find(o.filter) == std::string::npos) continue;
     const TinyModel model(tiny_spec(shape.sizes), random_values(1), Format::bf16);
-    for (const int64_t texts : {1, 4}) {
-      const int64_t before = plugin.devices().found[0].free;
-      const AdapterSpec adapter = {.rank = kRank, .alpha = 2 * kRank, .targets = model.targets, .seed = 1};
-      const EngineOptions options = {.device = "cuda:0", .act = DType::bf16, .threads = 1, .max_tokens = texts * kLength, .max_sequence = kLength, .training = true};
-      LoadProgress progress;
-      Engine engine(model.source, {adapter}, options, progress, plugin.make(0));
-      std::vector<double> seconds;
-      StepState state;
-      for (int step = 0; step < kWarmUp + kSteps; step++) {
-        const Batch b = batch(uint64_t(step), texts, shape.sizes.vocab);
-        const auto start = clock::now();
-        engine.forward_backward(b, 1.0 / double(b.ids.size()), uint64_t(step));
-        engine.adapter().step({.learning_rates = {1e-4f}, .max_grad_norm = 1, .tokens = double(b.ids.size())});
-        state = engine.adapter().read();  // waits
-        if (step >= kWarmUp) seconds.push_back(std::chrono::duration<double>(clock::now() - start).count());
+    for (const Run& run : kRuns) {
+      if (!run.base_case && !shape.is_whole) continue;
+      try {  // one that fails leaves the others
+        measure(model, shape, run, plugin, report);
+        if (run.base_case) print_operations(model, shape, run, plugin);
+      } catch (const Error& e) {
+        report.fail(std::string("device-speed: ") + shape.name + ", " + run.format, e.code + ": " + e.what());
       }
-      std::sort(seconds.begin(), seconds.end());
-      const double rate = double(texts * kLength) / seconds[seconds.size() / 2], peak = engine.matmul_peak();
-      const double held = double(before - plugin.devices().found[0].free) / double(1 << 30);
-      std::printf("| %s | lowrank | %s | bf16, r %lld, %lld x %lld | %.0f tokens/s | %.3f of %.0f TFLOP/s | %.1f GiB | grad_norm %.3g |\n", found.found[0].description.c_str(), shape.name,
-                  static_cast<long long>(kRank), static_cast<long long>(texts), static_cast<long long>(kLength), rate, rate * flop_of_token(shape.sizes) / peak, peak * 1e-12, held, state.norm);
-      std::fflush(stdout);
-      report.expect(std::isfinite(state.norm) && state.norm > 0, std::string("device-speed: gradients of ") + shape.name);
     }
   }
 }

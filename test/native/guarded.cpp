@@ -1,9 +1,13 @@
 #include "guarded.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 #include <utility>
+#include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -18,12 +22,27 @@ namespace {
 constexpr int64_t kGuard = 512;  // bytes; wider than any vector or tile row
 constexpr char kPattern = char(0xff);
 lowrank::Memory (*device_memory)(int64_t) = nullptr;
+std::map<int64_t, std::vector<std::shared_ptr<void>>> free_memory;
+
+// A device takes longer to give such memory than to run a case: blocks of a power of two are used again.
+std::shared_ptr<void> reused_memory(int64_t bytes) {
+  const int64_t size = int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(bytes, 1024))));
+  auto& free = free_memory[size];
+  if (free.empty()) free.push_back(device_memory(size).data);
+  const std::shared_ptr<void> block = free.back();
+  free.pop_back();
+  return {block.get(), [block, size](void*) { free_memory[size].push_back(block); }};
+}
+
 }  // namespace
 
-void set_test_memory(lowrank::Memory (*allocate)(int64_t bytes)) { device_memory = allocate; }
+void set_test_memory(lowrank::Memory (*allocate)(int64_t bytes)) {
+  device_memory = allocate;
+  free_memory.clear();
+}
 
 std::shared_ptr<void> test_memory(int64_t bytes) {
-  if (device_memory) return device_memory(bytes).data;
+  if (device_memory) return reused_memory(bytes);
   void* const p = std::aligned_alloc(64, size_t((bytes + 63) / 64 * 64));
   if (!p) throw std::bad_alloc();
   return {p, std::free};

@@ -25,6 +25,7 @@ class Emulated final : public Device {
   std::shared_ptr<void> allocate(int64_t bytes) override { return take(bytes); }
   void upload(const void* host, int64_t bytes, void* to) override { std::memcpy(to, host, size_t(bytes)); }
   void download(const void* from, int64_t bytes, void* host) override { std::memcpy(host, from, size_t(bytes)); }
+  void wait() override {}
   Stream stream() const override { return nullptr; }
 
   void product(const Product& p) override {

@@ -111,8 +111,7 @@ export class Planner {
 
   #filling(settings: MemorySettings, limits: MemoryLimit[]): Plan {
     const within = limits.map((one) => (one.ofDevice ? { ...one, bytes: one.bytes - DEVICE_RESERVE } : one));
-    const fits = (checkpointedBlocks: number) =>
-      fitsAll(this.#plan(settings, { checkpointedBlocks }).memory, within);
+    const fits = (checkpointedBlocks: number) => fitsAll(this.#plan(settings, { checkpointedBlocks }).memory, within);
     if (fits(0)) return this.#plan(settings, { checkpointedBlocks: 0 });
     // The highest of them has buffers that it shares with the others: one alone saves nothing, each further one does.
     const { layers } = this.#model.config;

@@ -1,5 +1,6 @@
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -56,7 +57,17 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {"a fake GPU", kTotal, number("major", "9"), 0};
   return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int i) { return i < number("gpus", "1") ? cudaSuccess : cudaErrorInvalidDevice; }
+// A thread's own, as CUDA has it.
+thread_local int current = 0;
+cudaError_t cudaGetDevice(int* i) {
+  *i = current;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int i) {
+  if (i >= number("gpus", "1")) return cudaErrorInvalidDevice;
+  current = i;
+  return cudaSuccess;
+}
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   const std::lock_guard lock(mutex);
   *free = free_bytes();
@@ -76,22 +87,37 @@ cudaError_t cudaFree(void* p) {
   std::free(p);
   return cudaSuccess;
 }
-cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) { return cudaMalloc(p, bytes); }
-cudaError_t cudaFreeHost(void* p) { return cudaFree(p); }
-cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t) {
+cudaError_t cudaHostAlloc(void** p, size_t bytes, unsigned) {
+  *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* p) {
+  std::free(p);
+  return cudaSuccess;
+}
+cudaError_t of_current(cudaStream_t s) { return reinterpret_cast<intptr_t>(s) == current + 1 ? cudaSuccess : cudaErrorInvalidDevice; }
+cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t s) {
   std::memset(p, value, bytes);
-  return unless_failing("cudaMemset");
+  return of_current(s) == cudaSuccess ? unless_failing("cudaMemset") : of_current(s);
 }
-cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t s) {
   std::memcpy(to, from, bytes);
-  return unless_failing("cudaMemcpy");
+  return of_current(s) == cudaSuccess ? unless_failing("cudaMemcpy") : of_current(s);
 }
+// A stream is the number of its device, plus one: work that is enqueued while another device is the thread's own is an error.
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
-  *s = nullptr;
+  *s = reinterpret_cast<cudaStream_t>(intptr_t(current) + 1);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_failing("synchronize"); }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
+  *e = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t s) { return of_current(s); }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return unless_failing("synchronize"); }
+cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
 cudaError_t cudaGetLastError() { return unless_failing("launch"); }
 const char* cudaGetErrorString(cudaError_t e) { return e == cudaErrorLaunchFailure ? "unspecified launch failure" : "another error"; }
 const char* cudaGetErrorName(cudaError_t e) { return e == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "cudaErrorOther"; }
