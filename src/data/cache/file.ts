@@ -38,6 +38,13 @@ function cacheError(error: unknown, file: string): unknown {
   return new LowrankError(found.code, message, file, { cause: error });
 }
 
+/** The largest of some tokens and `least`. An iterator would take ten times as long. */
+function largestOf(ids: Int32Array, least: number): number {
+  let largest = least;
+  for (let i = 0; i < ids.length; i++) largest = Math.max(largest, ids[i]!);
+  return largest;
+}
+
 export class CacheWriter {
   readonly #file: string;
   readonly #handle: FileHandle;
@@ -71,7 +78,7 @@ export class CacheWriter {
   /** @throws LowrankError E_WRITE, E_DATA_SIZE */
   async write(block: Block): Promise<void> {
     this.#checksum.add(block);
-    for (const id of block.inputIds) if (id > this.#largestId) this.#largestId = id;
+    this.#largestId = largestOf(block.inputIds, this.#largestId);
     this.#encoder ??= await encoder(this.#about);
     this.#take(this.#encoder.write(block));
     if (this.#bytes > LARGEST_BYTES) {

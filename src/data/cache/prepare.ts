@@ -123,7 +123,8 @@ async function tokeniseInto(
   };
   const special = await tokenizer.specialTokens();
   const writer = await CacheWriter.create(folder, provenance);
-  const pool = new TokeniserPool(tokenizer, source.render, { maxLength, longText, end, special }, threads);
+  const how = { maxLength, longText, end, special };
+  const pool = new TokeniserPool(tokenizer, source.render, how, threads, source.bytes?.() ?? 0);
   const isText = rendererOf(source.render).columns.map(({ holds }) => holds === "texts");
   const hash = createHash("sha256");
   const done: Tokenised = { texts: 0, tokens: 0, bytes: 0 };

@@ -17,6 +17,8 @@ export interface TextSource {
   /** Files, for the cache file's provenance; empty where the texts come from the program itself. */
   files: string[];
   render: RenderSpec;
+  /** Size of the files that are read whole; 0 where it is not known. */
+  bytes?(): number;
   /** The values of the renderer's columns for each row. */
   rows(): AsyncIterable<unknown[][]>;
   /** Where rows come from, for errors: "train.jsonl, line 12". @param numbers of rows that were read, in order */
@@ -40,6 +42,8 @@ export function fileTexts(
   return fileRows(files, { kind: "text", column }, options, warn);
 }
 
+const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
 /** Rows of files. @param warn see `readRows` */
 export function fileRows(
   data: DataFile[],
@@ -54,6 +58,7 @@ export function fileRows(
   return {
     files,
     render,
+    bytes: () => data.reduce((sum, part) => sum + (typeof part === "string" ? sizeOf(part) : 0), 0),
     async *rows() {
       for await (const { file, unit, rows } of readRows(data, columns, options, warn)) {
         if (once) for (const { at } of rows) once.add(file, unit, at);
