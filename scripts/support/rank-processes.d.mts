@@ -1,0 +1,1 @@
+export function ranksOf(output: string): (number | undefined)[];
