@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/adapter.js";
 import { Tokenizer } from "../../src/data/index.js";
-import { exportModel } from "../../src/export/index.js";
+import { exportAdapter, exportModel } from "../../src/export/index.js";
 import { openModel, readGgufHeader } from "../../src/model/index.js";
 import { Engine, type ModelSource } from "../../src/native/index.js";
 import { convert } from "../support/convert.js";
@@ -130,18 +130,42 @@ const BOUNDS = { gelu: 5e-3, others: 1e-4 };
 
 describe.skipIf(!hasLlama)("in llama.cpp", () => {
   const ids = Array.from({ length: 20 }, (_, i) => (1 + 7919 * i) % 70);
+  const loaded = CASES.filter(({ unloaded }) => !unloaded);
 
-  test.each(CASES.filter(({ unloaded }) => !unloaded))(
+  /** Of the file as a base, with the golden's adapter. @param adapter its folder; null: the base alone */
+  async function ours(gguf: string, adapter: string | null): Promise<{ wanted: Float64Array; bound: number }> {
+    const model = openModel(gguf);
+    const read = adapter === null ? null : readAdapter(adapter, model);
+    const shape = { precision: "fp32", threads: 1, maxTokens: 32, maxSequence: 32, training: false } as const;
+    await using engine = await Engine.create(model, read?.spec ?? null, shape);
+    if (read) await engine.setAdapter(read.tensors);
+    const logits = await engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
+    const wanted = logSoftmax(logits.subarray((ids.length - 1) * model.config.vocabSize));
+    return { wanted, bound: model.spec.block.mlp.activation === "silu" ? BOUNDS.others : BOUNDS.gelu };
+  }
+
+  test.each(loaded)(
     "$golden $keys",
     async (each) => {
       const { gguf } = both(each);
-      const model = openModel(gguf);
-      const shape = { precision: "fp32", threads: 1, maxTokens: 32, maxSequence: 32, training: false } as const;
-      await using engine = await Engine.create(model, null, shape);
-      const logits = await engine.logits({ sequences: [{ inputIds: Int32Array.from(ids) }] });
-      const wanted = logSoftmax(logits.subarray((ids.length - 1) * model.config.vocabSize));
-      const bound = model.spec.block.mlp.activation === "silu" ? BOUNDS.others : BOUNDS.gelu;
+      const { wanted, bound } = await ours(gguf, null);
       expect(likeliestDifference(logProbabilities(gguf, ids), wanted)).toBeLessThan(bound);
+    },
+    120_000,
+  );
+
+  test.each(loaded)(
+    "$golden $keys with an exported adapter",
+    async (each) => {
+      const { plain, gguf } = both(each);
+      const adapter = join(goldensFolder, each.golden, "final");
+      const file = join(folder(), "lora.gguf");
+      await exportAdapter(adapter, openModel(plain), file, "f32");
+      const found = logProbabilities(gguf, ids, file);
+      const { wanted, bound } = await ours(gguf, adapter);
+      expect(likeliestDifference(found, wanted)).toBeLessThan(bound);
+      // The bound tells whether the adapter is there.
+      expect(likeliestDifference(found, (await ours(gguf, null)).wanted)).toBeGreaterThan(2 * bound);
     },
     120_000,
   );
