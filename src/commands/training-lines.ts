@@ -12,6 +12,7 @@ function stepLine(m: StepMetrics, steps: number): string {
     `${count(Math.round(m.tokens_per_s))} tokens/s`,
     `mfu ${(100 * m.mfu).toFixed(0)} %`,
     ...(m.loss_scale === undefined ? [] : [`loss_scale ${m.loss_scale}`, `skipped ${m.skipped_steps}`]),
+    ...(m.waiting === undefined ? [] : [`waiting ${(100 * m.waiting).toFixed(1)} %`]),
   ].join("  ");
 }
 

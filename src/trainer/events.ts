@@ -1,7 +1,16 @@
 import type { Evaluation } from "./evaluate.js";
 
+/** Of several ranks, in the steps since the last line. */
+export interface RankMetrics {
+  /** The rank whose forward and backward passes took longest, and their seconds a step. */
+  slowest_rank: number;
+  slowest_rank_s: number;
+  /** Share of the steps' time in which a rank waits for others and for messages, the mean of the ranks. */
+  waiting: number;
+}
+
 /** A line of training metrics; the fields of metrics.jsonl. */
-export interface StepMetrics {
+export interface StepMetrics extends Partial<RankMetrics> {
   step: number;
   /** Times through the training texts so far. */
   epoch: number;

@@ -16,6 +16,7 @@ import { Interval } from "./interval.js";
 import type { Keeper, Reached } from "./keeper.js";
 import { checkLossScale, type LossScaling, lossScaleOf } from "./loss-scale.js";
 import { MatmulPeak } from "./peak.js";
+import { RankTimes } from "./rank-times.js";
 import { countSteps, countWarmup, learningRateFactor, type Scheduler, type Steps } from "./schedule.js";
 import { Totals } from "./totals.js";
 import { type Turn, Turns } from "./turns.js";
@@ -107,6 +108,8 @@ const MOST_UNREAD = MOST_LEARNING_RATES;
 class Loop {
   readonly #run: TrainRun;
   readonly #ranks: Ranks;
+  /** Of several ranks. */
+  readonly #rankTimes: RankTimes | null;
   /** With several ranks: whether one of them was asked to stop. All know it at the same step. */
   #isStopping = false;
   readonly #steps: Steps;
@@ -124,6 +127,7 @@ class Loop {
   constructor(run: TrainRun) {
     this.#run = run;
     this.#ranks = run.ranks ?? ALONE;
+    this.#rankTimes = this.#ranks.size > 1 ? new RankTimes(this.#ranks) : null;
     this.#peak = run.peak ?? new MatmulPeak(run.engine);
     this.#turn = run.turn ?? new Turns().join();
     this.#steps = countSteps({ ...run, rows: run.training.length });
@@ -314,17 +318,20 @@ class Loop {
     const { step } = at;
     const { supervisedTokens: tokens } = window;
     const { rank, size } = this.#ranks;
+    await this.#rankTimes?.beginStep();
     for (const [i, { batch }] of window.microBatches.entries()) {
       // A micro-batch's number decides its rows and its masks, whichever rank takes it.
       if (i % size !== rank) continue;
       await engine.forwardBackward(batch, 1 / tokens, window.firstIndex + i);
       this.#run.abort?.throwIfAborted();
     }
+    this.#rankTimes?.worked();
     await this.#agreeOnStop();
     const learningRate = this.#learningRates(step);
     const growthSteps = lossScaling?.window ?? 0;
     await engine.optimizerStep({ learningRate, weightDecay, loraplusLrRatio, maxGradNorm, tokens, growthSteps });
     this.#unread++;
+    await this.#rankTimes?.endStep();
 
     const flop = this.#run.modelFlop(window);
     const samples = window.microBatches.reduce((sum, { batch }) => sum + batch.sequences.length, 0);
@@ -344,14 +351,14 @@ class Loop {
     let metrics: StepMetrics | null = null;
     if (isLogged) {
       await this.#keepPeak();
-      metrics = this.#interval.metrics(this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
+      metrics = this.#interval.metrics(await this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
       await engine.setReadings({ intervalLosses: 0, intervalSteps: 0 });
       this.#readings = { ...this.#readings, intervalLosses: 0, intervalSteps: 0 };
       saver.note(metrics);
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
       await this.#read(at);
-      metrics = this.#interval.line(this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
+      metrics = this.#interval.line(await this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
     }
     await report({ type: "step", step, loss, tokens_per_s, metrics });
     const message = metrics && this.#peak.warning(metrics.mfu);
@@ -359,12 +366,14 @@ class Loop {
   }
 
   /** A line of metrics but for its speed, of a step that was just read. */
-  #about({ step, epoch }: Step): Omit<StepMetrics, "tokens_per_s" | "mfu"> {
+  async #about({ step, epoch }: Step): Promise<Omit<StepMetrics, "tokens_per_s" | "mfu">> {
     const { intervalLosses, intervalSteps, gradNorm: grad_norm, lossScale: loss_scale, skippedSteps } = this.#readings;
     const line = { step, epoch, loss: intervalLosses / intervalSteps, grad_norm };
-    if (!this.#run.lossScaling) return { ...line, learning_rate: this.#learningRate(step, 0) };
+    const ofRanks = await this.#rankTimes?.metrics();
+    if (!this.#run.lossScaling) return { ...line, learning_rate: this.#learningRate(step, 0), ...ofRanks };
     const before = skippedSteps - Number(!Number.isFinite(grad_norm));
-    return { ...line, learning_rate: this.#learningRate(step, before), loss_scale, skipped_steps: skippedSteps };
+    const scale = { loss_scale, skipped_steps: skippedSteps };
+    return { ...line, learning_rate: this.#learningRate(step, before), ...scale, ...ofRanks };
   }
 
   /** For a line of metrics, and not of its time. */

@@ -89,6 +89,12 @@ describe.skipIf(missing !== null)("ranks", () => {
     // The first rank alone shows the run.
     expect(stderr.match(/^step 3\/10 /gm)).toHaveLength(1);
     expect(stderr).toContain("2 ranks: a step has 4 micro-batches of 2 rows");
+    for (const { slowest_rank, slowest_rank_s, waiting } of metrics("two").filter(({ loss }) => loss !== undefined)) {
+      expect([0, 1]).toContain(slowest_rank);
+      expect(slowest_rank_s).toBeGreaterThan(0);
+      expect(waiting).toBeGreaterThan(0);
+      expect(waiting).toBeLessThan(1);
+    }
   });
 
   test("a checkpoint goes on in one process", async () => {

@@ -26,7 +26,7 @@ export function jsonLines<T = Record<string, number>>(file: string): T[] {
 /** The lines of metrics.jsonl, as texts, without the values that differ from run to run: times, speeds and memory. */
 export function steadyMetrics(folder: string): string[] {
   const isSteady = ([name]: [string, unknown]) =>
-    !/^(tokens_per_s|mfu|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
+    !/^(tokens_per_s|mfu|slowest_rank|slowest_rank_s|waiting|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
   return jsonLines(join(folder, "metrics.jsonl")).map((row) =>
     JSON.stringify(Object.fromEntries(Object.entries(row).filter(isSteady))),
   );

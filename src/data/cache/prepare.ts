@@ -11,6 +11,7 @@ import type { Tokenizer } from "../tokenizer.js";
 import { FORMAT_VERSION } from "./arrow.js";
 import type { Provenance } from "./contents.js";
 import { CacheWriter } from "./file.js";
+import { oneAfterTheOther } from "./one-maker.js";
 import { rememberSources, stampOf, type TextSource } from "./sources.js";
 import { adoptCache, cacheFile, evict, openCache, recallSources } from "./store.js";
 import type { TokenTable } from "./table.js";
@@ -95,16 +96,23 @@ export async function tokenTable(source: TextSource, options: CacheOptions): Pro
   ];
   const state = source.state();
   const stamp = state === null ? null : stampOf(state, decisive);
-  const remembered = stamp === null ? null : recallSources(folder, stamp);
   const onDamage = (file: string) =>
     warn?.(`cache file ${file}, or the note beside it, is damaged: the texts are tokenised anew`);
-  const found = remembered === null ? null : openCache(folder, remembered, onDamage);
+  const recall = () => {
+    const remembered = stamp === null ? null : recallSources(folder, stamp);
+    return remembered === null ? null : openCache(folder, remembered, onDamage);
+  };
+  const found = recall();
   if (found) return found;
-
-  const { table, key } = await tokeniseInto(source, options, end, decisive);
-  if (stamp !== null && source.state() === state) await rememberSources(folder, stamp, key);
-  evict(folder, limit, cacheFile(folder, key));
-  return table;
+  return oneAfterTheOther(folder, stamp, options.signal, async () => {
+    // Another rank may have made it meanwhile.
+    const made = recall();
+    if (made) return made;
+    const { table, key } = await tokeniseInto(source, options, end, decisive);
+    if (stamp !== null && source.state() === state) await rememberSources(folder, stamp, key);
+    evict(folder, limit, cacheFile(folder, key));
+    return table;
+  });
 }
 
 /** @param decisive parts of the cache file's key besides the rows */

@@ -11,8 +11,8 @@ import { readNote, writeNote } from "./note.js";
 import { TokenTable } from "./table.js";
 
 const FILE = /^[0-9a-f]{64}\.arrow$/;
-/** Files that are worth nothing without a cache file; `places` is an earlier version's. */
-const NOTE = /^[0-9a-f]{64}\.(note\.|places\.)?json$/;
+/** Files that are worth nothing without a cache file, and locks; `places` is an earlier version's. */
+const NOTE = /^[0-9a-f]{64}\.((note\.|places\.)?json|lock)$/;
 
 function noteFile(folder: string, key: string): string {
   return join(folder, `${key}.note.json`);
