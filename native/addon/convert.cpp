@@ -43,6 +43,10 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   if (!targets.IsArray()) fail("adapter.targets", "an array");
   const Napi::Array list = targets.As<Napi::Array>();
   for (uint32_t i = 0; i < list.Length(); i++) s.targets.push_back(to_string(list.Get(i), "adapter.targets[]"));
+  if (const Napi::Value whole = o.Get("whole"); whole.IsArray()) {
+    const Napi::Array modules = whole.As<Napi::Array>();
+    for (uint32_t i = 0; i < modules.Length(); i++) s.whole.push_back(to_string(modules.Get(i), "adapter.whole[]"));
+  }
   numbers_of(o.Get("ranks"), "adapter.ranks", [&](const std::string& target, double rank) { s.ranks[target] = int64_t(rank); });
   numbers_of(o.Get("alphas"), "adapter.alphas", [&](const std::string& target, double alpha) { s.alphas[target] = alpha; });
   return s;

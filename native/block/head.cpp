@@ -18,7 +18,12 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
   const NormWeights& w = p.weights.final_norm;
   p.ops.gather_rows({p.mat(stream.x), learned.rows, x});
   norm_.forward(p, w, p.model.final_norm, x, h, true);
-  p.ops.head({h, p.weights.head, learned.labels, loss_scale, dh, loss_sum, dynamic_scale, p.weights.head_bias, float(p.model.logit_cap)});
+  HeadArgs args{h, p.head(), learned.labels, loss_scale, dh, loss_sum, dynamic_scale, p.head_bias(), float(p.model.logit_cap)};
+  if (train) {
+    args.dw = p.gradient(p.adapter.layout.head().weight);
+    args.dbias = p.gradient(p.adapter.layout.head().bias);
+  }
+  p.ops.head(args);
   if (!train) return;
   p.ops.zero({x});  // becomes the gradient of the gathered rows
   norm_.backward(p, w, p.model.final_norm, dh, x, {});
@@ -27,7 +32,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
 
 void Head::logits(const Pass& p, const Mat& x, const Mat& h, const Mat& logits) {
   Norm::once(p, p.weights.final_norm, p.model.final_norm, x, h);
-  p.ops.linear_fwd({.x = h, .w = p.weights.head, .bias = p.weights.head_bias, .u = {}, .y = logits, .together = p.together()});
+  p.ops.linear_fwd({.x = h, .w = p.head(), .bias = p.head_bias(), .u = {}, .y = logits, .together = p.together()});
   if (p.model.logit_cap > 0) p.ops.soft_cap({logits, float(p.model.logit_cap)});
 }
 

@@ -71,6 +71,22 @@ struct Pass {
   const float* key_bias = nullptr;  // as AttentionShape's bias
   int64_t key_bias_ld = 0;
 
+  // The embedding and the head that hold for the adapter, and the head's bias or null.
+  Weight embedding() const {
+    const int64_t own = adapter.layout.embedding();
+    return own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.dim};
+  }
+  Weight head() const {
+    const int64_t own = adapter.layout.head().weight;
+    return own < 0 ? weights.head : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.dim};
+  }
+  const float* head_bias() const {
+    const int64_t own = adapter.layout.head().bias;
+    return own < 0 ? weights.head_bias : adapter.parameters + own;
+  }
+  // Of an offset in the adapter's flat buffer; null where there is no such gradient.
+  float* gradient(int64_t offset) const { return offset < 0 || !adapter.gradients ? nullptr : adapter.gradients + offset; }
+
   bool together() const { return texts.size() > 1; }
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }
   Mat mat(const Rows& r) const { return mat(r, tokens.count, r.cols); }

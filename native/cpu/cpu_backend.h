@@ -43,6 +43,7 @@ class CpuBackend final : public HostBackend {
   };
   void adapter_bwd(const LinearBwdArgs&, const Matmul&, const Mat& du);
   void gradients_of_a(std::span<const Adapted>, const Matmul&);
+  void head_gradient(const Mat& x, const Mat& dz, float* dw);  // head.cpp
   void transpose_thin(const Mat& x, const Mat& dst);
   void apply_dropout(const Mat& x, const Dropout&, const Mat& y);
   template <class F>

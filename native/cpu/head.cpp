@@ -22,31 +22,72 @@ int64_t even_chunk(int64_t n, int64_t most) {
   return std::min(most, round_up((n + chunks - 1) / chunks, 32));
 }
 
+// Words whose gradients are summed at a time.
+constexpr int64_t kWords = 4096;
+
 // Rows of logits that the workspace holds.
 int64_t chunk_rows(const OpLimits& l) {
   const int64_t most = std::max(kMinRows, kLogitBytes / (std::max<int64_t>(l.vocab, 1) * dtype_bytes(l.act)) / 32 * 32);
   return std::min(l.tokens, even_chunk(l.tokens, most));
 }
 
+// The parts of the workspace; offsets in bytes.
+struct Parts {
+  int64_t rows, losses, thin, thin_ld, sums, matmul, end;
+};
+
+Parts parts(const OpLimits& l, int threads) {
+  Parts p{};
+  p.rows = chunk_rows(l);
+  const auto take = [&](int64_t bytes) {
+    const int64_t at = p.end;
+    p.end += round_up(bytes, 64);
+    return at;
+  };
+  take(p.rows * apart(l.vocab) * dtype_bytes(l.act));  // the logits
+  p.losses = take(p.rows * 8);
+  p.thin_ld = round_up(p.rows, kPanelStep);
+  p.thin = take(l.head_trains ? l.model_dim * p.thin_ld * dtype_bytes(l.act) : 0);
+  p.sums = take(l.head_trains ? l.model_dim * std::min(kWords, l.vocab) * 4 : 0);
+  p.matmul = take(Matmul::workspace_bytes(std::max({l.model_dim, l.vocab, l.head_trains ? p.rows : 0}), threads));
+  return p;
+}
+
 }  // namespace
 
-int64_t CpuBackend::head_workspace(const OpLimits& l, int threads) {
-  const int64_t rows = chunk_rows(l);
-  return round_up(rows * apart(l.vocab) * dtype_bytes(l.act), 64) + round_up(rows * 8, 64) +
-         Matmul::workspace_bytes(std::max(l.model_dim, l.vocab), threads);
+int64_t CpuBackend::head_workspace(const OpLimits& l, int threads) { return parts(l, threads).end; }
+
+// dw += dz^T x, computed as its transpose, for some words at a time: the thin operand stands left
+void CpuBackend::head_gradient(const Mat& x, const Mat& dz, float* dw) {
+  const Parts p = parts(limits_, pool_.threads());
+  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
+  const int64_t dim = x.cols;
+  const Mat thin(work_ + p.thin, x.dtype, dim, x.rows, p.thin_ld);
+  transpose_thin(x, thin);
+  for (int64_t v0 = 0; v0 < dz.cols; v0 += kWords) {
+    const int64_t words = std::min(kWords, dz.cols - v0);
+    const Mat sums(work_ + p.sums, DType::f32, dim, words);
+    const Weight right{.data = dz.row(0) + v0 * dtype_bytes(dz.dtype), .format = format_of(dz.dtype), .rows = dz.rows, .cols = dz.ld};
+    matmul({.terms = {{thin, right, Along::rows}}, .n = words, .out = sums});
+    constexpr int64_t kRows = 64;
+    pool_.run((words + kRows - 1) / kRows, [&](int64_t task, int) {
+      for (int64_t v = task * kRows; v < std::min(words, (task + 1) * kRows); v++) {
+        for (int64_t c = 0; c < dim; c++) dw[(v0 + v) * dim + c] += static_cast<const float*>(sums.data)[c * words + v];
+      }
+    });
+  }
 }
 
 void CpuBackend::do_head(const HeadArgs& a) {
-  const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols, most = chunk_rows(limits_);
+  const Parts p = parts(limits_, pool_.threads());
+  const int64_t n = a.x.rows, vocab = a.w.rows, dim = a.w.cols;
   const DType act = a.x.dtype;
-  const int64_t logit_bytes = round_up(most * apart(limits_.vocab) * dtype_bytes(act), 64), loss_bytes = round_up(most * 8, 64);
-  double* const losses = reinterpret_cast<double*>(work_ + logit_bytes);
-  char* const rest = work_ + logit_bytes + loss_bytes;
-  const Matmul matmul(pool_, isa_, rest, head_workspace(limits_, pool_.threads()) - logit_bytes - loss_bytes);
+  double* const losses = reinterpret_cast<double*>(work_ + p.losses);
+  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
 
   const float scale = float(a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1));
   double sum = 0;
-  const int64_t step = even_chunk(n, most);
+  const int64_t step = even_chunk(n, p.rows);
   for (int64_t n0 = 0; n0 < n; n0 += step) {
     const int64_t rows = std::min(step, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab, apart(vocab));
@@ -65,6 +106,8 @@ void CpuBackend::do_head(const HeadArgs& a) {
     });
     for (int64_t i = 0; i < rows; i++) sum += losses[i];
     if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)});
+    if (a.dw) head_gradient(x, logits, a.dw);
+    if (a.dbias) do_columns_bwd({.dy = logits, .z = {}, .dbias = a.dbias});
   }
   *a.loss_sum += sum;
 }

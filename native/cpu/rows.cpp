@@ -40,6 +40,17 @@ void CpuBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   });
 }
 
+// A task takes columns, so that each element's sum has the order of the rows.
+void CpuBackend::do_embedding_bwd(const EmbeddingBwdArgs& a) {
+  constexpr int64_t kColumns = 64;
+  pool_.run((a.dx.cols + kColumns - 1) / kColumns, [&](int64_t task, int) {
+    const int64_t c = task * kColumns, n = std::min(kColumns, a.dx.cols - c);
+    for (int64_t m = 0; m < a.dx.rows; m++) {
+      rk_.add_scaled(reinterpret_cast<const float*>(a.dx.row(m)) + c, n, DType::f32, a.scale, reinterpret_cast<float*>(a.dtable.row(a.ids[m])) + c);
+    }
+  });
+}
+
 void CpuBackend::do_norm_fwd(const NormFwdArgs& a) {
   const int64_t c = a.x.cols;
   for_rows(a.x.rows, c, [&](int64_t m) {

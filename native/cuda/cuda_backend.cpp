@@ -57,6 +57,7 @@ void CudaBackend::enqueue_norm_bwd(const NormBwdArgs& a) { kernels::norm_bwd(a, 
 void CudaBackend::enqueue_inner_norm_fwd(const InnerNormFwdArgs& a) { kernels::inner_norm_fwd(a, stream_); }
 void CudaBackend::enqueue_inner_norm_bwd(const InnerNormBwdArgs& a) { kernels::inner_norm_bwd(a, stream_); }
 void CudaBackend::enqueue_columns_fwd(const ColumnsFwdArgs& a) { kernels::columns_fwd(a, stream_); }
+void CudaBackend::enqueue_embedding_bwd(const EmbeddingBwdArgs& a) { kernels::embedding_bwd(a, stream_); }
 void CudaBackend::enqueue_columns_bwd(const ColumnsBwdArgs& a) { kernels::columns_bwd(a, stream_); }
 void CudaBackend::enqueue_row_norms(const RowNormsArgs& a) { kernels::row_norms(a, tables_, stream_); }
 void CudaBackend::enqueue_add_noise(const NoiseArgs& a) { kernels::add_noise(a, stream_); }

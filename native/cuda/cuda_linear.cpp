@@ -156,6 +156,8 @@ void CudaBackend::enqueue_head(const HeadArgs& a) {
     if (!a.dx) return;
     const Mat dx = a.dx.slice(first, rows);
     in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product_bwd(columns(logits, v, n), weight_rows(a.w, v, n), dx, v > 0); });
+    if (a.dw) device_->product({.a = logits, .b = x, .c = Mat(a.dw, DType::f32, vocab, x.cols), .transposes_a = true, .accumulates = true});
+    if (a.dbias) kernels::columns_bwd({.dy = logits, .z = {}, .dbias = a.dbias}, stream_);
   });
   kernels::add_up(scratch<double>(work_.losses), a.x.rows, a.loss_sum, stream_);
 }

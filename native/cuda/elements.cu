@@ -42,6 +42,13 @@ __global__ void __launch_bounds__(kThreads, 1) columns_bwd_kernel(ColumnsBwdArgs
   if (a.dbias) a.dbias[o] = float(double(a.dbias[o]) + double(a.bias_scale) * sum);
 }
 
+// A thread takes a column, so that each element's sum has the order of the rows.
+__global__ void __launch_bounds__(kThreads, 1) embedding_bwd_kernel(EmbeddingBwdArgs a) {
+  const int64_t c = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (c >= a.dx.cols) return;
+  for (int64_t m = 0; m < a.dx.rows; m++) a.dtable.set(a.ids[m], c, a.dtable.get(a.ids[m], c) + a.scale * a.dx.get(m, c));
+}
+
 __global__ void __launch_bounds__(kThreads, 1) add_noise_kernel(NoiseArgs a) {
   const int64_t m = blockIdx.x;
   for (int64_t c = first_column(); c < a.x.cols; c += column_step()) {
@@ -135,6 +142,9 @@ __global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterArgs a) {
 void columns_fwd(const ColumnsFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(columns_fwd_kernel, a.y, stream, a); }
 void columns_bwd(const ColumnsBwdArgs& a, Stream stream) {
   LOWRANK_LAUNCH(columns_bwd_kernel, (unsigned((a.dy.cols + kWarp - 1) / kWarp)), kThreads, stream, a);
+}
+void embedding_bwd(const EmbeddingBwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH(embedding_bwd_kernel, (unsigned((a.dx.cols + kThreads - 1) / kThreads)), kThreads, stream, a);
 }
 void add_noise(const NoiseArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(add_noise_kernel, a.x, stream, a); }
 void rope(const RopeArgs& a, Stream stream) { LOWRANK_LAUNCH(rope_kernel, (unsigned(a.x.mat.rows), unsigned(a.heads)), kWarp, stream, a); }

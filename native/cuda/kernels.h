@@ -24,6 +24,7 @@ void inner_norm_bwd(const InnerNormBwdArgs&, Stream);
 // elements.cu
 void columns_fwd(const ColumnsFwdArgs&, Stream);
 void columns_bwd(const ColumnsBwdArgs&, Stream);
+void embedding_bwd(const EmbeddingBwdArgs&, Stream);
 void add_noise(const NoiseArgs&, Stream);
 void rope(const RopeArgs&, Stream);
 void glu_fwd(const GluFwdArgs&, Stream);

@@ -59,6 +59,7 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
     throw Error("E_TARGET", "Target module \"" + *wanted.begin() + "\" is not a linear of this model.", *wanted.begin());
   }
   if (sites_.empty()) throw Error("E_TARGET", "No target modules were given.", "target_modules");
+  for (const std::string& module : spec.whole) add_whole(model, module);
   if (!model.classifier) return;
   for (const DenseSpec& layer : model.classifier->layers) {
     const auto& [module, out, in, bias] = layer.linear;
@@ -69,6 +70,18 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
     };
     place.weight = whole(".weight", in, false);
     if (bias) place.bias = whole(".bias", 1, true);
+  }
+}
+
+void AdapterLayout::add_whole(const ModelSpec& model, const std::string& module) {
+  const std::string weight = module + ".weight";
+  if (weight == model.embedding && embedding_ < 0) {
+    embedding_ = add({weight, model.vocab, model.dim, 0, AdapterTensor::Role::embedding});
+  } else if (weight == model.head && head_.weight < 0 && !model.classifier) {
+    head_.weight = add({weight, model.vocab, model.dim, 0, AdapterTensor::Role::head});
+    if (!model.head_bias.empty()) head_.bias = add({model.head_bias, model.vocab, 1, 0, AdapterTensor::Role::head, 0, true});
+  } else {
+    throw Error("E_TARGET", "Module \"" + module + "\" cannot train whole: the embedding and the head can, each named once.", module);
   }
 }
 

@@ -22,6 +22,8 @@ struct AdapterSpec {
   std::string initial_factors = {};  // their method (model/initial_factors.h); empty: the tensors are loaded
   double neftune_alpha = 0;  // noise on the embeddings in training (Jain et al., 2023)
   std::vector<std::string> targets;  // full module names
+  // The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding.
+  std::vector<std::string> whole = {};
   // Of single targets, in place of rank and alpha.
   std::map<std::string, int64_t> ranks = {};
   std::map<std::string, double> alphas = {};
@@ -44,7 +46,7 @@ struct AdapterSite {
 
 // A tensor that trains, as files name it: a part of the flat buffers of parameters, gradients and moments.
 struct AdapterTensor {
-  enum class Role { lora_a, lora_b, lora_bias, magnitude, whole };
+  enum class Role { lora_a, lora_b, lora_bias, magnitude, whole, embedding, head };
   std::string name;
   int64_t rows = 0, cols = 0, offset = 0;  // in elements; a vector has one column
   Role role = Role::lora_a;
@@ -54,7 +56,7 @@ struct AdapterTensor {
   int64_t elements() const { return rows * cols; }
 };
 
-// Offsets of a classifier's layer in the flat buffer; -1: frozen, or not there.
+// Offsets of a whole layer in the flat buffer; -1: frozen, or not there.
 struct DensePlace {
   int64_t weight = -1, bias = -1;
 };
@@ -68,6 +70,8 @@ class AdapterLayout {
   // The tensors in the order of the flat buffer. This list alone decides which tensors train.
   const std::vector<AdapterTensor>& tensors() const { return tensors_; }
   const std::vector<DensePlace>& dense() const { return dense_; }  // of each layer of the classifier
+  const DensePlace& head() const { return head_; }
+  int64_t embedding() const { return embedding_; }  // as DensePlace's weight
   int64_t elements() const { return elements_; }
   int64_t outputs() const { return sites_.empty() ? 0 : sites_.back().first_output + sites_.back().out; }  // of all sites
   int64_t rank() const { return rank_; }  // the largest of a site
@@ -78,21 +82,24 @@ class AdapterLayout {
     return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];
   }
   bool any_in(int64_t layer) const;     // an adapter in this layer
-  bool any_below(int64_t layer) const { return !sites_.empty() && sites_.front().layer < layer; }
+  bool any_below(int64_t layer) const { return embedding_ >= 0 || (!sites_.empty() && sites_.front().layer < layer); }
 
  private:
   int64_t add(AdapterTensor);  // its offset
+  void add_whole(const ModelSpec&, const std::string& module);
 
   std::vector<AdapterSite> sites_;
   std::vector<AdapterTensor> tensors_;
   std::vector<DensePlace> dense_;
+  DensePlace head_;
+  int64_t embedding_ = -1;
   std::vector<int> lookup_;
   size_t linears_ = 0;  // of a block
   int64_t elements_ = 0, rank_ = 0;
 };
 
 // A tensor as PEFT begins: A uniform in +-1/sqrt(I) (Kaiming, a = sqrt(5)), B and its bias zero; whole weights normal, as transformers
-// begins them, and their biases zero. Magnitudes follow from the base.
+// begins them, and their biases zero. Magnitudes, embedding and head follow from the base.
 std::vector<float> initial_values(const AdapterTensor&, uint64_t seed, double whole_std = 0.02);
 
 }  // namespace lowrank

@@ -22,6 +22,14 @@ struct EmbeddingArgs {
   bool accumulate = false;  // x += instead of x =
 };
 
+// The gradient of a table that trains: dtable[ids[m],:] += scale * dx[m,:], in the order of m
+struct EmbeddingBwdArgs {
+  const int32_t* ids;  // (M)
+  Mat dx;              // (M, C) f32
+  Mat dtable;          // (V, C) f32 +=
+  float scale = 1;
+};
+
 // RMSNorm (Zhang & Sennrich, 2019): y = x; centred, LayerNorm (Ba et al., 2016): y = x - mean(x[m,:]). rstd[m] = 1/sqrt(mean(y[m,:]^2) + eps);
 // h = y * rstd * w + b
 struct NormFwdArgs {
@@ -234,7 +242,7 @@ struct GluBwdArgs {
 };
 
 // z = x W^T + b, logits = soft_cap * tanh(z / soft_cap); for row n with label t: loss = lse(logits) - logits[t];
-// dx = loss_scale * ((softmax - onehot(t)) * (1 - (logits / soft_cap)^2)) W.  soft_cap 0: logits = z
+// dz = loss_scale * (softmax - onehot(t)) * (1 - (logits / soft_cap)^2);  dx = dz W;  dw += dz^T x;  dbias += the sum of dz's rows.  soft_cap 0: logits = z
 // Logits exist for a chunk of rows at a time only.
 struct HeadArgs {
   Mat x;                  // (N, C) act, normed hidden states of the supervised tokens only
@@ -246,6 +254,7 @@ struct HeadArgs {
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
   const float* bias = nullptr;  // (V) or null
   float soft_cap = 0;
+  float *dw = nullptr, *dbias = nullptr;  // (V, C), (V) +=, with dx; null: frozen, or not there
 };
 
 enum class HeadFunction { none, tanh, relu };
@@ -358,6 +367,7 @@ struct OpLimits {
   int64_t model_dim = 0, vocab = 0, rank = 0, heads = 0, kv_heads = 0, head_dim = 0;
   DType act = DType::f32;
   bool training = false, dropout = false;
+  bool head_trains = false;  // the head has a dw
   bool rounds_activations = false;  // linears with an outlier_threshold
   // Elements of the largest weight of a linear or head that is not stored plainly in `act`; 0: there is none.
   int64_t decoded = 0;

@@ -49,6 +49,11 @@ void check_adamw(const AdamWArgs& a, const char* operation) { check(a.n >= 0 && 
 
 void check_embedding_fwd(const EmbeddingArgs& a, const OpLimits*) { check(a.x.cols == a.table.cols, "shapes", "embedding_fwd"); }
 
+void check_embedding_bwd(const EmbeddingBwdArgs& a, const OpLimits*) {
+  check(a.dx.cols == a.dtable.cols && a.dtable.ld == a.dtable.cols, "shapes", "embedding_bwd");
+  check(a.dx.dtype == DType::f32 && a.dtable.dtype == DType::f32, "dtypes", "embedding_bwd");
+}
+
 void check_norm_fwd(const NormFwdArgs& a, const OpLimits* l) {
   check(same_shape(a.x, a.h) && (!a.saved || same_shape(a.x, a.saved)), "shapes", "norm_fwd");
   check(is_act(a.h, l) && (!a.saved || is_act(a.saved, l)), "dtypes", "norm_fwd");
@@ -139,6 +144,7 @@ void check_head(const HeadArgs& a, const OpLimits* l) {
   check(a.x.cols == a.w.cols && (!a.dx || same_shape(a.x, a.dx)), "shapes", "head");
   check(!l || (a.x.rows <= l->tokens && a.w.rows <= l->vocab), "beyond the limits", "head");
   check(is_act(a.x, l), "dtypes", "head");
+  check((!a.dw && !a.dbias) || (a.dx && (!l || l->head_trains)), "dw", "head");
 }
 
 void check_dense_fwd(const DenseFwdArgs& a, const OpLimits*) {

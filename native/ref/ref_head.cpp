@@ -6,11 +6,12 @@
 
 namespace lowrank {
 
-// loss = log sum exp(z) - z_t with z = W x + b:  dloss/dz = softmax(z) - onehot(t);  dx = dz W
+// loss = log sum exp(z) - z_t with z = W x + b:  dloss/dz = softmax(z) - onehot(t);  dx = dz W;  dw += dz^T x;  dbias += dz
 void RefBackend::do_head(const HeadArgs& a) {
   const int64_t vocab = a.w.rows, dim = a.w.cols;
   const double scale = a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1);
   std::vector<double> z(static_cast<size_t>(vocab));
+  std::vector<double> dw(a.dw ? size_t(vocab * dim) : 0), dbias(a.dbias ? size_t(vocab) : 0);
   for (int64_t n = 0; n < a.x.rows; n++) {
     for (int64_t v = 0; v < vocab; v++) {
       double sum = a.bias ? double(a.bias[v]) : 0.0;
@@ -33,7 +34,13 @@ void RefBackend::do_head(const HeadArgs& a) {
       for (int64_t v = 0; v < vocab; v++) dx += z[size_t(v)] * double(a.w.get(v, c));
       a.dx.set(n, c, float(dx));
     }
+    for (int64_t v = 0; v < vocab; v++) {
+      for (int64_t c = 0; c < (a.dw ? dim : 0); c++) dw[size_t(v * dim + c)] += z[size_t(v)] * double(a.x.get(n, c));
+      if (a.dbias) dbias[size_t(v)] += z[size_t(v)];
+    }
   }
+  for (size_t i = 0; i < dw.size(); i++) a.dw[i] = float(double(a.dw[i]) + dw[i]);
+  for (size_t v = 0; v < dbias.size(); v++) a.dbias[v] = float(double(a.dbias[v]) + dbias[v]);
 }
 
 }  // namespace lowrank

@@ -16,6 +16,16 @@ void RefBackend::do_embedding_fwd(const EmbeddingArgs& a) {
   }
 }
 
+void RefBackend::do_embedding_bwd(const EmbeddingBwdArgs& a) {
+  for (int64_t v = 0; v < a.dtable.rows; v++) {
+    for (int64_t c = 0; c < a.dtable.cols; c++) {
+      double sum = double(a.dtable.get(v, c));
+      for (int64_t m = 0; m < a.dx.rows; m++) sum += a.ids[m] == v ? double(a.scale) * double(a.dx.get(m, c)) : 0;
+      a.dtable.set(v, c, float(sum));
+    }
+  }
+}
+
 static double mean_of(const Mat& x, int64_t row) {
   double mean = 0;
   for (int64_t c = 0; c < x.cols; c++) mean += double(x.get(row, c)) / double(x.cols);

@@ -1,6 +1,7 @@
 #include "train/adapter_slot.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "base/thread_pool.h"
 #include "model/initial_factors.h"
@@ -75,6 +76,10 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
       const DenseWeights& stored = weights.dense[t.site];
       if (const float* from = t.is_vector ? stored.bias : stored.w) backend.download(from, t.elements() * 4, values.data());
     }
+    if (t.role == AdapterTensor::Role::embedding || t.role == AdapterTensor::Role::head) {
+      copy_of_base(t, weights);
+      continue;
+    }
     parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
   if (!spec.initial_factors.empty()) write_initial_factors(weights);
@@ -89,6 +94,22 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
     }
   }
   if (options.training) write({});
+}
+
+// Decodes a table of the base, in whatever format it lies, some rows at a time.
+void AdapterSlot::copy_of_base(const AdapterTensor& t, const ModelWeights& weights) {
+  float* const to = arena_.at<float>(offsets_.parameters) + t.offset;
+  const bool is_head = t.role == AdapterTensor::Role::head;
+  if (t.is_vector) return backend_.cast({Mat(const_cast<float*>(weights.head_bias), DType::f32, 1, t.rows), Mat(to, DType::f32, 1, t.rows)});
+  constexpr int64_t kRows = 1024;
+  const Memory ids_at = backend_.allocate(kRows * int64_t(sizeof(int32_t)));
+  for (int64_t first = 0; first < t.rows; first += kRows) {
+    std::vector<int32_t> ids(size_t(std::min(kRows, t.rows - first)));
+    std::iota(ids.begin(), ids.end(), int32_t(first));
+    int32_t* const at = reinterpret_cast<int32_t*>(ids_at.data.get());
+    backend_.upload(ids.data(), int64_t(ids.size() * sizeof(int32_t)), at);
+    backend_.embedding_fwd({at, is_head ? weights.head : weights.embedding, Mat(to + first * t.cols, DType::f32, int64_t(ids.size()), t.cols)});
+  }
 }
 
 void AdapterSlot::write_initial_factors(const ModelWeights& weights) {

@@ -77,6 +77,7 @@ class AdapterSlot {
   void update(const OptimizerOptions&) const;
   // The frozen halves into a buffer beside the parameters, or back.
   void keep_frozen(bool back) const;
+  void copy_of_base(const AdapterTensor&, const ModelWeights&);
   void write_initial_factors(const ModelWeights&);
   void norms_of_rows(const ModelWeights&, bool with_factors);
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }

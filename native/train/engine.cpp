@@ -149,6 +149,10 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     for (const AdapterSite& s : adapter(number).layout().sites()) {
       if (s.name == module) site = &s;
     }
+    for (const AdapterTensor& t : adapter(number).layout().tensors()) {
+      const bool is_whole = t.role == AdapterTensor::Role::embedding || t.role == AdapterTensor::Role::head;
+      if (is_whole && t.name == module + ".weight") return merged_whole(t, number, decoded);
+    }
   }
   const ModelWeights& weights = base_.weights();
   const LinearWeights* linear = site ? &weights.blocks[size_t(site->layer)].linears[site->linear] : nullptr;
@@ -190,8 +194,28 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
   return bytes;
 }
 
+std::vector<uint8_t> Engine::merged_whole(const AdapterTensor& t, int number, std::optional<DType> decoded) const {
+  const Weight& w = t.role == AdapterTensor::Role::embedding ? base_.weights().embedding : base_.weights().head;
+  if (!decoded && !w.plain()) throw Error("E_QUANTIZED", t.name + " is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", t.name);
+  const DType type = decoded ? *decoded : dtype_of(w.format);
+  std::vector<float> values(static_cast<size_t>(t.elements()));
+  adapter(number).parameters().read(t.offset * 4, t.elements() * 4, values.data());
+  std::vector<uint8_t> bytes(values.size() * size_t(dtype_bytes(type)));
+  for (size_t i = 0; i < values.size(); i++) store_f32(bytes.data(), type, int64_t(i), values[i]);
+  if (holds_numbers(format_of(type), reinterpret_cast<const char*>(bytes.data()), t.elements())) return bytes;
+  throw Error("E_NAN", t.name + ": the trained table is beyond what " + format_name(format_of(type)) + " holds. Merge into a base with a larger range.", t.name);
+}
+
 std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, int number) const {
   AdapterSlot& slot = adapter(number);
+  for (const AdapterTensor& t : slot.layout().tensors()) {
+    if (t.role != AdapterTensor::Role::head || t.name != module + ".bias") continue;
+    std::vector<float> values(static_cast<size_t>(t.rows));
+    slot.parameters().read(t.offset * 4, t.rows * 4, values.data());
+    std::vector<uint8_t> bytes(size_t(t.rows * dtype_bytes(type)));
+    for (int64_t v = 0; v < t.rows; v++) store_f32(bytes.data(), type, v, values[size_t(v)]);
+    return bytes;
+  }
   for (const AdapterSite& s : slot.layout().sites()) {
     const float* const base = s.name == module ? base_.weights().blocks[size_t(s.layer)].linears[s.linear].bias : nullptr;
     if (!base || s.bias_offset < 0) continue;

@@ -61,6 +61,8 @@ class Engine {
   // is merged from its file. With `decoded` W is the weight that products are computed with, decoded where it is quantised; the bytes
   // are of this dtype, and a linear of a block or a head without an adapter is decoded alone. Error E_TARGET for an unknown module.
   std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0, std::optional<DType> decoded = std::nullopt) const;
+  // The same of a module that trains whole.
+  std::vector<uint8_t> merged_whole(const AdapterTensor&, int adapter, std::optional<DType> decoded) const;
 
   // The same of a bias with the bias of B, for adapters that have one: of the stored format. Error E_TARGET where the base has no bias.
   std::vector<uint8_t> merged_bias(const std::string& module, DType, int adapter = 0) const;

@@ -28,6 +28,9 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.dropout = adapters.dropout();
   limits.rounds_activations = o.rounds_activations;
   limits.decoded = o.decoded;
+  limits.head_trains = o.training && adapters.head();
+  // Trained tables are f32.
+  if (adapters.head() && o.act != DType::f32) limits.decoded = std::max(limits.decoded, model.vocab * model.dim);
   return limits;
 }
 
@@ -41,11 +44,13 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
   raise(rank_, layout.rank());
   raise(dropout_, spec.dropout > 0);
   raise(dora_, spec.dora);
+  raise(embedding_, layout.embedding() >= 0);
+  raise(head_, layout.head().weight >= 0);
   return more;
 }
 
 Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
-    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()), dora_(adapters.dora()) {
+    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()), dora_(adapters.dora()), embedding_trains_(adapters.embedding()) {
   workspace = arena.reserve("workspace", workspace_bytes);
   for (const AttentionKind& kind : model.block.attention.kinds) {
     const int64_t table = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
@@ -84,6 +89,7 @@ void Layout::place(Place p) {
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
   stream.place(p, model_.dim);
+  if (embedding_trains_ && model_.embedding_norm) embedding_norm.place(p, model_.dim);
   shared.place(p, model_, rank_, dora_);
   for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], dora_, shared);
   if (keep_) {

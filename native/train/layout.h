@@ -49,13 +49,15 @@ class AdapterNeeds {
   int64_t rank() const { return rank_; }  // the largest
   bool dropout() const { return dropout_; }
   bool dora() const { return dora_; }
+  bool embedding() const { return embedding_; }  // one trains it whole
+  bool head() const { return head_; }
   std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(size_t(layer) * linears_, linears_); }  // the largest of each linear
 
  private:
   size_t linears_;
   std::vector<int64_t> ranks_;
   int64_t rank_ = 0;
-  bool dropout_ = false, dora_ = false;
+  bool dropout_ = false, dora_ = false, embedding_ = false, head_ = false;
 };
 
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
@@ -90,6 +92,7 @@ class Layout {
   Block::Shared shared;
   std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
   Head head;
+  Norm embedding_norm;  // where the embedding trains and has one
   Classifier classifier;  // in the head's place, where the model is one
   int64_t logits = 0;  // (texts, V) f32, where text is generated
 
@@ -113,7 +116,7 @@ class Layout {
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   int64_t shared_layers_ = 0, rank_ = 0, tokens_begin_ = 0, end_ = 0;
-  bool dora_ = false;
+  bool dora_ = false, embedding_trains_ = false;
   bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
 

@@ -13,7 +13,8 @@ MomentLayout::MomentLayout(const AdapterLayout& adapters) {
   };
   for (const AdapterTensor& t : adapters.tensors()) {
     const int64_t elements = t.elements();
-    MomentPart p{t.name, t.offset, elements, elements >= kLeast8bitElements, (elements + kMomentBlock - 1) / kMomentBlock, 0, 0, 0, 0};
+    // Those of embeddings stay in f32, as transformers has it.
+    MomentPart p{t.name, t.offset, elements, elements >= kLeast8bitElements && t.role != AdapterTensor::Role::embedding, (elements + kMomentBlock - 1) / kMomentBlock, 0, 0, 0, 0};
     const int64_t each = p.is_8bit ? 1 : 4;
     p.m = take(elements * each);
     p.v = take(elements * each);

@@ -12,7 +12,7 @@ constexpr uint64_t kNoiseStream = uint64_t(1) << 61;  // apart from the streams 
 
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
-  p.ops.embedding_fwd({p.tokens.ids, p.weights.embedding, x, float(model_.embedding_scale)});
+  p.ops.embedding_fwd({p.tokens.ids, p.embedding(), x, float(model_.embedding_scale)});
   if (const double alpha = p.adapter.spec.neftune_alpha; p.mode == Mode::train && alpha > 0) {
     const float size = float(alpha / std::sqrt(double(p.longest) * double(model_.dim)));
     p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});
@@ -21,7 +21,8 @@ void Base::forward(const Pass& p) {
   if (p.tokens.types) p.ops.embedding_fwd({p.tokens.types, p.weights.token_types, x, 1, true});
   if (model_.embedding_norm) {
     const Mat h = p.mat(layout_->shared.h);
-    Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);
+    if (p.mode == Mode::train && p.adapter.layout.embedding() >= 0) layout_->embedding_norm.forward(p, p.weights.embedding_norm, model_.embedding_norm, x, h, true);
+    else Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);
     p.ops.cast({h, x});
   }
   for (int64_t l = 0; l < model_.layers; l++) {
@@ -45,6 +46,15 @@ void Base::backward(const Pass& p) {
     }
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);
   }
+  float* const embedding = p.gradient(adapters.embedding());
+  if (!embedding) return;
+  if (model_.embedding_norm) {
+    const Mat dh = p.mat(layout_->shared.dh);
+    p.ops.cast({dx, dh});
+    p.ops.zero({dx});
+    layout_->embedding_norm.backward(p, p.weights.embedding_norm, model_.embedding_norm, dh, dx, {});
+  }
+  p.ops.embedding_bwd({p.tokens.ids, dx, Mat(embedding, DType::f32, model_.vocab, model_.dim), float(model_.embedding_scale)});
 }
 
 void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number) {

@@ -94,7 +94,7 @@ def summed_loss(model, batch):
 
 
 def engine_name(parameter):
-    name = parameter.removeprefix("base_model.model.").replace(".default", "")
+    name = parameter.removeprefix("base_model.model.").replace(".default", "").replace(".modules_to_save", "")
     return name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
 
 
@@ -120,7 +120,11 @@ def make_optimizer(model, params, ratio):
     if ratio != 1:
         return create_loraplus_optimizer(model, torch.optim.AdamW, loraplus_lr_ratio=ratio,
                                          loraplus_weight_decay=o["weight_decay"], **options)
-    return torch.optim.AdamW(params, weight_decay=o["weight_decay"], **options)
+    # As the Trainer: biases do not decay.
+    biases = [w for n, w in adapter_parameters(model).items() if n.endswith(".bias")]
+    others = [w for n, w in adapter_parameters(model).items() if not n.endswith(".bias")]
+    groups = [dict(params=others), dict(params=biases, weight_decay=0.0)] if biases else others
+    return torch.optim.AdamW(groups, weight_decay=o["weight_decay"], **options)
 
 
 def train(model, batches, max_grad_norm, ratio):

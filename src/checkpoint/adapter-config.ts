@@ -15,7 +15,6 @@ const PLAIN: Record<string, unknown> = {
   bias: "none",
   kasa_config: null,
   layer_replication: null,
-  modules_to_save: null,
   monteclora_config: null,
   target_parameters: null,
   trainable_token_indices: null,
@@ -28,10 +27,13 @@ const PLAIN: Record<string, unknown> = {
 const SEQ_CLS = "SEQ_CLS";
 const CLASSIFIER_MODULES = ["classifier", "score"] as const;
 
-/** Whether PEFT saves no more than a classifier's head with it; a module may stand there twice. */
-function areClassifiers(modules: unknown): boolean {
-  const isHead = (name: unknown) => typeof name === "string" && CLASSIFIER_MODULES.some((end) => name.endsWith(end));
-  return Array.isArray(modules) && modules.every(isHead);
+/** The modules that train whole, but for a classifier's head, which it always has; a module may stand there twice. */
+function modulesToSave(keys: ConfigKeys, json: Record<string, unknown>): string[] {
+  const modules = json.modules_to_save;
+  if (isEmpty(modules)) return [];
+  if (!isTexts(modules)) throw keys.error("modules_to_save", `expected a list of names, found ${kindOf(modules)}`);
+  const isHead = (name: string) => isClassifierConfig(json) && CLASSIFIER_MODULES.some((end) => name.endsWith(end));
+  return [...new Set(modules)].filter((name) => !isHead(name));
 }
 
 /** Whether an adapter is a classifier's. */
@@ -49,6 +51,10 @@ export interface AdapterConfig {
   useDora: boolean;
   targetModules: string | string[];
   rules: TargetRules;
+  /** As they stand there. */
+  modulesToSave: string[];
+  /** Whether a tied embedding and head stay one table where one of them trains whole. */
+  ensureWeightTying: boolean;
 }
 
 /** A base as adapter_config.json names it: an absolute path, or a name of the hub and its revision. */
@@ -65,6 +71,8 @@ export function adapterConfigJson(
   { named, revision }: NamedBase,
   classifies = false,
 ) {
+  const saved = (spec.whole ?? []).map((module) => module.slice(module.lastIndexOf(".") + 1));
+  if (classifies) saved.push(...CLASSIFIER_MODULES);
   return {
     base_model_name_or_path: named,
     ...(revision === undefined ? {} : { revision }),
@@ -73,7 +81,7 @@ export function adapterConfigJson(
     inference_mode: true,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,
-    ...(classifies ? { modules_to_save: [...CLASSIFIER_MODULES] } : {}),
+    ...(saved.length > 0 ? { modules_to_save: saved } : {}),
     peft_type: "LORA",
     r: spec.rank,
     target_modules: peft,
@@ -97,7 +105,6 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
   keys.only("peft_type", ["LORA"]);
   for (const [key, expected] of Object.entries(PLAIN)) {
     if (isEmpty(json[key]) || json[key] === expected) continue;
-    if (key === "modules_to_save" && isClassifierConfig(json) && areClassifiers(json[key])) continue;
     throw unsupported(file, key, json[key], JSON.stringify(expected));
   }
   if (!PLAIN_INITS.includes(json.init_lora_weights)) {
@@ -112,6 +119,8 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
     useDora: keys.flag("use_dora", false),
     targetModules: namesOrPattern(keys, json, "target_modules"),
     rules: parseRules(keys, json),
+    modulesToSave: modulesToSave(keys, json),
+    ensureWeightTying: keys.flag("ensure_weight_tying", false),
   };
 }
 

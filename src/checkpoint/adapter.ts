@@ -12,6 +12,7 @@ import {
   type SafetensorsTensor,
   targetSpec,
   weightDtype,
+  wholeModules,
   widen,
   writeSafetensors,
 } from "../model/index.js";
@@ -57,10 +58,16 @@ export interface LoadedAdapter {
 export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const configFile = join(folder, CONFIG);
   const config = readJsonObject(configFile, "Adapter configuration");
-  const { targetModules, rules, ...numbers } = parseAdapterConfig(config, configFile);
+  const parsed = parseAdapterConfig(config, configFile);
+  const { targetModules, rules, modulesToSave, ensureWeightTying, ...numbers } = parsed;
   checkTask(config, configFile, model);
   const targets = matchTargets(model, targetModules, `${configFile}: target_modules`, rules);
-  const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), seed: 0 };
+  const whole = wholeModules(model, modulesToSave, `${configFile}: modules_to_save`);
+  if (whole.length > 0 && ensureWeightTying && model.spec.tiedHead) {
+    const message = `${configFile}: ensure_weight_tying with modules_to_save is not supported where the head is the embedding: the two train apart.`;
+    throw new LowrankError("E_ADAPTER_UNSUPPORTED", message, "ensure_weight_tying");
+  }
+  const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), whole, seed: 0 };
   return { spec, tensors: readTensors(findWeights(folder), adapterTensors(model, spec)), config, targets };
 }
 
@@ -96,7 +103,7 @@ function readTensors(file: string, expected: Map<string, number[]>): AdapterTens
     const tensors: AdapterTensors = new Map();
     for (const [name, shape] of expected) {
       const tensor = found.get(name);
-      if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although target_modules names it`);
+      if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although ${CONFIG} names its module`);
       const sameShape = String(tensor.shape) === String(shape);
       if (!sameShape) {
         const shapes = `has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`;
@@ -148,7 +155,7 @@ function strangerReason(name: string): string {
   if (/\.lora_[AB]\.|\.lora_magnitude_vector/.test(name)) {
     return "belongs to no module that target_modules names and the base model has: the adapter is of another base model, or adapts more than linears";
   }
-  return "is a whole weight (modules_to_save), which is not supported";
+  return "is a whole weight that modules_to_save does not name";
 }
 
 export interface AdapterToWrite {

@@ -12,6 +12,7 @@ import {
   modelDtype,
   PLAIN,
   readSafetensorsHeader,
+  safetensorsHeader,
   writeSafetensors,
 } from "../model/index.js";
 import type { Engine, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
@@ -24,7 +25,7 @@ const CHUNK_BYTES = 8 << 20;
 export interface MergeOptions {
   engine: Engine;
   model: ModelSource;
-  /** Full names of the modules that carry an adapter. */
+  /** Full names of the modules that carry an adapter, or train whole. */
   modules: string[];
   /** Whether the adapter has a bias of each B. */
   biases?: boolean | undefined;
@@ -62,7 +63,8 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
   const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
   let done = 0;
-  const merged = mergedPlaces(options);
+  const untied = untiedTable(model, options.modules);
+  const merged = mergedPlaces(options, untied);
   const others = [...MODEL_CONFIGS, ...(index === null ? [] : [index])].map((name) => join(model.folder, name));
   await writeFolder(output, async (folder) => {
     await copyInto(
@@ -71,9 +73,12 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
     );
     await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
     for (const file of files) {
-      await copyMerged(join(model.folder, file), join(folder, file), merged, options.engine, () =>
+      const source = join(model.folder, file);
+      const added = untied?.source === source ? untied : null;
+      await copyMerged(source, join(folder, file), { merged, added }, options.engine, () =>
         onProgress?.(++done, total),
       );
+      if (added) await writeUntied(folder, file, index, added);
     }
     unchanged.check();
   });
@@ -82,6 +87,40 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
 const placeOf = (file: string, offset: number) => `${offset} ${file}`;
 
 type MergedBytes = (engine: Engine) => Promise<Uint8Array>;
+
+/** A table that the base does not store on its own, as its head is its embedding. One of the two trains whole, so that both are written. */
+interface Untied {
+  /** The file that holds the other one, and where. */
+  source: string;
+  place: string;
+  name: string;
+  /** Null: it is as the other one was. */
+  bytes: MergedBytes | null;
+}
+
+function untiedTable({ spec, tensors }: ModelSource, modules: string[]): Untied | null {
+  const [embedding, head] = [spec.embedding, spec.head].map((name) => tensors.find((tensor) => tensor.name === name));
+  const trains = (name: string) => modules.includes(moduleOf(name));
+  if (!spec.tiedHead || !embedding || !(trains(spec.embedding) || trains(spec.head))) return null;
+  const isOwn = head && placeOf(head.file, head.offset) !== placeOf(embedding.file, embedding.offset);
+  if (isOwn) return null;
+  const name = head ? spec.embedding : spec.head;
+  const bytes: MergedBytes | null = trains(name) ? (engine) => engine.mergedWeight(moduleOf(name)) : null;
+  const { file: source, offset } = embedding;
+  return { source, place: placeOf(source, offset), name, bytes };
+}
+
+const moduleOf = (tensor: string) => tensor.slice(0, tensor.lastIndexOf("."));
+
+/** The configuration of a merged model whose head is no longer its embedding, and the index of its shards. */
+async function writeUntied(folder: string, file: string, index: string | null, { name }: Untied): Promise<void> {
+  const config = join(folder, "config.json");
+  await writeTextFile(config, sortedJson({ ...readJsonObject(config), tie_word_embeddings: false }));
+  if (index === null) return;
+  const path = join(folder, index);
+  const { weight_map, ...rest } = readJsonObject(path);
+  await writeTextFile(path, sortedJson({ ...rest, weight_map: { ...(weight_map as object), [name]: file } }));
+}
 
 /** What replaces weights and biases, by the tensor's name. */
 function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<string, MergedBytes> {
@@ -93,10 +132,11 @@ function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<s
     const module = tensor.name.replace(/\.weight$/, "");
     merged.set(tensor.name, (engine) => engine.mergedWeight(module, 0, dtypeOf(tensor)));
   }
+  const tables = [model.spec.embedding, model.spec.head].map(moduleOf);
   for (const module of modules) {
     if (!merged.has(`${module}.weight`)) merged.set(`${module}.weight`, (engine) => engine.mergedWeight(module));
-    if (!biases) continue;
     const bias = stored.get(`${module}.bias`);
+    if (tables.includes(module) ? !bias : !biases) continue;
     if (!bias) {
       const message = `${module} has no bias in ${model.folder}: an adapter with lora_bias is merged into linears with biases alone. Use it unmerged.`;
       throw new LowrankError("E_MERGE", message, module);
@@ -107,9 +147,10 @@ function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<s
 }
 
 /** The same by where tensors lie: a file may have them under other names. */
-function mergedPlaces(options: MergeOptions): Map<string, MergedBytes> {
+function mergedPlaces(options: MergeOptions, untied: Untied | null): Map<string, MergedBytes> {
   const stored = new Map(options.model.tensors.map((tensor) => [tensor.name, tensor]));
-  const places = [...mergedTensors(options)].map(([name, bytes]) => {
+  const replaced = [...mergedTensors(options)].filter(([name]) => name !== untied?.name);
+  const places = replaced.map(([name, bytes]) => {
     const { file, offset } = stored.get(name)!;
     return [placeOf(file, offset), bytes] as const;
   });
@@ -143,16 +184,19 @@ async function writeDecoded(options: MergeOptions): Promise<void> {
   const { model, output, tokenizer, engine, onProgress } = options;
   const unchanged = new Unchanged(model.tensors.map(({ file }) => file));
   const merged = mergedTensors(options);
+  const untied = untiedTable(model, options.modules);
+  const twin = model.tensors.find(({ file, offset }) => placeOf(file, offset) === untied?.place);
+  const all = untied && twin ? [...model.tensors, { ...twin, name: untied.name }] : model.tensors;
   const dtypeOf = decodedDtype(model);
   const { quantization_config: _, ...config } = readJsonObject(join(model.folder, "config.json"));
   let done = 0;
   await writeFolder(output, async (folder) => {
-    const tied = { tie_word_embeddings: model.config.tieWordEmbeddings };
+    const tied = { tie_word_embeddings: model.config.tieWordEmbeddings && !untied };
     await writeTextFile(join(folder, "config.json"), sortedJson({ ...config, ...tied }));
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, existsSync(generation) ? [generation] : []);
     await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
-    const tensors = model.tensors.map((tensor) => {
+    const tensors = all.map((tensor) => {
       const dtype = dtypeOf(tensor);
       const bytes = tensor.shape.reduce((product, n) => product * n, dtype === "f32" ? 4 : 2);
       const data = async () => {
@@ -166,25 +210,33 @@ async function writeDecoded(options: MergeOptions): Promise<void> {
   });
 }
 
-/** Copies a safetensors file with some tensors replaced; the header stays, for shapes and dtypes do. */
+/** Copies a safetensors file with some tensors replaced, and perhaps one more; else the header stays, for shapes and dtypes do. */
 async function copyMerged(
   source: string,
   target: string,
-  merged: Map<string, MergedBytes>,
+  { merged, added }: { merged: Map<string, MergedBytes>; added: Untied | null },
   engine: Engine,
   onTensor: () => void,
 ): Promise<void> {
-  const { tensors, dataBegin } = readSafetensorsHeader(source);
+  const { tensors, metadata, dataBegin } = readSafetensorsHeader(source);
   try {
     await using input = await open(source, TO_READ);
     await using output = await open(target, "w");
-    await copyRange(source, input, output, 0, dataBegin);
+    const twin = added && tensors.find(({ begin }) => placeOf(source, begin) === added.place)!;
+    if (!twin) await copyRange(source, input, output, 0, dataBegin);
+    else {
+      const all = [...tensors, { ...twin, name: added.name }];
+      const sized = all.map((tensor) => ({ ...tensor, bytes: tensor.end - tensor.begin }));
+      await output.writeFile(safetensorsHeader(sized, metadata));
+    }
     for (const { begin, end } of tensors) {
       const bytes = merged.get(placeOf(source, begin));
       if (bytes === undefined) await copyRange(source, input, output, begin, end);
       else await output.writeFile(checked(await bytes(engine), end - begin));
       onTensor();
     }
+    if (twin && added.bytes) await output.writeFile(checked(await added.bytes(engine), twin.end - twin.begin));
+    else if (twin) await copyRange(source, input, output, twin.begin, twin.end);
     await output.sync();
   } catch (error) {
     throw writeError(error, target);

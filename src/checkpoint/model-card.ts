@@ -49,6 +49,7 @@ const NOT_TOLD = new Set([
   ...[
     "use_dora",
     "lora_bias",
+    "modules_to_save",
     "use_lora_fa",
     "exclude_modules",
     "layers_to_transform",
@@ -142,6 +143,7 @@ export function modelCard({ spec, targets, base, origin, run, labels }: Card): s
     ["r", String(spec.rank)],
     ["alpha", `${spec.alpha} (scale ${scale})`],
     ["dropout", String(spec.dropout)],
+    ...(spec.whole?.length ? [["trained whole", spec.whole.join(", ")] satisfies [string, string]] : []),
     ...(spec.useDora ? [["DoRA", "magnitudes train, too"] satisfies [string, string]] : []),
     ...(spec.bias ? [["bias", "of each B"] satisfies [string, string]] : []),
     ["target modules", typeof targets.peft === "string" ? `\`${targets.peft}\`` : targets.peft.join(", ")],

@@ -77,7 +77,7 @@ async function writeModel(o: Located, model: ModelSource): Promise<Difference> {
     const { others } = await exportModel({
       engine,
       model,
-      modules: spec.targets,
+      modules: [...spec.targets, ...(spec.whole ?? [])],
       tokenizer,
       file: o.output_file,
       dtype,

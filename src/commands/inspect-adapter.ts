@@ -18,7 +18,17 @@ function progressOf(folder: string): Record<string, unknown> | null {
 
 /** Facts of an adapter or a checkpoint. All of them but the base's are told without the base. */
 export async function inspectAdapter(folder: string, json: boolean): Promise<void> {
-  const { base, targetModules, rules, useRslora, useDora, bias, ...about } = aboutAdapter(folder);
+  const {
+    base,
+    targetModules,
+    rules,
+    useRslora,
+    useDora,
+    bias,
+    modulesToSave,
+    ensureWeightTying: _,
+    ...about
+  } = aboutAdapter(folder);
   const trained = progressOf(folder);
   const problem = trained === null ? null : await checkpointProblem(folder);
   const found = {
@@ -28,6 +38,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     use_rslora: useRslora,
     use_dora: useDora,
     lora_bias: bias,
+    modules_to_save: modulesToSave,
     target_modules: targetModules,
     ...rules,
   };
@@ -42,6 +53,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     ["dropout", String(about.dropout)],
     ...(useDora ? [["DoRA", "yes"] satisfies [string, string]] : []),
     ...(bias ? [["bias of B", "yes"] satisfies [string, string]] : []),
+    ...(modulesToSave.length > 0 ? [["trained whole", modulesToSave.join(", ")] satisfies [string, string]] : []),
     ["target modules", typeof targetModules === "string" ? targetModules : targetModules.join(", ")],
     ...Object.entries(rules).map(([key, value]) => [key, JSON.stringify(value)] satisfies [string, string]),
     ["parameters", `${count(about.parameters)} in ${count(about.tensors)} tensors (${about.dtypes.join(", ")})`],

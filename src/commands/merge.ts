@@ -115,7 +115,7 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
       await mergeInto(o.output_dir, {
         engine,
         model,
-        modules: spec.targets,
+        modules: [...spec.targets, ...(spec.whole ?? [])],
         biases: spec.bias,
         decodes: o.merge_onto === "trained",
         tokenizer,

@@ -228,7 +228,7 @@ async function merge({ named, base, display, signal }: Call, engine: Engine, { t
   const work = {
     engine,
     model,
-    modules: adapter.spec.targets,
+    modules: [...adapter.spec.targets, ...(adapter.spec.whole ?? [])],
     biases: adapter.spec.bias,
     tokenizer: texts.tokenizer,
     log,

@@ -173,6 +173,11 @@ export const trainRows = {
     "DoRA: the magnitude of each output trains apart from its direction; needs lora_dropout 0",
   ).or(false),
   lora_bias: flag(LORA.adapter, "a bias of each adapter's B trains, too").or(false),
+  modules_to_save: texts(
+    "names",
+    LORA.adapter,
+    "the embedding and the head, by their names such as embed_tokens and lm_head: they train whole beside the adapter, which holds copies of them; comma list (in YAML also a list)",
+  ).optional(),
   use_lora_fa: flag(LORA.adapter, "LoRA-FA: A stays as it begins, and B alone trains").or(false),
   init_lora_weights: textLike(
     /^(pissa|pissa_niter_\d{1,4}|olora)$/,

@@ -41,8 +41,8 @@ export async function exportAdapter(
 ): Promise<void> {
   const { architecture } = ggufNames(model.config);
   const { spec } = readAdapter(folder, model);
-  if (spec.useDora || spec.bias) {
-    const what = spec.useDora ? "magnitudes (DoRA)" : "biases";
+  if (spec.useDora || spec.bias || spec.whole?.length) {
+    const what = spec.useDora ? "magnitudes (DoRA)" : spec.bias ? "biases" : "whole layers (modules_to_save)";
     const message = `${folder}: llama.cpp's adapters have no ${what}. Export the merged model (--format gguf).`;
     throw new LowrankError("E_EXPORT", message, folder);
   }

@@ -26,7 +26,7 @@ const QUANTIZATION_VERSION = 2;
 export interface ModelExport {
   engine: Engine;
   model: ModelSource;
-  /** Modules with an adapter; the engine has it. */
+  /** Modules with an adapter, or that train whole; the engine has it. */
   modules: readonly string[];
   tokenizer: Tokenizer;
   file: string;
@@ -72,6 +72,14 @@ function readStored({ file, offset, bytes, dtype }: TensorEntry): Float32Array {
   return widen(into, dtype as PlainDtype);
 }
 
+/** Embedding and head of a base that has one table for both, where one of them trains whole. */
+function untied({ spec, tensors }: ModelSource, merged: ReadonlySet<string>): TensorEntry[] {
+  const embedding = tensors.find(({ name }) => name === spec.embedding);
+  const isApart = tensors.some(({ name }) => name === spec.head);
+  if (!spec.tiedHead || isApart || !embedding || !(merged.has(spec.embedding) || merged.has(spec.head))) return tensors;
+  return [...tensors, { ...embedding, name: spec.head }];
+}
+
 /**
  * Writes the merged weights, encoded, with configuration and tokenizer. One tensor at a time is in memory.
  * @returns how many matrices of blocks have another type, as their rows are no whole blocks of the wanted one
@@ -86,7 +94,7 @@ export async function exportModel({
   dtype,
   onProgress,
 }: ModelExport): Promise<{ others: number }> {
-  const { config } = model;
+  const { config, spec } = model;
   const { architecture } = ggufNames(config);
   if (!isPlain(model)) {
     const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into f32, bf16 or f16 weights. Give the folder that it was made from as --base_model, or export the adapter alone (--format gguf-adapter).`;
@@ -95,19 +103,19 @@ export async function exportModel({
   const merged = new Set(modules.map((module) => `${module}.weight`));
   let done = 0;
   const names = new TensorNames(config, model.spec);
-  const tensors = model.tensors.map((tensor): GgufTensorToWrite => {
+  const tensors = untied(model, merged).map((tensor): GgufTensorToWrite => {
     const place = names.placeOf(tensor.name);
     if (!place) throw refuse(`Tensor ${tensor.name}`, tensor.name);
     const { name, order, offset } = place;
     const shape = tensor.transposed ? tensor.shape.toReversed() : tensor.shape;
     const encoded = dtypeOf(dtype, name, shape);
     const data = async () => {
-      const stored = merged.has(tensor.name)
-        ? widen(
-            new Uint8Array(await engine.mergedWeight(tensor.name.slice(0, -".weight".length))),
-            tensor.dtype as PlainDtype,
-          )
-        : readStored(tensor);
+      const module = tensor.name.slice(0, tensor.name.lastIndexOf("."));
+      const isBias = tensor.name === spec.headBias && merged.has(spec.head);
+      const bytes = isBias
+        ? await engine.mergedBias(module, tensor.dtype as PlainDtype)
+        : merged.has(tensor.name) && (await engine.mergedWeight(module));
+      const stored = bytes ? widen(new Uint8Array(bytes), tensor.dtype as PlainDtype) : readStored(tensor);
       const values = tensor.transposed ? turned(stored, tensor.shape) : stored;
       const columns = shape.length === 1 ? 1 : shape.at(-1)!;
       return encode(encoded, orderRows(offset === 0 ? values : values.map((x) => x + offset), columns, order));

@@ -31,6 +31,7 @@ type Given = Omit<
   | "exclude_modules"
   | "layers_to_transform"
   | "layers_pattern"
+  | "modules_to_save"
   | "report_to"
   | "train_file"
   | "validation_file"
@@ -41,6 +42,7 @@ type Given = Omit<
   exclude_modules: string | string[] | undefined;
   layers_to_transform: number | number[] | undefined;
   layers_pattern: string | string[] | undefined;
+  modules_to_save: string | string[] | undefined;
   report_to: Values["report_to"] | Values["report_to"][number] | undefined;
   train_file: string | string[] | undefined;
   validation_file: string | string[] | undefined;

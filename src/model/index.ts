@@ -26,7 +26,7 @@ export {
 } from "./gguf/index.js";
 export { ConfigKeys } from "./keys.js";
 export { readSafetensorsHeader, type SafetensorsHeader, type SafetensorsTensor } from "./safetensors.js";
-export { type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
+export { safetensorsHeader, type TensorToWrite, writeSafetensors } from "./safetensors-write.js";
 export { PIECE, type Piece, type SentencePieces, sentencePieceParts } from "./sentence-piece.js";
 export { findWeightFiles, type WeightFiles } from "./shards.js";
 export { isStoredTransposed, type LinearModule, listLinears, modelSource, modelSpec } from "./spec.js";
@@ -41,4 +41,5 @@ export {
 } from "./targets.js";
 export { modelVocabSize } from "./vocab-size.js";
 export type { Warn } from "./warn.js";
+export { wholeModules } from "./whole.js";
 export { widen } from "./widen.js";

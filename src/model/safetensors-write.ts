@@ -20,7 +20,10 @@ function inFileOrder(tensors: TensorToWrite[]): TensorToWrite[] {
 }
 
 /** Header length and header, padded with spaces to a multiple of 8 bytes. */
-function encodeHeader(tensors: TensorToWrite[], metadata: Record<string, string>): Buffer {
+export function safetensorsHeader(
+  tensors: Pick<TensorToWrite, "name" | "dtype" | "shape" | "bytes">[],
+  metadata: Record<string, string>,
+): Buffer {
   let at = 0;
   const entries = tensors.map(({ name, dtype, shape, bytes }) => {
     const begin = at;
@@ -47,7 +50,7 @@ export async function writeSafetensors(
   const ordered = inFileOrder(tensors);
   try {
     await using output = await open(file, "w");
-    await output.writeFile(encodeHeader(ordered, metadata));
+    await output.writeFile(safetensorsHeader(ordered, metadata));
     for (const { name, bytes, data } of ordered) {
       const content = typeof data === "function" ? await data() : data;
       if (content.byteLength !== bytes) {

@@ -134,6 +134,8 @@ export interface AdapterSpec {
   neftuneNoiseAlpha?: number | undefined;
   /** Full module names, see `listLinears`. */
   targets: string[];
+  /** The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding. */
+  whole?: string[] | undefined;
   /** Of single targets, by full name, in place of rank and alpha. */
   ranks?: Record<string, number> | undefined;
   alphas?: Record<string, number> | undefined;

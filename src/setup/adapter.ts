@@ -2,7 +2,7 @@ import { LowrankError } from "../base/errors.js";
 import { processorShare } from "../base/ranks.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec } from "../model/index.js";
+import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec, wholeModules } from "../model/index.js";
 import {
   type AdapterSpec,
   type AdapterTensors,
@@ -59,6 +59,7 @@ export interface LoraOptions {
   use_lora_fa: boolean;
   init_lora_weights: string | undefined;
   neftune_noise_alpha: number | undefined;
+  modules_to_save: string[] | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
   layers_to_transform: number[] | undefined;
@@ -123,7 +124,8 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
   if (o.init_adapter === undefined) {
     const targets = targetsOf(o, model);
     const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;
-    const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), ...own };
+    const whole = wholeModules(model, o.modules_to_save ?? [], "modules_to_save");
+    const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), whole, ...own };
     const { init_lora_weights: initialFactors } = o;
     return initialFactors === undefined
       ? { spec, targets, tensors: null }
@@ -133,13 +135,18 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
   const wrong: string[] = [];
   if (o.init_lora_weights !== undefined) wrong.push("--init_lora_weights makes another beginning");
   const compare = (name: keyof LoraOptions, wanted: unknown, found: unknown) => {
-    if (given.has(name) && wanted !== found) wrong.push(`--${name} is ${wanted}, but the adapter has ${found}`);
+    if (given.has(name) && wanted !== found)
+      wrong.push(`--${name} is ${wanted}, but the adapter has ${found || "none"}`);
   };
   compare("lora_r", o.lora_r, spec.rank);
   compare("lora_alpha", o.lora_alpha, spec.alpha);
   compare("use_rslora", o.use_rslora, spec.useRslora);
   compare("use_dora", o.use_dora, spec.useDora);
   compare("lora_bias", o.lora_bias, spec.bias);
+  if (given.has("modules_to_save")) {
+    const wanted = wholeModules(model, o.modules_to_save ?? [], "modules_to_save");
+    compare("modules_to_save", wanted.join(), (spec.whole ?? []).join());
+  }
   const decides = DECIDE_MODULES.filter((name) => given.has(name));
   const single = (["rank_pattern", "alpha_pattern"] as const).filter((name) => given.has(name));
   if (decides.length + single.length > 0) {

@@ -69,7 +69,7 @@ describe.each(goldenNames())("%s", (name) => {
     expect(theirs).toMatchObject({ ...ours, base_model_name_or_path, target_modules });
     expect(ours).toMatchObject(same);
     // The keys that PEFT 0.11 knows; it refuses any other.
-    const others = new Set(["use_dora", "lora_bias", ...Object.keys(read.targets.rules ?? {})]);
+    const others = new Set(["use_dora", "lora_bias", "modules_to_save", ...Object.keys(read.targets.rules ?? {})]);
     expect(Object.keys(ours).filter((key) => !others.has(key))).toEqual([
       ...["base_model_name_or_path", "bias", ...(read.targets.transposed ? ["fan_in_fan_out"] : [])],
       ...["inference_mode", "lora_alpha", "lora_dropout"],
@@ -164,7 +164,10 @@ describe("what is not plain LoRA", () => {
     [{ use_dora: true }, "E_ADAPTER", /lora_magnitude_vector \[32\] is missing/],
     [{ use_bdlora: true }, "E_ADAPTER_UNSUPPORTED", /use_bdlora is true, which is not supported; expected null/],
     [{ bias: "all" }, "E_ADAPTER_UNSUPPORTED", /bias is "all", which is not supported; expected "none"/],
-    [{ modules_to_save: ["lm_head"] }, "E_ADAPTER_UNSUPPORTED", /modules_to_save is \["lm_head"\]/],
+    [{ modules_to_save: ["lm_head"] }, "E_ADAPTER", /lm_head.weight \[110, 32\] is missing/],
+    [{ modules_to_save: ["norm"] }, "E_TARGET", /"norm" is no module .* which are model.embed_tokens and lm_head/],
+    [{ modules_to_save: [1] }, "E_CONFIG_VALUE", /modules_to_save: expected a list of names/],
+    [{ modules_to_save: ["lm_head"], ensure_weight_tying: true }, "E_ADAPTER_UNSUPPORTED", /ensure_weight_tying/],
     [{ rank_pattern: { q_proj: 0.5 } }, "E_CONFIG_VALUE", /rank_pattern.*expected an object of positive whole numbers/],
     [{ rank_pattern: { q_proj: 2 } }, "E_ADAPTER", /q_proj.lora_A.weight has shape \[4, 32\], expected \[2, 32\]/],
     [{ alpha_pattern: ["q_proj"] }, "E_CONFIG_VALUE", /alpha_pattern.*expected an object of positive numbers/],
@@ -202,7 +205,7 @@ describe("what is not plain LoRA", () => {
     ["model.embed_tokens.lora_embedding_A", /adapts an embedding/],
     ["model.layers.9.self_attn.q_proj.lora_magnitude_vector", /belongs to no module that target_modules names/],
     ["model.layers.0.self_attn.q_proj.lora_A.bias", /is a bias of A/],
-    ["lm_head.weight", /is a whole weight \(modules_to_save\)/],
+    ["lm_head.weight", /is a whole weight that modules_to_save does not name/],
     ["model.layers.0.mlp.up_proj.lora_A.weight", /belongs to no module that target_modules names/],
     ["model.layers.9.self_attn.q_proj.lora_A.weight", /belongs to no module that target_modules names and the base/],
   ])("tensor %s", async (name, message) => {
@@ -241,7 +244,7 @@ describe("adapters that do not fit", () => {
     await rewrite(adapter, (tensor) => (tensor.name === name ? null : tensor));
     const error = await errorOf(() => readAdapter(adapter, model));
     expect(error).toMatchObject({ code: "E_ADAPTER", where: name });
-    expect(error.message).toContain("[32, 4] is missing, although target_modules names it");
+    expect(error.message).toContain("[32, 4] is missing, although adapter_config.json names its module");
   });
 
   test("a dtype that cannot be read", async () => {

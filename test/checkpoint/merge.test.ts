@@ -12,7 +12,7 @@ import { randomAdapter } from "../support/random-adapter.js";
 
 const folder = temporaryFolders();
 const options = { precision: "fp32", threads: 2, maxTokens: 32, maxSequence: 32, training: false } as const;
-const IDS = Int32Array.from({ length: 20 }, (_, i) => (i * 37) % 100);
+const IDS = Int32Array.from({ length: 20 }, (_, i) => (i * 37) % 60);
 const batch: Batch = { sequences: [{ inputIds: IDS }] };
 
 /** An engine with a golden's trained adapter. */
@@ -21,7 +21,7 @@ async function openAdapted(source: string) {
   const adapter = readAdapter(join(source, "final"), model);
   const engine = await Engine.create(model, adapter.spec, options);
   await engine.setAdapter(adapter.tensors);
-  return { model, modules: adapter.spec.targets, biases: adapter.spec.bias, engine };
+  return { model, modules: [...adapter.spec.targets, ...adapter.spec.whole!], biases: adapter.spec.bias, engine };
 }
 
 /** Bytes of every tensor of a model folder, by name. */
@@ -53,36 +53,42 @@ async function shard(source: string): Promise<void> {
   rmSync(file);
 }
 
-describe.each(["mha-tied", "gqa-untied", "stored-bf16", "odd-sizes-f16", "bias-head-dim", "dora", "lora-bias-plus"])(
-  "%s",
-  (name) => {
-    test("merged weights are the engine's, all others the base's, byte for byte", async () => {
-      const source = join(goldensFolder, name);
-      const { model, modules, biases, engine } = await openAdapted(source);
-      const output = join(folder(), "merged");
-      const progress: [number, number][] = [];
-      await writeMerged({ engine, model, modules, biases, output, onProgress: (...at) => progress.push(at) });
+describe.each([
+  "mha-tied",
+  "gqa-untied",
+  "stored-bf16",
+  "odd-sizes-f16",
+  "bias-head-dim",
+  "dora",
+  "lora-bias-plus",
+  "whole-untied",
+])("%s", (name) => {
+  test("merged weights are the engine's, all others the base's, byte for byte", async () => {
+    const source = join(goldensFolder, name);
+    const { model, modules, biases, engine } = await openAdapted(source);
+    const output = join(folder(), "merged");
+    const progress: [number, number][] = [];
+    await writeMerged({ engine, model, modules, biases, output, onProgress: (...at) => progress.push(at) });
 
-      const header = headerOf(join(source, "model.safetensors"));
-      expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
-      const [base, merged] = [tensorBytes(source), tensorBytes(output)];
-      const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
-      const parts = biases ? ["weight", "bias"] : ["weight"];
-      expect(changed.sort()).toEqual(modules.flatMap((module) => parts.map((part) => `${module}.${part}`)).sort());
-      for (const module of modules) {
-        expect(merged.get(`${module}.weight`)!.equals(await engine.mergedWeight(module))).toBe(true);
-      }
-      expect(readdirSync(output).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
-      expect(progress.at(-1)).toEqual([header.tensors.length, header.tensors.length]);
-      expect(progress.length).toBe(header.tensors.length);
+    const header = headerOf(join(source, "model.safetensors"));
+    expect(headerOf(join(output, "model.safetensors"))).toEqual(header);
+    const [base, merged] = [tensorBytes(source), tensorBytes(output)];
+    const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
+    const parts = biases ? ["weight", "bias"] : ["weight"];
+    expect(changed.sort()).toEqual(modules.flatMap((module) => parts.map((part) => `${module}.${part}`)).sort());
+    for (const module of modules) {
+      expect(merged.get(`${module}.weight`)!.equals(await engine.mergedWeight(module))).toBe(true);
+    }
+    expect(readdirSync(output).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
+    expect(progress.at(-1)).toEqual([header.tensors.length, header.tensors.length]);
+    expect(progress.length).toBe(header.tensors.length);
 
-      await using plain = await Engine.create(openModel(output), null, options);
-      const { difference, scale } = largestDifference(await plain.logits(batch), await engine.logits(batch));
-      expect(difference / scale).toBeLessThan(name === "stored-bf16" ? 3e-2 : name === "odd-sizes-f16" ? 4e-3 : 1e-5);
-      await engine.close();
-    });
-  },
-);
+    await using plain = await Engine.create(openModel(output), null, options);
+    const { difference, scale } = largestDifference(await plain.logits(batch), await engine.logits(batch));
+    expect(difference / scale).toBeLessThan(name === "stored-bf16" ? 3e-2 : name === "odd-sizes-f16" ? 4e-3 : 1e-5);
+    await engine.close();
+  });
+});
 
 test("shards keep their names, headers and index", async () => {
   const source = copyGolden("gqa-untied", folder());
@@ -228,4 +234,26 @@ describe("merged onto the weights that were trained on", () => {
     await engine.setAdapter(tensors);
     await writeMerged({ engine, model, modules: spec.targets, output });
   }
+});
+
+// Of these bases the head is the embedding.
+test.each([
+  ["whole-bloom", ["transformer.word_embeddings.weight", "lm_head.weight"], false],
+  ["whole-gemma2", ["model.embed_tokens.weight", "lm_head.weight"], true],
+] as const)("%s: a merged model has an embedding and a head", async (name, tables, sharded) => {
+  const source = join(folder(), "base");
+  cpSync(join(goldensFolder, name), source, { recursive: true });
+  if (sharded) await shard(source);
+  const { engine, ...adapted } = await openAdapted(source);
+  const expected = await engine.logits(batch);
+  const output = join(folder(), "merged");
+  await writeMerged({ engine, ...adapted, output });
+  await engine.close();
+
+  expect(JSON.parse(readFileSync(join(output, "config.json"), "utf8")).tie_word_embeddings).toBe(false);
+  const merged = openModel(output);
+  expect(merged.tensors.map((tensor) => tensor.name)).toEqual(expect.arrayContaining([...tables]));
+  await using own = await Engine.create(merged, null, options);
+  const { difference, scale } = largestDifference(await own.logits(batch), expected);
+  expect(difference / scale).toBeLessThan(1e-5);
 });

@@ -39,6 +39,7 @@ std::string Case::name() const {
   if (accumulate) s += " accumulate";
   if (together) s += " together";
   if (!optional) s += " without-optional";
+  if (trains) s += " trains";
   if (!exact) s += " rounded-weights";
   if (also) number("also", also);
   if (inverse) s += " inverse";

@@ -63,10 +63,25 @@ void add_head_cases(std::vector<Case>& cases) {
       cases.push_back(c);
     }
   }
+  for (const DType act : kActs) {
+    for (const int64_t vocab : {1, 7, 97, 1025, 5000}) {
+      for (const int64_t rows : {1, 5, 33, 97}) {
+        if (vocab * rows > 200000) continue;
+        Case c = head(act, DType::f32, rows, r.pick({1, 8, 33}), vocab, r);
+        c.optional = c.trains = true;
+        c.cap = r.below(4) == 0 ? 3.f : 0.f;
+        cases.push_back(c);
+      }
+    }
+  }
   for (const int64_t vocab : {2, 9, 40}) {
     Case c = head(DType::f32, DType::f32, 3, 5, vocab, r);
     c.optional = c.gradient = true;
     c.size = 1;
+    cases.push_back(c);
+    c.trains = c.bias = true;
+    c.weight = DType::f32;
+    c.stored = {};
     cases.push_back(c);
     c.cap = 0.8f;
     cases.push_back(c);

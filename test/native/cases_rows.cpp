@@ -177,6 +177,12 @@ void add_copies(std::vector<Case>& cases, Random& r) {
       c.factor = 5.66f;
       cases.push_back(c);
     }
+    for (const int64_t words : {1, 7, 300}) {
+      Case c = sized("embedding_bwd", DType::f32, rows, cols, r);
+      c.features = words;
+      c.factor = words == 7 ? 5.66f : 1.f;
+      cases.push_back(c);
+    }
     Case c = sized("cast", act, rows, cols, r);
     for (const DType out : kActs) {
       if (out != act && out != DType::f32 && act != DType::f32) continue;

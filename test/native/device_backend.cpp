@@ -62,6 +62,8 @@ void pointers(const ColumnsBwdArgs& a, F&& f) { each(f, a.dy, a.z, a.factor, a.n
 template <class F>
 void pointers(const RowNormsArgs& a, F&& f) { each(f, a.w, &a.lora, a.magnitude, a.norm, a.factor); }
 template <class F>
+void pointers(const EmbeddingBwdArgs& a, F&& f) { each(f, a.ids, a.dx, a.dtable); }
+template <class F>
 void pointers(const NoiseArgs& a, F&& f) { each(f, a.x); }
 template <class F>
 void pointers(const RopeArgs& a, F&& f) { each(f, a.x, a.positions, a.cos, a.sin); }
@@ -74,7 +76,7 @@ void pointers(const GluFwdArgs& a, F&& f) { each(f, a.g, a.u, a.a); }
 template <class F>
 void pointers(const GluBwdArgs& a, F&& f) { each(f, a.da, a.g, a.u, a.dg, a.du); }
 template <class F>
-void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale, a.bias); }
+void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale, a.bias, a.dw, a.dbias); }
 template <class F>
 void pointers(const DenseFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.d, a.y); }
 template <class F>

@@ -246,7 +246,7 @@ void check_attention(const Case& c, Check& check) {
 
 void check_head(const Case& c, Check& check) {
   Memory& m = check.memory();
-  check.compare("dx", m.mat("x"), [&] {
+  const auto forward = [&] {
     double loss = 0;
     check.ref().head({.x = m.mat("x"),
                       .w = m.weight("w"),
@@ -258,7 +258,11 @@ void check_head(const Case& c, Check& check) {
                       .bias = m.f32("bias"),
                       .soft_cap = c.cap});
     return loss * 0.75;  // the loss_scale of the cases
-  });
+  };
+  check.compare("dx", m.mat("x"), forward);
+  if (!c.trains) return;
+  check.compare("dw", m.mat("w"), forward);
+  check.compare("dbias", m.mat("bias"), forward);
 }
 
 void check_dense(const Case& c, Check& check) {

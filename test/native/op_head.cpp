@@ -21,6 +21,9 @@ void define(const Case& c, Slots& s) {
     labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
   s.ints("labels", labels);
   if (c.optional) s.output("dx", DType::f32, c.rows, c.in, c.ld_pad);
+  if (!c.trains) return;
+  s.in_place("dw", DType::f32, c.features, c.in, r.values(c.features * c.in, DType::f32));
+  if (c.bias) s.in_place("dbias", DType::f32, 1, c.features, r.values(c.features, DType::f32));
 }
 
 void call(const Case& c, Backend& b, Memory& m) {
@@ -32,18 +35,30 @@ void call(const Case& c, Backend& b, Memory& m) {
           .loss_sum = &m.scalar,
           .dynamic_scale = nullptr,
           .bias = m.f32("bias"),
-          .soft_cap = c.cap});
+          .soft_cap = c.cap,
+          .dw = m.f32("dw"),
+          .dbias = m.f32("dbias")});
 }
 
 // Logits are off by their products' error and one rounding to act. The loss is off by the label's logit's error and the mean
 // error of all under softmax. The gradient g = scale (softmax - onehot) is off by both, relatively to the softmax, and one
 // rounding to act.
-void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
+void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& b) {
   const Mat x = twin.mat("x");
   const Weight w = twin.weight("w");
   const double w_error = weight_error(c, arithmetic);
   const size_t vocab = static_cast<size_t>(c.features);
   std::vector<double> logits(vocab), off(vocab);
+  if (c.trains) {
+    // Rounded once to the sum so far in each chunk of rows; these cases have one.
+    const auto before = [&](const char* name) {
+      std::vector<double> own;
+      for (const float v : slots.find(name)->values) own.push_back(2 * kF32 * std::fabs(double(v)));
+      return own;
+    };
+    b.of["dw"] = before("dw");
+    if (c.bias) b.of["dbias"] = before("dbias");
+  }
   for (int64_t n = 0; n < c.rows; n++) {
     double top = -1e300, total = 0, mean_off = 0;
     for (size_t v = 0; v < vocab; v++) {
@@ -81,6 +96,11 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       g[v] = double(kLossScale) * (v == label ? 1 - p : p) * slope;
       g_off[v] = double(kLossScale) * (p * (std::expm1(off[v] + lse_off) + kExp) + (v == label ? 1 - p : p) * slope_off);
       g_off[v] += unit(c.act) * (g[v] + g_off[v]) + smallest(c.act);
+    }
+    for (size_t v = 0; v < (c.trains ? vocab : 0); v++) {
+      const double error = g_off[v] + g[v] * (sum_error(c.rows) + 2 * kF32);
+      for (int64_t i = 0; i < c.in; i++) b.of["dw"][v * size_t(c.in) + size_t(i)] += error * std::fabs(double(x.get(n, i)));
+      if (c.bias) b.of["dbias"][v] += error;
     }
     for (int64_t i = 0; i < c.in; i++) {
       double error = 0;

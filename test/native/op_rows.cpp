@@ -54,6 +54,30 @@ void bound_embedding(const Case& c, const Arithmetic&, const Memory& twin, const
   });
 }
 
+// dtable[ids[m]] += factor * dx[m]: each term is rounded twice, as it is made and as it is added
+void define_embedding_bwd(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("dx", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
+  s.ints("ids", indices(r, c.rows, c.features));
+  s.in_place("dtable", DType::f32, c.features, c.in, r.values(c.features * c.in, DType::f32));
+}
+void call_embedding_bwd(const Case& c, Backend& b, Memory& m) {
+  b.embedding_bwd({.ids = m.ints("ids"), .dx = m.mat("dx"), .dtable = m.mat("dtable"), .scale = c.factor});
+}
+void bound_embedding_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
+  const Mat dx = twin.mat("dx");
+  const int32_t* const ids = twin.ints("ids");
+  b.of["dtable"] = for_elements(c.features, c.in, [&](int64_t v, int64_t i) {
+    double terms = std::fabs(double(slots.find("dtable")->values[size_t(v * c.in + i)])), n = 0;
+    for (int64_t m = 0; m < c.rows; m++) {
+      if (ids[m] != v) continue;
+      terms += double(c.factor) * magnitude(dx, m, i);
+      n++;
+    }
+    return n == 0 ? Bounds::kExact : terms * (n + 2) * kF32;
+  });
+}
+
 constexpr float kEps = 1e-5f;
 
 // A row less its mean: y is off by the mean's sum, absolutely, and by two roundings. Each y of the sum of squares carries this error, too.
@@ -487,6 +511,7 @@ RopeArgs rope_args(const Case& c, const Memory& m, const Mat& x, bool inverse) {
 
 const std::vector<Operation> kRowOperations = {
     {"embedding_fwd", define_embedding, call_embedding, bound_embedding, work_embedding, true},
+    {"embedding_bwd", define_embedding_bwd, call_embedding_bwd, bound_embedding_bwd, work_embedding, true},
     {"norm_fwd", define_norm_fwd, call_norm_fwd, bound_norm_fwd, work_norm_fwd, true},
     {"norm_apply", define_norm_apply, call_norm_apply, bound_norm_apply, work_two, true},
     {"norm_bwd", define_norm_bwd, call_norm_bwd, bound_norm_bwd, work_norm_bwd, true},

@@ -146,7 +146,7 @@ const IN_OTHERS = [
 ];
 
 const OPTIMIZER = { loraplus_lr_ratio: 16, neftune_noise_alpha: 5 };
-const VARIANTS = { useDora: true, bias: true, freezeA: true, initialFactors: "pissa" };
+const VARIANTS = { useDora: true, bias: true, freezeA: true, initialFactors: "pissa", whole: ["lm_head"] };
 const PATTERNS = { ranks: { "b.q_proj": 2 }, alphas: { "b.q_proj": 3 } };
 
 test("ranks and alphas of single modules are settings", () => {

@@ -127,6 +127,7 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   target_modules: (_, { spec }) => [...spec.targets].sort().join(),
   use_dora: (_, { spec }) => spec.useDora || undefined,
   lora_bias: (_, { spec }) => spec.bias || undefined,
+  modules_to_save: (_, { spec }) => spec.whole?.join() || undefined,
   use_lora_fa: (_, { spec }) => spec.freezeA || undefined,
   init_lora_weights: (_, { spec }) => spec.initialFactors,
   loraplus_lr_ratio: (o) => o.loraplus_lr_ratio,
