@@ -98,7 +98,9 @@ mkdirSync(join(folder, "cuda"));
 function buildPlugin(units) {
   let linking = link;
   for (const unit of units) {
-    const { command } = commands.find(({ file }) => file.endsWith(`/emulated/${unit}_cu.cpp`));
+    const { command } = commands.find(
+      ({ file, command: of }) => file.endsWith(`/emulated/${unit}_cu.cpp`) && of.includes(target),
+    );
     const object = `${target}/emulated/${unit}_cu.cpp.o`;
     const own = join(folder, `${unit}.o`);
     const compile = command.replace(" -I", ` -I${folder} -I`).replace(" -Werror", "").replace(object, own);

@@ -21,6 +21,7 @@
 
 namespace lowrank::cuda::emulation {
 
+Watcher* watcher = nullptr;
 uint3 thread_index, block_index;
 dim3 block_size, grid_size;
 
@@ -56,7 +57,8 @@ void* scheduler_stack = nullptr;
 [[maybe_unused]] size_t scheduler_size = 0;
 const std::function<void()>* body = nullptr;
 std::vector<Shared> shared_arrays;
-char* shared_memory = nullptr;
+char *shared_memory = nullptr, *stacks = nullptr;
+bool running = false;
 size_t shared_used = 0, dynamic_size = 0;
 
 [[noreturn]] void die(const std::string& what) {
@@ -88,6 +90,7 @@ void to_scheduler([[maybe_unused]] bool ends) {
 void resume(unsigned i) {
   current = i;
   thread_index.x = i;
+  running = true;
   Fiber& f = fibers[i];
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_start_switch_fiber(&scheduler_sanitizer, f.stack, kStack);
@@ -95,6 +98,7 @@ void resume(unsigned i) {
   __tsan_switch_to_fiber(f.sanitizer, __tsan_switch_to_fiber_no_sync);
 #endif
   lowrank_switch_stack(&scheduler_stack, f.stack_pointer);
+  running = false;
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(scheduler_sanitizer, nullptr, nullptr);
 #endif
@@ -125,12 +129,14 @@ void fiber_main() {
   die("a thread went on after its end");
 }
 
-void begin(Fiber& f) {
-  if (!f.stack) {
-    void* const p = mmap(nullptr, kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) die("no memory for a stack");
-    f.stack = static_cast<char*>(p);
+void begin(unsigned i) {
+  Fiber& f = fibers[i];
+  if (!stacks) {
+    void* const p = mmap(nullptr, kMostThreads * kStack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) die("no memory for stacks");
+    stacks = static_cast<char*>(p);
   }
+  f.stack = stacks + i * kStack;
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(f.stack, kStack);
 #elif defined(__SANITIZE_THREAD__)
@@ -172,8 +178,9 @@ void run_block() {
   shared_arrays.clear();
   shared_used = 0;
   const std::vector<unsigned> order = order_of_threads();
-  for (unsigned i = 0; i < threads; i++) begin(fibers[i]);
+  for (unsigned i = 0; i < threads; i++) begin(i);
   release(launch_mark);
+  if (watcher) watcher->block();
   for (unsigned done = 0; done < threads;) {
     bool moved = false;
     for (const unsigned i : order) {
@@ -190,6 +197,7 @@ void run_block() {
       if (fibers[i].state == State::done) die("a thread left before a barrier");
     }
     for (unsigned i = 0; i < threads; i++) fibers[i].state = State::ready;
+    if (watcher) watcher->barrier();
   }
   acquire(end_mark);
   check_guards();
@@ -205,6 +213,7 @@ void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<vo
 #if defined(__SANITIZE_THREAD__)
   scheduler_sanitizer = __tsan_get_current_fiber();
 #endif
+  if (watcher) watcher->launch();
   body = &kernel;
   dynamic_size = dynamic_bytes;
   threads = count;
@@ -217,6 +226,10 @@ void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<vo
     }
   }
 }
+
+bool is_running() { return running; }
+bool in_stacks(const void* p) { return stacks && p >= stacks && p < stacks + kMostThreads * kStack; }
+bool in_shared_memory(const void* p) { return shared_memory && p >= shared_memory && p < shared_memory + kSharedMemory; }
 
 void barrier() {
   release(barrier_mark);

@@ -28,6 +28,22 @@ namespace lowrank::cuda::emulation {
 extern uint3 thread_index, block_index;
 extern dim3 block_size, grid_size;
 
+// Is told of launches, blocks, barriers and accesses to memory: in a build that looks for races (races.cpp), else null.
+class Watcher {
+ public:
+  virtual void launch() = 0;
+  virtual void block() = 0;
+  virtual void barrier() = 0;
+  virtual void access(unsigned thread, const void* at, size_t n, bool writes, bool is_volatile) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+extern Watcher* watcher;
+bool is_running();  // a thread of a kernel
+bool in_stacks(const void*);
+bool in_shared_memory(const void*);
+
 void run(dim3 grid, unsigned threads, size_t dynamic_bytes, const std::function<void()>& kernel);
 void* dynamic_shared();
 [[noreturn]] void fail(const char* what);

@@ -39,7 +39,9 @@ void load(uint32_t (&to)[4], const void* row) {
         uint16_t pair[2];
         for (unsigned i = 0; i < 2; i++) {
           const unsigned from = kTransposed ? l % 4 * 2 + i : l / 4, column = kTransposed ? l / 4 : l % 4 * 2 + i;
-          std::memcpy(&pair[i], static_cast<const char*>(static_cast<Rows*>(lanes[m * 8 + from])->row) + column * 2, 2);
+          const char* const at = static_cast<const char*>(static_cast<Rows*>(lanes[m * 8 + from])->row) + column * 2;
+          if (emulation::watcher) emulation::watcher->access(threadIdx.x / 32 * 32 + l, at, 2, false, false);
+          std::memcpy(&pair[i], at, 2);
         }
         static_cast<Rows*>(lanes[l])->found[m] = pair[0] | uint32_t(pair[1]) << 16;
       }
@@ -69,6 +71,10 @@ void wait_for_at_most(int groups) {
   Copies& own = copies[threadIdx.x];
   while (int(own.groups.size()) > groups) {
     for (const Copy& c : own.groups.front()) {
+      if (emulation::watcher) {
+        emulation::watcher->access(threadIdx.x, c.to, 16, true, false);
+        if (c.from) emulation::watcher->access(threadIdx.x, c.from, 16, false, false);
+      }
       if (c.from) std::memcpy(c.to, c.from, 16);
       else std::memset(c.to, 0, 16);
     }
