@@ -22,7 +22,7 @@ export { type MergeOptions, writeMerged } from "./merge.js";
 export { type CardRun, hubName, type TextCounts } from "./model-card.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
 export { type PublishedFile, publishedFiles } from "./published.js";
-export { isPlain, writeQuantized } from "./quantize.js";
+export { isPlain, readTensor, writeQuantized } from "./quantize.js";
 export { type Identity, type RunState, readRunState, writeRunState } from "./run-state.js";
 export { type SavedSizes, savedSizes } from "./size.js";
 export { type TrainerProgress, trainerState, writeTrainerState } from "./state.js";

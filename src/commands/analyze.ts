@@ -1,17 +1,22 @@
 import { writeFileSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
 import {
   type Advice,
   advise,
   analyze,
   baseNorms,
+  baseWeight,
   type Comparison,
   compare,
   compress,
   heatMap,
+  type Intruders,
+  intruders,
   isKept,
   type KindAnalysis,
   type Measured,
   padded,
+  placeOf,
   smallerRanks,
 } from "../analysis/index.js";
 import { LowrankError } from "../base/errors.js";
@@ -21,6 +26,7 @@ import { aboutAdapter, type Factors, readFactors } from "../checkpoint/index.js"
 import type { CommandOptions } from "../config/index.js";
 import { openModel } from "../model/index.js";
 import { TOLERANCE } from "../setup/sweep/recommend.js";
+import { Progress, showsBar } from "../tracking/index.js";
 import { adapterShown, locatedShown } from "./downloading.js";
 import { onTexts } from "./evaluation.js";
 import { warn } from "./warn.js";
@@ -34,6 +40,7 @@ export async function run(o: CommandOptions<"analyze">): Promise<void> {
   const { useRslora } = aboutAdapter(adapter);
   const hasTexts = o.validation_file !== undefined || o.dataset_name !== undefined;
   const advice = advise(kinds, useRslora, hasTexts ? await measuredOf(o, adapter) : undefined);
+  const found = o.intruder_directions === undefined ? undefined : await intrudersOf(o, factors, o.intruder_directions);
   const comparisons = o.compare_with === undefined ? undefined : await comparisonOf(o, factors);
   if (o.picture !== undefined) {
     try {
@@ -42,13 +49,14 @@ export async function run(o: CommandOptions<"analyze">): Promise<void> {
       throw writeError(error, o.picture);
     }
   }
-  const found = {
+  const told = {
     adapter: o.adapter,
     kinds: kinds.map(inSnakeCase),
     advice: inSnakeCase(advice),
+    ...(found && { intruders: found }),
     ...(comparisons && { comparison: comparisons.map(inSnakeCase) }),
   };
-  process.stdout.write(o.json ? `${JSON.stringify(found)}\n` : report(o, kinds, advice, comparisons));
+  process.stdout.write(o.json ? `${JSON.stringify(told)}\n` : report(o, kinds, advice, found, comparisons));
 }
 
 async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Map<string, number>> {
@@ -81,6 +89,52 @@ function measuredOf(o: CommandOptions<"analyze">, adapter: string): Promise<Meas
   });
 }
 
+/** Module by module: it takes seconds for each. */
+async function intrudersOf(
+  o: CommandOptions<"analyze">,
+  factors: readonly Factors[],
+  directions: number,
+): Promise<Intruders[]> {
+  if (o.base_model === undefined)
+    throw new LowrankError("E_USAGE", "intruder_directions needs base_model.", "intruder_directions");
+  const { base_model } = await locatedShown({ base_model: o.base_model, revision: o.revision });
+  const model = openModel(base_model, warn);
+  const progress = await Progress.open(showsBar());
+  progress.start("comparing directions", factors.length);
+  try {
+    const found: Intruders[] = [];
+    for (const each of factors) {
+      const weight = baseWeight(model, each.module);
+      if (weight?.length !== each.out * each.inputs) {
+        const message = `${o.base_model} has no plain f32, bf16 or f16 weight ${each.module}.weight of ${each.out} x ${each.inputs} numbers: it is another model, or quantised.`;
+        throw new LowrankError("E_ADAPTER", message, each.module);
+      }
+      found.push(intruders(weight, each, directions, o.intruder_threshold));
+      progress.update(found.length);
+      // The bar is drawn here.
+      await setImmediate();
+    }
+    return found;
+  } finally {
+    progress.stop();
+  }
+}
+
+function intruderTable(o: CommandOptions<"analyze">, found: readonly Intruders[]): string {
+  const kinds = new Map<string, Intruders[]>();
+  for (const each of found) {
+    const { kind } = placeOf(each.module);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), each]);
+  }
+  const rows = [...kinds].map(([kind, list]) => {
+    const counts = list.map((each) => each.intruders);
+    const least = Math.min(...list.flatMap(({ cosines }) => cosines));
+    return [kind, short(mean(counts)), String(Math.max(...counts)), short(least)];
+  });
+  const what = `Intruder directions: of the ${o.intruder_directions} leading singular vectors of each tuned weight, those with a cosine below ${o.intruder_threshold} to all of the base's`;
+  return `${what}\n${columns([["module", "mean", "most", "least cosine"], ...rows])}`;
+}
+
 async function comparisonOf(o: CommandOptions<"analyze">, factors: readonly Factors[]): Promise<Comparison[]> {
   const comparisons = compare(factors, readFactors(await adapterShown(o.compare_with!), "left out"));
   if (comparisons.length > 0) return comparisons;
@@ -106,6 +160,7 @@ function report(
   o: CommandOptions<"analyze">,
   kinds: readonly KindAnalysis[],
   advice: Advice,
+  found?: readonly Intruders[],
   comparisons?: readonly Comparison[],
 ): string {
   const relative = kinds.some(({ modules }) => modules.some(({ relativeNorm }) => relativeNorm !== undefined));
@@ -144,6 +199,7 @@ function report(
   );
   const sweep = `Which rank the task needs, a sweep tells: lowrank sweep --ranks ${advice.sweepRanks.join()}, with the other options of the run.`;
   parts.push(`Ranks, at the same scale\n${advised.join("\n")}\nRank ${advice.rank}: ${advice.reason}.\n${sweep}`);
+  if (found) parts.push(intruderTable(o, found));
   if (comparisons) {
     const compared = comparisons.map((c) => [c.module, short(c.cosine), short(c.inputs), short(c.outputs)]);
     parts.push(

@@ -43,6 +43,8 @@ const {
   top_p,
   num_rows,
   compare_with,
+  intruder_directions,
+  intruder_threshold,
   picture,
   energy,
   max_size,
@@ -299,6 +301,8 @@ export const commands = named({
     rows: {
       adapter: needed.adapter,
       compare_with,
+      intruder_directions,
+      intruder_threshold,
       picture,
       json,
       ...measured("texts to measure the loss on of the adapter cut to smaller ranks"),

@@ -512,6 +512,16 @@ const otherRows = {
   shell: choice(["bash", "zsh", "fish"], RUN.nothing, "the shell to complete in").required(),
   file: text("a file's name", RUN.nothing, "the file to write").or("lowrank.yaml"),
   compare_with: text(ADAPTER, RUN.nothing, "another adapter, to compare the directions of the updates with").optional(),
+  intruder_directions: integer(
+    { min: 1, max: 1024 },
+    RUN.nothing,
+    "with base_model: of this many leading singular vectors of each tuned weight, how many are like no singular vector of the base (docs/ranks.md); such as 10; takes seconds a module",
+  ).optional(),
+  intruder_threshold: number(
+    { min: 0, max: 1 },
+    RUN.nothing,
+    "the largest |cosine| to the base's singular vectors below which a direction is an intruder",
+  ).or(0.5),
   picture: text("a file's name", RUN.nothing, "write a heat map of layers and modules to this file, as SVG").optional(),
   adapters: texts(
     "folders or names of the hub",

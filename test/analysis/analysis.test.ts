@@ -9,6 +9,7 @@ import {
   baseNorms,
   compare,
   heatMap,
+  intruders,
   measure,
   smallerRanks,
   svd,
@@ -119,6 +120,45 @@ print(json.dumps([numpy.linalg.svd(numpy.array(e["update"]).reshape(e["out"], e[
         expect(Math.abs(value - found[i]![j]!)).toBeLessThan(1e-12 * found[i]![0]!);
       }
     }
+  });
+});
+
+describe("intruder directions", () => {
+  const python = process.env.LOWRANK_PEER_PYTHON ?? "";
+  if (!existsSync(python)) console.log("skipped: intruder directions by numpy (LOWRANK_PEER_PYTHON is not set)");
+  test.skipIf(!existsSync(python)).each([
+    ["wide", 24, 40],
+    ["tall", 40, 24],
+    ["square", 33, 33],
+  ] as const)("are those of numpy's SVD: %s", (_, out, inputs) => {
+    const update = factors(3, { out, inputs, rank: 4 });
+    // A spectrum that falls, so that the update of the size of the middle makes new leading directions.
+    const weight = Float32Array.from({ length: out * inputs }, (_, i) => Math.sin(1 + i * i) / (1 + (i % inputs)));
+    const strong = { ...update, scale: 0.3 * update.scale };
+    const file = join(folder(), "weights.json");
+    writeFileSync(file, JSON.stringify({ out, inputs, weight: [...weight], update: formed(strong) }));
+    const script = `import json, sys, numpy
+e = json.load(open(sys.argv[1]))
+w = numpy.array(e["weight"]).reshape(e["out"], e["inputs"])
+u = numpy.linalg.svd(w, full_matrices=False)[0]
+t = numpy.linalg.svd((w + numpy.array(e["update"]).reshape(w.shape)).astype(numpy.float32).astype(float), full_matrices=False)[0]
+print(json.dumps(abs(u.T @ t[:, :10]).max(axis=0).tolist()))`;
+    const wanted: number[] = JSON.parse(execFileSync(python, ["-c", script, file], { encoding: "utf8" }));
+    const found = intruders(weight, strong, 10, 0.7);
+    for (const [i, cosine] of found.cosines.entries())
+      expect(Math.abs(cosine - wanted[i]!), String(i)).toBeLessThan(1e-6);
+    expect(found.intruders).toBe(wanted.filter((cosine) => cosine < 0.7).length);
+  });
+
+  test("of an update in a direction of its own: one, and none without an update", () => {
+    // The base reads and writes the first coordinates alone.
+    const [out, inputs] = [6, 9];
+    const weight = new Float32Array(out * inputs);
+    for (let i = 0; i < 5; i++) weight[i * inputs + i] = 5 - i;
+    const at = (n: number, length: number) => Float32Array.from({ length }, (_, i) => (i === n ? 1 : 0));
+    const update = { module: "m", out, inputs, rank: 1, a: at(7, inputs), b: at(5, out), scale: 4.5 };
+    expect(intruders(weight, update, 3, 0.5)).toEqual({ module: "m", cosines: [1, 0, 1], intruders: 1 });
+    expect(intruders(weight, { ...update, scale: 0 }, 3, 0.5).intruders).toBe(0);
   });
 });
 
