@@ -28,6 +28,7 @@ constexpr int64_t apart(int64_t columns) { return columns + (rows_collide(column
 constexpr int64_t kMaxStretch = 768;
 constexpr int kMostStretches = 64;  // of a product
 constexpr int64_t kProductScratch = 160 << 10;
+constexpr int64_t kLongestDots = 2048;
 
 // A stretch of a product's contraction, at most kMaxStretch long: rows of a beside panels of the right operand.
 struct Bf16Stretch {
@@ -93,7 +94,8 @@ struct Kernels {
   void (*transpose_16)(const uint16_t* src, int64_t ld, int64_t rows, int64_t cols, uint16_t* dst, int64_t ld_dst);
   void (*transpose_32)(const uint32_t* src, int64_t ld, int64_t rows, int64_t cols, uint32_t* dst, int64_t ld_dst);
 
-  // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t.
+  // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t; k at most
+  // kLongestDots. A row has the same bits whatever rows go with it.
   void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,
                int64_t outputs, float* y, int64_t ldy);
 

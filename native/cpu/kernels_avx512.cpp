@@ -10,6 +10,7 @@ constexpr bool kFlushesBf16 = false;
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"
 #include "cpu/decode.inc"
+#include "cpu/gemv.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
 #include "cpu/kernel_table.inc"

@@ -11,6 +11,7 @@ constexpr bool kFlushesBf16 = true;
 #include "cpu/gemm.inc"
 #include "cpu/gemm_bf16_dot.inc"
 #include "cpu/decode.inc"
+#include "cpu/gemv.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
 #include "cpu/product_out.inc"

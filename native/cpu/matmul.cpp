@@ -116,40 +116,36 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
 // y = dot products straight from the rows of W: each is read once, nothing is packed.
 void Matmul::few_rows(const Product& p) const {
   // Outputs of a task: shared evenly, and many enough for a thread to fetch ahead its own rows only.
-  constexpr int64_t kLeast = 16, kMost = 192, kMostSums = kFewRows * kMost;
-  static_assert(kMostTogether * kLeast <= kMostSums);
-  const int64_t m = p.out.rows;
-  // The rows of W stay in cache while the rows of x pass, kFewRows at a time.
-  const int64_t most = m <= kFewRows ? kMost : kMostSums / kMostTogether, share = (p.n + 2 * pool_.threads() - 1) / (2 * pool_.threads()),
-                outputs = std::clamp(round_up(share, kLeast), kLeast, most);
+  constexpr int64_t kLeast = 16, kMost = 192;
+  const int64_t m = p.out.rows, share = (p.n + 2 * pool_.threads() - 1) / (2 * pool_.threads()),
+                outputs = std::clamp(round_up(share, kLeast), kLeast, kMost);
   // Each thread widens x for itself into its own scratch.
   pool_.run((p.n + outputs - 1) / outputs, [&](int64_t task, int) {
     const int64_t n0 = task * outputs, n = std::min(outputs, p.n - n0);
-    float sums[kMostSums], part[kMostSums];
+    float sums[kMostTogether * kMost], part[kMostTogether * kMost];
     for (int i = 0; i < p.term_count; i++) {
       const Term& t = p.terms[i];
       // The contraction goes through a small buffer in fixed pieces.
-      constexpr int64_t kPiece = 2048;
-      float x[kMostTogether][kPiece];
-      for (int64_t k0 = 0; k0 < t.x.cols; k0 += kPiece) {
-        const int64_t k = std::min(kPiece, t.x.cols - k0);
+      float x[kMostTogether][kLongestDots];
+      for (int64_t k0 = 0; k0 < t.x.cols; k0 += kLongestDots) {
+        const int64_t k = std::min(kLongestDots, t.x.cols - k0);
         for (int64_t r = 0; r < m; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
         const bool first = i == 0 && k0 == 0;
         float* const out = first ? sums : part;
         if (t.w.plain()) {
           const DType type = dtype_of(t.w.format);
-          k_.gemv(x[0], kPiece, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, most);
+          k_.gemv(x[0], kLongestDots, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kMost);
         } else {
-          k_.gemv_coded(x[0], kPiece, m, t.w, n0, n, k0, k, out, most);
+          k_.gemv_coded(x[0], kLongestDots, m, t.w, n0, n, k0, k, out, kMost);
         }
         if (first) continue;
         for (int64_t r = 0; r < m; r++) {
-          for (int64_t j = 0; j < n; j++) sums[r * most + j] += part[r * most + j];
+          for (int64_t j = 0; j < n; j++) sums[r * kMost + j] += part[r * kMost + j];
         }
       }
     }
     for (int64_t r = 0; r < m; r++) {
-      r_.epilogue(sums + r * most, p.alpha, p.bias ? p.bias + n0 : nullptr, n, p.out.dtype, p.accumulate, element(p.out.row(r), p.out.dtype, n0));
+      r_.epilogue(sums + r * kMost, p.alpha, p.bias ? p.bias + n0 : nullptr, n, p.out.dtype, p.accumulate, element(p.out.row(r), p.out.dtype, n0));
       end_in_swiglu(p, r, n0, n);
     }
   });

@@ -119,6 +119,14 @@ std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int6
       }
     }
   }
+  // A row that goes alone.
+  std::vector<float> alone(static_cast<size_t>(outputs));
+  for (int64_t m = 0; m < rows; m++) {
+    k.gemv(static_cast<const float*>(x.data()) + m * ldx, ldx, 1, w.data(), t, ldw, length, outputs, alone.data(), outputs);
+    if (std::memcmp(alone.data(), static_cast<const float*>(y.data()) + m * ldy, size_t(outputs * 4)) != 0) {
+      return "row " + std::to_string(m) + " has other bits alone";
+    }
+  }
   return y.damage();
 }
 
@@ -145,8 +153,8 @@ void test_products(const cpu::InstructionSet& isa, const Options& o, Report& rep
     }
   }
   for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
-    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8}) {
-      for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 65, 577, 583}) {
+    for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 16, 19}) {
+      for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 25, 31, 32, 33, 63, 65, 577, 583}) {
         const int64_t outputs = r.pick({1, 2, 5, 17});
         const std::string wrong = check_gemv(*isa.kernels, rows, length, outputs, t, r);
         report.expect(wrong.empty(),
