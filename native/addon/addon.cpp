@@ -604,9 +604,9 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
 
   Napi::Value generate_start(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      const int adapter = place(info, 2), text = place(info, 3);
-      return enqueue(info, [prompt = to_int32s(info[0], "prompt"), sampling = to_sampling(info[1]), adapter, text](Engine& e) {
-        return number(e.generate_start(prompt, sampling, adapter, text));
+      const int adapter = place(info, 2), text = place(info, 3), like = info[4].IsUndefined() ? Engine::kNoText : place(info, 4);
+      return enqueue(info, [prompt = to_int32s(info[0], "prompt"), sampling = to_sampling(info[1]), adapter, text, like](Engine& e) {
+        return number(e.generate_start(prompt, sampling, adapter, text, like));
       });
     });
   }

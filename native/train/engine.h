@@ -52,7 +52,10 @@ class Engine {
   Classified classify(const Batch&, int adapter = 0);
 
   // Returns the first token of text number `text`, and each next one.
-  int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&, int adapter = 0, int text = 0);
+  // like: number of a text (or of this one, as it was) that was started with this adapter as it is now; keys and values of the tokens that both
+  // begin with are taken from its cache, to the same bits. kNoText: none.
+  static constexpr int kNoText = -1;
+  int32_t generate_start(const std::vector<int32_t>& prompt, const Sampling&, int adapter = 0, int text = 0, int like = kNoText);
   int32_t generate_next(int32_t token, int text = 0);
   // The next token of each of these texts, which have one adapter and go through the model together. Each is generate_next's, bit for bit.
   std::vector<int32_t> generate_next_of(const std::vector<int32_t>& texts, const std::vector<int32_t>& tokens);
@@ -79,6 +82,8 @@ class Engine {
   void require_classifier() const;
   Adapter view(int adapter) const;
   TextSlot& text(int number);
+  int64_t take_prefix(const std::vector<int32_t>& prompt, int adapter, const TextSlot& from, TextSlot& to);
+  bool depends_on_others() const;
   // New tokens of texts; each of several texts has one. The token after them.
   struct Grown {
     TextSlot* text;

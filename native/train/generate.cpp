@@ -5,6 +5,14 @@
 
 namespace lowrank {
 
+namespace {
+
+// Tokens of a shared beginning are a multiple of this from the piece's first one, and as many are left at least: then attention's blocks of
+// queries and the products of few rows are those of the whole prompt.
+constexpr int64_t kPrefixStep = 32;
+
+}  // namespace
+
 TextSlot& Engine::text(int number) {
   if (number < 0 || size_t(number) >= texts_.size()) {
     throw Error("E_STATE", "This engine was opened for " + std::to_string(texts_.size()) + " texts at a time: there is no number " + std::to_string(number) + ".");
@@ -12,20 +20,47 @@ TextSlot& Engine::text(int number) {
   return texts_[size_t(number)];
 }
 
-int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Sampling& sampling, int adapter, int number) {
+int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Sampling& sampling, int adapter, int number, int like) {
   require_head();
   if (prompt.empty()) throw Error("E_PROMPT", "The prompt has no tokens.");
   TextSlot& t = text(number);
   view(adapter);  // Error E_STATE
-  t.cached = 0;
-  t.generated = 0;
+  int64_t done = like == kNoText ? 0 : take_prefix(prompt, adapter, text(like), t);
+  t.cached = done;
+  t.tokens.assign(prompt.begin(), prompt.begin() + done);
   t.sampling = sampling;
   t.adapter = adapter;
-  const int64_t n = int64_t(prompt.size());
+  const int64_t n = int64_t(prompt.size()), piece = base_.options().evaluation_tokens();
+  t.generated = uint64_t(done / piece);  // each piece of a prompt takes one number of the text's random stream
   int32_t token = 0;
-  const int64_t piece = base_.options().evaluation_tokens();
-  for (int64_t done = 0; done < n; done += piece) token = next_tokens({{&t, prompt.data() + done, std::min(piece, n - done)}})[0];
+  for (int64_t end; done < n; done = end) {
+    end = std::min(n, (done / piece + 1) * piece);
+    token = next_tokens({{&t, prompt.data() + done, end - done}})[0];
+  }
   return token;
+}
+
+// A rotary table made for a length, and outlier columns of all rows, are of one text.
+bool Engine::depends_on_others() const { return base_.depends_on_length() || base_.options().rounds_activations; }
+
+// Copies the keys and values of the tokens that the prompt begins with from a cache; returns how many.
+int64_t Engine::take_prefix(const std::vector<int32_t>& prompt, int adapter, const TextSlot& from, TextSlot& to) {
+  if (from.cached < 0 || from.adapter != adapter || depends_on_others()) return 0;
+  const int64_t n = int64_t(prompt.size()), piece = base_.options().evaluation_tokens();
+  // The last token is computed: the next one follows from it.
+  const int64_t same = std::mismatch(prompt.begin(), prompt.end() - 1, from.tokens.begin(), from.tokens.end()).first - prompt.begin();
+  const int64_t begin = same / piece * piece, end = std::min(n, begin + piece);  // of the piece where the texts part
+  const int64_t most = std::max<int64_t>(0, std::min(same, end - kPrefixStep) - begin);
+  const int64_t done = begin + most / kPrefixStep * kPrefixStep;
+  if (&from == &to || done == 0) return done;
+  const int64_t dim = base_.model().block.attention.kv_dim(), layer_bytes = base_.options().cache_tokens * dim * dtype_bytes(base_.options().act);
+  const Cache source = from.cache(), target = to.cache();
+  const auto rows = [&](char* cache, int64_t layer) { return Mat(cache + layer * layer_bytes, base_.options().act, done, dim); };
+  for (int64_t layer = 0; layer < base_.model().layers; layer++) {
+    base_.backend().cast({rows(source.k, layer), rows(target.k, layer)});
+    base_.backend().cast({rows(source.v, layer), rows(target.v, layer)});
+  }
+  return done;
 }
 
 int32_t Engine::generate_next(int32_t token, int number) { return generate_next_of({number}, {token})[0]; }
@@ -42,9 +77,7 @@ std::vector<int32_t> Engine::generate_next_of(const std::vector<int32_t>& texts,
     }
     grown.push_back({&t, &tokens[i], 1});
   }
-  // A rotary table made for a length, and outlier columns of all rows, are of one text.
-  const bool alone = base_.depends_on_length() || base_.options().rounds_activations;
-  const size_t most = alone ? 1 : size_t(kMostTogether);
+  const size_t most = depends_on_others() ? 1 : size_t(kMostTogether);
   std::vector<int32_t> found;
   for (size_t i = 0; i < grown.size(); i += most) {
     const auto begin = grown.begin() + int64_t(i), end = begin + int64_t(std::min(most, grown.size() - i));
@@ -91,6 +124,7 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
   for (size_t i = 0; i < grown.size(); i++) {
     TextSlot& t = *grown[i].text;
     t.cached += grown[i].count;
+    t.tokens.insert(t.tokens.end(), grown[i].ids, grown[i].ids + grown[i].count);
     next.push_back(sample(logits.data() + int64_t(i) * vocab, vocab, t.sampling, t.generated++));
   }
   return next;

@@ -215,9 +215,17 @@ export class Engine {
    * Starts a generation: clears the text's key/value cache, reads the prompt and returns the first sampled token. The
    * prompt and its continuation must fit `cacheTokens`.
    * @param text number of the text, below `EngineOptions.texts`
+   * @param like number of a text that was started with this adapter, whose parameters have not changed since. The tokens that both begin with
+   *   are not computed again. The text is the same, bit for bit
    */
-  async generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter = 0, text = 0): Promise<number> {
-    return this.#sampled(() => this.#engine.generateStart(prompt, sampling, adapter, text));
+  async generateStart(
+    prompt: Int32Array,
+    sampling: SamplingOptions,
+    adapter = 0,
+    text = 0,
+    like?: number,
+  ): Promise<number> {
+    return this.#sampled(() => this.#engine.generateStart(prompt, sampling, adapter, text, like));
   }
 
   /** Appends a token (normally the one returned last) and returns the next. */

@@ -26,6 +26,18 @@ interface Written {
   last: number;
 }
 
+/** The slot whose prompt has the longest beginning in common with this one. */
+function mostAlike(ids: Int32Array, held: ReadonlyMap<number, Int32Array>): number | undefined {
+  let best: number | undefined;
+  let longest = 0;
+  for (const [slot, other] of held) {
+    let same = 0;
+    while (same < ids.length && same < other.length && ids[same] === other[same]) same++;
+    if (same > longest) [best, longest] = [slot, same];
+  }
+  return best;
+}
+
 /**
  * The continuation of every prompt, in the prompts' order: token for token the one of `generate` with the seed of its place
  * (`seedOf`). A text that ends makes room for the next prompt.
@@ -38,6 +50,8 @@ export async function* generateTogether(
   const slots = new Map<number, Written>();
   const free = Array.from({ length: texts }, (_, slot) => texts - 1 - slot);
   const ended = new Map<number, Continuation>();
+  /** The prompt that each slot was given last: its keys and values are there until the next one. */
+  const held = new Map<number, Int32Array>();
   let started = 0;
   let given = 0;
 
@@ -64,7 +78,10 @@ export async function* generateTogether(
       const written = { prompt, stream: tokenizer.stream(), text: "", tokens: 0, last: 0 };
       slots.set(slot, written);
       const how = { ...sampling, seed: seedOf(seed, prompt) };
-      take(slot, written, await engine.generateStart(prompts[prompt]!.ids, how, 0, slot));
+      const { ids } = prompts[prompt]!;
+      const like = mostAlike(ids, held);
+      held.set(slot, ids);
+      take(slot, written, await engine.generateStart(ids, how, 0, slot, like));
       if (signal?.aborted) return;
     }
     if (slots.size > 0) {
