@@ -1,4 +1,5 @@
 // What a process knows of its place among the ranks of a data-parallel run, and what it tells the launcher that started it.
+import { spawnSync } from "node:child_process";
 import { availableParallelism, cpus, hostname } from "node:os";
 
 type Environment = Readonly<NodeJS.ProcessEnv>;
@@ -29,26 +30,55 @@ export interface World {
   size: number;
   /** Ranks on this machine. */
   localSize: number;
+  /** The program that started them. */
+  by: "mpirun" | "srun";
 }
 
-/** The ranks that Open MPI's mpirun started this process among; null where it started alone. */
+/** A task that Slurm's srun started beside others. */
+export interface Task {
+  task: number;
+  tasks: number;
+  /** Tasks on this machine. */
+  local: number;
+  /** srun's --mpi. Open MPI knows the other tasks by pmix alone; undefined where srun does not say. */
+  plugin: string | undefined;
+}
+
+const whole = (value: string | undefined) => (value !== undefined && /^\d+$/.test(value) ? Number(value) : undefined);
+
+/**
+ * Null where srun started one task only, or nothing: a batch script has SLURM_NTASKS and SLURM_PROCID, too, but no step. So has one task that is
+ * a shell, in which the user may start ranks.
+ */
+export function taskOf(environment: Environment = process.env): Task | null {
+  const [task, tasks] = [whole(environment.SLURM_PROCID), whole(environment.SLURM_STEP_NUM_TASKS)];
+  if (task === undefined || tasks === undefined || tasks < 2) return null;
+  // A task of a shell that mpirun started is mpirun's.
+  if (environment.OMPI_COMM_WORLD_SIZE !== undefined) return null;
+  const local = environment.SLURM_GTIDS?.split(",").length ?? 1;
+  return { task, tasks, local, plugin: whole(environment.PMIX_RANK) === undefined ? environment.SLURM_MPI_TYPE : "pmix" };
+}
+
+/** The ranks that Open MPI's mpirun or Slurm's srun started this process among; null where it started alone. */
 export function worldOf(environment: Environment = process.env): World | null {
-  const number = (name: string) => {
-    const value = environment[`OMPI_COMM_WORLD_${name}`];
-    return value !== undefined && /^\d+$/.test(value) ? Number(value) : undefined;
-  };
+  const number = (name: string) => whole(environment[`OMPI_COMM_WORLD_${name}`]);
   const [rank, size] = [number("RANK"), number("SIZE")];
-  if (rank === undefined || size === undefined) return null;
-  return { rank, size, localSize: number("LOCAL_SIZE") ?? 1 };
+  if (rank !== undefined && size !== undefined)
+    return { rank, size, localSize: number("LOCAL_SIZE") ?? 1, by: "mpirun" };
+  const task = taskOf(environment);
+  if (task?.plugin !== "pmix") return null;
+  return { rank: task.task, size: task.tasks, localSize: task.local, by: "srun" };
 }
 
 /**
  * The processors that this process may use. Ranks of one machine that are bound to no processors share all of them. A rank
- * that is bound has its own.
+ * that is bound has its own, as one whose number srun's --cpus-per-task gives.
  */
 export function processorShare(environment: Environment = process.env): number {
   const usable = availableParallelism();
   const world = worldOf(environment);
+  const own = world?.by === "srun" ? whole(environment.SLURM_CPUS_PER_TASK) : undefined;
+  if (own) return Math.min(own, usable);
   const isShared = launchedBy(environment) !== null || usable >= cpus().length;
   return world !== null && isShared ? Math.max(1, Math.floor(usable / world.localSize)) : usable;
 }
@@ -92,12 +122,18 @@ export function tellLauncher(what: RankRecord["what"], error?: ToldError): void 
 
 let ender: (() => void) | undefined;
 
-/** @param end ends the processes of all ranks at once */
-export function endsRanks(end: (() => void) | undefined): void {
+/** @param end ends the processes of all ranks at once; after the last call of a group, which nobody waits for, it does nothing */
+export function endsRanks(end: () => void): void {
   ender = end;
 }
 
 /** For a rank that fails: the others would wait for it. Does nothing where there are no others. */
 export function endRanks(): void {
-  ender?.();
+  if (ender !== undefined) ender();
+  else if (worldOf()?.by === "srun") endStep();
+}
+
+/** The others wait in MPI_Init for a rank that has failed before. mpirun ends them by itself; srun does so if it is told to. */
+function endStep({ SLURM_JOB_ID, SLURM_STEP_ID }: Environment = process.env): void {
+  spawnSync("scancel", ["--signal=KILL", `${SLURM_JOB_ID}.${SLURM_STEP_ID}`], { stdio: "ignore", timeout: 10_000 });
 }

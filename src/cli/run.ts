@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { LowrankError } from "../base/errors.js";
-import { endRanks, launchedBy, type ToldError, tellLauncher, type World, worldOf } from "../base/ranks.js";
+import { endRanks, launchedBy, type ToldError, taskOf, tellLauncher, type World, worldOf } from "../base/ranks.js";
 import { readError, writeError } from "../base/system-errors.js";
 import * as config from "../config/index.js";
 import type { LaunchOptions } from "../launch/index.js";
@@ -114,12 +114,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   actAsRank();
   if (ignoresHangup()) process.on("SIGHUP", () => {});
   const wantsJson = argv.some((token) => /^--json(=true)?$/.test(token));
-  let command: string | undefined;
+  let command: config.Command | undefined;
   try {
     const { parse } = load("./parse.js") as typeof import("./parse.js");
     const request = await parse(argv);
     if (request.kind === "text") process.stdout.write(`${request.text}\n`);
-    if (request.kind !== "text") command = request.command.name;
+    if (request.kind !== "text") command = request.command;
     const code = request.kind === "text" ? 0 : await runCommand(request.command, request.flags, argv.slice(1));
     // A training run's results are files.
     if (request.kind === "text" || !request.command.trains || wantsJson) await checkResult();
@@ -127,8 +127,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   } catch (caught) {
     const error = outOfFiles(caught);
     const text = wantsJson ? JSON.stringify(told(error)) : describe(error);
-    const world = command === "train" ? worldOf() : null;
+    const world = command?.name === "train" ? worldOf() : null;
     if (world) return failAmongRanks(world, told(error), text);
+    // Tasks of srun that are no ranks are refused alike: the first one tells.
+    if (command?.trains && (taskOf()?.task ?? 0) > 0) return 1;
     process.stderr.write(`${text}\n`);
     return 1;
   }

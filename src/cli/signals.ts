@@ -22,14 +22,16 @@ export async function stoppable(work: (signal: AbortSignal) => Promise<void>): P
   // mpirun hands SIGUSR2 on, which asks a rank to stop. It ends as a rank that has done its work, for mpirun would end the
   // others at once. Each rank may be asked more than once.
   const onRequest = () => controller.abort("SIGUSR2");
-  if (worldOf() !== null) process.on("SIGUSR2", onRequest);
+  const world = worldOf();
+  if (world !== null) process.on("SIGUSR2", onRequest);
   // By SIGTERM mpirun ends the ranks when one is gone. There is nothing to wait for.
   if (launchedBy() !== null) process.on("SIGTERM", () => process.exit(code("SIGTERM")));
   else for (const signal of signals) process.on(signal, onSignal);
   tellLauncher("ready");
   try {
     await work(controller.signal);
-    return exitCode;
+    // mpirun, and srun with --kill-on-bad-exit, end all others when one ends with another code. The first rank may still have work.
+    return world !== null && world.rank > 0 ? 0 : exitCode;
   } catch (error) {
     // Stopped before there was anything to save.
     if (controller.signal.aborted && error === controller.signal.reason) return exitCode;

@@ -190,7 +190,7 @@ export class Engine {
   /** The last call of a group: returns when all ranks are done. @throws LowrankError E_GROUP */
   async finishGroup(): Promise<void> {
     await call(() => this.#engine.finishGroup());
-    endsRanks(undefined);
+    endsRanks(() => {});
   }
 
   /** For a rank that has failed: its engine may be waiting for others, and `close` does not wait for it any more. */

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { launchedBy, launchersTerminal, processorShare, worldOf } from "../../src/base/ranks.js";
+import { launchedBy, launchersTerminal, processorShare, taskOf, worldOf } from "../../src/base/ranks.js";
 import { tokensOf } from "../../src/cli/argv.js";
 import { commands } from "../../src/config/index.js";
 import { mpirunArguments, passedVariables, rankEnvironment } from "../../src/launch/arguments.js";
@@ -107,7 +107,7 @@ test("Open MPI is found in PATH, also behind MPICH", () => {
 
 test("a rank knows its place, its launcher and its share of the processors", () => {
   const rank = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "4", OMPI_COMM_WORLD_LOCAL_SIZE: "2" };
-  expect(worldOf(rank)).toEqual({ rank: 1, size: 4, localSize: 2 });
+  expect(worldOf(rank)).toEqual({ rank: 1, size: 4, localSize: 2, by: "mpirun" });
   expect(worldOf({})).toBeNull();
   expect(launchedBy({ ...rank, LOWRANK_LAUNCHER: launchersTerminal(120) })).toEqual({ columns: 120 });
   expect(launchedBy({ ...rank, LOWRANK_LAUNCHER: launchersTerminal(null) })).toEqual({ columns: null });
@@ -118,6 +118,52 @@ test("a rank knows its place, its launcher and its share of the processors", () 
   const half = Math.max(1, Math.floor(alone / 2));
   expect(processorShare({ ...rank, LOWRANK_LAUNCHER: "file" })).toBe(half);
   expect(processorShare({ ...rank, OMPI_COMM_WORLD_LOCAL_SIZE: "1", LOWRANK_LAUNCHER: "file" })).toBe(alone);
+});
+
+/** What Slurm 22.05 sets for task 2 of `srun --nodes=2 --ntasks=3`, on a machine with two of the tasks. */
+const SRUN = {
+  SLURM_PROCID: "2",
+  SLURM_LOCALID: "1",
+  SLURM_GTIDS: "1,2",
+  SLURM_NTASKS: "3",
+  SLURM_STEP_ID: "0",
+  SLURM_STEP_NUM_TASKS: "3",
+  SLURM_STEP_TASKS_PER_NODE: "1,2",
+};
+const PMIX = { ...SRUN, SLURM_MPI_TYPE: "pmix", PMIX_RANK: "2", PMIX_NAMESPACE: "slurm.pmix.7.0" };
+
+test("tasks of srun with PMIx are ranks", () => {
+  expect(worldOf(PMIX)).toEqual({ rank: 2, size: 3, localSize: 2, by: "srun" });
+  expect(taskOf(SRUN)).toEqual({ task: 2, tasks: 3, local: 2, plugin: undefined });
+  const alone = processorShare({});
+  expect(processorShare(PMIX)).toBe(Math.max(1, Math.floor(alone / 2)));
+  expect(processorShare({ ...PMIX, SLURM_CPUS_PER_TASK: "1" })).toBe(1);
+  expect(processorShare({ ...PMIX, SLURM_CPUS_PER_TASK: "100000" })).toBe(alone);
+  // Another machine of the allocation: mpirun starts its helper there by srun, and ranks have the variables of both.
+  const mpirun = { OMPI_COMM_WORLD_RANK: "5", OMPI_COMM_WORLD_SIZE: "8", OMPI_COMM_WORLD_LOCAL_SIZE: "4" };
+  expect(worldOf({ ...PMIX, ...mpirun })).toEqual({ rank: 5, size: 8, localSize: 4, by: "mpirun" });
+  for (const environment of [
+    // A batch script, which is no task of a step.
+    { SLURM_PROCID: "0", SLURM_LOCALID: "0", SLURM_GTIDS: "0", SLURM_NTASKS: "3", SLURM_NPROCS: "3" },
+    // One task, as of a shell: it may start ranks.
+    { ...PMIX, SLURM_PROCID: "0", SLURM_GTIDS: "0", SLURM_STEP_NUM_TASKS: "1", PMIX_RANK: "0" },
+    SRUN,
+    { ...SRUN, SLURM_MPI_TYPE: "pmi2", PMI_RANK: "2", PMI_SIZE: "3" },
+  ])
+    expect(worldOf(environment)).toBeNull();
+});
+
+test("tasks of srun without PMIx are refused, and told of --mpi=pmix", () => {
+  const refused = (command: string, more: NodeJS.ProcessEnv) => () => refuseRanks(command, false, { ...SRUN, ...more });
+  expect(refused("train", {})).toThrow(
+    /srun has started 3 tasks of lowrank train without --mpi=pmix, of which each .* srun --mpi=pmix lowrank train/,
+  );
+  expect(refused("train", { SLURM_MPI_TYPE: "pmi2", PMI_RANK: "2" })).toThrow(/lowrank train with --mpi=pmi2, of which/);
+  expect(refused("sweep", {})).toThrow(/^(?!.*--mpi=pmix lowrank).*srun --ntasks=1 --cpus-per-task=N lowrank sweep/);
+  expect(() => refuseRanks("sweep", false, PMIX)).toThrow(/one process, and srun has started 3 of it/);
+  expect(() => refuseRanks("train", true, PMIX)).toThrow(/rank 2 of the 3 that srun has started already/);
+  expect(refused("train", { PMIX_RANK: "2" })).not.toThrow();
+  expect(refused("train", { SLURM_STEP_NUM_TASKS: "1" })).not.toThrow();
 });
 
 test("who may start ranks", () => {
