@@ -52,17 +52,19 @@ async function runOurs({ precision, folder, options, validation }) {
   };
 }
 
-/** @returns the bounds that are broken, as sentences */
-export async function compareTraces(work) {
-  const peer = await runPeer(work);
-  const ours = await runOurs(work);
-  const bounds = BOUNDS[work.quantize ?? work.precision];
+/**
+ * Prints two traces side by side.
+ * @param relative whether differences of the loss are relative
+ * @returns the largest differences: of the loss, of the gradient norm (relative), of the learning rate
+ */
+export function sideBySide(expected, found, { names = ["peer", "ours"], relative = false } = {}) {
   const worst = { loss: 0, norm: 0, rate: 0 };
-  console.log(`\n== ${work.name}`);
-  console.log("step   loss peer    ours        difference | norm peer    ours        relative");
-  for (const [i, p] of peer.trace.entries()) {
-    const u = ours.trace[i] ?? {};
-    const loss = Math.abs(u.loss - p.loss);
+  console.log(
+    `step   loss ${names[0].padEnd(6)}  ${names[1].padEnd(9)}   difference | norm ${names[0].padEnd(6)}  ${names[1].padEnd(9)}   relative`,
+  );
+  for (const [i, p] of expected.entries()) {
+    const u = found[i] ?? {};
+    const loss = Math.abs(u.loss - p.loss) / (relative ? p.loss : 1);
     const norm = Math.abs(u.grad_norm / p.grad_norm - 1);
     const rate = Math.abs(u.learning_rate - p.learning_rate);
     const cells = [p.loss.toFixed(6), u.loss?.toFixed(6), loss.toExponential(1), "|", p.grad_norm.toFixed(6)];
@@ -73,6 +75,16 @@ export async function compareTraces(work) {
     if (!(norm <= worst.norm)) worst.norm = norm;
     if (!(rate <= worst.rate)) worst.rate = rate;
   }
+  return worst;
+}
+
+/** @returns the bounds that are broken, as sentences */
+export async function compareTraces(work) {
+  const peer = await runPeer(work);
+  const ours = await runOurs(work);
+  const bounds = BOUNDS[work.quantize ?? work.precision];
+  console.log(`\n== ${work.name}`);
+  const worst = sideBySide(peer.trace, ours.trace);
   const evalLoss = Math.abs(ours.evalLoss - peer.evalLoss);
   console.log(
     `largest: loss ${worst.loss.toExponential(2)}, grad_norm ${(100 * worst.norm).toFixed(4)} %, ` +
