@@ -56,7 +56,12 @@ export function taskOf(environment: Environment = process.env): Task | null {
   // A task of a shell that mpirun started is mpirun's.
   if (environment.OMPI_COMM_WORLD_SIZE !== undefined) return null;
   const local = environment.SLURM_GTIDS?.split(",").length ?? 1;
-  return { task, tasks, local, plugin: whole(environment.PMIX_RANK) === undefined ? environment.SLURM_MPI_TYPE : "pmix" };
+  return {
+    task,
+    tasks,
+    local,
+    plugin: whole(environment.PMIX_RANK) === undefined ? environment.SLURM_MPI_TYPE : "pmix",
+  };
 }
 
 /** The ranks that Open MPI's mpirun or Slurm's srun started this process among; null where it started alone. */

@@ -34,11 +34,10 @@ async function runCommand(command: config.Command, flags: config.Flags, argv: re
   const tells = command.trains ? ignored : [];
   for (const key of tells) process.stderr.write(`note: ${key} is no option of lowrank ${command.name}\n`);
   if (command.trains) {
-    const asks = (options as unknown as LaunchOptions).nproc_per_node ?? (options as unknown as LaunchOptions).hosts;
-    const { refuseRanks } = load("../launch/index.js") as typeof import("../launch/index.js");
-    refuseRanks(command.name, asks !== undefined);
-    if (asks !== undefined && launchedBy() === null)
-      return launchRanks(command, options as unknown as LaunchOptions, argv);
+    const { asksForRanks, refuseRanks } = load("../launch/index.js") as typeof import("../launch/index.js");
+    const ranked = options as unknown as LaunchOptions;
+    refuseRanks(command.name, asksForRanks(ranked));
+    if (asksForRanks(ranked) && launchedBy() === null) return launchRanks(command, ranked, argv);
   }
   const { run } = load(`../commands/${command.name}.js`) as { run: Run };
   if (command.trains) return stoppable((signal) => run(options, given, signal));

@@ -1,4 +1,5 @@
 // The parts that every run at a terminal is made of, for one adapter or for several.
+import { worldOf } from "../base/ranks.js";
 import type { CommandOptions } from "../config/index.js";
 import { type AdapterSpecs, Engine, type EngineOptions, type ModelSource } from "../native/index.js";
 import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
@@ -22,14 +23,17 @@ export function openRunBase(
   warn: (message: string) => void,
 ): PlannedBase & { model: ModelSource } {
   const model = openBase(o, warn, labels?.asked);
+  const ranks = worldOf()?.localSize ?? 1;
   return {
     model,
     precision: choosePrecision(o.precision, model),
     threads: threadCount(o.threads, warn),
     device: chooseDevice(o.device),
     tokenizer: o.tokenizer_name ?? o.base_model,
-    sharesWeights: o.share_weights,
+    // The ranks of one machine have the base once.
+    sharesWeights: o.share_weights || ranks > 1,
     samplesOnly: true,
+    ranks,
   };
 }
 

@@ -81,7 +81,7 @@ function expectClose(output: string, reference: string, from = 1) {
 describe.skipIf(missing !== null)("ranks", () => {
   test("two ranks make the steps of one process with twice the accumulation, the same bits each time", async () => {
     await succeeds(lowrank(train("one", { gradient_accumulation_steps: 4 })));
-    const { stderr } = await succeeds(ranks(2, train("two", { gradient_accumulation_steps: 2 })));
+    const { stdout, stderr } = await succeeds(ranks(2, train("two", { gradient_accumulation_steps: 2 })));
     await succeeds(ranks(2, train("again", { gradient_accumulation_steps: 2 })));
     expectClose("two", "one");
     expect(steadyMetrics(work.path("again"))).toEqual(steadyMetrics(work.path("two")));
@@ -89,6 +89,7 @@ describe.skipIf(missing !== null)("ranks", () => {
     // The first rank alone shows the run.
     expect(stderr.match(/^step 3\/10 /gm)).toHaveLength(1);
     expect(stderr).toContain("2 ranks: a step has 4 micro-batches of 2 rows");
+    expect(stdout).toContain("weights (mapped)");
     for (const { slowest_rank, slowest_rank_s, waiting } of metrics("two").filter(({ loss }) => loss !== undefined)) {
       expect([0, 1]).toContain(slowest_rank);
       expect(slowest_rank_s).toBeGreaterThan(0);
@@ -115,6 +116,13 @@ describe.skipIf(missing !== null)("ranks", () => {
     await succeeds(lowrank(train("whole", { ...more, gradient_accumulation_steps: 9 })));
     await succeeds(ranks(3, train("three", { ...more, gradient_accumulation_steps: 3 })));
     expectClose("three", "whole");
+  });
+
+  test("PiSSA: rank 0's factors of the base are everyone's", async () => {
+    const more = { max_steps: 4, init_lora_weights: "pissa", lora_dropout: 0, eval_steps: 2 };
+    await succeeds(lowrank(train("pissa", { ...more, gradient_accumulation_steps: 4 })));
+    await succeeds(ranks(2, train("pissa-two", { ...more, gradient_accumulation_steps: 2 })));
+    expectClose("pissa-two", "pissa");
   });
 
   test("ranks with other options, in one message", async () => {

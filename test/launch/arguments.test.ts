@@ -158,7 +158,9 @@ test("tasks of srun without PMIx are refused, and told of --mpi=pmix", () => {
   expect(refused("train", {})).toThrow(
     /srun has started 3 tasks of lowrank train without --mpi=pmix, of which each .* srun --mpi=pmix lowrank train/,
   );
-  expect(refused("train", { SLURM_MPI_TYPE: "pmi2", PMI_RANK: "2" })).toThrow(/lowrank train with --mpi=pmi2, of which/);
+  expect(refused("train", { SLURM_MPI_TYPE: "pmi2", PMI_RANK: "2" })).toThrow(
+    /lowrank train with --mpi=pmi2, of which/,
+  );
   expect(refused("sweep", {})).toThrow(/^(?!.*--mpi=pmix lowrank).*srun --ntasks=1 --cpus-per-task=N lowrank sweep/);
   expect(() => refuseRanks("sweep", false, PMIX)).toThrow(/one process, and srun has started 3 of it/);
   expect(() => refuseRanks("train", true, PMIX)).toThrow(/rank 2 of the 3 that srun has started already/);

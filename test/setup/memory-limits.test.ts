@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { heldBesides, memoryLimits } from "../../src/setup/memory/limits.js";
 import { type MemorySettings, proposals } from "../../src/setup/memory/proposals.js";
+import { fitsAll, mappedWarning, planOf } from "../../src/setup/memory/room.js";
 import { workFolder } from "../support/tiny.js";
 
 const work = workFolder("memory");
@@ -98,6 +99,32 @@ describe("limits of memory", () => {
     expect(heldBesides(new Set(["/models/a b/model.safetensors"]), root)).toBe(147 * 1024);
     expect(heldBesides(new Set(), root)).toBe(5147 * 1024);
     expect(heldBesides(new Set())).toBeGreaterThan(MIB);
+  });
+
+  test("ranks of one machine share what is free, and have the mapped base once", () => {
+    const held = { "proc/self/status": `RssAnon:\t   ${40 * 1024} kB\n` };
+    const root = machine({ "proc/self/cgroup": "0::/app\n", ...group("/app", String(900 * MIB), 100), ...held });
+    const limits = memoryLimits(300 * MIB, root, 4);
+    const share = { countsMapped: false, ranks: 4 };
+    expect(limits).toEqual([
+      { ...share, bytes: 290 * MIB, of: "free in this machine, for each of 4 ranks" },
+      { ...share, bytes: 240 * MIB, of: `${groupLimit(0, "app/memory.max").of}, for each of 4 ranks` },
+      { bytes: 300 * MIB, of: "allowed by --memory_limit", countsMapped: true },
+    ]);
+    const shared = limits.slice(0, 2);
+    const plan = (host: number, mapped: number) =>
+      planOf([
+        { name: "activations", bytes: host * MIB, place: "host" },
+        { name: "weights (mapped)", bytes: mapped * MIB, place: "mapped" },
+      ]);
+    expect(fitsAll(plan(240, 5000), shared)).toBe(true);
+    expect(fitsAll(plan(241, 0), shared)).toBe(false);
+    // A quarter of the base is a rank's.
+    expect(mappedWarning(plan(200, 160), limits)).toBeUndefined();
+    expect(mappedWarning(plan(200, 164), limits)).toMatch(/\(240\.0 MiB are free .*, for each of 4 ranks\)/);
+    // --memory_limit is of the pages that one process shows.
+    expect(fitsAll(plan(200, 100), limits)).toBe(true);
+    expect(fitsAll(plan(200, 101), limits)).toBe(false);
   });
 
   test("a machine that does not say", () => {

@@ -15,6 +15,8 @@ export interface MemoryLimit {
   countsMapped: boolean;
   /** Whether it is of a device's own memory; else it is of the host's. */
   ofDevice?: boolean;
+  /** Ranks that `bytes` is the share of one of. Pages of mapped files are there once for all of them. */
+  ranks?: number;
 }
 
 /** Files of one control group version, in its folder. */
@@ -86,14 +88,16 @@ function inGroups(root: string): Pick<MemoryLimit, "bytes" | "of">[] {
  * counts as free, for it is given back; that includes the pages of a mapped base model.
  * @param own `--memory_limit` in bytes
  * @param root where /proc and /sys are, for tests
+ * @param ranks processes of this run on this machine, which begin together and share what is free
  * @returns at least one; the machine's is infinite where it does not say
  */
-export function memoryLimits(own?: number, root = "/"): MemoryLimit[] {
+export function memoryLimits(own?: number, root = "/", ranks = 1): MemoryLimit[] {
   const held = field(read(join(root, "proc/self/status")) ?? "", "RssAnon") * 1024;
   const machine = field(read(join(root, "proc/meminfo")) ?? "", "MemAvailable") * 1024;
   const free = { bytes: machine > 0 ? machine : Number.POSITIVE_INFINITY, of: "free in this machine" };
   const limits: MemoryLimit[] = [free, ...inGroups(root)].map(({ bytes, of }) => {
-    return { bytes: bytes + held, of, countsMapped: false };
+    if (ranks === 1) return { bytes: bytes + held, of, countsMapped: false };
+    return { bytes: bytes / ranks + held, of: `${of}, for each of ${ranks} ranks`, countsMapped: false, ranks };
   });
   if (own !== undefined) limits.push({ bytes: own, of: "allowed by --memory_limit", countsMapped: true });
   return limits;
@@ -102,13 +106,14 @@ export function memoryLimits(own?: number, root = "/"): MemoryLimit[] {
 /**
  * Everything that bounds a run on a device. On another device than the processor `--memory_limit` is of the device's memory.
  * A device that is not there has no other limit.
+ * @param ranks processes of this run on this machine
  */
-export function limitsOn(device = CPU, own?: number): MemoryLimit[] {
-  if (device === CPU) return memoryLimits(own);
+export function limitsOn(device = CPU, own?: number, ranks = 1): MemoryLimit[] {
+  if (device === CPU) return memoryLimits(own, "/", ranks);
   const limit = (bytes: number, of: string): MemoryLimit => ({ bytes, of, countsMapped: false, ofDevice: true });
   const free = devices().found.find(({ name }) => name === device)?.freeBytes;
   return [
-    ...memoryLimits(),
+    ...memoryLimits(undefined, "/", ranks),
     ...(own === undefined ? [] : [limit(own, "allowed by --memory_limit")]),
     ...(free === undefined ? [] : [limit(free, `free on ${device}`)]),
   ];

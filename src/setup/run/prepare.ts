@@ -8,7 +8,7 @@ import {
   type Precision,
 } from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
-import { limitsOn } from "../memory/limits.js";
+import { limitsOn, type MemoryLimit } from "../memory/limits.js";
 import { type Plan, Planner, samplesOf } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
 import { mappedWarning } from "../memory/room.js";
@@ -34,6 +34,8 @@ export interface PlannedBase {
   sharesWeights: boolean;
   /** Whether the engine generates nothing but samples. */
   samplesOnly: boolean;
+  /** Ranks of the run on this machine, which share its memory; 1 where none is named. */
+  ranks?: number;
 }
 
 /** The needs of a run, known before any large file is read. */
@@ -42,6 +44,8 @@ export interface RunPlan {
   adapter: InitialAdapter;
   settings: MemorySettings;
   plan: Plan;
+  /** What bounds it at the moment. */
+  limits(): MemoryLimit[];
   /** @throws LowrankError E_MEMORY */
   checkMemory(): void;
 }
@@ -57,7 +61,7 @@ export function planRun(
   beside: readonly AdapterSpec[] = [],
 ): RunPlan {
   const { model, precision, threads, device, tokenizer } = base;
-  const limits = () => limitsOn(device, o.memory_limit);
+  const limits = () => limitsOn(device, o.memory_limit, base.ranks);
   const adapter = initialAdapter(o, given, model);
   const planner = new Planner(
     model,
@@ -71,12 +75,12 @@ export function planRun(
   const plan = planner.plan(settings, base.sharesWeights && device === CPU ? undefined : limits());
   const checkMemory = () =>
     planner.check(plan, settings, adapter.tensors !== null || adapter.spec.freezesHalf === true, limits());
-  return { model, adapter, settings, plan, checkMemory };
+  return { model, adapter, settings, plan, limits, checkMemory };
 }
 
 /** Warns of slow settings, and of settings beyond the base's limits. */
-export function warnOf(o: RunOptions, { model, plan }: RunPlan, warn: Warn): void {
-  const mapped = mappedWarning(plan.memory, limitsOn(plan.engine.device, o.memory_limit));
+export function warnOf(o: RunOptions, { model, plan, limits }: RunPlan, warn: Warn): void {
+  const mapped = mappedWarning(plan.memory, limits());
   if (mapped) warn(mapped);
   const { maxPositions } = model.config;
   if (o.max_seq_length > maxPositions) {
