@@ -17,7 +17,12 @@ const chunks = join(dist, "chunks");
 const BUNDLED = ["zod", "yargs", "yaml"];
 
 const commands = readdirSync(join(dist, "commands")).filter((file) => file.endsWith(".js"));
-const entries = ["cli/run", "cli/parse", "launch/index", ...commands.map((file) => `commands/${file.slice(0, -".js".length)}`)];
+const entries = [
+  "cli/run",
+  "cli/parse",
+  "launch/index",
+  ...commands.map((file) => `commands/${file.slice(0, -".js".length)}`),
+];
 const input = Object.fromEntries(entries.map((name) => [name, join(dist, `${name}.js`)]));
 // Beside the chunk that starts it (src/data/tokenise/pool.ts).
 input["chunks/worker"] = join(dist, "data", "tokenise", "worker.js");

@@ -46,7 +46,13 @@ export interface NativeEngine {
   setAdapter(tensors: AdapterTensors, adapter?: number): Promise<void>;
   optimizerState(adapter?: number): Promise<OptimizerState>;
   setOptimizerState(state: OptimizerState, adapter?: number): Promise<void>;
-  generateStart(prompt: Int32Array, sampling: SamplingOptions, adapter?: number, text?: number, like?: number): Promise<number>;
+  generateStart(
+    prompt: Int32Array,
+    sampling: SamplingOptions,
+    adapter?: number,
+    text?: number,
+    like?: number,
+  ): Promise<number>;
   generateNext(token: number, text?: number): Promise<number>;
   generateNextOf(texts: Int32Array, tokens: Int32Array): Promise<Int32Array>;
   group(): Promise<GroupReadings>;

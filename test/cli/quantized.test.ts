@@ -174,7 +174,10 @@ describe("quantize, train, evaluate, generate", () => {
       "--output_dir",
       join(work, "no"),
     ]);
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised (--merge_onto trained decodes it)")]);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("is quantised (--merge_onto trained decodes it)"),
+    ]);
     expect(existsSync(join(work, "no"))).toBe(false);
   });
 });
@@ -218,7 +221,10 @@ describe("a GGUF file as the base", () => {
     expect(generated.code, generated.stderr).toBe(0);
     const merged = ["merge", "--base_model", base, "--adapter", output, "--output_dir", join(folder(), "merged")];
     const refused = await lowrank(merged, { env });
-    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("is quantised (--merge_onto trained decodes it)")]);
+    expect([refused.code, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("is a GGUF file: an adapter is merged into a folder"),
+    ]);
   });
 });
 
