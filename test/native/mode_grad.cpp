@@ -4,6 +4,7 @@
 // comes out is dL/dinput. Central differences of fourth order with h = 1/16: truncation h^4/30 f''''' is below 1e-6 f''''',
 // the f32 storage of outputs adds about 1e-7 sum|terms| / h.
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <memory>
 
@@ -17,15 +18,18 @@ namespace {
 
 using Loss = std::function<double()>;
 
-double difference(float& x, const Loss& loss) {
+// Of the f32 value at `place`, which may lie anywhere, as weights do.
+double difference(char* place, const Loss& loss) {
   constexpr double kStep = 0x1p-4;
-  const float at = x;
+  float at;
+  std::memcpy(&at, place, sizeof at);
+  const auto put = [&](float x) { std::memcpy(place, &x, sizeof x); };
   const auto f = [&](double h) {
-    x = float(double(at) + h);
+    put(float(double(at) + h));
     return loss();
   };
   const double d = (8 * (f(kStep) - f(-kStep)) - (f(2 * kStep) - f(-2 * kStep))) / (12 * kStep);
-  x = at;
+  put(at);
   return d;
 }
 
@@ -55,7 +59,7 @@ class Check {
     std::vector<double> expected, found;
     for (int64_t r = 0; r < input.rows; r++) {
       for (int64_t c = 0; c < input.cols; c++) {
-        expected.push_back(difference(reinterpret_cast<float*>(input.row(r))[c], loss));
+        expected.push_back(difference(input.row(r) + c * int64_t(sizeof(float)), loss));
         found.push_back(double(gradient.get(r, c)) - (sum ? double(slot.values[size_t(r * slot.cols + c)]) : 0));
         largest = std::max(largest, std::fabs(expected.back()));
       }
