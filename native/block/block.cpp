@@ -29,13 +29,8 @@ void Stream::place(Place& place, int64_t dim) {
   dy = place.buffer(dim);
 }
 
-void Block::Shared::place(Place& place, const ModelSpec& model, int64_t most_rank, bool dora) {
-  if (!place.keeps()) {
-    linears.u = place.kept(most_rank);
-    int64_t widest = 0;
-    for (const LinearSpec* linear : model.block.linears()) widest = std::max(widest, linear->out);
-    if (dora) linears.z = place.kept(widest);
-  }
+void Block::Shared::place(Place& place, const ModelSpec& model, const AdapterSizes& adapters) {
+  linears.place(place, model.block, adapters);
   const bool apart = model.block.parallel && model.block.mlp.norm;
   h = place.buffer(model.dim);
   mlp_h = apart ? place.buffer(model.dim) : h;

@@ -17,7 +17,7 @@ class Block {
     Attention::Shared attention;
     Mlp::Shared mlp;
     Linears::Shared linears;
-    void place(Place&, const ModelSpec&, int64_t most_rank, bool dora);
+    void place(Place&, const ModelSpec&, const AdapterSizes&);
   };
 
   void place(Place&, const ModelSpec&, std::span<const int64_t> ranks, bool dora, const Shared&);

@@ -26,7 +26,14 @@ Lora lora(const Pass& p, int64_t layer, size_t linear) {
   if (p.trains() && spec.dropout > 0) {
     // Rows are numbered within the micro-batch: masks do not depend on the pieces.
     l.dropout = {float(spec.dropout), spec.seed, p.rng_stream * layout.sites().size() + uint64_t(i), uint64_t(p.tokens.first * s.in)};
+    if (spec.freezes_half) l.undropped = s.rank / 2;  // it stands for a part of the base
   }
+  return l;
+}
+
+// The frozen half of PiSSA and OLoRA as an adapter of its own, of an input that the mask has passed: the other half reads zeros.
+Lora frozen_half(Lora l) {
+  l.dropout.p = 1;
   return l;
 }
 
@@ -35,8 +42,27 @@ std::string short_name(const LinearSpec& l) { return l.module.substr(l.module.rf
 
 }  // namespace
 
+void Linears::Shared::place(Place& place, const BlockSpec& block, const AdapterSizes& adapters) {
+  int64_t out = 0, in = 0;
+  for (const LinearSpec* linear : block.linears()) {
+    out = std::max(out, linear->out);
+    in = std::max(in, linear->in);
+  }
+  if (!place.keeps()) {
+    u = place.kept(adapters.rank);
+    if (adapters.dora) z = place.kept(out);
+  } else if (adapters.dropped_dora) {
+    masked = place.buffer(in);
+    part = place.buffer(in);
+    frozen_u = place.buffer(adapters.rank);
+  }
+}
+
 void Linears::place(Place& place, const BlockSpec& block, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
   const auto linears = block.linears();
+  masked_ = shared.masked;
+  part_ = shared.part;
+  frozen_u_ = shared.frozen_u;
   for (size_t i = 0; i < ranks.size(); i++) {
     if (!place.keeps()) {  // of the adapters of every layer, which all use this block
       u_[i] = shared.u;
@@ -59,6 +85,11 @@ void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x,
   args.u = u(p, linear, l.rank);
   if (s.magnitude_offset < 0 && s.bias_offset < 0) return p.ops.linear_fwd(args);
   args.gate = args.a = Mat();
+  if (s.magnitude_offset >= 0 && l.dropout.active()) {
+    dropped_forward(p, layer, linear, l, args);
+    if (gate) p.ops.glu_fwd({gate, y, a});
+    return;
+  }
   ColumnsFwdArgs columns{.z = {}, .bias = p.adapter.parameters + s.bias_offset, .bias_scale = s.scale, .y = y, .accumulate = true};
   if (s.magnitude_offset >= 0) {
     args.y = z(p, linear);
@@ -69,6 +100,47 @@ void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x,
   p.ops.linear_fwd(args);
   p.ops.columns_fwd(columns);
   if (gate) p.ops.glu_fwd({gate, y, a});
+}
+
+void Linears::dropped_forward(const Pass& p, int64_t layer, size_t linear, const Lora& lora, const LinearFwdArgs& all) const {
+  const Mat masked = p.mat(masked_, p.tokens.count, all.w.cols);
+  Lora own = lora;
+  own.dropout = {};
+  p.ops.dropout({all.x, masked, lora.dropout});
+  LinearFwdArgs part{.x = masked, .w = all.w, .lora = &own, .u = all.u, .y = z(p, linear)};
+  p.ops.linear_fwd(part);
+  p.ops.columns_fwd({.z = part.y, .factor = p.adapter.factors + site(p, layer, linear).first_output, .bias = all.bias, .y = all.y, .accumulate = all.accumulate});
+  p.ops.dropout({.x = all.x, .y = masked, .dropout = lora.dropout, .rest = true});
+  part = {.x = masked, .w = all.w, .u = {}, .y = all.y, .accumulate = true};
+  own = frozen_half(lora);
+  if (lora.undropped > 0) {
+    part.lora = &own;
+    part.u = p.mat(frozen_u_, p.tokens.count, lora.rank);
+  }
+  p.ops.linear_fwd(part);
+}
+
+void Linears::dropped_backward(const Pass& p, int64_t layer, size_t linear, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) const {
+  const Lora all = lora(p, layer, linear);
+  const int64_t tokens = p.tokens.count;
+  const Mat masked = p.mat(masked_, tokens, x.cols), part = dx ? p.mat(part_, tokens, x.cols) : Mat();
+  const Weight& w = p.weights.blocks[size_t(layer)].linears[linear].w;
+  Lora own = all;
+  own.dropout = {};
+  p.ops.dropout({x, masked, all.dropout});
+  p.ops.linear_bwd({.dy = z(p, linear), .x = masked, .w = w, .lora = &own, .u = u(p, linear, all.rank), .dx = part});
+  if (!dx) return;
+  p.ops.dropout({.x = part, .y = dx, .dropout = all.dropout, .accumulate = accumulate});
+  LinearBwdArgs rest{.dy = dy, .x = {}, .w = w, .u = {}, .dx = part};
+  own = frozen_half(all);
+  if (all.undropped > 0) {  // its gradients do not count
+    rest.x = masked;
+    rest.lora = &own;
+    rest.u = p.mat(frozen_u_, tokens, all.rank);
+    p.ops.zero({rest.u});
+  }
+  p.ops.linear_bwd(rest);
+  p.ops.dropout({.x = part, .y = dx, .dropout = all.dropout, .rest = true, .accumulate = true});
 }
 
 void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, bool accumulate, const Mat& gate,
@@ -93,6 +165,11 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
         columns.dmagnitude = p.adapter.gradients + s.magnitude_offset;
       }
       if (columns.z || columns.dbias) p.ops.columns_bwd(columns);
+      if (columns.z && p.trains() && p.adapter.spec.dropout > 0) {
+        dropped_backward(p, layer, linear, dy, x, dx, accumulate);
+        accumulate = true;
+        continue;
+      }
       if (columns.z) dy = columns.z;
     }
     LinearBwdArgs& a = args[n];
@@ -106,7 +183,9 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
     n++;
   }
   p.ops.about(names);
+  args[0].accumulate = accumulate;
   if (n > 0) p.ops.linear_bwd(args[0]);
+  else if (gate && dx) p.ops.glu_bwd({dx, gate, up, gate, up});
 }
 
 }  // namespace lowrank

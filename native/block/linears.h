@@ -6,11 +6,20 @@
 
 namespace lowrank {
 
+// What the adapters of an engine need at most.
+struct AdapterSizes {
+  int64_t rank = 0;
+  bool dora = false, dropped_dora = false;  // dropped_dora: DoRA with dropout
+};
+
 class Linears {
  public:
-  // Of passes that keep nothing, used up within its own linear.
+  // Buffers that all blocks use in turn.
   struct Shared {
-    Rows u, z;
+    Rows u, z;  // of passes that keep nothing, used up within its own linear
+    // Of DoRA with dropout: an input or an output's gradient after the mask, a part of an input's gradient, and the u of a frozen half
+    Rows masked, part, frozen_u;
+    void place(Place&, const BlockSpec&, const AdapterSizes&);
   };
   // ranks: the largest of each linear, 0 where no adapter has a site.
   void place(Place&, const BlockSpec&, std::span<const int64_t> ranks, bool dora, const Shared& shared);
@@ -21,11 +30,17 @@ class Linears {
   void backward(const Pass&, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, bool accumulate, const Mat& gate = {}, const Mat& up = {}) const;
 
  private:
+  // DoRA with dropout, as PEFT has it: y (=|+=) W (x - d) + bias + factor (W d + u B^T) with d = dropout(x)
+  void dropped_forward(const Pass&, int64_t layer, size_t linear, const Lora&, const LinearFwdArgs&) const;
+  // dx (=|+=) of one linear
+  void dropped_backward(const Pass&, int64_t layer, size_t linear, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) const;
+
   Mat z(const Pass& p, size_t linear) const { return p.mat(z_[linear], p.tokens.count, p.model.block.linears()[linear]->out); }
   Mat u(const Pass& p, size_t linear, int64_t rank) const { return p.mat(u_[linear], p.tokens.count, rank); }
 
   Rows u_[kMostLinears];  // (M, R): x A^T
   Rows z_[kMostLinears];  // (M, O): of DoRA, the output before its factors; in the backward pass its gradient
+  Rows masked_, part_, frozen_u_;  // Shared's
 };
 
 }  // namespace lowrank

@@ -1,4 +1,4 @@
-// Columns and rows of a linear's output: DoRA, biases of B, noise.
+// Columns and rows of a linear's output: DoRA, biases of B, dropout, noise.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -67,6 +67,12 @@ void CpuBackend::do_row_norms(const RowNormsArgs& a) {
       a.norm[o] = float(norm);
       if (a.magnitude) a.factor[o] = float(double(a.magnitude[o]) / norm);
     }
+  });
+}
+
+void CpuBackend::do_dropout(const DropoutArgs& a) {
+  pool_.run(a.x.rows, [&](int64_t m, int) {
+    rk_.mask(a.x.row(m), a.x.cols, a.x.dtype, a.dropout, uint64_t(m * a.x.cols), a.rest, a.accumulate, a.y.dtype, a.y.row(m));
   });
 }
 

@@ -37,9 +37,12 @@ class CpuBackend final : public HostBackend {
   static int64_t attention_workspace(const OpLimits&, int threads, const InstructionSet&);  // attention.cpp
   static int64_t int8_workspace(const OpLimits&);                                           // linear_int8.cpp
   void int8_fwd(const LinearFwdArgs&, const Matmul&, char* work);
+  // Rows of A that read the same: dropout(x), or x
   struct Adapted {
     const LinearBwdArgs* linear;
     Mat du;
+    int64_t first;
+    bool masked;
   };
   void adapter_bwd(const LinearBwdArgs&, const Matmul&, const Mat& du);
   void gradients_of_a(std::span<const Adapted>, const Matmul&);

@@ -12,6 +12,8 @@ namespace {
 // Linears of one input: q, k and v.
 constexpr int kMostAdapters = 3;
 
+Mat columns(const Mat& x, int64_t first, int64_t n) { return Mat(x.row(0) + first * dtype_bytes(x.dtype), x.dtype, x.rows, n, x.ld); }
+
 // The parts of the workspace; offsets in bytes.
 struct Parts {
   int64_t dropped, du, du_bytes, thin, thin_ld, sums, int8, matmul, end;
@@ -76,11 +78,17 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
   if (a.lora) {
     const Lora& l = *a.lora;
     Mat x = a.x;
+    int64_t undropped = 0;
     if (l.dropout.active()) {
       x = Mat(work_ + p.dropped, a.x.dtype, a.x.rows, a.x.cols);
       apply_dropout(a.x, l.dropout, x);
+      undropped = l.undropped;
     }
-    matmul({.terms = {along_columns(x, weight(l.a, l.rank, a.w.cols))}, .n = l.rank, .alpha = l.scale, .out = a.u, .together = a.together});
+    const auto through_a = [&](const Mat& of, int64_t first, int64_t rows) {
+      matmul({.terms = {along_columns(of, weight(l.a + first * a.w.cols, rows, a.w.cols))}, .n = rows, .alpha = l.scale, .out = columns(a.u, first, rows), .together = a.together});
+    };
+    through_a(x, 0, l.rank - undropped);
+    if (undropped > 0) through_a(a.x, l.rank - undropped, undropped);
     y.terms[1] = along_columns(a.u, weight(l.b, a.w.rows, l.rank));
     y.term_count = 2;
   }
@@ -108,21 +116,25 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
     dx.term_count = 0;
     dx.accumulate = true;
   };
-  Adapted adapted[kMostAdapters];
-  int count = 0;
+  Adapted adapted[2 * kMostAdapters];
+  int count = 0, adapters = 0;
   for (const LinearBwdArgs* l = &a; l; l = l->also) {
     Mat du;
+    const bool masked = l->lora && l->lora->dropout.active();
+    const int64_t rank = l->lora ? l->lora->rank : 0, undropped = masked ? l->lora->undropped : 0, dropped = rank - undropped;
     if (l->lora) {
-      check(count < kMostAdapters, "too many adapters of one input", "linear_bwd");
-      du = Mat(work_ + p.du + count * p.du_bytes, l->dy.dtype, l->dy.rows, l->lora->rank);
+      check(adapters < kMostAdapters, "too many adapters of one input", "linear_bwd");
+      du = Mat(work_ + p.du + adapters++ * p.du_bytes, l->dy.dtype, l->dy.rows, rank);
       adapter_bwd(*l, matmul, du);
-      adapted[count++] = {l, du};
+      adapted[count++] = {l, columns(du, 0, dropped), 0, masked};
+      if (undropped > 0) adapted[count++] = {l, columns(du, dropped, undropped), dropped, false};
     }
     if (!a.dx) continue;
     add(along_rows(l->dy, l->w));
     if (!l->lora) continue;
-    const Term through_a = along_rows(du, weight(l->lora->a, l->lora->rank, a.w.cols));
-    if (!l->lora->dropout.active()) {
+    const Term through_a = along_rows(columns(du, 0, dropped), weight(l->lora->a, dropped, a.w.cols));
+    if (undropped > 0) add(along_rows(columns(du, dropped, undropped), weight(l->lora->a + dropped * a.w.cols, undropped, a.w.cols)));
+    if (!masked) {
       add(through_a);
       continue;
     }
@@ -144,7 +156,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
   if (a.dx && dx.term_count > 0) matmul(dx);
   if (a.gate && dx.term_count == 0) do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
   // Without masks all adapters read the same x: their da is one product.
-  const bool masked = std::any_of(adapted, adapted + count, [](const Adapted& l) { return l.linear->lora->dropout.active(); });
+  const bool masked = std::any_of(adapted, adapted + count, [](const Adapted& l) { return l.masked; });
   const int together = masked ? 1 : std::max(count, 1);
   for (int i = 0; i < count; i += together) gradients_of_a(std::span(adapted + i, size_t(together)), matmul);
 }
@@ -176,10 +188,10 @@ void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& 
   const LinearBwdArgs& first = *linears[0].linear;
   const int64_t m = first.dy.rows, in = first.w.cols;
   int64_t ranks = 0;
-  for (const Adapted& l : linears) ranks += l.linear->lora->rank;
+  for (const Adapted& l : linears) ranks += l.du.cols;
   const DType act = first.dy.dtype;
   Mat x = first.x;
-  if (first.lora->dropout.active()) {
+  if (linears[0].masked) {
     x = Mat(work_ + p.dropped, act, m, in);
     apply_dropout(first.x, first.lora->dropout, x);
   }
@@ -187,15 +199,15 @@ void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& 
   int64_t begin = 0;
   for (const Adapted& l : linears) {
     check(l.linear->x.data == first.x.data, "adapters of one input", "linear_bwd");
-    transpose_thin(l.du, thin.slice(begin, l.linear->lora->rank));
-    begin += l.linear->lora->rank;
+    transpose_thin(l.du, thin.slice(begin, l.du.cols));
+    begin += l.du.cols;
   }
   matmul({.terms = {over_tokens(thin, x)}, .n = in, .out = sums});
   pool_.run(ranks, [&](int64_t row, int) {
     int64_t own = row;
     size_t i = 0;
-    for (; own >= linears[i].linear->lora->rank; i++) own -= linears[i].linear->lora->rank;
-    float* const da = linears[i].linear->lora->da + own * in;
+    for (; own >= linears[i].du.cols; i++) own -= linears[i].du.cols;
+    float* const da = linears[i].linear->lora->da + (linears[i].first + own) * in;
     rk_.epilogue(reinterpret_cast<const float*>(sums.row(row)), 1, nullptr, in, DType::f32, true, da);
   });
 }

@@ -74,6 +74,8 @@ struct RowKernels {
   void (*dropout)(const void* x, int64_t n, DType act, const Dropout& d, uint64_t index, void* y);
   // out += x / (1 - p) where kept
   void (*add_dropout)(const void* x, int64_t n, DType act, const Dropout& d, uint64_t index, DType out_type, void* out);
+  // DropoutArgs' y
+  void (*mask)(const void* x, int64_t n, DType from, const Dropout& d, uint64_t index, bool rest, bool accumulate, DType to, void* y);
 
   // LLM.int8, of x rounded to f16: the largest magnitude below the threshold; outliers[i] = 1 where one is not below it, else
   // as it was (several threads may write). codes = round(x * factor). sums *= factor * maxima, which may be misaligned.

@@ -60,6 +60,7 @@ void CudaBackend::enqueue_columns_fwd(const ColumnsFwdArgs& a) { kernels::column
 void CudaBackend::enqueue_embedding_bwd(const EmbeddingBwdArgs& a) { kernels::embedding_bwd(a, stream_); }
 void CudaBackend::enqueue_columns_bwd(const ColumnsBwdArgs& a) { kernels::columns_bwd(a, stream_); }
 void CudaBackend::enqueue_row_norms(const RowNormsArgs& a) { kernels::row_norms(a, tables_, stream_); }
+void CudaBackend::enqueue_dropout(const DropoutArgs& a) { kernels::dropout(a, stream_); }
 void CudaBackend::enqueue_add_noise(const NoiseArgs& a) { kernels::add_noise(a, stream_); }
 void CudaBackend::enqueue_rope(const RopeArgs& a) { kernels::rope(a, stream_); }
 void CudaBackend::enqueue_glu_fwd(const GluFwdArgs& a) { kernels::glu_fwd(a, stream_); }

@@ -76,7 +76,10 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
   if (a.lora) {
     const Lora& l = *a.lora;
     u = a.u.slice(first, rows);
-    product(dropped_rows(x, l.dropout, first), as_act(l.a, l.rank, a.x.cols, work_.a), true, u, false, l.scale);
+    const Mat lora_a = as_act(l.a, l.rank, a.x.cols, work_.a);
+    const int64_t undropped = l.dropout.active() ? l.undropped : 0, dropped = l.rank - undropped;
+    product(dropped_rows(x, l.dropout, first), lora_a.slice(0, dropped), true, columns(u, 0, dropped), false, l.scale);
+    if (undropped > 0) product(x, lora_a.slice(dropped, undropped), true, columns(u, dropped, undropped), false, l.scale);
     b = as_act(l.b, a.w.rows, l.rank, work_.b);
   }
   const bool rounds = a.w.outlier_threshold > 0;
@@ -131,16 +134,21 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
     if (!l->lora) continue;
     const Lora& lora = *l->lora;
     const Mat x = l->x.slice(first, rows), u = l->u.slice(first, rows), du = scratch(work_.du, act, rows, lora.rank);
+    const bool masked = lora.dropout.active();
+    const int64_t undropped = masked ? lora.undropped : 0, dropped = lora.rank - undropped;
+    const Mat through = columns(du, 0, dropped), past = columns(du, dropped, undropped);
     product(dy, as_act(lora.b, l->w.rows, lora.rank, work_.b), false, du, false, lora.scale);
     if (dx) {
       const Mat lora_a = as_act(lora.a, lora.rank, x.cols, work_.a);
-      const bool masked = lora.dropout.active();
       const Mat term = masked ? scratch(work_.dropped, act, rows, x.cols) : sums;
-      product(du, lora_a, false, term, !masked);
+      if (undropped > 0) product(past, lora_a.slice(dropped, undropped), false, sums, true);
+      product(through, lora_a.slice(0, dropped), false, term, !masked);
       if (masked) kernels::add_masked(term, sums, lora.dropout, first, stream_);
     }
     device_->product({.a = dy, .b = u, .c = Mat(lora.db, DType::f32, l->w.rows, lora.rank), .transposes_a = true, .accumulates = true});
-    device_->product({.a = du, .b = dropped_rows(x, lora.dropout, first), .c = Mat(lora.da, DType::f32, lora.rank, x.cols), .transposes_a = true, .accumulates = true});
+    const Mat da(lora.da, DType::f32, lora.rank, x.cols);
+    device_->product({.a = through, .b = dropped_rows(x, lora.dropout, first), .c = da.slice(0, dropped), .transposes_a = true, .accumulates = true});
+    if (undropped > 0) device_->product({.a = past, .b = x, .c = da.slice(dropped, undropped), .transposes_a = true, .accumulates = true});
   }
   if (dx && !alone) kernels::finish({.sums = sums, .y = dx, .accumulate = a.accumulate}, stream_);
 }

@@ -6,6 +6,15 @@ namespace lowrank::cuda::kernels {
 
 namespace {
 
+__global__ void __launch_bounds__(kThreads, 1) mask_kernel(DropoutArgs a) {
+  const int64_t m = blockIdx.x;
+  const float p = a.dropout.p, kept = a.rest ? -p / (1.f - p) : 1.f / (1.f - p), dropped = a.rest ? 1.f : 0.f;
+  for (int64_t c = first_column(); c < a.y.cols; c += column_step()) {
+    const float v = a.x.get(m, c) * (a.dropout.keep(uint64_t(m * a.x.cols + c)) ? kept : dropped);
+    a.y.set(m, c, a.accumulate ? a.y.get(m, c) + v : v);
+  }
+}
+
 __global__ void __launch_bounds__(kThreads, 1) columns_fwd_kernel(ColumnsFwdArgs a) {
   const int64_t m = blockIdx.x;
   for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
@@ -139,6 +148,7 @@ __global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterArgs a) {
 
 }  // namespace
 
+void dropout(const DropoutArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(mask_kernel, a.y, stream, a); }
 void columns_fwd(const ColumnsFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(columns_fwd_kernel, a.y, stream, a); }
 void columns_bwd(const ColumnsBwdArgs& a, Stream stream) {
   LOWRANK_LAUNCH(columns_bwd_kernel, (unsigned((a.dy.cols + kWarp - 1) / kWarp)), kThreads, stream, a);

@@ -22,6 +22,7 @@ void inner_norm_fwd(const InnerNormFwdArgs&, Stream);
 void inner_norm_bwd(const InnerNormBwdArgs&, Stream);
 
 // elements.cu
+void dropout(const DropoutArgs&, Stream);
 void columns_fwd(const ColumnsFwdArgs&, Stream);
 void columns_bwd(const ColumnsBwdArgs&, Stream);
 void embedding_bwd(const EmbeddingBwdArgs&, Stream);

@@ -107,6 +107,7 @@ struct Lora {
   int64_t rank = 0;
   float scale = 1;           // alpha/r, or alpha/sqrt(r)
   Dropout dropout;           // on x, element index m*I + i; p = 0 in evaluation
+  int64_t undropped = 0;     // the last rows of A, which read x as it is
 };
 // u = scale * dropout(x) A^T (rounded to act);  y = x W^T + bias + u B^T
 // With w.outlier_threshold (LLM.int8, Dettmers et al., 2022): a column of x is an outlier where one of its elements, rounded to
@@ -127,7 +128,7 @@ struct LinearFwdArgs {
   bool together = false;
 };
 constexpr int64_t kMostTogether = 16;
-// du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x)
+// du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x), the last rows without the mask
 struct LinearBwdArgs {
   Mat dy;                    // (M, O) act
   Mat x;                     // (M, I) act; needed when lora
@@ -167,6 +168,14 @@ struct RowNormsArgs {
   Lora lora;                         // its a, b, rank and scale
   const float* magnitude = nullptr;  // (O); null: no factors
   float *norm = nullptr, *factor = nullptr;  // (O) =
+};
+// y (=|+=) dropout(x), or with `rest` what it takes away, x - dropout(x). Each is its own backward pass.
+struct DropoutArgs {
+  Mat x;            // (M, C) act or f32
+  Mat y;            // (M, C) act or f32; may be x
+  Dropout dropout;  // element index m*C + c
+  bool rest = false;
+  bool accumulate = false;
 };
 // NEFTune (Jain et al., 2023): x += size (2 u - 1), u = uniform01 of word j%4 of philox(seed, stream, j/4), j = offset + the element's index
 struct NoiseArgs {

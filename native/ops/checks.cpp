@@ -14,6 +14,7 @@ bool is_act(const Mat& x, const OpLimits* l) { return !l || x.dtype == l->act; }
 
 void check_lora(const Lora& l, const Mat& x, const Weight& w, const Mat& u, const OpLimits* limits, const char* operation) {
   check(l.rank >= 1 && u.rows == x.rows && u.cols == l.rank && is_act(u, limits), "u", operation);
+  check(l.undropped >= 0 && l.undropped < l.rank, "undropped", operation);
   if (!limits || !l.dropout.active()) return;
   check(limits->dropout && limits->training && x.rows <= limits->tokens && w.cols <= limits->features, "dropout beyond the limits", operation);
 }
@@ -136,6 +137,11 @@ void check_columns_bwd(const ColumnsBwdArgs& a, const OpLimits* l) {
 
 void check_row_norms(const RowNormsArgs& a, const OpLimits*) {
   check(a.lora.rank >= 1 && a.lora.a && a.lora.b && a.norm && (!a.magnitude || a.factor), "lora", "row_norms");
+}
+
+void check_dropout(const DropoutArgs& a, const OpLimits* l) {
+  check(same_shape(a.x, a.y) && a.dropout.active(), "shapes", "dropout");
+  for (const Mat* each : {&a.x, &a.y}) check(is_act(*each, l) || each->dtype == DType::f32, "dtypes", "dropout");
 }
 
 void check_add_noise(const NoiseArgs& a, const OpLimits*) { check(a.x.dtype == DType::f32 && a.x.ld == a.x.cols, "x", "add_noise"); }

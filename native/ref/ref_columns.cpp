@@ -1,4 +1,4 @@
-// Columns and rows of a linear's output: DoRA, biases of B, noise.
+// Columns and rows of a linear's output: DoRA, biases of B, dropout, noise.
 #include <cmath>
 
 #include "ref/ref_backend.h"
@@ -42,6 +42,15 @@ void RefBackend::do_row_norms(const RowNormsArgs& a) {
     }
     a.norm[o] = float(std::sqrt(squares));
     if (a.magnitude) a.factor[o] = float(double(a.magnitude[o]) / std::sqrt(squares));
+  }
+}
+
+void RefBackend::do_dropout(const DropoutArgs& a) {
+  for (int64_t m = 0; m < a.x.rows; m++) {
+    for (int64_t c = 0; c < a.x.cols; c++) {
+      const double x = double(a.x.get(m, c)), kept = a.dropout.keep(uint64_t(m * a.x.cols + c)) ? x / (1 - double(a.dropout.p)) : 0;
+      a.y.set(m, c, float((a.accumulate ? double(a.y.get(m, c)) : 0.0) + (a.rest ? x - kept : kept)));
+    }
   }
 }
 

@@ -25,6 +25,8 @@ double ref_dropout(double x, const Dropout& d, uint64_t i, DType t) {
   return d.keep(i) ? ref_round(double(float(x) * (1.f / (1.f - d.p))), t) : 0.0;
 }
 
+static Dropout dropout_of(const Lora& l, int64_t r) { return r < l.rank - l.undropped ? l.dropout : Dropout(); }
+
 RefInt8 ref_int8(const Mat& x, float threshold) {
   RefInt8 r{std::vector<double>(size_t(x.rows * x.cols)), std::vector<double>(size_t(x.rows)), std::vector<bool>(size_t(x.cols))};
   const auto half = [&](int64_t m, int64_t i) { return f16_to_f32(f32_to_f16(x.get(m, i))); };
@@ -56,7 +58,7 @@ void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
     for (int64_t r = 0; a.lora && r < a.lora->rank; r++) {
       double sum = 0;
       for (int64_t i = 0; i < in; i++) {
-        sum += ref_dropout(a.x.get(m, i), a.lora->dropout, uint64_t(m * in + i), a.x.dtype) * double(a.lora->a[r * in + i]);
+        sum += ref_dropout(a.x.get(m, i), dropout_of(*a.lora, r), uint64_t(m * in + i), a.x.dtype) * double(a.lora->a[r * in + i]);
       }
       a.u.set(m, r, float(double(a.lora->scale) * sum));
     }
@@ -110,13 +112,12 @@ void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
     for (int64_t i = 0; i < in; i++) {
       double sum = a.accumulate ? double(a.dx.get(m, i)) : 0.0;
       for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * w[size_t(o * in + i)];
-      double through_a = 0;
-      for (int64_t r = 0; r < rank; r++) through_a += du[size_t(m * rank + r)] * double(a.lora->a[r * in + i]);
-      if (rank && a.lora->dropout.active()) {
-        const bool kept = a.lora->dropout.keep(uint64_t(m * in + i));
-        through_a = kept ? through_a / (1 - double(a.lora->dropout.p)) : 0.0;
+      for (int64_t r = 0; r < rank; r++) {
+        const double through_a = du[size_t(m * rank + r)] * double(a.lora->a[r * in + i]);
+        const Dropout dropout = dropout_of(*a.lora, r);
+        if (dropout.keep(uint64_t(m * in + i))) sum += through_a / (1 - double(dropout.p));
       }
-      a.dx.set(m, i, float(sum + through_a));
+      a.dx.set(m, i, float(sum));
     }
   }
   for (int64_t o = 0; o < out; o++) {
@@ -130,7 +131,7 @@ void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
     for (int64_t i = 0; i < in; i++) {
       double sum = 0;
       for (int64_t m = 0; m < tokens; m++) {
-        sum += du[size_t(m * rank + r)] * ref_dropout(a.x.get(m, i), a.lora->dropout, uint64_t(m * in + i), a.x.dtype);
+        sum += du[size_t(m * rank + r)] * ref_dropout(a.x.get(m, i), dropout_of(*a.lora, r), uint64_t(m * in + i), a.x.dtype);
       }
       a.lora->da[r * in + i] = float(double(a.lora->da[r * in + i]) + sum);
     }

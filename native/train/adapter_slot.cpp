@@ -31,8 +31,6 @@ void check_adapter_spec(const AdapterSpec& s) {
   check_rank(s.rank);
   for (const auto& [target, rank] : s.ranks) check_rank(rank);
   if (s.dora && s.bias) throw Error("E_OPTIONS", "use_dora goes with no lora_bias.", "lora_bias");
-  if (s.dora && s.dropout > 0) throw Error("E_OPTIONS", "use_dora needs lora_dropout 0.", "lora_dropout");
-  if (s.freezes_half && s.dropout > 0) throw Error("E_OPTIONS", "init_lora_weights pissa and olora need lora_dropout 0.", "lora_dropout");
   if (!s.initial_factors.empty() && (!s.freezes_half || !is_initial_factors_method(s.initial_factors))) {
     throw Error("E_OPTIONS", "init_lora_weights is " + s.initial_factors + ", expected pissa, pissa_niter_N or olora.", "init_lora_weights");
   }

@@ -44,13 +44,14 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
   raise(rank_, layout.rank());
   raise(dropout_, spec.dropout > 0);
   raise(dora_, spec.dora);
+  raise(dropped_dora_, spec.dora && spec.dropout > 0);
   raise(embedding_, layout.embedding() >= 0);
   raise(head_, layout.head().weight >= 0);
   return more;
 }
 
 Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
-    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), rank_(adapters.rank()), dora_(adapters.dora()), embedding_trains_(adapters.embedding()) {
+    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), adapters_(adapters.sizes()), embedding_trains_(adapters.embedding()) {
   workspace = arena.reserve("workspace", workspace_bytes);
   for (const AttentionKind& kind : model.block.attention.kinds) {
     const int64_t table = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
@@ -90,8 +91,8 @@ void Layout::place(Place p) {
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
   stream.place(p, model_.dim);
   if (embedding_trains_ && model_.embedding_norm) embedding_norm.place(p, model_.dim);
-  shared.place(p, model_, rank_, dora_);
-  for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], dora_, shared);
+  shared.place(p, model_, adapters_);
+  for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], adapters_.dora, shared);
   if (keep_) {
     for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
   }

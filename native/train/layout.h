@@ -48,7 +48,7 @@ class AdapterNeeds {
   bool include(const AdapterLayout&, const AdapterSpec&);
   int64_t rank() const { return rank_; }  // the largest
   bool dropout() const { return dropout_; }
-  bool dora() const { return dora_; }
+  AdapterSizes sizes() const { return {rank_, dora_, dropped_dora_}; }
   bool embedding() const { return embedding_; }  // one trains it whole
   bool head() const { return head_; }
   std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(size_t(layer) * linears_, linears_); }  // the largest of each linear
@@ -57,7 +57,7 @@ class AdapterNeeds {
   size_t linears_;
   std::vector<int64_t> ranks_;
   int64_t rank_ = 0;
-  bool dropout_ = false, dora_ = false, embedding_ = false, head_ = false;
+  bool dropout_ = false, dora_ = false, dropped_dora_ = false, embedding_ = false, head_ = false;
 };
 
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
@@ -115,8 +115,9 @@ class Layout {
   EngineOptions options_;
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
-  int64_t shared_layers_ = 0, rank_ = 0, tokens_begin_ = 0, end_ = 0;
-  bool dora_ = false, embedding_trains_ = false;
+  int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0;
+  AdapterSizes adapters_;
+  bool embedding_trains_ = false;
   bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
 

@@ -127,8 +127,11 @@ def make_optimizer(model, params, ratio):
     return torch.optim.AdamW(groups, weight_decay=o["weight_decay"], **options)
 
 
-def train(model, batches, max_grad_norm, ratio):
-    """Ten steps with the loss normalised by the supervised tokens of the whole accumulation window."""
+def train(model, batches, max_grad_norm, ratio, begin=lambda number, batch: None):
+    """Ten steps with the loss normalised by the supervised tokens of the whole accumulation window.
+
+    `begin` is told of each micro-batch before its forward pass.
+    """
     params = list(adapter_parameters(model).values())
     o = TRAINING
     optimizer = make_optimizer(model, params, ratio)
@@ -137,7 +140,8 @@ def train(model, batches, max_grad_norm, ratio):
     for step in range(STEPS):
         window = batches[step * ACCUMULATION : (step + 1) * ACCUMULATION]
         tokens, total = sum(map(supervised, window)), 0.0
-        for batch in window:
+        for i, batch in enumerate(window):
+            begin(step * ACCUMULATION + i, batch)
             loss = summed_loss(model, batch)[1] / tokens
             loss.backward()
             total += loss.item()

@@ -168,10 +168,7 @@ export const trainRows = {
     "alphas of single modules in place of lora_alpha, named as in rank_pattern",
   ).optional(),
   use_rslora: flag(LORA.adapter, "scale by alpha / sqrt(r) instead").or(false),
-  use_dora: flag(
-    LORA.adapter,
-    "DoRA: the magnitude of each output trains apart from its direction; needs lora_dropout 0",
-  ).or(false),
+  use_dora: flag(LORA.adapter, "DoRA: the magnitude of each output trains apart from its direction").or(false),
   lora_bias: flag(LORA.adapter, "a bias of each adapter's B trains, too").or(false),
   modules_to_save: texts(
     "names",

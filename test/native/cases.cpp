@@ -28,6 +28,8 @@ std::string Case::name() const {
   if (heads > 1 || head_dim > 2)
     add("heads", std::to_string(heads) + "/" + std::to_string(kv_heads) + "x" + std::to_string(head_dim));
   if (layout != HeadLayout::separate) s += std::string(" ") + layout_name(layout);
+  if (undropped > 0) number("undropped", undropped);
+  if (rest) s += " rest";
   if (dropout.active()) add("dropout", std::to_string(dropout.p) + "@" + std::to_string(dropout.offset));
   if (size != 1) add("size", std::to_string(size));
   if (ld_pad) number("ld+", ld_pad);
@@ -53,6 +55,7 @@ std::string Case::name() const {
   if (each) s += " each";
   if (!gated) s += " without-u";
   if (activation != Activation::silu) number("f", int64_t(activation));
+  if (alias == Alias::y_is_x) s += " y=x";
   if (alias == Alias::dg_is_da) s += " dg=da";
   if (alias == Alias::dg_is_g_and_du_is_u) s += " dg=g,du=u";
   if (roomy) s += " roomy";

@@ -10,7 +10,7 @@
 
 namespace lowrank::test {
 
-enum class Alias { none, dg_is_da, dg_is_g_and_du_is_u };
+enum class Alias { none, dg_is_da, dg_is_g_and_du_is_u, y_is_x };
 
 // One case. Fields that an operation does not use keep their defaults.
 struct Case {
@@ -39,6 +39,8 @@ struct Case {
   Activation activation = Activation::silu;
   Alias alias = Alias::none;
   Dropout dropout;
+  int64_t undropped = 0;  // Lora's
+  bool rest = false;      // DropoutArgs'
   int64_t heads = 1, kv_heads = 1, head_dim = 2;
   HeadLayout layout = HeadLayout::separate;
   std::vector<int32_t> queries, keys;  // lengths of the sequences; keys may be empty: as queries

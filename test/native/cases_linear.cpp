@@ -268,6 +268,24 @@ void sweep_also(Sweep& sweep) {
   }
 }
 
+// The last rows of A read x as it is, also where the others read nothing.
+void sweep_undropped(Sweep& sweep, int also) {
+  for (const DType act : kActs) {
+    for (const int64_t rank : {2, 5, 16, 33}) {
+      for (const float p : {0.3f, 1.f}) {
+        Case c = sweep.drawn(act, sweep.random().pick({DType::f32, DType::bf16, DType::f16}));
+        c.rank = rank;
+        c.rows = sweep.random().pick({2, 33, 97});
+        c.undropped = sweep.random().pick({int64_t(1), rank / 2});
+        c.also = sweep.random().coin() ? also : 0;
+        c.optional = true;
+        sweep.dropout(c, p);
+        sweep.add(c);
+      }
+    }
+  }
+}
+
 void sweep_gradients(Sweep& sweep) {
   for (const int64_t rank : {0, 1, 3}) {
     for (const float p : {0.f, 0.3f}) {
@@ -282,6 +300,9 @@ void sweep_gradients(Sweep& sweep) {
         c.accumulate = accumulate;
         c.optional = c.gradient = true;
         if (p > 0) sweep.dropout(c, p);
+        sweep.add(c);
+        if (p == 0 || rank == 1) continue;
+        c.undropped = 1;
         sweep.add(c);
       }
     }
@@ -301,6 +322,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_rounded_weights(forward);
   sweep_stored(forward);
   sweep_int8(forward);
+  sweep_undropped(forward, 0);
   Sweep backward("linear_bwd", cases);
   sweep_tails(backward);
   sweep_adapters(backward);
@@ -310,6 +332,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_rounded_weights(backward);
   sweep_stored(backward);
   sweep_also(backward);
+  sweep_undropped(backward, 2);
   sweep_gradients(backward);
 }
 

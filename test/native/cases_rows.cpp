@@ -215,6 +215,21 @@ void add_columns(std::vector<Case>& cases, Random& r) {
       c.gradient = c.op == "columns_bwd" && act == DType::f32 && rows * cols < 40;
       cases.push_back(c);
     }
+    for (const bool rest : {false, true}) {
+      Case c = sized("dropout", act, rows, cols, r);
+      c.weight = r.coin() ? act : DType::f32;
+      c.out = r.coin() ? act : DType::f32;
+      c.rest = rest;
+      c.accumulate = r.coin();
+      if (!c.accumulate && c.weight == c.out && r.coin()) c.alias = Alias::y_is_x;
+      c.dropout = {r.pick({0.1f, 0.5f}), r.next(), r.next(), uint64_t(r.pick({0, 1, 2, 3, 4, 4096, 1001}))};
+      cases.push_back(c);
+      if (act != DType::f32 || rows * cols >= 40) continue;
+      c.accumulate = false;
+      c.gradient = true;
+      c.alias = Alias::none;
+      cases.push_back(c);
+    }
     if (act != DType::f32) return;
     Case c = sized("add_noise", act, rows, cols, r);
     c.ld_pad = 0;

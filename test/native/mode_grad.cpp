@@ -119,6 +119,7 @@ void check_linear(const Case& c, Check& check) {
   l.rank = c.rank;
   l.scale = 1.5f;
   l.dropout = c.dropout;
+  l.undropped = c.undropped;
   const auto forward = [&] {
     check.ref().linear_fwd({.x = x, .w = m.weight("w"), .lora = c.rank ? &l : nullptr, .u = u.mat, .y = y.mat});
     return y.dot(m.mat("dy"));
@@ -234,6 +235,16 @@ void check_columns(const Case& c, Check& check) {
   check.compare("z", z.mat, forward);
 }
 
+// Its own backward pass: x is the gradient that goes in.
+void check_dropout(const Case& c, Check& check) {
+  const Input x(c.rows, c.in, c.seed + 1);
+  Output y(c.rows, c.in);
+  check.compare("y", x.mat, [&] {
+    check.ref().dropout({.x = x.mat, .y = y.mat, .dropout = c.dropout, .rest = c.rest});
+    return y.dot(check.memory().mat("x"));
+  });
+}
+
 void check_attention(const Case& c, Check& check) {
   Memory& m = check.memory();
   Output o(m.mat("o").rows, m.mat("o").cols);
@@ -315,6 +326,7 @@ void run_grad(const Options& o, Report& report) {
       else if (c.op == "rope") check_rope(c, check);
       else if (c.op == "glu_bwd") check_glu(c, check);
       else if (c.op == "columns_bwd") check_columns(c, check);
+      else if (c.op == "dropout") check_dropout(c, check);
       else if (c.op == "attention_bwd") check_attention(c, check);
       else if (c.op == "head") check_head(c, check);
       else if (c.op == "dense_bwd") check_dense(c, check);

@@ -1,4 +1,4 @@
-// Operands, calls and bounds of DoRA, of biases of B, and of noise.
+// Operands, calls and bounds of DoRA, of biases of B, of dropout, and of noise.
 #include <cmath>
 
 #include "bounds.h"
@@ -116,6 +116,22 @@ void bound_norms(const Case& c, const Arithmetic&, const Memory& twin, const Slo
   }
 }
 
+void define_dropout(const Case& c, Slots& s) {
+  Random r(c.seed);
+  s.input("x", c.weight, c.rows, c.in, r.values(c.rows * c.in, c.weight), c.ld_pad);
+  if (c.accumulate) s.in_place("y", c.out, c.rows, c.in, r.values(c.rows * c.in, c.out), c.ld_pad);
+  else s.output("y", c.out, c.rows, c.in, c.ld_pad).alias = c.alias == Alias::y_is_x ? "x" : "";
+}
+void call_dropout(const Case& c, Backend& b, Memory& m) {
+  b.dropout({.x = m.mat("x"), .y = m.mat("y"), .dropout = c.dropout, .rest = c.rest, .accumulate = c.accumulate});
+}
+void bound_dropout(const Case& c, const Arithmetic&, const Memory&, const Slots& slots, Bounds& b) {
+  for (int64_t i = 0; i < c.rows * c.in; i++) {
+    const double x = magnitude(slots, "x", i) / (1 - double(c.dropout.p));
+    b.of["y"].push_back(4 * kF32 * (x + (c.accumulate ? magnitude(slots, "y", i) : 0)));
+  }
+}
+
 void define_noise(const Case& c, Slots& s) {
   Random r(c.seed);
   s.in_place("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32));
@@ -129,6 +145,7 @@ void bound_noise(const Case& c, const Arithmetic&, const Memory&, const Slots& s
 
 double work_columns(const Case& c) { return double(c.rows * c.in) * 3 * double(dtype_bytes(c.act)); }
 double work_norms(const Case& c) { return double(c.features * c.in) * double(c.rank + 1); }
+double work_dropout(const Case& c) { return double(c.rows * c.in) * double(dtype_bytes(c.weight) + dtype_bytes(c.out)); }
 double work_noise(const Case& c) { return double(c.rows * c.in) * 8; }
 
 }  // namespace
@@ -137,6 +154,7 @@ const std::vector<Operation> kColumnOperations = {
     {"columns_fwd", define_fwd, call_fwd, bound_fwd, work_columns, true},
     {"columns_bwd", define_bwd, call_bwd, bound_bwd, work_columns, true},
     {"row_norms", define_norms, call_norms, bound_norms, work_norms, false},
+    {"dropout", define_dropout, call_dropout, bound_dropout, work_dropout, true},
     {"add_noise", define_noise, call_noise, bound_noise, work_noise, true},
 };
 

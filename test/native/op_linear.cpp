@@ -36,11 +36,13 @@ Lora lora_of(const Case& c, const Memory& m, int linear = 0) {
   l.rank = c.rank;
   l.scale = 1.5f;
   l.dropout = c.dropout;
+  l.undropped = c.undropped;
   return l;
 }
 
-double dropped(const Case& c, const Mat& x, int64_t m, int64_t i) {
-  return ref_dropout(double(x.get(m, i)), c.dropout, uint64_t(m * c.in + i), c.act);
+// As row r of A reads it.
+double dropped(const Case& c, const Mat& x, int64_t m, int64_t i, int64_t r) {
+  return ref_dropout(double(x.get(m, i)), r < c.rank - c.undropped ? c.dropout : Dropout(), uint64_t(m * c.in + i), c.act);
 }
 
 void define_fwd(const Case& c, Slots& s) {
@@ -78,7 +80,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     Values u_apart;  // how far two u, each rounded to act, may lie apart
     for (int64_t r = 0; r < c.rank; r++) {
       double terms = 0;
-      for (int64_t i = 0; i < c.in; i++) terms += std::fabs(scale * dropped(c, x, m, i) * double(a.get(r, i)));
+      for (int64_t i = 0; i < c.in; i++) terms += std::fabs(scale * dropped(c, x, m, i, r) * double(a.get(r, i)));
       u_bound.push_back(terms * (sum_error(c.in) + lora_error));
       u_apart.push_back(u_bound.back() + unit(c.act) * (2 * std::fabs(double(u.get(m, r))) + u_bound.back()) + 2 * smallest(c.act));
     }
@@ -137,7 +139,7 @@ void call_bwd(const Case& c, Backend& b, Memory& m) {
 void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& bounds) {
   const Mat x = twin.mat("x");
   const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic), scale = 1.5;
-  const double drop_scale = c.dropout.active() ? 1 / (1 - double(c.dropout.p)) : 1;
+  const double drop_scale = c.dropout.p < 1 ? 1 / (1 - double(c.dropout.p)) : 1;
   const int64_t linears = c.also + 1;
   Values dx_bound(c.optional ? size_t(c.rows * c.in) : 0), dx_sum = dx_bound;  // the sum: of magnitudes, over the linears
   for (int64_t m = 0; c.optional && c.accumulate && m < c.rows * c.in; m++) dx_sum[size_t(m)] = std::fabs(double(slots.find("dx")->values[size_t(m)]));
@@ -185,7 +187,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t i = 0; i < c.in; i++) {
         double terms = std::fabs(double(slots.find(numbered("da", l))->values[size_t(r * c.in + i)])), du_error = 0;
         for (int64_t m = 0; m < c.rows; m++) {
-          const double xd = std::fabs(dropped(c, x, m, i));
+          const double xd = std::fabs(dropped(c, x, m, i, r));
           terms += xd * std::fabs(du[size_t(m * c.rank + r)]);
           du_error += xd * du_apart[size_t(m * c.rank + r)];
         }

@@ -42,10 +42,12 @@ test("a new DoRA adapter begins as the base: magnitudes are the norms of the wei
 
 const VARIANTS: [string, Partial<AdapterSpec>][] = [
   ["DoRA", { useDora: true }],
+  ["DoRA with dropout", { useDora: true, dropout: 0.2 }],
   ["biases of B", { bias: true, dropout: 0.2 }],
   ["NEFTune", { neftuneNoiseAlpha: 5 }],
   ["LoRA-FA", { freezeA: true, dropout: 0.2 }],
-  ["PiSSA", { rank: 6, freezesHalf: true, initialFactors: "pissa" }],
+  ["PiSSA", { rank: 6, freezesHalf: true, initialFactors: "pissa", dropout: 0.2 }],
+  ["PiSSA with DoRA", { rank: 6, freezesHalf: true, initialFactors: "pissa", useDora: true, dropout: 0.2 }],
   ["ranks of single modules", { ranks: { [plain.targets[1]!]: 7, [plain.targets[3]!]: 1 }, dropout: 0.2 }],
 ];
 
@@ -124,8 +126,6 @@ test("NEFTune: noise in training alone, another in each micro-batch, of the want
 
 test.each([
   [{ useDora: true, bias: true }, /use_dora goes with no lora_bias/],
-  [{ useDora: true, dropout: 0.1 }, /use_dora needs lora_dropout 0/],
-  [{ freezesHalf: true, dropout: 0.1 }, /init_lora_weights pissa and olora need lora_dropout 0/],
   [{ freezesHalf: true, initialFactors: "pissa_niter_" }, /init_lora_weights is pissa_niter_, expected pissa/],
   [
     { rank: 66, freezesHalf: true, initialFactors: "pissa" },
