@@ -366,8 +366,8 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       const double scale = to_number(info[1], "lossScale");
       const auto stream = uint64_t(to_number(info[2], "rngStream"));
       const int adapter = place(info, 3);
-      return enqueue(info, [batch = std::move(batch), scale, stream, adapter](Engine& e) -> Result {
-        e.forward_backward(batch, scale, stream, adapter);
+      return enqueue(info, [batch = std::move(batch), scale, stream, adapter, is_last = info[4].ToBoolean().Value()](Engine& e) -> Result {
+        e.forward_backward(batch, scale, stream, adapter, is_last);
         return nullptr;
       });
     });
@@ -441,6 +441,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     return convert(info, [&] {
       return enqueue(info, [number = place(info, 0)](Engine& e) {
         const AdapterSlot& slot = e.adapter(number);
+        slot.expect_no_sums();
         return tensors(unflatten(slot.layout(), slot.gradients()));
       });
     });

@@ -1,7 +1,6 @@
 #include "group/group.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 
 namespace lowrank {
@@ -11,20 +10,9 @@ namespace {
 constexpr int64_t kPieceFloats = 1 << 20, kPieceBytes = 1 << 22;
 }  // namespace
 
-class Group::Timed {
- public:
-  explicit Timed(double& seconds) : seconds_(seconds) {}
-  ~Timed() { seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
-
- private:
-  double& seconds_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
-};
-
 void Group::sum(float* values, int64_t n) {
   const int64_t ranks = size();
   if (ranks == 1) return;
-  const Timed timed(waited_);
   for (int64_t at = 0; at < n; at += kPieceFloats) {
     const int64_t piece = std::min(kPieceFloats, n - at), chunk = (piece + ranks - 1) / ranks;
     // Each rank adds up a part of the piece.
@@ -42,7 +30,7 @@ void Group::sum(float* values, int64_t n) {
       const float* const part = received_.data() + r * own;
       for (int64_t i = 0; i < own; i++) sums[i] += part[i];
     }
-    gather(sums, bytes, values + at);
+    gather(Channel::sums, sums, bytes, values + at);
   }
 }
 
@@ -59,17 +47,17 @@ void Group::sum(double* values, int64_t n) {
 
 std::vector<std::string> Group::gather(const std::string& mine) {
   if (size() == 1) return {mine};
-  const Timed timed(waited_);
+  const Waiting waiting(*this);
   const auto ranks = size_t(size());
   std::vector<int> counts(ranks);
   const int count = int(mine.size());
-  gather(&count, std::vector<int>(ranks, int(sizeof count)), counts.data());
+  gather(Channel::calls, &count, std::vector<int>(ranks, int(sizeof count)), counts.data());
   std::vector<std::string> all;
   std::string together;
   size_t total = 0;
   for (const int c : counts) total += size_t(c);
   together.resize(total);
-  gather(mine.data(), counts, together.data());
+  gather(Channel::calls, mine.data(), counts, together.data());
   size_t at = 0;
   for (const int c : counts) {
     all.push_back(together.substr(at, size_t(c)));
@@ -80,7 +68,7 @@ std::vector<std::string> Group::gather(const std::string& mine) {
 
 void Group::share(void* data, int64_t bytes) {
   if (size() == 1) return;
-  const Timed timed(waited_);
+  const Waiting waiting(*this);
   for (int64_t at = 0; at < bytes; at += kPieceBytes) broadcast(static_cast<char*>(data) + at, int(std::min(kPieceBytes, bytes - at)));
 }
 

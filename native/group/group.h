@@ -1,10 +1,16 @@
 // Processes (ranks) that train one adapter together, each on its share of a step's micro-batches. All make the same calls in the same order; a
-// call returns when every rank has made it. One thread at a time may call.
+// call returns when every rank has made it. One thread makes the calls; sums of gradients are another's (group/sums.h), and have an order of their own.
 #pragma once
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include "base/error.h"
 
 namespace lowrank {
 
@@ -15,7 +21,7 @@ class Group {
   virtual int size() const = 0;
 
   // values[i] = its sum over the ranks, added in the order of the ranks: the same bits on each rank and in each run, however the messages
-  // arrive. As many bytes go over the wires as in a ring. Error E_GROUP, as of all that follow.
+  // arrive. As many bytes go over the wires as in a ring. Error E_GROUP, as of all that follow. The one call that class Sums makes.
   void sum(float* values, int64_t n);
   void sum(double* values, int64_t n);
   // Everyone's bytes, by rank.
@@ -27,20 +33,50 @@ class Group {
   // Ends all ranks' processes at once. Returns where there is only this one.
   virtual void abort() = 0;
 
-  // Seconds spent in calls so far: waiting for other ranks, and sending.
+  // Seconds for which the engine's thread was in calls so far: waiting for other ranks, and sending.
   double waited() const { return waited_; }
+  // Its lifetime is a part of them.
+  class Waiting {
+   public:
+    explicit Waiting(Group& group) : group_(group) {}
+    ~Waiting() { group_.waited_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count(); }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+   private:
+    Group& group_;
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  };
+  // Whether somebody waits for sums. Otherwise they leave the processor to the backward pass.
+  void hurry_sums(bool hurry) { hurries_ = hurry; }
+  // Sums in progress end with an error.
+  void give_up_sums() { gives_up_ = true; }
 
  protected:
-  // Part r of `parts` (counts[r] values, one after the other) goes to rank r; received: (size, counts[rank]), by rank.
+  // Messages of calls, and messages of sums, which a thread of their own sends at the same time.
+  enum class Channel { calls, sums };
+
+  // Part r of `parts` (counts[r] values, one after the other) goes to rank r; received: (size, counts[rank]), by rank. Of sums alone.
   virtual void exchange(const float* parts, const std::vector<int>& counts, float* received) = 0;
   // Everyone's counts[rank] bytes one after the other; `mine` may lie at its place in `all`.
-  virtual void gather(const void* mine, const std::vector<int>& counts, void* all) = 0;
+  virtual void gather(Channel, const void* mine, const std::vector<int>& counts, void* all) = 0;
   virtual void broadcast(void* data, int bytes) = 0;
+  // Between two looks at messages that are not there yet, which were first looked for at `begin`. Error E_GROUP where they are given up. Who waits
+  // for an answer looks at once, and soon less often: what comes late is a rank that still computes, perhaps on this processor.
+  // (Here, for plugins do not see the addon's functions.)
+  void rest(Channel channel, std::chrono::steady_clock::time_point begin) const {
+    using std::chrono::microseconds;
+    if (channel == Channel::sums && gives_up_) throw Error("E_GROUP", "The sums over the ranks were given up.", "group");
+    const auto so_far = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - begin);
+    const bool computes = channel == Channel::sums && !hurries_;
+    if (!computes && so_far < microseconds(1000)) std::this_thread::yield();
+    else std::this_thread::sleep_for(std::clamp(so_far / 8, microseconds(50), microseconds(computes ? 1000 : 100)));
+  }
 
  private:
-  class Timed;
   double waited_ = 0;
   std::vector<float> received_;
+  std::atomic<bool> hurries_ = false, gives_up_ = false;
 };
 
 // kind: "" for this process alone, "mpi" for the ranks that mpirun or srun started. Error E_GROUP where that cannot be.

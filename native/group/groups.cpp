@@ -30,7 +30,7 @@ class Alone : public Group {
  protected:
   // Never called: the sums of one are what they are.
   void exchange(const float*, const std::vector<int>&, float*) override {}
-  void gather(const void*, const std::vector<int>&, void*) override {}
+  void gather(Channel, const void*, const std::vector<int>&, void*) override {}
   void broadcast(void*, int) override {}
 };
 

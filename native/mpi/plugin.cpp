@@ -1,6 +1,8 @@
 // A group over MPI: the library that native/group/groups.cpp opens.
 #include "group/plugin.h"
 
+#include <mutex>
+
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>
 
@@ -22,11 +24,16 @@ class Mpi : public Group {
     check(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "beginning");
     check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "beginning");
     check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "beginning");
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &sums_), "beginning");
   }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
-  void finish() override { check(MPI_Finalize(), "the end"); }
+  void finish() override {
+    make(Channel::calls, "the end", [](MPI_Request* r) { return MPI_Ibarrier(MPI_COMM_WORLD, r); });
+    const std::lock_guard lock(mutex_);
+    check(MPI_Finalize(), "the end");
+  }
   void abort() override { MPI_Abort(MPI_COMM_WORLD, 1); }
 
  protected:
@@ -40,9 +47,11 @@ class Mpi : public Group {
       sent += counts[size_t(r)];
     }
     const std::vector<int> owns(size_t(size_), own);
-    check(MPI_Alltoallv(parts, counts.data(), from.data(), MPI_FLOAT, received, owns.data(), to.data(), MPI_FLOAT, MPI_COMM_WORLD), "an exchange of gradients");
+    make(Channel::sums, "an exchange of gradients", [&](MPI_Request* r) {
+      return MPI_Ialltoallv(parts, counts.data(), from.data(), MPI_FLOAT, received, owns.data(), to.data(), MPI_FLOAT, sums_, r);
+    });
   }
-  void gather(const void* mine, const std::vector<int>& counts, void* all) override {
+  void gather(Channel channel, const void* mine, const std::vector<int>& counts, void* all) override {
     std::vector<int> places;
     int at = 0;
     for (const int c : counts) {
@@ -50,11 +59,37 @@ class Mpi : public Group {
       at += c;
     }
     const bool is_there = mine == static_cast<char*>(all) + places[size_t(rank_)];
-    check(MPI_Allgatherv(is_there ? MPI_IN_PLACE : mine, counts[size_t(rank_)], MPI_BYTE, all, counts.data(), places.data(), MPI_BYTE, MPI_COMM_WORLD), "gathering");
+    make(channel, "gathering", [&](MPI_Request* r) {
+      return MPI_Iallgatherv(is_there ? MPI_IN_PLACE : mine, counts[size_t(rank_)], MPI_BYTE, all, counts.data(), places.data(), MPI_BYTE,
+                             channel == Channel::sums ? sums_ : MPI_COMM_WORLD, r);
+    });
   }
-  void broadcast(void* data, int bytes) override { check(MPI_Bcast(data, bytes, MPI_BYTE, 0, MPI_COMM_WORLD), "a broadcast"); }
+  void broadcast(void* data, int bytes) override {
+    make(Channel::calls, "a broadcast", [&](MPI_Request* r) { return MPI_Ibcast(data, bytes, MPI_BYTE, 0, MPI_COMM_WORLD, r); });
+  }
 
  private:
+  // Starts an operation of all ranks and waits for its end. MPI is called by one thread at a time, and by none for long: the others' messages
+  // go on in each call.
+  template <class Start>
+  void make(Channel channel, const char* what, Start start) {
+    const auto begin = std::chrono::steady_clock::now();
+    MPI_Request request = MPI_REQUEST_NULL;
+    {
+      const std::lock_guard lock(mutex_);
+      check(start(&request), what);
+    }
+    for (;;) {
+      int is_done = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), what);
+      }
+      if (is_done) return;
+      rest(channel, begin);
+    }
+  }
+
   void check(int code, const char* what) const {
     if (code == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = "";
@@ -64,6 +99,8 @@ class Mpi : public Group {
   }
 
   int rank_ = 0, size_ = 1;
+  MPI_Comm sums_ = MPI_COMM_NULL;  // of sums alone: operations are matched by their order in one of these
+  std::mutex mutex_;
 };
 
 std::unique_ptr<Group> make() { return std::make_unique<Mpi>(); }

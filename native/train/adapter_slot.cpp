@@ -1,6 +1,8 @@
 #include "train/adapter_slot.h"
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/thread_pool.h"
@@ -11,6 +13,8 @@ namespace lowrank {
 
 namespace {
 constexpr int64_t kMostRank = 1 << 16;
+// Of AdapterSlot::Part: above all blocks; and floats for which a message of its own pays.
+constexpr int64_t kAbove = std::numeric_limits<int64_t>::max(), kLeastPart = 1 << 16;
 }
 
 namespace {
@@ -66,7 +70,7 @@ void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const AdapterS
 }
 
 AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options)
-    : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options) {
+    : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options), parts_(parts_of(layout_)) {
   arena_.commit(backend.allocate(arena_.total_bytes()));
   for (const AdapterTensor& t : layout_.tensors()) {
     std::vector<float> values = initial_values(t, spec.seed, model.classifier ? model.classifier->init_std : 0);
@@ -205,10 +209,50 @@ void AdapterSlot::in_host(int64_t offset, int64_t bytes, F f) const {
   buffer(offset).write(0, bytes, copy.data());
 }
 
-void AdapterSlot::reduce(Group& group) {
+std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout) {
+  // Each tensor is final with its block, the embedding at the end; the head and layers of a classifier were before the first block.
+  std::vector<Part> all;
+  for (const AdapterTensor& t : layout.tensors()) {
+    const bool is_head = t.role == AdapterTensor::Role::head || t.role == AdapterTensor::Role::whole;
+    const int64_t layer = t.role == AdapterTensor::Role::embedding ? -1 : is_head ? kAbove : layout.sites()[t.site].layer;
+    all.push_back({t.offset, t.offset + t.elements(), layer});
+  }
+  std::sort(all.begin(), all.end(), [](const Part& a, const Part& b) { return a.layer != b.layer ? a.layer > b.layer : a.begin > b.begin; });
+  std::vector<Part> parts;
+  for (const Part& p : all) {
+    const bool joins = !parts.empty() && p.end == parts.back().begin && (p.layer == parts.back().layer || parts.back().end - parts.back().begin < kLeastPart);
+    if (!joins) parts.push_back(p);
+    parts.back().begin = p.begin;
+    parts.back().layer = p.layer;
+  }
+  return parts;
+}
+
+void AdapterSlot::start_sums(Sums& sums, int64_t layer) {
+  if (memory_place(options_.device) != MemoryPlace::host) return;
+  float* const g = arena_.at<float>(training(offsets_.gradients));
+  for (; started_ < parts_.size() && parts_[started_].layer >= layer; started_++) {
+    const Part& part = parts_[started_];
+    sums.start(g + part.begin, part.end - part.begin);
+  }
+}
+
+void AdapterSlot::expect_no_sums() const {
+  if (started_ > 0) throw Error("E_STATE", "The gradients are being summed: a step comes after the last micro-batch.");
+}
+
+void AdapterSlot::reduce(Group& group, Sums& sums) {
+  if (memory_place(options_.device) == MemoryPlace::host) {
+    start_sums(sums, -1);
+    started_ = 0;
+    sums.complete();
+  } else if (group.size() > 1) {
+    in_host(training(offsets_.gradients), layout_.elements() * int64_t(sizeof(float)), [&](void* at, int64_t bytes) {
+      sums.start(static_cast<float*>(at), bytes / int64_t(sizeof(float)));
+      sums.complete();
+    });
+  }
   if (group.size() == 1) return;
-  in_host(training(offsets_.gradients), layout_.elements() * int64_t(sizeof(float)),
-          [&](void* at, int64_t bytes) { group.sum(static_cast<float*>(at), bytes / int64_t(sizeof(float))); });
   const Buffer loss(backend_, window_loss());
   double sum = 0;
   loss.read(0, sizeof sum, &sum);

@@ -2,7 +2,7 @@
 #pragma once
 #include "base/arena.h"
 #include "block/pass.h"
-#include "group/group.h"
+#include "group/sums.h"
 #include "train/layout.h"
 #include "train/moment_layout.h"
 
@@ -49,8 +49,12 @@ class AdapterSlot {
   const std::vector<MomentPart>& moments() const { return offsets_.adam_8bit.parts(); }
   Buffer moment_bytes() const;
 
-  // The gradients and the window's loss are summed over the ranks. Error E_GROUP, E_STATE.
-  void reduce(Group&);
+  // Starts the sums of the gradients of this layer and of all above it, which are final. On a device they wait for reduce().
+  void start_sums(Sums&, int64_t layer);
+  // The gradients and the window's loss are summed over the ranks: those that were not started, too. Error E_GROUP, E_STATE.
+  void reduce(Group&, Sums&);
+  // Error E_STATE where sums were started, and reduce() has not been called yet: the gradients are not the caller's.
+  void expect_no_sums() const;
   // Everyone's parameters, moments and state become rank 0's, bit for bit. Error E_GROUP, E_STATE.
   void share(Group&);
   // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
@@ -74,6 +78,12 @@ class AdapterSlot {
     Offsets(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
   };
 
+  // A part of the gradients that is summed as one: it is final when `layer` has gone backward; -1: at the end.
+  struct Part {
+    int64_t begin = 0, end = 0, layer = 0;
+  };
+  static std::vector<Part> parts_of(const AdapterLayout&);
+
   void update(const OptimizerOptions&) const;
   // The frozen halves into a buffer beside the parameters, or back.
   void keep_frozen(bool back) const;
@@ -94,6 +104,8 @@ class AdapterSlot {
   AdapterLayout layout_;
   Arena arena_;
   Offsets offsets_;
+  std::vector<Part> parts_;  // in the order in which they are final
+  size_t started_ = 0;       // parts whose sums were started
   bool has_factors_ = false;  // that belong to the parameters
   int64_t skipped_ = 0;  // steps, when the state was last read or written
 };

@@ -1,5 +1,6 @@
 // The frozen model of an engine, and the one set of buffers that all adapters and texts go through.
 #pragma once
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -63,7 +64,8 @@ class Base {
   std::vector<Piece> pieces(const Batch&, int64_t most_tokens);
 
   void forward(const Pass&);
-  void backward(const Pass&);
+  // done: called after each block; no gradient of it or of the head changes any more.
+  void backward(const Pass&, const std::function<void(int64_t layer)>& done = {});
 
   template <class T>
   T* at(int64_t offset) { return arena_.at<T>(offset); }

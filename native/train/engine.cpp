@@ -83,12 +83,14 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   return items;
 }
 
-Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
+Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend,
+               std::unique_ptr<Group> group)
     : needs_(needs_of(source.spec, adapters)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
   for (const AdapterSpec& a : adapters) add_adapter(a);
   for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
   // Last: a process that fails before it has joined a group is noticed by whoever started the ranks.
-  group_ = make_group(options.group);
+  group_ = group ? std::move(group) : make_group(options.group);
+  sums_.emplace(*group_);
 }
 
 int Engine::add_adapter(const AdapterSpec& spec) {
@@ -109,7 +111,7 @@ int Engine::add_adapter(const AdapterSpec& spec) {
 }
 
 void Engine::remove_adapter(int number) {
-  adapter(number);
+  adapter(number).expect_no_sums();
   adapters_[size_t(number)].reset();
   for (TextSlot& t : texts_) {
     if (t.adapter == number) t.cached = -1;

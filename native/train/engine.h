@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "group/group.h"
+#include "group/sums.h"
 #include "train/adapter_slot.h"
 #include "train/base.h"
 #include "train/text_slot.h"
@@ -21,8 +21,9 @@ std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpecs&, con
 
 class Engine {
  public:
-  // backend: null takes the options' device.
-  Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr);
+  // backend and group: null takes those of the options.
+  Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr,
+         std::unique_ptr<Group> group = nullptr);
 
   // One more; its number. The buffers of passes grow where its rank or dropout asks for it.
   int add_adapter(const AdapterSpec&);
@@ -36,7 +37,8 @@ class Engine {
   void check_files() const { base_.weights().check_unchanged(); }
 
   // gradients += loss_scale * state's loss_scale * d(sum of token losses), and that sum is added to the adapter's state. Error E_BATCH.
-  void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0);
+  // is_last: of this rank before the step. The sums over the ranks begin with the blocks that are done while lower ones go backward.
+  void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0, bool is_last = false);
   // The step of the adapter (AdapterSlot::step) with the gradients and losses of all ranks. Error E_GROUP.
   void optimizer_step(const OptimizerOptions&, int adapter = 0);
   // The ranks that train together; of an engine without a group it is alone.
@@ -97,6 +99,7 @@ class Engine {
   std::vector<std::unique_ptr<AdapterSlot>> adapters_;  // null: removed
   std::vector<TextSlot> texts_;
   std::unique_ptr<Group> group_;
+  std::optional<Sums> sums_;  // of the adapter's gradients, in the memory of slots: it ends before them
 };
 
 }  // namespace lowrank

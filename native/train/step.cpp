@@ -31,7 +31,7 @@ void Base::forward(const Pass& p) {
   }
 }
 
-void Base::backward(const Pass& p) {
+void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& done) {
   const Mat x = p.mat(layout_->stream.x), dx = p.mat(layout_->stream.dx);
   const AdapterLayout& adapters = p.adapter.layout;
   if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
@@ -45,6 +45,7 @@ void Base::backward(const Pass& p) {
       layout_->block(l).forward(again, l, layout_->shared, layout_->stream);
     }
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);
+    if (done) done(l);
   }
   float* const embedding = p.gradient(adapters.embedding());
   if (!embedding) return;
@@ -57,8 +58,9 @@ void Base::backward(const Pass& p) {
   p.ops.embedding_bwd({p.tokens.ids, dx, Mat(embedding, DType::f32, model_.vocab, model_.dim), float(model_.embedding_scale)});
 }
 
-void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number) {
+void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number, bool is_last) {
   AdapterSlot& slot = adapter(number);
+  slot.expect_no_sums();
   double* const loss = slot.window_loss();  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
   const bool classifies = base_.model().classifier.has_value();
@@ -66,7 +68,10 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   // As transformers scales the noise: by the longest text of the micro-batch.
   int64_t longest = 0;
   for (size_t s = 0; s + 1 < batch.offsets.size(); s++) longest = std::max<int64_t>(longest, batch.offsets[s + 1] - batch.offsets[s]);
-  for (const Base::Piece& piece : base_.pieces(batch, base_.options().piece_tokens())) {
+  const std::vector<Base::Piece> pieces = base_.pieces(batch, base_.options().piece_tokens());
+  for (const Base::Piece& piece : pieces) {
+    std::function<void(int64_t)> done;
+    if (is_last && group_->size() > 1 && &piece == &pieces.back()) done = [&](int64_t layer) { slot.start_sums(*sums_, layer); };
     Pass p = base_.pass(piece, Mode::train, slot.view(base_.weights()));
     p.rng_stream = rng_stream;
     p.longest = longest;
@@ -76,19 +81,19 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
       const Layout& layout = base_.layout();
       const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
       layout.classifier.loss(p, layout.stream, pooled, logits, loss_scale, slot.loss_scale(), loss);
-      base_.backward(p);
+      base_.backward(p, done);
       continue;
     }
     const Head::Learned learned = base_.learned(piece);
     base_.forward(p);
     base_.layout().head.loss(p, base_.layout().stream, learned, loss_scale, slot.loss_scale(), loss);
-    if (learned.count > 0) base_.backward(p);
+    if (learned.count > 0) base_.backward(p, done);
   }
 }
 
 void Engine::optimizer_step(const OptimizerOptions& options, int number) {
   AdapterSlot& slot = adapter(number);
-  slot.reduce(*group_);
+  slot.reduce(*group_, *sums_);
   slot.step(options);
 }
 

@@ -44,7 +44,8 @@ let waitedBefore = 0;
 for (let step = 0; step < warmup + steps; step++) {
   const start = performance.now();
   if (step === warmup) waitedBefore = await ranks.waited();
-  for (let i = 0; i < accumulation; i++) await engine.forwardBackward(data, 1 / supervised, step * accumulation + i);
+  for (let i = 0; i < accumulation; i++)
+    await engine.forwardBackward(data, 1 / supervised, step * accumulation + i, { isLast: i + 1 === accumulation });
   await engine.optimizerStep({ learningRate: 2e-4, weightDecay: 0, maxGradNorm: 1, tokens: supervised });
   ({ loss } = await engine.readings());
   if (profile && step < warmup) await engine.profile();

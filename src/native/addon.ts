@@ -34,7 +34,7 @@ export interface NativeEngine {
   parameterCounts(adapter?: number): Promise<{ trainable: number; total: number }>;
   addAdapter(adapter: AdapterSpec): Promise<number>;
   removeAdapter(adapter: number): Promise<void>;
-  forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter?: number): Promise<void>;
+  forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter: number, isLast: boolean): Promise<void>;
   optimizerStep(options: OptimizerOptions, adapter?: number): Promise<void>;
   readings(adapter?: number): Promise<Readings>;
   setReadings(readings: Partial<Readings>, adapter?: number): Promise<void>;

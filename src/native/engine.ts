@@ -11,6 +11,7 @@ import type {
   EngineOptions,
   EngineProfile,
   GroupReadings,
+  MicroBatchOptions,
   ModelSource,
   OnLoading,
   OptimizerOptions,
@@ -100,8 +101,13 @@ export class Engine {
    * the whole window.
    * @param rngStream numbers the micro-batch within the run; dropout masks depend on the run's seed and on this alone
    */
-  async forwardBackward(batch: Batch, lossScale: number, rngStream: number, adapter = 0): Promise<void> {
-    return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream, adapter));
+  async forwardBackward(
+    batch: Batch,
+    lossScale: number,
+    rngStream: number,
+    { adapter = 0, isLast = false }: MicroBatchOptions = {},
+  ): Promise<void> {
+    return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream, adapter, isLast));
   }
 
   /** Clips, applies AdamW, clears the gradients. Where the gradients are not finite nothing is applied: `readings` tell. */

@@ -1,5 +1,13 @@
 import type { Engine } from "./engine.js";
-import type { AdapterTensors, Batch, OptimizerOptions, OptimizerState, Readings, SamplingOptions } from "./types.js";
+import type {
+  AdapterTensors,
+  Batch,
+  MicroBatchOptions,
+  OptimizerOptions,
+  OptimizerState,
+  Readings,
+  SamplingOptions,
+} from "./types.js";
 
 /** The commands of a training run about its one adapter. Of an engine itself they mean its first adapter. */
 export type AdapterEngine = Pick<
@@ -30,8 +38,13 @@ export class Slot implements AdapterEngine {
     this.#adapter = adapter;
   }
 
-  forwardBackward(batch: Batch, lossScale: number, rngStream: number): Promise<void> {
-    return this.#engine.forwardBackward(batch, lossScale, rngStream, this.#adapter);
+  forwardBackward(
+    batch: Batch,
+    lossScale: number,
+    rngStream: number,
+    { isLast = false }: Pick<MicroBatchOptions, "isLast"> = {},
+  ): Promise<void> {
+    return this.#engine.forwardBackward(batch, lossScale, rngStream, { adapter: this.#adapter, isLast });
   }
 
   optimizerStep(options: OptimizerOptions): Promise<void> {

@@ -208,6 +208,16 @@ export interface EngineOptions {
   profile?: boolean;
 }
 
+export interface MicroBatchOptions {
+  /** The adapter's number; default 0. */
+  adapter?: number | undefined;
+  /**
+   * Whether it is this rank's last one before `optimizerStep`. The sums over the ranks then begin with the blocks that are done, while lower
+   * blocks go backward. Another micro-batch before the step rejects with `E_STATE`. Default false.
+   */
+  isLast?: boolean | undefined;
+}
+
 export interface GroupReadings {
   rank: number;
   size: number;

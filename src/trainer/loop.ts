@@ -322,7 +322,8 @@ class Loop {
     for (const [i, { batch }] of window.microBatches.entries()) {
       // A micro-batch's number decides its rows and its masks, whichever rank takes it.
       if (i % size !== rank) continue;
-      await engine.forwardBackward(batch, 1 / tokens, window.firstIndex + i);
+      const isLast = i + size >= window.microBatches.length;
+      await engine.forwardBackward(batch, 1 / tokens, window.firstIndex + i, { isLast });
       this.#run.abort?.throwIfAborted();
     }
     this.#rankTimes?.worked();

@@ -156,7 +156,9 @@ test("numbers that there are not are errors, and the engine goes on", async () =
   const state = (message: RegExp) => ({ code: "E_STATE", message: expect.stringMatching(message) });
   await expect(engine.evaluate(batch(1), 2)).rejects.toMatchObject(state(/no adapter of number 2/));
   await expect(engine.adapter(-2)).rejects.toMatchObject(state(/no adapter of number -2/));
-  await expect(engine.forwardBackward(batch(1), 1, 0, BASE)).rejects.toMatchObject(state(/no adapter of number -1/));
+  await expect(engine.forwardBackward(batch(1), 1, 0, { adapter: BASE })).rejects.toMatchObject(
+    state(/no adapter of number -1/),
+  );
   const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
   await expect(engine.generateStart(Int32Array.of(1), sampling, 0, 1)).rejects.toMatchObject(
     state(/1 texts at a time/),

@@ -60,6 +60,7 @@ void test_step_state(Report&);
 void test_rope_table(Report&);
 void test_sampling(Report&);
 void test_engine(Report&);
+void test_ranks(Report&);
 void test_device(Report&);
 void test_refused_buffers(Report&);
 void test_fused(Report&);

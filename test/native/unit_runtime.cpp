@@ -28,6 +28,7 @@ void run_unit(const Options&, Report& report) {
   test_rope_table(report);
   test_sampling(report);
   test_engine(report);
+  test_ranks(report);
   test_device(report);
   test_refused_buffers(report);
   test_fused(report);

@@ -10,7 +10,7 @@ export async function trainedLoss(
   adapter?: number,
 ) {
   await engine.setReadings({ windowLoss: 0 }, adapter);
-  await engine.forwardBackward(batch, lossScale, rngStream, adapter);
+  await engine.forwardBackward(batch, lossScale, rngStream, { adapter });
   return (await engine.readings(adapter)).windowLoss;
 }
 
