@@ -76,15 +76,16 @@ export function worldOf(environment: Environment = process.env): World | null {
 }
 
 /**
- * The processors that this process may use. Ranks of one machine that are bound to no processors share all of them. A rank
+ * This process's share of the machine's processors. Ranks of one machine that are bound to no processors share all of them. A rank
  * that is bound has its own, as one whose number srun's --cpus-per-task gives.
+ *
+ * @param usable what is shared: the processors that the process may run on, or its cores
  */
-export function processorShare(environment: Environment = process.env): number {
-  const usable = availableParallelism();
+export function processorShare(environment: Environment = process.env, usable = availableParallelism()): number {
   const world = worldOf(environment);
   const own = world?.by === "srun" ? whole(environment.SLURM_CPUS_PER_TASK) : undefined;
   if (own) return Math.min(own, usable);
-  const isShared = launchedBy(environment) !== null || usable >= cpus().length;
+  const isShared = launchedBy(environment) !== null || availableParallelism() >= cpus().length;
   return world !== null && isShared ? Math.max(1, Math.floor(usable / world.localSize)) : usable;
 }
 

@@ -6,6 +6,7 @@ import { availableParallelism, cpus, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { defaultCacheFolder } from "../base/cache-folder.js";
 import { LowrankError } from "../base/errors.js";
+import { usableCores } from "../base/processors.js";
 import { bytes } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import { findMpirun } from "../launch/index.js";
@@ -102,7 +103,11 @@ export async function run(o: CommandOptions<"doctor">): Promise<void> {
   const { model } = cpus()[0] ?? { model: "unknown" };
   const findings: Finding[] = [
     node(),
-    { name: "processor", ok: true, text: `${model}, ${availableParallelism()} threads` },
+    {
+      name: "processor",
+      ok: true,
+      text: `${model}, ${availableParallelism()} threads; ${usableCores()} used without --threads`,
+    },
     ...addon(),
     ...ranks(),
     memory(),

@@ -117,7 +117,7 @@ export const modelRows = {
   threads: integer(
     { min: 1, max: 1024 },
     RUN.nothing,
-    "worker threads, at most the number of processors; default all processors",
+    "worker threads, at most the number of processors; default one for each core (hyper-threads of a core count as one), as far as a container's limit allows",
   ).optional(),
   device: textLike(
     /^(auto|cpu|cuda(:\d{1,3})?)$/,

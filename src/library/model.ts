@@ -37,7 +37,7 @@ export interface ModelOptions extends DownloadOptions {
   revision?: string | undefined;
   /** auto, the default, is bf16 for a base stored in 16 bits, else fp32. */
   precision?: "auto" | Precision | undefined;
-  /** Worker threads of each of its engines; default all processors. */
+  /** Worker threads of each of its engines; default one for each core, as far as a container's limit allows. */
   threads?: number | undefined;
   /** auto, the default, is the first GPU that is found, else cpu; cuda or cuda:N is a GPU. */
   device?: string | undefined;

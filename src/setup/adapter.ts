@@ -1,4 +1,5 @@
 import { LowrankError } from "../base/errors.js";
+import { usableCores } from "../base/processors.js";
 import { processorShare } from "../base/ranks.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
@@ -12,10 +13,14 @@ import {
   type Precision,
 } from "../native/index.js";
 
-/** More threads than processors would only wait for each other. @param warn told that fewer are used than were asked for */
+/**
+ * As many threads as were asked for, at most one for each processor: more would only wait for each other. Without a number, one for
+ * each core. @param warn told that fewer are used than were asked for
+ */
 export function threadCount(threads: number | undefined, warn?: (message: string) => void): number {
+  if (threads === undefined) return processorShare(process.env, usableCores());
   const processors = processorShare();
-  if (threads === undefined || threads <= processors) return threads ?? processors;
+  if (threads <= processors) return threads;
   warn?.(
     `--threads ${threads} is more than the ${processors} processors that this process may use: ${processors} are used`,
   );
