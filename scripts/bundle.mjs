@@ -24,22 +24,24 @@ const entries = [
   ...commands.map((file) => `commands/${file.slice(0, -".js".length)}`),
 ];
 const input = Object.fromEntries(entries.map((name) => [name, join(dist, `${name}.js`)]));
-// Beside the chunk that starts it (src/data/tokenise/pool.ts).
-input["chunks/worker"] = join(dist, "data", "tokenise", "worker.js");
-
 const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const external = Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !BUNDLED.includes(name));
 
 rmSync(chunks, { recursive: true, force: true });
-const bundle = await rolldown({ input, external, platform: "node", cwd: root });
-// One level below dist, as all modules: their paths relative to import.meta.url hold.
-await bundle.write({
-  dir: dist,
-  format: "esm",
-  entryFileNames: "[name].js",
-  chunkFileNames: "chunks/[name]-[hash].js",
-});
-await bundle.close();
+
+/** One level below dist, as all modules: their paths relative to import.meta.url hold. */
+async function write(input, chunkNames) {
+  // A module that threads load when they need it is there at once in the command.
+  const checks = { ineffectiveDynamicImport: false };
+  const bundle = await rolldown({ input, external, platform: "node", cwd: root, checks });
+  const names = { entryFileNames: "[name].js", chunkFileNames: `chunks/${chunkNames}-[hash].js` };
+  await bundle.write({ dir: dist, format: "esm", ...names });
+  await bundle.close();
+}
+await write(input, "[name]");
+// A bundle of its own beside the chunk that starts it (src/data/tokenise/pool.ts): a chunk that it shared with the command would make each
+// thread compile more than it needs.
+await write({ "chunks/worker": join(dist, "data", "tokenise", "worker.js") }, "worker-[name]");
 
 mkdirSync(chunks, { recursive: true });
 for (const name of BUNDLED) {

@@ -4,7 +4,7 @@
 import { existsSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { readJsonObject } from "../base/json.js";
-import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
+import { LARGEST_LIST_BYTES, readBytes, readText } from "../base/system-errors.js";
 import { findGguf, ggufTokenizer } from "../model/index.js";
 import { TOKENIZER_CONFIG, vocabularyFiles, vocabularyTokenizer } from "./vocabulary-files.js";
 
@@ -64,6 +64,12 @@ export function hasTokenizerFile(file: string): boolean {
 /** @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8 */
 export function readTokenizerText(file: string): string {
   return madeFile(file) ?? readText(file, "Tokenizer", LARGEST_LIST_BYTES);
+}
+
+/** The same as bytes, which are the caller's own. */
+export function readTokenizerBytes(file: string): Buffer {
+  const text = madeFile(file);
+  return text === undefined ? readBytes(file, "Tokenizer", LARGEST_LIST_BYTES) : Buffer.from(text);
 }
 
 /** @param most bytes that the file may have, else as a file of settings. @throws LowrankError E_FILE_MISSING, E_FILE, E_UTF8, E_JSON */

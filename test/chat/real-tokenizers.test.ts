@@ -8,7 +8,8 @@ import { expect, test } from "vitest";
 import { readExactJson } from "../../src/base/exact-json.js";
 import { findChatTemplates, Tokenizer } from "../../src/data/index.js";
 import { type RenderedRow, type Renderer, RowProblem, rendererOf } from "../../src/data/render/index.js";
-import { QuickEncoder, quickPlan } from "../../src/data/tokenise/quick-encoder.js";
+import { QuickEncoder } from "../../src/data/tokenise/quick-encoder.js";
+import { quickPlan } from "../../src/data/tokenise/quick-plan.js";
 import { tokeniseRows } from "../../src/data/tokenise/row-tokens.js";
 import { CONVERSATIONS } from "./conversations.js";
 
@@ -81,7 +82,7 @@ test.runIf(why === undefined)(
     for (const { folder, name, template, rows } of JSON.parse(peer.stdout) as Peer[]) {
       const tokenizer = await Tokenizer.open(folder);
       const plan = quickPlan(tokenizer.file);
-      const encoder = plan === null ? tokenizer : new QuickEncoder(plan, tokenizer.file);
+      const encoder = plan === null ? tokenizer : new QuickEncoder(plan);
       const file = join(work, `${name || "own"}.jinja`);
       writeFileSync(file, template);
       const { templates } = findChatTemplates(file, folder)!;

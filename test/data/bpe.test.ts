@@ -4,11 +4,14 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { BpeEncoder, planBpe } from "../../src/data/bpe/index.js";
 import { IntList } from "../../src/data/bpe/int-list.js";
+import { LETTER_BYTES, LETTERS } from "../../src/data/bpe/letters.js";
 import { scannerOf } from "../../src/data/bpe/scanner.js";
 import { splitter, translate } from "../../src/data/bpe/splitters.js";
+import { tokenOf } from "../../src/data/bpe/vocabulary.js";
 import { UNKNOWN, WordTable } from "../../src/data/bpe/word-table.js";
 import { Tokenizer } from "../../src/data/index.js";
-import { QuickEncoder, quickPlan } from "../../src/data/tokenise/quick-encoder.js";
+import { QuickEncoder } from "../../src/data/tokenise/quick-encoder.js";
+import { quickPlan } from "../../src/data/tokenise/quick-plan.js";
 import { reaching } from "../../src/data/tokenise/row-tokens.js";
 import { PRETOKENIZERS } from "../../src/model/gguf/pretokenizers.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
@@ -67,7 +70,9 @@ async function variant(change: object, settings: object = {}) {
   const json = { ...base, normalizer: null, post_processor: null, ...change };
   writeFileSync(join(where, "tokenizer.json"), JSON.stringify(json));
   writeFileSync(join(where, "tokenizer_config.json"), JSON.stringify(settings));
-  return { tokenizer: await Tokenizer.open(where), file: join(where, "tokenizer.json"), plan: planBpe(json, contents) };
+  const file = join(where, "tokenizer.json");
+  const plan = planBpe(Buffer.from(JSON.stringify(json)), contents);
+  return { tokenizer: await Tokenizer.open(where), plan, quick: { bpe: plan!, file, side: "right" as const } };
 }
 
 /** From here on the characters of a range are alike: one of `step` is looked at. */
@@ -102,7 +107,7 @@ function mixed(count: number): string[] {
 
 /** How many texts the quick way did itself; fails at the first that differs. */
 async function compare(
-  { tokenizer, plan }: Awaited<ReturnType<typeof variant>>,
+  { tokenizer, plan }: Pick<Awaited<ReturnType<typeof variant>>, "tokenizer" | "plan">,
   texts: string[],
   maxLength?: number,
   side?: "left",
@@ -139,14 +144,14 @@ describe.each(Object.entries(VARIANTS))("%s", (_, change) => {
 test.each(["GPT-2", "SmolLM2", "whole numbers", "Llama 3", "Qwen"])(
   "%s: the scanner cuts as the expressions do",
   async (name) => {
-    const { cuts } = (await variant(VARIANTS[name]!)).plan!;
+    const { cuts, classes } = (await variant(VARIANTS[name]!)).plan!;
     const scan = scannerOf(cuts)!;
     const splitters = cuts.map(splitter);
     const ends = new IntList(0);
     for (const text of [...everyCharacter(), ...mixed(2000)]) {
       if (/[\ud800-\udfff]/.test(text)) continue;
       ends.length = 0;
-      scan(`x${text}y`, 1, 1 + text.length, ends);
+      scan(`x${text}y`, 1, 1 + text.length, ends, classes);
       const places = [1, ...ends.taken()];
       const found = places.slice(1).map((end, i) => text.slice(places[i]! - 1, end - 1));
       const words = splitters.reduce((pieces, split) => pieces.flatMap(split), [text]);
@@ -154,6 +159,58 @@ test.each(["GPT-2", "SmolLM2", "whole numbers", "Llama 3", "Qwen"])(
     }
   },
 );
+
+/** JSON as Python writes it by default. */
+const asciiJson = (value: unknown) =>
+  JSON.stringify(value).replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+test("a vocabulary is the same however it is written, with tokens that are no bytes among the others", async () => {
+  const { vocab, merges } = base.model as { vocab: Record<string, number>; merges: [string, string][] };
+  const size = Object.keys(vocab).length;
+  // Letters of no byte, blanks, keys of the file, quotes and backslashes.
+  const odd = ["\u4e00", "a b", "vocab", "merges", '"vocab":{', "\\\\", "\ud83d\ude00", "\u0144", "\n"];
+  const own = { ...vocab, ...Object.fromEntries(odd.map((token, i) => [token, size + i])) };
+  const jsonOf = (list: unknown[], model: object = {}) => ({
+    ...base,
+    ...{ normalizer: null, pre_tokenizer: bytes, post_processor: null },
+    model: { ...base.model, ...model, vocab: own, merges: list },
+  });
+  const lists = jsonOf(merges);
+  const texts = jsonOf(merges.map((pair) => pair.join(" ")));
+  const { merges: list, vocab: table, ...rest } = lists.model;
+  const planOf = (text: string) => planBpe(Buffer.from(text), contents)!;
+  const expected = planOf(JSON.stringify(lists));
+  for (const text of [
+    JSON.stringify(texts),
+    JSON.stringify(lists, null, 2),
+    JSON.stringify(texts, null, "\t"),
+    asciiJson(lists),
+    asciiJson(texts),
+    JSON.stringify({ ...lists, model: { ...rest, merges: list, vocab: table } }),
+  ]) {
+    const plan = planOf(text);
+    expect(plan.merges).toEqual(expected.merges);
+    expect(plan.placing).toEqual(expected.placing);
+  }
+  // As JSON.parse reads the lists.
+  const { slots, bytes: tokens } = expected.merges;
+  const found = new Map<number, number[]>();
+  for (let at = 0; at < slots.length; at += 4)
+    if (slots[at] !== -1) found.set(slots[at + 2]!, [...slots.slice(at, at + 4)]);
+  expect(found.size).toBe(merges.length);
+  for (const [rank, [left, right]] of merges.entries())
+    expect(found.get(rank)).toEqual([vocab[left], vocab[right], rank, vocab[left + right]]);
+  expect([...tokens]).toEqual(LETTERS.map((letter) => vocab[letter] ?? -1));
+  // Whole words are looked up by their bytes.
+  const { wholeWords } = planOf(asciiJson(jsonOf(merges, { ignore_merges: true })));
+  const idOf = (letters: string) => {
+    const word = Uint8Array.from(letters, (letter) => LETTER_BYTES[letter.charCodeAt(0)] ?? -1);
+    return tokenOf(wholeWords!, word, word.length);
+  };
+  const words = Object.keys(vocab).filter((token) => !contents.includes(token));
+  expect(words.map(idOf)).toEqual(words.map((token) => vocab[token]));
+  expect(idOf("notoneoftheseatall")).toBe(-1);
+});
 
 test("a table of words grows, begins anew when it is full, and knows no long word", () => {
   const table = new WordTable(6000);
@@ -163,15 +220,16 @@ test("a table of words grows, begins anew when it is full, and knows no long wor
     const found = table.find(`<${words[i]}>`, 1, 1 + words[i]!.length);
     return found === UNKNOWN ? undefined : found >= 0 ? [found] : [...table.tokensOf(found)];
   };
-  for (const [i, word] of words.entries()) table.add(word, tokens(i));
+  for (const [i, word] of words.entries()) table.add(word, 0, word.length, tokens(i));
   expect(words.map((_, i) => known(i))).toEqual(words.map((_, i) => (i < 6000 ? undefined : [...tokens(i)])));
   const long = "a".repeat(1000);
-  table.add(long, Int32Array.of(1));
+  table.add(long, 0, long.length, Int32Array.of(1));
   expect(table.find(long, 0, long.length)).toBe(UNKNOWN);
 });
 
 describe("what is left to the package", () => {
-  const none = (change: object) => planBpe({ ...base, normalizer: null, ...change }, contents);
+  const none = (change: object) =>
+    planBpe(Buffer.from(JSON.stringify({ ...base, normalizer: null, ...change })), contents);
 
   test.each([
     ["another model", { model: { ...base.model, type: "WordPiece" } }],
@@ -189,6 +247,18 @@ describe("what is left to the package", () => {
   ])("%s", (_, change) => {
     expect(none({ pre_tokenizer: bytes, post_processor: null })).not.toBeNull();
     expect(none({ pre_tokenizer: bytes, post_processor: null, ...change })).toBeNull();
+  });
+
+  test.each([
+    ["an entry without a number", '"vocab":{"a":"b"},"merges":[]'],
+    ["a number with a point", '"vocab":{"a":1.5},"merges":[]'],
+    ["a merge of three", '"vocab":{"a":1,"aaa":2},"merges":["a a a"]'],
+    ["a file that ends in a list", '"vocab":{"a":1'],
+    ["a list that has been seen before", '"vocab":{"a":1},"merges":[],"more":{"vocab":{"a":1}}'],
+  ])("a vocabulary of %s", (_, model) => {
+    const json = JSON.stringify({ ...base, normalizer: null, pre_tokenizer: bytes, model: null });
+    const written = (text: string) => json.replace('"model":null', () => `"x":{${text}},"model":{"type":"BPE"}`);
+    expect(planBpe(Buffer.from(written(model)), contents)).toBeNull();
   });
 
   test.each([
@@ -212,11 +282,11 @@ describe("what is left to the package", () => {
   ])("pattern %s", (pattern) => expect(translate(pattern)).toBeNull());
 
   test("texts with added tokens, lone surrogates and bytes without a token come out right all the same", async () => {
-    const { tokenizer, file, plan } = await variant({ pre_tokenizer: bytes });
+    const { tokenizer, plan, quick: asPlanned } = await variant({ pre_tokenizer: bytes });
     const texts = [`say ${second} twice`, first, "\ud800 alone", "plain", "\u{1f9ff}\u0378"];
     const encoder = new BpeEncoder(plan!);
     expect(texts.map((text) => encoder.encode(text) === null)).toEqual([true, true, true, false, true]);
-    const quick = new QuickEncoder(plan!, file);
+    const quick = new QuickEncoder(asPlanned);
     expect(await quick.encode(texts, { maxLength: undefined })).toEqual(
       await tokenizer.encode(texts, { maxLength: undefined }),
     );
@@ -228,11 +298,13 @@ describe("what is left to the package", () => {
   });
 
   test("a plan that disagrees is noticed", async () => {
-    const { tokenizer, file, plan } = await variant({ pre_tokenizer: bytes });
+    const { tokenizer, quick } = await variant({ pre_tokenizer: bytes });
     const texts = ["some words that are long enough to be merged"];
     const options = { maxLength: undefined };
-    expect(await new QuickEncoder(plan!, file).agrees(tokenizer, texts, options)).toBe(true);
-    expect(await new QuickEncoder({ ...plan!, before: [3] }, file).agrees(tokenizer, texts, options)).toBe(false);
+    expect(await new QuickEncoder(quick).agrees(tokenizer, texts, options)).toBe(true);
+    expect(
+      await new QuickEncoder({ ...quick, bpe: { ...quick.bpe, before: [3] } }).agrees(tokenizer, texts, options),
+    ).toBe(false);
   });
 });
 
@@ -299,5 +371,5 @@ test.skipIf(reason !== undefined)("the real tokenizer on real texts", async () =
   const plan = quickPlan(join(smol, "tokenizer.json"));
   const lines = readFileSync(join(smol, "../../data/sotu-valid.jsonl"), "utf8").split("\n").filter(Boolean);
   const texts = [...lines.map((line) => JSON.parse(line).text), ...mixed(500)];
-  expect(await compare({ tokenizer, plan, file: "" }, texts)).toBeGreaterThan(300);
+  expect(await compare({ tokenizer, plan: plan!.bpe }, texts)).toBeGreaterThan(300);
 });

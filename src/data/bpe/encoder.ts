@@ -7,9 +7,10 @@ import type { Span } from "../render/renderer.js";
 import { IntList } from "./int-list.js";
 import { Merges } from "./merges.js";
 import { type Placing, putPlaces } from "./places.js";
-import { type BpePlan, LETTERS } from "./plan.js";
+import type { BpePlan } from "./plan.js";
 import { isOfUnits, type Scanner, scannerOf } from "./scanner.js";
 import { type Splitter, splitter } from "./splitters.js";
+import { tokenOf } from "./vocabulary.js";
 import { UNKNOWN, WordTable, withRoom } from "./word-table.js";
 
 /** Words that are remembered; a corpus in one language has fewer. */
@@ -31,6 +32,8 @@ const KNOWN = new RegExp(`^[${LATIN}${SYMBOLS}${OTHERS}]*$`, "u");
 const NORMAL = new RegExp(`^[${LATIN}${SYMBOLS}]*$`, "u");
 
 const escapeRegex = (text: string) => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+
+const UTF8 = new TextEncoder();
 
 const NONE_ADDED = { before: [], after: [] };
 
@@ -58,6 +61,8 @@ export class BpeEncoder {
   readonly #words = new WordTable(REMEMBERED);
   #ids = new Int32Array(1 << 12);
   #mask = new Uint8Array(1 << 12);
+  /** A word's. */
+  #bytes = new Uint8Array(1 << 8);
   /** Of the words of a piece: where each ends, and the number of tokens up to there. */
   readonly #ends = new IntList(1 << 10);
   readonly #counts = new IntList(1 << 10);
@@ -208,7 +213,7 @@ export class BpeEncoder {
         if (next === this.#ids.length) this.#reserve(next + 1);
         this.#ids[next++] = found;
       } else {
-        const tokens = found === UNKNOWN ? this.#learn(text.slice(begin, end)) : this.#words.tokensOf(found);
+        const tokens = found === UNKNOWN ? this.#learn(text, begin, end) : this.#words.tokensOf(found);
         if (tokens === null) return -1;
         this.#reserve(next + tokens.length);
         this.#ids.set(tokens, next);
@@ -227,7 +232,7 @@ export class BpeEncoder {
     const part = text.slice(from, to);
     if (!this.#accepted.test(part)) return false;
     if (this.#scanner && isOfUnits(part)) {
-      this.#scanner(text, from, to, ends);
+      this.#scanner(text, from, to, ends, this.#plan.classes);
       return true;
     }
     let pieces = [part];
@@ -240,12 +245,26 @@ export class BpeEncoder {
     return at === to;
   }
 
-  #learn(word: string): Int32Array | null {
-    const bytes = Buffer.from(word);
-    const whole = this.#plan.wholeWords?.get(Array.from(bytes, (byte) => LETTERS[byte]).join(""));
-    const tokens = whole === undefined ? this.#merges.encode(bytes) : Int32Array.of(whole);
-    if (tokens !== null) this.#words.add(word, tokens);
+  /** The tokens of a word that is not known yet; null where the package has to be asked. */
+  #learn(text: string, begin: number, end: number): Int32Array | null {
+    const length = this.#bytesOf(text, begin, end);
+    const { wholeWords } = this.#plan;
+    const whole = wholeWords === null ? -1 : tokenOf(wholeWords, this.#bytes, length);
+    const tokens = whole < 0 ? this.#merges.encode(this.#bytes, length) : Int32Array.of(whole);
+    if (tokens !== null) this.#words.add(text, begin, end, tokens);
     return tokens;
+  }
+
+  /** Puts a part of a text into `#bytes`, in UTF-8. @returns the number of bytes */
+  #bytesOf(text: string, begin: number, end: number): number {
+    this.#bytes = withRoom(this.#bytes, 3 * (end - begin));
+    const bytes = this.#bytes;
+    for (let i = begin; i < end; i++) {
+      const code = text.charCodeAt(i);
+      if (code >= 0x80) return UTF8.encodeInto(text.slice(begin, end), bytes).written;
+      bytes[i - begin] = code;
+    }
+    return end - begin;
   }
 
   #reserve(length: number): void {

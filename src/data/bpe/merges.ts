@@ -1,9 +1,14 @@
 // Byte-pair encoding of one word: Sennrich, Haddow and Birch (2016), over bytes as in GPT-2.
 import { MinHeap } from "./heap.js";
+import type { IntList } from "./int-list.js";
 
 /** More than any word's length. */
 const PLACE = 2 ** 31;
 const GONE = -1;
+/** Bytes of the longest word without a heap. */
+const SHORT = 48;
+/** Rank of a pair that is not merged. */
+const NEVER = 2 ** 31 - 1;
 /** Numbers of a table's slot: left and right token of a pair, its rank, the token that it becomes. */
 const SLOT = 4;
 const EMPTY = -1;
@@ -24,15 +29,23 @@ function home(left: number, right: number, mask: number): number {
   return (mixed ^ (mixed >>> 15)) & mask;
 }
 
-/** @param pairs left, right and resulting token of each merge, in the order of their ranks */
-export function mergeTable(bytes: Int32Array, pairs: [number, number, number][]): MergeTable {
-  const size = 2 ** Math.ceil(Math.log2(2 * pairs.length + 2));
+/** @param triples left, right and resulting token of each merge, in the order of their ranks; negative ones for a merge that never is */
+export function mergeTable(bytes: Int32Array, triples: IntList): MergeTable {
+  const count = triples.length / 3;
+  const size = 2 ** Math.ceil(Math.log2(2 * count + 2));
   const table = { bytes: shared(bytes.length), slots: shared(size * SLOT).fill(EMPTY) };
   table.bytes.set(bytes);
-  for (const [rank, [left, right, id]] of pairs.entries()) {
+  const { slots } = table;
+  for (let rank = 0; rank < count; rank++) {
+    const [left, right] = [triples.at(3 * rank), triples.at(3 * rank + 1)];
+    if (left < 0) continue;
     let slot = home(left, right, size - 1);
-    while (table.slots[slot * SLOT] !== EMPTY) slot = (slot + 1) & (size - 1);
-    table.slots.set([left, right, rank, id], slot * SLOT);
+    while (slots[slot * SLOT] !== EMPTY) slot = (slot + 1) & (size - 1);
+    const at = slot * SLOT;
+    slots[at] = left;
+    slots[at + 1] = right;
+    slots[at + 2] = rank;
+    slots[at + 3] = triples.at(3 * rank + 2);
   }
   return table;
 }
@@ -41,8 +54,12 @@ export class Merges {
   readonly #bytes: Int32Array;
   readonly #slots: Int32Array;
   readonly #mask: number;
+  // Of a short word: its symbols side by side, and of each with the next one the merge's rank and result.
+  readonly #shortIds = new Int32Array(SHORT + 1);
+  readonly #ranks = new Int32Array(SHORT + 1);
+  readonly #results = new Int32Array(SHORT + 1);
   readonly #heap = new MinHeap();
-  // The symbols that are left of a word; each lives at the place of its first byte.
+  // The symbols that are left of a long word; each lives at the place of its first byte.
   #ids = new Int32Array(0);
   #next = new Int32Array(0);
   #previous = new Int32Array(0);
@@ -55,10 +72,53 @@ export class Merges {
 
   /**
    * Tokens of a word: of all pairs side by side the one of the lowest rank is merged, the leftmost of several, and again.
+   * @param word bytes, of which the first `length` count
    * @returns null where a byte has no token
    */
-  encode(word: Uint8Array): Int32Array | null {
-    const { length } = word;
+  encode(word: Uint8Array, length: number): Int32Array | null {
+    return length <= SHORT ? this.#encodeShort(word, length) : this.#encodeLong(word, length);
+  }
+
+  /** Looks through all pairs for each merge: most words have few. */
+  #encodeShort(word: Uint8Array, length: number): Int32Array | null {
+    const ids = this.#shortIds;
+    const ranks = this.#ranks;
+    const results = this.#results;
+    for (let i = 0; i < length; i++) {
+      ids[i] = this.#bytes[word[i]!]!;
+      if (ids[i] === -1) return null;
+    }
+    for (let i = 0; i + 1 < length; i++) this.#rank(i);
+    let left = length;
+    for (;;) {
+      let least = NEVER;
+      let best = 0;
+      for (let i = 0; i + 1 < left; i++)
+        if (ranks[i]! < least) {
+          least = ranks[i]!;
+          best = i;
+        }
+      if (least === NEVER) return ids.slice(0, left);
+      ids[best] = results[best]!;
+      left--;
+      for (let i = best + 1; i < left; i++) {
+        ids[i] = ids[i + 1]!;
+        ranks[i] = ranks[i + 1]!;
+        results[i] = results[i + 1]!;
+      }
+      if (best + 1 < left) this.#rank(best);
+      if (best > 0) this.#rank(best - 1);
+    }
+  }
+
+  /** Finds the merge of a short word's pair. */
+  #rank(at: number): void {
+    const slot = this.#find(this.#shortIds[at]!, this.#shortIds[at + 1]!);
+    this.#ranks[at] = slot < 0 ? NEVER : this.#slots[slot + 2]!;
+    this.#results[at] = slot < 0 ? GONE : this.#slots[slot + 3]!;
+  }
+
+  #encodeLong(word: Uint8Array, length: number): Int32Array | null {
     if (length > this.#ids.length) this.#reserve(length);
     const ids = this.#ids;
     const next = this.#next;

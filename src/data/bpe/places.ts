@@ -21,12 +21,11 @@ function trimOf(processor: unknown): Pick<Placing, "trim"> | null {
   return { trim: trimming.length === 0 ? null : { keepsFirst: trimming[0].add_prefix_space !== false } };
 }
 
-/** @param json content of tokenizer.json @param contents texts of all added tokens */
-export function placing(
-  json: Record<string, unknown>,
-  contents: readonly string[],
-  vocab: ReadonlyMap<string, number>,
-): Placing | null {
+/**
+ * @param json content of tokenizer.json @param contents texts of all added tokens
+ * @param bytes that each token stands for, by its number
+ */
+export function placing(json: Record<string, unknown>, contents: readonly string[], bytes: Int32Array): Placing | null {
   const trim = trimOf(json.post_processor);
   const tokens: unknown[] = Array.isArray(json.added_tokens) ? json.added_tokens : [];
   const added = new Map<string, number>();
@@ -37,10 +36,6 @@ export function placing(
     added.set(content, token.id as number);
   }
   if (trim === null || contents.some((content) => !added.has(content))) return null;
-  const length = 1 + [...vocab.values()].reduce((most, id) => Math.max(most, id), -1);
-  const bytes = new Int32Array(new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT));
-  // Each letter of a token is a byte.
-  for (const [token, id] of vocab) bytes[id] = token.length;
   return { added, bytes, ...trim };
 }
 

@@ -2,13 +2,17 @@
 import { isObject } from "../../base/json.js";
 import { type MergeTable, mergeTable } from "./merges.js";
 import { type Placing, placing } from "./places.js";
+import { classTable } from "./scanner.js";
 import { type Cut, cuts } from "./splitters.js";
+import { byteTokens, readModelLists, sharedVocabulary, tokenLengths, type Vocabulary } from "./vocabulary.js";
 
 export interface BpePlan {
   cuts: Cut[];
+  /** Class of each UTF-16 unit, see `classTable`. */
+  classes: Uint8Array;
   merges: MergeTable;
   /** Whole words that are tokens whatever the merges say; null where the merges decide. */
-  wholeWords: Map<string, number> | null;
+  wholeWords: Vocabulary | null;
   /** Special tokens around every text. */
   before: number[];
   after: number[];
@@ -18,16 +22,6 @@ export interface BpePlan {
   isNormalised: boolean;
   /** Null where the package alone knows the places of tokens, and tokens of texts with added ones. */
   placing: Placing | null;
-}
-
-/** GPT-2's letters for bytes: printable ones for themselves, the others from U+0100 on. */
-export const LETTERS = letters();
-
-function letters(): string[] {
-  const printable = (byte: number) =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
-  let others = 0;
-  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : 256 + others++));
 }
 
 type Special = Pick<BpePlan, "before" | "after">;
@@ -60,42 +54,36 @@ function specialTokens(processor: unknown): Special | null {
   return seen === 1 ? special : null;
 }
 
-/** Null where the model is not a plain byte-level BPE. */
-function readModel(model: unknown): (Pick<BpePlan, "merges" | "wholeWords"> & { vocab: Map<string, number> }) | null {
-  if (!isObject(model) || model.type !== "BPE" || model.dropout) return null;
-  if (model.continuing_subword_prefix || model.end_of_word_suffix) return null;
-  const { vocab: table, merges } = model;
-  if (!isObject(table) || !Array.isArray(merges)) return null;
-  const vocab = new Map(Object.entries(table) as [string, number][]);
-  const pairs: [number, number, number][] = [];
-  for (const item of merges) {
-    const [left, right, more] = Array.isArray(item) ? item : String(item).split(" ");
-    const [a, b, id] = [vocab.get(left), vocab.get(right), vocab.get(left + right)];
-    if (a === undefined || b === undefined || id === undefined || more !== undefined) return null;
-    pairs.push([a, b, id]);
-  }
-  const bytes = Int32Array.from(LETTERS, (letter) => vocab.get(letter) ?? -1);
-  return { merges: mergeTable(bytes, pairs), wholeWords: model.ignore_merges === true ? vocab : null, vocab };
-}
+/** Whether a model is a plain byte-level BPE. */
+const isPlain = (model: Record<string, unknown>): boolean =>
+  model.type === "BPE" && !model.dropout && !model.continuing_subword_prefix && !model.end_of_word_suffix;
 
 /**
- * @param json content of tokenizer.json
+ * @param bytes of tokenizer.json, which change
  * @param added texts of all added tokens
  * @returns null where only the package understands it
  */
-export function planBpe(json: Record<string, unknown>, added: string[]): BpePlan | null {
-  const { normalizer } = json;
+export function planBpe(bytes: Buffer, added: string[]): BpePlan | null {
+  const read = readModelLists(bytes);
+  if (read === null) return null;
+  const { rest, lists } = read;
+  const { normalizer, model } = rest;
   const isNormalised = isObject(normalizer) && normalizer.type === "NFC";
-  if (normalizer && !isNormalised) return null;
-  const found = cuts(json.pre_tokenizer);
-  const special = specialTokens(json.post_processor);
+  if ((normalizer && !isNormalised) || !isObject(model) || !isPlain(model)) return null;
+  const found = cuts(rest.pre_tokenizer);
+  const special = specialTokens(rest.post_processor);
   if (!found || !special) return null;
   if (added.includes("")) return null;
-  const model = readModel(json.model);
   // Some are looked for in the text's normal form by their own.
   const forms = isNormalised ? [...new Set(added.flatMap((text) => [text, text.normalize("NFC")]))] : added;
-  if (model === null) return null;
-  const { vocab, ...merging } = model;
-  const own = { placing: placing(json, added, vocab) };
-  return { cuts: found, ...merging, ...special, added: forms, isNormalised, ...own };
+  return {
+    cuts: found,
+    classes: classTable(),
+    merges: mergeTable(byteTokens(lists.vocabulary), lists.merges),
+    wholeWords: model.ignore_merges === true ? sharedVocabulary(lists.vocabulary) : null,
+    ...special,
+    added: forms,
+    isNormalised,
+    placing: placing(rest, added, tokenLengths(lists)),
+  };
 }

@@ -4,8 +4,8 @@
 import type { IntList } from "./int-list.js";
 import { BYTE_LEVEL, type Cut, digitsCut, translate } from "./splitters.js";
 
-/** Adds the ends of a text's words, in order. */
-export type Scanner = (text: string, from: number, to: number, ends: IntList) => void;
+/** Adds the ends of a text's words, in order. `classes` is `classTable`'s. */
+export type Scanner = (text: string, from: number, to: number, ends: IntList, classes: Uint8Array) => void;
 
 const OTHER = 0;
 const LETTER = 1;
@@ -19,12 +19,9 @@ const APOSTROPHE = 0x27;
 /** Digits of a number that is one piece. */
 const MANY = 2 ** 29;
 
-let made: Uint8Array | undefined;
-
-/** Class of each UTF-16 unit. */
-function classTable(): Uint8Array {
-  if (made) return made;
-  const table = new Uint8Array(1 << 16).fill(OTHER);
+/** Class of each UTF-16 unit, in memory that threads can share: expressions take long to find them. */
+export function classTable(): Uint8Array {
+  const table = new Uint8Array(new SharedArrayBuffer(1 << 16)).fill(OTHER);
   const all = Array.from({ length: 256 }, (_, high) =>
     String.fromCharCode(...Array.from({ length: 256 }, (_, low) => 256 * high + low)),
   ).join("");
@@ -34,7 +31,6 @@ function classTable(): Uint8Array {
     [/\p{White_Space}+/gu, SPACE],
   ] as const)
     for (const { 0: run, index } of all.matchAll(pattern)) table.fill(own, index, index + run.length);
-  made = table;
   return table;
 }
 
@@ -107,16 +103,14 @@ type Word = (text: string, at: number, to: number, table: Uint8Array) => number;
 
 const allWords =
   (word: Word): Scanner =>
-  (text, from, to, ends) => {
-    const table = classTable();
+  (text, from, to, ends, table) => {
     for (let at = from; at < to; ends.push(at)) at = word(text, at, to, table);
   };
 
 /** Numbers, one by one or together, and the words of the text between them. */
 const numbersApart =
   (word: Word, single: boolean): Scanner =>
-  (text, from, to, ends) => {
-    const table = classTable();
+  (text, from, to, ends, table) => {
     for (let at = from; at < to; ) {
       if (table[text.charCodeAt(at)] === NUMBER) {
         at = single ? at + 1 : endOfRun(text, at, to, NUMBER, table);

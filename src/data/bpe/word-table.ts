@@ -55,17 +55,18 @@ export class WordTable {
     return this.#tokens.subarray(at + 1, at + 1 + this.#tokens[at]!);
   }
 
-  /** Remembers a word that is not known. */
-  add(word: string, tokens: Int32Array): void {
-    if (word.length > LONGEST) return;
+  /** Remembers a word that is not known, by its place in a text. */
+  add(text: string, begin: number, end: number, tokens: Int32Array): void {
+    const length = end - begin;
+    if (length > LONGEST) return;
     if (this.#words >= this.#most) this.#clear();
     if (2 * (this.#words + 1) * SLOT > this.#slots.length) this.#grow();
     const from = this.#characterCount;
-    this.#characters = withRoom(this.#characters, from + word.length);
-    for (let i = 0; i < word.length; i++) this.#characters[from + i] = word.charCodeAt(i);
-    this.#characterCount += word.length;
-    const hash = hashOf(word, 0, word.length);
-    this.#put(hash, from, word.length, tokens.length === 1 ? tokens[0]! : this.#keep(tokens));
+    this.#characters = withRoom(this.#characters, from + length);
+    for (let i = 0; i < length; i++) this.#characters[from + i] = text.charCodeAt(begin + i);
+    this.#characterCount += length;
+    const hash = hashOf(text, begin, end);
+    this.#put(hash, from, length, tokens.length === 1 ? tokens[0]! : this.#keep(tokens));
     this.#words++;
   }
 

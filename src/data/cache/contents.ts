@@ -1,6 +1,6 @@
 // The contents of a cache file, and the check that they are the bytes that were written.
 import { crc32 } from "node:zlib";
-import { type Block, isSound } from "../tokenise/block.js";
+import { type Block, columnsOf, isSound } from "../tokenise/block.js";
 import { ResidentPages } from "./resident-pages.js";
 
 /** The sources of a file: its schema's metadata, under these names. */
@@ -28,10 +28,6 @@ export interface Contents {
   content: Content;
   blocks: Block[];
 }
-
-/** Each in the same order, whoever made the object. */
-export const columnsOf = ({ inputIds, lossMask, offsets, supervised, rows }: Block) =>
-  [inputIds, lossMask, offsets, supervised, rows] as const;
 
 /** CRC-32 of blocks in order, then of the facts about them. */
 export class Checksum {

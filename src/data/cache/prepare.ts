@@ -188,9 +188,9 @@ async function problemOf({ row, message }: RowProblem, source: TextSource): Prom
 /** @returns bytes of the texts */
 function addTo(hash: ReturnType<typeof createHash>, texts: string[]): number {
   // Lengths first: no two lists of texts are the same bytes.
-  const encoded = texts.map((text) => Buffer.from(text));
-  const lengths = Uint32Array.from(encoded, ({ length }) => length);
+  const lengths = Uint32Array.from(texts, (text) => Buffer.byteLength(text));
   hash.update(lengths);
-  for (const text of encoded) hash.update(text);
+  // No text ends or begins with half a character.
+  hash.update(texts.join(""));
   return lengths.reduce((sum, length) => sum + length, 0);
 }

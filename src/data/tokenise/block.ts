@@ -35,6 +35,10 @@ export interface Block {
   rows: Uint32Array;
 }
 
+/** Each in the same order, whoever made the object. */
+export const columnsOf = ({ inputIds, lossMask, offsets, supervised, rows }: Block) =>
+  [inputIds, lossMask, offsets, supervised, rows] as const;
+
 /** Whether every example lies within its block. */
 export function isSound({ inputIds, lossMask, offsets, supervised, rows }: Block): boolean {
   if (offsets[0] !== 0 || offsets.length !== rows.length + 1 || supervised.length !== rows.length) return false;

@@ -1,11 +1,11 @@
 // Blocks of rows to blocks of tokens, on every core once there is enough to do.
 import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { BpePlan } from "../bpe/index.js";
 import { type Renderer, type RenderSpec, RowProblem, rendererOf } from "../render/index.js";
 import type { Tokenizer } from "../tokenizer.js";
 import { type Block, type Columns, renderRows, type TokeniseOptions, tokeniseBlock } from "./block.js";
-import { COMPARED, QuickEncoder, quickPlan } from "./quick-encoder.js";
+import { COMPARED, QuickEncoder, type QuickPlan } from "./quick-encoder.js";
+import { quickPlan } from "./quick-plan.js";
 
 /** Characters from which on starting threads pays off. */
 const WORTH_THREADS = 1 << 19;
@@ -36,7 +36,7 @@ export interface Start {
   render: RenderSpec;
   options: TokeniseOptions;
   /** The plan of the quick encoder; null where it is not to be used. */
-  plan: BpePlan | null;
+  plan: QuickPlan | null;
 }
 
 interface Waiting {
@@ -101,7 +101,7 @@ export class TokeniserPool {
     const cut = options.longText === "chunk" ? undefined : options.maxLength;
     const some = columns.map((values) => values.slice(0, COMPARED));
     const texts = (await renderRows(this.#renderer, some, firstRow)).map(({ text }) => text);
-    const agrees = plan && (await new QuickEncoder(plan, file).agrees(this.#tokenizer, texts, { maxLength: cut }));
+    const agrees = plan && (await new QuickEncoder(plan).agrees(this.#tokenizer, texts, { maxLength: cut }));
     const start: Start = { tokenizer: file, render: this.#render, options, plan: agrees ? plan : null };
     for (const worker of this.#workers) worker.postMessage(start);
   }

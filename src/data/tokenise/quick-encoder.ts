@@ -1,40 +1,42 @@
 // Texts to tokens: by the quick encoder where it is known to give the package's tokens, else by the package.
-import { dirname } from "node:path";
-import { LARGEST_LIST_BYTES } from "../../base/system-errors.js";
-import { readAddedTokens } from "../added-tokens.js";
-import { BpeEncoder, type BpePlan, planBpe } from "../bpe/index.js";
-import { readTokenizerJson } from "../made-files.js";
-import { readTokenizerSettings } from "../special-tokens.js";
-import { Tokenizer } from "../tokenizer.js";
-import { type EncodeOptions, type LearnedRow, type MaskedTokens, type PlacedTokens, reaching } from "./row-tokens.js";
+import { BpeEncoder } from "../bpe/encoder.js";
+import type { BpePlan } from "../bpe/plan.js";
+import {
+  type EncodeOptions,
+  type LearnedRow,
+  type MaskedTokens,
+  type PlacedTokens,
+  reaching,
+  type TextEncoder,
+} from "./row-tokens.js";
 
 /** Texts on which both encoders must agree before the quick one is used. */
 export const COMPARED = 64;
 /** Characters of each of them: a long text shows no more than a short one. */
 const COMPARED_CHARACTERS = 4096;
 
-/** How a tokenizer.json is done the quick way; null where it is for the package alone. */
-export function quickPlan(file: string): BpePlan | null {
-  return planBpe(readTokenizerJson(file, LARGEST_LIST_BYTES), readAddedTokens(file).contents);
+export interface QuickPlan {
+  bpe: BpePlan;
+  /** tokenizer.json, for what the package has to do. */
+  file: string;
+  /** Side that truncation cuts. */
+  side: "left" | "right";
 }
 
 export class QuickEncoder {
   readonly #bpe: BpeEncoder;
-  readonly #file: string;
-  readonly #side: "left" | "right";
-  #package: Promise<Tokenizer> | undefined;
+  readonly #plan: QuickPlan;
+  #package: Promise<TextEncoder> | undefined;
 
-  /** @param file tokenizer.json */
-  constructor(plan: BpePlan, file: string) {
-    this.#bpe = new BpeEncoder(plan);
-    this.#file = file;
-    this.#side = readTokenizerSettings(dirname(file)).truncationSide;
+  constructor(plan: QuickPlan) {
+    this.#bpe = new BpeEncoder(plan.bpe);
+    this.#plan = plan;
   }
 
   async encode(texts: string[], { maxLength, specialTokens = true }: EncodeOptions): Promise<Int32Array[]> {
     const isWhole = maxLength === undefined && !specialTokens;
     const encoded = texts.map((text) => {
-      const ids = this.#bpe.encode(text, { maxLength, side: this.#side, specialTokens });
+      const ids = this.#bpe.encode(text, { maxLength, side: this.#plan.side, specialTokens });
       return ids ?? (isWhole ? (this.#bpe.encodePlaced(text)?.ids ?? null) : null);
     });
     const unknown = texts.filter((_, i) => encoded[i] === null);
@@ -61,13 +63,14 @@ export class QuickEncoder {
     return tokens.map((one) => one ?? found.shift()!);
   }
 
-  #opened(): Promise<Tokenizer> {
-    this.#package ??= Tokenizer.open(this.#file);
+  /** Loaded when it is needed: few texts are not for the quick way, and most threads meet none. */
+  #opened(): Promise<TextEncoder> {
+    this.#package ??= import("../tokenizer.js").then(({ Tokenizer }) => Tokenizer.open(this.#plan.file));
     return this.#package;
   }
 
   /** Whether some texts come out as the package tokenises and places them. */
-  async agrees(tokenizer: Tokenizer, texts: string[], options: EncodeOptions): Promise<boolean> {
+  async agrees(tokenizer: TextEncoder, texts: string[], options: EncodeOptions): Promise<boolean> {
     const some = texts.slice(0, COMPARED).map((text) => text.slice(0, COMPARED_CHARACTERS));
     const [quick, expected] = await Promise.all([this.encode(some, options), tokenizer.encode(some, options)]);
     const [placed, right] = await Promise.all([this.encodePlaced(some), tokenizer.encodePlaced(some)]);

@@ -1,9 +1,7 @@
 // Worker thread: tokenises the blocks that it is sent.
 import { parentPort } from "node:worker_threads";
-import { columnsOf } from "../cache/contents.js";
 import { type Renderer, RowProblem, rendererOf } from "../render/index.js";
-import { Tokenizer } from "../tokenizer.js";
-import { type TokeniseOptions, tokeniseBlock } from "./block.js";
+import { columnsOf, type TokeniseOptions, tokeniseBlock } from "./block.js";
 import type { Answer, Job, Start } from "./pool.js";
 import { QuickEncoder } from "./quick-encoder.js";
 import type { TextEncoder } from "./row-tokens.js";
@@ -14,8 +12,14 @@ interface Means {
   options: TokeniseOptions;
 }
 
+/** The package is loaded where it is needed: it is most of the code. */
+async function packageEncoder(file: string): Promise<TextEncoder> {
+  const { Tokenizer } = await import("../tokenizer.js");
+  return Tokenizer.open(file);
+}
+
 async function meansOf({ tokenizer: file, render, options, plan }: Start): Promise<Means> {
-  const encoder = plan ? new QuickEncoder(plan, file) : await Tokenizer.open(file);
+  const encoder = plan ? new QuickEncoder(plan) : await packageEncoder(file);
   return { encoder, renderer: rendererOf(render), options };
 }
 
