@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { copyFile, link, mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { writeError } from "../base/system-errors.js";
 import { lockFile, unlockFile } from "../native/index.js";
 import { COMMIT } from "./listing.js";
@@ -107,10 +107,18 @@ export class RepositoryCache {
     await this.#replace(join(this.#folder, "refs", revision), commit);
   }
 
+  /**
+   * Another name for what gets its own name when it is whole. It lies among the blobs: whatever lies in a snapshot is a file of the
+   * repository, whatever lies in refs is a reference, and a process may be killed at any time.
+   */
+  #temporary(name: string): string {
+    return this.blob(`${basename(name)}.${randomBytes(4).toString("hex")}`);
+  }
+
   async #replace(file: string, text: string): Promise<void> {
-    const own = `${file}.${randomBytes(4).toString("hex")}`;
+    const own = this.#temporary(file);
     try {
-      await mkdir(dirname(file), { recursive: true });
+      for (const each of [own, file]) await mkdir(dirname(each), { recursive: true });
       await writeFile(own, text);
       await rename(own, file);
     } catch (error) {
@@ -153,9 +161,10 @@ export class RepositoryCache {
   async place(etag: string, commit: string, path: string): Promise<void> {
     const file = join(this.snapshot(commit), path);
     const blob = this.blob(etag);
-    const own = `${file}.${randomBytes(4).toString("hex")}`;
+    const own = this.#temporary(etag);
     try {
       await mkdir(dirname(file), { recursive: true });
+      // The link leads to the blob from where it will be.
       if (!(await this.#linked(relative(dirname(file), blob), own))) await copyOrLink(blob, own);
       await rename(own, file);
     } catch (error) {

@@ -1,6 +1,7 @@
 // Downloads against a hub of the tests' own that speaks the real protocol, and fails in every way.
 import { spawn } from "node:child_process";
 import { createHash, randomBytes, randomInt } from "node:crypto";
+import { once } from "node:events";
 import {
   existsSync,
   lstatSync,
@@ -30,7 +31,7 @@ import {
 } from "../../src/hub/index.js";
 import { proxyFor } from "../../src/net/proxy.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
-import { type Fault, gitHash, HubServer, sendContent } from "../support/hub-server.js";
+import { type Fault, gitHash, HubServer, LARGE, sendContent } from "../support/hub-server.js";
 
 const NAME = "someone/tiny-llama";
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -69,6 +70,14 @@ const get = (
   wanted: Wanted = modelFiles,
   from = repository as typeof repository,
 ) => snapshotFolder(from, wanted, { settings, wait: noPause, ...more });
+/** For downloads in processes of their own. */
+const DIST = new URL("../../dist/hub/index.js", import.meta.url).href;
+const childEnvironment = () => ({
+  ...process.env,
+  ...{ HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: settings.cache, HF_HUB_OFFLINE: "" },
+});
+/** The name of a content's blob. */
+const nameOf = (content: Buffer) => (content.length < LARGE ? gitHash(content) : hash);
 const place = (...parts: string[]) => join(settings.cache, "models--someone--tiny-llama", ...parts);
 const blobs = () => (existsSync(place("blobs")) ? readdirSync(place("blobs")).sort() : []);
 /** A fault of the contents of large files alone. */
@@ -145,6 +154,50 @@ describe("the cache", () => {
     expect(weights.equals(readFileSync(join(snapshot, "model.safetensors")))).toBe(true);
   });
 
+  it.each([
+    ["blob is there under another name", "rename", "blobs/HASH", { isBlob: false, isPlaced: false }],
+    ["blob is there and no snapshot has it", "symlink", "blobs/HASH.", { isBlob: true, isPlaced: false }],
+    ["link is there under another name", "rename", "snapshots/", { isBlob: true, isPlaced: false }],
+    ["snapshot is whole and no reference leads to it", "rename", "refs/main", { isBlob: true, isPlaced: true }],
+  ])("is whole again after kill -9 when the %s", async (_, call, at, { isBlob, isPlaced }) => {
+    const ofWeights = at === "snapshots/" ? `${at}${COMMIT}/model.safetensors` : at.replace("HASH", hash);
+    // The process ends where it is about to make this call of the system.
+    const script = `import fs from "node:fs";
+      import { syncBuiltinESMExports } from "node:module";
+      const real = fs.promises.${call};
+      fs.promises.${call} = (from, to) => {
+        if (to.includes(${JSON.stringify(ofWeights)})) process.kill(process.pid, "SIGKILL");
+        return real(from, to);
+      };
+      syncBuiltinESMExports();
+      const { snapshotFolder, modelFiles } = await import(${JSON.stringify(DIST)});
+      await snapshotFolder(${JSON.stringify(repository)}, modelFiles);`;
+    const child = spawn(process.execPath, ["--input-type=module", "-e", script], { env: childEnvironment() });
+    const [code, signal] = await once(child, "close");
+    expect([code, signal]).toEqual([null, "SIGKILL"]);
+    const found = () => ({
+      isBlob: existsSync(place("blobs", hash)),
+      isPlaced: existsSync(place("snapshots", COMMIT, "model.safetensors")),
+    });
+    expect(found()).toEqual({ isBlob, isPlaced });
+    expect(existsSync(place("refs", "main"))).toBe(false);
+    // What bears a blob's name is that blob.
+    const right = new Map([weights, config, Buffer.from("{}")].map((each) => [nameOf(each), each]));
+    for (const name of blobs().filter((each) => right.has(each)))
+      expect(right.get(name)!.equals(readFileSync(place("blobs", name)))).toBe(true);
+    hub.seen.length = 0;
+    const snapshot = await get();
+    for (const [name, content] of Object.entries({ "model.safetensors": weights, "config.json": config }))
+      expect(content.equals(readFileSync(join(snapshot, name)))).toBe(true);
+    // No byte of the weights came twice. What the killed process left lies among the blobs alone, under no blob's name.
+    expect(hub.seen.filter(({ host }) => host === "store")).toEqual([]);
+    expect(blobs().filter((each) => !each.includes("."))).toEqual([...right.keys()].sort());
+    expect(readdirSync(snapshot).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
+    expect(readdirSync(place("refs"))).toEqual(["main"]);
+    expect(readFileSync(place("refs", "main"), "utf8")).toBe(COMMIT);
+    expect(await get({ settings: { ...settings, offline: true } })).toBe(snapshot);
+  });
+
   it("gets what another process was about to download from it", async () => {
     const { lockFile, unlockFile } = await import("../../src/native/index.js");
     const locks = join(settings.cache, ".locks", "models--someone--tiny-llama");
@@ -177,10 +230,9 @@ describe("the cache", () => {
       void both.then(() => sendContent(response, content, seen.range));
       return true;
     };
-    const url = new URL("../../dist/hub/index.js", import.meta.url).href;
-    const script = `const { snapshotFolder, modelFiles } = await import(${JSON.stringify(url)});
+    const script = `const { snapshotFolder, modelFiles } = await import(${JSON.stringify(DIST)});
       console.log(await snapshotFolder(${JSON.stringify(repository)}, modelFiles));`;
-    const env = { ...process.env, HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: settings.cache, HF_HUB_OFFLINE: "" };
+    const env = childEnvironment();
     const run = () =>
       new Promise<string>((resolve) => {
         const child = spawn(process.execPath, ["--input-type=module", "-e", script], { env });
