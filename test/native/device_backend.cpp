@@ -64,6 +64,8 @@ void pointers(const RowNormsArgs& a, F&& f) { each(f, a.w, &a.lora, a.magnitude,
 template <class F>
 void pointers(const EmbeddingBwdArgs& a, F&& f) { each(f, a.ids, a.dx, a.dtable); }
 template <class F>
+void pointers(const DropoutArgs& a, F&& f) { each(f, a.x, a.y); }
+template <class F>
 void pointers(const NoiseArgs& a, F&& f) { each(f, a.x); }
 template <class F>
 void pointers(const RopeArgs& a, F&& f) { each(f, a.x, a.positions, a.cos, a.sin); }
