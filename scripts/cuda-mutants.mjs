@@ -23,6 +23,7 @@ const flash = { op: "attention_bwd", cases: "act=bf16" };
 const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
+const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
 const ERRORS = [
   { name: "dq: the diagonal is hidden", ...bwd, from: "key < to[i];", to: "key + 1 < to[i];" },
   { name: "dq: the window is one too long", ...bwd, from: "key >= from[i]", to: "key + 1 >= from[i]" },
@@ -76,6 +77,20 @@ const ERRORS = [
     from: "m + f.rest1 * (g - m)",
     to: "m + f.beta1 * (g - m)",
     op: "adamw",
+  },
+  {
+    name: "wide: halves change places",
+    ...wide,
+    from: "half(v[2 * k]) | half(v[2 * k + 1]) <<",
+    to: "half(v[2 * k + 1]) | half(v[2 * k]) <<",
+  },
+  { name: "wide: one line twice", ...wide, from: "v[4 * i + k] = std", to: "v[k] = std" },
+  {
+    name: "decode: halves of a byte change places",
+    file: "decode.cu",
+    from: "(k % 2 ? 0 : 4)",
+    to: "(k % 2 ? 4 : 0)",
+    op: "linear_fwd",
   },
 ];
 

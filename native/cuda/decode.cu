@@ -1,6 +1,6 @@
 // Frozen weights in any format. Compiled without fused multiply-adds (quant/element.h).
-#include "cuda/block.h"
 #include "cuda/kernels.h"
+#include "cuda/wide.h"
 #include "quant/element.h"
 
 namespace lowrank::cuda::kernels {
@@ -26,9 +26,56 @@ __global__ void __launch_bounds__(kThreads, 1) embedding_kernel(EmbeddingArgs a,
   }
 }
 
+// v = elements [c, c + N) of a row; N > 1 where reads_wide().
+template <int N>
+__device__ void elements_of(const Stored& s, int64_t row, int64_t c, float (&v)[N]) {
+  if constexpr (N == 1) {
+    v[0] = element_of(s, row, c);
+  } else {
+    const Weight& w = s.w;
+    const int64_t source = w.source_row(row);
+    const auto plain = [&](DType t) { read(Mat(const_cast<void*>(w.data), t, w.rows, w.cols), source, c, v); };
+    switch (w.format) {
+      case Format::f32: return plain(DType::f32);
+      case Format::bf16: return plain(DType::bf16);
+      case Format::f16: return plain(DType::f16);
+      case Format::nf4:
+      case Format::fp4: {
+        const int64_t i = source * w.cols + c;
+        const float maximum = block_maximum(w, i / w.block_size);
+        const uint32_t codes = static_cast<const uint32_t*>(w.data)[i / N];
+        // The first element of a pair is a byte's high half.
+        for (int k = 0; k < N; k++) v[k] = s.values[codes >> (k / 2 * 8 + (k % 2 ? 0 : 4)) & 15] * maximum;
+        return;
+      }
+      case Format::i8: {
+        const uint32_t* const codes = reinterpret_cast<const uint32_t*>(static_cast<const char*>(w.data) + source * s.row_bytes + c);
+        const float maximum = w.absmax ? f32_at(w.absmax, source) : 0;
+        for (int k = 0; k < N; k++) {
+          const float code = int8_t(codes[k / 4] >> (k % 4 * 8));
+          v[k] = w.absmax ? code * maximum * kInt8Step : code;
+        }
+        return;
+      }
+      default: return;
+    }
+  }
+}
+
+bool reads_wide(const Weight& w) {
+  if (w.transposed || w.cols % kWide != 0 || !is_wide(w.data)) return false;
+  if (is_four_bit(w.format)) return w.block_size % kWide == 0;
+  return w.plain() || w.format == Format::i8;
+}
+
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) decode_kernel(Stored s, int64_t first, Mat out) {
   const int64_t r = blockIdx.x;
-  for (int64_t c = first_column(); c < out.cols; c += column_step()) out.set(r, c, element_of(s, first + r, c));
+  float v[N] = {};
+  for (int64_t c = first_element<N>(); c < out.cols; c += element_step<N>()) {
+    elements_of(s, first + r, c, v);
+    write(out, r, c, v);
+  }
 }
 
 __global__ void __launch_bounds__(kThreads, 1) row_norms_kernel(RowNormsArgs a, Stored s) {
@@ -55,7 +102,7 @@ void embedding_fwd(const EmbeddingArgs& a, const Tables& tables, Stream stream) 
 }
 void decode(const Weight& w, int64_t first, const Mat& out, const Tables& tables, Stream stream) {
   const Stored s = stored(w, tables);
-  LOWRANK_LAUNCH_ELEMENTS(decode_kernel, out, stream, s, first, out);
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(reads_wide(w) && is_wide(out), decode_kernel, out, stream, s, first, out);
 }
 void row_norms(const RowNormsArgs& a, const Tables& tables, Stream stream) {
   const Stored s = stored(a.w, tables);

@@ -1,6 +1,6 @@
 // Operations on single elements, and sums of columns.
-#include "cuda/block.h"
 #include "cuda/kernels.h"
+#include "cuda/wide.h"
 
 namespace lowrank::cuda::kernels {
 
@@ -101,20 +101,33 @@ __device__ ActivationAt activation_at(Activation f, float x) {
   return {x * s, s + x * s * rest * slope};
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) glu_fwd_kernel(GluFwdArgs a) {
   const int64_t m = blockIdx.x;
-  for (int64_t c = first_column(); c < a.g.cols; c += column_step()) {
-    a.a.set(m, c, activation_at(a.f, a.g.get(m, c)).value * (a.u ? a.u.get(m, c) : 1));
+  float g[N], u[N];
+  for (int64_t c = first_element<N>(); c < a.g.cols; c += element_step<N>()) {
+    read(a.g, m, c, g);
+    if (a.u) read(a.u, m, c, u);
+    for (int k = 0; k < N; k++) g[k] = activation_at(a.f, g[k]).value * (a.u ? u[k] : 1);
+    write(a.a, m, c, g);
   }
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) glu_bwd_kernel(GluBwdArgs a) {
   const int64_t m = blockIdx.x;
-  for (int64_t c = first_column(); c < a.g.cols; c += column_step()) {
-    const float da = a.da.get(m, c), u = a.u ? a.u.get(m, c) : 1;
-    const ActivationAt f = activation_at(a.f, a.g.get(m, c));
-    a.dg.set(m, c, da * u * f.slope);
-    if (a.u) a.du.set(m, c, da * f.value);
+  float da[N], g[N], u[N];
+  for (int64_t c = first_element<N>(); c < a.g.cols; c += element_step<N>()) {
+    read(a.da, m, c, da);
+    read(a.g, m, c, g);
+    if (a.u) read(a.u, m, c, u);
+    for (int k = 0; k < N; k++) {
+      const ActivationAt f = activation_at(a.f, g[k]);
+      g[k] = da[k] * (a.u ? u[k] : 1) * f.slope;
+      u[k] = da[k] * f.value;
+    }
+    write(a.dg, m, c, g);
+    if (a.u) write(a.du, m, c, u);
   }
 }
 
@@ -128,11 +141,15 @@ __global__ void __launch_bounds__(kThreads, 1) zero_kernel(ZeroArgs a) {
   for (int64_t c = first_column(); c < a.x.cols; c += column_step()) a.x.set(m, c, 0);
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) cast_kernel(CastArgs a) {
   const int64_t m = blockIdx.x;
-  for (int64_t c = first_column(); c < a.src.cols; c += column_step()) {
-    const float value = a.factor * a.src.get(m, c);
-    a.dst.set(m, c, a.accumulate ? a.dst.get(m, c) + value : value);
+  float v[N], before[N] = {};
+  for (int64_t c = first_element<N>(); c < a.src.cols; c += element_step<N>()) {
+    read(a.src, m, c, v);
+    if (a.accumulate) read(a.dst, m, c, before);
+    for (int k = 0; k < N; k++) v[k] = a.accumulate ? before[k] + a.factor * v[k] : a.factor * v[k];
+    write(a.dst, m, c, v);
   }
 }
 
@@ -158,11 +175,11 @@ void embedding_bwd(const EmbeddingBwdArgs& a, Stream stream) {
 }
 void add_noise(const NoiseArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(add_noise_kernel, a.x, stream, a); }
 void rope(const RopeArgs& a, Stream stream) { LOWRANK_LAUNCH(rope_kernel, (unsigned(a.x.mat.rows), unsigned(a.heads)), kWarp, stream, a); }
-void glu_fwd(const GluFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(glu_fwd_kernel, a.g, stream, a); }
-void glu_bwd(const GluBwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(glu_bwd_kernel, a.g, stream, a); }
+void glu_fwd(const GluFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.g, a.u, a.a), glu_fwd_kernel, a.g, stream, a); }
+void glu_bwd(const GluBwdArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.da, a.g, a.u, a.dg, a.du), glu_bwd_kernel, a.g, stream, a); }
 void soft_cap(const SoftCapArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(soft_cap_kernel, a.x, stream, a); }
 void zero(const ZeroArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(zero_kernel, a.x, stream, a); }
-void cast(const CastArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(cast_kernel, a.src, stream, a); }
+void cast(const CastArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.src, a.dst), cast_kernel, a.src, stream, a); }
 void gather_rows(const GatherArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(gather_kernel, a.dst, stream, a); }
 void scatter_rows(const ScatterArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(scatter_kernel, a.src, stream, a); }
 

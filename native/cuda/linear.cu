@@ -1,6 +1,6 @@
 // The parts of linears beside their products.
-#include "cuda/block.h"
 #include "cuda/kernels.h"
+#include "cuda/wide.h"
 
 namespace lowrank::cuda::kernels {
 
@@ -25,13 +25,26 @@ __global__ void __launch_bounds__(kThreads, 1) add_masked_kernel(Mat x, Mat sums
   }
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) finish_kernel(Finish f) {
   const int64_t m = blockIdx.x;
-  for (int64_t o = first_column(); o < f.y.cols; o += column_step()) {
-    float sum = f.sums.get(m, o);
-    if (f.code_sums) sum += f.code_sums.get(m, o) * f.maxima[m] * f.absmax[o] * kInt8ProductStep;
-    if (f.bias) sum += f.bias[o];
-    f.y.set(m, o, f.accumulate ? f.y.get(m, o) + sum : sum);
+  float sum[N], part[N], other[N];
+  for (int64_t o = first_element<N>(); o < f.y.cols; o += element_step<N>()) {
+    read(f.sums, m, o, sum);
+    if (f.code_sums) {
+      read(f.code_sums, m, o, part);
+      read(f.absmax + o, other);
+      for (int k = 0; k < N; k++) sum[k] += part[k] * f.maxima[m] * other[k] * kInt8ProductStep;
+    }
+    if (f.bias) {
+      read(f.bias + o, part);
+      for (int k = 0; k < N; k++) sum[k] += part[k];
+    }
+    if (f.accumulate) {
+      read(f.y, m, o, part);
+      for (int k = 0; k < N; k++) sum[k] += part[k];
+    }
+    write(f.y, m, o, sum);
   }
 }
 
@@ -67,7 +80,9 @@ void dropout(const Mat& x, const Mat& out, const Dropout& d, int64_t first, Stre
 void add_masked(const Mat& x, const Mat& sums, const Dropout& d, int64_t first, Stream stream) {
   LOWRANK_LAUNCH_ELEMENTS(add_masked_kernel, x, stream, x, sums, d, first);
 }
-void finish(const Finish& f, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(finish_kernel, f.y, stream, f); }
+void finish(const Finish& f, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(f.sums, f.y, f.bias, f.code_sums, f.absmax), finish_kernel, f.y, stream, f);
+}
 void find_outliers(const Mat& x, float threshold, float* maxima, int32_t* is_outlier, Stream stream) {
   LOWRANK_LAUNCH(outliers_kernel, (unsigned(x.rows)), kThreads, stream, x, threshold, maxima, is_outlier);
 }

@@ -1,6 +1,6 @@
 // Norms: a block takes a row, or a head of a row.
-#include "cuda/block.h"
 #include "cuda/kernels.h"
+#include "cuda/wide.h"
 
 namespace lowrank::cuda::kernels {
 
@@ -8,46 +8,72 @@ namespace {
 
 __device__ float rstd_of(float squares, int64_t n, float eps) { return 1 / sqrtf(squares / float(n) + eps); }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) norm_fwd_kernel(NormFwdArgs a) {
   LOWRANK_SHARED(float, parts, kWarp);
-  const int64_t m = blockIdx.x, n = a.x.cols;
-  float mean = 0, squares = 0;
+  const int64_t m = blockIdx.x, n = a.x.cols, first = N * int64_t(threadIdx.x), step = N * int64_t(blockDim.x);
+  float x[N], mean = 0, squares = 0;
   if (a.centred) {
-    for (int64_t c = threadIdx.x; c < n; c += blockDim.x) mean += a.x.get(m, c);
+    for (int64_t c = first; c < n; c += step) {
+      read(a.x, m, c, x);
+      for (const float v : x) mean += v;
+    }
     mean = block_sum(mean, parts) / float(n);
   }
-  for (int64_t c = threadIdx.x; c < n; c += blockDim.x) {
-    const float y = a.x.get(m, c) - mean;
-    squares += y * y;
+  for (int64_t c = first; c < n; c += step) {
+    read(a.x, m, c, x);
+    for (const float v : x) squares += (v - mean) * (v - mean);
   }
   const float rstd = rstd_of(block_sum(squares, parts), n, a.eps);
   if (a.rstd && threadIdx.x == 0) a.rstd[m] = rstd;
-  for (int64_t c = threadIdx.x; c < n; c += blockDim.x) {
-    const float y = a.x.get(m, c) - mean;
-    if (a.saved) a.saved.set(m, c, y);
-    a.h.set(m, c, y * rstd * a.w[c] + (a.b ? a.b[c] : 0));
+  float w[N], b[N] = {};
+  for (int64_t c = first; c < n; c += step) {
+    read(a.x, m, c, x);
+    read(a.w + c, w);
+    if (a.b) read(a.b + c, b);
+    for (float& v : x) v -= mean;
+    if (a.saved) write(a.saved, m, c, x);
+    for (int k = 0; k < N; k++) x[k] = x[k] * rstd * w[k] + b[k];
+    write(a.h, m, c, x);
   }
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) norm_apply_kernel(NormApplyArgs a) {
   const int64_t m = blockIdx.x;
-  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) a.h.set(m, c, a.x.get(m, c) * a.rstd[m] * a.w[c] + (a.b ? a.b[c] : 0));
+  float x[N], w[N], b[N] = {};
+  for (int64_t c = first_element<N>(); c < a.x.cols; c += element_step<N>()) {
+    read(a.x, m, c, x);
+    read(a.w + c, w);
+    if (a.b) read(a.b + c, b);
+    for (int k = 0; k < N; k++) x[k] = x[k] * a.rstd[m] * w[k] + b[k];
+    write(a.h, m, c, x);
+  }
 }
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) norm_bwd_kernel(NormBwdArgs a) {
   LOWRANK_SHARED(float, parts, kWarp);
-  const int64_t m = blockIdx.x, n = a.x.cols;
-  float sum = 0, sum_g = 0;
-  for (int64_t c = threadIdx.x; c < n; c += blockDim.x) {
-    const float dy = a.dh.get(m, c) * a.w[c];
-    sum += dy * a.x.get(m, c);
-    sum_g += dy;
+  const int64_t m = blockIdx.x, n = a.x.cols, first = N * int64_t(threadIdx.x), step = N * int64_t(blockDim.x);
+  float x[N], dh[N], w[N], dx[N], sum = 0, sum_g = 0;
+  for (int64_t c = first; c < n; c += step) {
+    read(a.x, m, c, x);
+    read(a.dh, m, c, dh);
+    read(a.w + c, w);
+    for (int k = 0; k < N; k++) {
+      sum += dh[k] * w[k] * x[k];
+      sum_g += dh[k] * w[k];
+    }
   }
   const float s = a.rstd[m], mean = block_sum(sum, parts) / float(n), mean_g = a.centred ? block_sum(sum_g, parts) / float(n) : 0;
-  for (int64_t c = threadIdx.x; c < n; c += blockDim.x) {
-    const float dx = a.dx.get(m, c) + s * (a.dh.get(m, c) * a.w[c] - a.x.get(m, c) * s * s * mean - mean_g);
-    a.dx.set(m, c, dx);
-    if (a.rounded) a.rounded.set(m, c, dx);
+  for (int64_t c = first; c < n; c += step) {
+    read(a.x, m, c, x);
+    read(a.dh, m, c, dh);
+    read(a.w + c, w);
+    read(a.dx, m, c, dx);
+    for (int k = 0; k < N; k++) dx[k] += s * (dh[k] * w[k] - x[k] * s * s * mean - mean_g);
+    write(a.dx, m, c, dx);
+    if (a.rounded) write(a.rounded, m, c, dx);
   }
 }
 
@@ -96,9 +122,15 @@ __global__ void __launch_bounds__(kThreads, 1) inner_norm_bwd_kernel(InnerNormBw
 
 }  // namespace
 
-void norm_fwd(const NormFwdArgs& a, Stream stream) { LOWRANK_LAUNCH(norm_fwd_kernel, (unsigned(a.x.rows)), kThreads, stream, a); }
-void norm_apply(const NormApplyArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(norm_apply_kernel, a.x, stream, a); }
-void norm_bwd(const NormBwdArgs& a, Stream stream) { LOWRANK_LAUNCH(norm_bwd_kernel, (unsigned(a.x.rows)), kThreads, stream, a); }
+void norm_fwd(const NormFwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ROWS(all_wide(a.x, a.w, a.b, a.saved, a.h), norm_fwd_kernel, a.x.rows, stream, a);
+}
+void norm_apply(const NormApplyArgs& a, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.x, a.w, a.b, a.h), norm_apply_kernel, a.x, stream, a);
+}
+void norm_bwd(const NormBwdArgs& a, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ROWS(all_wide(a.x, a.dh, a.w, a.dx, a.rounded), norm_bwd_kernel, a.x.rows, stream, a);
+}
 void inner_norm_fwd(const InnerNormFwdArgs& a, Stream stream) {
   LOWRANK_LAUNCH(inner_norm_fwd_kernel, (unsigned(a.x.mat.rows), unsigned(a.heads)), kThreads, stream, a);
 }
