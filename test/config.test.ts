@@ -103,6 +103,7 @@ const DEFAULTS = {
   use_dora: false,
   lora_bias: false,
   use_lora_fa: false,
+  base_dropout: true,
   init_adapter: undefined,
   overwrite_output_dir: false,
   merge: undefined,

@@ -38,6 +38,7 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   s.freezes_half = o.Get("freezesHalf").ToBoolean();
   if (const Napi::Value method = o.Get("initialFactors"); !method.IsUndefined()) s.initial_factors = to_string(method, "adapter.initialFactors");
   s.neftune_alpha = number_or(o, "neftuneNoiseAlpha", 0);
+  if (const Napi::Value base = o.Get("baseDropout"); !base.IsUndefined()) s.base_dropout = base.ToBoolean();
   s.seed = uint64_t(integer(o, "seed"));
   const Napi::Value targets = o.Get("targets");
   if (!targets.IsArray()) fail("adapter.targets", "an array");

@@ -82,7 +82,7 @@ NormSpec to_norm(const Napi::Value& v) {
 ResidualSpec to_residual(const Napi::Value& v) {
   if (v.IsUndefined()) return {};
   const Napi::Object o = to_object(v, "residual");
-  return {to_norm(o.Get("norm")), number_or(o, "scale", 1), to_norm(o.Get("after"))};
+  return {to_norm(o.Get("norm")), number_or(o, "scale", 1), to_norm(o.Get("after")), number_or(o, "dropout", 0)};
 }
 
 AttentionKind to_kind(const Napi::Value& v) {
@@ -135,6 +135,7 @@ AttentionSpec to_attention(const Napi::Value& v) {
   a.scale = number_or(o, "scale", double(1.f / std::sqrt(float(a.head_dim))));
   a.soft_cap = number_or(o, "softCap", 0);
   a.causal = !o.Get("bidirectional").ToBoolean();
+  a.dropout = number_or(o, "dropout", 0);
   if (!is_absent(o.Get("keyBias"))) {
     const Napi::Object bias = to_object(o.Get("keyBias"), "attention.keyBias");
     a.key_bias = {to_numbers(bias, "slopes"), number_or(bias, "scale", 1), bias.Get("rounded").ToBoolean()};
@@ -215,6 +216,7 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.embedding_norm = to_norm(o.Get("embeddingNorm"));
   s.final_norm = to_norm(o.Get("finalNorm"));
   s.embedding_scale = number_or(o, "embeddingScale", 1);
+  s.embedding_dropout = number_or(o, "embeddingDropout", 0);
   s.logit_cap = number_or(o, "logitCap", 0);
   s.layer_prefix = to_string(o.Get("layerPrefix"), "spec.layerPrefix");
   s.layers = integer(o, "layers");
@@ -222,6 +224,7 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.block.mlp = to_mlp(block.Get("mlp"));
   if (const Napi::Value c = o.Get("classifier"); !c.IsUndefined()) s.classifier = to_classifier(c);
   s.block.parallel = block.Get("parallel").ToBoolean();
+  s.block.shares_mask = block.Get("sharesMask").ToBoolean();
   return s;
 }
 

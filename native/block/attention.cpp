@@ -17,7 +17,8 @@ AttentionShape shape(const Pass& p, int64_t layer, const int32_t* q_offsets, con
           .soft_cap = float(a.soft_cap),
           .causal = a.causal,
           .bias = p.key_bias,
-          .bias_ld = p.key_bias_ld};
+          .bias_ld = p.key_bias_ld,
+          .dropout = p.base_dropout(a.dropout, p.model.dropout_number(layer, ModelSpec::Dropped::probabilities), uint64_t(a.heads) << 32)};
 }
 
 AttentionShape shape(const Pass& p, int64_t layer) { return shape(p, layer, p.tokens.offsets, p.tokens.offsets, p.tokens.sequences); }
@@ -145,8 +146,9 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
     p.ops.attention_fwd({shape(p, layer, t.q_offsets, t.kv_offsets, 1), slice(q, t.first, t.count), all_k, all_v, o.slice(t.first, t.count), nullptr});
   }
   if (p.texts.empty()) p.ops.attention_fwd({shape(p, layer), q, k, v, o, p.trains() ? p.f32(lse_) : nullptr});
-  linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, stream), spec.residual.direct());
-  residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
+  const Dropout dropout = p.base_dropout(spec.residual.dropout, layer, ModelSpec::Dropped::attention);
+  linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, dropout, stream), Residual::direct(spec.residual, dropout));
+  residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], dropout, stream);
 }
 
 void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Stream& stream, const Mat& h, const Mat& dh,
@@ -154,7 +156,8 @@ void Attention::backward(const Pass& p, int64_t layer, const Linears& linears, c
   const AttentionSpec& spec = p.model.block.attention;
   const auto& norms = p.weights.blocks[size_t(layer)].norms;
   const bool goes_on = dh || reads_input(p, layer);
-  const Mat dy = residual_.gradient(p, spec.residual, norms[BlockSpec::kAttentionResidual], stream);
+  const Dropout dropout = p.base_dropout(spec.residual.dropout, layer, ModelSpec::Dropped::attention);
+  const Mat dy = residual_.gradient(p, spec.residual, norms[BlockSpec::kAttentionResidual], dropout, stream);
   const Mat o = p.mat(o_), d_o = p.mat(shared.d_o);
   linears.backward(p, layer, p.model.block.out(), std::array{dy}, o, goes_on ? d_o : Mat(), false);
   if (!goes_on) return;

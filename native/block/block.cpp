@@ -34,7 +34,8 @@ void Block::Shared::place(Place& place, const ModelSpec& model, const AdapterSiz
   const bool apart = model.block.parallel && model.block.mlp.norm;
   h = place.buffer(model.dim);
   mlp_h = apart ? place.buffer(model.dim) : h;
-  if (!model.block.attention.residual.direct() || !model.block.mlp.residual.direct()) output = place.buffer(model.dim);
+  const auto has_output = [&](const ResidualSpec& residual) { return !residual.direct() || (residual.dropout > 0 && place.keeps()); };
+  if (has_output(model.block.attention.residual) || has_output(model.block.mlp.residual)) output = place.buffer(model.dim);
   mlp.place(place, model.block.mlp);
   if (!place.keeps()) return;
   dh = place.buffer(model.dim, DType::f32);

@@ -5,6 +5,10 @@
 namespace lowrank {
 
 namespace {
+Dropout dropout_of(const Pass& p, int64_t layer) {
+  const BlockSpec& block = p.model.block;
+  return p.base_dropout(block.mlp.residual.dropout, layer, block.shares_mask ? ModelSpec::Dropped::attention : ModelSpec::Dropped::mlp);
+}
 // The products with up and down end in SwiGLU.
 bool joins(const MlpSpec& spec) { return spec.inputs.size() > 1 && spec.activation == Activation::silu; }
 }  // namespace
@@ -45,15 +49,16 @@ void Mlp::forward(const Pass& p, int64_t layer, const Linears& linears, const Sh
   else linears.forward(p, layer, last, h, p.mat(inputs_[last - first]), false);
   if (ends) return;
   if (!joined) p.ops.glu_fwd({argument, factor, a, spec.activation});
-  linears.forward(p, layer, block.down(), a, residual_.output(p, spec.residual, stream), spec.residual.direct());
-  residual_.add(p, spec.residual, p.weights.blocks[size_t(layer)].norms[BlockSpec::kMlpResidual], stream);
+  const Dropout dropout = dropout_of(p, layer);
+  linears.forward(p, layer, block.down(), a, residual_.output(p, spec.residual, dropout, stream), Residual::direct(spec.residual, dropout));
+  residual_.add(p, spec.residual, p.weights.blocks[size_t(layer)].norms[BlockSpec::kMlpResidual], dropout, stream);
 }
 
 void Mlp::backward(const Pass& p, int64_t layer, const Linears& linears, const Shared& shared, const Stream& stream, const Mat& h, const Mat& dh) const {
   const BlockSpec& block = p.model.block;
   const MlpSpec& spec = block.mlp;
   const Mat argument = this->argument(p), factor = this->factor(p), a = p.mat(shared.a), da = p.mat(shared.da);
-  const Mat dy = residual_.gradient(p, spec.residual, p.weights.blocks[size_t(layer)].norms[BlockSpec::kMlpResidual], stream);
+  const Mat dy = residual_.gradient(p, spec.residual, p.weights.blocks[size_t(layer)].norms[BlockSpec::kMlpResidual], dropout_of(p, layer), stream);
   // Down's input is computed again where down has an adapter.
   if (p.adapter.has(layer, block.down())) p.ops.glu_fwd({argument, factor, a, spec.activation});
   if (!dh && !reads_input(p, layer)) return linears.backward(p, layer, block.down(), std::array{dy}, a, Mat(), false);

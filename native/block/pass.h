@@ -55,6 +55,8 @@ struct CachedText {
   const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (2): 0 and count, 0 and keys
 };
 
+constexpr uint64_t kBaseStream = uint64_t(1) << 60;  // of the base's dropouts; the adapters' streams count up from 0
+
 struct Pass {
   Backend& ops;
   const ModelSpec& model;
@@ -86,6 +88,15 @@ struct Pass {
   }
   // Of an offset in the adapter's flat buffer; null where there is no such gradient.
   float* gradient(int64_t offset) const { return offset < 0 || !adapter.gradients ? nullptr : adapter.gradients + offset; }
+
+  // A dropout of the base by its number (ModelSpec::dropout_number), of a matrix with a row of `row` elements a token. None outside of training.
+  Dropout base_dropout(double rate, int64_t number, uint64_t row) const {
+    if (rate == 0 || !trains() || !adapter.spec.base_dropout) return {};
+    return {float(rate), adapter.spec.seed, kBaseStream + rng_stream * uint64_t(model.dropouts()) + uint64_t(number), uint64_t(tokens.first) * row};
+  }
+  Dropout base_dropout(double rate, int64_t layer, ModelSpec::Dropped part) const {
+    return base_dropout(rate, model.dropout_number(layer, part), uint64_t(model.dim));
+  }
 
   bool together() const { return texts.size() > 1; }
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }

@@ -102,6 +102,11 @@ void shape_scores(const AttentionShape& s, const RowKernels& k, float* scores, i
   else if (s.bias) k.shift_scores(scores, n, s.scale, s.bias + head * s.bias_ld + key);
 }
 
+// The mask over n values of a query from a key of its sequence on.
+void drop(const AttentionShape& s, const RowKernels& k, void* values, int64_t n, DType dtype, int64_t row, int64_t head, int64_t key) {
+  if (s.dropout.active()) k.dropout(values, n, dtype, s.dropout, s.dropout_index(row, s.heads, head, key), values);
+}
+
 }  // namespace
 
 int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const InstructionSet& isa) {
@@ -132,6 +137,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     k_.gemv(q32, dim, 1, k.data, k.dtype, k.ld, dim, n, scores, n);
     shape_scores(s, rk_, scores, n, head, s.hidden(visible));
     const float top = rk_.max(scores, n) * scale, sum = rk_.exp_sum(scores, n, scale, top);
+    drop(s, rk_, scores, n, DType::f32, row, head, s.hidden(visible));
     std::fill(out, out + dim, 0.f);
     for (int64_t j = 0; j < n; j++) rk_.add_scaled(v.row(j), dim, v.dtype, scores[j], out);
     rk_.epilogue(out, 1 / sum, nullptr, dim, o.dtype, false, o.data);
@@ -167,6 +173,8 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
           const float factor = k0 > begin ? std::exp(top[r] - new_top) : 0.f;
           const float part = ops.dots() ? rk_.exp_sum_bf16(scores + from, some, round_up(n, kPanelStep) - from, scale, new_top, left + r * kLeftLd + from)
                                         : rk_.exp_sum(scores + from, some, scale, new_top);
+          if (ops.dots()) drop(s, rk_, left + r * kLeftLd + from, some, DType::bf16, row0 + r, head, k0 + from);
+          else drop(s, rk_, scores + from, some, DType::f32, row0 + r, head, k0 + from);
           sum[r] = sum[r] * factor + part;
           top[r] = new_top;
           if (k0 > begin && factor != 1.f) rk_.scale(acc + r * columns, columns, factor);
@@ -233,6 +241,8 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const PanelOps ops(isa_, a.q.mat.dtype);
   const Parts p = parts(limits_, ops);
   const int64_t dim = s.head_dim, group = s.heads / s.kv_heads, columns = round_up(dim, kPanelCols);
+  // With a mask between them, p and ds are computed in f32 and rounded as they are packed.
+  const bool fused = ops.dots() && !s.dropout.active();
   const float cap = s.soft_cap > 0 ? s.soft_cap : s.bias ? std::numeric_limits<float>::infinity() : 0.f;  // as softmax_bwd_capped's
   char* const packed = work_ + pool_.threads() * p.thread_end;
 
@@ -270,7 +280,7 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
       bf16_t* const left = reinterpret_cast<bf16_t*>(scratch + p.left);
       const void* ds_left = d_strip;
       int64_t ds_ld = kStripLd;
-      if (ops.dots()) {
+      if (fused) {
         const int64_t panel_elements = ops.panel_bytes(rows) / 2;
         // Pairs of rows, in the panels' layout. Zeros fill the last step of k.
         for (int64_t r = 0; r < ops.depth(rows); r += 2) {
@@ -289,18 +299,25 @@ void CpuBackend::do_attention_bwd(const AttentionBwdArgs& a) {
         ds_left = left;
         ds_ld = kLeftLd;
       }
-      for (int64_t r = 0; r < rows && !ops.dots(); r++) {
+      for (int64_t r = 0; r < rows && !fused; r++) {
         const int64_t seen = std::clamp<int64_t>(visible(r) - k0, 0, n), end = round_up(n, kPanelStep);
         const int64_t from = std::clamp<int64_t>(s.hidden(visible(r)) - k0, 0, seen);
         float *const pr = strip + r * kStripLd, *const ds = d_strip + r * kStripLd, lse = a.lse[(row0 + r) * s.heads + head];
+        drop(s, rk_, ds + from, seen - from, DType::f32, row0 + r, head, k0 + from);
         if (cap > 0) rk_.softmax_bwd_capped(pr + from, ds + from, seen - from, s.scale, cap, lse, delta[r]);
         else rk_.softmax_bwd(pr + from, ds + from, seen - from, s.scale, lse, delta[r]);
+        drop(s, rk_, pr + from, seen - from, DType::f32, row0 + r, head, k0 + from);
         std::fill(pr, pr + from, 0.f);
         std::fill(ds, ds + from, 0.f);
         std::fill(pr + seen, pr + end, 0.f);
         std::fill(ds + seen, ds + end, 0.f);
+        if (ops.dots()) rk_.narrow(ds, end, DType::bf16, left + r * kLeftLd);
       }
-      if (!ops.dots()) {
+      if (!fused) {
+        if (ops.dots()) {
+          ds_left = left;
+          ds_ld = kLeftLd;
+        }
         ops.pack_along_rows(Mat(strip, DType::f32, rows, columns32, kStripLd), p_panels);
         ops.pack_along_rows(Mat(d_strip, DType::f32, rows, columns32, kStripLd), ds_panels);
       }

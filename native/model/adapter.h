@@ -21,6 +21,7 @@ struct AdapterSpec {
   bool freezes_half = false;
   std::string initial_factors = {};  // their method (model/initial_factors.h); empty: the tensors are loaded
   double neftune_alpha = 0;  // noise on the embeddings in training (Jain et al., 2023)
+  bool base_dropout = true;  // training has the dropouts of the base
   std::vector<std::string> targets;  // full module names
   // The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding.
   std::vector<std::string> whole = {};

@@ -163,6 +163,12 @@ void check_spec(const ModelSource& source) {
   for (const LinearSpec& linear : mlp.inputs) shape(linear, of_one, s.dim);
   shape(mlp.down, s.dim, mlp.width());
   check_views(source);
+  for (const double rate : {s.embedding_dropout, a.dropout, a.residual.dropout, mlp.residual.dropout}) {
+    if (!(rate >= 0 && rate < 1)) refuse(source, "a dropout is " + std::to_string(rate) + ", expected 0 <= dropout < 1");
+  }
+  for (const ResidualSpec* residual : {&a.residual, &mlp.residual}) {
+    if (residual->dropout > 0 && !residual->direct()) refuse(source, "the output of a part with a norm or a factor has no dropout");
+  }
   if (!s.classifier) return;
   if (s.classifier->layers.empty()) refuse(source, "the classifier has no layers");
   int64_t in = s.dim;

@@ -41,11 +41,12 @@ struct NormSpec {
   explicit operator bool() const { return !weight.empty(); }
 };
 
-// How a part's output is added to the stream: x += scale * norm(output), then x = after(x).
+// How a part's output is added to the stream: x += scale * norm(output), or in training x += dropout(output); then x = after(x).
 struct ResidualSpec {
   NormSpec norm;
   double scale = 1;
   NormSpec after = {};
+  double dropout = 0;  // with neither norm nor scale
 
   bool direct() const { return !norm && scale == 1; }
 };
@@ -92,6 +93,7 @@ struct AttentionSpec {
   double scale = 0, soft_cap = 0;  // as AttentionShape's
   bool causal = true;
   KeyBias key_bias;
+  double dropout = 0;  // of the probabilities, in training
   std::vector<AttentionKind> kinds = std::vector<AttentionKind>(1);
   std::vector<int64_t> layer_kinds;  // a layer's kind; empty: all layers have the first
   ResidualSpec residual;
@@ -124,6 +126,7 @@ struct BlockSpec {
   AttentionSpec attention;
   MlpSpec mlp;
   bool parallel = false;
+  bool shares_mask = false;  // the dropouts of both parts' outputs have one mask, which is one of their sum
 
   // The linears in order of use: attention's inputs, its out, the MLP's inputs, its down. A linear's index in this list is its number
   // within the block.
@@ -176,11 +179,18 @@ struct ModelSpec {
   int64_t type_rows = 0;
   NormSpec embedding_norm, final_norm;  // embedding_norm: of the embeddings, where there is one
   double embedding_scale = 1;
+  double embedding_dropout = 0;  // of the embeddings, after their norm, in training
   double logit_cap = 0;  // logits become cap * tanh(logit / cap); 0: they stay
   std::string layer_prefix;  // followed by the layer's number and a dot
   int64_t layers = 0;
   BlockSpec block;
   std::optional<ClassifierSpec> classifier;
+
+  // The numbers of the base's dropouts, which have a mask each: of the embeddings, and of a layer's parts.
+  static constexpr int64_t kEmbeddingDropout = 0;
+  enum class Dropped : int64_t { probabilities, attention, mlp };
+  int64_t dropout_number(int64_t layer, Dropped part) const { return 1 + 3 * layer + int64_t(part); }
+  int64_t dropouts() const { return 1 + 3 * layers; }
 
   // The longest sequence; 0: there is no limit.
   int64_t most_positions() const { return positions.empty() ? 0 : position_rows - position_offset; }

@@ -213,13 +213,19 @@ struct AttentionShape {
   // that are capped have none.
   const float* bias = nullptr;
   int64_t bias_ld = 0;
+  Dropout dropout = {};  // of the probabilities, in training; by dropout_index
+
+  // Of a row of q's matrix, a head, and a key's place in its sequence.
+  LOWRANK_ON_DEVICE static uint64_t dropout_index(int64_t row, int64_t heads, int64_t head, int64_t key) {
+    return (uint64_t(row * heads + head) << 32) + uint64_t(key);
+  }
 
   // Keys of a sequence up to the last that query i of nq sees.
   LOWRANK_ON_DEVICE int64_t visible(int64_t i, int64_t nq, int64_t nk) const { return causal ? nk - nq + i + 1 : nk; }
   // Keys of the sequence before the first that a query sees. visible: as of visible().
   LOWRANK_ON_DEVICE int64_t hidden(int64_t visible) const { return window > 0 && visible > window ? visible - window : 0; }
 };
-// s = scale * q k^T + bias, capped;  o = softmax(s) v per head;  lse = log sum exp(s)
+// s = scale * q k^T + bias, capped;  o = dropout(softmax(s)) v per head;  lse = log sum exp(s)
 struct AttentionFwdArgs {
   AttentionShape shape;
   Heads q;     // (M) act
@@ -227,7 +233,7 @@ struct AttentionFwdArgs {
   Mat o;       // (M, H*D) act =
   float* lse;  // (M, H) =, may be null
 };
-// p = exp(s - lse);  dv = p^T do;  ds = p * (do v^T - rowsum(do*o)) * (1 - (s / cap)^2);  dq = scale ds k;  dk = scale ds^T q
+// p = exp(s - lse);  dv = dropout(p)^T do;  ds = p * (dropout(do v^T) - rowsum(do*o)) * (1 - (s / cap)^2);  dq = scale ds k;  dk = scale ds^T q
 // q and kv offsets are the same here.
 struct AttentionBwdArgs {
   AttentionShape shape;

@@ -38,6 +38,7 @@ void check_attention(const AttentionShape& s, const Heads& q, const Heads& k, co
   check_heads(v, s.kv_heads, 1, s.head_dim, limits, operation);
   check(!limits || (s.head_dim == limits->head_dim && s.kv_heads == limits->kv_heads), "beyond the limits", operation);
   check(is_act(o, limits), "dtypes", operation);
+  check(!s.dropout.active() || !limits || limits->training, "dropout", operation);
 }
 
 void check_rows(const Mat& all, const Mat& some, const char* operation) {

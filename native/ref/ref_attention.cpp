@@ -14,6 +14,12 @@ double dot(const Mat& a, int64_t row_a, int64_t col_a, const Mat& b, int64_t row
   return sum;
 }
 
+// The factor of a probability: 1 without dropout.
+double mask(const AttentionShape& s, int64_t row, int64_t head, int64_t key) {
+  if (!s.dropout.active()) return 1;
+  return s.dropout.keep(s.dropout_index(row, s.heads, head, key)) ? 1 / (1 - double(s.dropout.p)) : 0;
+}
+
 // The final score of a head and a key of a sequence.
 double shaped(const AttentionShape& s, double qk, int64_t head, int64_t key) {
   const double score = double(s.scale) * qk, cap = double(s.soft_cap);
@@ -43,7 +49,7 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
         if (a.lse) a.lse[(q0 + i) * s.heads + h] = float(top + std::log(sum));
         for (int64_t d = 0; d < dim; d++) {
           double o = 0;
-          for (int64_t j = 0; j < keys; j++) o += scores[size_t(j)] / sum * double(a.v.mat.get(k0 + first + j, v_col + d));
+          for (int64_t j = 0; j < keys; j++) o += mask(s, q0 + i, h, first + j) * scores[size_t(j)] / sum * double(a.v.mat.get(k0 + first + j, v_col + d));
           a.o.set(q0 + i, h * dim + d, float(o));
         }
       }
@@ -52,7 +58,7 @@ void RefBackend::do_attention_fwd(const AttentionFwdArgs& a) {
 }
 
 // o = p v with p = softmax(s), s = scale q k^T + bias, or s = cap tanh(scale q k^T / cap), whose slope is 1 - (s / cap)^2:  dv = p^T do;  dp = do v^T;  ds_j = p_j (dp_j - sum_i p_i dp_i), and
-// sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
+// sum_i p_i dp_i = sum_i p_i (do . v_i) = do . o. With dropout o = (mask p) v: dv = (mask p)^T do and dp = mask (do v^T), the rest is as it was;  dq = scale ds k;  dk = scale ds^T q. A key/value head collects the sums
 // of the query heads that read it.
 void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
   const AttentionShape& s = a.shape;
@@ -72,11 +78,12 @@ void RefBackend::do_attention_bwd(const AttentionBwdArgs& a) {
           for (int64_t j = s.hidden(visible); j < visible; j++) {
             const double score = shaped(s, dot(a.q.mat, row, q_col, a.k.mat, row0 + j, k_col, dim), h, j);
             const double p = std::exp(score - lse), share = s.soft_cap > 0 ? score / double(s.soft_cap) : 0;
-            const double ds = (1 - share * share) * p * (dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
+            const double kept = mask(s, row, h, j);
+            const double ds = (1 - share * share) * p * (kept * dot(a.d_o, row, h * dim, a.v.mat, row0 + j, v_col, dim) - delta);
             for (int64_t d = 0; d < dim; d++) {
               dq[size_t(d)] += double(s.scale) * ds * double(a.k.mat.get(row0 + j, k_col + d));
               dk[size_t(j * dim + d)] += double(s.scale) * ds * double(a.q.mat.get(row, q_col + d));
-              dv[size_t(j * dim + d)] += p * double(a.d_o.get(row, h * dim + d));
+              dv[size_t(j * dim + d)] += kept * p * double(a.d_o.get(row, h * dim + d));
             }
           }
           for (int64_t d = 0; d < dim; d++) a.dq.mat.set(row, a.dq.column(g, h % group) + d, float(dq[size_t(d)]));

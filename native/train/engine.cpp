@@ -44,10 +44,18 @@ EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, c
   return options_for(source, options);
 }
 
-AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters) {
+// Before step 1: a device has no such kernels.
+void check_dropout(const ModelSpec& model, const AdapterSpec& adapter, const EngineOptions& o) {
+  const double rate = model.block.attention.dropout;
+  if (!o.training || !adapter.base_dropout || rate == 0 || memory_place(o.device) == MemoryPlace::host) return;
+  throw Error("E_OPTIONS", "Dropout of attention's probabilities (" + std::to_string(rate) + " in config.json) is built for --device cpu alone. Give --base_dropout false, or set it to 0 in config.json.", "base_dropout");
+}
+
+AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, const EngineOptions& options) {
   AdapterNeeds needs(model);
   for (const AdapterSpec& a : adapters) {
     check_adapter_spec(a);
+    check_dropout(model, a, options);
     needs.include(AdapterLayout(model, a), a);
   }
   return needs;
@@ -60,7 +68,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   check_source(source);
   check_positions(source.spec, options);
   const EngineOptions all = options_for(source, options);
-  const AdapterNeeds needs = needs_of(source.spec, adapters);
+  const AdapterNeeds needs = needs_of(source.spec, adapters, options);
   Arena arena;
   for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), a, all);
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
@@ -85,7 +93,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
 
 Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend,
                std::unique_ptr<Group> group)
-    : needs_(needs_of(source.spec, adapters)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
+    : needs_(needs_of(source.spec, adapters, options)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
   for (const AdapterSpec& a : adapters) add_adapter(a);
   for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
   // Last: a process that fails before it has joined a group is noticed by whoever started the ranks.
@@ -95,6 +103,7 @@ Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const En
 
 int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
+  check_dropout(base_.model(), spec, base_.options());
   auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options());
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {

@@ -8,6 +8,10 @@ namespace lowrank {
 
 namespace {
 constexpr uint64_t kNoiseStream = uint64_t(1) << 61;  // apart from the streams of dropout and of initial values
+
+Dropout embedding_dropout(const Pass& p) {
+  return p.base_dropout(p.model.embedding_dropout, ModelSpec::kEmbeddingDropout, uint64_t(p.model.dim));
+}
 }
 
 void Base::forward(const Pass& p) {
@@ -25,6 +29,8 @@ void Base::forward(const Pass& p) {
     else Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);
     p.ops.cast({h, x});
   }
+  const Dropout dropout = embedding_dropout(p);
+  if (dropout.active()) p.ops.dropout({.x = x, .y = x, .dropout = dropout});
   for (int64_t l = 0; l < model_.layers; l++) {
     if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, p.mat(layout_->block_inputs[size_t(l)])});
     layout_->block(l).forward(p, l, layout_->shared, layout_->stream);
@@ -49,6 +55,8 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
   }
   float* const embedding = p.gradient(adapters.embedding());
   if (!embedding) return;
+  const Dropout dropout = embedding_dropout(p);
+  if (dropout.active()) p.ops.dropout({.x = dx, .y = dx, .dropout = dropout});
   if (model_.embedding_norm) {
     const Mat dh = p.mat(layout_->shared.dh);
     p.ops.cast({dx, dh});

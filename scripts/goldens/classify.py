@@ -105,13 +105,14 @@ def forward(model, case, batch):
     return model(input_ids=ids, attention_mask=mask, labels=labels, **extra)
 
 
-def train(model, case, batches):
+def train(model, case, batches, begin=lambda number, batch: None):
     named = adapter_parameters(model)
     groups = [dict(params=[w for n, w in named.items() if n.endswith(".bias") == bias], weight_decay=0 if bias else TRAINING["weight_decay"])
               for bias in (False, True)]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=TRAINING["learning_rate"])
     trace = []
-    for batch in batches:
+    for i, batch in enumerate(batches):
+        begin(i, batch)
         loss = forward(model, case, batch).loss
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(list(named.values()), TRAINING["max_grad_norm"]).item()

@@ -14,9 +14,10 @@ import peft
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from make import STEPS, train
+import classify
+from make import STEPS, collapse_numbers, train
 
 SEED = 11
 LLAMA = dict(r=3, lora_alpha=9, target_modules=["q_proj", "k_proj", "o_proj", "up_proj", "down_proj"])
@@ -28,6 +29,30 @@ CASES = [
     dict(base="dora", dropout=0.2, lora=dict(LLAMA, init_lora_weights="olora")),
     dict(base="dora", dropout=0.2, lora=dict(LLAMA, init_lora_weights="pissa", use_dora=True)),
 ]
+# Of the base's configuration: its keys, and the parts of a layer that drop out, in order of use. embedding: the embeddings do, too.
+BASES = [
+    dict(base="gpt2", dropout=0.1, config=dict(embd_pdrop=0.2, attn_pdrop=0.3, resid_pdrop=0.15), embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="gptj", dropout=0, config=dict(embd_pdrop=0.2, attn_pdrop=0.3, resid_pdrop=0.15), embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="gpt-neo", dropout=0, config=dict(embed_dropout=0.2, attention_dropout=0.3, resid_dropout=0.15), embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="gpt-neox", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="opt", dropout=0, config=dict(attention_dropout=0.3, dropout=0.15), parts=["probabilities", "attention", "mlp"]),
+    dict(base="bloom", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["probabilities", "attention", "mlp"]),
+    dict(base="falcon-7b", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["attention"]),
+    dict(base="falcon-rw", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["probabilities", "attention", "mlp"]),
+    dict(base="phi", dropout=0, config=dict(embd_pdrop=0.2, attention_dropout=0.3, resid_pdrop=0.15), embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="phi3", dropout=0, config=dict(attention_dropout=0.3, resid_pdrop=0.15), parts=["probabilities", "attention", "mlp"]),
+    dict(base="stablelm", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["probabilities", "mlp"]),
+    dict(base="mistral", dropout=0, config=dict(attention_dropout=0.3), parts=["probabilities"]),
+    dict(base="gemma2", dropout=0, config=dict(attention_dropout=0.3), parts=["probabilities"]),
+    dict(base="whole-bloom", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["probabilities", "attention", "mlp"]),
+]
+CLASSIFIERS = [
+    dict(base="bert-all-multi", dropout=0, config=dict(hidden_dropout_prob=0.15, attention_probs_dropout_prob=0.3, classifier_dropout=0.0),
+         embedding=True, parts=["probabilities", "attention", "mlp"]),
+    dict(base="distilbert-all-regression", dropout=0, config=dict(dropout=0.15, attention_dropout=0.3), embedding=True, parts=["probabilities", "mlp"]),
+]
+PARTS = ["probabilities", "attention", "mlp"]
+BASE_STREAM = 1 << 60
 
 
 def philox(seed, stream, index):
@@ -54,7 +79,8 @@ class MicroBatch:
     """The micro-batch that is on its way: its number, and the place of each padded token among the real ones."""
 
     def begin(self, number, batch):
-        lengths = [len(s) for s in batch["sequences"]]
+        lengths = [len(s) for s in batch.get("sequences") or batch["texts"]]
+        self.calls = 0
         first = np.cumsum([0] + lengths[:-1])
         self.number = number
         self.rows = first[:, None] + np.arange(max(lengths))  # padding has a row of another text, and no effect
@@ -72,6 +98,65 @@ class HandedMask(torch.nn.Module):
             return x
         elements = self.micro.rows[..., None] * x.shape[-1] + np.arange(x.shape[-1])
         return x * factors(self.micro.number * self.sites + self.number, elements, self.p)
+
+
+class BaseMasks:
+    """Hands the base's dropouts their masks in the place of torch's, by the order of their calls within a forward pass."""
+
+    def __init__(self, micro, layers, parts, embedding):
+        self.micro, self.layers, self.parts = micro, layers, parts
+        self.order = ([0] if embedding else []) + [1 + 3 * layer + PARTS.index(part) for layer in range(layers) for part in parts]
+
+    def next_mask(self, shape, p):
+        number = self.order[self.micro.calls]
+        self.micro.calls += 1
+        rows = self.micro.rows
+        if len(shape) == 4:  # probabilities: text, head, query, key
+            heads, keys = np.arange(shape[1]), np.arange(shape[3])
+            elements = ((rows[:, None, :, None] * shape[1] + heads[None, :, None, None]) << 32) + keys
+        else:
+            elements = (rows[..., None] * shape[-1] + np.arange(shape[-1])).reshape(shape)
+        return factors(BASE_STREAM + self.micro.number * (1 + 3 * self.layers) + number, elements, p)
+
+    def dropout(self, x, p=0.5, training=True, inplace=False):
+        return x * self.next_mask(x.shape, p) if training and p > 0 else x
+
+    def attention(self, q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False):
+        if enable_gqa:
+            k, v = (t.repeat_interleave(q.shape[1] // k.shape[1], 1) for t in (k, v))
+        scores = q @ k.transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+        if is_causal:
+            scores = scores.masked_fill(torch.ones(scores.shape[-2:], dtype=torch.bool).triu(1), -torch.inf)
+        if attn_mask is not None:
+            scores = scores.masked_fill(~attn_mask, -torch.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+        weights = scores.softmax(-1).nan_to_num()
+        return self.dropout(weights, dropout_p) @ v
+
+
+def made_base(goldens, case):
+    folder = goldens / case["base"]
+    reference = json.loads((folder / "reference.json").read_text())
+    classifies = "problem" in reference
+    kind = AutoModelForSequenceClassification if classifies else AutoModelForCausalLM
+    base = kind.from_pretrained(folder, dtype=torch.float32, **case["config"])
+    model = PeftModel.from_pretrained(base, folder / "initial", is_trainable=True)
+    micro = MicroBatch()
+    if case["dropout"]:
+        hand_masks(model, micro, TARGETS[case["base"]], case["dropout"])
+    masks = BaseMasks(micro, model.config.num_hidden_layers, case["parts"], case.get("embedding", False))
+    functional, training = torch.nn.functional, reference["training"]
+    kept = functional.dropout, functional.scaled_dot_product_attention
+    functional.dropout, functional.scaled_dot_product_attention = masks.dropout, masks.attention
+    model.train()
+    if classifies:
+        given = next(c for c in classify.CASES if c.name == case["base"])
+        trace = classify.train(model, given, training["batches"], micro.begin)
+    else:
+        trace = train(model, training["micro_batches"], training["max_grad_norm"], training.get("loraplus_lr_ratio", 1), micro.begin)
+    functional.dropout, functional.scaled_dot_product_attention = kept
+    assert micro.calls == len(masks.order), (case["base"], micro.calls)
+    case = {name: case[name] for name in ("base", "dropout", "config")}
+    return dict(case, seed=SEED, trace=[dict(loss=row["loss"], grad_norm=row["grad_norm"]) for row in trace])
 
 
 def hand_masks(model, micro, targets, p):
@@ -105,6 +190,7 @@ def made(goldens, case):
 TARGETS = {
     "lora-bias-plus": ["q_proj", "v_proj", "o_proj", "up_proj"],
     "dora": ["q_proj", "k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    "gpt2": ["c_attn", "attn.c_proj", "mlp.c_proj"],
 }
 
 
@@ -115,7 +201,9 @@ def main():
     torch.set_num_threads(1)
     versions = dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__)
     cases = [made(output.parent, case) for case in CASES]
-    output.write_text(json.dumps(dict(versions=versions, cases=cases), indent=1) + "\n")
+    bases = [made_base(output.parent, case) for case in BASES]
+    classifiers = [made_base(output.parent.parent / "goldens-classify", case) for case in CLASSIFIERS]
+    output.write_text(collapse_numbers(json.dumps(dict(versions=versions, cases=cases, bases=bases, classifiers=classifiers), indent=1)) + "\n")
 
 
 if __name__ == "__main__":

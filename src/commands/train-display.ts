@@ -3,7 +3,7 @@ import { LowrankError } from "../base/errors.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { Transfer } from "../hub/index.js";
-import { modelDtype } from "../model/index.js";
+import { dropoutsShown, modelDtype } from "../model/index.js";
 import { CPU, type OnLoading } from "../native/index.js";
 import type { Fetching } from "../setup/hub.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
@@ -101,6 +101,8 @@ export class TrainDisplay {
     const parameters = parameterCounts(model, adapter);
     const { precision, threads, device = CPU } = engine;
     this.log.info(`precision ${precision}${why}; ${device === CPU ? "" : `${device}, `}${threads} threads`);
+    const dropouts = adapter.baseDropout === false ? undefined : dropoutsShown(model);
+    if (dropouts) this.log.info(`dropout of the base: ${dropouts} (--base_dropout false: none)`);
     this.log.print(trainableLine(parameters));
     this.log.print(memoryTable(memory));
     this.tell({ type: "plan", precision, threads, memory, parameters });

@@ -318,6 +318,10 @@ export const trainRows = {
     TRAINING.adapter,
     "LoRA+: learning rate of B, biases and magnitudes, in multiples of learning_rate, which is A's; default 1",
   ).optional(),
+  base_dropout: flag(
+    TRAINING.adapter,
+    "dropouts of the base while training, by its config.json as in transformers; false: none",
+  ).or(true),
   neftune_noise_alpha: number(
     { above: 0 },
     TRAINING.adapter,

@@ -3,6 +3,7 @@ export { FOUR_BIT, ROW_MAXIMA, stateOf } from "./bitsandbytes.js";
 export { bpeModel, byteLevel } from "./byte-level-bpe.js";
 export type { Classification } from "./classifier.js";
 export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
+export { dropoutsShown } from "./dropouts.js";
 export { supportedModelTypes } from "./families/index.js";
 export type { LlamaConfig } from "./families/llama.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";

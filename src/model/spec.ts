@@ -4,10 +4,12 @@ import type {
   BlockSpec,
   ClassifierConfig,
   ClassifierSpec,
+  Dropouts,
   LinearSpec,
   ModelConfig,
   ModelSource,
   ModelSpec,
+  ResidualSpec,
   TensorEntry,
 } from "../native/index.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
@@ -37,8 +39,24 @@ export function modelSpec(config: ModelConfig): ModelSpec {
     ...family.outside(config),
     layerPrefix: names.layers,
     layers: config.layers,
-    block: family.block(config),
+    block: withDropouts(family.block(config), config.dropouts),
+    ...(config.dropouts && { embeddingDropout: config.dropouts.embedding }),
     ...(config.classifier && { classifier: classifierSpec(config, config.classifier) }),
+  };
+}
+
+/** The description of a block with the dropouts of its configuration. */
+function withDropouts({ attention, mlp, ...block }: BlockSpec, dropouts: Dropouts | undefined): BlockSpec {
+  if (!dropouts) return { attention, mlp, ...block };
+  const residual = (of: ResidualSpec | undefined, dropout: number) => (dropout > 0 ? { ...of, dropout } : of);
+  const of = {
+    attention: residual(attention.residual, dropouts.attentionOutput),
+    mlp: residual(mlp.residual, dropouts.mlpOutput),
+  };
+  return {
+    attention: { ...attention, dropout: dropouts.attention, ...(of.attention && { residual: of.attention }) },
+    mlp: { ...mlp, ...(of.mlp && { residual: of.mlp }) },
+    ...block,
   };
 }
 

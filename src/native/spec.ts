@@ -72,11 +72,13 @@ export interface AttentionKind {
   rope: RopeSpec | null;
 }
 
-/** x += scale * output, or x += norm(output); then x = after(x). */
+/** x += scale * output, or x += norm(output), or in training x += dropout(output); then x = after(x). */
 export interface ResidualSpec {
   norm?: NormSpec;
   scale?: number;
   after?: NormSpec;
+  /** With neither norm nor scale; default 0. */
+  dropout?: number;
 }
 
 /** out(attention(rope(qNorm(q)), rope(kNorm(k)), v)) of the norm's output. */
@@ -115,6 +117,8 @@ export interface AttentionSpec {
    * bf16. Scores with a cap have none.
    */
   keyBias?: { slopes: number[]; scale: number; rounded: boolean };
+  /** Of the probabilities, in training; default 0. */
+  dropout?: number;
   /** At least one. */
   kinds: AttentionKind[];
   /** The number of each layer's kind; by default all layers have the first. */
@@ -138,6 +142,8 @@ export interface BlockSpec {
   attention: AttentionSpec;
   mlp: MlpSpec;
   parallel?: boolean;
+  /** The dropouts of both parts' outputs have one mask: they are one dropout of the sum. */
+  sharesMask?: boolean;
 }
 
 /** Losses of labels, as transformers names them in config.json. */
@@ -185,6 +191,8 @@ export interface ModelSpec {
   embeddingNorm?: NormSpec;
   /** Before the head; null: none. */
   finalNorm: NormSpec | null;
+  /** Of the embeddings, after their norm, in training; default 0. */
+  embeddingDropout?: number;
   /** Factor of the embedding's rows; default 1. */
   embeddingScale?: number;
   /** Logits become cap * tanh(logit / cap); default 0: they stay. */

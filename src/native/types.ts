@@ -13,7 +13,20 @@ export interface ModelConfig {
   headDim: number;
   maxPositions: number;
   tieWordEmbeddings: boolean;
+  /** Undefined: none. */
+  dropouts?: Dropouts | undefined;
   classifier?: ClassifierConfig | undefined;
+}
+
+/** Dropouts of a base in training; 0: none. */
+export interface Dropouts {
+  /** Of the embeddings. */
+  embedding: number;
+  /** Of attention's probabilities. */
+  attention: number;
+  /** Of the outputs that attention and MLP add to the stream. */
+  attentionOutput: number;
+  mlpOutput: number;
 }
 
 /** Numbers of a classifier of texts, as in config.json. */
@@ -132,6 +145,8 @@ export interface AdapterSpec {
   initialFactors?: string | undefined;
   /** NEFTune: noise on the embeddings in training, of this size over the root of tokens times hidden size. Default 0, none. */
   neftuneNoiseAlpha?: number | undefined;
+  /** Training has the dropouts of the base. Default true. */
+  baseDropout?: boolean | undefined;
   /** Full module names, see `listLinears`. */
   targets: string[];
   /** The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding. */

@@ -64,6 +64,7 @@ export interface LoraOptions {
   use_lora_fa: boolean;
   init_lora_weights: string | undefined;
   neftune_noise_alpha: number | undefined;
+  base_dropout: boolean;
   modules_to_save: string[] | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
@@ -124,8 +125,8 @@ export const withoutFactors = (spec: AdapterSpec): AdapterSpec => ({ ...spec, in
 
 /** @param given options that the user named. An option that contradicts the initial adapter is an error */
 export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model: ModelSource): InitialAdapter {
-  const { lora_dropout: dropout, neftune_noise_alpha: neftuneNoiseAlpha, use_lora_fa: freezeA, seed } = o;
-  const own = { dropout, neftuneNoiseAlpha, freezeA, seed };
+  const { lora_dropout: dropout, neftune_noise_alpha: neftuneNoiseAlpha, base_dropout: baseDropout, seed } = o;
+  const own = { dropout, neftuneNoiseAlpha, baseDropout, freezeA: o.use_lora_fa, seed };
   if (o.init_adapter === undefined) {
     const targets = targetsOf(o, model);
     const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;

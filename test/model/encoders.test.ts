@@ -71,13 +71,10 @@ test("an encoder is no language model, and BERT needs its pooler", async () => {
   );
 });
 
-test("dropout within the encoder is one warning", async () => {
-  const warnings: string[] = [];
+test("dropouts of the encoder and of its head", async () => {
   const keys = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2 };
-  const model = openModel(await changed("bert-pairs", keys), (line) => warnings.push(line), classification);
-  expect(warnings).toEqual([
-    expect.stringMatching(/hidden_dropout_prob \(0\.1\), attention_probs_dropout_prob \(0\.2\) is not applied/),
-  ]);
+  const model = openModel(await changed("bert-pairs", keys), undefined, classification);
+  expect(model.config.dropouts).toEqual({ embedding: 0.1, attention: 0.2, attentionOutput: 0.1, mlpOutput: 0.1 });
   expect(model.spec.classifier!.layers.map(({ dropout }) => dropout)).toEqual([0, 0.1]);
 });
 

@@ -48,7 +48,8 @@ test.each([
 });
 
 test.each([
-  ["mistral", "attention_dropout", 0.1],
+  ["mistral", "attention_dropout", 1],
+  ["opt", "layerdrop", 0.1],
   ["mistral", "hidden_act", "mish"],
   ["mistral", "sliding_window", 0],
   ["qwen3", "layer_types", ["full_attention"]],
@@ -56,8 +57,7 @@ test.each([
   ["gemma", "use_bidirectional_attention", true],
   ["gemma2", "attn_logit_softcapping", -1],
   ["gemma3", "attn_logit_softcapping", 50],
-  ["phi3", "resid_pdrop", 0.1],
-  ["phi3", "embd_pdrop", 0.1],
+  ["phi3", "resid_pdrop", -0.1],
   ["smollm3", "no_rope_layers", [1]],
   ["granite", "residual_multiplier", 0],
 ])("%s: %s %j is refused by name", async (name, key, value) => {
@@ -214,11 +214,19 @@ test.each([
   ]);
 });
 
-test("a dropout of the base is named once", () => {
-  const warnings: string[] = [];
-  openModel(changed("gpt2", { resid_pdrop: 0.1, attn_pdrop: 0.2 }), (message) => warnings.push(message));
-  expect(warnings).toHaveLength(1);
-  expect(warnings[0]).toContain("resid_pdrop (0.1), attn_pdrop (0.2)");
+test("dropouts of the base as transformers applies them", () => {
+  const of = (name: string, keys: Record<string, unknown>) => openModel(changed(name, keys)).config.dropouts;
+  const none = { embedding: 0, attention: 0, attentionOutput: 0, mlpOutput: 0 };
+  expect(of("gpt2", {})).toBeUndefined();
+  // The defaults of transformers, of keys that are not there.
+  const absent = { resid_pdrop: undefined, embd_pdrop: undefined, attn_pdrop: undefined };
+  expect(of("gpt2", absent)).toEqual({ embedding: 0.1, attention: 0.1, attentionOutput: 0.1, mlpOutput: 0.1 });
+  expect(of("opt", { dropout: undefined })).toEqual({ ...none, attentionOutput: 0.1, mlpOutput: 0.1 });
+  expect(of("mistral", { attention_dropout: 0.25 })).toEqual({ ...none, attention: 0.25 });
+  expect(of("stablelm", { hidden_dropout: 0.2 })).toEqual({ ...none, mlpOutput: 0.2 });
+  const falcon = { attention_dropout: 0.3, hidden_dropout: 0.2 };
+  expect(of("falcon-7b", falcon)).toEqual({ ...none, attentionOutput: 0.2, mlpOutput: 0.2 });
+  expect(of("falcon-rw", falcon)).toEqual({ ...none, attention: 0.3, attentionOutput: 0.3, mlpOutput: 0.2 });
 });
 
 describe("gpt2's files", () => {

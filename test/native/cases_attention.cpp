@@ -230,6 +230,43 @@ void add_biased(std::vector<Case>& cases) {
   }
 }
 
+// Dropout of the probabilities: few queries, blocks and strips, several sequences, windows, caps, biases, and heads in one matrix.
+void add_dropout(std::vector<Case>& cases) {
+  Random r(8);
+  const auto drop = [&](Case& c) {
+    c.dropout = {r.pick({0.1f, 0.5f}), r.next(), r.next(), uint64_t(r.pick({0, 3, 40})) * uint64_t(c.heads) << 32};
+  };
+  for (const char* op : {"attention_fwd", "attention_bwd"}) {
+    const auto add = [&](DType act, const std::vector<int32_t>& queries) -> Case& {
+      cases.push_back(drawn(op, act, queries, r));
+      drop(cases.back());
+      return cases.back();
+    };
+    for (const DType act : kActs) {
+      for (const std::vector<int32_t>& queries : {std::vector<int32_t>{1}, {4}, {5}, {33}, {65}, {130}, {5, 66, 2}}) add(act, queries);
+      add(act, {70}).window = 9;
+      add(act, {70}).cap = 3;
+      add(act, {66}).bias = true;
+      add(act, {40, 7}).causal = false;
+      for (const HeadLayout layout : kFusedLayouts) add(act, {40, 7}).layout = layout;
+      Case& lengthy = add(act, {600});
+      lengthy.heads = lengthy.kv_heads = 1;
+      lengthy.head_dim = 20;
+    }
+  }
+  for (const bool causal : {true, false}) {
+    for (const std::vector<int32_t>& queries : {std::vector<int32_t>{4}, {3, 1, 2}}) {
+      Case c = drawn("attention_bwd", DType::f32, queries, r);
+      c.head_dim = 4;
+      c.size = 1;
+      c.causal = causal;
+      c.gradient = true;
+      drop(c);
+      cases.push_back(c);
+    }
+  }
+}
+
 }  // namespace
 
 // Every head size that kernels on tensor cores are made for, and one that is padded: tiles that are full, not full and several, with all that
@@ -267,6 +304,7 @@ void add_attention_cases(std::vector<Case>& cases) {
   add_gradients(cases, r);
   add_bidirectional(cases);
   add_biased(cases);
+  add_dropout(cases);
 }
 
 }  // namespace lowrank::test

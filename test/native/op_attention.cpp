@@ -121,6 +121,12 @@ double score_error(const Sum& qk, double scale, double shift, int64_t dim, doubl
 // The bias of a head's key, by its place in the sequence.
 double bias_of(const AttentionShape& s, int64_t h, int64_t key) { return s.bias ? double(s.bias[h * s.bias_ld + key]) : 0; }
 
+// The factor that dropout gives a probability.
+double mask_of(const AttentionShape& s, int64_t row, int64_t h, int64_t key) {
+  if (!s.dropout.active()) return 1;
+  return s.dropout.keep(s.dropout_index(row, s.heads, h, key)) ? 1 / (1 - double(s.dropout.p)) : 0;
+}
+
 double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score / cap) : score; }
 
 // The weights p are off by exp(delta) - 1, relatively, and so is their divisor. o is off by the weighted mean of |v|
@@ -157,7 +163,9 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
           double error = 0;
           for (int64_t j = 0; j < n; j++) {
             const double weight = p[size_t(j)] / total, value = std::fabs(double(v.mat.get(k0 + first + j, v.column(g, 0) + d)));
-            error += value * (off[size_t(j)] / total + weight * (sum_off + operand + sum_error(n)));
+            // A weight is rounded again after the mask.
+            const double masked = s.dropout.active() ? operand + 2 * kF32 : 0;
+            error += mask_of(s, q0 + i, h, first + j) * value * (off[size_t(j)] / total + weight * (sum_off + operand + masked + sum_error(n)));
           }
           b.of["o"].push_back(error);
         }
@@ -189,8 +197,11 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         const Sum delta = dot(d_o, row0 + i, o_col, o, row0 + i, o_col, dim);
         const int64_t visible = s.visible(i, n, n);
         for (int64_t j = s.hidden(visible); j < visible; j++) {
-          const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim),
-                    dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
+          const Sum score = dot(q.mat, row0 + i, q_col, k.mat, row0 + j, k_col, dim);
+          Sum dp = dot(d_o, row0 + i, o_col, v.mat, row0 + j, v_col, dim);
+          const double mask = mask_of(s, row0 + i, h, j);
+          dp.value *= mask;
+          dp.terms *= mask * (1 + 2 * kF32);
           const double bias = bias_of(s, h, j), value = capped(scale * score.value, cap) + bias, share = cap > 0 ? value / cap : 0, slope = 1 - share * share;
           const double shift = double(lse.get(row0 + i, h)), p = std::exp(value - shift),
                        off = score_error(score, scale, shift, dim, cap) + 2 * kF32 * std::fabs(bias);
@@ -208,7 +219,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
             dk[at(j, k_col, k.mat.cols)] +=
                 std::fabs(double(q.mat.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
             dv[at(j, v_col, v.mat.cols)] +=
-                std::fabs(double(d_o.get(row0 + i, o_col + d))) * (p_off + p * (operand + sum_queries));
+                mask * std::fabs(double(d_o.get(row0 + i, o_col + d))) * (p_off + p * (operand + 2 * kF32 + sum_queries));
           }
         }
       }
@@ -248,7 +259,8 @@ AttentionShape attention_shape(const Case& c, const Memory& m) {
           .soft_cap = c.cap,
           .causal = c.causal,
           .bias = m.f32("bias"),
-          .bias_ld = c.bias ? longest(c) : 0};
+          .bias_ld = c.bias ? longest(c) : 0,
+          .dropout = c.dropout};
 }
 
 const std::vector<Operation> kAttentionOperations = {

@@ -50,7 +50,7 @@ function settingsOf(
   const tensors = names.map((name) => ({ name, ...stored, ...(form === "plain" ? {} : { quantize, ...rounding }) }));
   const parts = {
     model: {
-      config: classified ? { classifier: { problem: "regression" } } : {},
+      config: classified ? { classifier: { problem: "regression" }, dropouts: DROPOUTS } : {},
       spec: { head: "lm_head.weight" },
       tensors,
     },
@@ -139,6 +139,8 @@ test("what is learned of conversations, and by which template they are rendered,
   ).toEqual(["--chat_template", "--data_format", "--loss_on", "--template_date"]);
 });
 
+const DROPOUTS = { embedding: 0.1, attention: 0.2, attentionOutput: 0, mlpOutput: 0.1 };
+
 /** Options whose effect is in a setting of another name, or in the hash of the named file. */
 const IN_OTHERS = [
   ...["init_adapter", "text_column", "text_pair_column", "json_field", "csv_separator", "csv_quoting"],
@@ -148,6 +150,15 @@ const IN_OTHERS = [
 const OPTIMIZER = { loraplus_lr_ratio: 16, neftune_noise_alpha: 5 };
 const VARIANTS = { useDora: true, bias: true, freezeA: true, initialFactors: "pissa", whole: ["lm_head"] };
 const PATTERNS = { ranks: { "b.q_proj": 2 }, alphas: { "b.q_proj": 3 } };
+
+test("dropouts of the base are a setting; the first checkpoints were made without them", () => {
+  const own = { task: "seq-cls" };
+  const run = settingsOf("plain", "bf16", own, CLASSIFIED);
+  const { base_dropout: rates, ...before } = run;
+  expect(rates).toBe("0.1 of embeddings, 0.2 of attention's probabilities, 0.1 of the MLP's output");
+  expect(differences(run, before)).toEqual([`--base_dropout is ${rates}, in the checkpoint not given`]);
+  expect(settingsOf("plain", "bf16", { ...own, base_dropout: false }, CLASSIFIED)).toEqual(before);
+});
 
 test("ranks and alphas of single modules are settings", () => {
   const wanted = settingsOf("plain", "bf16", {}, undefined, PATTERNS);

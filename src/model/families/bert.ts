@@ -2,9 +2,8 @@
 import type { Activation, BlockSpec, DenseSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
-import type { Warn } from "../warn.js";
 import type { Family, FamilyNames, Outside } from "./family.js";
-import { layerNorm, readActivation, readEqualHeads, separate, warnOfDropout } from "./parts.js";
+import { layerNorm, readActivation, readDropout, readDropouts, readEqualHeads, separate } from "./parts.js";
 
 /** Numbers of an encoder. */
 export interface EncoderConfig extends ModelConfig {
@@ -73,11 +72,6 @@ export function encoderEmbeddings(config: EncoderConfig, prefix: string): Outsid
   };
 }
 
-/** A dropout of the configuration. @throws LowrankError E_CONFIG_VALUE */
-export function readDropout(keys: ConfigKeys, key: string, otherwise: number): number {
-  return keys.json[key] === 0 ? 0 : keys.number(key, { above: 0, atMost: 0.999 }, otherwise);
-}
-
 /** A layer of a head. */
 export function dense(
   module: string,
@@ -88,11 +82,11 @@ export function dense(
 }
 
 /** The numbers of BERT's config.json, and of RoBERTa's. */
-export function readBertNumbers(keys: ConfigKeys, warn: Warn, firstPosition: number): Omit<EncoderConfig, "modelType"> {
+export function readBertNumbers(keys: ConfigKeys, firstPosition: number): Omit<EncoderConfig, "modelType"> {
   keys.only("position_embedding_type", ["absolute"], "absolute");
   keys.only("is_decoder", [false], false);
   keys.only("add_cross_attention", [false], false);
-  warnOfDropout(keys, warn, ["hidden_dropout_prob", "attention_probs_dropout_prob"], 0.1);
+  const hidden = "hidden_dropout_prob";
   return {
     vocabSize: keys.count("vocab_size", LARGEST),
     ...readEqualHeads(keys),
@@ -104,7 +98,12 @@ export function readBertNumbers(keys: ConfigKeys, warn: Warn, firstPosition: num
     tieWordEmbeddings: true,
     eps: keys.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-12),
     activation: readActivation(keys, "hidden_act", "gelu"),
-    headDropout: readDropout(keys, "classifier_dropout", readDropout(keys, "hidden_dropout_prob", 0.1)),
+    dropouts: readDropouts(
+      keys,
+      { embedding: hidden, attention: "attention_probs_dropout_prob", attentionOutput: hidden, mlpOutput: hidden },
+      0.1,
+    ),
+    headDropout: readDropout(keys, "classifier_dropout", readDropout(keys, hidden, 0.1)),
   };
 }
 
@@ -123,7 +122,7 @@ export const bert: Family = {
   modelType: "bert",
   names: encoderNames("bert.", "embeddings.word_embeddings.weight", "encoder.layer."),
   // The defaults of transformers' BertConfig.
-  readConfig: (keys, warn) => readBertNumbers(keys, warn, 0),
+  readConfig: (keys) => readBertNumbers(keys, 0),
   outside: (config: EncoderConfig) => encoderEmbeddings(config, "bert.embeddings."),
   block: bertBlock,
   classifier: ({ hiddenSize: dim, headDropout: dropout }: EncoderConfig, labels) => ({

@@ -10,8 +10,8 @@ import {
   type LayerNormConfig,
   layerNorm,
   plainAttention,
+  readDropouts,
   readEqualHeads,
-  warnOfDropout,
   withOwnNames,
 } from "./parts.js";
 
@@ -40,14 +40,13 @@ export const bloom: Family = {
   modelType: "bloom",
   names: gptNames("word_embeddings"),
   // The defaults of transformers' BloomConfig. No key sets the MLP's size and its activation.
-  readConfig(given, warn) {
+  readConfig(given) {
     const keys = withOwnNames(given, {
       hidden_size: "n_embed",
       n_head: "num_attention_heads",
       n_layer: "num_hidden_layers",
     });
     keys.only("apply_residual_connection_post_layernorm", [false], false);
-    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
     const heads = readEqualHeads(keys, { hidden: "hidden_size", heads: "n_head" });
     const config: Omit<LayerNormConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
@@ -58,6 +57,11 @@ export const bloom: Family = {
       tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
       eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
       activation: "gelu_tanh",
+      dropouts: readDropouts(keys, {
+        attention: "attention_dropout",
+        attentionOutput: "hidden_dropout",
+        mlpOutput: "hidden_dropout",
+      }),
     };
     return config;
   },

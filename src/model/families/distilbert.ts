@@ -1,15 +1,14 @@
 // DistilBERT: BERT without token types and pooler; pre_classifier and classifier are trained (Sanh et al., 2019).
 import { LARGEST } from "../heads.js";
-import { dense, type EncoderConfig, encoderBlock, encoderEmbeddings, encoderNames, readDropout } from "./bert.js";
+import { dense, type EncoderConfig, encoderBlock, encoderEmbeddings, encoderNames } from "./bert.js";
 import type { Family } from "./family.js";
-import { readActivation, readEqualHeads, warnOfDropout } from "./parts.js";
+import { readActivation, readDropout, readDropouts, readEqualHeads } from "./parts.js";
 
 export const distilbert: Family = {
   modelType: "distilbert",
   names: encoderNames("distilbert.", "embeddings.word_embeddings.weight", "transformer.layer."),
   // The defaults of transformers' DistilBertConfig.
-  readConfig(keys, warn) {
-    warnOfDropout(keys, warn, ["dropout", "attention_dropout"], 0.1);
+  readConfig(keys) {
     const config: Omit<EncoderConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
       ...readEqualHeads(keys, { hidden: "dim", heads: "n_heads" }),
@@ -21,6 +20,8 @@ export const distilbert: Family = {
       tieWordEmbeddings: true,
       eps: 1e-12,
       activation: readActivation(keys, "activation", "gelu"),
+      // Attention's output has none.
+      dropouts: readDropouts(keys, { embedding: "dropout", attention: "attention_dropout", mlpOutput: "dropout" }, 0.1),
       headDropout: readDropout(keys, "seq_classif_dropout", 0.2),
     };
     return config;

@@ -13,9 +13,9 @@ import {
   type LayerNormConfig,
   layerNorm,
   readActivation,
+  readDropouts,
   readEqualHeads,
   scoreHead,
-  warnOfDropout,
   withOwnNames,
 } from "./parts.js";
 
@@ -52,6 +52,7 @@ function block(config: FalconConfig): BlockSpec {
       activation,
     },
     parallel,
+    sharesMask: parallel,
   };
 }
 
@@ -79,12 +80,13 @@ export const falcon: Family = {
   readConfig(given, warn) {
     const keys = withOwnNames(given, { hidden_size: "n_embed" });
     const heads = readEqualHeads(keys);
-    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
+    const alibi = keys.flag("alibi", false);
+    const layout = readLayout(keys, heads.heads);
     const maxPositions = keys.count("max_position_embeddings", 2 ** 31, 2048);
     const config: Omit<FalconConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
       ...heads,
-      ...readLayout(keys, heads.heads),
+      ...layout,
       intermediateSize: keys.count("ffn_hidden_size", LARGEST, 4 * heads.hiddenSize),
       layers: keys.count("num_hidden_layers", 100_000),
       maxPositions,
@@ -92,7 +94,13 @@ export const falcon: Family = {
       eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
       activation: readActivation(keys, "activation", "gelu"),
       bias: keys.flag("bias", false),
-      alibi: keys.flag("alibi", false),
+      alibi,
+      // As transformers does: probabilities drop out beside ALiBi alone, and of serial parts attention's output by attention's rate.
+      dropouts: readDropouts(keys, {
+        ...(alibi && { attention: "attention_dropout" }),
+        attentionOutput: layout.parallel ? "hidden_dropout" : "attention_dropout",
+        mlpOutput: "hidden_dropout",
+      }),
       ...readRope(keys, { maxPositions }, warn),
     };
     return config;

@@ -9,9 +9,9 @@ import {
   type LayerNormConfig,
   layerNorm,
   readActivation,
+  readDropouts,
   readEqualHeads,
   separate,
-  warnOfDropout,
   withOwnNames,
 } from "./parts.js";
 
@@ -59,9 +59,8 @@ export const gptNeo: Family = {
   modelType: "gpt_neo",
   names: gptNames("wte"),
   // The defaults of transformers' GPTNeoConfig.
-  readConfig(given, warn) {
+  readConfig(given) {
     const keys = withOwnNames(given, { num_heads: "num_attention_heads", num_layers: "num_hidden_layers" });
-    warnOfDropout(keys, warn, ["resid_dropout", "embed_dropout", "attention_dropout"]);
     const heads = readEqualHeads(keys, { hidden: "hidden_size", heads: "num_heads" });
     const layers = keys.count("num_layers", 100_000);
     const window = keys.count("window_size", 2 ** 31, 256);
@@ -73,6 +72,12 @@ export const gptNeo: Family = {
       ...heads,
       intermediateSize: keys.count("intermediate_size", LARGEST, 4 * heads.hiddenSize),
       layers,
+      dropouts: readDropouts(keys, {
+        embedding: "embed_dropout",
+        attention: "attention_dropout",
+        attentionOutput: "resid_dropout",
+        mlpOutput: "resid_dropout",
+      }),
       maxPositions: keys.count("max_position_embeddings", 2 ** 31, 2048),
       tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
       eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),

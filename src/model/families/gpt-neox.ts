@@ -4,7 +4,7 @@ import type { BlockSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
 import { LLAMA_SIZES } from "./gguf.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
-import { grouped, type LayerNormConfig, layerNorm, readEqualHeads, warnOfDropout, withOwnNames } from "./parts.js";
+import { grouped, type LayerNormConfig, layerNorm, readDropouts, readEqualHeads, withOwnNames } from "./parts.js";
 import { readRotaryNumbers } from "./phi.js";
 
 interface NeoxConfig extends LayerNormConfig, AttentionConfig {
@@ -47,11 +47,17 @@ export const gptNeox: Family = {
       partial_rotary_factor: given.given("partial_rotary_factor") ? "partial_rotary_factor" : "rotary_pct",
       rope_theta: given.given("rope_theta") ? "rope_theta" : "rotary_emb_base",
     });
-    warnOfDropout(keys, warn, ["hidden_dropout", "attention_dropout"]);
+    const hidden = "hidden_dropout";
     const defaults = { mlp: 24576, activation: "gelu", partialRotary: 0.25 };
     return {
       ...readRotaryNumbers(keys, warn, readEqualHeads(keys), defaults),
       parallel: keys.flag("use_parallel_residual", true),
+      dropouts: readDropouts(keys, {
+        embedding: hidden,
+        attention: "attention_dropout",
+        attentionOutput: hidden,
+        mlpOutput: hidden,
+      }),
       attentionBias: keys.flag("attention_bias", true),
     };
   },

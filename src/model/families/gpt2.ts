@@ -2,7 +2,6 @@
 import type { BlockSpec } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
-import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import {
   concatenated,
@@ -11,9 +10,9 @@ import {
   layerNorm,
   plainAttention,
   readActivation,
+  readDropouts,
   readEqualHeads,
   scoreHead,
-  warnOfDropout,
   withOwnNames,
 } from "./parts.js";
 
@@ -39,7 +38,6 @@ function block(config: LayerNormConfig): BlockSpec {
 /** The numbers of GPT-2, which GPT-J has under the same keys. @throws LowrankError E_CONFIG_VALUE */
 export function readGpt2Numbers(
   given: ConfigKeys,
-  warn: Warn,
   defaults: { dropout: number; positions: number; tied: boolean },
 ): Omit<LayerNormConfig, "modelType"> {
   const keys = withOwnNames(given, {
@@ -48,7 +46,6 @@ export function readGpt2Numbers(
     n_head: "num_attention_heads",
     n_layer: "num_hidden_layers",
   });
-  warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attn_pdrop"], defaults.dropout);
   const heads = readEqualHeads(keys, { hidden: "n_embd", heads: "n_head" });
   return {
     vocabSize: keys.count("vocab_size", LARGEST),
@@ -59,18 +56,23 @@ export function readGpt2Numbers(
     tieWordEmbeddings: keys.flag("tie_word_embeddings", defaults.tied),
     eps: keys.number("layer_norm_epsilon", { above: 0, atMost: 1 }, 1e-5),
     activation: readActivation(keys, "activation_function", "gelu_new"),
+    dropouts: readDropouts(
+      keys,
+      { embedding: "embd_pdrop", attention: "attn_pdrop", attentionOutput: "resid_pdrop", mlpOutput: "resid_pdrop" },
+      defaults.dropout,
+    ),
   };
 }
 
 export const gpt2: Family = {
   modelType: "gpt2",
   names: gptNames("wte"),
-  readConfig(keys, warn) {
+  readConfig(keys) {
     keys.only("scale_attn_weights", [true], true);
     keys.only("scale_attn_by_inverse_layer_idx", [false], false);
     keys.only("add_cross_attention", [false], false);
     // The defaults of transformers' GPT2Config.
-    return readGpt2Numbers(keys, warn, { dropout: 0.1, positions: 1024, tied: true });
+    return readGpt2Numbers(keys, { dropout: 0.1, positions: 1024, tied: true });
   },
   outside: ({ maxPositions, eps }: LayerNormConfig) => ({
     positions: { weight: "transformer.wpe.weight", rows: maxPositions, offset: 0 },

@@ -31,9 +31,9 @@ function block(config: GptjConfig): BlockSpec {
 export const gptj: Family = {
   modelType: "gptj",
   names: gptNames("wte"),
-  readConfig(keys, warn): Omit<GptjConfig, "modelType"> {
+  readConfig(keys): Omit<GptjConfig, "modelType"> {
     // The defaults of transformers' GPTJConfig.
-    const numbers = readGpt2Numbers(keys, warn, { dropout: 0, positions: 2048, tied: false });
+    const numbers = readGpt2Numbers(keys, { dropout: 0, positions: 2048, tied: false });
     const rotaryDim = keys.count("rotary_dim", numbers.headDim, 64);
     if (rotaryDim % 2 !== 0) throw keys.error("rotary_dim", `expected an even number, found ${rotaryDim}`);
     return { ...numbers, ropeTheta: 10_000, ropeScaling: null, rotaryDim };

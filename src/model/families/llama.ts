@@ -7,7 +7,7 @@ import { type PartialRope, type Rope, readRope } from "../rope.js";
 import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { LLAMA_NUMBERS } from "./gguf.js";
-import { readActivation, scoreHead } from "./parts.js";
+import { readActivation, readDropouts, scoreHead } from "./parts.js";
 
 /** The numbers of an attention, beside its linears. */
 export interface AttentionConfig
@@ -116,7 +116,6 @@ export interface LlamaDefaults {
 export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDefaults) {
   const { positions, eps = 1e-6, tied = false, theta, partialRotary } = defaults;
   const [activationKey, activation] = defaults.activation ?? ["hidden_act", "silu"];
-  keys.only("attention_dropout", [0], 0);
   const maxPositions = keys.count("max_position_embeddings", 2 ** 31, positions);
   const heads = readHeads(keys, defaults);
   return {
@@ -129,6 +128,7 @@ export function readLlamaNumbers(keys: ConfigKeys, warn: Warn, defaults: LlamaDe
     ...rotaryPart(keys, heads.headDim, readRope(keys, { maxPositions, theta, partialRotary }, warn)),
     tieWordEmbeddings: keys.flag("tie_word_embeddings", tied),
     activation: readActivation(keys, activationKey, activation),
+    dropouts: readDropouts(keys, { attention: "attention_dropout" }),
   };
 }
 

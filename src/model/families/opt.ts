@@ -6,10 +6,10 @@ import {
   layerNorm,
   plainAttention,
   readActivation,
+  readDropouts,
   readEqualHeads,
   scoreHead,
   separate,
-  warnOfDropout,
 } from "./parts.js";
 
 interface OptConfig extends ModelConfig {
@@ -52,14 +52,13 @@ export const opt: Family = {
     layers: "model.decoder.layers.",
   },
   // The defaults of transformers' OPTConfig.
-  readConfig(keys, warn) {
+  readConfig(keys) {
     const heads = readEqualHeads(keys);
     keys.only("do_layer_norm_before", [true], true);
     keys.only("word_embed_proj_dim", [heads.hiddenSize], heads.hiddenSize);
     keys.only("_remove_final_layer_norm", [false], false);
     keys.only("layer_norm_elementwise_affine", [true], true);
-    warnOfDropout(keys, warn, ["dropout"], 0.1);
-    warnOfDropout(keys, warn, ["attention_dropout", "layerdrop"]);
+    keys.only("layerdrop", [0], 0);
     const config: Omit<OptConfig, "modelType"> = {
       vocabSize: keys.count("vocab_size", LARGEST),
       ...heads,
@@ -68,6 +67,11 @@ export const opt: Family = {
       maxPositions: keys.count("max_position_embeddings", 2 ** 31 - OFFSET, 2048),
       tieWordEmbeddings: keys.flag("tie_word_embeddings", true),
       activation: readActivation(keys, "activation_function", "relu"),
+      dropouts: readDropouts(
+        keys,
+        { attention: "attention_dropout", attentionOutput: "dropout", mlpOutput: "dropout" },
+        { attentionOutput: 0.1, mlpOutput: 0.1 },
+      ),
       bias: keys.flag("enable_bias", true),
     };
     return config;

@@ -1,8 +1,7 @@
 // Parts that families share: norms, activations, the views of q, k and v in one linear, and the head of classifiers.
-import type { Activation, AttentionSpec, ClassifierSpec, ModelConfig, NormSpec } from "../../native/index.js";
+import type { Activation, AttentionSpec, ClassifierSpec, Dropouts, ModelConfig, NormSpec } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { ConfigKeys } from "../keys.js";
-import type { Warn } from "../warn.js";
 import type { FamilyNames } from "./family.js";
 
 /** The names of GPT-2's model, which later models kept but for the embedding's. */
@@ -104,12 +103,30 @@ export function readEqualHeads(keys: ConfigKeys, names = { hidden: "hidden_size"
   return { hiddenSize, heads, kvHeads: heads, headDim: hiddenSize / heads };
 }
 
-/** Says which dropouts of the base a training run leaves out: they are not built. */
-export function warnOfDropout(keys: ConfigKeys, warn: Warn, names: string[], otherwise = 0): void {
-  const asked = names.filter((name) => (keys.json[name] ?? otherwise) !== 0);
-  if (asked.length === 0) return;
-  const list = asked.map((name) => `${name} (${String(keys.json[name] ?? otherwise)})`).join(", ");
-  warn(`${keys.file}: ${list} is not applied: dropout within the base is not built, and transformers trains with it.`);
+/** A dropout of the configuration. @throws LowrankError E_CONFIG_VALUE */
+export function readDropout(keys: ConfigKeys, key: string, otherwise: number): number {
+  return keys.json[key] === 0 ? 0 : keys.number(key, { above: 0, atMost: 0.999 }, otherwise);
+}
+
+/** The dropouts of the base by their keys; undefined where all are 0. @throws LowrankError E_CONFIG_VALUE */
+export function readDropouts(
+  keys: ConfigKeys,
+  names: Partial<Record<keyof Dropouts, string>>,
+  otherwise: Partial<Dropouts> | number = 0,
+): Dropouts | undefined {
+  const read = (part: keyof Dropouts) => {
+    const key = names[part];
+    return key === undefined
+      ? 0
+      : readDropout(keys, key, typeof otherwise === "number" ? otherwise : (otherwise[part] ?? 0));
+  };
+  const found = {
+    embedding: read("embedding"),
+    attention: read("attention"),
+    attentionOutput: read("attentionOutput"),
+    mlpOutput: read("mlpOutput"),
+  };
+  return Object.values(found).some((rate) => rate > 0) ? found : undefined;
 }
 
 /** The state of a text's last token through one linear, `score`: of decoders. */

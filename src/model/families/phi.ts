@@ -7,7 +7,7 @@ import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
-import { type LayerNormConfig, layerNorm, readActivation, separate, warnOfDropout } from "./parts.js";
+import { type LayerNormConfig, layerNorm, readActivation, readDropouts, separate } from "./parts.js";
 
 interface PhiConfig extends LayerNormConfig, AttentionConfig {
   headNorms: boolean;
@@ -70,10 +70,15 @@ export const phi: Family = {
   },
   // The defaults of transformers' PhiConfig.
   readConfig(keys, warn): Omit<PhiConfig, "modelType"> {
-    warnOfDropout(keys, warn, ["resid_pdrop", "embd_pdrop", "attention_dropout"]);
+    const dropouts = readDropouts(keys, {
+      embedding: "embd_pdrop",
+      attention: "attention_dropout",
+      attentionOutput: "resid_pdrop",
+      mlpOutput: "resid_pdrop",
+    });
     const defaults = { mlp: 8192, activation: "gelu_new", partialRotary: 0.5 };
     const numbers = readRotaryNumbers(keys, warn, readHeads(keys), defaults);
-    return { ...numbers, headNorms: keys.flag("qk_layernorm", false) };
+    return { ...numbers, dropouts, headNorms: keys.flag("qk_layernorm", false) };
   },
   outside: ({ eps }: PhiConfig) => ({ finalNorm: layerNorm("model.final_layernorm", eps), headBias: "lm_head.bias" }),
   block,

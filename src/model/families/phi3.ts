@@ -4,7 +4,7 @@ import type { ConfigKeys } from "../keys.js";
 import type { Family } from "./family.js";
 import { LLAMA_NUMBERS } from "./gguf.js";
 import { attentionOf, type LlamaConfig, llama, readLlamaNumbers, rmsNorm } from "./llama.js";
-import { scoreHead } from "./parts.js";
+import { readDropouts, scoreHead } from "./parts.js";
 
 /** Phi-3's first configurations call longrope su, and yarn means longrope there, too. */
 function withLongrope(keys: ConfigKeys): ConfigKeys {
@@ -24,11 +24,16 @@ export const phi3: Family = {
   names: llama.names,
   // The defaults of transformers' Phi3Config.
   readConfig(keys, warn) {
-    for (const dropout of ["resid_pdrop", "embd_pdrop"]) keys.only(dropout, [0], 0);
     const defaults = { positions: 4096, eps: 1e-5, partialRotary: 1 };
     const numbers = readLlamaNumbers(withLongrope(keys), warn, defaults);
     const windows = Array.from({ length: numbers.layers }, () => readWindow(keys, 0));
-    return { ...numbers, ...windowKinds(windows, numbers), attentionBias: false, mlpBias: false };
+    // transformers reads embd_pdrop nowhere.
+    const dropouts = readDropouts(keys, {
+      attention: "attention_dropout",
+      attentionOutput: "resid_pdrop",
+      mlpOutput: "resid_pdrop",
+    });
+    return { ...numbers, ...windowKinds(windows, numbers), dropouts, attentionBias: false, mlpBias: false };
   },
   outside: llama.outside,
   block: (config: LlamaConfig) => {

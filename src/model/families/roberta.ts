@@ -7,9 +7,9 @@ export const roberta: Family = {
   modelType: "roberta",
   names: encoderNames("roberta.", "embeddings.word_embeddings.weight", "encoder.layer."),
   // The defaults of transformers' RobertaConfig.
-  readConfig(keys, warn) {
+  readConfig(keys) {
     const padId = keys.json.pad_token_id === 0 ? 0 : keys.count("pad_token_id", LARGEST, 1);
-    return readBertNumbers(keys, warn, padId + 1);
+    return readBertNumbers(keys, padId + 1);
   },
   outside: (config: EncoderConfig) => encoderEmbeddings(config, "roberta.embeddings."),
   block: bertBlock,

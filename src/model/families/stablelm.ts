@@ -3,7 +3,7 @@ import type { BlockSpec, NormSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
 import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
-import { layerNorm, warnOfDropout } from "./parts.js";
+import { layerNorm, readDropouts } from "./parts.js";
 
 interface StablelmConfig extends LlamaConfig {
   parallel: boolean;
@@ -33,11 +33,12 @@ export const stablelm: Family = {
   names: llama.names,
   // The defaults of transformers' StableLmConfig.
   readConfig(given, warn) {
-    warnOfDropout(given, warn, ["hidden_dropout", "attention_dropout"]);
     const eps = given.number("layer_norm_eps", { above: 0, atMost: 1 }, 1e-5);
-    const keys = given.with({ rms_norm_eps: eps, head_dim: undefined, attention_dropout: undefined });
+    const keys = given.with({ rms_norm_eps: eps, head_dim: undefined });
     return {
       ...readLlamaNumbers(keys, warn, { positions: 4096, kvHeads: 32, partialRotary: 0.25 }),
+      // Attention's output has none.
+      dropouts: readDropouts(keys, { attention: "attention_dropout", mlpOutput: "hidden_dropout" }),
       attentionBias: keys.flag("use_qkv_bias", false),
       mlpBias: false,
       parallel: keys.flag("use_parallel_residual", false),

@@ -35,7 +35,8 @@ export function readGgufConfig(source: GgufSource): { config: ModelConfig; famil
   const names = Object.entries(family.gguf.numbers).map(([key, name]) => [key, `${architecture}.${name}`]);
   const read = family.readConfig(new ConfigKeys(json, file, "", Object.fromEntries(names)), () => {});
   const stored = family.gguf.wholeNorms ? { normOffset: 0 } : {};
-  return { config: { modelType: family.modelType, ...read, ...stored }, family };
+  // The file names no dropouts, so that there are none.
+  return { config: { modelType: family.modelType, ...read, ...stored, dropouts: undefined }, family };
 }
 
 /** The keys of config.json. */

@@ -102,7 +102,7 @@ export function metadataOf(
     has,
     factors: (name) => factors[name],
   });
-  const stored = gguf.wholeNorms ? { ...own, normOffset: 0 } : own;
+  const stored = { ...own, ...(gguf.wholeNorms && { normOffset: 0 }), dropouts: undefined };
   checkSame(modelSpec(stored), modelSpec({ ...found, tieWordEmbeddings: config.tieWordEmbeddings }), own);
   return { metadata, factors };
 }

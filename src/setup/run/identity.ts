@@ -5,7 +5,7 @@ import { openRegular, readError } from "../../base/system-errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { modelRows, type OptionRow, terminalRows, trainRows } from "../../config/index.js";
 import { type ChatSpec, templatesHash } from "../../data/index.js";
-import { OUTLIER_THRESHOLD } from "../../model/index.js";
+import { dropoutsShown, OUTLIER_THRESHOLD } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
@@ -24,7 +24,7 @@ const HASHED: Record<string, string> = {
 };
 
 /** Hash of configuration, layout and the first bytes of every tensor: a large model is not read whole for it. */
-function modelHash({ config, tensors }: ModelSource): string {
+function modelHash({ config: { dropouts: _, ...config }, tensors }: ModelSource): string {
   const hash = createHash("sha256").update(JSON.stringify(config));
   const buffer = Buffer.alloc(SAMPLE_BYTES);
   const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -132,6 +132,8 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   init_lora_weights: (_, { spec }) => spec.initialFactors,
   loraplus_lr_ratio: (o) => o.loraplus_lr_ratio,
   neftune_noise_alpha: (o) => o.neftune_noise_alpha,
+  // The first checkpoints were made without dropouts of the base.
+  base_dropout: (o, { model }) => (o.base_dropout ? dropoutsShown(model) : undefined),
   exclude_modules: inOther,
   layers_to_transform: inOther,
   layers_pattern: inOther,
