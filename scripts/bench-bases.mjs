@@ -19,6 +19,7 @@ const bases = [
   { name: "bf16", folder },
   { name: "nf4, double quantisation", folder, quantize: { use_4bit: true, double_quant: true } },
   { name: "int8", folder, quantize: { use_8bit: true } },
+  { name: "LLM.int8", folder, quantize: { use_8bit: true, quant_type: "llm_int8" } },
   ...(values.gguf ? [{ name: values.gguf.split("/").at(-1), folder: values.gguf }] : []),
 ].map((base) => ({ ...base, runs: [] }));
 const work = { precision: "bf16", batch: 4, seq: 512, rank: 16, steps: 4, warmup: 1, checkpointing: false };

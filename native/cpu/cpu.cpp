@@ -47,6 +47,12 @@ bool usable(const InstructionSet& set) {
   return request_amx();
 }
 
+bool has_amx_int8() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kAmxInt8Bit = 1u << 25;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kAmxInt8Bit);
+}
+
 // Seconds of one product of bf16 operands that stay in cache, the best of a few tries.
 double bf16_product_seconds(const InstructionSet& set) {
   constexpr int64_t kRows = 96, kK = 256;
@@ -90,6 +96,14 @@ const InstructionSet& checked(const std::string& name, const char* where) {
 }
 
 }  // namespace
+
+const Int8Kernels& int8_kernels(const InstructionSet& set) {
+  __builtin_cpu_init();
+  if (&set == &kAmxSet && has_amx_int8()) return kAmxInt8;
+  if ((&set == &kAmxSet || &set == &kAvx512Bf16Set || &set == &kAvx512Set) && __builtin_cpu_supports("avx512vnni")) return kAvx512VnniInt8;
+  if (&set == &kAvx2Set && __builtin_cpu_supports("avxvnni")) return kAvxVnniInt8;
+  return *set.int8;
+}
 
 std::vector<const InstructionSet*> usable_instruction_sets() {
   std::vector<const InstructionSet*> sets;

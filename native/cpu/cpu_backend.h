@@ -20,7 +20,7 @@ class CpuBackend final : public HostBackend {
 
   // The largest of the operations' own needs: they run one at a time and share the memory.
   static int64_t workspace_bytes(const OpLimits& l, int threads, const InstructionSet& isa) {
-    return std::max({linear_workspace(l, threads), head_workspace(l, threads), attention_workspace(l, threads, isa)});
+    return std::max({linear_workspace(l, threads, isa), head_workspace(l, threads), attention_workspace(l, threads, isa)});
   }
   int64_t workspace_bytes(const OpLimits& l) const override { return workspace_bytes(l, pool_.threads(), isa_); }
 
@@ -32,11 +32,11 @@ class CpuBackend final : public HostBackend {
 #define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
 #include "ops/operations.inc"
 
-  static int64_t linear_workspace(const OpLimits&, int threads);                            // linear.cpp
+  static int64_t linear_workspace(const OpLimits&, int threads, const InstructionSet&);     // linear.cpp
   static int64_t head_workspace(const OpLimits&, int threads);                              // head.cpp
   static int64_t attention_workspace(const OpLimits&, int threads, const InstructionSet&);  // attention.cpp
-  static int64_t int8_workspace(const OpLimits&);                                           // linear_int8.cpp
-  void int8_fwd(const LinearFwdArgs&, const Matmul&, char* work);
+  static int64_t int8_workspace(const OpLimits&, int threads, const InstructionSet&);       // linear_int8.cpp
+  void int8_fwd(const LinearFwdArgs&, char* work);
   // Rows of A that read the same: dropout(x), or x
   struct Adapted {
     const LinearBwdArgs* linear;

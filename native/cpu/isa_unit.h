@@ -24,9 +24,7 @@
 #define LOWRANK_UNIT(name) emulated_##name
 #else
 #define LOWRANK_UNIT(name) name
-#if defined(__AVX2__)
 #include <immintrin.h>
-#endif
 #endif
 
 // The namespace holds vectors as template arguments and return values; they never cross a unit's border.

@@ -13,10 +13,14 @@ namespace lowrank::cpu {
 //   f32 panel:  [k][32] f32
 //   bf16 panel: [ceil(k/32)][2 halves of 16 columns][16 pairs of k][16 columns][2] bf16: 2 KB for each step of 32 k,
 //               zero where k or the columns run out. AMX tiles and bf16 dot products read the same panel.
+//   int8 panel: [ceil(k/64)][2 halves of 16 columns][16 groups of four k][16 columns][4] int8: 2 KB for each step of 64 k, zero as
+//               well. All products of codes read the same panel.
 constexpr int64_t kPanelCols = 32;
 constexpr int64_t kPanelStep = 32;
+constexpr int64_t kCodeStep = 64;
 constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
+constexpr int64_t panel_bytes_int8(int64_t k) { return round_up(k, kCodeStep) * kPanelCols; }
 constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
 
 // Whether bf16 rows ld elements apart share few sets of the first cache: as left operands they push one another out.
@@ -85,6 +89,9 @@ struct Kernels {
   // 0..k.
   void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panels, int64_t panel_stride);
   void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panels, int64_t panel_stride);
+
+  // The same for codes: panel column c is source row c, contraction along its columns. column_sums (32): of each column.
+  void (*pack_codes)(const int8_t* src, int64_t ld, int64_t k, int64_t columns, int8_t* panel, int32_t* column_sums);
 
   // dst (rows, cols) of dtype `out` (f32 or bf16), row stride ld elements: rows [row, row + rows) and columns [col, col + cols)
   // of a weight in any format, decoded and rounded once.

@@ -9,6 +9,7 @@ constexpr bool kFlushesBf16 = true;
 
 #include "cpu/vector.inc"
 #include "cpu/gemm.inc"
+#include "cpu/tiles.inc"
 #include "cpu/gemm_bf16_amx.inc"
 #include "cpu/decode.inc"
 #include "cpu/gemv.inc"
@@ -23,9 +24,9 @@ constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end
 }  // namespace LOWRANK_UNIT(amx)
 
 #if LOWRANK_EMULATE
-const InstructionSet emulated::kAmxSet = {"amx (emulated)", &emulated_amx::kKernels, &emulated_amx::kRows};
+const InstructionSet emulated::kAmxSet = {"amx (emulated)", &emulated_amx::kKernels, &emulated_amx::kRows, &emulated::kAmxInt8};
 #else
-const InstructionSet kAmxSet = {"amx", &amx::kKernels, &amx::kRows};
+const InstructionSet kAmxSet = {"amx", &amx::kKernels, &amx::kRows, &kAvx512Int8};
 #endif
 
 }  // namespace lowrank::cpu

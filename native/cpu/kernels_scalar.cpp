@@ -19,6 +19,6 @@ constexpr Kernels kKernels = kernel_table("scalar");
 
 }  // namespace LOWRANK_UNIT(scalar)
 
-const InstructionSet kScalarSet = {"scalar", &scalar::kKernels, &scalar::kRows};
+const InstructionSet kScalarSet = {"scalar", &scalar::kKernels, &scalar::kRows, &kScalarInt8};
 
 }  // namespace lowrank::cpu

@@ -52,7 +52,9 @@ Term over_tokens(const Mat& x, const Mat& right) {
 
 }  // namespace
 
-int64_t CpuBackend::linear_workspace(const OpLimits& l, int threads) { return parts(l, int8_workspace(l), threads).end; }
+int64_t CpuBackend::linear_workspace(const OpLimits& l, int threads, const InstructionSet& isa) {
+  return parts(l, int8_workspace(l, threads, isa), threads).end;
+}
 
 void CpuBackend::apply_dropout(const Mat& x, const Dropout& d, const Mat& y) {
   pool_.run(x.rows, [&](int64_t m, int) { rk_.dropout(x.row(m), x.cols, x.dtype, d, uint64_t(m * x.cols), y.row(m)); });
@@ -72,7 +74,7 @@ void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
 }
 
 void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
-  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate, .together = a.together};
   if (a.lora) {
@@ -93,8 +95,7 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
     y.term_count = 2;
   }
   if (a.w.outlier_threshold > 0) {
-    int8_fwd(a, matmul, work_ + p.int8);
-    if (a.gate) do_glu_fwd({a.gate, a.y, a.a});
+    int8_fwd(a, work_ + p.int8);
     return;
   }
   if (a.gate) {
@@ -106,7 +107,7 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
 }
 
 void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
-  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product dx{.terms = {}, .term_count = 0, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
   const auto add = [&](const Term& term) {
@@ -163,7 +164,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
 
 // du and db of one linear.
 void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const Mat& du) {
-  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const Lora& l = *a.lora;
   const int64_t m = a.dy.rows, out = a.w.rows, r = l.rank;
   const Mat thin(work_ + p.thin, a.dy.dtype, r, m, p.thin_ld), db(work_ + p.sums, DType::f32, r, out);
@@ -184,7 +185,7 @@ void CpuBackend::adapter_bwd(const LinearBwdArgs& a, const Matmul& matmul, const
 
 // da += du^T dropout(x) of linears of one x, with the same mask or none: their du stand one above the other, x is packed once.
 void CpuBackend::gradients_of_a(std::span<const Adapted> linears, const Matmul& matmul) {
-  const Parts p = parts(limits_, int8_workspace(limits_), pool_.threads());
+  const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const LinearBwdArgs& first = *linears[0].linear;
   const int64_t m = first.dy.rows, in = first.w.cols;
   int64_t ranks = 0;

@@ -78,10 +78,9 @@ struct RowKernels {
   void (*mask)(const void* x, int64_t n, DType from, const Dropout& d, uint64_t index, bool rest, bool accumulate, DType to, void* y);
 
   // LLM.int8, of x rounded to f16: the largest magnitude below the threshold; outliers[i] = 1 where one is not below it, else
-  // as it was (several threads may write). codes = round(x * factor). sums *= factor * maxima, which may be misaligned.
+  // as it was (several threads may write). sums = int32 sums * factor * maxima (which may be misaligned) as f32, in place, + before (or null).
   float (*int8_maximum)(const void* x, int64_t n, DType act, float threshold, uint8_t* outliers);
-  void (*int8_codes)(const void* x, int64_t n, DType act, float factor, void* codes);
-  void (*int8_scale)(float* sums, int64_t n, float factor, const void* maxima);
+  void (*int8_scale)(void* sums, int64_t n, float factor, const void* maxima, const float* before);
 
   void (*adamw)(float* p, float* m, float* v, const float* g, int64_t n, const AdamWFactors&);
 };

@@ -217,7 +217,7 @@ void sweep_stored(Sweep& sweep) {
 }
 
 // LLM.int8: no outliers, outliers in some columns and, where the threshold is low, in all. There are more outliers than go into a
-// product at a time, more outputs than have their sums at a time, contractions beyond a chunk, and few rows.
+// product at a time, more outputs than a task has, contractions beyond a chunk and beyond what 32 bits hold, and few rows.
 void sweep_int8(Sweep& sweep) {
   const auto add = [&](DType act, float threshold, int64_t rows, int64_t in, int64_t features) {
     Case c = sweep.drawn(act, DType::f32);
@@ -235,6 +235,7 @@ void sweep_int8(Sweep& sweep) {
       }
       for (const int64_t rows : {3, 34}) add(act, threshold, rows, 40, 1031);
     }
+    add(act, 2, 3, 128 * 1024 + 70, 5);
   }
 }
 

@@ -85,7 +85,19 @@ void run_twin(const Options& o, Report& report) {
       }
     }
   };
-  if (std::string("linear_fwd").find(o.op) != std::string::npos) on_every_set([&](const auto& set) { test_int8_goldens(set, report); });
+  if (std::string("linear_fwd").find(o.op) != std::string::npos) {
+    on_every_set([&](const auto& set) {
+      test_int8_goldens(set, report);
+      test_int8_kernels(set, report);
+    });
+    // Beside AVX2 alone; its other kernels are those of avx2.
+    const cpu::InstructionSet& avx2 = cpu::emulated::kAvx2Set;
+    const cpu::InstructionSet vnni{"avx2 and VNNI (emulated)", avx2.kernels, avx2.rows, &cpu::emulated::kAvxVnniInt8};
+    if (std::string(vnni.name).find(o.isa) != std::string::npos && o.mine(number++)) {
+      test_int8_goldens(vnni, report);
+      test_int8_kernels(vnni, report);
+    }
+  }
   if (!o.op.empty()) return;
   for (const auto test : {test_decoding, test_packing, test_swiglu_products, test_row_kernels, test_moments}) {
     on_every_set([&](const auto& set) { test(set, report); });

@@ -40,6 +40,7 @@ void run_device_speed(const Options&, Report&);
 
 // Parts of twin and bits: the tables of kernels themselves.
 void test_int8_goldens(const cpu::InstructionSet&, Report&);
+void test_int8_kernels(const cpu::InstructionSet&, Report&);
 void test_decoding(const cpu::InstructionSet&, Report&);
 void test_packing(const cpu::InstructionSet&, Report&);
 void test_products(const cpu::InstructionSet&, const Options&, Report&);

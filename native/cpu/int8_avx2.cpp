@@ -1,0 +1,25 @@
+// LLM.int8's products by pairs of 16 bits in registers of 8 lanes.
+#include "cpu/int8_kernels.h"
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(int8_avx2) {
+
+constexpr int kLanes = 8, kRows = 6, kCodeBytes = 2, kShift = 0;
+constexpr bool kFlushesBf16 = false;
+
+#include "cpu/vector.inc"
+#include "cpu/int8_codes.inc"
+#include "cpu/int8_pairs.inc"
+
+constexpr Int8Kernels kTable = {.name = "vpmaddwd, 256 bits", .code_bytes = kCodeBytes, .shift = kShift, .codes = codes, .product = product};
+
+}  // namespace LOWRANK_UNIT(int8_avx2)
+
+#if LOWRANK_EMULATE
+const Int8Kernels emulated::kAvx2Int8 = emulated_int8_avx2::kTable;
+#else
+const Int8Kernels kAvx2Int8 = int8_avx2::kTable;
+#endif
+
+}  // namespace lowrank::cpu

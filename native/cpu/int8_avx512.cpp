@@ -1,0 +1,25 @@
+// LLM.int8's products by pairs of 16 bits in registers of 16 lanes.
+#include "cpu/int8_kernels.h"
+#include "cpu/isa_unit.h"
+
+namespace lowrank::cpu {
+namespace LOWRANK_UNIT(int8_avx512) {
+
+constexpr int kLanes = 16, kRows = 12, kCodeBytes = 2, kShift = 0;
+constexpr bool kFlushesBf16 = false;
+
+#include "cpu/vector.inc"
+#include "cpu/int8_codes.inc"
+#include "cpu/int8_pairs.inc"
+
+constexpr Int8Kernels kTable = {.name = "vpmaddwd, 512 bits", .code_bytes = kCodeBytes, .shift = kShift, .codes = codes, .product = product};
+
+}  // namespace LOWRANK_UNIT(int8_avx512)
+
+#if LOWRANK_EMULATE
+const Int8Kernels emulated::kAvx512Int8 = emulated_int8_avx512::kTable;
+#else
+const Int8Kernels kAvx512Int8 = int8_avx512::kTable;
+#endif
+
+}  // namespace lowrank::cpu
