@@ -38,13 +38,15 @@ struct PanelParts {
   }
 };
 
-// A thread's scratch: sums of a task (twice where a contraction goes in several), rows of left operands, columns with outliers of a panel.
+constexpr int64_t kSumBytes = kRowsOfTask * kPanelsOfTask * kPanelCols * 4;
+
+// A thread's scratch: sums of a task twice, rows of left operands, columns with outliers of a panel.
 struct ThreadParts {
   int64_t rows, rows_bytes, columns, end;
 
-  ThreadParts(int64_t in, int64_t rank) {
-    const int64_t sums = kRowsOfTask * kPanelsOfTask * kPanelCols * 4, columns_of_left = round_up(std::max(rank, kOutlierColumns), kPanelStep);
-    rows = in > kLongestCodes ? 2 * sums : sums;
+  explicit ThreadParts(int64_t rank) {
+    const int64_t columns_of_left = round_up(std::max(rank, kOutlierColumns), kPanelStep);
+    rows = 2 * kSumBytes;
     rows_bytes = kRowsOfTask * columns_of_left * 4;
     columns = rows + 2 * rows_bytes;
     end = columns + kPanelCols * kOutlierColumns * 4;
@@ -56,7 +58,7 @@ struct Int8Parts {
   ThreadParts thread;
   int64_t codes, maxima, flags, columns, threads, panels, end = 0;
 
-  Int8Parts(const OpLimits& l, int thread_count, const InstructionSet& isa) : thread(l.features, l.rank) {
+  Int8Parts(const OpLimits& l, int thread_count, const InstructionSet& isa) : thread(l.rank) {
     const auto take = [&](int64_t bytes) {
       const int64_t at = end;
       end += round_up(bytes, 64);
@@ -145,12 +147,13 @@ class Int8Linear {
   void multiply(const PanelParts& parts, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, int thread) const {
     const int64_t ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(ld, a_.w.rows - n0);
     char* const area = scratch(thread);
-    float* const sums = multiply_codes(parts, m0, rows, n0, n, panels, packed, area);
+    const auto [sums, part] = multiply_codes(parts, m0, rows, n0, n, panels, packed, area);
     // Left operands: a copy of rows, and room for them in the form of the products.
     char *const left = area + p_.thread.rows, *const room = left + p_.thread.rows_bytes;
     const auto add = [&](const Mat& x, const char* floats) {
       const LeftOperand operand = ops_.left(x, room);
-      for (int64_t j = 0; j < panels; j++) ops_.gemm(operand.data, operand.ld, floats + j * parts.end, x.cols, rows, true, sums + j * kPanelCols, ld);
+      for (int64_t j = 0; j < panels; j++) ops_.gemm(operand.data, operand.ld, floats + j * parts.end, x.cols, rows, false, part + j * kPanelCols, ld);
+      for (int64_t i = 0; i < rows; i++) r_.epilogue(part + i * ld, 1, nullptr, n, DType::f32, true, sums + i * ld);
     };
     ops_.begin();
     if (a_.lora) add(a_.u.slice(m0, rows), packed + parts.b);
@@ -171,12 +174,16 @@ class Int8Linear {
     }
   }
 
-  // The scaled sums (rows, 32 panels) of a block; they lie in `area`.
-  float* multiply_codes(const PanelParts& parts, int64_t m0, int64_t rows, int64_t n0, int64_t n, int64_t panels, const char* packed, char* area) const {
+  struct Block {
+    float *sums, *part;  // (rows, 32 panels) each: the sums, and room for those of a term
+  };
+
+  // The scaled sums of a block of codes, in `area`.
+  Block multiply_codes(const PanelParts& parts, int64_t m0, int64_t rows, int64_t n0, int64_t n, int64_t panels, const char* packed, char* area) const {
     const int64_t in = a_.w.cols, ld = panels * kPanelCols;
     const float* const maxima = part<float>(p_.maxima);
     const char *const codes = part(p_.codes) + m0 * row_bytes_, *const row_maxima = static_cast<const char*>(a_.w.absmax) + n0 * 4;
-    int32_t *sums = reinterpret_cast<int32_t*>(area), *other = reinterpret_cast<int32_t*>(area + p_.thread.rows / 2);
+    int32_t *sums = reinterpret_cast<int32_t*>(area), *other = reinterpret_cast<int32_t*>(area + kSumBytes);
     if (int8_.begin) int8_.begin();
     for (int64_t first = 0; first < in; first += kLongestCodes, std::swap(sums, other)) {
       const int64_t length = std::min(kLongestCodes, in - first), stretches = (length + kMostCodes - 1) / kMostCodes,
@@ -192,7 +199,7 @@ class Int8Linear {
       }
     }
     if (int8_.end) int8_.end();
-    return reinterpret_cast<float*>(other);
+    return {reinterpret_cast<float*>(other), reinterpret_cast<float*>(sums)};
   }
 
   const LinearFwdArgs& a_;
