@@ -62,6 +62,21 @@ CASES = [
     Case("gpt2-single", "transposed weights under a score head", "gpt2",
          dict(vocab_size=90, n_embd=24, n_layer=2, n_head=4, n_positions=40, pad_token_id=1, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0),
          targets=["c_attn"]),
+    Case("bloom-single", "biases of keys (ALiBi)", "bloom", dict(vocab_size=90, hidden_size=24, n_layer=2, n_head=4, pad_token_id=1),
+         targets=["query_key_value"]),
+    Case("gpt-neo-single", "a window, scores that are not scaled", "gpt_neo",
+         dict(vocab_size=90, hidden_size=24, intermediate_size=32, num_layers=2, num_heads=4, attention_types=[[["global", "local"], 1]], window_size=5,
+              max_position_embeddings=40, pad_token_id=1)),
+    Case("gpt-neox-multi", "attention and MLP side by side", "gpt_neox",
+         dict(vocab_size=90, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=40, pad_token_id=1),
+         targets=["query_key_value"], problem="multi_label_classification", labels=4),
+    Case("gptj-single", "no bias of a language model's head", "gptj",
+         dict(vocab_size=90, n_positions=40, n_embd=24, n_inner=32, n_layer=2, n_head=3, rotary_dim=6, pad_token_id=1)),
+    Case("phi-single", "attention and MLP of one norm", "phi",
+         dict(vocab_size=90, hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=3, max_position_embeddings=40, pad_token_id=1)),
+    Case("stablelm-regression", "LayerNorm with SwiGLU", "stablelm",
+         dict(vocab_size=90, hidden_size=48, intermediate_size=32, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
+              max_position_embeddings=40, pad_token_id=1), problem="regression", labels=1),
 ]
 
 

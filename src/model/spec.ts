@@ -30,13 +30,15 @@ export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family 
 export function modelSpec(config: ModelConfig): ModelSpec {
   const family = familyOf(config);
   const { names } = family;
+  const { headBias, ...outside } = family.outside(config);
   return {
     vocab: config.vocabSize,
     dim: config.hiddenSize,
     embedding: names.embedding,
     head: names.head,
     tiedHead: config.tieWordEmbeddings,
-    ...family.outside(config),
+    ...outside,
+    ...(headBias && !config.classifier && { headBias }),
     layerPrefix: names.layers,
     layers: config.layers,
     block: withDropouts(family.block(config), config.dropouts),

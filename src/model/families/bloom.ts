@@ -12,6 +12,7 @@ import {
   plainAttention,
   readDropouts,
   readEqualHeads,
+  scoreHead,
   withOwnNames,
 } from "./parts.js";
 
@@ -70,6 +71,7 @@ export const bloom: Family = {
     finalNorm: layerNorm("transformer.ln_f", eps),
   }),
   block,
+  classifier: scoreHead,
   targets: ["query_key_value", "dense"],
   gguf: {
     architecture: "bloom",

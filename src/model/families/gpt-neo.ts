@@ -11,6 +11,7 @@ import {
   readActivation,
   readDropouts,
   readEqualHeads,
+  scoreHead,
   separate,
   withOwnNames,
 } from "./parts.js";
@@ -91,5 +92,6 @@ export const gptNeo: Family = {
     finalNorm: layerNorm("transformer.ln_f", eps),
   }),
   block,
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj", "k_proj", "out_proj"],
 };

@@ -4,7 +4,15 @@ import type { BlockSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
 import { LLAMA_SIZES } from "./gguf.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
-import { grouped, type LayerNormConfig, layerNorm, readDropouts, readEqualHeads, withOwnNames } from "./parts.js";
+import {
+  grouped,
+  type LayerNormConfig,
+  layerNorm,
+  readDropouts,
+  readEqualHeads,
+  scoreHead,
+  withOwnNames,
+} from "./parts.js";
 import { readRotaryNumbers } from "./phi.js";
 
 interface NeoxConfig extends LayerNormConfig, AttentionConfig {
@@ -63,6 +71,7 @@ export const gptNeox: Family = {
   },
   outside: ({ eps }: NeoxConfig) => ({ finalNorm: layerNorm("gpt_neox.final_layer_norm", eps) }),
   block,
+  classifier: scoreHead,
   targets: ["query_key_value"],
   gguf: {
     architecture: "gptneox",

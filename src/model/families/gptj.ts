@@ -3,7 +3,7 @@ import type { BlockSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
 import { readGpt2Numbers } from "./gpt2.js";
 import { type AttentionConfig, attentionOf } from "./llama.js";
-import { gptNames, type LayerNormConfig, layerNorm, separate } from "./parts.js";
+import { gptNames, type LayerNormConfig, layerNorm, scoreHead, separate } from "./parts.js";
 
 type GptjConfig = LayerNormConfig & AttentionConfig;
 
@@ -40,5 +40,6 @@ export const gptj: Family = {
   },
   outside: ({ eps }: GptjConfig) => ({ finalNorm: layerNorm("transformer.ln_f", eps), headBias: "lm_head.bias" }),
   block,
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
 };

@@ -7,7 +7,7 @@ import type { Warn } from "../warn.js";
 import type { Family } from "./family.js";
 import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type AttentionConfig, attentionOf, rotaryPart } from "./llama.js";
-import { type LayerNormConfig, layerNorm, readActivation, readDropouts, separate } from "./parts.js";
+import { type LayerNormConfig, layerNorm, readActivation, readDropouts, scoreHead, separate } from "./parts.js";
 
 interface PhiConfig extends LayerNormConfig, AttentionConfig {
   headNorms: boolean;
@@ -82,6 +82,7 @@ export const phi: Family = {
   },
   outside: ({ eps }: PhiConfig) => ({ finalNorm: layerNorm("model.final_layernorm", eps), headBias: "lm_head.bias" }),
   block,
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj", "fc1", "fc2"],
   gguf: {
     architecture: "phi2",

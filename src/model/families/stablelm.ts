@@ -3,7 +3,7 @@ import type { BlockSpec, NormSpec } from "../../native/index.js";
 import type { Family } from "./family.js";
 import { LAYER_NORM_NUMBERS } from "./gguf.js";
 import { type LlamaConfig, llama, llamaBlock, readLlamaNumbers } from "./llama.js";
-import { layerNorm, readDropouts } from "./parts.js";
+import { layerNorm, readDropouts, scoreHead } from "./parts.js";
 
 interface StablelmConfig extends LlamaConfig {
   parallel: boolean;
@@ -47,6 +47,7 @@ export const stablelm: Family = {
   },
   outside: ({ rmsNormEps: eps }: StablelmConfig) => ({ finalNorm: layerNorm("model.norm", eps) }),
   block,
+  classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
   gguf: {
     architecture: "stablelm",
