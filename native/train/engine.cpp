@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "model/finite.h"
 #include "ops/backends.h"
@@ -48,7 +49,9 @@ EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, c
 void check_dropout(const ModelSpec& model, const AdapterSpec& adapter, const EngineOptions& o) {
   const double rate = model.block.attention.dropout;
   if (!o.training || !adapter.base_dropout || rate == 0 || memory_place(o.device) == MemoryPlace::host) return;
-  throw Error("E_OPTIONS", "Dropout of attention's probabilities (" + std::to_string(rate) + " in config.json) is built for --device cpu alone. Give --base_dropout false, or set it to 0 in config.json.", "base_dropout");
+  std::ostringstream shown;
+  shown << rate;
+  throw Error("E_OPTIONS", "Dropout of attention's probabilities (" + shown.str() + " in config.json) is built for --device cpu alone. Give --base_dropout false, or set it to 0 in config.json.", "base_dropout");
 }
 
 AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, const EngineOptions& options) {

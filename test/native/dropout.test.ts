@@ -6,7 +6,7 @@ import { afterAll, expect, test } from "vitest";
 import { readAdapter, readLabels } from "../../src/checkpoint/index.js";
 import { defaultsOf, type OptionsOf, trainRows } from "../../src/config/index.js";
 import { openModel } from "../../src/model/index.js";
-import { type AdapterSpec, Engine, type EngineOptions, type ModelSource } from "../../src/native/index.js";
+import { type AdapterSpec, Engine, type EngineOptions, type ModelSource, planMemory } from "../../src/native/index.js";
 import { initialAdapter } from "../../src/setup/adapter.js";
 import { type GoldenBatch, goldensFolder, readReference, toBatch } from "../support/golden.js";
 import { train } from "../support/golden-tests.js";
@@ -146,4 +146,32 @@ test("off in evaluation, and where baseDropout is false", async () => {
   const loss = await trainedLoss(without, toBatch(batch), 0.01, 3);
   expect(await trainedLoss(off, toBatch(batch), 0.01, 3)).toBe(loss);
   expect(await trainedLoss(dropping, toBatch(batch), 0.01, 3)).not.toBe(loss);
+});
+
+test("gpt2: after a stop the same bits", async () => {
+  const step = { learningRate: 5e-3, weightDecay: 0.1, maxGradNorm: 1 };
+  const steps = async (engine: Engine, first: number, count: number) => {
+    for (let i = first; i < first + count; i++) {
+      await engine.forwardBackward(toBatch(batch), 0.01, i);
+      await engine.optimizerStep(step);
+    }
+  };
+  await using whole = await begun(gpt2);
+  await steps(whole, 0, 4);
+  await using stopped = await begun(gpt2);
+  await steps(stopped, 0, 2);
+  await using next = await begun(gpt2, { threads: 3, checkpointedBlocks: 2 });
+  await next.setAdapter(await stopped.adapter());
+  await next.setOptimizerState(await stopped.optimizerState());
+  await steps(next, 2, 2);
+  expect(await next.adapter()).toEqual(await whole.adapter());
+});
+
+test("a plan for a device without dropout of probabilities is one error", () => {
+  const folder = join(goldensFolder, "gpt2");
+  const model = openModel(withConfig(folder, gpt2.config));
+  const { spec } = readAdapter(join(folder, "initial"), model);
+  const plan = (own: Partial<AdapterSpec>) => planMemory(model, { ...spec, ...own }, { ...shape, device: "cuda:0" });
+  expect(() => plan({})).toThrow(/Dropout of attention's probabilities \(0\.3 in config\.json\).*--base_dropout false/);
+  expect(() => plan({ baseDropout: false })).not.toThrow(/base_dropout/);
 });
