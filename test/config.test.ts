@@ -110,6 +110,7 @@ const DEFAULTS = {
   config: undefined,
   profile: false,
   max_restarts: 0,
+  ddp_timeout: 1800,
   dashboard: false,
   dry_run: false,
   json: false,

@@ -10,6 +10,7 @@
 #include "addon/convert.h"
 #include "addon/lock.h"
 #include "addon/mapped.h"
+#include "addon/ranks.h"
 #include "addon/spec.h"
 #include "addon/values.h"
 #include "addon/worker.h"
@@ -37,12 +38,6 @@ Napi::Value guard(Napi::Env env, F&& f) {
 template <Napi::Value (*function)(const Napi::CallbackInfo&)>
 Napi::Value guarded(const Napi::CallbackInfo& info) {
   return guard(info.Env(), [&] { return function(info); });
-}
-
-Napi::Value strings(Napi::Env env, const std::vector<std::string>& list) {
-  Napi::Array a = Napi::Array::New(env, list.size());
-  for (uint32_t i = 0; i < list.size(); i++) a.Set(i, list[i]);
-  return a;
 }
 
 Napi::Value cpu_info(const Napi::CallbackInfo& info) {
@@ -210,10 +205,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
                         InstanceMethod<&EngineWrap::generate_next_of>("generateNextOf"),
                         InstanceMethod<&EngineWrap::merged_weight>("mergedWeight"),
                         InstanceMethod<&EngineWrap::merged_bias>("mergedBias"),
-                        InstanceMethod<&EngineWrap::group>("group"), InstanceMethod<&EngineWrap::sum_over_ranks>("sumOverRanks"),
-                        InstanceMethod<&EngineWrap::gather_texts>("gatherTexts"),
-                        InstanceMethod<&EngineWrap::share_adapter>("shareAdapter"),
-                        InstanceMethod<&EngineWrap::finish_group>("finishGroup"),
+                        InstanceMethod<&EngineWrap::join_group>("joinGroup"),
+                        InstanceMethod<&EngineWrap::of_ranks<group_readings>>("group"),
+                        InstanceMethod<&EngineWrap::of_ranks<sum_over_ranks>>("sumOverRanks"),
+                        InstanceMethod<&EngineWrap::of_ranks<gather_texts>>("gatherTexts"),
+                        InstanceMethod<&EngineWrap::of_ranks<share_adapter>>("shareAdapter"),
+                        InstanceMethod<&EngineWrap::of_ranks<finish_group>>("finishGroup"),
                         InstanceMethod<&EngineWrap::abort_group>("abortGroup"),
                         InstanceMethod<&EngineWrap::profile>("profile"),
                         InstanceMethod<&EngineWrap::matmul_peak>("matmulPeak"),
@@ -234,7 +231,12 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   }
 
  private:
-  static void at_exit(void* self) { static_cast<EngineWrap*>(self)->worker_.reset(); }
+  static void at_exit(void* self) {
+    EngineWrap& wrap = *static_cast<EngineWrap*>(self);
+    // The command in progress may wait for other ranks.
+    if (Group* const group = wrap.group_) group->give_up();
+    wrap.worker_.reset();
+  }
 
   // Runs f(engine) on the engine's thread; the wrapper stays alive until then.
   template <class F>
@@ -248,7 +250,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
         engine_->check_files();
       } catch (const Error& e) {
         // A device or a group that failed does not come back, and a result of a file that changed is worth nothing.
-        if (e.code == "E_DEVICE" || e.code == "E_GROUP" || e.code == "E_FILE_CHANGED") damaged_ = e;
+        if (e.code == "E_DEVICE" || e.code == "E_GROUP" || e.code == "E_TIMEOUT" || e.code == "E_FILE_CHANGED") damaged_ = e;
         throw;
       }
       return result;
@@ -288,13 +290,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     }
   }
 
-  // Number of an adapter or text: an optional argument, 0 without it.
-  static int place(const Napi::CallbackInfo& info, size_t i) {
-    if (info.Length() <= i || info[i].IsUndefined()) return 0;
-    const double n = to_number(info[i], "number of adapter or text");
-    if (n != double(int(n))) fail("number of adapter or text", "a whole number");
-    return int(n);
-  }
   static void set_steps(AdapterSlot& slot, int64_t steps) {
     StepState s = slot.read();
     s.applied = steps;
@@ -316,7 +311,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
       return post(info, [this, source = std::move(source), adapters = std::move(adapters), options]() -> Result {
         if (engine_ || closed_) throw Error("E_STATE", "The engine was opened before.");
         engine_ = std::make_unique<Engine>(source, adapters, options, progress_);
-        group_ = &engine_->group();
         return nullptr;
       });
     });
@@ -472,55 +466,21 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
     });
   }
 
-  // { rank, size, waited }
-  Napi::Value group(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) -> Result {
-      const Group& g = e.group();
-      return [rank = g.rank(), size = g.size(), waited = g.waited()](Napi::Env env) -> Napi::Value {
-        Napi::Object o = Napi::Object::New(env);
-        o.Set("rank", rank);
-        o.Set("size", size);
-        o.Set("waited", waited);
-        return o;
-      };
-    });
+  template <EngineWork (*work)(const Napi::CallbackInfo&)>
+  Napi::Value of_ranks(const Napi::CallbackInfo& info) {
+    return convert(info, [&] { return enqueue(info, work(info)); });
   }
 
-  Napi::Value sum_over_ranks(const Napi::CallbackInfo& info) {
+  // joinGroup(kind, timeout): waits for the others.
+  Napi::Value join_group(const Napi::CallbackInfo& info) {
     return convert(info, [&] {
-      return enqueue(info, [values = to_doubles(info[0], "values")](Engine& e) -> Result {
-        std::vector<double> sums = values;
-        e.group().sum(sums.data(), int64_t(sums.size()));
-        return [sums](Napi::Env env) -> Napi::Value {
-          Napi::Float64Array a = Napi::Float64Array::New(env, sums.size());
-          std::copy(sums.begin(), sums.end(), a.Data());
-          return a;
-        };
-      });
-    });
-  }
-
-  Napi::Value gather_texts(const Napi::CallbackInfo& info) {
-    return convert(info, [&] {
-      return enqueue(info, [text = to_string(info[0], "text")](Engine& e) -> Result {
-        return [all = e.group().gather(text)](Napi::Env env) { return strings(env, all); };
-      });
-    });
-  }
-
-  Napi::Value share_adapter(const Napi::CallbackInfo& info) {
-    return convert(info, [&] {
-      return enqueue(info, [number = place(info, 0)](Engine& e) -> Result {
-        e.adapter(number).share(e.group());
+      const auto limit = std::chrono::seconds(int64_t(to_number(info[1], "timeout")));
+      return enqueue(info, [this, kind = to_string(info[0], "kind"), limit](Engine& e) -> Result {
+        e.join(make_group(kind));
+        e.group().set_limit(limit);
+        group_ = &e.group();
         return nullptr;
       });
-    });
-  }
-
-  Napi::Value finish_group(const Napi::CallbackInfo& info) {
-    return enqueue(info, [](Engine& e) -> Result {
-      e.group().finish();
-      return nullptr;
     });
   }
 

@@ -70,7 +70,6 @@ EngineOptions to_options(const Napi::Value& v) {
   e.act = precision == "fp32" ? DType::f32 : precision == "bf16" ? DType::bf16 : DType::f16;
   e.threads = integer(o, "threads");
   if (const Napi::Value device = o.Get("device"); !device.IsUndefined()) e.device = to_string(device, "options.device");
-  if (const Napi::Value group = o.Get("group"); !group.IsUndefined()) e.group = to_string(group, "options.group");
   e.max_tokens = integer(o, "maxTokens");
   e.max_sequence = integer(o, "maxSequence");
   e.cache_tokens = integer_or(o, "cacheTokens", e.max_sequence);

@@ -38,6 +38,19 @@ int64_t integer_or(const Napi::Object& o, const char* key, int64_t otherwise) {
   return v.IsUndefined() || v.IsNull() ? otherwise : integer(o, key);
 }
 
+int place(const Napi::CallbackInfo& info, size_t argument) {
+  if (info.Length() <= argument || info[argument].IsUndefined()) return 0;
+  const double n = to_number(info[argument], "number of adapter or text");
+  if (n != double(int(n))) fail("number of adapter or text", "a whole number");
+  return int(n);
+}
+
+Napi::Array strings(Napi::Env env, const std::vector<std::string>& list) {
+  Napi::Array a = Napi::Array::New(env, list.size());
+  for (uint32_t i = 0; i < list.size(); i++) a.Set(i, list[i]);
+  return a;
+}
+
 Napi::Int32Array int32_array(const Napi::Value& v, const char* what) {
   if (!v.IsTypedArray() || v.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array) fail(what, "an Int32Array");
   return v.As<Napi::Int32Array>();

@@ -14,6 +14,9 @@ double to_number(const Napi::Value&, const char* what);
 std::string to_string(const Napi::Value&, const char* what);
 Napi::Object to_object(const Napi::Value&, const char* what);
 Napi::Array to_array(const Napi::Value&, const char* what);
+// Number of an adapter or text: an optional argument, 0 without it.
+int place(const Napi::CallbackInfo&, size_t argument);
+Napi::Array strings(Napi::Env, const std::vector<std::string>&);
 Napi::Int32Array int32_array(const Napi::Value&, const char* what);
 // The entries of a Map whose values are objects.
 std::vector<std::pair<std::string, Napi::Object>> map_entries(const Napi::Value&, const char* what);

@@ -49,8 +49,10 @@ class Group {
   };
   // Whether somebody waits for sums. Otherwise they leave the processor to the backward pass.
   void hurry_sums(bool hurry) { hurries_ = hurry; }
-  // Sums in progress end with an error.
-  void give_up_sums() { gives_up_ = true; }
+  // Calls in progress, which wait for others, end with an error. For any thread.
+  void give_up() { gives_up_ = true; }
+  // How long a call waits for other ranks: error E_TIMEOUT beyond it.
+  void set_limit(std::chrono::seconds limit) { limit_ = limit; }
 
  protected:
   // Messages of calls, and messages of sums, which a thread of their own sends at the same time.
@@ -63,23 +65,31 @@ class Group {
   virtual void broadcast(void* data, int bytes) = 0;
   // Between two looks at messages that are not there yet, which were first looked for at `begin`. Error E_GROUP where they are given up. Who waits
   // for an answer looks at once, and soon less often: what comes late is a rank that still computes, perhaps on this processor.
-  // (Here, for plugins do not see the addon's functions.)
+  // (Here, as the functions below, for plugins do not see the addon's.)
   void rest(Channel channel, std::chrono::steady_clock::time_point begin) const {
     using std::chrono::microseconds;
-    if (channel == Channel::sums && gives_up_) throw Error("E_GROUP", "The sums over the ranks were given up.", "group");
+    if (gives_up_) throw Error("E_GROUP", "This rank has given up waiting for the others.", "group");
     const auto so_far = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - begin);
     const bool computes = channel == Channel::sums && !hurries_;
     if (!computes && so_far < microseconds(1000)) std::this_thread::yield();
     else std::this_thread::sleep_for(std::clamp(so_far / 8, microseconds(50), microseconds(computes ? 1000 : 100)));
   }
 
+  // How long the engine's thread has waited, since `begin` at most; 0 where it computes.
+  std::chrono::steady_clock::duration waits(Channel channel, std::chrono::steady_clock::time_point begin) const {
+    const bool computes = channel == Channel::sums && !hurries_;
+    return computes ? std::chrono::steady_clock::duration::zero() : std::chrono::steady_clock::now() - begin;
+  }
+  std::chrono::seconds limit() const { return limit_; }
+
  private:
   double waited_ = 0;
+  std::chrono::seconds limit_ = std::chrono::hours(1);
   std::vector<float> received_;
   std::atomic<bool> hurries_ = false, gives_up_ = false;
 };
 
-// kind: "" for this process alone, "mpi" for the ranks that mpirun or srun started. Error E_GROUP where that cannot be.
+// kind: "" for this process alone, "mpi" for the ranks that mpirun or srun started; returns when all of them are there. Error E_GROUP where that cannot be, E_MPI where the library cannot be loaded.
 std::unique_ptr<Group> make_group(const std::string& kind);
 
 // Why there are no groups over MPI, in words; empty where the library is there and can be loaded.

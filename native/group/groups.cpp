@@ -12,7 +12,7 @@ constexpr PluginFile kPlugin = {.library = "liblowrank_mpi.so",
                                 .factory = kGroupPluginFactory,
                                 // Open MPI opens its own parts, which look for its symbols.
                                 .is_global = true,
-                                .code = "E_GROUP",
+                                .code = "E_MPI",
                                 .where = "group",
                                 .what = "MPI plugin",
                                 .advice = "Build it where Open MPI's mpi.h is (apt-get install libopenmpi-dev openmpi-bin), as docs/distributed.md says.",

@@ -8,7 +8,7 @@ namespace lowrank {
 
 Sums::~Sums() {
   if (!thread_.joinable()) return;
-  group_.give_up_sums();
+  group_.give_up();
   {
     const std::lock_guard lock(mutex_);
     ends_ = true;

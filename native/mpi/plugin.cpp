@@ -25,6 +25,14 @@ class Mpi : public Group {
     check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "beginning");
     check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "beginning");
     check(MPI_Comm_dup(MPI_COMM_WORLD, &sums_), "beginning");
+    check(MPI_Comm_dup(MPI_COMM_WORLD, &questions_), "beginning");
+    constexpr size_t kLongest = MPI_MAX_PROCESSOR_NAME;
+    char name[kLongest] = "";
+    int length = 0;
+    check(MPI_Get_processor_name(name, &length), "beginning");
+    std::vector<char> names(kLongest * size_t(size_));
+    Mpi::gather(Channel::calls, name, std::vector<int>(size_t(size_), int(kLongest)), names.data());
+    for (size_t r = 0; r < size_t(size_); r++) hosts_.emplace_back(names.data() + r * kLongest);
   }
 
   int rank() const override { return rank_; }
@@ -84,11 +92,65 @@ class Mpi : public Group {
       {
         const std::lock_guard lock(mutex_);
         check(MPI_Test(&request, &is_done, MPI_STATUS_IGNORE), what);
+        if (!is_done && waits(channel, begin) > std::chrono::milliseconds(100)) answer();
       }
       if (is_done) return;
+      if (waits(channel, begin) > limit()) throw Error("E_TIMEOUT", problem(what), "ddp_timeout");
       rest(channel, begin);
     }
   }
+
+  // Who waits answers the questions of others, so that each finds out who does not.
+  enum Question { asks, answers };
+  void send(Question question, int rank) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Isend(nullptr, 0, MPI_BYTE, rank, question, questions_, &request), "asking");
+    check(MPI_Request_free(&request), "asking");
+  }
+  // The rank that has sent this, or -1.
+  int receive(Question question) {
+    int is_any = 0;
+    MPI_Status status;
+    check(MPI_Iprobe(MPI_ANY_SOURCE, question, questions_, &is_any, &status), "asking");
+    if (!is_any) return -1;
+    check(MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, question, questions_, MPI_STATUS_IGNORE), "asking");
+    return status.MPI_SOURCE;
+  }
+  void answer() {
+    for (int rank; (rank = receive(asks)) >= 0;) send(answers, rank);
+  }
+
+  // Of an operation that has taken too long: asks all, and names those that do not answer within some seconds.
+  std::string problem(const char* what) {
+    std::vector<bool> is_silent(size_t(size_), true);
+    is_silent[size_t(rank_)] = false;
+    {
+      const std::lock_guard lock(mutex_);
+      for (int r = 0; r < size_; r++) {
+        if (r != rank_) send(asks, r);
+      }
+    }
+    for (const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2); std::chrono::steady_clock::now() < end;) {
+      {
+        const std::lock_guard lock(mutex_);
+        answer();
+        for (int rank; (rank = receive(answers)) >= 0;) is_silent[size_t(rank)] = false;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    std::string silent;
+    constexpr int kMostNamed = 8;
+    int count = 0;
+    for (int r = 0; r < size_; r++) {
+      if (is_silent[size_t(r)] && count++ < kMostNamed) silent += (silent.empty() ? "" : ", ") + place(r);
+    }
+    if (count > kMostNamed) silent += " and " + std::to_string(count - kMostNamed) + " more";
+    const std::string waited = place(rank_) + " has waited for " + std::string(what) + " for longer than --ddp_timeout, ";
+    if (silent.empty()) return waited + "though all ranks answer: the network is too slow, or loses messages.";
+    return waited + "and there is no answer from " + silent + ": it hangs, or its step takes longer.";
+  }
+
+  std::string place(int rank) const { return "rank " + std::to_string(rank) + " on " + hosts_[size_t(rank)]; }
 
   void check(int code, const char* what) const {
     if (code == MPI_SUCCESS) return;
@@ -100,6 +162,8 @@ class Mpi : public Group {
 
   int rank_ = 0, size_ = 1;
   MPI_Comm sums_ = MPI_COMM_NULL;  // of sums alone: operations are matched by their order in one of these
+  MPI_Comm questions_ = MPI_COMM_NULL;
+  std::vector<std::string> hosts_;  // of each rank
   std::mutex mutex_;
 };
 

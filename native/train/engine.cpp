@@ -94,13 +94,16 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   return items;
 }
 
-Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend,
-               std::unique_ptr<Group> group)
+Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
     : needs_(needs_of(source.spec, adapters, options)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
   for (const AdapterSpec& a : adapters) add_adapter(a);
   for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
-  // Last: a process that fails before it has joined a group is noticed by whoever started the ranks.
-  group_ = group ? std::move(group) : make_group(options.group);
+  join(make_group(""));
+}
+
+void Engine::join(std::unique_ptr<Group> group) {
+  sums_.reset();
+  group_ = std::move(group);
   sums_.emplace(*group_);
 }
 

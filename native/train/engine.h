@@ -21,9 +21,8 @@ std::vector<MemoryItem> plan_memory(const ModelSource&, const AdapterSpecs&, con
 
 class Engine {
  public:
-  // backend and group: null takes those of the options.
-  Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr,
-         std::unique_ptr<Group> group = nullptr);
+  // backend: null takes the options' device.
+  Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr);
 
   // One more; its number. The buffers of passes grow where its rank or dropout asks for it.
   int add_adapter(const AdapterSpec&);
@@ -41,8 +40,9 @@ class Engine {
   void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0, bool is_last = false);
   // The step of the adapter (AdapterSlot::step) with the gradients and losses of all ranks. Error E_GROUP.
   void optimizer_step(const OptimizerOptions&, int adapter = 0);
-  // The ranks that train together; of an engine without a group it is alone.
+  // The ranks that train together; before join() it is alone.
   Group& group() { return *group_; }
+  void join(std::unique_ptr<Group>);
   // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)

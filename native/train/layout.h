@@ -19,7 +19,6 @@ constexpr int64_t kPieceTokens = 1024;
 
 struct EngineOptions {
   std::string device = "cpu";  // as make_backend takes it
-  std::string group = "";      // as make_group takes it
   DType act = DType::f32;
   int64_t threads = 1, max_tokens = 0, max_sequence = 0;
   // Tokens that the key/value cache of a text holds; 0 where nothing is generated.

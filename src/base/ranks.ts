@@ -101,8 +101,8 @@ export interface RankRecord {
   rank: number;
   host: string;
   pid: number;
-  /** `ready`: a request to stop will be heard from here on. */
-  what: "ready" | "error";
+  /** `ready`: it is there. `joining`: it waits for the others. `joined`: it has met them, and all hear a request to stop at the same step. */
+  what: "ready" | "joining" | "joined" | "error";
   error?: ToldError;
 }
 

@@ -14,7 +14,7 @@ import { estimate } from "../setup/run/estimate.js";
 import { RunFolder } from "../setup/run/folder.js";
 import { checkOutput } from "../setup/run/output.js";
 import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/run/prepare.js";
-import { beginTogether, withAllMicroBatches } from "../setup/run/ranks.js";
+import { asRank, beginTogether, withAllMicroBatches } from "../setup/run/ranks.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
@@ -98,16 +98,17 @@ async function follow(call: Call, reading: Promise<TrainingTexts>): Promise<void
   const { base, display, signal } = call;
   const o = { ...call.o, output_dir: undefined };
   const { adapter, engine: options } = base.plan;
-  const shape = { ...options, group: "mpi" } as const;
+  const shape = { ...options, ...asRank(o) };
   await using engine = await ahead(createEngine(base.model, withoutFactors(adapter), shape, display, reading));
   await guarded(engine, call.world, async () => {
     const own = prepareRun(o, base, await reading, null, () => {});
-    const { ranks, prepared } = await beginTogether(engine, o, own);
+    const begun = await beginTogether(engine, o, own, signal);
     const trained = async () => {
       await engine.finishGroup();
       return false;
     };
-    await trainPrepared(o, prepared, { engine, ranks, report: () => {}, signal, trained });
+    if (!begun) return void (await trained());
+    await trainPrepared(o, begun.prepared, { engine, ranks: begun.ranks, report: () => {}, signal, trained });
   });
 }
 
@@ -128,7 +129,7 @@ async function trainShown(call: Call, page: LivePage, reading: Promise<TrainingT
   warnOf(o, base, display.warn);
   const { adapter, engine: options } = base.plan;
   const begun = resumption ? withoutFactors(adapter) : adapter;
-  const shape = { ...options, profile: o.profile, ...(world && ({ group: "mpi" } as const)) };
+  const shape = { ...options, profile: o.profile, ...(world && asRank(o)) };
   await using engine = await ahead(createEngine(base.model, begun, shape, display, reading));
   await guarded(engine, world, () => trainWith(engine, call, page, resumption, reading));
 }
@@ -146,9 +147,18 @@ async function trainWith(
   const prepared = prepareRun(o, base, texts, resumption, display.warn);
   display.texts(texts);
   if (!world) signal.throwIfAborted();
-  signal.addEventListener("abort", () => display.warn("finishing this step and saving; once more ends at once"));
-  const { ranks } = world ? await beginTogether(engine, o, prepared) : { ranks: undefined };
+  const begun = world ? await beginTogether(engine, o, prepared, signal) : null;
   if (!world) await beginWith(engine, prepared);
+  else if (!begun) {
+    await engine.finishGroup();
+    // Or another rank alone was asked.
+    signal.throwIfAborted();
+    return display.log.info("stopped before the first step: nothing was trained");
+  }
+  const ranks = begun?.ranks;
+  const warn = () => display.warn("finishing this step and saving; once more ends at once");
+  if (signal.aborted) warn();
+  else signal.addEventListener("abort", warn);
   if (ranks) display.log.info(ranksLine(o, ranks.size));
   if (resumption) display.log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
   const begin = () => beginFolder(call, resumption);

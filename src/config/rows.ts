@@ -474,6 +474,11 @@ export const terminalRows = {
     RUN.nothing,
     "with nproc_per_node or hosts: starts after a rank was lost, each from the last checkpoint",
   ).or(0),
+  ddp_timeout: integer(
+    { min: 1 },
+    RUN.nothing,
+    "with several ranks: seconds for which ranks wait for one that does not answer, before all end",
+  ).or(1800),
   profile: flag(RUN.nothing, "print the time of every operation and write OUTPUT/profile.json, a Chrome trace").or(
     false,
   ),

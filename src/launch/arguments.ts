@@ -14,12 +14,14 @@ export function passedVariables(environment: NodeJS.ProcessEnv): string[] {
     .sort();
 }
 
+const inFront = (folder: string, others: string | undefined) => (others ? `${folder}:${others}` : folder);
+
 /**
  * mpirun's environment.
  * @param stderr what the launcher's standard error is (launchersTerminal)
  */
 export function rankEnvironment(
-  { major }: Pick<Mpirun, "major">,
+  { major, libraries }: Pick<Mpirun, "major" | "libraries">,
   environment: NodeJS.ProcessEnv,
   hosts: readonly Host[],
   stderr: string,
@@ -34,6 +36,8 @@ export function rankEnvironment(
     ...(isLocal ? { OMPI_MCA_plm_rsh_agent: "" } : {}),
     ...(isLocal && major < 5 ? { OMPI_MCA_btl: "self,vader" } : {}),
     ...environment,
+    // Another Open MPI's library may be the system's.
+    ...(libraries === undefined ? {} : { LD_LIBRARY_PATH: inFront(libraries, environment.LD_LIBRARY_PATH) }),
     [LAUNCHED]: stderr,
   };
 }

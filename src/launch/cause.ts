@@ -10,7 +10,7 @@ export interface Cause {
 }
 
 /** Codes of errors by which a rank tells that another one is gone. */
-const OTHERS_FAULT = new Set(["E_GROUP", "E_MPI"]);
+const OTHERS_FAULT = new Set(["E_GROUP"]);
 
 function signalName(number: number): string {
   const name = Object.entries(constants.signals).find(([, value]) => value === number)?.[0];
@@ -49,6 +49,15 @@ function fromReport(report: string, hosts: ReadonlyMap<number, string>): Cause |
   return undefined;
 }
 
+/** Of ranks that have not met: those that the others waited for. */
+function notCome(records: readonly RankRecord[]): string {
+  const which = (wanted: RankRecord["what"]) => records.filter(({ what }) => what === wanted);
+  const [came, met] = [new Set(which("joining").map(({ rank }) => rank)), which("joined")];
+  const missing = which("ready").filter(({ rank }) => !came.has(rank));
+  if (met.length > 0 || missing.length === 0) return "";
+  return ` Still on its way: ${missing.map(({ rank, host }) => place(rank, host)).join(", ")}.`;
+}
+
 /** Reports beside the one that names the cause. */
 const BESIDE = /^(Primary job terminated normally|Warning: Could not find the environment variable)/i;
 
@@ -62,6 +71,9 @@ export function causeOf(records: readonly RankRecord[], reports: readonly string
   // A rank that died at once comes before what the others say of it.
   const bySignal = causes.find(({ error }) => / was ended by | are gone: /.test(error.message));
   const errors = records.filter(({ what }) => what === "error");
+  // A rank that hangs is ended with the others, by a signal: the others knew it before.
+  const late = errors.find(({ error }) => error?.code === "E_TIMEOUT")?.error;
+  if (late) return { lost: true, error: new LowrankError(late.code, late.message + notCome(records), late.where) };
   const own = errors.find(({ error }) => error && !OTHERS_FAULT.has(error.code)) ?? errors[0];
   if (own?.error) {
     const { code, message, where } = own.error;

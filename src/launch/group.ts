@@ -33,6 +33,7 @@ export function runGroup(o: GroupOptions): Promise<End> {
   const records: RankRecord[] = [];
   const reports: string[] = [];
   const ready = new Map<number, RankRecord>();
+  const joined = new Set<number>();
   const child = spawn(o.mpirun, o.args, {
     env: o.environment,
     stdio: ["ignore", "pipe", "pipe"],
@@ -59,7 +60,8 @@ export function runGroup(o: GroupOptions): Promise<End> {
     record: (record) => {
       records.push(record);
       if (record.what === "ready") ready.set(record.rank, record);
-      else failing();
+      else if (record.what === "joined") joined.add(record.rank);
+      else if (record.what === "error") failing();
     },
     report: (text) => {
       reports.push(text);
@@ -68,8 +70,8 @@ export function runGroup(o: GroupOptions): Promise<End> {
   });
   let early = false;
   const stop = () => {
-    // A rank that does not listen yet would die of the signal, and has nothing to save.
-    early = ready.size < o.ranks;
+    // Ranks that have not met have nothing to save, and some would wait for those that have ended.
+    early = joined.size < o.ranks;
     child.kill(early ? "SIGTERM" : "SIGUSR2");
     if (early) failing();
   };

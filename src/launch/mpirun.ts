@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 
 /** Open MPI's starter of ranks. */
@@ -8,6 +8,8 @@ export interface Mpirun {
   path: string;
   version: string;
   major: number;
+  /** Folder of its libmpi, where that lies beside it, as that of Python's package does; undefined where the system knows it. */
+  libraries?: string;
 }
 
 /** What `mpirun --version` says, in short. */
@@ -51,6 +53,11 @@ function ask(path: string, environment: NodeJS.ProcessEnv): Kind {
   return kindOf(`${stdout ?? ""}${stderr ?? ""}`);
 }
 
+function librariesBeside(path: string): Pick<Mpirun, "libraries"> {
+  const folder = join(dirname(dirname(path)), "lib");
+  return existsSync(join(folder, "libmpi.so.40")) ? { libraries: folder } : {};
+}
+
 /**
  * Finds Open MPI's mpirun in PATH.
  * @throws LowrankError E_MPI where there is none, or another program of the name: what to install
@@ -66,7 +73,8 @@ export function findMpirun(environment: NodeJS.ProcessEnv = process.env): Mpirun
       continue;
     }
     const [major = 0, minor = 0] = kind.version.split(".").map(Number);
-    if (major > LEAST[0] || (major === LEAST[0] && minor >= LEAST[1])) return { path, version: kind.version, major };
+    if (major > LEAST[0] || (major === LEAST[0] && minor >= LEAST[1]))
+      return { path, version: kind.version, major, ...librariesBeside(path) };
     others.push(`${path} is Open MPI ${kind.version}`);
   }
   const found = others.length > 0 ? others.join(", and ") : "there is no mpirun in PATH";

@@ -55,6 +55,8 @@ export interface NativeEngine {
   ): Promise<number>;
   generateNext(token: number, text?: number): Promise<number>;
   generateNextOf(texts: Int32Array, tokens: Int32Array): Promise<Int32Array>;
+  /** @param timeout seconds */
+  joinGroup(kind: string, timeout: number): Promise<void>;
   group(): Promise<GroupReadings>;
   sumOverRanks(values: Float64Array): Promise<Float64Array>;
   gatherTexts(text: string): Promise<string[]>;

@@ -1,5 +1,5 @@
 import { LowrankError } from "../base/errors.js";
-import { endsRanks } from "../base/ranks.js";
+import { endsRanks, tellLauncher, worldOf } from "../base/ranks.js";
 import { type NativeEngine, native } from "./addon.js";
 import { call } from "./call.js";
 import { checkFinite } from "./quantize.js";
@@ -26,6 +26,30 @@ export const BASE = -1;
 
 /** Between two looks at how far an engine is that is being created. */
 const PROGRESS_MS = 100;
+/** As torch.distributed and transformers wait. */
+const LONGEST_WAIT_S = 1800;
+
+/** Waits until all ranks are there, which MPI itself does without a limit. */
+async function meet(engine: NativeEngine, group: "mpi", seconds: number): Promise<void> {
+  tellLauncher("joining");
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    const message = `Not all ranks have come to the start of the training within ${seconds} s (--ddp_timeout): one hangs, or reads for longer.`;
+    timer = setTimeout(() => reject(new LowrankError("E_TIMEOUT", message, "ddp_timeout")), 1000 * seconds);
+  });
+  try {
+    await Promise.race([engine.joinGroup(group, seconds), limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+  endsRanks(() => engine.abortGroup());
+  const [{ size }, world] = [await engine.group(), worldOf()];
+  if (world && size !== world.size) {
+    const message = `${world.by} has started ${world.size} ranks, and the MPI library that was loaded knows of ${size}: they are of different versions of Open MPI. Put the mpirun first in PATH, and its libmpi first in LD_LIBRARY_PATH, that belong together.`;
+    throw new LowrankError("E_MPI", message, "group");
+  }
+  tellLauncher("joined");
+}
 
 /**
  * One frozen model with any number of adapters, on a native thread of its own. Calls are queued and run in order; none blocks
@@ -72,7 +96,8 @@ export class Engine {
         clearInterval(timer);
       }
       tell(true);
-      if (options.group) endsRanks(() => engine.abortGroup());
+      // Last: a process that fails before it has met the others is noticed by whoever started them.
+      if (options.group) await meet(engine, options.group, options.groupTimeout ?? LONGEST_WAIT_S);
       return new Engine(engine, source, options.threads);
     });
   }

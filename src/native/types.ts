@@ -186,6 +186,8 @@ export interface EngineOptions {
    * losses of all ranks, which must make the same calls. Default: this process is alone.
    */
   group?: "mpi";
+  /** Seconds after which a call that waits for other ranks rejects with `E_TIMEOUT`, which names those that do not answer. Default 1800. */
+  groupTimeout?: number;
   /**
    * The dtype of products and activations; adapters, their gradients and the running sums are f32. fp16 needs a loss
    * scale.

@@ -62,6 +62,18 @@ describe.skipIf(missing !== null)("the launcher", () => {
     expect(ranksOf(work.path("stopped")).filter(Boolean)).toEqual([]);
   });
 
+  test("a stop before the first step trains nothing, as in one process", async () => {
+    let asked = false;
+    const { code, stderr } = await lowrank(train("early", { max_steps: 1_000_000 }), {
+      onOutput: (child) => {
+        if (!asked) asked = child.kill("SIGTERM");
+      },
+    });
+    expect(code, stderr).toBe(143);
+    expect(stderr).not.toMatch(/step 1\/|error/);
+    expect(existsSync(work.path("early/adapter_model.safetensors"))).toBe(false);
+  });
+
   test("an error of all ranks is one message", async () => {
     const { code, stderr } = await lowrank(train("none", { train_file: work.path("none.jsonl"), max_restarts: 2 }));
     expect(code).toBe(1);

@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ranksOf } from "../../scripts/support/rank-processes.mjs";
 import { noRanks, ranks } from "../support/mpi.js";
 import {
   jsonLines,
@@ -98,6 +99,25 @@ describe.skipIf(missing !== null)("ranks", () => {
     }
   });
 
+  test("a program that uses the library trains in ranks as the command does", async () => {
+    const { base_model, merge, num_samples, threads, precision, ...options } = OPTIONS;
+    const files = { train_file: texts, validation_file: held, output_dir: work.path("library") };
+    const given = { ...options, ...files, gradient_accumulation_steps: 2 };
+    const program = work.path("program.mjs");
+    writeFileSync(
+      program,
+      `import { Model, Trainer } from ${JSON.stringify(join(root, "dist/index.js"))};
+const model = await Model.open(${JSON.stringify(base_model)}, ${JSON.stringify({ threads, precision })});
+const trainer = await Trainer.create(model, ${JSON.stringify(given)});
+for await (const event of trainer.run()) if (event.type === "end") console.log("steps " + event.steps);
+await model.close();`,
+    );
+    const { stdout } = await succeeds(ranks(2, [], { program: () => program }));
+    expect(stdout.match(/steps 10/g)).toHaveLength(2);
+    expect(adapter("library").equals(adapter("two"))).toBe(true);
+    expect(steadyMetrics(work.path("library"))).toEqual(steadyMetrics(work.path("two")));
+  });
+
   test("a checkpoint goes on in one process", async () => {
     const resumed = train("resumed", { gradient_accumulation_steps: 4, resume: work.path("two/checkpoint-5") });
     await succeeds(lowrank(resumed));
@@ -156,6 +176,31 @@ describe.skipIf(missing !== null)("ranks", () => {
     const { code, stderr } = await ranks(2, args, { own });
     expect(code).not.toBe(0);
     expect(stderr).toMatch(/^rank 1 of 2 on .*: error E_FILE_MISSING: .*none\.jsonl/m);
+  });
+
+  test("a rank whose memory does not suffice ends all, and is named", async () => {
+    const own = (rank: number) => (rank === 1 ? ["--memory_limit=20MB"] : []);
+    const { code, stderr } = await ranks(2, train("memory"), { own });
+    expect(code).not.toBe(0);
+    expect(stderr.match(/error E_[A-Z]+/g), stderr).toEqual(["error E_MEMORY"]);
+    expect(stderr).toMatch(/^rank 1 of 2 on /m);
+  });
+
+  test("a rank that hangs is named by the one that waits, and all end", async () => {
+    let stopped: number | undefined;
+    const onOutput = (_: unknown, stderr: string) => {
+      if (stopped !== undefined || !stderr.includes("step 3/")) return;
+      stopped = ranksOf(work.path("hangs"))[1];
+      process.kill(stopped!, "SIGSTOP");
+    };
+    const args = train("hangs", { max_steps: 1_000_000, eval_strategy: "no", ddp_timeout: 8 });
+    const { code, stderr } = await ranks(2, args, { onOutput });
+    expect(code).not.toBe(0);
+    expect(stderr.match(/error E_[A-Z]+/g), stderr).toEqual(["error E_TIMEOUT"]);
+    expect(stderr).toMatch(
+      /rank 0 on \S+ has waited for .* for longer than --ddp_timeout, and there is no answer from rank 1 on /,
+    );
+    expect(ranksOf(work.path("hangs")).filter(Boolean)).toEqual([]);
   });
 
   test("a rank that fails in the middle of a run ends all within five seconds", async () => {

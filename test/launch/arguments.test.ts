@@ -61,6 +61,19 @@ test("settings of Open MPI that the user made stay", () => {
   expect(there).not.toHaveProperty("OMPI_MCA_plm_rsh_agent");
 });
 
+test("an Open MPI with a library of its own: ranks load that one", () => {
+  const folder = programs({ mpirun: "mpirun (Open MPI) 5.0.11" });
+  const libraries = join(folder, "../lib");
+  expect(findMpirun({ PATH: folder }).libraries).toBeUndefined();
+  mkdirSync(libraries);
+  writeFileSync(join(libraries, "libmpi.so.40"), "");
+  const mpirun = findMpirun({ PATH: folder });
+  const ofRanks = (environment: NodeJS.ProcessEnv) =>
+    rankEnvironment(mpirun, environment, readHosts(undefined, 2), "file");
+  expect(ofRanks({})).toHaveProperty("LD_LIBRARY_PATH", libraries);
+  expect(ofRanks({ LD_LIBRARY_PATH: "/own" })).toHaveProperty("LD_LIBRARY_PATH", `${libraries}:/own`);
+});
+
 test("a rank has the options of the run without the launcher's, whatever their spelling, and no secret", () => {
   const argv = "--lr 1e-3 --nproc-per-node 2 --hosts=a,b --no-shuffle --hub_token geheim --max_restarts 3 --resume";
   const tokens = tokensOf(argv.split(" "), commands.train.rows);

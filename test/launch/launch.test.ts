@@ -14,7 +14,9 @@ const temporaryFolder = temporaryFolders();
 const standIn = fileURLToPath(new URL("../support/stand-in-rank.mjs", import.meta.url));
 const RULE = "-".repeat(74);
 const KILLED = `printf '%s\\n' "${RULE}" "mpirun noticed that process rank 1 with PID 9 on node b exited on signal 9 (Killed)." "${RULE}" >&2; exit 137`;
-const READY = [0, 1].map((rank) => `printf '\\036{"rank":${rank},"host":"h","pid":999999999,"what":"ready"}\\n' >&2`);
+const telling = (rank: number, what: string) =>
+  `printf '\\036{"rank":${rank},"host":"h","pid":999999999,"what":"${what}"}\\n' >&2`;
+const JOINED = [0, 1].flatMap((rank) => [telling(rank, "ready"), telling(rank, "joined")]);
 
 /**
  * A folder with an mpirun that notes its arguments in `calls`, and does what the lines say: one line a start.
@@ -117,9 +119,9 @@ test("an error that a rank tells of would come again: no restart", async () => {
   expect(calls()).toHaveLength(1);
 });
 
-test("a stop asks the ranks by SIGUSR2 once all listen, and no restart follows", async () => {
+test("a stop asks the ranks by SIGUSR2 once all have met, and no restart follows", async () => {
   const { environment, calls } = fakeMpirun(
-    `trap 'echo saved; exit 0' USR2; ${READY.join("; ")}; echo up; while :; do sleep 0.05; done`,
+    `trap 'echo saved; exit 0' USR2; ${JOINED.join("; ")}; echo up; while :; do sleep 0.05; done`,
   );
   const run = start(options({ max_restarts: 3 }), environment);
   await expect.poll(run.printed).toBe("up\n");
@@ -129,9 +131,9 @@ test("a stop asks the ranks by SIGUSR2 once all listen, and no restart follows",
   expect(calls()).toHaveLength(1);
 });
 
-test("a stop before all ranks listen ends them at once", async () => {
+test("a stop before all ranks have met ends them at once", async () => {
   const { environment } = fakeMpirun(
-    `trap 'exit 1' TERM; trap 'echo wrong' USR2; ${READY[0]}; echo up; while :; do sleep 0.05; done`,
+    `trap 'exit 1' TERM; trap 'echo wrong' USR2; ${JOINED[0]}; ${JOINED[1]}; ${JOINED[2]}; echo up; while :; do sleep 0.05; done`,
   );
   const run = start(options(), environment);
   await expect.poll(run.printed).toBe("up\n");
@@ -173,7 +175,7 @@ test("checkpoints of an earlier run are never taken for this one's", () => {
 
 test("the command line: ranks are started with the options, no secret, and the exit code of the signal", async () => {
   const { environment, calls } = fakeMpirun(
-    `printf 'token %s\\n' "$LOWRANK_HUB_TOKEN"; trap 'exit 0' USR2; ${READY.join("; ")}; echo up; while :; do sleep 0.05; done`,
+    `printf 'token %s\\n' "$LOWRANK_HUB_TOKEN"; trap 'exit 0' USR2; ${JOINED.join("; ")}; echo up; while :; do sleep 0.05; done`,
   );
   const cli = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
   const args = "--base_model b --train_file t --nproc_per_node 2 --max_restarts 1 --hub_token geheim".split(" ");

@@ -114,6 +114,17 @@ test("a rank that saw another one leave is no cause while mpirun knows more", ()
   expect([alone.lost, alone.error.message]).toEqual([true, "rank 0 on host0: rank 1 left"]);
 });
 
+test("a rank that hangs is named by those that waited, whatever mpirun says of its end, and another start may end well", () => {
+  const late = record(0, "E_TIMEOUT", "no answer from rank 1 on host1");
+  const joined: RankRecord[] = [0, 1].map((rank) => ({ ...ready, rank, what: "joined" }));
+  const { lost, error } = causeOf([ready, ...joined, late], reportsOf(KILLED_4), "ended with code 137");
+  expect([lost, error.code, error.message]).toEqual([true, "E_TIMEOUT", "no answer from rank 1 on host1"]);
+  // Before they have met, the launcher alone knows who was on its way.
+  const joining: RankRecord = { ...ready, rank: 0, what: "joining" };
+  const start = causeOf([ready, { ...ready, rank: 0 }, joining, record(0, "E_TIMEOUT", "Not all have come.")], [], "");
+  expect(start.error.message).toBe("Not all have come. Still on its way: rank 1 on host1.");
+});
+
 test("a machine that is gone, MPI_Abort, and what mpirun says otherwise", () => {
   const gone =
     "ORTE has lost communication with a remote daemon. HNP daemon : [[1,0],0] on node a Remote daemon: [[1,0],1] on node b This is usually";

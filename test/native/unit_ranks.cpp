@@ -56,7 +56,8 @@ Trained train(const TinyModel& model, const std::shared_ptr<Hall>& hall, int ran
   UntilSums until(*group);
   backend->observe(&until);
   LoadProgress progress;
-  Engine engine(model.source, {spec_of(model)}, options, progress, std::move(backend), std::move(group));
+  Engine engine(model.source, {spec_of(model)}, options, progress, std::move(backend));
+  engine.join(std::move(group));
   Trained found;
   for (uint64_t step = 0; step < kSteps; step++) {
     const uint64_t count = step + 1 < kSteps ? kMicroBatches : 1, ranks = uint64_t(hall->ranks());
@@ -134,13 +135,15 @@ void test_ranks(Report& report) {
   {
     // The other rank never comes.
     const auto hall = std::make_shared<Hall>(2);
-    Engine engine(model.source, {spec_of(model)}, kOptions, progress, nullptr, std::make_unique<ThreadGroup>(hall, 0));
+    Engine engine(model.source, {spec_of(model)}, kOptions, progress);
+    engine.join(std::make_unique<ThreadGroup>(hall, 0));
     engine.forward_backward(batch, 1, 0, 0, true);
     report.expect(code_of([&] { engine.forward_backward(batch, 1, 1); }) == "E_STATE", "unit: no micro-batch after the last one");
     report.expect(code_of([&] { engine.remove_adapter(0); }) == "E_STATE", "unit: no adapter is removed while its gradients are summed");
   }
   report.expect(true, "unit: an engine ends while sums are in progress");
-  Engine engine(model.source, {spec_of(model)}, kOptions, progress, nullptr, std::make_unique<Broken>());
+  Engine engine(model.source, {spec_of(model)}, kOptions, progress);
+  engine.join(std::make_unique<Broken>());
   engine.forward_backward(batch, 1, 0, 0, true);
   report.expect(code_of([&] { engine.optimizer_step({.learning_rates = {1e-3f}}); }) == "E_GROUP", "unit: a sum that fails ends the step");
 }

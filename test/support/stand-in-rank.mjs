@@ -1,4 +1,4 @@
-// A rank without an engine: tells the launcher that it is ready, and does what STAND_IN says by rank ("1:kill").
+// A rank without an engine: tells the launcher that it is there and has met the others, and does what STAND_IN says by rank ("1:kill").
 // On a request to stop it says so and ends with 0, as a rank that has saved.
 import { hostname } from "node:os";
 
@@ -12,6 +12,7 @@ process.on("SIGUSR2", () => {
 process.on("SIGTERM", () => process.exit(143));
 process.stdout.write(`rank ${rank} ${process.argv.slice(2).join(" ")}\n`);
 tell({ what: "ready" });
+tell({ what: "joined" });
 const [at, what] = (process.env.STAND_IN ?? "").split(":");
 const mine = Number(at) === rank;
 setTimeout(

@@ -18,6 +18,8 @@ interface Told {
   settings: Identity;
   /** Options that decide when ranks wait for each other. */
   cadence: Record<string, unknown>;
+  /** Whether it was asked to stop. */
+  isStopping: boolean;
 }
 
 const CADENCE = [
@@ -34,6 +36,12 @@ const CADENCE = [
   "early_stopping_patience",
   "early_stopping_threshold",
 ] as const satisfies readonly (keyof RunOptions)[];
+
+/** Of an engine that trains with others. */
+export const asRank = (o: { ddp_timeout?: number }) => ({
+  group: "mpi" as const,
+  ...(o.ddp_timeout === undefined ? {} : { groupTimeout: o.ddp_timeout }),
+});
 
 /** `gradient_accumulation_steps` is each rank's number, as in transformers. @returns the options with the number of all ranks */
 export function withAllMicroBatches<O extends Pick<RunOptions, "gradient_accumulation_steps">>(o: O, size: number): O {
@@ -73,14 +81,16 @@ interface Beginning {
 /**
  * Puts the beginning of the run into the engines of all ranks: rank 0's. Before that, they compare what decides the run.
  * @param prepared of a rank beside the first one without a checkpoint: rank 0 alone reads it
- * @returns the run as this rank makes it
+ * @param signal asks for a stop
+ * @returns the run as this rank makes it; null where one of the ranks was asked to stop before
  * @throws LowrankError E_RANKS, on every rank
  */
 export async function beginTogether(
   engine: Engine,
   o: RunOptions,
   prepared: Prepared,
-): Promise<{ ranks: Ranks; prepared: Prepared }> {
+  signal: AbortSignal,
+): Promise<{ ranks: Ranks; prepared: Prepared } | null> {
   const ranks = await ranksOf(engine);
   const cadence = Object.fromEntries(CADENCE.map((name) => [name, o[name] ?? null]));
   const { settings, plan, resumption } = prepared;
@@ -90,9 +100,11 @@ export async function beginTogether(
     kernels: kernelsOf(plan.engine.device),
     settings,
     cadence,
+    isStopping: signal.aborted,
   };
-  const all = await engine.gatherTexts(JSON.stringify(told));
-  checkAgreement(all.map((text) => JSON.parse(text) as Told));
+  const all = (await engine.gatherTexts(JSON.stringify(told))).map((text) => JSON.parse(text) as Told);
+  checkAgreement(all);
+  if (all.some(({ isStopping }) => isStopping)) return null;
   const own: Beginning = { state: resumption?.state ?? null, isResult: resumption?.isResult ?? false };
   const [first] = await engine.gatherTexts(ranks.rank === 0 ? JSON.stringify(own) : "");
   const { state, isResult } = JSON.parse(first!) as Beginning;
