@@ -1,5 +1,6 @@
 // The preparation that a trainer and a sweep share: names become files, and the texts are read when they are wanted.
 import { LowrankError } from "../base/errors.js";
+import { worldOf } from "../base/ranks.js";
 import type { DataFile } from "../data/index.js";
 import { type TrainingFiles, trainingFiles } from "../setup/dataset.js";
 import { adapterFolder } from "../setup/hub.js";
@@ -53,9 +54,12 @@ export async function openRun(
   const named = { ...options, train_file: checked.train, validation_file: checked.validation };
   const files = await trainingFiles(named, from);
   const labelled = options.task === "seq-cls" ? await labelledRows(files, options) : null;
-  const { precision, threads, device, sharesWeights } = model;
+  const { precision, threads, device } = model;
+  const ranks = worldOf()?.localSize ?? 1;
+  // The ranks of one machine have the base once.
+  const sharesWeights = model.sharesWeights || ranks > 1;
   const source = labelled ? asClassifier(model, labelled.labels.asked) : model.source;
-  const base = { model: source, precision, threads, device, tokenizer: null, sharesWeights, samplesOnly: false };
+  const base = { model: source, precision, threads, device, tokenizer: null, sharesWeights, samplesOnly: false, ranks };
   const readTexts = async () => {
     const sourceOf = async (given: DataFile[] | GivenItems) =>
       Array.isArray(given) ? given : itemSource(given, options, model.tokenizer, warn);

@@ -1,4 +1,5 @@
 import { LowrankError } from "../base/errors.js";
+import { worldOf } from "../base/ranks.js";
 import { custom, plainEntries, rows, type Variant, variantsOf } from "../config/index.js";
 import { Engine } from "../native/index.js";
 import { RunFolder } from "../setup/run/folder.js";
@@ -58,6 +59,9 @@ function checkSweep(given: unknown) {
   const checked = checkOptions(Object.fromEntries(entries.filter((entry) => !isOwn(entry))));
   const { output_dir, resume } = checked.options;
   const usage = (message: string, where: string) => new LowrankError("E_USAGE", `${message}.`, where);
+  const world = worldOf();
+  if (world && world.size > 1)
+    throw usage(`sweep trains in one process, and ${world.by} has started ${world.size} of this program`, "sweep");
   if (output_dir === undefined) throw usage("output_dir: missing; expected a folder", "output_dir");
   if (checked.samples) throw usage("samples: a sweep writes none", "samples");
   if ((own.ranks === undefined) === (own.grid === undefined)) throw usage("Expected one of ranks and grid", "ranks");

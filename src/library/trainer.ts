@@ -1,12 +1,14 @@
 import { LowrankError } from "../base/errors.js";
+import { type World, worldOf } from "../base/ranks.js";
 import { writeAdapter } from "../checkpoint/index.js";
-import { BASE, Engine, type MemoryPlan, Slot } from "../native/index.js";
+import { BASE, Engine, type MemoryPlan, type Ranks, Slot } from "../native/index.js";
 import { withoutFactors } from "../setup/adapter.js";
 import { type Classified, classifyAll, type TextOrPair } from "../setup/classify.js";
 import { type ParameterCounts, parameterCounts } from "../setup/memory/plan.js";
 import { RunFolder } from "../setup/run/folder.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { beginWith, planRun, prepareRun, warnOf } from "../setup/run/prepare.js";
+import { asRank, beginTogether, withAllMicroBatches } from "../setup/run/ranks.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
 import { givenTemplates } from "../setup/texts.js";
 import { type Evaluation, evaluateModel, type RunEvent } from "../trainer/index.js";
@@ -22,9 +24,21 @@ import {
 import { channel } from "./channel.js";
 import { checkModel, type Model, register } from "./model.js";
 import { openRun } from "./opened-run.js";
-import { checkOptions, type TrainerOptions } from "./options.js";
+import { type CheckedOptions, checkOptions, type TrainerOptions } from "./options.js";
 import { Gate, type TrainerState } from "./state.js";
 import { continuation, readRequest, type TextOptions } from "./text.js";
+
+/** Of several ranks the first one alone writes. */
+function ofRank(checked: CheckedOptions, world: World | null): CheckedOptions {
+  if (!world) return checked;
+  const options = withAllMicroBatches(checked.options, world.size);
+  if (world.rank === 0) return { ...checked, options };
+  return {
+    ...checked,
+    options: { ...options, output_dir: undefined, report_to: [], use_wandb: false },
+    samples: false,
+  };
+}
 
 /** Fine-tunes an adapter on a model, on a native thread of its own. */
 export class Trainer {
@@ -35,6 +49,8 @@ export class Trainer {
   readonly #folder: RunFolder | null;
   readonly #warnings: string[];
   readonly #samples: boolean;
+  /** Set where mpirun or srun has started this program as one of several ranks. */
+  readonly #ranks: Ranks | undefined;
   readonly #unregister: () => void;
   readonly #gate = new Gate();
   /** Ends a run: after the step in progress, and after the micro-batch in progress. */
@@ -52,6 +68,7 @@ export class Trainer {
       folder: RunFolder | null;
       warnings: string[];
       samples: boolean;
+      ranks: Ranks | undefined;
     },
   ) {
     this.#model = model;
@@ -61,16 +78,19 @@ export class Trainer {
     this.#folder = parts.folder;
     this.#warnings = parts.warnings;
     this.#samples = parts.samples;
+    this.#ranks = parts.ranks;
     this.#unregister = register(model, this, "Trainer.create");
   }
 
   /**
-   * Reads and tokenises the texts, plans the memory and takes it. Nothing is written to `output_dir` before the first step.
+   * Reads and tokenises the texts, plans the memory and takes it. Nothing is written to `output_dir` before the first step. In a program
+   * that mpirun or srun has started as one of several ranks it waits for the others' call, and all train one adapter (docs/distributed.md).
    * @throws LowrankError E_USAGE, E_MEMORY, E_OUTPUT_EXISTS and the errors of reading
    */
   static async create(model: Model, given: TrainerOptions): Promise<Trainer> {
     checkModel(model, "Trainer.create");
-    const checked = checkOptions(given);
+    const world = worldOf();
+    const checked = ofRank(checkOptions(given), world);
     checkRunOptions(checked.options);
     const { output_dir: output, init_adapter: initial } = checked.options;
     const inputs = [model.folder, initial];
@@ -89,9 +109,13 @@ export class Trainer {
       const texts = await readTexts();
       const prepared = prepareRun(options, plan, texts, resumption, warn);
       const { spec } = plan.adapter;
-      engine = await Engine.create(base.model, resumption ? withoutFactors(spec) : spec, plan.plan.engine);
-      await beginWith(engine, prepared);
-      return new Trainer(model, { options, prepared, engine, folder, warnings, samples: checked.samples });
+      const begun = resumption || (world && world.rank > 0) ? withoutFactors(spec) : spec;
+      const shape = { ...plan.plan.engine, ...(world && asRank({})) };
+      engine = await Engine.create(base.model, begun, shape);
+      const together = world && (await beginTogether(engine, options, prepared, new AbortController().signal));
+      if (!together) await beginWith(engine, prepared);
+      const parts = { options, engine, folder, warnings, samples: checked.samples };
+      return new Trainer(model, { ...parts, prepared: together?.prepared ?? prepared, ranks: together?.ranks });
     } catch (error) {
       await engine?.close();
       folder?.release();
@@ -130,7 +154,11 @@ export class Trainer {
         ...{ engine: this.#engine, report: put, signal: this.#stop.signal, abort },
         begin: () => this.#begin(),
         base: new Slot(this.#engine, BASE),
-        trained: async ({ aborted }: { aborted: boolean }) => this.#samples && !aborted,
+        ranks: this.#ranks,
+        trained: async ({ aborted }: { aborted: boolean }) => {
+          if (this.#ranks) await this.#engine.finishGroup();
+          return this.#samples && !aborted;
+        },
       };
       const result = await trainPrepared(this.#options, this.#prepared, work);
       await put({ type: "end", ...result });
