@@ -2,7 +2,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
 
@@ -11,6 +11,7 @@ const o = readArguments({
 prebuilt addon and without a compiler, the same from git, and (--source) built from source. Ends with "N passed, N failed".`,
   options: {
     source: { kind: "flag", help: "also builds the addon from source in the project, which takes a minute or two" },
+    mpi: { value: "FOLDER", help: "another Open MPI, with bin/mpirun and lib, under which two ranks are trained, too" },
     keep: { kind: "flag", help: "keep the folder with clone and projects" },
   },
 });
@@ -113,6 +114,40 @@ check("with the prebuilt addon, without scripts, without a compiler", () => {
     /(^|\/)package\.json$/.test(file),
   );
   return `of which npm install ${installed.toFixed(1)} s and two steps ${trained.toFixed(1)} s; ${count.length} package.json files`;
+});
+/** Two ranks of the installed package. */
+function useRanks(cwd, env) {
+  const base = "node_modules/lowrank/examples/tiny-base";
+  const texts = "node_modules/lowrank/examples/data/train.jsonl";
+  const options = [
+    "--base_model",
+    base,
+    "--train_file",
+    texts,
+    "--output_dir",
+    "ranks",
+    "--overwrite_output_dir",
+    "--cache_dir",
+    "cache",
+  ];
+  const few = ["--max_steps", "2", "--max_seq_length", "32", "--no-merge", "--nproc_per_node", "2", "--threads", "1"];
+  run("npx", ["--no-install", "lowrank", "train", ...options, ...few], { cwd, env });
+  if (!existsSync(join(cwd, "ranks/adapter_model.safetensors"))) throw new Error("two ranks wrote no adapter");
+}
+check("two ranks with the prebuilt plugin; without mpirun, that says what to install", () => {
+  const cwd = join(work, "prebuilt");
+  const refused = spawnSync(
+    "npx",
+    ["--no-install", "lowrank", "train", "--base_model", "b", "--train_file", "t", "--nproc_per_node", "2"],
+    { cwd, env: bare(), encoding: "utf8" },
+  );
+  if (refused.status !== 1 || !/E_MPI.*apt-get install openmpi-bin/.test(refused.stderr))
+    throw new Error(`without mpirun:\n${refused.stdout}${refused.stderr}`);
+  if (!existsSync(join(cwd, "node_modules/lowrank-linux-x64/liblowrank_mpi.so"))) return "no plugin was built here";
+  const found = [["", ""], ...(o.mpi ? [[o.mpi, join(o.mpi, "bin") + delimiter]] : [])];
+  if (spawnSync("mpirun", ["--version"]).status !== 0) found.shift();
+  for (const [, first] of found) useRanks(cwd, { ...process.env, PATH: first + process.env.PATH });
+  return `under ${found.length} mpirun`;
 });
 check("from git, with the prebuilt addon", () => {
   const cwd = project("from-git");

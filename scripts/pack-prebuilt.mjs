@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fail, readArguments } from "./support/arguments.mjs";
 import { checkGlibc } from "./support/glibc.mjs";
@@ -26,11 +26,31 @@ try {
   fail(error.message);
 }
 
+/** Whether this machine has Open MPI: the build knows a target for it then. */
+const hasMpi = readFileSync(join(root, "build/cmake/CMakeCache.txt"), "utf8").match(
+  /^LOWRANK_MPI_INCLUDE:.*=(.*)$/m,
+)?.[1];
+const plugin = join(root, "build/portable/Release/liblowrank_mpi.so");
+rmSync(plugin, { force: true });
+if (hasMpi && !hasMpi.endsWith("-NOTFOUND")) {
+  run(process.execPath, ["scripts/build-native.cjs", "--target", "lowrank_mpi_portable"]);
+  try {
+    // Open MPI 4 and 5 have this library under one name.
+    checkGlibc(plugin, ["libmpi.so.40"]);
+  } catch (error) {
+    fail(error.message);
+  }
+} else
+  console.error(
+    "No plugin for several ranks is packed: this machine has no mpi.h of Open MPI (apt-get install libopenmpi-dev).",
+  );
+
 const packages = join(root, "build/packages");
 const folder = join(packages, NAME);
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-copyFileSync(addon, join(folder, "lowrank.node"));
+const files = [addon, plugin].filter((file) => existsSync(file));
+for (const file of files) copyFileSync(file, join(folder, basename(file)));
 copyFileSync(join(root, "LICENSE"), join(folder, "LICENSE"));
 const manifest = {
   name: NAME,
@@ -44,7 +64,7 @@ const manifest = {
   cpu: ["x64"],
   libc: ["glibc"],
   main: "lowrank.node",
-  files: ["lowrank.node"],
+  files: files.map((file) => basename(file)),
 };
 writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 run("npm", ["pack", "--silent", "--pack-destination", packages], folder);

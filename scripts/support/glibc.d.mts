@@ -1,3 +1,3 @@
 export const NEWEST: string;
-export function tooNew(objdump: string): string[];
-export function checkGlibc(file: string): void;
+export function tooNew(objdump: string, others?: string[]): string[];
+export function checkGlibc(file: string, others?: string[]): void;

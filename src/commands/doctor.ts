@@ -11,7 +11,7 @@ import { bytes } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import { findMpirun } from "../launch/index.js";
 import { supportedModelTypes } from "../model/index.js";
-import { addonFolder, cpuInfo } from "../native/index.js";
+import { addonFolder, cpuInfo, groupProblem } from "../native/index.js";
 import { memoryLimits } from "../setup/memory/limits.js";
 
 interface Finding {
@@ -63,10 +63,8 @@ function ranks(): Finding[] {
     }
   };
   const plugin = () => {
-    const path = join(addonFolder(), "liblowrank_mpi.so");
-    return existsSync(path)
-      ? path
-      : `not for several ranks: ${path} is not there. It is built with the addon where mpi.h is (apt-get install libopenmpi-dev)`;
+    const problem = groupProblem();
+    return problem === null ? join(addonFolder(), "liblowrank_mpi.so") : `not for several ranks: ${problem}`;
   };
   const mpirun = () => {
     const { path, version } = findMpirun();
