@@ -97,7 +97,8 @@ export class TrainDisplay {
   }
 
   plan({ model, plan: { adapter, engine, memory } }: RunPlan): void {
-    const why = this.#o.precision === "auto" ? `, chosen for a base stored in ${modelDtype(model)}` : "";
+    const dtype = modelDtype(model);
+    const why = this.#o.precision === "auto" ? `, chosen for weights in ${dtype === "i8" ? "int8" : dtype}` : "";
     const parameters = parameterCounts(model, adapter);
     const { precision, threads, device = CPU } = engine;
     this.log.info(`precision ${precision}${why}; ${device === CPU ? "" : `${device}, `}${threads} threads`);

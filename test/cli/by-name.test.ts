@@ -56,6 +56,7 @@ test("the line runs, online and then offline from the cache", async () => {
       cwd,
       env: { ...env, HF_HUB_OFFLINE: offline },
     });
+    expect(stderr).toMatch(/^precision bf16, chosen for weights in int8; \d+ threads$/m);
     const output = join(cwd, "lora_llama2");
     const metrics = jsonLines<Record<string, number>>(join(output, "metrics.jsonl"));
     losses.push(metrics.flatMap(({ loss, eval_loss }) => [loss ?? eval_loss]));

@@ -49,7 +49,7 @@ describe("train", () => {
     expect(finished.stdout).toMatch(/^trainable params: 7,168 \|\| all params: 1,007,744 \|\| trainable%: 0\.7113$/m);
     expect(finished.stdout).toMatch(/^Memory plan:\n {2}weights +1\.9 MiB$/m);
     expect(finished.stdout.match(/^Sample \d$/gm)).toEqual(["Sample 1", "Sample 2", "Sample 3"]);
-    expect(finished.stderr).toContain("precision bf16, chosen for a base stored in bf16");
+    expect(finished.stderr).toContain("precision bf16, chosen for weights in bf16");
     // eslint-disable-next-line no-control-regex
     expect(finished.stdout + finished.stderr).not.toContain("\x1b");
   });

@@ -1,12 +1,13 @@
 // A text beyond the limit is one error, and a reader's memory is bounded by it, whatever the file holds.
 import { spawnSync } from "node:child_process";
-import { createWriteStream, writeFileSync } from "node:fs";
+import { createWriteStream, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { readTexts, type TextReadOptions } from "../../src/data/index.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
+import { root, tinyBase } from "../support/tiny.js";
 
 const folder = temporaryFolders();
 const write = (name: string, content: string | Uint8Array) => writeIn(folder(), name, content);
@@ -107,6 +108,8 @@ describe("a large row is thinned out before it is parsed", () => {
   });
 });
 
+const library = new URL("../../dist/data/index.js", import.meta.url).href;
+
 /** Megabytes that reading takes at its peak, beyond the process's megabytes before. */
 function measured(file: string): { megabytes: number; result: string } {
   const script = `
@@ -115,7 +118,6 @@ function measured(file: string): { megabytes: number; result: string } {
     const before = peak();
     const result = await readTexts([process.argv[2]], "text").then((texts) => texts.length, (error) => error.code);
     console.log(JSON.stringify({ megabytes: peak() - before, result: String(result) }));`;
-  const library = new URL("../../dist/data/index.js", import.meta.url).href;
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script, library, file], {
     encoding: "utf8",
   });
@@ -139,5 +141,30 @@ describe("memory", () => {
     const { megabytes, result } = measured(file);
     expect(result).toBe("E_CSV");
     expect(megabytes).toBeLessThan(4 * 64);
+  }, 60_000);
+
+  test("tokenising in two threads takes what docs/memory.md says, within 30 %", () => {
+    const own = readFileSync(join(root, "examples/data/train.jsonl"), "utf8");
+    const file = join(folder(), "a.jsonl");
+    writeFileSync(file, own.repeat(Math.ceil(4e6 / own.length)));
+    const script = `
+      const [library, file, tokenizer, folder] = process.argv.slice(1);
+      const { fileTexts, Tokenizer, tokenTable } = await import(library);
+      const options = { tokenizer: await Tokenizer.open(tokenizer), folder, threads: 2, limit: 1e9 };
+      const peak = () => process.resourceUsage().maxRSS / 1024;
+      const before = peak();
+      const how = { maxLength: 512, longText: "chunk", addEos: false };
+      const { length } = await tokenTable(fileTexts([file], { column: "text" }), { ...options, ...how });
+      console.log(JSON.stringify({ megabytes: peak() - before, length }));`;
+    const given = [library, file, tinyBase, join(folder(), "cache")];
+    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script, ...given], {
+      encoding: "utf8",
+    });
+    expect(stderr).toBe("");
+    const { megabytes, length } = JSON.parse(stdout);
+    expect(length).toBeGreaterThan(1000);
+    const documented = /^\| 4 MB \| 2 \| (\d+) \|/m.exec(readFileSync(join(root, "docs/memory.md"), "utf8"))!;
+    expect(megabytes / Number(documented[1])).toBeGreaterThan(0.7);
+    expect(megabytes / Number(documented[1])).toBeLessThan(1.3);
   }, 60_000);
 });

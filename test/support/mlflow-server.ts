@@ -7,7 +7,7 @@ interface Run {
   name: string | undefined;
   tags: Record<string, string>;
   params: Map<string, string>;
-  metrics: { key: string; value: unknown; step: number }[];
+  metrics: { key: string; value: unknown; step: number; timestamp: number }[];
 }
 
 export class MlflowServer extends TrackerServer {

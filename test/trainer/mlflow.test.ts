@@ -55,7 +55,33 @@ const endOf = (aborted: boolean) =>
     steps: 2,
     summary: { step: 2, epoch: 0.2, train_runtime: 2, train_loss: 0.5 },
   }) as unknown as RunEvent;
+const EVAL: RunEvent = { type: "eval", metrics: { step: 2, epoch: 0.2, eval_loss: 0.25, eval_perplexity: 1.5 } };
 const SAMPLE: RunEvent = { type: "sample", sample: { prompt: "Once", text: " upon a time" } };
+
+/** A run of every kind of event, and what a server is to show of it: the points of each metric, by step. */
+const EVENTS = [stepAt(1), stepAt(2), EVAL, SAMPLE, endOf(true)];
+const both = (first: unknown, second: unknown): [number, unknown][] => [
+  [1, first],
+  [2, second],
+];
+const POINTS: Record<string, [step: number, value: unknown][]> = {
+  "train/epoch": [...both(0.1, 0.2), [2, 0.2]],
+  "train/loss": both(1, 0.5),
+  "train/grad_norm": both(0.5, "NaN"),
+  "train/learning_rate": both(1e-3, 1e-3),
+  "train/tokens_per_s": both(1000, 1000),
+  "train/mfu": both(0.25, 0.25),
+  "eval/loss": [[2, 0.25]],
+  "eval/perplexity": [[2, 1.5]],
+  train_runtime: [[2, 2]],
+  train_loss: [[2, 0.5]],
+};
+const PARAMS = {
+  ...{ learning_rate: "0.0002", list: "[1,2]", long: `${"x".repeat(5997)}...` },
+  ...Object.fromEntries(Array.from({ length: 150 }, (_, i) => [`p${i}`, String(i)])),
+};
+const TAGS = { team: "a", "mlflow.source.name": "lowrank", "mlflow.source.type": "LOCAL" };
+const SAMPLES = '{"columns":["prompt","text"],"data":[["Once"," upon a time"]]}';
 
 async function feed(trackers: Trackers, events: RunEvent[], history: object[] = []) {
   trackers.start({ history });
@@ -77,35 +103,36 @@ test("a run's parameters, metrics, tags, samples and adapter; it goes on as the 
   const folder = newFolder();
   for (const name of ["adapter_model.safetensors", "adapter_config.json", "train.log"])
     writeFileSync(join(folder, name), name);
-  const { warnings, news } = await feed(trackersIn(folder, { MLFLOW_TAGS: '{"team": "a"}' }), [
-    stepAt(1),
-    stepAt(2),
-    SAMPLE,
-    endOf(true),
-  ]);
+  const begin = Date.now();
+  const { warnings, news } = await feed(trackersIn(folder, { MLFLOW_TAGS: '{"team": "a"}' }), EVENTS);
   expect(warnings).toEqual([]);
   expect(news).toEqual([`MLflow shows the run at ${server.url}/#/experiments/7/runs/run0`]);
-  expect(only()).toMatchObject({
-    status: "KILLED",
-    name: "first",
-    tags: { team: "a", "mlflow.source.name": "lowrank" },
-  });
-  const { params } = only();
-  expect([params.size, params.get("learning_rate"), params.get("list"), params.get("p149")]).toEqual([
-    153,
-    "0.0002",
-    "[1,2]",
-    "149",
-  ]);
-  expect(params.get("long")).toBe(`${"x".repeat(5997)}...`);
-  expect(only().metrics.find(({ key, step }) => key === "train/grad_norm" && step === 2)!.value).toBe("NaN");
-  expect(only().metrics.find(({ key }) => key === "train_runtime")).toMatchObject({ value: 2, step: 2 });
+  const { metrics, params, ...run } = only();
+  expect(run).toEqual({ status: "KILLED", name: "first", tags: TAGS });
+  expect(Object.fromEntries(params)).toEqual(PARAMS);
+  const points: Record<string, unknown[]> = {};
+  for (const { key, step, value, timestamp } of metrics) {
+    points[key] = [...(points[key] ?? []), [step, value]];
+    expect(timestamp).toBeGreaterThanOrEqual(begin);
+    expect(timestamp).toBeLessThanOrEqual(Date.now());
+  }
+  expect(points).toEqual(POINTS);
   const at = "7/run0/artifacts";
   expect(Object.fromEntries(server.artifacts)).toEqual({
     [`${at}/adapter/adapter_model.safetensors`]: "adapter_model.safetensors",
     [`${at}/adapter/adapter_config.json`]: "adapter_config.json",
-    [`${at}/samples.json`]: '{"columns":["prompt","text"],"data":[["Once"," upon a time"]]}',
+    [`${at}/samples.json`]: SAMPLES,
   });
+  // The run is there before its parameters, these before its metrics, and its end comes last.
+  const asked = server.seen.map(({ method, path, body }) => {
+    const [name] = /(experiments|runs)\/[a-z-]+|artifacts\/7/.exec(path)!;
+    if (name !== "runs/log-batch") return `${method} ${name}`;
+    return `${method} ${Object.keys(JSON.parse(body)).filter((key) => key !== "run_id")}`;
+  });
+  expect(asked.filter((each, i) => each !== asked[i - 1])).toEqual([
+    ...["GET experiments/get-by-name", "POST experiments/create", "POST runs/create", "GET runs/get"],
+    ...["POST params", "POST metrics", "PUT artifacts/7", "POST runs/update"],
+  ]);
   await feed(trackersIn(folder), [stepAt(2), stepAt(3), endOf(false)], [metricsAt(1)]);
   expect(losses()).toEqual([1, 2, 3].map((step) => [step, 1 / step]));
   expect(only().status).toBe("FINISHED");
@@ -216,40 +243,50 @@ test.runIf(hasMlflow)(
       // biome-ignore lint/suspicious/noExplicitAny: an answer of another program
       const ask = async (method: string): Promise<any> => (await fetch(`${uri}/api/2.0/mlflow/${method}`)).json();
       await vi.waitFor(async () => expect((await fetch(`${uri}/health`)).status).toBe(200), {
-        timeout: 100_000,
+        timeout: 200_000,
         interval: 200,
       });
       const more = { MLFLOW_TRACKING_URI: uri, MLFLOW_TAGS: '{"team": "a"}' };
-      const first = await feed(trackersIn(folder, more, 60_000), [stepAt(1), stepAt(2), SAMPLE, endOf(true)]);
-      expect(first.warnings).toEqual([]);
+      const { warnings, news } = await feed(trackersIn(folder, more, 60_000), EVENTS);
+      expect(warnings).toEqual([]);
+      const id = /runs\/(\w+)$/.exec(news[0]!)![1]!;
+      const history = async (key: string) =>
+        (await ask(`metrics/get-history?run_id=${id}&metric_key=${encodeURIComponent(key)}`)).metrics.map(
+          ({ step = 0, value }: { step?: number; value: unknown }) => [Number(step), value],
+        );
+      const byKey = (list: { key: string; value: unknown }[]) =>
+        Object.fromEntries(list.map(({ key, value }) => [key, value]));
+      const { run } = await ask(`runs/get?run_id=${id}`);
+      expect(run.info).toMatchObject({ run_name: "first", status: "KILLED" });
+      expect(byKey(run.data.params)).toEqual(PARAMS);
+      expect(byKey(run.data.tags)).toMatchObject(TAGS);
+      const keys: string[] = run.data.metrics.map(({ key }: { key: string }) => key);
+      expect(keys.sort()).toEqual(Object.keys(POINTS).sort());
+      // The server keeps a point that it is given twice once, or twice if they are a millisecond apart.
+      const once = (points: unknown[][]) => [...new Set(points.map(String))];
+      for (const key of keys) expect([key, once(await history(key))]).toEqual([key, once(POINTS[key]!)]);
+      const { files } = await ask(`artifacts/list?run_id=${id}&path=adapter`);
+      expect(files.map(({ path }: { path: string }) => path)).toEqual([
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+      ]);
+      const artifact = (path: string) =>
+        fetch(`${uri}/get-artifact?run_id=${id}&path=${path}`).then((answer) => answer.text());
+      expect(await artifact("adapter/adapter_config.json")).toBe("adapter_config.json");
+      expect(await artifact("samples.json")).toBe(SAMPLES);
+      // The run goes on as the same one.
       const last = await feed(
         trackersIn(folder, more, 60_000),
         [stepAt(3), endOf(false)],
         [metricsAt(1), metricsAt(2)],
       );
       expect(last.warnings).toEqual([]);
-      const id = /runs\/(\w+)$/.exec(first.news[0]!)![1]!;
-      const { run } = await ask(`runs/get?run_id=${id}`);
-      expect(run.info).toMatchObject({ run_name: "first", status: "FINISHED" });
-      const byKey = (list: { key: string; value: unknown }[]) =>
-        Object.fromEntries(list.map(({ key, value }) => [key, value]));
-      expect(byKey(run.data.params)).toMatchObject({ learning_rate: "0.0002", list: "[1,2]", p149: "149" });
-      expect(byKey(run.data.tags)).toMatchObject({ team: "a", "mlflow.source.name": "lowrank" });
-      const history = async (key: string) =>
-        (await ask(`metrics/get-history?run_id=${id}&metric_key=${encodeURIComponent(key)}`)).metrics.map(
-          ({ step = 0, value }: { step?: number; value: unknown }) => [Number(step), value],
-        );
+      expect((await ask(`runs/get?run_id=${id}`)).run.info.status).toBe("FINISHED");
       expect(await history("train/loss")).toEqual([1, 2, 3].map((step) => [step, 1 / step]));
-      expect((await history("train/grad_norm"))[1]).toEqual([2, "NaN"]);
-      const { files } = await ask(`artifacts/list?run_id=${id}&path=adapter`);
-      expect(files.map(({ path }: { path: string }) => path)).toEqual([
-        "adapter/adapter_config.json",
-        "adapter/adapter_model.safetensors",
-      ]);
     } finally {
       process.kill(-child.pid!);
       await once(child, "exit");
     }
   },
-  300_000,
+  400_000,
 );

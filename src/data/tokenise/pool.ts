@@ -107,7 +107,8 @@ export class TokeniserPool {
   }
 
   #startOne(): Worker {
-    const worker = new Worker(WORKER, { resourceLimits: LIMITS });
+    // The process's own flags may be for a script that it was given in place of a file: a thread would never start with them.
+    const worker = new Worker(WORKER, { resourceLimits: LIMITS, execArgv: [] });
     worker.on("message", ({ id, block, problem }: Answer) => {
       if (block) this.#waiting.get(id)?.resolve(block);
       else this.#waiting.get(id)?.reject(Object.assign(new RowProblem(problem!.message), { row: problem!.row }));
