@@ -1,5 +1,5 @@
 // `lowrank train --nproc_per_node 2` from end to end: a stop that is saved, and a rank that is killed.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { ranksOf } from "../../scripts/support/rank-processes.mjs";
 import { noRanks } from "../support/mpi.js";
@@ -64,7 +64,11 @@ describe.skipIf(missing !== null)("the launcher", () => {
 
   test("a stop before the first step trains nothing, as in one process", async () => {
     let asked = false;
-    const { code, stderr } = await lowrank(train("early", { max_steps: 1_000_000 }), {
+    // Texts that take seconds to tokenise: what is printed first arrives long before a step.
+    const train_file = work.path("many.jsonl");
+    const rows = Array.from({ length: 100_000 }, (_, i) => JSON.stringify({ text: `${i} words, `.repeat(8) }));
+    writeFileSync(train_file, rows.join("\n"));
+    const { code, stderr } = await lowrank(train("early", { train_file, max_steps: 1_000_000 }), {
       onOutput: (child) => {
         if (!asked) asked = child.kill("SIGTERM");
       },
