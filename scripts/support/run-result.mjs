@@ -4,7 +4,8 @@ import { join } from "node:path";
 /** Everything of a finished run that must not depend on how it came about. */
 export function resultOf(output) {
   // No two runs have alike: times, speeds and memory.
-  const isSteady = ([name]) => !/^(tokens_per_s|mfu|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
+  const isSteady = ([name]) =>
+    !/^(tokens_per_s|mfu|slowest_rank|slowest_rank_s|waiting|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
   const withoutSpeed = (row) => JSON.stringify(Object.fromEntries(Object.entries(row).filter(isSteady)));
   const checkpoints = readdirSync(output)
     .filter((name) => name.startsWith("checkpoint-"))
