@@ -16,8 +16,8 @@ export function numbersOf(list: string): number[] {
     .split(",")
     .filter(Boolean)
     .flatMap((part) => {
-      const [first, last = first] = part.split("-").map(Number) as [number, number?];
-      return Array.from({ length: (last ?? first) - first + 1 }, (_, i) => first + i);
+      const [first = 0, last = first] = part.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i);
     });
 }
 

@@ -4,25 +4,11 @@
 #include <cstdlib>
 
 #include "cpu/cpu.h"
+#include "error_code.h"
 #include "modes.h"
 #include "runners.h"
 
 namespace lowrank::test {
-
-namespace {
-
-// The error's code, or an empty string where the call succeeds.
-template <class F>
-std::string code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code;
-  }
-  return "";
-}
-
-}  // namespace
 
 void run_support(const Options&, Report& report) {
   const std::string before = std::getenv("LOWRANK_CPU") ? std::getenv("LOWRANK_CPU") : "";

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "cpu/cpu.h"
+#include "error_code.h"
 #include "modes.h"
 #include "thread_group.h"
 #include "tiny_model.h"
@@ -87,16 +88,6 @@ std::vector<Trained> train_all(const TinyModel& model, int ranks, bool early, in
 
 bool same(const Trained& a, const Trained& b) {
   return a.readings == b.readings && a.parameters.size() == b.parameters.size() && std::memcmp(a.parameters.data(), b.parameters.data(), a.parameters.size() * sizeof(float)) == 0;
-}
-
-template <class F>
-std::string code_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.code;
-  }
-  return "";
 }
 
 // A group of several that fails in its first exchange.

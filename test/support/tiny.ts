@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+export { steadyMetrics } from "../../scripts/support/steady-metrics.mjs";
+
 export const root = new URL("../..", import.meta.url).pathname;
 
 export const tinyBase = join(root, "examples/tiny-base");
@@ -21,15 +23,6 @@ export function jsonLines<T = Record<string, number>>(file: string): T[] {
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
-}
-
-/** The lines of metrics.jsonl, as texts, without the values that differ from run to run: times, speeds and memory. */
-export function steadyMetrics(folder: string): string[] {
-  const isSteady = ([name]: [string, unknown]) =>
-    !/^(tokens_per_s|mfu|slowest_rank|slowest_rank_s|waiting|train_runtime)$|_per_second$|_memory_bytes$/.test(name);
-  return jsonLines(join(folder, "metrics.jsonl")).map((row) =>
-    JSON.stringify(Object.fromEntries(Object.entries(row).filter(isSteady))),
-  );
 }
 
 /** The first lines of the examples' texts, as a file. */
