@@ -7,22 +7,17 @@ import { afterAll, expect, test } from "vitest";
 import { Tokenizer } from "../src/data/index.js";
 import { openClassifier } from "../src/setup/classify.js";
 import { evaluating, openForInference } from "../src/setup/inference.js";
+import { peerPython } from "./support/python.js";
 import { jsonLines, lowrank, tinyBase, workFolder } from "./support/tiny.js";
 
 const shared = new URL("../../shared/", import.meta.url).pathname;
 const minilm = join(shared, "models/minilm-l6-v2");
 const data = join(shared, "data");
 const peer = new URL("../scripts/parity/classify_peer.py", import.meta.url).pathname;
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
+const { python, reason: lacking } = peerPython("torch transformers peft");
 
-function skipReason(): string | undefined {
-  if (!python) return "LOWRANK_PEER_PYTHON is not set";
-  if (spawnSync(python, ["-c", "import torch, transformers, peft"]).status !== 0)
-    return `${python} cannot import torch, transformers and peft`;
-  return [minilm, join(data, "sotu-era-train.csv")].find((path) => !existsSync(path))?.concat(" is not there");
-}
-
-const reason = skipReason();
+const inputs = [minilm, join(data, "sotu-era-train.csv")];
+const reason = lacking ?? inputs.find((path) => !existsSync(path))?.concat(" is not there");
 if (reason) console.log(`classification-peer.test.ts skipped: ${reason}`);
 const work = workFolder("classification-peer");
 afterAll(() => work.remove());

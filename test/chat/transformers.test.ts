@@ -6,13 +6,13 @@ import { expect, test } from "vitest";
 import { parseExactJson } from "../../src/base/exact-json.js";
 import { TemplateError } from "../../src/chat/jinja/index.js";
 import { ChatTemplate, type Conversation } from "../../src/chat/template.js";
+import { peerPython } from "../support/python.js";
 import { CONVERSATIONS, TOKENS } from "./conversations.js";
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-if (python === "") console.log("skipped: rendering as transformers does (LOWRANK_PEER_PYTHON is not set)");
-const FIND_TRL = "import importlib.util, sys; sys.exit(importlib.util.find_spec('trl') is None)";
-const hasTemplates = python !== "" && spawnSync(python, ["-c", FIND_TRL]).status === 0;
-if (python !== "" && !hasTemplates) console.log(`skipped: the templates of real models (${python} has no trl)`);
+const { python, reason } = peerPython("transformers");
+if (reason) console.log(`skipped: rendering as transformers does (${reason})`);
+const noTrl = peerPython("trl").reason;
+if (noTrl && !reason) console.log(`skipped: the templates of real models (${noTrl})`);
 
 interface Peer {
   template: string;
@@ -32,7 +32,7 @@ function read(text: string): Conversation & { prompt?: boolean } {
 
 const inCharacters = (text: string, at: number) => Array.from(text.slice(0, at)).length;
 
-test.runIf(python !== "")("the snippets' renderings are Python's", () => {
+test.skipIf(reason !== undefined)("the snippets' renderings are Python's", () => {
   const made = spawnSync(python, [new URL("./snippets.py", import.meta.url).pathname], { encoding: "utf8" });
   expect(made.status, made.stderr).toBe(0);
   expect(JSON.parse(made.stdout)).toEqual(
@@ -40,7 +40,7 @@ test.runIf(python !== "")("the snippets' renderings are Python's", () => {
   );
 });
 
-test.runIf(hasTemplates)(
+test.skipIf((reason ?? noTrl) !== undefined)(
   "renders and marks as transformers does",
   () => {
     const peer = spawnSync(python, [new URL("./render.py", import.meta.url).pathname], {

@@ -1,6 +1,6 @@
 // Adapters of every variant that lowrank writes, in peft: the same logits. Runs where LOWRANK_PEER_PYTHON names a Python that has peft and
 // transformers.
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -10,11 +10,11 @@ import { openModel, resolveTargets, targetSpec } from "../../src/model/index.js"
 import { Engine } from "../../src/native/index.js";
 import { initialAdapter, type LoraOptions } from "../../src/setup/adapter.js";
 import { goldensFolder, largestDifference, readReference } from "../support/golden.js";
+import { peerPython } from "../support/python.js";
 import { root, workFolder } from "../support/tiny.js";
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const hasPeft = python !== "" && spawnSync(python, ["-c", "import torch, transformers, peft"]).status === 0;
-if (!hasPeft) console.log("checkpoint/peft-variants.test.ts skipped: LOWRANK_PEER_PYTHON names no Python with peft");
+const { python, reason } = peerPython("torch transformers peft");
+if (reason) console.log(`checkpoint/peft-variants.test.ts skipped: ${reason}`);
 
 const GOLDENS = ["patterns", "dora", "lora-bias-plus"];
 const work = workFolder("peft-variants");
@@ -78,7 +78,7 @@ async function pissa(): Promise<Written> {
   return { model: base, adapter: folder, logits };
 }
 
-describe.skipIf(!hasPeft)("adapters in peft", () => {
+describe.skipIf(reason !== undefined)("adapters in peft", () => {
   const written = new Map<string, Written>();
 
   beforeAll(async () => {

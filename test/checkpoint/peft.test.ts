@@ -1,7 +1,7 @@
 // The real peft and transformers read the command's files. Runs where LOWRANK_PEER_PYTHON names a Python that has
 // them; scripts/parity.mjs is the long form, on a real model.
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { readAdapter } from "../../src/checkpoint/adapter.js";
 import { openModel } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
 import { largestDifference } from "../support/golden.js";
+import { peerPython } from "../support/python.js";
 
 const root = new URL("../..", import.meta.url).pathname;
 const cli = join(root, "dist/cli/main.js");
@@ -16,20 +17,10 @@ const base = join(root, "examples/tiny-base");
 const ids = Array.from({ length: 48 }, (_, i) => 2 + ((i * 7919) % 2000));
 const prompt = "Soup of leeks with";
 const NEW_TOKENS = 30;
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
 
-/** Why tests that need `packages` cannot run, or nothing where they can. */
-function skipReason(packages: string): string | undefined {
-  if (!python) return "LOWRANK_PEER_PYTHON is not set";
-  const probe = spawnSync(python, ["-c", `import ${packages}`], { encoding: "utf8" });
-  if (probe.status !== 0) return `${python} cannot import all of ${packages}`;
-  if (!existsSync(cli)) return `${cli} is not built`;
-  return undefined;
-}
-
-const reason = skipReason("torch, transformers, peft");
+const { python, reason } = peerPython("torch transformers peft");
 if (reason) console.log(`checkpoint/peft.test.ts skipped: ${reason}`);
-const quantizedReason = reason ?? skipReason("accelerate, bitsandbytes");
+const quantizedReason = reason ?? peerPython("accelerate bitsandbytes").reason;
 if (quantizedReason && !reason) console.log(`quantised folders of checkpoint/peft.test.ts skipped: ${quantizedReason}`);
 
 async function engineLogits(folder: string, adapterFolder: string | null): Promise<Float32Array> {

@@ -7,18 +7,15 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { Model, Trainer } from "../../src/index.js";
 import { temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
+import { peerPython } from "../support/python.js";
 
 const folder = temporaryFolders();
 const STEPS = 50;
 const BATCH = 4;
 const TEXTS = fileURLToPath(new URL("../../../shared/data/sotu-train.jsonl", import.meta.url));
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const FIND_TRL = "import importlib.util as u, sys; sys.exit(not (u.find_spec('trl') and u.find_spec('peft')))";
-const isThere = existsSync(TEXTS) && python !== "" && spawnSync(python, ["-c", FIND_TRL]).status === 0;
-if (!isThere)
-  console.log(
-    "skipped: training beside TRL (LOWRANK_PEER_PYTHON names no Python with trl, or the texts are not there)",
-  );
+const { python, reason: lacking } = peerPython("trl peft");
+const reason = lacking ?? (existsSync(TEXTS) ? undefined : `${TEXTS} is not there`);
+if (reason) console.log(`skipped: training beside TRL (${reason})`);
 
 /** Questions and answers of texts: each sentence of a text is asked for by its first words. */
 function conversations(): object[] {
@@ -36,7 +33,7 @@ function conversations(): object[] {
   });
 }
 
-test.runIf(isThere)(
+test.skipIf(reason !== undefined)(
   "200 conversations give the losses of TRL's SFTTrainer",
   async () => {
     const [base, adapter] = [join(folder(), "base"), join(folder(), "adapter")];

@@ -9,6 +9,7 @@ import { findChatTemplates, type LossOn, Tokenizer } from "../../src/data/index.
 import { type ChatSpec, type ChatTemplates, RowProblem, rendererOf } from "../../src/data/render/index.js";
 import { type RowTokens, tokeniseRows } from "../../src/data/tokenise/row-tokens.js";
 import { temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
+import { peerPython } from "../support/python.js";
 
 const folder = temporaryFolders();
 
@@ -168,12 +169,10 @@ describe.each(Object.keys(FOLDERS))("tokenizer %s", (name) => {
   });
 });
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const FIND_TRL = "import importlib.util, sys; sys.exit(importlib.util.find_spec('trl') is None)";
-const hasTrl = python !== "" && spawnSync(python, ["-c", FIND_TRL]).status === 0;
-if (!hasTrl) console.log("skipped: masks of all of TRL's templates (LOWRANK_PEER_PYTHON names no Python with trl)");
+const { python, reason } = peerPython("trl");
+if (reason) console.log(`skipped: masks of all of TRL's templates (${reason})`);
 
-test.runIf(hasTrl)("tokens and masks of all templates are TRL's", { timeout: 120_000 }, async () => {
+test.skipIf(reason !== undefined)("tokens and masks of all templates are TRL's", { timeout: 120_000 }, async () => {
   const script = fileURLToPath(new URL("../../scripts/goldens/chat.py", import.meta.url));
   const peer = spawnSync(python, [script, tinyBase], { encoding: "utf8", maxBuffer: 2 ** 30 });
   expect(peer.status, peer.stderr).toBe(0);

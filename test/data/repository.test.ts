@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { convertedFiles, folderFiles, repositoryFiles, type Selection } from "../../src/data/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
+import { peerPython } from "../support/python.js";
 
 const NAME = "someone/texts";
 const temporary = temporaryFolders();
@@ -112,9 +113,8 @@ describe("the files of a repository", () => {
   });
 });
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const isThere = python !== "" && spawnSync(python, ["-c", "import datasets"]).status === 0;
-if (!isThere) console.log("skipped: Python's datasets is not there (LOWRANK_PEER_PYTHON)");
+const { python, reason } = peerPython("datasets");
+if (reason) console.log(`skipped: files of data sets beside Python's datasets (${reason})`);
 
 /** Asks datasets for the files of every configuration and split of some folders. */
 const SCRIPT = `import json, os, sys
@@ -128,7 +128,7 @@ for name, folder in json.load(sys.stdin).items():
     found[name] = configs
 print(json.dumps(found))`;
 
-test.skipIf(!isThere)("datasets chooses the same files for every split", { timeout: 300_000 }, () => {
+test.skipIf(reason !== undefined)("datasets chooses the same files for every split", { timeout: 300_000 }, () => {
   const folders: Record<string, string> = {};
   for (const [tree, [names, head]] of Object.entries(TREES)) {
     const folder = temporary();

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { dataFiles, fileRows, partFiles, requireApart, splitParts } from "../../src/data/index.js";
 import { partRange } from "../../src/data/split-parts.js";
 import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
+import { peerPython } from "../support/python.js";
 
 const folder = temporaryFolders();
 const goldens = new URL("../goldens-data", import.meta.url).pathname;
@@ -56,11 +57,10 @@ test.each<[string, number, string]>([
   expect((await errorOf(() => ranges(spec, rows))).message).toContain(message);
 });
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const isThere = python !== "" && spawnSync(python, ["-c", "import datasets"]).status === 0;
-if (!isThere) console.log("skipped: Python's datasets is not there (LOWRANK_PEER_PYTHON)");
+const { python, reason } = peerPython("datasets");
+if (reason) console.log(`skipped: bounds of splits beside Python's datasets (${reason})`);
 
-test.skipIf(!isThere)("datasets has the same bounds", () => {
+test.skipIf(reason !== undefined)("datasets has the same bounds", () => {
   const bounds = ["", "0", "1", "3", "-1", "-7", "50", "99", "-99"];
   const slices = bounds.flatMap((from) =>
     bounds.flatMap((to) => [`${from}:${to}`, `${from && `${from}%`}:${to && `${to}%`}`, `${from && `${from}%`}:${to}`]),

@@ -1,16 +1,13 @@
 // Numbers as ggml stores them, beside the gguf package's quantiser.
-import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { canEncode, type EncodedDtype, encode } from "../../src/model/index.js";
 import { temporaryFolders } from "../support/folders.js";
-import { printedByPython } from "../support/python.js";
+import { peerPython, printedByPython } from "../support/python.js";
 
-const python = process.env.LOWRANK_PEER_PYTHON;
-const hasGguf = python !== undefined && spawnSync(python, ["-c", "import gguf"]).status === 0;
-if (!hasGguf)
-  console.log("skipped: encoders beside the gguf package. LOWRANK_PEER_PYTHON names no Python that has it.");
+const { python, reason } = peerPython("gguf");
+if (reason) console.log(`skipped: encoders beside the gguf package (${reason})`);
 
 const newFolder = temporaryFolders();
 
@@ -30,7 +27,7 @@ function numbers(): Float32Array {
   return values;
 }
 
-describe.skipIf(!hasGguf)("beside the gguf package", () => {
+describe.skipIf(reason !== undefined)("beside the gguf package", () => {
   test.each<[EncodedDtype, string]>([
     ["f16", "F16"],
     ["bf16", "BF16"],

@@ -1,5 +1,4 @@
 // Adapters and merged models as GGUF files: read again by lowrank, by the gguf package and by llama.cpp.
-import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +10,7 @@ import { type EncodedDtype, openModel, readGgufHeader } from "../../src/model/in
 import { Engine } from "../../src/native/index.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { hasLlama, likeliestDifference, logProbabilities, logSoftmax } from "../support/llama-cpp.js";
-import { printedByPython } from "../support/python.js";
+import { peerPython, printedByPython } from "../support/python.js";
 import { MODULES, randomAdapter } from "../support/random-adapter.js";
 import { lowrank } from "../support/tiny.js";
 
@@ -157,9 +156,8 @@ test("magnitudes, and families without names in llama.cpp, are refused by name",
   await expect(gptj).rejects.toThrow(/model_type "gptj" is not written as GGUF yet/);
 });
 
-const python = process.env.LOWRANK_PEER_PYTHON;
-const hasGguf = python !== undefined && spawnSync(python, ["-c", "import gguf"]).status === 0;
-if (!hasGguf) console.log("skipped: files read by the gguf package. LOWRANK_PEER_PYTHON names no Python that has it.");
+const { python, reason } = peerPython("gguf");
+if (reason) console.log(`skipped: files read by the gguf package (${reason})`);
 
 test("a merged model is off by the rounding of its type", async () => {
   const adapter = await adapterOf({});
@@ -176,7 +174,7 @@ test("a merged model is off by the rounding of its type", async () => {
   expect((await merged(adapter, "q4_k")).others).toBe(4 * MODULES.length);
 });
 
-test.skipIf(!hasGguf)("the gguf package reads a merged model and an adapter", async () => {
+test.skipIf(reason !== undefined)("the gguf package reads a merged model and an adapter", async () => {
   const adapter = await adapterOf({ use_rslora: true });
   const { file } = await merged(adapter, "f16");
   const lora = join(newFolder(), "lora.gguf");

@@ -1,5 +1,4 @@
 // Adapters pushed to a hub of the tests' own that speaks the real protocol, and fails in every way.
-import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -8,7 +7,7 @@ import { Model, pushToHub, Trainer } from "../../src/index.js";
 import { filesToPush } from "../../src/setup/push.js";
 import { editJson, errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, HubServer } from "../support/hub-server.js";
-import { printedByPython } from "../support/python.js";
+import { peerPython, printedByPython } from "../support/python.js";
 import { type Finished, lowrank, someTexts, tinyBase } from "../support/tiny.js";
 
 const NAME = "someone/lora";
@@ -365,9 +364,8 @@ test("the library pushes a folder", async () => {
   }
 });
 
-const python = process.env.LOWRANK_PEER_PYTHON ?? "";
-const isThere = python !== "" && spawnSync(python, ["-c", "import huggingface_hub"]).status === 0;
-if (!isThere) console.log("skipped: Python's huggingface_hub is not there (LOWRANK_PEER_PYTHON)");
+const { python, reason } = peerPython("huggingface_hub");
+if (reason) console.log(`skipped: the same commit by Python's huggingface_hub (${reason})`);
 
 function inPython(script: string): Promise<string> {
   const env = {
@@ -387,7 +385,7 @@ const committed = () => {
   return lines.map((line) => JSON.parse(line)).sort((a, b) => (a.value.path < b.value.path ? -1 : 1));
 };
 
-test.skipIf(!isThere)(
+test.skipIf(reason !== undefined)(
   "Python's client sends this server the same repository and commit, and reads the card",
   async () => {
     const ours = folder();

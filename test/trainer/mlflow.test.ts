@@ -1,6 +1,6 @@
 // MLflow: the requests of a run, against a server of the tests that holds MLflow's limits.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type ServerResponse } from "node:http";
@@ -11,6 +11,7 @@ import type { RunEvent } from "../../src/index.js";
 import { Mlflow, mlflowSettings, Trackers } from "../../src/tracking/trackers/index.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { MlflowServer } from "../support/mlflow-server.js";
+import { peerPython } from "../support/python.js";
 import { json } from "../support/tracker-server.js";
 
 const newFolder = temporaryFolders();
@@ -207,12 +208,8 @@ test.each<[Record<string, string>, string, string | undefined]>([
   expect([read.uri, read.authorization]).toEqual([uri, credentials && header]);
 });
 
-/** Where mlflow is a package of the Python named by LOWRANK_MLFLOW_PYTHON. */
-const python = process.env.LOWRANK_MLFLOW_PYTHON ?? process.env.LOWRANK_PEER_PYTHON ?? "";
-const hasMlflow =
-  python !== "" &&
-  spawnSync(python, ["-c", "import importlib.util as u, sys; sys.exit(not u.find_spec('mlflow'))"]).status === 0;
-if (!hasMlflow) console.log("skipped: no `mlflow server`, as LOWRANK_MLFLOW_PYTHON names no Python with mlflow");
+const { python, reason } = peerPython("mlflow", "LOWRANK_MLFLOW_PYTHON", "LOWRANK_PEER_PYTHON");
+if (reason) console.log(`skipped: a real \`mlflow server\` (${reason})`);
 
 /** A port that was free just now. */
 async function freePort(): Promise<number> {
@@ -223,7 +220,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-test.runIf(hasMlflow)(
+test.skipIf(reason !== undefined)(
   "a real `mlflow server` shows parameters, metrics with steps and NaN, tags and the adapter",
   async () => {
     const folder = newFolder();

@@ -1,6 +1,6 @@
 // Event files: read by a reader of our own, and by TensorBoard's where Python has it.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { trackersOf } from "../../src/setup/run/trackers.js";
@@ -9,18 +9,8 @@ import { TensorBoard } from "../../src/tracking/trackers/index.js";
 import { temporaryFolders } from "../support/folders.js";
 
 const folder = temporaryFolders();
-const python = process.env.LOWRANK_PEER_PYTHON;
-const hasTensorBoard = (() => {
-  if (!python || !existsSync(python)) return false;
-  try {
-    execFileSync(python, ["-c", "import tensorboard"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-if (!hasTensorBoard)
-  console.log("skipped: TensorBoard's own reader is not there (LOWRANK_PEER_PYTHON with tensorboard)");
+const { python, reason } = peerPython("tensorboard");
+if (reason) console.log(`skipped: TensorBoard's own reader (${reason})`);
 
 const stepLine = (step: number, loss: number) => ({
   step,
@@ -197,7 +187,9 @@ found.Reload()
 print(json.dumps({tag: [[e.step, e.value] for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}))
 `;
 
-test.runIf(hasTensorBoard)("TensorBoard reads each step once, as it was last", () => {
+import { peerPython } from "../support/python.js";
+
+test.skipIf(reason !== undefined)("TensorBoard reads each step once, as it was last", () => {
   const path = folder();
   firstPart(path);
   secondPart(path);

@@ -285,16 +285,9 @@ test("records are cut where blocks end", () => {
   ]);
 });
 
-/** Where wandb is a package of the Python named by LOWRANK_WANDB_PYTHON. */
-const python = process.env.LOWRANK_WANDB_PYTHON ?? process.env.LOWRANK_PEER_PYTHON;
+const { python, reason } = peerPython("wandb", "LOWRANK_WANDB_PYTHON", "LOWRANK_PEER_PYTHON");
+if (reason) console.log(`skipped: \`wandb sync\` of a run offline (${reason})`);
 const execute = promisify(execFile);
-const hasWandb =
-  python !== undefined &&
-  (await execute(python, ["-c", "import wandb"]).then(
-    () => true,
-    () => false,
-  ));
-if (!hasWandb) console.log("wandb sync is not tested: LOWRANK_WANDB_PYTHON names no Python with wandb");
 
 const OWN = `
 import json, sys, wandb
@@ -307,7 +300,9 @@ run.summary.update(summary)
 run.finish()
 `;
 
-test.runIf(hasWandb)(
+import { peerPython } from "../support/python.js";
+
+test.skipIf(reason !== undefined)(
   "wandb sync sends the server the same of our folder as of its own client's, also after going on",
   async () => {
     const folder = newFolder();
