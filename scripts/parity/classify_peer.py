@@ -2,11 +2,11 @@
 """A classifier trained by PyTorch + PEFT, for parity checks: rows in file order, without dropout, from an initial adapter that it saves.
 
   python classify_peer.py --base_model DIR --train_file t.csv --validation_file v.csv --output_dir OUT [options]
-  python classify_peer.py --adapter DIR --validation_file v.csv --logits_file FILE
+  python classify_peer.py --adapter DIR,DIR --validation_file v.csv --logits_file FILE,FILE
 
 Prints one JSON line a step {step, loss, grad_norm, learning_rate, tokens}, then {trainable, all, seconds} and one line an epoch {epoch, eval_loss,
-eval_accuracy}. OUT/initial is the adapter before the first step, OUT/final after the last. The second form writes the logits of an adapter of
-any trainer, raw float32, as AutoPeftModelForSequenceClassification gives them.
+eval_accuracy}. OUT/initial is the adapter before the first step, OUT/final after the last. The second form writes the logits of adapters
+of any trainer, raw float32, as AutoPeftModelForSequenceClassification gives them.
 """
 import argparse
 import csv
@@ -93,19 +93,19 @@ def train(a):
     model.save_pretrained(f"{a.output_dir}/final")
 
 
-def logits_of(a):
+def logits_of(a, adapter, logits_file):
     rows = read(a.validation_file)
     labels = sorted({label for _, label in rows})
-    with open(f"{a.adapter}/adapter_config.json") as f:
+    with open(f"{adapter}/adapter_config.json") as f:
         base = json.load(f)["base_model_name_or_path"]
-    model = AutoPeftModelForSequenceClassification.from_pretrained(a.adapter, num_labels=len(labels), dtype=torch.float32)
+    model = AutoPeftModelForSequenceClassification.from_pretrained(adapter, num_labels=len(labels), dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(base)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.eos_token_id
     model.eval()
     with torch.no_grad():
         found = [model(**inputs).logits for inputs, _ in batches(tokenizer, rows, labels, 16, a.max_seq_length, a.truncation_side)]
-    torch.cat(found).contiguous().numpy().tofile(a.logits_file)
+    torch.cat(found).contiguous().numpy().tofile(logits_file)
 
 
 def main():
@@ -127,7 +127,11 @@ def main():
     p.add_argument("--seed", type=int, default=42)
     a = p.parse_args()
     torch.set_num_threads(2)
-    logits_of(a) if a.adapter else train(a)
+    if a.adapter:
+        for adapter, file in zip(a.adapter.split(","), a.logits_file.split(","), strict=True):
+            logits_of(a, adapter, file)
+    else:
+        train(a)
 
 
 if __name__ == "__main__":
