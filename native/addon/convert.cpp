@@ -1,5 +1,6 @@
 #include "addon/convert.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <set>
@@ -47,6 +48,21 @@ AdapterSpec to_adapter_spec(const Napi::Value& v) {
   if (const Napi::Value whole = o.Get("whole"); whole.IsArray()) {
     const Napi::Array modules = whole.As<Napi::Array>();
     for (uint32_t i = 0; i < modules.Length(); i++) s.whole.push_back(to_string(modules.Get(i), "adapter.whole[]"));
+  }
+  if (const Napi::Value tokens = o.Get("tokens"); tokens.IsArray()) {
+    const Napi::Array tables = tokens.As<Napi::Array>();
+    for (uint32_t i = 0; i < tables.Length(); i++) {
+      const Napi::Object table = to_object(tables.Get(i), "adapter.tokens[]");
+      TokenRows& rows = s.tokens.emplace_back();
+      rows.module = to_string(table.Get("module"), "adapter.tokens[].module");
+      const Napi::Value ids = table.Get("ids");
+      if (!ids.IsArray()) fail("adapter.tokens[].ids", "an array");
+      for (uint32_t j = 0; j < ids.As<Napi::Array>().Length(); j++) {
+        const double id = to_number(ids.As<Napi::Array>().Get(j), "adapter.tokens[].ids[]");
+        if (!(id >= 0 && id <= double(std::numeric_limits<int32_t>::max()) && id == std::floor(id))) fail("adapter.tokens[].ids[]", "a token id");
+        rows.ids.push_back(int32_t(id));
+      }
+    }
   }
   numbers_of(o.Get("ranks"), "adapter.ranks", [&](const std::string& target, double rank) { s.ranks[target] = int64_t(rank); });
   numbers_of(o.Get("alphas"), "adapter.alphas", [&](const std::string& target, double alpha) { s.alphas[target] = alpha; });

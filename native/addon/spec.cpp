@@ -202,6 +202,10 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.head = to_string(o.Get("head"), "spec.head");
   s.tied_head = boolean(o, "tiedHead");
   s.head_bias = string_or_empty(o, "headBias");
+  if (!is_absent(o.Get("projection"))) {
+    const Napi::Object projection = to_object(o.Get("projection"), "spec.projection");
+    s.projection = {integer(projection, "dim"), to_string(projection.Get("in"), "projection.in"), string_or_empty(projection, "out")};
+  }
   if (!is_absent(o.Get("positions"))) {
     const Napi::Object positions = to_object(o.Get("positions"), "spec.positions");
     s.positions = to_string(positions.Get("weight"), "positions.weight");

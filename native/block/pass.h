@@ -47,6 +47,12 @@ struct Cache {
   int64_t tokens = 0;  // S
 };
 
+// Of a piece: its tokens whose rows of the embedding train, and these tokens' rows in the adapter.
+struct OwnTokens {
+  const int32_t *places = nullptr, *rows = nullptr;  // (count) each, in the backend's memory
+  int64_t count = 0;
+};
+
 // A text that is generated: the sequence of its new tokens, and its cache.
 struct CachedText {
   Cache cache;
@@ -69,6 +75,7 @@ struct Pass {
   Tokens tokens;
   uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
   int64_t longest = 0;      // tokens of the micro-batch's longest sequence
+  OwnTokens own_tokens = {};
   std::vector<CachedText> texts = {};  // where tokens are generated: one for each sequence
   const float* key_bias = nullptr;  // as AttentionShape's bias
   int64_t key_bias_ld = 0;
@@ -76,11 +83,15 @@ struct Pass {
   // The embedding and the head that hold for the adapter, and the head's bias or null.
   Weight embedding() const {
     const int64_t own = adapter.layout.embedding();
-    return own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.dim};
+    return own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
   }
   Weight head() const {
     const int64_t own = adapter.layout.head().weight;
-    return own < 0 ? weights.head : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.dim};
+    return own < 0 ? weights.head : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
+  }
+  // Rows of single tokens; data null: there are none.
+  Weight rows(const RowsPlace& place) const {
+    return place.offset < 0 ? Weight() : Weight{.data = adapter.parameters + place.offset, .rows = place.count(), .cols = model.table_dim()};
   }
   const float* head_bias() const {
     const int64_t own = adapter.layout.head().bias;

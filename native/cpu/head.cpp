@@ -33,7 +33,7 @@ int64_t chunk_rows(const OpLimits& l) {
 
 // The parts of the workspace; offsets in bytes.
 struct Parts {
-  int64_t rows, losses, thin, thin_ld, sums, matmul, end;
+  int64_t rows, losses, replaced, thin, thin_ld, sums, matmul, end;
 };
 
 Parts parts(const OpLimits& l, int threads) {
@@ -46,10 +46,12 @@ Parts parts(const OpLimits& l, int threads) {
   };
   take(p.rows * apart(l.vocab) * dtype_bytes(l.act));  // the logits
   p.losses = take(p.rows * 8);
+  p.replaced = take(p.rows * l.head_rows * dtype_bytes(l.act));
   p.thin_ld = round_up(p.rows, kPanelStep);
   p.thin = take(l.head_trains ? l.model_dim * p.thin_ld * dtype_bytes(l.act) : 0);
   p.sums = take(l.head_trains ? l.model_dim * std::min(kWords, l.vocab) * 4 : 0);
-  p.matmul = take(Matmul::workspace_bytes(std::max({l.model_dim, l.vocab, l.head_trains ? p.rows : 0}), threads));
+  const int64_t words = l.head_rows == 0 ? l.vocab : round_up(l.vocab, kPanelStep) + l.head_rows;
+  p.matmul = take(Matmul::workspace_bytes(std::max({l.model_dim, words, l.head_trains ? p.rows : 0}), threads));
   return p;
 }
 
@@ -87,13 +89,16 @@ void CpuBackend::do_head(const HeadArgs& a) {
 
   const float scale = float(a.loss_scale * (a.dynamic_scale ? *a.dynamic_scale : 1));
   double sum = 0;
-  const int64_t step = even_chunk(n, p.rows);
+  const int64_t step = even_chunk(n, p.rows), replaced = a.rows.data ? a.rows.rows : 0;
   for (int64_t n0 = 0; n0 < n; n0 += step) {
     const int64_t rows = std::min(step, n - n0);
     const Mat x = a.x.slice(n0, rows), logits(work_, act, rows, vocab, apart(vocab));
+    const Mat own(work_ + p.replaced, act, rows, replaced);
     matmul({.terms = {{x, a.w, Along::columns}}, .n = vocab, .bias = a.bias, .out = logits});
+    if (replaced > 0) matmul({.terms = {{x, a.rows, Along::columns}}, .n = replaced, .out = own});
     pool_.run(rows, [&](int64_t i, int) {
       const int32_t label = a.labels[n0 + i];
+      for (int64_t r = 0; r < replaced; r++) logits.set(i, a.row_ids[r], own.get(i, r));
       if (a.soft_cap > 0) rk_.soft_cap(logits.row(i), vocab, act, 1.f, a.soft_cap);
       const double lse = rk_.log_sum_exp(logits.row(i), vocab, act), logit = double(logits.get(i, label));
       losses[i] = lse - logit;
@@ -103,9 +108,19 @@ void CpuBackend::do_head(const HeadArgs& a) {
       else rk_.softmax_grad(logits.row(i), vocab, act, float(lse), scale);
       // The label's element anew: softmax - 1 loses digits where the softmax is near 1.
       logits.set(i, label, float(std::expm1(logit - lse) * (1 - share * share)) * scale);
+      // The gradients of replaced logits go through the rows in the places of W's.
+      for (int64_t r = 0; r < replaced; r++) {
+        own.set(i, r, logits.get(i, a.row_ids[r]));
+        logits.set(i, a.row_ids[r], 0);
+      }
     });
     for (int64_t i = 0; i < rows; i++) sum += losses[i];
-    if (a.dx) matmul({.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)});
+    if (a.dx) {
+      Product dx{.terms = {{logits, a.w, Along::rows}}, .n = dim, .out = a.dx.slice(n0, rows)};
+      if (replaced > 0) dx.terms[dx.term_count++] = {own, a.rows, Along::rows};
+      matmul(dx);
+    }
+    if (a.drows) head_gradient(x, own, a.drows);
     if (a.dw) head_gradient(x, logits, a.dw);
     if (a.dbias) do_columns_bwd({.dy = logits, .z = {}, .dbias = a.dbias});
   }

@@ -154,6 +154,7 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
 }
 
 void CudaBackend::enqueue_head(const HeadArgs& a) {
+  if (a.rows.data) throw Error("E_DEVICE", "Rows of the head that train are for --device cpu.");
   const DType act = limits_.act;
   const int64_t vocab = a.w.rows;
   in_parts(a.x.rows, work_.logit_rows, [&](int64_t first, int64_t rows) {

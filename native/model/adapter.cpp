@@ -60,6 +60,7 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
   }
   if (sites_.empty()) throw Error("E_TARGET", "No target modules were given.", "target_modules");
   for (const std::string& module : spec.whole) add_whole(model, module);
+  for (const TokenRows& rows : spec.tokens) add_rows(model, rows);
   if (!model.classifier) return;
   for (const DenseSpec& layer : model.classifier->layers) {
     const auto& [module, out, in, bias] = layer.linear;
@@ -76,13 +77,34 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
 void AdapterLayout::add_whole(const ModelSpec& model, const std::string& module) {
   const std::string weight = module + ".weight";
   if (weight == model.embedding && embedding_ < 0) {
-    embedding_ = add({weight, model.vocab, model.dim, 0, AdapterTensor::Role::embedding});
+    embedding_ = add({weight, model.vocab, model.table_dim(), 0, AdapterTensor::Role::embedding});
   } else if (weight == model.head && head_.weight < 0 && !model.classifier) {
-    head_.weight = add({weight, model.vocab, model.dim, 0, AdapterTensor::Role::head});
+    head_.weight = add({weight, model.vocab, model.table_dim(), 0, AdapterTensor::Role::head});
     if (!model.head_bias.empty()) head_.bias = add({model.head_bias, model.vocab, 1, 0, AdapterTensor::Role::head, 0, true});
   } else {
     throw Error("E_TARGET", "Module \"" + module + "\" cannot train whole: the embedding and the head can, each named once.", module);
   }
+}
+
+void AdapterLayout::add_rows(const ModelSpec& model, const TokenRows& rows) {
+  const auto fail = [&](const std::string& what) { throw Error("E_TARGET", "Tokens of " + rows.module + ": " + what + ".", "trainable_token_indices"); };
+  const bool of_embedding = rows.module + ".weight" == model.embedding, of_head = !of_embedding && !model.classifier && rows.module + ".weight" == model.head;
+  if (!of_embedding && !of_head) fail("it is neither the embedding nor the head");
+  const bool is_head = of_head || (model.tied_head && !model.classifier);  // these rows are the head's, too
+  if (of_head && model.tied_head) fail("the head is the embedding, and has its rows");
+  if ((of_embedding && embedding_ >= 0) || (is_head && head_.weight >= 0)) fail("the table trains whole");
+  if (is_head && !model.head_bias.empty()) fail("rows of a head with a bias are not supported");
+  if ((of_embedding ? embedding_rows_ : head_rows_).offset >= 0) fail("they are given twice");
+  RowsPlace place{.offset = 0, .ids = rows.ids};
+  for (const int32_t id : rows.ids) {
+    if (id < 0 || id >= model.vocab) fail("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(model.vocab));
+    if (!place.row_of.emplace(id, int32_t(place.row_of.size())).second) fail("token " + std::to_string(id) + " is given twice");
+  }
+  if (place.ids.empty()) fail("there are none");
+  const auto role = of_embedding ? AdapterTensor::Role::embedding_rows : AdapterTensor::Role::head_rows;
+  place.offset = add({rows.module + ".token_adapter.trainable_tokens_delta", place.count(), model.table_dim(), 0, role});
+  if (is_head) head_rows_ = place;
+  if (of_embedding) embedding_rows_ = std::move(place);
 }
 
 Mat AdapterLayout::frozen(const AdapterTensor& t, const AdapterSpec& spec, float* buffer) const {

@@ -3,12 +3,19 @@
 #pragma once
 #include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "model/spec.h"
 #include "ops/backend.h"
 
 namespace lowrank {
+
+// Rows of a table that train in the place of the base's.
+struct TokenRows {
+  std::string module;  // of the embedding or of the head
+  std::vector<int32_t> ids;
+};
 
 struct AdapterSpec {
   int64_t rank = 0;
@@ -25,6 +32,8 @@ struct AdapterSpec {
   std::vector<std::string> targets;  // full module names
   // The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding.
   std::vector<std::string> whole = {};
+  // Single tokens (PEFT's trainable_token_indices). Where the head is the embedding, it has the embedding's.
+  std::vector<TokenRows> tokens = {};
   // Of single targets, in place of rank and alpha.
   std::map<std::string, int64_t> ranks = {};
   std::map<std::string, double> alphas = {};
@@ -47,7 +56,7 @@ struct AdapterSite {
 
 // A tensor that trains, as files name it: a part of the flat buffers of parameters, gradients and moments.
 struct AdapterTensor {
-  enum class Role { lora_a, lora_b, lora_bias, magnitude, whole, embedding, head };
+  enum class Role { lora_a, lora_b, lora_bias, magnitude, whole, embedding, head, embedding_rows, head_rows };
   std::string name;
   int64_t rows = 0, cols = 0, offset = 0;  // in elements; a vector has one column
   Role role = Role::lora_a;
@@ -62,6 +71,14 @@ struct DensePlace {
   int64_t weight = -1, bias = -1;
 };
 
+// Where the rows of single tokens lie: (ids, C); offset -1: there are none.
+struct RowsPlace {
+  int64_t offset = -1;
+  std::vector<int32_t> ids = {};
+  std::unordered_map<int32_t, int32_t> row_of = {};  // an id's
+  int64_t count() const { return int64_t(ids.size()); }
+};
+
 class AdapterLayout {
  public:
   AdapterLayout() = default;
@@ -73,6 +90,9 @@ class AdapterLayout {
   const std::vector<DensePlace>& dense() const { return dense_; }  // of each layer of the classifier
   const DensePlace& head() const { return head_; }
   int64_t embedding() const { return embedding_; }  // as DensePlace's weight
+  const RowsPlace& embedding_rows() const { return embedding_rows_; }
+  const RowsPlace& head_rows() const { return head_rows_; }
+  bool embedding_trains() const { return embedding_ >= 0 || embedding_rows_.offset >= 0; }  // whole, or some rows
   int64_t elements() const { return elements_; }
   int64_t outputs() const { return sites_.empty() ? 0 : sites_.back().first_output + sites_.back().out; }  // of all sites
   int64_t rank() const { return rank_; }  // the largest of a site
@@ -83,17 +103,19 @@ class AdapterLayout {
     return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];
   }
   bool any_in(int64_t layer) const;     // an adapter in this layer
-  bool any_below(int64_t layer) const { return embedding_ >= 0 || (!sites_.empty() && sites_.front().layer < layer); }
+  bool any_below(int64_t layer) const { return embedding_trains() || (!sites_.empty() && sites_.front().layer < layer); }
 
  private:
   int64_t add(AdapterTensor);  // its offset
   void add_whole(const ModelSpec&, const std::string& module);
+  void add_rows(const ModelSpec&, const TokenRows&);
 
   std::vector<AdapterSite> sites_;
   std::vector<AdapterTensor> tensors_;
   std::vector<DensePlace> dense_;
   DensePlace head_;
   int64_t embedding_ = -1;
+  RowsPlace embedding_rows_, head_rows_;
   std::vector<int> lookup_;
   size_t linears_ = 0;  // of a block
   int64_t elements_ = 0, rank_ = 0;

@@ -119,6 +119,8 @@ void check_spec(const ModelSource& source) {
   };
   positive(s.vocab, "the vocabulary's size");
   positive(s.dim, "the hidden size");
+  if (s.projection) positive(s.projection.dim, "the embedding's width");
+  if (s.projection && s.embedding_norm) refuse(source, "embeddings with a projection have no norm");
   positive(s.layers, "the number of layers");
   positive(a.heads, "the number of heads");
   positive(a.kv_heads, "the number of key/value heads");

@@ -166,10 +166,19 @@ struct ClassifierSpec {
   int64_t label_width() const { return loss == LabelLoss::single_label_classification ? 1 : labels(); }
 };
 
+// Between the stream and tables of another width, E: tensors in (C, E), after the embedding, and out (E, C), before the head. dim 0: there is none.
+struct Projection {
+  int64_t dim = 0;
+  std::string in = {}, out = {};  // out: empty in a classifier
+  explicit operator bool() const { return dim > 0; }
+};
+
 struct ModelSpec {
   int64_t vocab = 0, dim = 0;
-  std::string embedding, head;  // tensors (V, C); with tied_head the head is the embedding
+  std::string embedding, head;  // tensors (V, table_dim()); with tied_head the head is the embedding
   bool tied_head = false;
+  Projection projection;
+  int64_t table_dim() const { return projection ? projection.dim : dim; }
   std::string head_bias;  // tensor (V); empty: none
   // Learned positions: tensor (rows, C), a token's row is its position and an offset; empty: none.
   std::string positions;

@@ -48,7 +48,9 @@ std::vector<std::string> parts_of(const std::string& tensor, int64_t heads) {
 }
 
 std::vector<Need> needed_tensors(const ModelSpec& m) {
-  std::vector<Need> needs = {{m.embedding, {m.vocab, m.dim}}};
+  std::vector<Need> needs = {{m.embedding, {m.vocab, m.table_dim()}}};
+  if (m.projection) needs.push_back({m.projection.in, {m.dim, m.projection.dim}});
+  if (!m.projection.out.empty()) needs.push_back({m.projection.out, {m.projection.dim, m.dim}});
   const auto add_norm = [&](const BlockSpec::SizedNorm& norm, auto&& name) {
     for (const std::string* tensor : {&norm.norm->weight, &norm.norm->bias}) {
       if (tensor->empty()) continue;
@@ -63,7 +65,7 @@ std::vector<Need> needed_tensors(const ModelSpec& m) {
   if (!m.token_types.empty()) needs.push_back({m.token_types, {m.type_rows, m.dim}});
   add_norm({&m.embedding_norm, m.dim}, of_model);
   add_norm({&m.final_norm, m.dim}, of_model);
-  if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.dim}});
+  if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.table_dim()}});
   if (!m.head_bias.empty() && !m.classifier) needs.push_back({m.head_bias, {m.vocab}});
   const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
@@ -349,8 +351,10 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
   progress_ = &progress;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelSpec& m = source.spec;
-  embedding = view(source, m.embedding, m.vocab, m.dim);
-  head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.dim));
+  embedding = view(source, m.embedding, m.vocab, m.table_dim());
+  head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.table_dim()));
+  if (m.projection) project_in = view(source, m.projection.in, m.dim, m.projection.dim);
+  if (!m.projection.out.empty()) project_out = view(source, m.projection.out, m.projection.dim, m.dim);
   if (!m.head_bias.empty() && !m.classifier) head_bias = vector_f32(source, m.head_bias, m.vocab).data();
   if (!m.positions.empty()) {
     positions = view(source, m.positions, m.position_rows, m.dim);

@@ -52,7 +52,8 @@ class ModelWeights {
   // MappedFile) are copied.
   ModelWeights(const ModelSource&, int threads, bool copies_weights, LoadProgress&);
 
-  Weight embedding, head;            // (V, C) both; the same memory when tied
+  Weight embedding, head;            // (V, E) both, E = C but where there are projections; the same memory when tied
+  Weight project_in, project_out;    // (C, E), (E, C); data null: none
   const float* head_bias = nullptr;  // (V) or null
   Weight positions;                  // (P, C): learned ones, from position 0 on; data null: none
   Weight token_types;                // (T, C); data null: none

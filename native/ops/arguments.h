@@ -258,7 +258,7 @@ struct GluBwdArgs {
 
 // z = x W^T + b, logits = soft_cap * tanh(z / soft_cap); for row n with label t: loss = lse(logits) - logits[t];
 // dz = loss_scale * (softmax - onehot(t)) * (1 - (logits / soft_cap)^2);  dx = dz W;  dw += dz^T x;  dbias += the sum of dz's rows.  soft_cap 0: logits = z
-// Logits exist for a chunk of rows at a time only.
+// Logits exist for a chunk of rows at a time only. With `rows`, W's row row_ids[r] is rows[r,:], and drows += dz[:,row_ids]^T x.
 struct HeadArgs {
   Mat x;                  // (N, C) act, normed hidden states of the supervised tokens only
   Weight w;               // (V, C)
@@ -270,6 +270,10 @@ struct HeadArgs {
   const float* bias = nullptr;  // (V) or null
   float soft_cap = 0;
   float *dw = nullptr, *dbias = nullptr;  // (V, C), (V) +=, with dx; null: frozen, or not there
+  // In the places of some of W's rows; without bias, dw and dbias. Of host memory alone.
+  Weight rows = {};                  // (R, C); data null: none
+  const int32_t* row_ids = nullptr;  // (R), each once
+  float* drows = nullptr;            // (R, C) +=, with dx; may be null
 };
 
 enum class HeadFunction { none, tanh, relu };
@@ -382,7 +386,8 @@ struct OpLimits {
   int64_t model_dim = 0, vocab = 0, rank = 0, heads = 0, kv_heads = 0, head_dim = 0;
   DType act = DType::f32;
   bool training = false, dropout = false;
-  bool head_trains = false;  // the head has a dw
+  bool head_trains = false;  // the head has a dw or drows
+  int64_t head_rows = 0;     // the most of HeadArgs' rows
   bool rounds_activations = false;  // linears with an outlier_threshold
   // Elements of the largest weight of a linear or head that is not stored plainly in `act`; 0: there is none.
   int64_t decoded = 0;

@@ -151,7 +151,9 @@ void check_head(const HeadArgs& a, const OpLimits* l) {
   check(a.x.cols == a.w.cols && (!a.dx || same_shape(a.x, a.dx)), "shapes", "head");
   check(!l || (a.x.rows <= l->tokens && a.w.rows <= l->vocab), "beyond the limits", "head");
   check(is_act(a.x, l), "dtypes", "head");
-  check((!a.dw && !a.dbias) || (a.dx && (!l || l->head_trains)), "dw", "head");
+  check((!a.dw && !a.dbias && !a.drows) || (a.dx && (!l || l->head_trains)), "dw", "head");
+  if (!a.rows.data) return check(!a.drows, "rows", "head");
+  check(a.row_ids && a.rows.cols == a.w.cols && !a.bias && !a.dw && !a.dbias && (!l || a.rows.rows <= l->head_rows), "rows", "head");
 }
 
 void check_dense_fwd(const DenseFwdArgs& a, const OpLimits*) {

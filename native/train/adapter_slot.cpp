@@ -78,11 +78,8 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
       const DenseWeights& stored = weights.dense[t.site];
       if (const float* from = t.is_vector ? stored.bias : stored.w) backend.download(from, t.elements() * 4, values.data());
     }
-    if (t.role == AdapterTensor::Role::embedding || t.role == AdapterTensor::Role::head) {
-      copy_of_base(t, weights);
-      continue;
-    }
-    parameters().write(t.offset * 4, t.elements() * 4, values.data());
+    if (const auto rows = copied_rows(t)) copy_of_base(t, *rows, weights);
+    else parameters().write(t.offset * 4, t.elements() * 4, values.data());
   }
   if (!spec.initial_factors.empty()) write_initial_factors(weights);
   if (spec.dora) {
@@ -98,19 +95,35 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
   if (options.training) write({});
 }
 
-// Decodes a table of the base, in whatever format it lies, some rows at a time.
-void AdapterSlot::copy_of_base(const AdapterTensor& t, const ModelWeights& weights) {
+std::optional<std::vector<int32_t>> AdapterSlot::copied_rows(const AdapterTensor& t) const {
+  switch (t.role) {
+    case AdapterTensor::Role::embedding_rows:
+      return layout_.embedding_rows().ids;
+    case AdapterTensor::Role::head_rows:
+      return layout_.head_rows().ids;
+    case AdapterTensor::Role::embedding:
+    case AdapterTensor::Role::head: {
+      std::vector<int32_t> all(static_cast<size_t>(t.rows));
+      std::iota(all.begin(), all.end(), 0);
+      return all;
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+// Decodes rows of a table of the base, in whatever format it lies, some at a time.
+void AdapterSlot::copy_of_base(const AdapterTensor& t, const std::vector<int32_t>& rows, const ModelWeights& weights) {
   float* const to = arena_.at<float>(offsets_.parameters) + t.offset;
-  const bool is_head = t.role == AdapterTensor::Role::head;
+  const bool is_head = t.role == AdapterTensor::Role::head || t.role == AdapterTensor::Role::head_rows;
   if (t.is_vector) return backend_.cast({Mat(const_cast<float*>(weights.head_bias), DType::f32, 1, t.rows), Mat(to, DType::f32, 1, t.rows)});
   constexpr int64_t kRows = 1024;
   const Memory ids_at = backend_.allocate(kRows * int64_t(sizeof(int32_t)));
   for (int64_t first = 0; first < t.rows; first += kRows) {
-    std::vector<int32_t> ids(size_t(std::min(kRows, t.rows - first)));
-    std::iota(ids.begin(), ids.end(), int32_t(first));
+    const int64_t count = std::min(kRows, t.rows - first);
     int32_t* const at = reinterpret_cast<int32_t*>(ids_at.data.get());
-    backend_.upload(ids.data(), int64_t(ids.size() * sizeof(int32_t)), at);
-    backend_.embedding_fwd({at, is_head ? weights.head : weights.embedding, Mat(to + first * t.cols, DType::f32, int64_t(ids.size()), t.cols)});
+    backend_.upload(rows.data() + first, count * int64_t(sizeof(int32_t)), at);
+    backend_.embedding_fwd({at, is_head ? weights.head : weights.embedding, Mat(to + first * t.cols, DType::f32, count, t.cols)});
   }
 }
 
@@ -213,8 +226,9 @@ std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout
   // Each tensor is final with its block, the embedding at the end; the head and layers of a classifier were before the first block.
   std::vector<Part> all;
   for (const AdapterTensor& t : layout.tensors()) {
-    const bool is_head = t.role == AdapterTensor::Role::head || t.role == AdapterTensor::Role::whole;
-    const int64_t layer = t.role == AdapterTensor::Role::embedding ? -1 : is_head ? kAbove : layout.sites()[t.site].layer;
+    const bool is_head = t.role == AdapterTensor::Role::head || t.role == AdapterTensor::Role::head_rows || t.role == AdapterTensor::Role::whole;
+    const bool is_embedding = t.role == AdapterTensor::Role::embedding || t.role == AdapterTensor::Role::embedding_rows;
+    const int64_t layer = is_embedding ? -1 : is_head ? kAbove : layout.sites()[t.site].layer;
     all.push_back({t.offset, t.offset + t.elements(), layer});
   }
   std::sort(all.begin(), all.end(), [](const Part& a, const Part& b) { return a.layer != b.layer ? a.layer > b.layer : a.begin > b.begin; });

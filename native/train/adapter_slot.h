@@ -1,5 +1,7 @@
 // One adapter of an engine: its parameters and, in training, their gradients and moments.
 #pragma once
+#include <optional>
+
 #include "base/arena.h"
 #include "block/pass.h"
 #include "group/sums.h"
@@ -87,7 +89,9 @@ class AdapterSlot {
   void update(const OptimizerOptions&) const;
   // The frozen halves into a buffer beside the parameters, or back.
   void keep_frozen(bool back) const;
-  void copy_of_base(const AdapterTensor&, const ModelWeights&);
+  // The rows of the base that a tensor begins as; none where it begins otherwise.
+  std::optional<std::vector<int32_t>> copied_rows(const AdapterTensor&) const;
+  void copy_of_base(const AdapterTensor&, const std::vector<int32_t>& rows, const ModelWeights&);
   void write_initial_factors(const ModelWeights&);
   void norms_of_rows(const ModelWeights&, bool with_factors);
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }

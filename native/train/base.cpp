@@ -20,7 +20,7 @@ void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
   const bool tied = w.head.data == w.embedding.data;
   w.embedding = backend.resident(w.embedding);
   if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head);
-  for (Weight* table : {&w.positions, &w.token_types}) {
+  for (Weight* table : {&w.positions, &w.token_types, &w.project_in, &w.project_out}) {
     if (table->data) *table = backend.resident(*table);
   }
   vector(w.head_bias, m.vocab);
@@ -227,9 +227,39 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, std::span
           .adapter = adapter,
           .mode = mode,
           .tokens = tokens,
+          .own_tokens = own_tokens(piece, adapter),
           .texts = std::move(texts),
           .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
           .key_bias_ld = options_.max_sequence};
+}
+
+OwnTokens Base::own_tokens(const Piece& piece, const Adapter& adapter) {
+  const RowsPlace& rows = adapter.layout.embedding_rows();
+  if (rows.offset < 0) return {};
+  std::vector<int32_t> places, found;
+  for (int32_t i = 0; i < piece.offsets.back(); i++) {
+    const auto row = rows.row_of.find(piece.ids[i]);
+    if (row == rows.row_of.end()) continue;
+    places.push_back(i);
+    found.push_back(row->second);
+  }
+  int32_t *const places_at = at<int32_t>(layout_->token_buffers.own_places), *const rows_at = at<int32_t>(layout_->token_buffers.own_rows);
+  backend_->upload(places.data(), bytes_of(places), places_at);
+  backend_->upload(found.data(), bytes_of(found), rows_at);
+  return {places_at, rows_at, int64_t(places.size())};
+}
+
+void Base::logits(const Pass& p, const Mat& x, const Mat& buffer, float* out) {
+  const RowsPlace& rows = p.adapter.layout.head_rows();
+  const Mat own = rows.offset < 0 ? Mat() : Mat(at<float>(layout_->own_logits), DType::f32, x.rows, rows.count());
+  layout_->head.logits(p, x, p.mat(layout_->shared.h, x.rows, model_.dim), buffer, own);
+  backend_->download(buffer.data, x.rows * model_.vocab * int64_t(sizeof(float)), out);
+  if (!own) return;
+  std::vector<float> values(size_t(x.rows * rows.count()));
+  backend_->download(own.data, bytes_of(values), values.data());
+  for (int64_t i = 0; i < x.rows; i++) {
+    for (int64_t r = 0; r < rows.count(); r++) out[i * model_.vocab + rows.ids[size_t(r)]] = values[size_t(i * rows.count() + r)];
+  }
 }
 
 Head::Learned Base::learned(const Piece& piece) {

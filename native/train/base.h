@@ -55,6 +55,8 @@ class Base {
     int64_t tokens = 0;
   };
   Pass pass(const Piece&, Mode, const Adapter&, std::span<const Past> past = {});
+  // Logits of rows of the stream, for the host: (n, V). buffer: (n, V) f32 of the backend's memory
+  void logits(const Pass&, const Mat& x, const Mat& buffer, float* out);
   // The piece's learned tokens, uploaded.
   Head::Learned learned(const Piece&);
   // The token of each of its sequences that a classifier reads, and the labels, uploaded.
@@ -71,6 +73,7 @@ class Base {
   T* at(int64_t offset) { return arena_.at<T>(offset); }
 
  private:
+  OwnTokens own_tokens(const Piece&, const Adapter&);
   void check_batch(const Batch&) const;
   void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);

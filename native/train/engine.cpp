@@ -54,11 +54,18 @@ void check_dropout(const ModelSpec& model, const AdapterSpec& adapter, const Eng
   throw Error("E_OPTIONS", "Dropout of attention's probabilities (" + shown.str() + " in config.json) is built for --device cpu alone. Give --base_dropout false, or set it to 0 in config.json.", "base_dropout");
 }
 
+// Likewise.
+void check_tokens(const AdapterSpec& adapter, const EngineOptions& o) {
+  if (adapter.tokens.empty() || memory_place(o.device) == MemoryPlace::host) return;
+  throw Error("E_OPTIONS", "trainable_token_indices is built for --device cpu alone.", "trainable_token_indices");
+}
+
 AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, const EngineOptions& options) {
   AdapterNeeds needs(model);
   for (const AdapterSpec& a : adapters) {
     check_adapter_spec(a);
     check_dropout(model, a, options);
+    check_tokens(a, options);
     needs.include(AdapterLayout(model, a), a);
   }
   return needs;
@@ -110,6 +117,7 @@ void Engine::join(std::unique_ptr<Group> group) {
 int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
   check_dropout(base_.model(), spec, base_.options());
+  check_tokens(spec, base_.options());
   auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options());
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {
@@ -170,6 +178,10 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
       const bool is_whole = t.role == AdapterTensor::Role::embedding || t.role == AdapterTensor::Role::head;
       if (is_whole && t.name == module + ".weight") return merged_whole(t, number, decoded);
     }
+    const AdapterLayout& layout = adapter(number).layout();
+    const ModelSpec& model = base_.model();
+    if (layout.embedding_rows().offset >= 0 && model.embedding == module + ".weight") return merged_rows(layout.embedding_rows(), model.embedding, number, decoded);
+    if (layout.head_rows().offset >= 0 && model.head == module + ".weight") return merged_rows(layout.head_rows(), model.head, number, decoded);
   }
   const ModelWeights& weights = base_.weights();
   const LinearWeights* linear = site ? &weights.blocks[size_t(site->layer)].linears[site->linear] : nullptr;
@@ -221,6 +233,24 @@ std::vector<uint8_t> Engine::merged_whole(const AdapterTensor& t, int number, st
   for (size_t i = 0; i < values.size(); i++) store_f32(bytes.data(), type, int64_t(i), values[i]);
   if (holds_numbers(format_of(type), reinterpret_cast<const char*>(bytes.data()), t.elements())) return bytes;
   throw Error("E_NAN", t.name + ": the trained table is beyond what " + format_name(format_of(type)) + " holds. Merge into a base with a larger range.", t.name);
+}
+
+std::vector<uint8_t> Engine::merged_rows(const RowsPlace& rows, const std::string& table, int number, std::optional<DType> decoded) const {
+  const Weight& w = table == base_.model().embedding ? base_.weights().embedding : base_.weights().head;
+  if (!decoded && !w.plain()) throw Error("E_QUANTIZED", table + " is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", table);
+  const DType type = decoded ? *decoded : dtype_of(w.format);
+  std::vector<uint8_t> bytes(size_t(w.rows * w.cols * dtype_bytes(type)));
+  for (int64_t r = 0; r < w.rows; r++) {
+    for (int64_t c = 0; c < w.cols; c++) store_f32(bytes.data(), type, r * w.cols + c, w.get(r, c));
+  }
+  std::vector<float> values(size_t(rows.count() * w.cols));
+  adapter(number).parameters().read(rows.offset * 4, int64_t(values.size()) * 4, values.data());
+  for (size_t i = 0; i < values.size(); i++) {
+    const int64_t row = rows.ids[i / size_t(w.cols)], column = int64_t(i % size_t(w.cols));
+    store_f32(bytes.data(), type, row * w.cols + column, values[i]);
+  }
+  if (holds_numbers(format_of(type), reinterpret_cast<const char*>(bytes.data()), w.rows * w.cols)) return bytes;
+  throw Error("E_NAN", table + ": the trained rows are beyond what " + format_name(format_of(type)) + " holds. Merge into a base with a larger range.", table);
 }
 
 std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, int number) const {

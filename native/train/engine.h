@@ -68,6 +68,8 @@ class Engine {
   std::vector<uint8_t> merged_weight(const std::string& module, int adapter = 0, std::optional<DType> decoded = std::nullopt) const;
   // The same of a module that trains whole.
   std::vector<uint8_t> merged_whole(const AdapterTensor&, int adapter, std::optional<DType> decoded) const;
+  // The base's table with the rows of single tokens.
+  std::vector<uint8_t> merged_rows(const RowsPlace&, const std::string& table, int adapter, std::optional<DType> decoded) const;
 
   // The same of a bias with the bias of B, for adapters that have one: of the stored format. Error E_TARGET where the base has no bias.
   std::vector<uint8_t> merged_bias(const std::string& module, DType, int adapter = 0) const;

@@ -88,7 +88,7 @@ std::vector<int32_t> Engine::generate_next_of(const std::vector<int32_t>& texts,
 }
 
 std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
-  const int64_t most = base_.options().cache_tokens, dim = base_.model().dim, vocab = base_.model().vocab;
+  const int64_t most = base_.options().cache_tokens, vocab = base_.model().vocab;
   const int64_t count = int64_t(grown.size());
   std::vector<int32_t> ids, offsets{0};
   std::vector<Base::Past> past;
@@ -117,9 +117,8 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
   const Layout& layout = base_.layout();
   float* const found = base_.at<float>(layout.logits);
   const int64_t row = count == 1 ? int64_t(ids.size()) - 1 : 0;
-  Head::logits(p, p.mat(layout.stream.x).slice(row, count), p.mat(layout.shared.h, count, dim), Mat(found, DType::f32, count, vocab));
   std::vector<float> logits(static_cast<size_t>(count * vocab));
-  base_.backend().download(found, count * vocab * int64_t(sizeof(float)), logits.data());
+  base_.logits(p, p.mat(layout.stream.x).slice(row, count), Mat(found, DType::f32, count, vocab), logits.data());
   std::vector<int32_t> next;
   for (size_t i = 0; i < grown.size(); i++) {
     TextSlot& t = *grown[i].text;

@@ -17,7 +17,8 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.kv_tokens = std::max(limits.tokens, o.max_sequence);
   limits.max_sequence = o.max_sequence;
   for (const LinearSpec* l : model.block.linears()) limits.features = std::max({limits.features, l->out, l->in});
-  limits.model_dim = model.dim;
+  limits.model_dim = model.table_dim();  // of the head
+  limits.features = std::max(limits.features, model.table_dim());
   limits.vocab = model.classifier ? 1 : model.vocab;  // of the head
   limits.rank = adapters.rank();
   limits.heads = model.block.attention.heads;
@@ -28,9 +29,11 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.dropout = adapters.dropout();
   limits.rounds_activations = o.rounds_activations;
   limits.decoded = o.decoded;
-  limits.head_trains = o.training && adapters.head();
-  // Trained tables are f32.
-  if (adapters.head() && o.act != DType::f32) limits.decoded = std::max(limits.decoded, model.vocab * model.dim);
+  limits.head_trains = o.training && (adapters.head() || adapters.head_rows() > 0);
+  limits.head_rows = adapters.head_rows();
+  // Trained tables and rows are f32.
+  if (adapters.head_rows() > 0 && o.act != DType::f32) limits.decoded = std::max(limits.decoded, adapters.head_rows() * model.table_dim());
+  if (adapters.head() && o.act != DType::f32) limits.decoded = std::max(limits.decoded, model.vocab * model.table_dim());
   return limits;
 }
 
@@ -45,13 +48,15 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
   raise(dropout_, spec.dropout > 0);
   raise(dora_, spec.dora);
   raise(dropped_dora_, spec.dora && spec.dropout > 0);
-  raise(embedding_, layout.embedding() >= 0);
+  raise(embedding_, layout.embedding_trains());
+  raise(embedding_rows_, layout.embedding_rows().offset >= 0);
+  raise(head_rows_, layout.head_rows().count());
   raise(head_, layout.head().weight >= 0);
   return more;
 }
 
 Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapters, const EngineOptions& o, int64_t workspace_bytes)
-    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), adapters_(adapters.sizes()), embedding_trains_(adapters.embedding()) {
+    : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), adapters_(adapters.sizes()), embedding_trains_(adapters.embedding()), embedding_rows_(adapters.embedding_rows()), head_rows_(adapters.head_rows()) {
   workspace = arena.reserve("workspace", workspace_bytes);
   for (const AttentionKind& kind : model.block.attention.kinds) {
     const int64_t table = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
@@ -89,6 +94,15 @@ void Layout::place(Place p) {
   const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = std::max(2 * (ints + int64_t(sizeof(int32_t))), 4 * options_.texts * int64_t(sizeof(int32_t)));
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
+  if (embedding_rows_) {
+    token_buffers.own_places = p.bytes(ints);
+    token_buffers.own_rows = p.bytes(ints);
+    own_embeddings = p.buffer(model_.table_dim(), DType::f32);
+  }
+  if (model_.projection) {
+    embedded = p.buffer(model_.projection.dim, DType::f32);
+    embedded_act = p.buffer(model_.projection.dim);
+  }
   stream.place(p, model_.dim);
   if (embedding_trains_ && model_.embedding_norm) embedding_norm.place(p, model_.dim);
   shared.place(p, model_, adapters_);
@@ -100,8 +114,9 @@ void Layout::place(Place p) {
     token_buffers.class_labels = p.bytes(p.tokens() * model_.classifier->label_width() * int64_t(sizeof(float)));
     classifier.place(p, model_);
   } else {
-    head.place(p, model_.dim);
+    head.place(p, model_);
   }
+  if (!keep_ && head_rows_ > 0) own_logits = p.bytes(p.tokens() * head_rows_ * int64_t(sizeof(float)));
   if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(options_.texts * model_.vocab * int64_t(sizeof(float)));
 }
 

@@ -48,15 +48,18 @@ class AdapterNeeds {
   int64_t rank() const { return rank_; }  // the largest
   bool dropout() const { return dropout_; }
   AdapterSizes sizes() const { return {rank_, dora_, dropped_dora_}; }
-  bool embedding() const { return embedding_; }  // one trains it whole
+  bool embedding() const { return embedding_; }  // one trains it, whole or in some rows
+  bool embedding_rows() const { return embedding_rows_; }
   bool head() const { return head_; }
+  int64_t head_rows() const { return head_rows_; }  // the most
   std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(size_t(layer) * linears_, linears_); }  // the largest of each linear
 
  private:
   size_t linears_;
   std::vector<int64_t> ranks_;
   int64_t rank_ = 0;
-  bool dropout_ = false, dora_ = false, dropped_dora_ = false, embedding_ = false, head_ = false;
+  bool dropout_ = false, dora_ = false, dropped_dora_ = false, embedding_ = false, embedding_rows_ = false, head_ = false;
+  int64_t head_rows_ = 0;
 };
 
 // Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
@@ -64,6 +67,7 @@ struct TokenBuffers {
   int64_t ids = 0, positions = 0, offsets = 0, rows = 0, labels = 0;
   int64_t class_labels = 0;  // f32, of a classifier
   int64_t types = 0;         // of a model with token types
+  int64_t own_places = 0, own_rows = 0;  // OwnTokens'
 };
 
 // Offsets of the rotary tables of a kind of attention: (max_sequence, E/2) f32 each.
@@ -92,8 +96,11 @@ class Layout {
   std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
   Head head;
   Norm embedding_norm;  // where the embedding trains and has one
+  Rows own_embeddings;  // (M, E) f32: of OwnTokens, then their gradients
+  Rows embedded, embedded_act;  // (M, E) f32, then its gradient, and act: where there is a projection
   Classifier classifier;  // in the head's place, where the model is one
-  int64_t logits = 0;  // (texts, V) f32, where text is generated
+  int64_t logits = 0;      // (texts, V) f32, where text is generated
+  int64_t own_logits = 0;  // (M, rows of the head) f32, where some train and there is no backward pass
 
   const Block& block(int64_t layer) const { return blocks_[slot(layer)]; }
   // In training the lowest layers share the first block's buffers.
@@ -116,7 +123,8 @@ class Layout {
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0;
   AdapterSizes adapters_;
-  bool embedding_trains_ = false;
+  bool embedding_trains_ = false, embedding_rows_ = false;
+  int64_t head_rows_ = 0;
   bool keep_ = true;  // whether each block keeps the values that its backward pass reads
 };
 

@@ -16,16 +16,29 @@ Dropout embedding_dropout(const Pass& p) {
 
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
-  p.ops.embedding_fwd({p.tokens.ids, p.embedding(), x, float(model_.embedding_scale)});
+  const float scale = float(model_.embedding_scale);
+  const int64_t dim = model_.table_dim();
+  const Mat e = model_.projection ? p.mat(layout_->embedded) : x;
+  p.ops.embedding_fwd({p.tokens.ids, p.embedding(), e, scale});
+  if (p.own_tokens.count > 0) {
+    const Mat own = p.mat(layout_->own_embeddings, p.own_tokens.count, dim);
+    p.ops.embedding_fwd({p.own_tokens.rows, p.rows(p.adapter.layout.embedding_rows()), own, scale});
+    p.ops.scatter_rows({own, p.own_tokens.places, e});
+  }
   if (const double alpha = p.adapter.spec.neftune_alpha; p.mode == Mode::train && alpha > 0) {
-    const float size = float(alpha / std::sqrt(double(p.longest) * double(model_.dim)));
-    p.ops.add_noise({x, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * model_.dim)});
+    const float size = float(alpha / std::sqrt(double(p.longest) * double(dim)));
+    p.ops.add_noise({e, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * dim)});
+  }
+  if (model_.projection) {
+    const Mat rounded = p.mat(layout_->embedded_act);
+    p.ops.cast({e, rounded});
+    p.ops.linear_fwd({.x = rounded, .w = p.weights.project_in, .u = {}, .y = x, .together = p.together()});
   }
   if (p.weights.positions.data) p.ops.embedding_fwd({p.tokens.positions, p.weights.positions, x, 1, true});
   if (p.tokens.types) p.ops.embedding_fwd({p.tokens.types, p.weights.token_types, x, 1, true});
   if (model_.embedding_norm) {
     const Mat h = p.mat(layout_->shared.h);
-    if (p.mode == Mode::train && p.adapter.layout.embedding() >= 0) layout_->embedding_norm.forward(p, p.weights.embedding_norm, model_.embedding_norm, x, h, true);
+    if (p.mode == Mode::train && p.adapter.layout.embedding_trains()) layout_->embedding_norm.forward(p, p.weights.embedding_norm, model_.embedding_norm, x, h, true);
     else Norm::once(p, p.weights.embedding_norm, model_.embedding_norm, x, h);
     p.ops.cast({h, x});
   }
@@ -53,8 +66,7 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);
     if (done) done(l);
   }
-  float* const embedding = p.gradient(adapters.embedding());
-  if (!embedding) return;
+  if (!adapters.embedding_trains()) return;
   const Dropout dropout = embedding_dropout(p);
   if (dropout.active()) p.ops.dropout({.x = dx, .y = dx, .dropout = dropout});
   if (model_.embedding_norm) {
@@ -63,7 +75,21 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
     p.ops.zero({dx});
     layout_->embedding_norm.backward(p, p.weights.embedding_norm, model_.embedding_norm, dh, dx, {});
   }
-  p.ops.embedding_bwd({p.tokens.ids, dx, Mat(embedding, DType::f32, model_.vocab, model_.dim), float(model_.embedding_scale)});
+  const float scale = float(model_.embedding_scale);
+  const int64_t dim = model_.table_dim();
+  Mat de = dx;
+  if (model_.projection) {
+    de = p.mat(layout_->embedded);
+    if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
+    p.ops.linear_bwd({.dy = layout_->stream.gradient(p), .x = {}, .w = p.weights.project_in, .u = {}, .dx = de});
+  }
+  const auto table = [&](int64_t offset, int64_t rows) { return Mat(p.gradient(offset), DType::f32, rows, dim); };
+  if (adapters.embedding() >= 0) p.ops.embedding_bwd({p.tokens.ids, de, table(adapters.embedding(), model_.vocab), scale});
+  if (p.own_tokens.count == 0) return;
+  const Mat own = p.mat(layout_->own_embeddings, p.own_tokens.count, dim);
+  p.ops.gather_rows({de, p.own_tokens.places, own});
+  const RowsPlace& rows = adapters.embedding_rows();
+  p.ops.embedding_bwd({p.own_tokens.rows, own, table(rows.offset, rows.count()), scale});
 }
 
 void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number, bool is_last) {
@@ -154,9 +180,7 @@ std::vector<float> Engine::logits(const Batch& batch, int number) {
     base_.forward(p);
     const int64_t bytes = piece.count() * vocab * int64_t(sizeof(float));
     const Memory found = base_.backend().allocate(bytes);
-    const Layout& layout = base_.layout();
-    Head::logits(p, p.mat(layout.stream.x), p.mat(layout.shared.h), Mat(found.data.get(), DType::f32, piece.count(), vocab));
-    base_.backend().download(found.data.get(), bytes, out.data() + piece.first * vocab);
+    base_.logits(p, p.mat(base_.layout().stream.x), Mat(found.data.get(), DType::f32, piece.count(), vocab), out.data() + piece.first * vocab);
   }
   return out;
 }

@@ -59,6 +59,8 @@ def add_adapter(case, model):
         for name, w in model.named_parameters():
             if "lora_B" in name:  # PEFT's zeros would make every dA zero
                 w.normal_(0, 0.1)
+            elif "trainable_tokens_delta" in name:
+                w.add_(torch.empty_like(w).normal_(0, 0.1))
             elif "lora_magnitude_vector" in name:
                 w.mul_(torch.empty_like(w).uniform_(0.8, 1.2))
     return model
@@ -184,6 +186,7 @@ def make(case, folder, seed):
     make_base(case, folder)
     base = lambda: AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     model = add_adapter(case, base())
+    parameters = model.get_nb_trainable_parameters()
     save_adapter(model, folder / "initial")
     vocab, longest = model.config.vocab_size, case.longest
     batch = random_batch(vocab, [11, longest, 7])
@@ -204,7 +207,7 @@ def make(case, folder, seed):
     ratio = {} if case.loraplus_lr_ratio == 1 else dict(loraplus_lr_ratio=case.loraplus_lr_ratio)
     reference = dict(
         about=case.about, versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__),
-        batch=batch, supervised_tokens=supervised(batch), loss=loss,
+        parameters=dict(zip(("trainable", "all"), parameters)), batch=batch, supervised_tokens=supervised(batch), loss=loss,
         training=dict(**TRAINING, **ratio, max_steps=STEPS, max_grad_norm=max_grad_norm, gradient_accumulation_steps=ACCUMULATION,
                       micro_batches=batches, trace=trace),
         greedy=greedy_text)

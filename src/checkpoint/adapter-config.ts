@@ -2,7 +2,7 @@
 
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf } from "../base/json.js";
-import { ConfigKeys, type ResolvedTargets, type TargetRules } from "../model/index.js";
+import { ConfigKeys, type ResolvedTargets, type TargetRules, type TokenIndices, tokenIndices } from "../model/index.js";
 import type { AdapterSpec } from "../native/index.js";
 
 /**
@@ -17,7 +17,6 @@ const PLAIN: Record<string, unknown> = {
   layer_replication: null,
   monteclora_config: null,
   target_parameters: null,
-  trainable_token_indices: null,
   use_bdlora: null,
   use_qalora: false,
   velora_config: null,
@@ -53,6 +52,8 @@ export interface AdapterConfig {
   rules: TargetRules;
   /** As they stand there. */
   modulesToSave: string[];
+  /** As they stand there. */
+  tokenIndices: TokenIndices | undefined;
   /** Whether a tied embedding and head stay one table where one of them trains whole. */
   ensureWeightTying: boolean;
 }
@@ -71,6 +72,7 @@ export function adapterConfigJson(
   { named, revision }: NamedBase,
   classifies = false,
 ) {
+  const tokens = spec.tokens?.length ? tokenIndices(spec.tokens) : undefined;
   const saved = (spec.whole ?? []).map((module) => module.slice(module.lastIndexOf(".") + 1));
   if (classifies) saved.push(...CLASSIFIER_MODULES);
   return {
@@ -85,6 +87,7 @@ export function adapterConfigJson(
     peft_type: "LORA",
     r: spec.rank,
     target_modules: peft,
+    ...(tokens === undefined ? {} : { trainable_token_indices: tokens }),
     ...rules,
     ...(spec.bias ? { lora_bias: true } : {}),
     ...(spec.useDora ? { use_dora: true } : {}),
@@ -120,6 +123,7 @@ export function parseAdapterConfig(json: Record<string, unknown>, file: string):
     targetModules: namesOrPattern(keys, json, "target_modules"),
     rules: parseRules(keys, json),
     modulesToSave: modulesToSave(keys, json),
+    tokenIndices: parseTokenIndices(keys, json),
     ensureWeightTying: keys.flag("ensure_weight_tying", false),
   };
 }
@@ -131,6 +135,16 @@ function namesOrPattern(keys: ConfigKeys, json: Record<string, unknown>, key: st
   const value = json[key];
   if (isTexts(value) || typeof value === "string") return value;
   throw keys.error(key, `expected a list of names or a regular expression, found ${kindOf(value)}`);
+}
+
+function parseTokenIndices(keys: ConfigKeys, json: Record<string, unknown>): TokenIndices | undefined {
+  const value = json.trainable_token_indices;
+  if (isEmpty(value)) return undefined;
+  const areIds = (ids: unknown): ids is number[] => Array.isArray(ids) && ids.every((id) => Number.isInteger(id));
+  if (areIds(value)) return value;
+  if (isObject(value) && Object.values(value).every(areIds)) return value as Record<string, number[]>;
+  const expected = "expected a list of token ids, or such lists by the names of modules";
+  throw keys.error("trainable_token_indices", `${expected}, found ${kindOf(value)}`);
 }
 
 /** The keys beside target_modules that are not empty. */

@@ -11,6 +11,7 @@ import {
   readSafetensorsHeader,
   type SafetensorsTensor,
   targetSpec,
+  tokenRows,
   weightDtype,
   wholeModules,
   widen,
@@ -59,7 +60,7 @@ export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
   const configFile = join(folder, CONFIG);
   const config = readJsonObject(configFile, "Adapter configuration");
   const parsed = parseAdapterConfig(config, configFile);
-  const { targetModules, rules, modulesToSave, ensureWeightTying, ...numbers } = parsed;
+  const { targetModules, rules, modulesToSave, tokenIndices, ensureWeightTying, ...numbers } = parsed;
   checkTask(config, configFile, model);
   const targets = matchTargets(model, targetModules, `${configFile}: target_modules`, rules);
   const whole = wholeModules(model, modulesToSave, `${configFile}: modules_to_save`);
@@ -67,7 +68,8 @@ export function readAdapter(folder: string, model: ModelSource): LoadedAdapter {
     const message = `${configFile}: ensure_weight_tying with modules_to_save is not supported where the head is the embedding: the two train apart.`;
     throw new LowrankError("E_ADAPTER_UNSUPPORTED", message, "ensure_weight_tying");
   }
-  const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), whole, seed: 0 };
+  const tokens = tokenRows(model, tokenIndices, whole, `${configFile}: trainable_token_indices`);
+  const spec: AdapterSpec = { ...numbers, ...targetSpec(targets), whole, tokens, seed: 0 };
   return { spec, tensors: readTensors(findWeights(folder), adapterTensors(model, spec)), config, targets };
 }
 
@@ -155,6 +157,7 @@ function strangerReason(name: string): string {
   if (/\.lora_[AB]\.|\.lora_magnitude_vector/.test(name)) {
     return "belongs to no module that target_modules names and the base model has: the adapter is of another base model, or adapts more than linears";
   }
+  if (name.includes(".token_adapter.")) return "holds rows of tokens that trainable_token_indices does not name";
   return "is a whole weight that modules_to_save does not name";
 }
 

@@ -13,9 +13,10 @@ import {
   PLAIN,
   readSafetensorsHeader,
   safetensorsHeader,
+  tokenTables,
   writeSafetensors,
 } from "../model/index.js";
-import type { Engine, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
+import type { Engine, ModelSource, PlainDtype, TensorEntry, TokenRows } from "../native/index.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, sortedJson, writeFolder, writeTextFile } from "./files.js";
 import { isPlain, readTensor, STORED_DTYPES } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";
@@ -27,6 +28,8 @@ export interface MergeOptions {
   model: ModelSource;
   /** Full names of the modules that carry an adapter, or train whole. */
   modules: string[];
+  /** Rows of single tokens that the adapter has. */
+  tokens?: readonly TokenRows[] | undefined;
   /** Whether the adapter has a bias of each B. */
   biases?: boolean | undefined;
   /**
@@ -123,7 +126,7 @@ async function writeUntied(folder: string, file: string, index: string | null, {
 }
 
 /** What replaces weights and biases, by the tensor's name. */
-function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<string, MergedBytes> {
+function mergedTensors({ model, modules, tokens, biases, decodes }: MergeOptions): Map<string, MergedBytes> {
   const stored = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   const merged = new Map<string, MergedBytes>();
   const dtypeOf = decodedDtype(model);
@@ -133,6 +136,9 @@ function mergedTensors({ model, modules, biases, decodes }: MergeOptions): Map<s
     merged.set(tensor.name, (engine) => engine.mergedWeight(module, 0, dtypeOf(tensor)));
   }
   const tables = [model.spec.embedding, model.spec.head].map(moduleOf);
+  for (const module of tokenTables(model, tokens)) {
+    if (!merged.has(`${module}.weight`)) merged.set(`${module}.weight`, (engine) => engine.mergedWeight(module));
+  }
   for (const module of modules) {
     if (!merged.has(`${module}.weight`)) merged.set(`${module}.weight`, (engine) => engine.mergedWeight(module));
     const bias = stored.get(`${module}.bias`);

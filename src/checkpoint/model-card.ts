@@ -50,6 +50,7 @@ const NOT_TOLD = new Set([
     "use_dora",
     "lora_bias",
     "modules_to_save",
+    "trainable_token_indices",
     "use_lora_fa",
     "exclude_modules",
     "layers_to_transform",
@@ -144,6 +145,9 @@ export function modelCard({ spec, targets, base, origin, run, labels }: Card): s
     ["alpha", `${spec.alpha} (scale ${scale})`],
     ["dropout", String(spec.dropout)],
     ...(spec.whole?.length ? [["trained whole", spec.whole.join(", ")] satisfies [string, string]] : []),
+    ...(spec.tokens ?? []).map(
+      ({ module, ids }) => ["trained tokens", `${module}: ${ids.join(", ")}`] satisfies [string, string],
+    ),
     ...(spec.useDora ? [["DoRA", "magnitudes train, too"] satisfies [string, string]] : []),
     ...(spec.bias ? [["bias", "of each B"] satisfies [string, string]] : []),
     ["target modules", typeof targets.peft === "string" ? `\`${targets.peft}\`` : targets.peft.join(", ")],

@@ -78,6 +78,7 @@ async function writeModel(o: Located, model: ModelSource): Promise<Difference> {
       engine,
       model,
       modules: [...spec.targets, ...(spec.whole ?? [])],
+      tokens: spec.tokens,
       tokenizer,
       file: o.output_file,
       dtype,

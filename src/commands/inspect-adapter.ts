@@ -26,6 +26,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     useDora,
     bias,
     modulesToSave,
+    tokenIndices,
     ensureWeightTying: _,
     ...about
   } = aboutAdapter(folder);
@@ -39,6 +40,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     use_dora: useDora,
     lora_bias: bias,
     modules_to_save: modulesToSave,
+    trainable_token_indices: tokenIndices ?? null,
     target_modules: targetModules,
     ...rules,
   };
@@ -54,6 +56,7 @@ export async function inspectAdapter(folder: string, json: boolean): Promise<voi
     ...(useDora ? [["DoRA", "yes"] satisfies [string, string]] : []),
     ...(bias ? [["bias of B", "yes"] satisfies [string, string]] : []),
     ...(modulesToSave.length > 0 ? [["trained whole", modulesToSave.join(", ")] satisfies [string, string]] : []),
+    ...(tokenIndices ? [["trained tokens", JSON.stringify(tokenIndices)] satisfies [string, string]] : []),
     ["target modules", typeof targetModules === "string" ? targetModules : targetModules.join(", ")],
     ...Object.entries(rules).map(([key, value]) => [key, JSON.stringify(value)] satisfies [string, string]),
     ["parameters", `${count(about.parameters)} in ${count(about.tensors)} tensors (${about.dtypes.join(", ")})`],

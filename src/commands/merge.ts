@@ -4,7 +4,7 @@ import { readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { checkMergedModel, type MergedDifference } from "../export/index.js";
-import { Engine, type ModelSource } from "../native/index.js";
+import { type AdapterSpec, Engine, type ModelSource } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import type { NamedSources } from "../setup/hub.js";
@@ -62,8 +62,9 @@ export async function wantsMerge(o: MergeQuestion, folder: string): Promise<bool
 export interface MergeWork {
   engine: Engine;
   model: ModelSource;
-  /** Modules with an adapter. */
+  /** Modules with an adapter, or that train whole. */
   modules: string[];
+  tokens: AdapterSpec["tokens"];
   biases: boolean | undefined;
   decodes?: boolean;
   tokenizer: Tokenizer;
@@ -116,6 +117,7 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
         engine,
         model,
         modules: [...spec.targets, ...(spec.whole ?? [])],
+        tokens: spec.tokens,
         biases: spec.bias,
         decodes: o.merge_onto === "trained",
         tokenizer,

@@ -239,6 +239,7 @@ async function merge({ named, base, display, signal }: Call, engine: Engine, { t
     engine,
     model,
     modules: [...adapter.spec.targets, ...(adapter.spec.whole ?? [])],
+    tokens: adapter.spec.tokens,
     biases: adapter.spec.bias,
     tokenizer: texts.tokenizer,
     log,

@@ -134,11 +134,22 @@ export function integers(limits: Range, place: Place, help: string): Built<numbe
   return listOf(bounded(z.int(), limits), "whole numbers: a list, or a text with commas", place, help);
 }
 
+/** The parts of a text with commas, numbers where they are some. */
+const numbersOf = (value: string): unknown =>
+  value.split(",").map((part) => (NUMBER.test(part.trim()) ? Number(part) : part));
+
+function fromJson(value: string, context: z.RefinementCtx): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    context.addIssue({ code: "custom" });
+    return z.NEVER;
+  }
+}
+
 function listOf(one: z.ZodNumber, expects: string, place: Place, help: string): Built<number[]> {
   const list = z.array(one).min(1);
-  const commas = z
-    .string()
-    .transform((value) => value.split(",").map((part) => (NUMBER.test(part.trim()) ? Number(part) : part)));
+  const commas = z.string().transform(numbersOf);
   const schema = z.union([list, one.transform((value) => [value]), commas.pipe(list)]);
   return built(schema as unknown as z.ZodType<number[]>, "text", expects, place, help);
 }
@@ -157,16 +168,27 @@ export function numbersByName(
   const map = z
     .record(z.string().min(1), bounded(whole ? z.int() : z.number(), limits))
     .refine((numbers) => Object.keys(numbers).length > 0);
-  const json = z.string().transform((text, context) => {
-    try {
-      return JSON.parse(text) as unknown;
-    } catch {
-      context.addIssue({ code: "custom" });
-      return z.NEVER;
-    }
-  });
-  const schema = z.union([map, json.pipe(map)]) as unknown as z.ZodType<Record<string, number>>;
+  const schema = z.union([map, z.string().transform(fromJson).pipe(map)]) as unknown as z.ZodType<
+    Record<string, number>
+  >;
   return built(schema, "text", 'numbers by name: an object such as {"q_proj": 4}', place, help);
+}
+
+/** Whole numbers: a list, or lists by name; also as one text, with commas or of JSON. */
+export function integersOrByName(
+  limits: Range,
+  place: Place,
+  help: string,
+): Built<number[] | Record<string, number[]>> {
+  const list = z.array(bounded(z.int(), limits)).min(1);
+  const map = z.record(z.string().min(1), list).refine((lists) => Object.keys(lists).length > 0);
+  const text = z.string().transform((value, context) => {
+    return value.trim().startsWith("{") ? fromJson(value, context) : numbersOf(value);
+  });
+  const one = bounded(z.int(), limits).transform((value) => [value]);
+  const schema = z.union([list, one, map, text.pipe(z.union([list, map]))]);
+  const expects = 'whole numbers: a list, a text with commas, or lists by name such as {"embed_tokens": [5, 7]}';
+  return built(schema as unknown as z.ZodType<number[] | Record<string, number[]>>, "text", expects, place, help);
 }
 
 /** Some of several values: a list, or one text with commas. */

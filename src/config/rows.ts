@@ -8,6 +8,7 @@ import {
   flag,
   integer,
   integers,
+  integersOrByName,
   nameList,
   number,
   numbers,
@@ -174,6 +175,11 @@ export const trainRows = {
     "names",
     LORA.adapter,
     "the embedding and the head, by their names such as embed_tokens and lm_head: they train whole beside the adapter, which holds copies of them; comma list (in YAML also a list)",
+  ).optional(),
+  trainable_token_indices: integersOrByName(
+    { min: 0 },
+    LORA.adapter,
+    'ids of tokens whose rows of the embedding train beside the adapter; a head that is the embedding shares them: comma list, or lists by module such as {"embed_tokens": [5, 7], "lm_head": [7]} (in YAML also a list or a map)',
   ).optional(),
   use_lora_fa: flag(LORA.adapter, "LoRA-FA: A stays as it begins, and B alone trains").or(false),
   init_lora_weights: textLike(

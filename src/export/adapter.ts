@@ -41,8 +41,14 @@ export async function exportAdapter(
 ): Promise<void> {
   const { architecture } = ggufNames(model.config);
   const { spec } = readAdapter(folder, model);
-  if (spec.useDora || spec.bias || spec.whole?.length) {
-    const what = spec.useDora ? "magnitudes (DoRA)" : spec.bias ? "biases" : "whole layers (modules_to_save)";
+  const others = [
+    ["magnitudes (DoRA)", spec.useDora],
+    ["biases", spec.bias],
+    ["whole layers (modules_to_save)", spec.whole?.length],
+    ["rows of tokens (trainable_token_indices)", spec.tokens?.length],
+  ] as const;
+  const what = others.find(([, has]) => has)?.[0];
+  if (what !== undefined) {
     const message = `${folder}: llama.cpp's adapters have no ${what}. Export the merged model (--format gguf).`;
     throw new LowrankError("E_EXPORT", message, folder);
   }

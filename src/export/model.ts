@@ -13,10 +13,11 @@ import {
   metadataOf,
   orderRows,
   TensorNames,
+  tokenTables,
   widen,
   writeGgufFile,
 } from "../model/index.js";
-import type { Engine, ModelSource, PlainDtype, TensorEntry } from "../native/index.js";
+import type { Engine, ModelSource, PlainDtype, TensorEntry, TokenRows } from "../native/index.js";
 import { tokenizerMetadata } from "./tokenizer.js";
 
 /** llama.cpp's numbers of the types of whole files (general.file_type). */
@@ -28,6 +29,8 @@ export interface ModelExport {
   model: ModelSource;
   /** Modules with an adapter, or that train whole; the engine has it. */
   modules: readonly string[];
+  /** Rows of single tokens that it has. */
+  tokens?: readonly TokenRows[] | undefined;
   tokenizer: Tokenizer;
   file: string;
   dtype: EncodedDtype;
@@ -89,6 +92,7 @@ export async function exportModel({
   engine,
   model,
   modules,
+  tokens,
   tokenizer,
   file,
   dtype,
@@ -100,10 +104,12 @@ export async function exportModel({
     const message = `${model.folder} is quantised or a GGUF file: an adapter is merged into f32, bf16 or f16 weights. Give the folder that it was made from as --base_model, or export the adapter alone (--format gguf-adapter).`;
     throw new LowrankError("E_QUANTIZED", message, model.folder);
   }
-  const merged = new Set(modules.map((module) => `${module}.weight`));
+  const weightOf = (module: string) => `${module}.weight`;
+  const whole = new Set(modules.map(weightOf));
+  const merged = new Set([...whole, ...tokenTables(model, tokens).map(weightOf)]);
   let done = 0;
   const names = new TensorNames(config, model.spec);
-  const tensors = untied(model, merged).map((tensor): GgufTensorToWrite => {
+  const tensors = untied(model, whole).map((tensor): GgufTensorToWrite => {
     const place = names.placeOf(tensor.name);
     if (!place) throw refuse(`Tensor ${tensor.name}`, tensor.name);
     const { name, order, offset } = place;
@@ -111,7 +117,7 @@ export async function exportModel({
     const encoded = dtypeOf(dtype, name, shape);
     const data = async () => {
       const module = tensor.name.slice(0, tensor.name.lastIndexOf("."));
-      const isBias = tensor.name === spec.headBias && merged.has(spec.head);
+      const isBias = tensor.name === spec.headBias && whole.has(spec.head);
       const bytes = isBias
         ? await engine.mergedBias(module, tensor.dtype as PlainDtype)
         : merged.has(tensor.name) && (await engine.mergedWeight(module));

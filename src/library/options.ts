@@ -32,6 +32,7 @@ type Given = Omit<
   | "layers_to_transform"
   | "layers_pattern"
   | "modules_to_save"
+  | "trainable_token_indices"
   | "report_to"
   | "train_file"
   | "validation_file"
@@ -43,6 +44,7 @@ type Given = Omit<
   layers_to_transform: number | number[] | undefined;
   layers_pattern: string | string[] | undefined;
   modules_to_save: string | string[] | undefined;
+  trainable_token_indices: string | number | number[] | Record<string, number[]> | undefined;
   report_to: Values["report_to"] | Values["report_to"][number] | undefined;
   train_file: string | string[] | undefined;
   validation_file: string | string[] | undefined;

@@ -35,10 +35,12 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 }
 
 /** Parts of the names of tensors outside of the layers: the module's, and a dot. */
-const outside = ({ embedding, head, finalNorm, positions, tokenTypes, embeddingNorm }: ModelSpec) =>
-  [embedding, head, ...[finalNorm, positions, tokenTypes, embeddingNorm].map((part) => part?.weight)].flatMap((name) =>
+const outside = ({ embedding, head, projection, finalNorm, positions, tokenTypes, embeddingNorm }: ModelSpec) => {
+  const parts = [finalNorm, positions, tokenTypes, embeddingNorm].map((part) => part?.weight);
+  return [embedding, head, projection?.in, projection?.out, ...parts].flatMap((name) =>
     name ? [name.slice(0, name.lastIndexOf(".") + 1)] : [],
   );
+};
 
 /** A family's names, with the modules of a classifier in place of the head. */
 interface Names extends FamilyNames {

@@ -40,6 +40,7 @@ export {
   resolveTargets,
   targetSpec,
 } from "./targets.js";
+export { type TokenIndices, tokenIndices, tokenRows, tokenTables } from "./token-rows.js";
 export { modelVocabSize } from "./vocab-size.js";
 export type { Warn } from "./warn.js";
 export { wholeModules } from "./whole.js";

@@ -30,7 +30,7 @@ export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family 
 export function modelSpec(config: ModelConfig): ModelSpec {
   const family = familyOf(config);
   const { names } = family;
-  const { headBias, ...outside } = family.outside(config);
+  const { headBias, projection, ...outside } = family.outside(config);
   return {
     vocab: config.vocabSize,
     dim: config.hiddenSize,
@@ -39,6 +39,7 @@ export function modelSpec(config: ModelConfig): ModelSpec {
     tiedHead: config.tieWordEmbeddings,
     ...outside,
     ...(headBias && !config.classifier && { headBias }),
+    ...(projection && { projection: { ...projection, out: config.classifier ? undefined : projection.out } }),
     layerPrefix: names.layers,
     layers: config.layers,
     block: withDropouts(family.block(config), config.dropouts),

@@ -2,7 +2,8 @@
 import { LowrankError } from "../base/errors.js";
 import type { ModelSource } from "../native/index.js";
 
-const moduleOf = (tensor: string) => tensor.slice(0, tensor.lastIndexOf("."));
+/** The module of a tensor. */
+export const moduleOf = (tensor: string) => tensor.slice(0, tensor.lastIndexOf("."));
 
 /**
  * Full names of the modules that these names mean: as PEFT matches them, each module whose name ends so.

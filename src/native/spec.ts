@@ -176,11 +176,13 @@ export interface ClassifierSpec {
 export interface ModelSpec {
   vocab: number;
   dim: number;
-  /** Tensor (vocab, dim). */
+  /** Tensor (vocab, dim), or with a projection (vocab, projection's dim). */
   embedding: string;
-  /** Tensor (vocab, dim); with `tiedHead` the embedding takes its place. */
+  /** Likewise; with `tiedHead` the embedding takes its place. */
   head: string;
   tiedHead: boolean;
+  /** Of embeddings and head of another width: tensors `in` (hidden, dim), after the embedding, and `out` (dim, hidden), before the head; a classifier has none. */
+  projection?: { dim: number; in: string; out?: string | undefined };
   /** Tensor (vocab). */
   headBias?: string;
   /** Learned positions, tensor (rows, dim): a token's row is its position and the offset. */

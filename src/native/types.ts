@@ -125,6 +125,13 @@ export interface ModelSource {
   tensors: TensorEntry[];
 }
 
+/** Rows of a table that train in the place of the base's. */
+export interface TokenRows {
+  /** Full name of the embedding's or the head's module. */
+  module: string;
+  ids: number[];
+}
+
 export interface AdapterSpec {
   rank: number;
   alpha: number;
@@ -151,6 +158,8 @@ export interface AdapterSpec {
   targets: string[];
   /** The embedding's and the head's module, where they train whole: copies of their own, also where the base's head is its embedding. */
   whole?: string[] | undefined;
+  /** Rows of single tokens that train in the place of the base's. Where the head is the embedding, it has the embedding's. */
+  tokens?: TokenRows[] | undefined;
   /** Of single targets, by full name, in place of rank and alpha. */
   ranks?: Record<string, number> | undefined;
   alphas?: Record<string, number> | undefined;

@@ -3,7 +3,16 @@ import { usableCores } from "../base/processors.js";
 import { processorShare } from "../base/ranks.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
-import { modelDtype, PLAIN, type ResolvedTargets, resolveTargets, targetSpec, wholeModules } from "../model/index.js";
+import {
+  modelDtype,
+  PLAIN,
+  type ResolvedTargets,
+  resolveTargets,
+  targetSpec,
+  tokenIndices,
+  tokenRows,
+  wholeModules,
+} from "../model/index.js";
 import {
   type AdapterSpec,
   type AdapterTensors,
@@ -66,6 +75,7 @@ export interface LoraOptions {
   neftune_noise_alpha: number | undefined;
   base_dropout: boolean;
   modules_to_save: string[] | undefined;
+  trainable_token_indices: number[] | Record<string, number[]> | undefined;
   target_modules: string | undefined;
   exclude_modules: string | undefined;
   layers_to_transform: number[] | undefined;
@@ -85,6 +95,8 @@ function targetsOf(o: LoraOptions, model: ModelSource): ResolvedTargets {
 /** Options that decide modules, and options that decide ranks and alphas of single modules. */
 const DECIDE_MODULES = ["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"] as const;
 const DECIDE_SINGLE = { rank_pattern: "ranks", alpha_pattern: "alphas" } as const;
+
+const shownRows = (tokens: AdapterSpec["tokens"]) => (tokens?.length ? JSON.stringify(tokenIndices(tokens)) : "");
 
 /** Names with their numbers, in one order. */
 const inOrder = (numbers: Record<string, number> = {}) => JSON.stringify(Object.entries(numbers).sort());
@@ -131,7 +143,8 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
     const targets = targetsOf(o, model);
     const { lora_r: rank, lora_alpha: alpha, use_rslora: useRslora, use_dora: useDora, lora_bias: bias } = o;
     const whole = wholeModules(model, o.modules_to_save ?? [], "modules_to_save");
-    const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), whole, ...own };
+    const tokens = tokenRows(model, o.trainable_token_indices, whole, "trainable_token_indices");
+    const spec = { rank, alpha, useRslora, useDora, bias, ...targetSpec(targets), whole, tokens, ...own };
     const { init_lora_weights: initialFactors } = o;
     return initialFactors === undefined
       ? { spec, targets, tensors: null }
@@ -152,6 +165,10 @@ export function initialAdapter(o: LoraOptions, given: ReadonlySet<string>, model
   if (given.has("modules_to_save")) {
     const wanted = wholeModules(model, o.modules_to_save ?? [], "modules_to_save");
     compare("modules_to_save", wanted.join(), (spec.whole ?? []).join());
+  }
+  if (given.has("trainable_token_indices")) {
+    const wanted = tokenRows(model, o.trainable_token_indices, spec.whole ?? [], "trainable_token_indices");
+    compare("trainable_token_indices", shownRows(wanted), shownRows(spec.tokens));
   }
   const decides = DECIDE_MODULES.filter((name) => given.has(name));
   const single = (["rank_pattern", "alpha_pattern"] as const).filter((name) => given.has(name));

@@ -10,17 +10,24 @@ export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
  * forward and backward. Recomputed blocks do not add to it. The base is frozen: its linears have the gradient of their input alone.
  */
 export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: FlopWindow) => number {
-  const { hiddenSize, vocabSize, layers, heads, headDim } = model.config;
+  const { vocabSize, layers, heads, headDim } = model.config;
+  const { classifier, embedding, head, projection, dim } = model.spec;
+  const tableDim = projection?.dim ?? dim;
   let perToken = 0;
+  let perSupervised = classifier ? 0 : 4 * tableDim * vocabSize;
+  if (projection) {
+    perToken += 2 * dim * tableDim;
+    if (!classifier) perSupervised += 4 * dim * tableDim;
+  }
   for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
   // The layers of a classifier see one token of each text. Vectors are no products.
   let perText = 0;
   for (const [name, shape] of adapterTensors(model, adapter)) {
-    const flop = 6 * shape.reduce((product, n) => product * n, 1);
-    if (!name.includes(".lora_")) perText += flop;
-    else if (shape.length === 2) perToken += flop;
+    const elements = shape.reduce((product, n) => product * n, 1);
+    if (name.includes(".lora_")) perToken += shape.length === 2 ? 6 * elements : 0;
+    else if (name === head && !classifier) perSupervised += 2 * elements;
+    else if (classifier && name !== embedding && !name.includes(".token_adapter.")) perText += 6 * elements;
   }
-  const perSupervised = model.spec.classifier ? 0 : 4 * hiddenSize * vocabSize;
   const perPair = 12 * layers * heads * headDim;
   return ({ microBatches, supervisedTokens }) => {
     let flop = perSupervised * supervisedTokens;

@@ -69,7 +69,8 @@ describe.each(goldenNames())("%s", (name) => {
     expect(theirs).toMatchObject({ ...ours, base_model_name_or_path, target_modules });
     expect(ours).toMatchObject(same);
     // The keys that PEFT 0.11 knows; it refuses any other.
-    const others = new Set(["use_dora", "lora_bias", "modules_to_save", ...Object.keys(read.targets.rules ?? {})]);
+    const later = ["use_dora", "lora_bias", "modules_to_save", "trainable_token_indices"];
+    const others = new Set([...later, ...Object.keys(read.targets.rules ?? {})]);
     expect(Object.keys(ours).filter((key) => !others.has(key))).toEqual([
       ...["base_model_name_or_path", "bias", ...(read.targets.transposed ? ["fan_in_fan_out"] : [])],
       ...["inference_mode", "lora_alpha", "lora_dropout"],
@@ -166,6 +167,22 @@ describe("what is not plain LoRA", () => {
     [{ bias: "all" }, "E_ADAPTER_UNSUPPORTED", /bias is "all", which is not supported; expected "none"/],
     [{ modules_to_save: ["lm_head"] }, "E_ADAPTER", /lm_head.weight \[110, 32\] is missing/],
     [{ modules_to_save: ["norm"] }, "E_TARGET", /"norm" is no module .* which are model.embed_tokens and lm_head/],
+    [{ trainable_token_indices: [5] }, "E_ADAPTER", /trainable_tokens_delta \[1, 32\] is missing/],
+    [{ trainable_token_indices: [5, 110] }, "E_TARGET", /token 110 is outside the vocabulary, .* from 0 to 109/],
+    [{ trainable_token_indices: [5, 7, 5] }, "E_TARGET", /token 5 is given twice/],
+    [
+      { trainable_token_indices: { wte: [5] } },
+      "E_TARGET",
+      /"wte" is no table of tokens .* model.embed_tokens and lm_head/,
+    ],
+    [
+      { trainable_token_indices: { lm_head: [5] } },
+      "E_TARGET",
+      /the head lm_head is the embedding, and shares its rows/,
+    ],
+    [{ trainable_token_indices: { embed_tokens: [5], lm_head: [7] } }, "E_TARGET", /shares its rows/],
+    [{ trainable_token_indices: [5], modules_to_save: ["lm_head"] }, "E_TARGET", /lm_head trains whole/],
+    [{ trainable_token_indices: "5" }, "E_CONFIG_VALUE", /trainable_token_indices: expected a list of token ids/],
     [{ modules_to_save: [1] }, "E_CONFIG_VALUE", /modules_to_save: expected a list of names/],
     [{ modules_to_save: ["lm_head"], ensure_weight_tying: true }, "E_ADAPTER_UNSUPPORTED", /ensure_weight_tying/],
     [{ rank_pattern: { q_proj: 0.5 } }, "E_CONFIG_VALUE", /rank_pattern.*expected an object of positive whole numbers/],

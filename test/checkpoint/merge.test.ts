@@ -6,7 +6,7 @@ import { Tokenizer } from "../../src/data/index.js";
 import { listLinears, openModel, readSafetensorsHeader, widen, writeSafetensors } from "../../src/model/index.js";
 import { type Batch, Engine, type ModelSource, type PlainDtype } from "../../src/native/index.js";
 import { openBase } from "../../src/setup/base.js";
-import { copyGolden, errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
+import { copyGolden, errorOf, rewriteTensors, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
 import { goldensFolder, largestDifference } from "../support/golden.js";
 import { randomAdapter } from "../support/random-adapter.js";
 
@@ -21,7 +21,8 @@ async function openAdapted(source: string) {
   const adapter = readAdapter(join(source, "final"), model);
   const engine = await Engine.create(model, adapter.spec, options);
   await engine.setAdapter(adapter.tensors);
-  return { model, modules: [...adapter.spec.targets, ...adapter.spec.whole!], biases: adapter.spec.bias, engine };
+  const { targets, whole, tokens, bias: biases } = adapter.spec;
+  return { model, modules: [...targets, ...whole!], tokens, biases, engine };
 }
 
 /** Bytes of every tensor of a model folder, by name. */
@@ -217,6 +218,43 @@ describe("merged onto the weights that were trained on", () => {
     expect(refused.message).toContain("--merge_onto trained");
   });
 
+  // The embedding and the head are not quantised. Where the head is the embedding and one of them trains whole, both are written.
+  test.each([
+    ["whole-untied", { use_4bit: true }, ["model.embed_tokens", "lm_head"], false],
+    ["whole-gemma2", { use_8bit: true }, ["model.embed_tokens"], false],
+    ["whole-bloom", { use_4bit: true }, ["transformer.word_embeddings", "lm_head"], false],
+    ["tokens-gemma2", { use_4bit: true }, [], true],
+    ["tokens-untied", { use_8bit: true }, [], false],
+  ])("%s, %o: tables that train are the adapter's", async (name, quantize, whole, isTied) => {
+    const source = join(goldensFolder, name);
+    const loading = openBase({ ...BASE, base_model: source, ...quantize }, () => {});
+    const written = join(folder(), "quantised");
+    await writeQuantized({ model: loading, output: written, tokenizer: await Tokenizer.open(tinyBase), threads: 2 });
+    const found = [];
+    for (const model of [loading, openModel(written)]) {
+      const { spec, tensors } = readAdapter(join(source, "final"), model);
+      expect(spec.whole).toEqual(whole);
+      await using engine = await Engine.create(model, spec, options);
+      await engine.setAdapter(tensors);
+      const output = join(folder(), "merged");
+      const modules = [...spec.targets, ...whole];
+      await writeMerged({ engine, model, modules, tokens: spec.tokens!, output, decodes: true });
+      const merged = openModel(output);
+      expect(merged.spec.tiedHead).toBe(isTied);
+      for (const module of whole) {
+        const { data } = tensors.get(`${module}.weight`)!;
+        const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+        expect(tensorBytes(output).get(`${module}.weight`)!.equals(bytes), module).toBe(true);
+      }
+      await using plain = await Engine.create(merged, null, options);
+      const [ours, wanted] = [await plain.logits(batch), await engine.logits(batch)];
+      const { difference, scale } = largestDifference(ours, wanted);
+      expect(difference / scale).toBeLessThan(1e-5);
+      found.push(ours);
+    }
+    expect(found[1]).toEqual(found[0]);
+  });
+
   /** The tiny base in f32. */
   async function widenedBase(to: string) {
     cpSync(tinyBase, to, { recursive: true });
@@ -234,6 +272,43 @@ describe("merged onto the weights that were trained on", () => {
     await engine.setAdapter(tensors);
     await writeMerged({ engine, model, modules: spec.targets, output });
   }
+});
+
+test.each([
+  ["tokens-untied", ["model.embed_tokens.weight", "lm_head.weight"], false],
+  ["tokens-gemma2", ["model.embed_tokens.weight"], true],
+  ["tokens-bloom", ["transformer.word_embeddings.weight"], true],
+])("%s: a merged model has the trained rows in the base's tables", async (name, tables, isTied) => {
+  const source = join(goldensFolder, name);
+  const { engine, ...adapted } = await openAdapted(source);
+  const expected = await engine.logits(batch);
+  const output = join(folder(), "merged");
+  await writeMerged({ engine, ...adapted, output });
+  await engine.close();
+  expect(readFileSync(join(output, "config.json"))).toEqual(readFileSync(join(source, "config.json")));
+  const [base, merged] = [tensorBytes(source), tensorBytes(output)];
+  expect([...merged.keys()].sort()).toEqual([...base.keys()].sort());
+  const changed = [...base].filter(([key, bytes]) => !bytes.equals(merged.get(key)!)).map(([key]) => key);
+  expect(changed.sort()).toEqual([...tables, ...adapted.modules.map((module) => `${module}.weight`)].sort());
+  const model = openModel(output);
+  expect(model.spec.tiedHead).toBe(isTied);
+  await using plain = await Engine.create(model, null, options);
+  const { difference, scale } = largestDifference(await plain.logits(batch), expected);
+  expect(difference / scale).toBeLessThan(1e-5);
+});
+
+test("a head that the files hold beside the embedding that it is has the trained rows, too", async () => {
+  const source = copyGolden("tokens-gemma2", folder());
+  const embedding = tensorBytes(source).get("model.embed_tokens.weight")!;
+  const twin = { name: "lm_head.weight", dtype: "F32", shape: [80, 32], bytes: embedding.length, data: embedding };
+  await rewriteTensors(source, (tensor) => tensor, undefined, [twin]);
+  const { engine, ...adapted } = await openAdapted(source);
+  const output = join(folder(), "merged");
+  await writeMerged({ engine, ...adapted, output });
+  await engine.close();
+  const merged = tensorBytes(output);
+  expect(merged.get("lm_head.weight")!.equals(embedding)).toBe(false);
+  expect(merged.get("lm_head.weight")).toEqual(merged.get("model.embed_tokens.weight"));
 });
 
 // Of these bases the head is the embedding.

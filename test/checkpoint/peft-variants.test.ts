@@ -16,9 +16,10 @@ import { root, workFolder } from "../support/tiny.js";
 const { python, reason } = peerPython("torch transformers peft");
 if (reason) console.log(`checkpoint/peft-variants.test.ts skipped: ${reason}`);
 
-const GOLDENS = ["patterns", "dora", "lora-bias-plus"];
+const GOLDENS = ["patterns", "dora", "lora-bias-plus", "tokens-untied", "tokens-gemma2", "opt-350m"];
 const work = workFolder("peft-variants");
-const ids = [...readReference("patterns").batch.sequences[1]!];
+/** Of every model's vocabulary, with tokens whose rows train. */
+const ids = [7, 41, 5, 2, ...readReference("patterns").batch.sequences[1]!.map((id) => 2 + (id % 58))];
 const inference = { precision: "fp32", threads: 2, maxTokens: 64, maxSequence: 64, training: false } as const;
 
 interface Written {

@@ -181,8 +181,8 @@ test.each([
   ["gpt2", { add_cross_attention: true }],
   ["gpt2", { activation_function: "mish" }],
   ["gpt2", { n_head: 5 }],
-  ["opt", { do_layer_norm_before: false }],
-  ["opt", { word_embed_proj_dim: 12 }],
+  ["opt", { word_embed_proj_dim: 0 }],
+  ["opt", { layer_norm_elementwise_affine: false }],
   ["gpt-neo", { attention_types: [[["global"], 3]] }],
   ["gpt-neo", { attention_types: [[["banded"], 2]] }],
   ["gptj", { rotary_dim: 5 }],
@@ -204,6 +204,7 @@ test.each([
 test.each([
   ["gpt2", ["c_attn", "c_proj"], 6],
   ["opt", ["q_proj", "v_proj"], 4],
+  ["opt-350m", ["q_proj", "v_proj"], 4],
   ["falcon-7b", ["dense", "query_key_value"], 4],
 ])("%s has its default targets", (golden, names, modules) => {
   const targets = resolveTargets(openModel(join(goldensFolder, golden)), null);

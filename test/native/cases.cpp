@@ -42,6 +42,7 @@ std::string Case::name() const {
   if (together) s += " together";
   if (!optional) s += " without-optional";
   if (trains) s += " trains";
+  if (replaced) number("replaced", replaced);
   if (!exact) s += " rounded-weights";
   if (also) number("also", also);
   if (inverse) s += " inverse";

@@ -22,7 +22,8 @@ struct Case {
   int64_t rank = 0;                        // 0: no adapter
   bool bias = false, accumulate = false;
   bool together = false;  // LinearFwdArgs'
-  bool trains = false;   // the head has a dw
+  bool trains = false;   // the head has a dw, or with `replaced` drows
+  int64_t replaced = 0;  // HeadArgs' rows
   bool optional = true;  // dx of a backward pass, rstd and saved of norm_fwd, lse of attention_fwd
   int also = 0;          // further linears of the same input, of linear_bwd
   bool exact = true;     // weights hold values that bf16 holds, too: products of bf16 read them unrounded

@@ -74,6 +74,18 @@ void add_head_cases(std::vector<Case>& cases) {
       }
     }
   }
+  for (const DType act : kActs) {
+    for (const int64_t vocab : {1, 7, 97, 1025, 5000}) {
+      for (const int64_t rows : {1, 5, 33}) {
+        Case c = head(act, r.pick({DType::f32, DType::bf16}), rows, r.pick({1, 8, 33}), vocab, r);
+        c.bias = false;
+        c.replaced = std::min<int64_t>(vocab, r.pick({1, 3, 17}));
+        c.optional = c.trains = r.below(4) != 0;
+        c.cap = r.below(4) == 0 ? 3.f : 0.f;
+        cases.push_back(c);
+      }
+    }
+  }
   for (const int64_t vocab : {2, 9, 40}) {
     Case c = head(DType::f32, DType::f32, 3, 5, vocab, r);
     c.optional = c.gradient = true;
@@ -84,6 +96,9 @@ void add_head_cases(std::vector<Case>& cases) {
     c.stored = {};
     cases.push_back(c);
     c.cap = 0.8f;
+    cases.push_back(c);
+    c.bias = false;
+    c.replaced = 2;
     cases.push_back(c);
   }
 }

@@ -78,7 +78,7 @@ void pointers(const GluFwdArgs& a, F&& f) { each(f, a.g, a.u, a.a); }
 template <class F>
 void pointers(const GluBwdArgs& a, F&& f) { each(f, a.da, a.g, a.u, a.dg, a.du); }
 template <class F>
-void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale, a.bias, a.dw, a.dbias); }
+void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.loss_sum, a.dynamic_scale, a.bias, a.dw, a.dbias, a.rows, a.row_ids, a.drows); }
 template <class F>
 void pointers(const DenseFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.d, a.y); }
 template <class F>

@@ -1,4 +1,4 @@
-// One family per kind of attention and block, on an engine: threads, a stop, recomputed blocks, texts apart and together, 4-bit weights.
+// One family per kind of attention and block, on an engine: threads, a stop, recomputed blocks, texts apart and together, weights in 4 and 8 bits.
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/index.js";
@@ -6,10 +6,10 @@ import { listLinears, openModel } from "../../src/model/index.js";
 import { type AdapterTensors, Engine, type EngineOptions, type ModelSource } from "../../src/native/index.js";
 import { goldensFolder, readReference, toBatch } from "../support/golden.js";
 
-/** The base with its linears in 4 bits, quantised while they are loaded. */
-function inFourBits(model: ModelSource): ModelSource {
+/** The base with its linears in 4 or 8 bits, quantised while they are loaded. */
+function quantised(model: ModelSource, format: "nf4" | "i8"): ModelSource {
   const linears = new Set(listLinears(model).map(({ name }) => `${name}.weight`));
-  const quantize = { format: "nf4", doubleQuant: true } as const;
+  const quantize = { format, doubleQuant: format === "nf4" } as const;
   return { ...model, tensors: model.tensors.map((t) => (linears.has(t.name) ? { ...t, quantize } : t)) };
 }
 
@@ -18,6 +18,7 @@ const bytesOf = (tensors: AdapterTensors) =>
 
 describe.each([
   ["gpt2", "learned positions, stored (in, out)"],
+  ["opt-350m", "norms after each part, projections, rows of tokens"],
   ["bloom", "biases of keys"],
   ["falcon-rw", "rounded biases of keys"],
   ["falcon-7b", "parts of one norm"],
@@ -51,7 +52,8 @@ describe.each([
   test("the same bits for 1, 2 and 3 threads, with recomputed blocks and after a stop", async () => {
     for (const [precision, model] of [
       ["fp32", plain],
-      ["bf16", inFourBits(plain)],
+      ["bf16", quantised(plain, "nf4")],
+      ["fp32", quantised(plain, "i8")],
     ] as const) {
       const results: unknown[] = [];
       for (const options of [{ threads: 1 }, { threads: 2 }, { threads: 3, checkpointedBlocks: plain.config.layers }]) {
@@ -71,15 +73,20 @@ describe.each([
     }
   });
 
-  test("texts side by side lose what they lose alone, in 4 bits a little more or less", async () => {
+  test("texts side by side lose what they lose alone, in 8 and 4 bits a little more or less", async () => {
     await using engine = await open();
     const together = await engine.evaluate(batch);
     let apart = 0;
     for (const sequence of batch.sequences) apart += await engine.evaluate({ sequences: [sequence] });
     expect(Math.abs(together / apart - 1)).toBeLessThan(1e-5);
-    await using small = await open({}, inFourBits(plain));
-    const rounded = await small.evaluate(batch);
-    expect(rounded).not.toBe(together);
-    expect(Math.abs(rounded / together - 1)).toBeLessThan(0.2);
+    for (const [format, most] of [
+      ["i8", 0.02],
+      ["nf4", 0.2],
+    ] as const) {
+      await using small = await open({}, quantised(plain, format));
+      const rounded = await small.evaluate(batch);
+      expect(rounded).not.toBe(together);
+      expect(Math.abs(rounded / together - 1)).toBeLessThan(most);
+    }
   });
 });

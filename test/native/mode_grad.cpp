@@ -271,11 +271,14 @@ void check_head(const Case& c, Check& check) {
                       .loss_sum = &loss,
                       .dynamic_scale = nullptr,
                       .bias = m.f32("bias"),
-                      .soft_cap = c.cap});
+                      .soft_cap = c.cap,
+                      .rows = c.replaced > 0 ? Weight{.data = m.f32("rows"), .rows = c.replaced, .cols = c.in} : Weight(),
+                      .row_ids = m.ints("row_ids")});
     return loss * 0.75;  // the loss_scale of the cases
   };
   check.compare("dx", m.mat("x"), forward);
   if (!c.trains) return;
+  if (c.replaced > 0) return check.compare("drows", m.mat("rows"), forward);
   check.compare("dw", m.mat("w"), forward);
   check.compare("dbias", m.mat("bias"), forward);
 }

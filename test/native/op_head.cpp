@@ -21,6 +21,15 @@ void define(const Case& c, Slots& s) {
     labels.push_back(int32_t(n % 3 == 0 ? c.features - 1 : n % 3 == 1 ? 0 : r.below(c.features)));
   s.ints("labels", labels);
   if (c.optional) s.output("dx", DType::f32, c.rows, c.in, c.ld_pad);
+  if (c.replaced > 0) {
+    s.input("rows", DType::f32, c.replaced, c.in, r.values(c.replaced * c.in, c.exact ? DType::bf16 : DType::f32));
+    std::vector<int32_t> ids;
+    // From the last word on, so that labels are among them; never the same twice.
+    for (int64_t i = 0; i < c.replaced; i++) ids.push_back(int32_t(c.features - 1 - i * (c.features / c.replaced)));
+    s.ints("row_ids", ids);
+    if (c.trains) s.in_place("drows", DType::f32, c.replaced, c.in, r.values(c.replaced * c.in, DType::f32));
+    return;
+  }
   if (!c.trains) return;
   s.in_place("dw", DType::f32, c.features, c.in, r.values(c.features * c.in, DType::f32));
   if (c.bias) s.in_place("dbias", DType::f32, 1, c.features, r.values(c.features, DType::f32));
@@ -37,7 +46,10 @@ void call(const Case& c, Backend& b, Memory& m) {
           .bias = m.f32("bias"),
           .soft_cap = c.cap,
           .dw = m.f32("dw"),
-          .dbias = m.f32("dbias")});
+          .dbias = m.f32("dbias"),
+          .rows = c.replaced > 0 ? Weight{.data = m.f32("rows"), .rows = c.replaced, .cols = c.in} : Weight(),
+          .row_ids = m.ints("row_ids"),
+          .drows = m.f32("drows")});
 }
 
 // Logits are off by their products' error and one rounding to act. The loss is off by the label's logit's error and the mean
@@ -46,9 +58,15 @@ void call(const Case& c, Backend& b, Memory& m) {
 void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots& slots, Bounds& b) {
   const Mat x = twin.mat("x");
   const Weight w = twin.weight("w");
-  const double w_error = weight_error(c, arithmetic);
+  // Rows in the places of others are f32.
+  const double w_error = std::max(weight_error(c, arithmetic), c.replaced > 0 && !c.exact ? arithmetic.operand : 0);
   const size_t vocab = static_cast<size_t>(c.features);
   std::vector<double> logits(vocab), off(vocab);
+  std::vector<int64_t> replaced(vocab, -1);
+  for (int64_t i = 0; i < c.replaced; i++) replaced[size_t(twin.ints("row_ids")[i])] = i;
+  const auto weight = [&](size_t v, int64_t i) {
+    return double(replaced[v] < 0 ? w.get(int64_t(v), i) : twin.mat("rows").get(replaced[v], i));
+  };
   if (c.trains) {
     // Rounded once to the sum so far in each chunk of rows; these cases have one.
     const auto before = [&](const char* name) {
@@ -56,7 +74,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       for (const float v : slots.find(name)->values) own.push_back(2 * kF32 * std::fabs(double(v)));
       return own;
     };
-    b.of["dw"] = before("dw");
+    b.of[c.replaced > 0 ? "drows" : "dw"] = before(c.replaced > 0 ? "drows" : "dw");
     if (c.bias) b.of["dbias"] = before("dbias");
   }
   for (int64_t n = 0; n < c.rows; n++) {
@@ -64,7 +82,7 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
     for (size_t v = 0; v < vocab; v++) {
       double sum = 0, terms = 0;
       for (int64_t i = 0; i < c.in; i++) {
-        const double t = double(x.get(n, i)) * double(w.get(int64_t(v), i));
+        const double t = double(x.get(n, i)) * weight(v, i);
         sum += t;
         terms += std::fabs(t);
       }
@@ -99,14 +117,16 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
     }
     for (size_t v = 0; v < (c.trains ? vocab : 0); v++) {
       const double error = g_off[v] + g[v] * (sum_error(c.rows) + 2 * kF32);
-      for (int64_t i = 0; i < c.in; i++) b.of["dw"][v * size_t(c.in) + size_t(i)] += error * std::fabs(double(x.get(n, i)));
+      const int64_t row = c.replaced > 0 ? replaced[v] : int64_t(v);
+      for (int64_t i = 0; i < (row < 0 ? 0 : c.in); i++) {
+        b.of[c.replaced > 0 ? "drows" : "dw"][size_t(row * c.in + i)] += error * std::fabs(double(x.get(n, i)));
+      }
       if (c.bias) b.of["dbias"][v] += error;
     }
     for (int64_t i = 0; i < c.in; i++) {
       double error = 0;
       for (size_t v = 0; v < vocab; v++) {
-        const double weight = std::fabs(double(w.get(int64_t(v), i)));
-        error += weight * (g_off[v] + g[v] * (sum_error(c.features) + w_error));
+        error += std::fabs(weight(v, i)) * (g_off[v] + g[v] * (sum_error(c.features) + w_error));
       }
       b.of["dx"].push_back(error);
     }

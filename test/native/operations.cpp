@@ -65,6 +65,7 @@ OpLimits limits_of(const Case& c) {
   l.rounds_activations = c.stored.threshold > 0;
   l.decoded = is_plain(c.stored.format) && c.weight == c.act && !c.stored.interleaved ? 0 : c.features * c.in;
   l.head_trains = c.trains;
+  l.head_rows = c.replaced;
   l.dropout = c.dropout.active();
   l.training = l.dropout || c.op.ends_with("_bwd");
   if (c.roomy) {

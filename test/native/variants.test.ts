@@ -45,6 +45,7 @@ const VARIANTS: [string, Partial<AdapterSpec>][] = [
   ["DoRA with dropout", { useDora: true, dropout: 0.2 }],
   ["biases of B", { bias: true, dropout: 0.2 }],
   ["NEFTune", { neftuneNoiseAlpha: 5 }],
+  ["rows of tokens", { tokens: [{ module: "model.embed_tokens", ids: [4, 90, 21, 33, 60, 77] }], dropout: 0.2 }],
   ["LoRA-FA", { freezeA: true, dropout: 0.2 }],
   ["PiSSA", { rank: 6, freezesHalf: true, initialFactors: "pissa", dropout: 0.2 }],
   ["PiSSA with DoRA", { rank: 6, freezesHalf: true, initialFactors: "pissa", useDora: true, dropout: 0.2 }],

@@ -148,7 +148,10 @@ const IN_OTHERS = [
 ];
 
 const OPTIMIZER = { loraplus_lr_ratio: 16, neftune_noise_alpha: 5 };
-const VARIANTS = { useDora: true, bias: true, freezeA: true, initialFactors: "pissa", whole: ["lm_head"] };
+const VARIANTS = {
+  ...{ useDora: true, bias: true, freezeA: true, initialFactors: "pissa", whole: ["lm_head"] },
+  tokens: [{ module: "model.embed_tokens", ids: [5] }],
+};
 const PATTERNS = { ranks: { "b.q_proj": 2 }, alphas: { "b.q_proj": 3 } };
 
 test("dropouts of the base are a setting; the first checkpoints were made without them", () => {

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/adapter.js";
 import { openModel } from "../../src/model/index.js";
 import { type AdapterTensors, CPU, Engine, type EngineOptions } from "../../src/native/index.js";
+import { parameterCounts } from "../../src/setup/memory/plan.js";
 import {
   cosine,
   goldensFolder,
@@ -102,6 +103,10 @@ export function goldenTests(name: string, device = CPU): void {
   test("fp32: logits, loss and every gradient", async () => {
     await using engine = await openGolden(name, { device, precision: "fp32" });
     expect(supervisedTokens(batch)).toBe(reference.supervised_tokens);
+    const model = openModel(folder);
+    const { trainable, all } = parameterCounts(model, readAdapter(join(folder, "initial"), model).spec);
+    if (reference.parameters) expect({ trainable, all }).toEqual(reference.parameters);
+    expect(await engine.parameterCounts()).toEqual({ trainable, total: all });
 
     const expected = tensors.get("logits")!.data;
     const { difference, scale } = largestDifference(await engine.logits(batch), expected);

@@ -19,6 +19,8 @@ export interface TraceRow {
 /** reference.json as scripts/goldens/make.py writes it. */
 export interface Reference {
   about: string;
+  /** Of peft's print_trainable_parameters; goldens made before it was kept have none. */
+  parameters?: { trainable: number; all: number };
   batch: GoldenBatch;
   supervised_tokens: number;
   loss: number;

@@ -18,7 +18,7 @@ export interface FamilyNames {
 
 export type Outside = Pick<
   ModelSpec,
-  "finalNorm" | "positions" | "tokenTypes" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
+  "finalNorm" | "projection" | "positions" | "tokenTypes" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
 >;
 
 /** A model family, by the `model_type` of config.json. */

@@ -1,4 +1,5 @@
-// OPT: LayerNorm before each part, learned positions from row 2 on, an MLP of ReLU (Zhang et al., 2022).
+// OPT: LayerNorm before each part, learned positions from row 2 on, an MLP of ReLU (Zhang et al., 2022). OPT-350M has LayerNorm after each part, and
+// embeddings that are narrower than the stream.
 import type { Activation, BlockSpec, ModelConfig } from "../../native/index.js";
 import { LARGEST } from "../heads.js";
 import type { Family } from "./family.js";
@@ -13,28 +14,35 @@ import {
 } from "./parts.js";
 
 interface OptConfig extends ModelConfig {
+  /** Width of the embedding and the head. */
+  tableDim: number;
+  normBefore: boolean;
+  finalNorm: boolean;
   activation: Activation;
   bias: boolean;
 }
 
+const DECODER = "model.decoder.";
 /** Of torch's LayerNorm; no key sets it. */
 const EPS = 1e-5;
 /** Rows of the positions before the first token's. */
 const OFFSET = 2;
 
 function block(config: OptConfig): BlockSpec {
-  const { hiddenSize: dim, headDim, intermediateSize: mlp, activation, bias } = config;
+  const { hiddenSize: dim, headDim, intermediateSize: mlp, activation, bias, normBefore } = config;
+  const norm = (module: string) =>
+    normBefore ? { norm: layerNorm(module, EPS) } : { norm: null, residual: { after: layerNorm(module, EPS) } };
   const linear = (module: string, out: number, inputs: number) => ({ module, out, in: inputs, bias });
   return {
     attention: {
-      norm: layerNorm("self_attn_layer_norm", EPS),
+      ...norm("self_attn_layer_norm"),
       inputs: ["q_proj", "k_proj", "v_proj"].map((name) => linear(`self_attn.${name}`, dim, dim)),
       ...separate(headDim),
       out: linear("self_attn.out_proj", dim, dim),
       ...plainAttention(config),
     },
     mlp: {
-      norm: layerNorm("final_layer_norm", EPS),
+      ...norm("final_layer_norm"),
       inputs: [linear("fc1", mlp, dim)],
       down: linear("fc2", dim, mlp),
       activation,
@@ -54,9 +62,7 @@ export const opt: Family = {
   // The defaults of transformers' OPTConfig.
   readConfig(keys) {
     const heads = readEqualHeads(keys);
-    keys.only("do_layer_norm_before", [true], true);
-    keys.only("word_embed_proj_dim", [heads.hiddenSize], heads.hiddenSize);
-    keys.only("_remove_final_layer_norm", [false], false);
+    const normBefore = keys.flag("do_layer_norm_before", true);
     keys.only("layer_norm_elementwise_affine", [true], true);
     keys.only("layerdrop", [0], 0);
     const config: Omit<OptConfig, "modelType"> = {
@@ -73,14 +79,25 @@ export const opt: Family = {
         { attentionOutput: 0.1, mlpOutput: 0.1 },
       ),
       bias: keys.flag("enable_bias", true),
+      tableDim: keys.count("word_embed_proj_dim", LARGEST, heads.hiddenSize),
+      normBefore,
+      finalNorm: normBefore && !keys.flag("_remove_final_layer_norm", false),
     };
     return config;
   },
-  outside: ({ maxPositions }) => ({
-    positions: { weight: "model.decoder.embed_positions.weight", rows: maxPositions + OFFSET, offset: OFFSET },
-    finalNorm: layerNorm("model.decoder.final_layer_norm", EPS),
+  outside: ({ maxPositions, hiddenSize, tableDim, finalNorm }: OptConfig) => ({
+    ...(tableDim !== hiddenSize && {
+      projection: { dim: tableDim, in: `${DECODER}project_in.weight`, out: `${DECODER}project_out.weight` },
+    }),
+    positions: { weight: `${DECODER}embed_positions.weight`, rows: maxPositions + OFFSET, offset: OFFSET },
+    finalNorm: finalNorm ? layerNorm(`${DECODER}final_layer_norm`, EPS) : null,
   }),
   block,
-  classifier: scoreHead,
+  classifier: ({ hiddenSize, tableDim, ...config }: OptConfig, labels) => {
+    const head = scoreHead({ ...config, hiddenSize: tableDim }, labels);
+    if (tableDim === hiddenSize) return head;
+    const linear = { module: `${DECODER}project_out`, out: tableDim, in: hiddenSize };
+    return { ...head, layers: [{ linear, function: "none", dropout: 0, trains: false }, ...head.layers] };
+  },
   targets: ["q_proj", "v_proj"],
 };

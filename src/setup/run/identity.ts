@@ -5,7 +5,7 @@ import { openRegular, readError } from "../../base/system-errors.js";
 import type { Identity } from "../../checkpoint/index.js";
 import { modelRows, type OptionRow, terminalRows, trainRows } from "../../config/index.js";
 import { type ChatSpec, templatesHash } from "../../data/index.js";
-import { dropoutsShown, OUTLIER_THRESHOLD } from "../../model/index.js";
+import { dropoutsShown, OUTLIER_THRESHOLD, tokenIndices } from "../../model/index.js";
 import type { AdapterSpec, ModelSource, Precision } from "../../native/index.js";
 import type { TrainingTexts } from "../texts.js";
 import type { RunOptions } from "./options.js";
@@ -128,6 +128,8 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   use_dora: (_, { spec }) => spec.useDora || undefined,
   lora_bias: (_, { spec }) => spec.bias || undefined,
   modules_to_save: (_, { spec }) => spec.whole?.join() || undefined,
+  trainable_token_indices: (_, { spec }) =>
+    spec.tokens?.length ? JSON.stringify(tokenIndices(spec.tokens)) : undefined,
   use_lora_fa: (_, { spec }) => spec.freezeA || undefined,
   init_lora_weights: (_, { spec }) => spec.initialFactors,
   loraplus_lr_ratio: (o) => o.loraplus_lr_ratio,
