@@ -1,86 +1,38 @@
 // Classifiers against torch + transformers + peft: the outputs of scripts/goldens/classify.py.
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { readAdapter, readLabels, writeAdapter } from "../src/checkpoint/index.js";
-import { openModel } from "../src/model/index.js";
-import { type Batch, Engine, type ModelSource } from "../src/native/index.js";
 import { parameterCounts } from "../src/setup/memory/plan.js";
+import {
+  classifierGoldens,
+  classifierNames,
+  labelledBatch,
+  openClassifierGolden,
+  readClassifierReference,
+  terms,
+  trainClassifier,
+} from "./support/classifier.js";
 import { largestDifference, readTensors } from "./support/golden.js";
-
-interface GoldenTexts {
-  texts: number[][];
-  second: number[];
-  labels: number[] | number[][];
-}
-
-interface Reference {
-  problem: "single_label_classification" | "regression" | "multi_label_classification";
-  batch: GoldenTexts;
-  loss: number;
-  trainable: number;
-  all: number;
-  training: {
-    learning_rate: number;
-    weight_decay: number;
-    max_grad_norm: number;
-    batches: GoldenTexts[];
-    trace: { loss: number; grad_norm: number }[];
-  };
-  final_logits: number[][];
-}
 
 /** As in test/support/golden-tests.ts. */
 const LIMITS = { logits: 2e-5, loss: 1e-5, gradient: 5e-5, gradNorm: 1e-4, adapter: 5e-5 };
 
-const goldens = new URL("goldens-classify/", import.meta.url).pathname;
-const names = readdirSync(goldens).filter((name) => existsSync(join(goldens, name, "reference.json")));
 const scratch = mkdtempSync(join(tmpdir(), "lowrank-classify-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-function toBatch({ texts, second, labels }: GoldenTexts): Batch {
-  return {
-    sequences: texts.map((text, i) => ({
-      inputIds: Int32Array.from(text),
-      tokenTypes: Uint8Array.from(text, (_, at) => Number(at >= second[i]!)),
-      labels: Float32Array.from([labels[i]!].flat()),
-    })),
-  };
-}
-
-/** Numbers that the loss is the mean of. */
-const terms = ({ labels }: GoldenTexts) => labels.flat().length;
-
-describe.each(names)("classifier %s", (name) => {
-  const folder = join(goldens, name);
-  const reference: Reference = JSON.parse(readFileSync(join(folder, "reference.json"), "utf8"));
+describe.each(classifierNames())("classifier %s", (name) => {
+  const folder = join(classifierGoldens, name);
+  const reference = readClassifierReference(name);
   const tensors = readTensors(join(folder, "reference.safetensors"));
 
-  async function open(
-    which: string,
-    threads = 2,
-  ): Promise<{ engine: Engine; model: ModelSource; adapter: ReturnType<typeof readAdapter> }> {
-    const model = openModel(folder, undefined, readLabels(join(folder, which)));
-    const adapter = readAdapter(join(folder, which), model);
-    const engine = await Engine.create(model, adapter.spec, {
-      precision: "fp32",
-      threads,
-      maxTokens: 24,
-      maxSequence: 40,
-      cacheTokens: 0,
-      training: true,
-    });
-    await engine.setAdapter(adapter.tensors);
-    return { engine, model, adapter };
-  }
-
   test("logits, loss and every gradient, in pieces", async () => {
-    const { engine, model, adapter } = await open("initial");
+    const { engine, model, adapter } = await openClassifierGolden(name, "initial");
     expect(model.config.classifier!.problem).toBe(reference.problem);
     const { trainable, all } = parameterCounts(model, adapter.spec);
     expect({ trainable, all }).toEqual({ trainable: reference.trainable, all: reference.all });
-    const batch = toBatch(reference.batch);
+    const batch = labelledBatch(reference.batch);
     const n = terms(reference.batch);
     const found = await engine.classify(batch);
     const { difference, scale } = largestDifference(found.logits, tensors.get("logits")!.data);
@@ -100,19 +52,9 @@ describe.each(names)("classifier %s", (name) => {
   });
 
   test("ten steps, the trained adapter, and its files", async () => {
-    const { engine, model, adapter } = await open("initial", 1);
-    const {
-      batches,
-      trace,
-      learning_rate: learningRate,
-      weight_decay: weightDecay,
-      max_grad_norm: maxGradNorm,
-    } = reference.training;
-    for (const [i, texts] of batches.entries()) {
-      const n = terms(texts);
-      await engine.forwardBackward(toBatch(texts), 1 / n, i);
-      await engine.optimizerStep({ learningRate, weightDecay, maxGradNorm, tokens: n });
-      const { loss, gradNorm } = await engine.readings();
+    const { engine, model, adapter } = await openClassifierGolden(name, "initial", { threads: 1 });
+    const { trace } = reference.training;
+    for (const [i, { loss, gradNorm }] of (await trainClassifier(engine, reference)).entries()) {
       expect(Math.abs(loss / trace[i]!.loss - 1)).toBeLessThan(1e-4);
       expect(Math.abs(gradNorm / trace[i]!.grad_norm - 1)).toBeLessThan(1e-3);
     }
@@ -121,7 +63,7 @@ describe.each(names)("classifier %s", (name) => {
       const { difference, scale } = largestDifference(final.get(key)!.data, data);
       expect(difference / scale, key).toBeLessThan(2e-3);
     }
-    const { logits } = await engine.classify(toBatch(reference.batch));
+    const { logits } = await engine.classify(labelledBatch(reference.batch));
     const { difference, scale } = largestDifference(logits, Float32Array.from(reference.final_logits.flat()));
     expect(difference / scale).toBeLessThan(1e-3);
     await engine.close();
