@@ -264,6 +264,15 @@ bool is_initial_factors_method(const std::string& method) {
   return !n.empty() && n.size() <= 4 && std::all_of(n.begin(), n.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+int64_t initial_factors_bytes(const std::string& method, int64_t out, int64_t in, int64_t rank) {
+  const int64_t vectors = rank * (out + in), weight = 4 * out * in;
+  // A basis that spans the whole smaller side, as many eigenvectors, and the vectors that are found.
+  const auto lanczos = [](int64_t n, int64_t m, int64_t count) { return 8 * (2 * n * n + count * (n + m) + 8 * (n + m)); };
+  if (method == "olora") return weight + 8 * vectors;
+  if (method == "pissa") return weight + lanczos(std::min(out, in), std::max(out, in), rank);
+  return weight + 8 * (2 * vectors) + 4 * rank * in + lanczos(std::min(rank, in), std::max(rank, in), rank);
+}
+
 InitialFactors initial_factors(const Weight& w, const std::string& method, int64_t rank, float scale, uint64_t seed, uint64_t site) {
   Matrix whole{std::vector<float>(size_t(w.rows * w.cols)), w.rows, w.cols};
   for (int64_t r = 0; r < w.rows; r++) {

@@ -69,6 +69,20 @@ void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const AdapterS
   Offsets(arena, layout, spec, options);
 }
 
+int64_t AdapterSlot::initial_bytes(const AdapterLayout& layout, const AdapterSpec& spec, int64_t threads) {
+  if (spec.initial_factors.empty()) return 0;
+  std::vector<int64_t> at_work;
+  int64_t factors = 0, written = 0;
+  for (const AdapterSite& s : layout.sites()) {
+    at_work.push_back(initial_factors_bytes(spec.initial_factors, s.out, s.in, s.rank / 2));
+    factors += s.rank / 2 * (s.out + s.in) * int64_t(sizeof(float));
+    written = std::max(written, s.rank * (s.out + s.in) * int64_t(sizeof(float)));
+  }
+  std::sort(at_work.rbegin(), at_work.rend());
+  at_work.resize(std::min(at_work.size(), size_t(threads)));
+  return factors + std::max(written, std::accumulate(at_work.begin(), at_work.end(), int64_t(0)));
+}
+
 AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options)
     : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options), parts_(parts_of(layout_)) {
   arena_.commit(backend.allocate(arena_.total_bytes()));

@@ -32,6 +32,8 @@ class AdapterSlot {
   AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&);
   // The items that one will hold.
   static void plan(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
+  // Bytes of the host's memory that making its first factors takes at most, for a time.
+  static int64_t initial_bytes(const AdapterLayout&, const AdapterSpec&, int64_t threads);
 
   const AdapterSpec& spec() const { return spec_; }
   const AdapterLayout& layout() const { return layout_; }

@@ -94,10 +94,15 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
+  // First factors are made before any of these is in use: of the host's memory, they need what is beyond it.
+  int64_t unused = 0, factors = 0;
   for (MemoryItem item : arena.items()) {
+    if (item.name != "adapters" && place == MemoryPlace::host) unused += item.bytes;
     item.place = place;
     items.push_back(std::move(item));
   }
+  for (const AdapterSpec& a : adapters) factors = std::max(factors, AdapterSlot::initial_bytes(AdapterLayout(source.spec, a), a, all.threads));
+  if (factors > unused) items.push_back({"first factors", factors - unused, MemoryPlace::host});
   return items;
 }
 

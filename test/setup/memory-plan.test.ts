@@ -1,5 +1,9 @@
 // The printed plan against the memory that an engine really maps, and against limits.
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { bytes } from "../../src/base/system-errors.js";
 import { commands, loadOptions } from "../../src/config/index.js";
@@ -12,9 +16,11 @@ import type { MemoryLimit } from "../../src/setup/memory/limits.js";
 import { Planner } from "../../src/setup/memory/plan.js";
 import { type MemorySettings, proposals } from "../../src/setup/memory/proposals.js";
 import { fitsAll, mappedWarning, planOf, tightest } from "../../src/setup/memory/room.js";
-import { errorOf } from "../support/folders.js";
-import { tinyBase } from "../support/tiny.js";
+import { errorOf, temporaryFolders } from "../support/folders.js";
+import { writeModel } from "../support/larger-base.js";
+import { root, tinyBase } from "../support/tiny.js";
 
+const folder = temporaryFolders();
 const MIB = 2 ** 20;
 const HUGE_PAGE = 2 * MIB;
 const model = openModel(tinyBase);
@@ -74,6 +80,78 @@ describe("an engine maps what the plan says, to the byte", () => {
       expect((after.get(size) ?? 0) - (before.get(size) ?? 0)).toBe(expected);
     }
   });
+});
+
+describe("PiSSA's and OLoRA's first factors", () => {
+  const factors = (initialFactors: string, changes: Partial<EngineOptions> = {}) => {
+    const spec = { ...adapter(8), freezesHalf: true, initialFactors };
+    return planMemory(model, spec, { ...training, cacheTokens: 0, ...changes }).items.find(
+      (i) => i.name === "first factors",
+    );
+  };
+
+  test("count where they are more than the buffers that are not in use yet", () => {
+    const small = { maxTokens: 1, maxSequence: 1, training: false };
+    // All of the host's memory counts where the buffers are a GPU's.
+    const whole = factors("pissa", { ...small, device: "cuda:0" })!;
+    expect(whole).toMatchObject({ place: "host" });
+    // A weight, a basis of its smaller side and as many eigenvectors of each thread, and the factors of all modules.
+    const sides = listLinears(model).map(({ outFeatures, inFeatures }) => [outFeatures, inFeatures]);
+    const largest = Math.max(...sides.map(([out, inputs]) => 4 * out! * inputs! + 16 * Math.min(out!, inputs!) ** 2));
+    const all = sides.reduce((sum, [out, inputs]) => sum + 4 * 4 * (out! + inputs!), 0);
+    expect(whole.bytes).toBeGreaterThan(largest + all);
+    expect(whole.bytes).toBeLessThan(1.2 * (largest + all));
+    expect(factors("pissa", { ...small, device: "cuda:0", threads: 3 })!.bytes).toBeGreaterThan(2 * largest + all);
+    const { items } = planMemory(model, adapter(8), { ...training, ...small, cacheTokens: 0 });
+    const unused = items.reduce((sum, { name, bytes }) => sum + (/weights|adapters/.test(name) ? 0 : bytes), 0);
+    expect((factors("pissa", small)?.bytes ?? 0) + unused).toBe(Math.max(whole.bytes, unused));
+    expect(factors("pissa")).toBeUndefined();
+    for (const less of ["olora", "pissa_niter_4"])
+      expect(factors(less, { ...small, device: "cuda:0" })!.bytes).toBeLessThan(whole.bytes);
+  });
+
+  test("are made in at most that, and in not much less", async () => {
+    const base = openModel(await writeModel(folder()));
+    const modules = [0, 1].map((layer) => `model.layers.${layer}.mlp.down_proj`);
+    const spec = { ...adapter(32), targets: modules, freezesHalf: true };
+    const options = { ...training, threads: 2, maxTokens: 1, maxSequence: 1, cacheTokens: 0, training: false };
+    // The pages of the weights that are read, beside: a plan has them as mapped.
+    const mapped = modules.length * 2 * 512 * 1408;
+    for (const initialFactors of ["pissa", "pissa_niter_2", "olora"]) {
+      const { items } = planMemory(base, { ...spec, initialFactors }, { ...options, device: "cuda:0" });
+      const planned = item(items, "first factors") + mapped;
+      const used = await peakOf(base.folder, { ...spec, initialFactors }, options);
+      expect(used, initialFactors).toBeLessThan(planned + MIB);
+      expect(used, initialFactors).toBeGreaterThan(planned / 3);
+    }
+  });
+
+  /** Bytes by which an engine's creation raises the resident size of a process of its own, beyond that of one without first factors. */
+  async function peakOf(path: string, spec: AdapterSpec, options: EngineOptions): Promise<number> {
+    const script = `
+      import { readFileSync, writeFileSync } from "node:fs";
+      const [library, folder, spec, options] = process.argv.slice(1);
+      const { Engine, openModel } = await import(library);
+      const resident = (name) => 1024 * Number(new RegExp(name + ":[^0-9]*([0-9]+)").exec(readFileSync("/proc/self/status", "utf8"))[1]);
+      const rise = async (adapter) => {
+        writeFileSync("/proc/self/clear_refs", "5"); // the peak is the present size again
+        const before = resident("VmRSS");
+        const engine = await Engine.create(openModel(folder), adapter, JSON.parse(options));
+        const found = resident("VmHWM") - before;
+        await engine.close();
+        return found;
+      };
+      const made = JSON.parse(spec);
+      const plain = { ...made, initialFactors: undefined };
+      await rise(plain);
+      const without = await rise(plain);
+      console.log((await rise(made)) - without);
+    `;
+    const library = pathToFileURL(join(root, "dist/index.js")).href;
+    const args = ["--input-type=module", "-e", script, library, path, JSON.stringify(spec), JSON.stringify(options)];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    return Number(stdout);
+  }
 });
 
 test("the key/value cache is as long as it is asked for, and no text grows beyond it", async () => {
