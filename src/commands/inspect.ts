@@ -11,7 +11,7 @@ import { limitsOn } from "../setup/memory/limits.js";
 import { parameterCounts, trainableLine } from "../setup/memory/plan.js";
 import { memoryTable, tightest } from "../setup/memory/room.js";
 import { planRun } from "../setup/run/prepare.js";
-import { warnOfIds } from "../setup/texts.js";
+import { warnOfTokenizer } from "../setup/texts.js";
 import { locatedShown } from "./downloading.js";
 import { inspectAdapter } from "./inspect-adapter.js";
 import { warn } from "./warn.js";
@@ -42,7 +42,7 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
   const o = await locatedShown(named, adapterOrModelFiles, { headersDo });
   if (isAdapterFolder(o.base_model)) return inspectAdapter(o.base_model, o.json);
   const model = openBase(o, warn);
-  await warnOfIds(model, warn);
+  await warnOfTokenizer(model, warn);
   const device = chooseDevice(o.device);
   const limits = limitsOn(device, o.memory_limit);
   const precision = choosePrecision(o.precision, model);

@@ -30,6 +30,7 @@ export { isPipe } from "./formats/pipe.js";
 export { lengthsOf } from "./lengths.js";
 export { madeFile } from "./made-files.js";
 export { generator } from "./random.js";
+export { rebuiltDifference } from "./rebuilt.js";
 export {
   type ChatSpec,
   type ChatTemplates,

@@ -14,6 +14,7 @@ import type { SpecialTokens, TextEnd } from "./tokenise/end-token.js";
 import type { EncodeOptions, PlacedTokens, TypedOptions, TypedTokens } from "./tokenise/row-tokens.js";
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
+type Package = typeof import("tokenizers");
 type TextOrPair = string | [string, string];
 
 export class Tokenizer {
@@ -58,12 +59,7 @@ export class Tokenizer {
       const { Tokenizer: Package } = tokenizers;
       const native = inMemory === undefined ? Package.fromFile(file) : Package.fromString(inMemory);
       const added = readAddedTokens(file);
-      if (added.extra.length > 0) {
-        const asNative = ({ content, special, ...how }: AddedToken): NativeToken =>
-          new tokenizers.AddedToken(content, special, how);
-        native.addAddedTokens(added.extra.map(asNative));
-      }
-      const tokenizer = new Tokenizer(native, added, file);
+      const tokenizer = new Tokenizer(withAdded(tokenizers, native, added), added, file);
       tokenizer.#warnOfIds(warn);
       for (const line of unheededSettings(file)) warn(line);
       return tokenizer;
@@ -209,6 +205,28 @@ export class Tokenizer {
     return this.#native.getDecoder()?.decode(tokens) ?? tokens.join(" ");
   }
 
+  /** Texts of the special tokens. */
+  specialTexts(): string[] {
+    return [...this.#added.special];
+  }
+
+  /** The first of some texts that has other tokens under another tokenizer.json, beside its special tokens. */
+  async firstDifference(
+    json: string,
+    texts: readonly string[],
+  ): Promise<{ text: string; ids: number[]; others: number[] } | undefined> {
+    const { default: tokenizers } = await import("tokenizers");
+    const other = withAdded(tokenizers, tokenizers.Tokenizer.fromString(json), this.#added);
+    for (const text of texts) {
+      const [one, two] = await Promise.all(
+        [this.#native, other].map((native) => native.encode(text, null, { addSpecialTokens: false })),
+      );
+      const [ids, others] = [one!.getIds(), two!.getIds()];
+      if (String(ids) !== String(others)) return { text, ids, others };
+    }
+    return undefined;
+  }
+
   /** Text of tokens as they come. */
   stream(options = { skipSpecialTokens: true }): TokenStream {
     return new TokenStream((ids) => this.decode(ids, options));
@@ -219,6 +237,14 @@ export class Tokenizer {
     this.#specialIds ??= new Set([...this.#added.special].flatMap((content) => this.#id(content) ?? []));
     return this.#specialIds;
   }
+}
+
+/** The tokenizer with the tokens that tokenizer.json does not name. */
+function withAdded(tokenizers: Package, native: Native, { extra }: AddedTokens): Native {
+  const asNative = ({ content, special, ...how }: AddedToken): NativeToken =>
+    new tokenizers.AddedToken(content, special, how);
+  if (extra.length > 0) native.addAddedTokens(extra.map(asNative));
+  return native;
 }
 
 /** Places as the package counts them, in characters of Unicode, to places in UTF-16 units. */

@@ -130,18 +130,23 @@ const gpt2: TokenizerClass = {
 const QWEN2_WORDS =
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
+/** Normaliser and pre-tokenizer of Qwen2Tokenizer. */
+export const qwen2Parts = (addPrefixSpace: boolean) => ({
+  normalizer: { type: "NFC" },
+  pre_tokenizer: {
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: QWEN2_WORDS }, behavior: "Isolated", invert: false },
+      byteLevel(addPrefixSpace, false),
+    ],
+  },
+});
+
 const qwen2: TokenizerClass = {
   files: BPE_FILES,
   roles: { eos: END, unk: END, pad: END },
   parts: (found) => ({
-    normalizer: { type: "NFC" },
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [
-        { type: "Split", pattern: { Regex: QWEN2_WORDS }, behavior: "Isolated", invert: false },
-        byteLevel(addsSpace(found), false),
-      ],
-    },
+    ...qwen2Parts(addsSpace(found)),
     post_processor: ends(found),
     ...bpeParts(found),
   }),

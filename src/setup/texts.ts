@@ -14,6 +14,7 @@ import {
   pathOf,
   type ReadOptions,
   type RenderSpec,
+  rebuiltDifference,
   rendererOf,
   requireApart,
   splitValidation,
@@ -237,11 +238,13 @@ export async function readTokens(
 }
 
 /**
- * Warns where a model's own tokenizer has tokens that the model has no embedding for. Other faults of the tokenizer are told when it is
+ * Warns where transformers 5 would make another tokenizer of a model's own, and where it has tokens that the model has no embedding for. Other faults of the tokenizer are told when it is
  * used.
  */
-export async function warnOfIds(model: ModelSource, warn: Warn): Promise<void> {
+export async function warnOfTokenizer(model: ModelSource, warn: Warn): Promise<void> {
   const tokenizer = await Tokenizer.open(model.folder).catch(() => null);
+  const difference = tokenizer && (await rebuiltDifference(tokenizer));
+  if (difference) warn(difference);
   const { vocabSize } = model.config;
   const beyond = tokenizer?.tokensFrom(vocabSize) ?? [];
   const [first] = beyond;

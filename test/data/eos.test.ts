@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fileTexts, listCache, TokenDataset, Tokenizer, type TokenTable } from "../../src/data/index.js";
 import { openModel } from "../../src/model/index.js";
-import { packingHint, readTokens, readTrainingTexts, tellEnd, warnOfIds } from "../../src/setup/texts.js";
+import { packingHint, readTokens, readTrainingTexts, tellEnd, warnOfTokenizer } from "../../src/setup/texts.js";
 import { editJson, errorOf, temporaryFolders, tinyBase, writeIn } from "../support/folders.js";
 import { tableOf } from "../support/tokens.js";
 
@@ -239,7 +239,7 @@ describe("a tokenizer with tokens beyond the embedding", () => {
     const warnings: string[] = [];
     const model = openModel(tinyBase);
     for (const vocabSize of [VOCABULARY, VOCABULARY - 2])
-      await warnOfIds({ ...model, config: { ...model.config, vocabSize } }, (line) => warnings.push(line));
+      await warnOfTokenizer({ ...model, config: { ...model.config, vocabSize } }, (line) => warnings.push(line));
     expect(warnings).toEqual([
       expect.stringMatching(
         /^the tokenizer has 2 tokens that the model has no embedding for \(vocab_size 2046\): ".+" is number 2046; /,
