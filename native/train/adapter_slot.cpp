@@ -53,9 +53,8 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const A
   }
   if (!o.training) return;
   if (spec.freezes_half) kept = arena.reserve("adapters", bytes / 2);
-  gradients = arena.reserve("gradients", bytes);
-  state = arena.reserve("gradients", int64_t(sizeof(StepState)));
-  learning_rates = arena.reserve("gradients", int64_t(kMostRates * sizeof(float)));
+  state = arena.reserve("adapters", int64_t(sizeof(StepState)));
+  learning_rates = arena.reserve("adapters", int64_t(kMostRates * sizeof(float)));
   if (o.adamw_8bit) {
     adam_8bit = MomentLayout(layout);
     moments = arena.reserve("optimizer", adam_8bit.bytes());
@@ -83,9 +82,10 @@ int64_t AdapterSlot::initial_bytes(const AdapterLayout& layout, const AdapterSpe
   return factors + std::max(written, std::accumulate(at_work.begin(), at_work.end(), int64_t(0)));
 }
 
-AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options)
-    : backend_(backend), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options), parts_(parts_of(layout_)) {
+AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWeights& weights, const AdapterSpec& spec, const EngineOptions& options, Gradients& gradients)
+    : backend_(backend), gradients_(gradients), options_(options), spec_(spec), layout_(model, spec), offsets_(arena_, layout_, spec, options), parts_(parts_of(layout_)) {
   arena_.commit(backend.allocate(arena_.total_bytes()));
+  if (options.training) gradients_.fit(layout_.elements());
   for (const AdapterTensor& t : layout_.tensors()) {
     std::vector<float> values = initial_values(t, spec.seed, model.classifier ? model.classifier->init_std : 0);
     if (t.role == AdapterTensor::Role::whole) {
@@ -192,11 +192,18 @@ void AdapterSlot::norms_of_rows(const ModelWeights& weights, bool with_factors) 
 Adapter AdapterSlot::view(const ModelWeights& weights) {
   if (spec_.dora && !has_factors_) norms_of_rows(weights, true);
   has_factors_ = true;
-  Adapter a{layout_, spec_, arena_.at<float>(offsets_.parameters), options_.training ? arena_.at<float>(offsets_.gradients) : nullptr};
+  Adapter a{layout_, spec_, arena_.at<float>(offsets_.parameters)};
   if (spec_.dora) {
     a.norms = arena_.at<float>(offsets_.norms);
     a.factors = arena_.at<float>(offsets_.factors);
   }
+  return a;
+}
+
+Adapter AdapterSlot::begin_step(const ModelWeights& weights) {
+  gradients_.begin(*this);
+  Adapter a = view(weights);
+  a.gradients = gradients_at();
   return a;
 }
 
@@ -228,12 +235,13 @@ void AdapterSlot::write(const StepState& s) {
 }
 
 template <class F>
-void AdapterSlot::in_host(int64_t offset, int64_t bytes, F f) const {
-  if (memory_place(options_.device) == MemoryPlace::host) return f(arena_.at(offset), bytes);
+void AdapterSlot::in_host(void* at, int64_t bytes, F f) const {
+  if (memory_place(options_.device) == MemoryPlace::host) return f(at, bytes);
   std::vector<char> copy(static_cast<size_t>(bytes));
-  buffer(offset).read(0, bytes, copy.data());
+  const Buffer there(backend_, at);
+  there.read(0, bytes, copy.data());
   f(static_cast<void*>(copy.data()), bytes);
-  buffer(offset).write(0, bytes, copy.data());
+  there.write(0, bytes, copy.data());
 }
 
 std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout) {
@@ -258,7 +266,7 @@ std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout
 
 void AdapterSlot::start_sums(Sums& sums, int64_t layer) {
   if (memory_place(options_.device) != MemoryPlace::host) return;
-  float* const g = arena_.at<float>(training(offsets_.gradients));
+  float* const g = gradients_at();
   for (; started_ < parts_.size() && parts_[started_].layer >= layer; started_++) {
     const Part& part = parts_[started_];
     sums.start(g + part.begin, part.end - part.begin);
@@ -275,7 +283,7 @@ void AdapterSlot::reduce(Group& group, Sums& sums) {
     started_ = 0;
     sums.complete();
   } else if (group.size() > 1) {
-    in_host(training(offsets_.gradients), layout_.elements() * int64_t(sizeof(float)), [&](void* at, int64_t bytes) {
+    in_host(gradients_at(), Gradients::bytes(layout_.elements()), [&](void* at, int64_t bytes) {
       sums.start(static_cast<float*>(at), bytes / int64_t(sizeof(float)));
       sums.complete();
     });
@@ -290,7 +298,7 @@ void AdapterSlot::reduce(Group& group, Sums& sums) {
 
 void AdapterSlot::share(Group& group) {
   if (group.size() == 1) return;
-  const auto all = [&](int64_t offset, int64_t bytes) { in_host(offset, bytes, [&](void* at, int64_t n) { group.share(at, n); }); };
+  const auto all = [&](int64_t offset, int64_t bytes) { in_host(arena_.at(offset), bytes, [&](void* at, int64_t n) { group.share(at, n); }); };
   const int64_t bytes = layout_.elements() * int64_t(sizeof(float));
   has_factors_ = false;
   all(offsets_.parameters, bytes);
@@ -314,7 +322,7 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   if (o.learning_rates.empty() || o.learning_rates.size() > kMostRates) fail("A step has from 1 to 64 learning rates.");
   const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
   StepState* const state = state_at();
-  float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = arena_.at<float>(offsets_.gradients);
+  float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = gradients_at();
   // No part of the norm; with moments of zero and no decay, AdamW leaves them as they are.
   for (const AdapterTensor& t : layout_.tensors()) {
     if (const Mat frozen = layout_.frozen(t, spec_, g)) backend_.zero({frozen});
@@ -327,6 +335,7 @@ void AdapterSlot::step(const OptimizerOptions& o) {
   if (decays) keep_frozen(true);
   has_factors_ = false;
   backend_.zero({Mat(g, DType::f32, 1, n)});
+  gradients_.end();
 }
 
 void AdapterSlot::keep_frozen(bool back) const {
@@ -344,7 +353,7 @@ void AdapterSlot::update(const OptimizerOptions& o) const {
   AdamWArgs all{.p = arena_.at<float>(offsets_.parameters),
                 .m = nullptr,
                 .v = nullptr,
-                .g = arena_.at<float>(offsets_.gradients),
+                .g = gradients_at(),
                 .n = layout_.elements(),
                 .beta1 = o.beta1,
                 .beta2 = o.beta2,

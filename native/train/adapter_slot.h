@@ -1,10 +1,11 @@
-// One adapter of an engine: its parameters and, in training, their gradients and moments.
+// One adapter of an engine: its parameters and, in training, their moments. Gradients are the engine's (gradients.h).
 #pragma once
 #include <optional>
 
 #include "base/arena.h"
 #include "block/pass.h"
 #include "group/sums.h"
+#include "train/gradients.h"
 #include "train/layout.h"
 #include "train/moment_layout.h"
 
@@ -29,8 +30,8 @@ void check_adapter_spec(const AdapterSpec&);
 
 class AdapterSlot {
  public:
-  AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&);
-  // The items that one will hold.
+  AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&, Gradients&);
+  // The items that one will hold, gradients apart.
   static void plan(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
   // Bytes of the host's memory that making its first factors takes at most, for a time.
   static int64_t initial_bytes(const AdapterLayout&, const AdapterSpec&, int64_t threads);
@@ -39,13 +40,15 @@ class AdapterSlot {
   const AdapterLayout& layout() const { return layout_; }
   // For a pass. Factors that follow from changed parameters are computed.
   Adapter view(const ModelWeights&);
+  // The same for a micro-batch of its step, with gradients. Error E_STATE where another adapter's step is in progress.
+  Adapter begin_step(const ModelWeights&);
 
   // Flat f32 buffers in the order of layout(); gradients and moments exist in training engines only (Error E_STATE).
   Buffer parameters() {
     has_factors_ = false;  // they may be written
     return buffer(offsets_.parameters);
   }
-  Buffer gradients() const { return buffer(training(offsets_.gradients)); }
+  Buffer gradients() const { return Buffer(backend_, gradients_at()); }
   // With 8-bit AdamW the moments lie as moments() tells instead, in moment_bytes() (Error E_STATE).
   Buffer adam_m() const { return buffer(f32_moments(offsets_.adam_m)); }
   Buffer adam_v() const { return buffer(f32_moments(offsets_.adam_v)); }
@@ -61,6 +64,8 @@ class AdapterSlot {
   void expect_no_sums() const;
   // Everyone's parameters, moments and state become rank 0's, bit for bit. Error E_GROUP, E_STATE.
   void share(Group&);
+  // Of a step that will not end: its gradients do not count.
+  void drop_gradients() { gradients_.drop(*this); }
   // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
   void step(const OptimizerOptions&);
 
@@ -73,7 +78,7 @@ class AdapterSlot {
 
  private:
   struct Offsets {
-    int64_t parameters = 0, gradients = 0, adam_m = 0, adam_v = 0;
+    int64_t parameters = 0, adam_m = 0, adam_v = 0;
     MomentLayout adam_8bit;  // 8-bit AdamW: it lies at `moments` instead of adam_m and adam_v
     int64_t moments = 0;
     int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
@@ -96,15 +101,18 @@ class AdapterSlot {
   void copy_of_base(const AdapterTensor&, const std::vector<int32_t>& rows, const ModelWeights&);
   void write_initial_factors(const ModelWeights&);
   void norms_of_rows(const ModelWeights&, bool with_factors);
+  // Error E_STATE outside training, and where another adapter's step is in progress.
+  float* gradients_at() const { return (training(0), gradients_.of(*this)); }
   StepState* state_at() const { return arena_.at<StepState>(training(offsets_.state)); }
   // f(address, bytes): of this process's memory, or of a copy that is written back.
   template <class F>
-  void in_host(int64_t offset, int64_t bytes, F f) const;
+  void in_host(void* at, int64_t bytes, F f) const;
   Buffer buffer(int64_t offset) const { return Buffer(backend_, arena_.at(offset)); }
   int64_t training(int64_t offset) const;
   int64_t f32_moments(int64_t offset) const;
 
   Backend& backend_;
+  Gradients& gradients_;
   EngineOptions options_;
   AdapterSpec spec_;
   AdapterLayout layout_;

@@ -80,7 +80,13 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const EngineOptions all = options_for(source, options);
   const AdapterNeeds needs = needs_of(source.spec, adapters, options);
   Arena arena;
-  for (const AdapterSpec& a : adapters) AdapterSlot::plan(arena, AdapterLayout(source.spec, a), a, all);
+  int64_t elements = 0;
+  for (const AdapterSpec& a : adapters) {
+    const AdapterLayout layout(source.spec, a);
+    AdapterSlot::plan(arena, layout, a, all);
+    elements = std::max(elements, layout.elements());
+  }
+  if (all.training) arena.reserve("gradients", Gradients::bytes(elements));
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
   Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
   std::vector<MemoryItem> items;
@@ -107,7 +113,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
 }
 
 Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
-    : needs_(needs_of(source.spec, adapters, options)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)) {
+    : needs_(needs_of(source.spec, adapters, options)), base_(source, needs_, checked(source, adapters, options), progress, std::move(backend)), gradients_(base_.backend()) {
   for (const AdapterSpec& a : adapters) add_adapter(a);
   for (int64_t i = 0; i < options.texts; i++) texts_.emplace_back(base_.backend(), base_.model(), base_.options());
   join(make_group(""));
@@ -123,7 +129,7 @@ int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
   check_dropout(base_.model(), spec, base_.options());
   check_tokens(spec, base_.options());
-  auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options());
+  auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options(), gradients_);
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {
     try {
@@ -140,6 +146,7 @@ int Engine::add_adapter(const AdapterSpec& spec) {
 
 void Engine::remove_adapter(int number) {
   adapter(number).expect_no_sums();
+  adapter(number).drop_gradients();
   adapters_[size_t(number)].reset();
   for (TextSlot& t : texts_) {
     if (t.adapter == number) t.cached = -1;

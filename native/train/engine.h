@@ -98,6 +98,7 @@ class Engine {
 
   AdapterNeeds needs_;
   Base base_;
+  Gradients gradients_;
   std::vector<std::unique_ptr<AdapterSlot>> adapters_;  // null: removed
   std::vector<TextSlot> texts_;
   std::unique_ptr<Group> group_;

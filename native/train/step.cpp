@@ -106,7 +106,7 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   for (const Base::Piece& piece : pieces) {
     std::function<void(int64_t)> done;
     if (is_last && group_->size() > 1 && &piece == &pieces.back()) done = [&](int64_t layer) { slot.start_sums(*sums_, layer); };
-    Pass p = base_.pass(piece, Mode::train, slot.view(base_.weights()));
+    Pass p = base_.pass(piece, Mode::train, slot.begin_step(base_.weights()));
     p.rng_stream = rng_stream;
     p.longest = longest;
     if (classifies) {

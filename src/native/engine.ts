@@ -125,6 +125,7 @@ export class Engine {
    * sum to `Readings.windowLoss`. For the mean over an accumulation window, `lossScale` is one over the number of supervised tokens of
    * the whole window.
    * @param rngStream numbers the micro-batch within the run; dropout masks depend on the run's seed and on this alone
+   * @throws LowrankError E_STATE between the first micro-batch of another adapter's step and its `optimizerStep`: the gradients are that step's
    */
   async forwardBackward(
     batch: Batch,

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { openModel, resolveTargets } from "../../src/model/index.js";
 import {
   type AdapterSpec,
+  type AdapterTensors,
   BASE,
   type Batch,
   Engine,
@@ -96,13 +97,62 @@ describe.each<[Precision, Optimizer, number]>([
   });
 });
 
-test("a second adapter adds its own parameters, gradients and moments to the plan, and at most 5 %", () => {
-  const o = options("bf16");
-  const first = { ...large, rank: 64 };
-  const [one, both] = [planMemory(model, first, o).totalBytes, planMemory(model, [first, large], o).totalBytes];
-  const parameters = countParameters(large);
-  expect(both - one).toBeGreaterThanOrEqual(16 * parameters);
-  expect(both - one).toBeLessThanOrEqual(1.05 * 16 * parameters);
+test.each([
+  [64, 16],
+  [16, 16],
+  [8, 16],
+  [16, 64],
+])(
+  "after one of rank %i, an adapter of rank %i adds at most its parameters, gradients and moments, and 5 %",
+  (before, rank) => {
+    const o = options("bf16");
+    const [first, second] = [before, rank].map((r) => ({ ...large, rank: r }));
+    const added = planMemory(model, [first!, second!], o).totalBytes - planMemory(model, first!, o).totalBytes;
+    const [parameters, more] = [
+      countParameters(second!),
+      countParameters({ ...second!, rank: Math.max(0, rank - before) }),
+    ];
+    // Gradients are there once, for the largest.
+    expect(added).toBeGreaterThanOrEqual(12 * parameters + 4 * more);
+    expect(added).toBeLessThanOrEqual(1.05 * 16 * parameters);
+  },
+);
+
+test("one adapter's step is in progress at a time", async () => {
+  const o = options("fp32");
+  const [first, second] = [await alone(small, o), await alone(large, o)];
+  await using engine = await Engine.create(model, [small, small], o);
+  await engine.forwardBackward(batch(5), 1, 0, { adapter: 1 });
+  const refused = { code: "E_STATE", message: expect.stringMatching(/Another adapter's step is in progress/) };
+  await expect(engine.forwardBackward(batch(0), 1, 0)).rejects.toMatchObject(refused);
+  await expect(engine.gradients()).rejects.toMatchObject(refused);
+  await expect(engine.optimizerStep({ learningRate: 1, weightDecay: 0, maxGradNorm: 1 })).rejects.toMatchObject(
+    refused,
+  );
+  expect(Number.isFinite(await engine.evaluate(batch(0)))).toBe(true);
+  // With the adapter its step goes, and leaves nothing.
+  await engine.removeAdapter(1);
+  const numbers: number[][] = [];
+  for (let i = 0; i < STEPS; i++) numbers.push(await step(engine, i));
+  expect(numbers).toEqual(first.numbers);
+  expect(await engine.adapter()).toEqual(first.adapter);
+
+  // A larger one that comes in the middle of a step takes nothing of it.
+  const micro = [batch(1), batch(2)];
+  const steps: AdapterTensors[] = [];
+  for (const comes of [false, true]) {
+    await using grown = await Engine.create(model, small, o);
+    await grown.forwardBackward(micro[0]!, 0.01, 0);
+    if (comes) await grown.addAdapter(large);
+    await grown.forwardBackward(micro[1]!, 0.01, 1);
+    await grown.optimizerStep({ learningRate: 1e-2, weightDecay: 0, maxGradNorm: 1 });
+    steps.push(await grown.adapter());
+    if (!comes) continue;
+    const later: number[][] = [];
+    for (let i = 0; i < STEPS; i++) later.push(await step(grown, i, 1));
+    expect(later).toEqual(second.numbers);
+  }
+  expect(steps[1]).toEqual(steps[0]);
 });
 
 /** Counted from the shapes of the linears, not from the engine. */
