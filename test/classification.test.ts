@@ -239,6 +239,15 @@ test("a run learns two words apart, keeps the best by accuracy, and its classes 
   expect(label).toBe("yes");
   // Other texts of a batch change the last bits.
   expect(score).toBeCloseTo(found[0]!.score!, 6);
+
+  const small = openClassifier({ ...opening, use_8bit: true }, () => {});
+  await using quantised = await openForInference(small, evaluating(1, 64, true));
+  const [same] = await classifyTexts(quantised, tokenizer, base.model.config.classifier!, ["7 is good"], {
+    maxLength: 64,
+  });
+  const eight = await lowrank(["classify", output, "--text", "7 is good", "--precision", "fp32", "--use_8bit"]);
+  expect(JSON.parse(eight.stdout).score).toBeCloseTo(same!.score!, 6);
+  expect(same!.score).not.toBe(found[0]!.score);
 }, 60_000);
 
 test("an empty text is an error that says where", async () => {

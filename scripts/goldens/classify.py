@@ -77,6 +77,9 @@ CASES = [
     Case("stablelm-regression", "LayerNorm with SwiGLU", "stablelm",
          dict(vocab_size=90, hidden_size=48, intermediate_size=32, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
               max_position_embeddings=40, pad_token_id=1), problem="regression", labels=1),
+    Case("opt-350m-single", "norms after each part, a frozen projection before the score", "opt",
+         dict(vocab_size=70, max_position_embeddings=64, hidden_size=24, word_embed_proj_dim=15, do_layer_norm_before=False, ffn_dim=42, num_hidden_layers=2,
+              num_attention_heads=3, bos_token_id=0, eos_token_id=2, pad_token_id=1, dropout=0.0), targets=["q_proj", "v_proj"]),
 ]
 
 

@@ -39,10 +39,7 @@ function withModel<O extends Pick<Options, "adapter" | "base_model">>(o: O): O {
 /** `lowrank classify`: a line of JSON for each text on standard output. */
 export async function run(named: Options): Promise<void> {
   const o = await locatedShown(withModel(named));
-  const base = openClassifier(
-    { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined, ...o },
-    warn,
-  );
+  const base = openClassifier(o, warn);
   requireTrained(base);
   const { classifier, maxPositions } = base.model.config;
   const maxLength = Math.min(o.max_seq_length, maxPositions);

@@ -192,6 +192,7 @@ export const commands = named({
       truncation_side: rows.truncation_side,
       max_seq_length: rows.max_seq_length,
       per_device_eval_batch_size: rows.per_device_eval_batch_size,
+      ...quantized,
       ...run,
     },
   },

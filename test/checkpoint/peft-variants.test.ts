@@ -1,10 +1,10 @@
-// Adapters of every variant that lowrank writes, in peft: the same logits. Runs where LOWRANK_PEER_PYTHON names a Python that has peft and
+// Adapters of every variant that lowrank writes, in peft, and models that they are merged into, in transformers: the same logits. Runs where LOWRANK_PEER_PYTHON names a Python that has peft and
 // transformers.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readAdapter, writeAdapter } from "../../src/checkpoint/index.js";
+import { readAdapter, writeAdapter, writeMerged } from "../../src/checkpoint/index.js";
 import { defaultsOf, trainRows } from "../../src/config/index.js";
 import { openModel, resolveTargets, targetSpec } from "../../src/model/index.js";
 import { Engine } from "../../src/native/index.js";
@@ -17,6 +17,7 @@ const { python, reason } = peerPython("torch transformers peft");
 if (reason) console.log(`checkpoint/peft-variants.test.ts skipped: ${reason}`);
 
 const GOLDENS = ["patterns", "dora", "lora-bias-plus", "tokens-untied", "tokens-gemma2", "opt-350m"];
+const MERGED = ["tokens-untied", "tokens-gemma2", "tokens-bloom", "opt-350m"];
 const work = workFolder("peft-variants");
 /** Of every model's vocabulary, with tokens whose rows train. */
 const ids = [7, 41, 5, 2, ...readReference("patterns").batch.sequences[1]!.map((id) => 2 + (id % 58))];
@@ -24,8 +25,20 @@ const inference = { precision: "fp32", threads: 2, maxTokens: 64, maxSequence: 6
 
 interface Written {
   model: string;
-  adapter: string;
+  adapter: string | null;
   logits: Float32Array;
+}
+
+/** A golden's trained adapter, merged into its base. */
+async function merged(name: string): Promise<Written> {
+  const base = join(goldensFolder, name);
+  const model = openModel(base);
+  const { spec, tensors } = readAdapter(join(base, "final"), model);
+  await using engine = await Engine.create(model, spec, inference);
+  await engine.setAdapter(tensors);
+  const output = work.path(`${name}-merged`);
+  await writeMerged({ engine, model, modules: spec.targets, tokens: spec.tokens, output });
+  return { model: output, adapter: null, logits: await logitsOf(base, join(base, "final")) };
 }
 
 async function logitsOf(folder: string, adapterFolder: string): Promise<Float32Array> {
@@ -84,10 +97,11 @@ describe.skipIf(reason !== undefined)("adapters in peft", () => {
 
   beforeAll(async () => {
     for (const name of GOLDENS) written.set(name, await rewritten(name));
+    for (const name of MERGED) written.set(`${name}, merged`, await merged(name));
     written.set("overlapping rank_pattern", await overlapping());
     written.set("PiSSA", await pissa());
     const jobs = [...written.values()].map(({ model, adapter }) => {
-      return { model, adapter, ids, logits_file: join(adapter, "logits.f32") };
+      return { model, adapter, ids, logits_file: join(adapter ?? model, "logits.f32") };
     });
     const peer = join(root, "scripts/parity/peer.py");
     execFileSync(python, [peer], { input: JSON.stringify(jobs), stdio: ["pipe", "pipe", "pipe"] });
@@ -95,9 +109,10 @@ describe.skipIf(reason !== undefined)("adapters in peft", () => {
 
   afterAll(() => work.remove());
 
-  test.each([...GOLDENS, "overlapping rank_pattern", "PiSSA"])("%s", (name) => {
-    const { adapter, logits } = written.get(name)!;
-    const theirs = new Float32Array(Uint8Array.from(readFileSync(join(adapter, "logits.f32"))).buffer);
+  const names = [...GOLDENS, ...MERGED.map((name) => `${name}, merged`), "overlapping rank_pattern", "PiSSA"];
+  test.each(names)("%s", (name) => {
+    const { adapter, model, logits } = written.get(name)!;
+    const theirs = new Float32Array(Uint8Array.from(readFileSync(join(adapter ?? model, "logits.f32"))).buffer);
     const { difference, scale } = largestDifference(logits, theirs);
     expect(difference / scale).toBeLessThan(2e-5);
   });
