@@ -18,7 +18,7 @@ constexpr PluginFile kPlugin = {.library = "liblowrank_cuda.so",
                                 .code = "E_DEVICE",
                                 .where = "device",
                                 .what = "CUDA backend",
-                                .advice = "Build it where nvcc is, as docs/cuda.md says.",
+                                .needs = "nvcc",
                                 .page = "docs/cuda.md"};
 
 bool is_cpu(const std::string& device) { return device == "cpu"; }

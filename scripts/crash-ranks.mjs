@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
+import { crashFolder, fail, trainArguments } from "./support/crash-run.mjs";
 import { generator } from "./support/random.mjs";
 import { ranksOf } from "./support/rank-processes.mjs";
 import { resultOf } from "./support/run-result.mjs";
@@ -21,38 +20,20 @@ again (--max_restarts), and the final adapter, checkpoints and metrics must have
 });
 
 const LONGEST_END_MS = 5000;
-const root = fileURLToPath(new URL("..", import.meta.url));
-const cli = join(root, "dist/cli/main.js");
-const work = mkdtempSync(join(tmpdir(), "lowrank-crash-ranks-"));
-const texts = join(work, "texts.jsonl");
-writeFileSync(texts, readFileSync(join(root, "examples/data/train.jsonl"), "utf8").split("\n").slice(0, 30).join("\n"));
+const { work, texts } = crashFolder("crash-ranks");
 const OPTIONS = {
-  base_model: join(root, "examples/tiny-base"),
-  train_file: texts,
-  max_seq_length: 32,
-  lora_r: 4,
-  lora_dropout: 0.1,
-  per_device_train_batch_size: 2,
-  gradient_accumulation_steps: 2,
-  learning_rate: 1e-2,
   max_steps: 60,
-  logging_steps: 5,
   eval_steps: 15,
   save_steps: 5,
-  save_total_limit: 2,
   threads: 1,
   nproc_per_node: values.ranks,
+  max_restarts: 3,
 };
 const random = generator(values.seed);
 
-function fail(message) {
-  throw new Error(message);
-}
-
 /** @param kill milliseconds after the start of the ranks; null never */
 async function train(output, kill) {
-  const args = Object.entries({ ...OPTIONS, output_dir: output }).map(([name, value]) => `--${name}=${value}`);
-  const child = spawn(process.execPath, [cli, "train", "--no-merge", "--max_restarts=3", ...args], {
+  const child = spawn(process.execPath, trainArguments(texts, { ...OPTIONS, output_dir: output }), {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let stderr = "";

@@ -1,10 +1,9 @@
 #!/usr/bin/env node
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { readArguments } from "./support/arguments.mjs";
+import { crashFolder, fail, root, trainArguments } from "./support/crash-run.mjs";
 import { generator } from "./support/random.mjs";
 import { resultOf } from "./support/run-result.mjs";
 
@@ -20,28 +19,10 @@ scheduler does: the same command with --resume auto again and again, each time u
   },
 });
 
-const root = fileURLToPath(new URL("..", import.meta.url));
-const cli = join(root, "dist/cli/main.js");
-const work = mkdtempSync(join(tmpdir(), "lowrank-crash-"));
-const texts = join(work, "texts.jsonl");
-writeFileSync(texts, readFileSync(join(root, "examples/data/train.jsonl"), "utf8").split("\n").slice(0, 30).join("\n"));
+const { work, texts } = crashFolder("crash");
 
-const OPTIONS = {
-  base_model: join(root, "examples/tiny-base"),
-  train_file: texts,
-  max_seq_length: 32,
-  lora_r: 4,
-  lora_dropout: 0.1,
-  per_device_train_batch_size: 2,
-  gradient_accumulation_steps: 2,
-  learning_rate: 1e-2,
-  // Epochs of 7 steps, the last one of a single micro-batch.
-  max_steps: 16,
-  logging_steps: 5,
-  eval_steps: 3,
-  save_steps: 2,
-  save_total_limit: 2,
-};
+// Epochs of 7 steps, the last one of a single micro-batch.
+const OPTIONS = { max_steps: 16, eval_steps: 3, save_steps: 2 };
 
 const random = generator(values.seed);
 const below = (n) => Math.floor(random() * n);
@@ -62,10 +43,10 @@ function otherHosts() {
  *   save in progress after `saves` of them
  */
 function train(output, more, kill, env = {}) {
-  const args = Object.entries({ ...OPTIONS, output_dir: output }).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const args = trainArguments(texts, { ...OPTIONS, output_dir: output });
   const begun = performance.now();
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [cli, "train", "--no-merge", ...args, ...more], {
+    const child = spawn(process.execPath, [...args, ...more], {
       env: { ...process.env, ...env },
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -94,10 +75,6 @@ function train(output, more, kill, env = {}) {
       resolve({ code, signal, stderr, milliseconds: performance.now() - begun });
     });
   });
-}
-
-function fail(message) {
-  throw new Error(message);
 }
 
 let inSaves = 0;

@@ -1,13 +1,10 @@
 // The commands of an engine's group of ranks: arguments are converted at once, the work is done on the engine's thread.
 #pragma once
-#include "addon/worker.h"
-#include "train/engine.h"
+#include "addon/engine_work.h"
 
 namespace lowrank::addon {
 
-using EngineWork = std::function<Result(Engine&)>;
-
-EngineWork group_readings(const Napi::CallbackInfo&);  // { rank, size, waited }
+EngineWork group_readings(const Napi::CallbackInfo&);  // { rank, size, waited, sumsOnDevice, aboutSums }
 EngineWork sum_over_ranks(const Napi::CallbackInfo&);  // (Float64Array): a new one
 EngineWork gather_texts(const Napi::CallbackInfo&);    // (text): one of each rank
 EngineWork share_adapter(const Napi::CallbackInfo&);   // (adapter)

@@ -1,5 +1,6 @@
 #include "addon/worker.h"
 
+#include <chrono>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -81,6 +82,17 @@ Napi::Promise Worker::post(Napi::Env env, Work work) {
   return promise;
 }
 
+void Worker::tell(const Napi::Promise::Deferred& deferred, const Result& result, const std::exception_ptr& thrown) {
+  settle_.NonBlockingCall([this, deferred, result, thrown](Napi::Env env, Napi::Function) {
+    try {
+      if (--pending_ == 0) settle_.Unref(env);
+      settle(env, deferred, result, thrown);
+    } catch (const Napi::Error&) {
+      // The environment is being torn down and takes no more values: there is nobody to tell.
+    }
+  });
+}
+
 void Worker::run() {
   for (;;) {
     std::unique_lock lock(mutex_);
@@ -97,14 +109,15 @@ void Worker::run() {
     } catch (...) {
       thrown = std::current_exception();
     }
-    settle_.NonBlockingCall([this, deferred = job.deferred, result = std::move(result), thrown](Napi::Env env, Napi::Function) {
+    // A promise is settled whatever happens: where there is no memory for that, once there is.
+    for (bool is_told = false; !is_told;) {
       try {
-        if (--pending_ == 0) settle_.Unref(env);
-        settle(env, deferred, result, thrown);
-      } catch (const Napi::Error&) {
-        // The environment is being torn down and takes no more values: there is nobody to tell.
+        tell(job.deferred, result, thrown);
+        is_told = true;
+      } catch (const std::bad_alloc&) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
-    });
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -28,6 +29,8 @@ class Worker {
     Napi::Promise::Deferred deferred;
   };
   void run();
+  // Has the promise settled on the JavaScript thread.
+  void tell(const Napi::Promise::Deferred&, const Result&, const std::exception_ptr& thrown);
 
   Napi::ThreadSafeFunction settle_;
   int pending_ = 0;  // JavaScript thread only: the process stays alive while it is positive
@@ -40,5 +43,18 @@ class Worker {
 
 // The JavaScript error of a thrown exception: {code, message, where}.
 Napi::Value to_js_error(Napi::Env, const std::exception_ptr&);
+
+// Errors of synchronous functions become JavaScript exceptions with the same fields.
+template <class F>
+Napi::Value guard(Napi::Env env, F&& f) {
+  try {
+    return f();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    const Napi::Value error = to_js_error(env, std::current_exception());
+    throw Napi::Error(env, error);
+  }
+}
 
 }  // namespace lowrank::addon

@@ -31,7 +31,7 @@ std::string plugin_path(const PluginFile& f) {
 const void* open_plugin_file(const PluginFile& f, const std::string& path, const char* interface) {
   const auto fail = [&](const std::string& what) { throw Error(f.code, what, f.where); };
   const std::string what = f.what;
-  if (access(path.c_str(), F_OK) != 0) fail("This build has no " + what + ": " + path + " is not there. " + f.advice);
+  if (access(path.c_str(), F_OK) != 0) fail("This build has no " + what + ": " + path + " is not there. Build it where " + f.needs + " is, as " + f.page + " says.");
   void* const library = dlopen(path.c_str(), RTLD_NOW | (f.is_global ? RTLD_GLOBAL : RTLD_LOCAL));
   if (!library) fail("The " + what + " could not be loaded: " + std::string(dlerror()));
   const auto factory = reinterpret_cast<const void* (*)()>(dlsym(library, f.factory));

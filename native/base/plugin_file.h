@@ -9,8 +9,8 @@ struct PluginFile {
   const char* named;    // the environment variable that names another build of it
   const char* factory;  // its one exported function, without arguments: the address of a struct that begins with its interface
   bool is_global;       // whether libraries that it loads see its own libraries' symbols
-  // Of errors: their code and where, what the library is, and how it is built.
-  const char *code, *where, *what, *advice, *page;
+  // Of errors: their code and where, what the library is, what it is built of, and the page that tells how.
+  const char *code, *where, *what, *needs, *page;
 };
 
 // The library's path.

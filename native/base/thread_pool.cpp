@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/error.h"
 
@@ -54,7 +55,13 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::drain(int thread) {
-  for (int64_t t; (t = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) call_(self_, t, thread);
+  try {
+    for (int64_t t; (t = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) call_(self_, t, thread);
+  } catch (...) {
+    next_.store(tasks_);
+    const std::lock_guard lock(mutex_);
+    if (!failure_) failure_ = std::current_exception();
+  }
 }
 
 void ThreadPool::run_erased(int64_t tasks, Call call, void* self) {
@@ -91,6 +98,7 @@ void ThreadPool::run_erased(int64_t tasks, Call call, void* self) {
     done_.wait(lock, is_done);
     caller_sleeps_.store(false);
   }
+  if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
 }
 
 // Whether there is a loop to join that this worker has not been at.

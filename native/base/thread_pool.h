@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -21,7 +22,8 @@ class ThreadPool {
   int threads() const { return int(workers_.size()) + 1; }
 
   // Calls f(task, thread) once for every task in [0, tasks), thread in [0, threads()); returns when all are done.
-  // Tasks are taken in order by whichever thread is free. f must not throw. Not reentrant.
+  // Tasks are taken in order by whichever thread is free. Not reentrant. Where f throws, the first exception is thrown once all threads have left
+  // the loop, and tasks that were not begun by then are left out.
   template <class F>
   void run(int64_t tasks, F&& f) {
     using Fn = std::remove_reference_t<F>;
@@ -51,6 +53,7 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable wake_, done_;
   int sleepers_ = 0;  // workers, under the mutex
+  std::exception_ptr failure_;  // of the loop in progress, under the mutex
 };
 
 }  // namespace lowrank

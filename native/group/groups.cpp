@@ -15,7 +15,7 @@ constexpr PluginFile kPlugin = {.library = "liblowrank_mpi.so",
                                 .code = "E_MPI",
                                 .where = "group",
                                 .what = "MPI plugin",
-                                .advice = "Build it where Open MPI's mpi.h is (apt-get install libopenmpi-dev openmpi-bin), as docs/distributed.md says.",
+                                .needs = "Open MPI's mpi.h (apt-get install libopenmpi-dev openmpi-bin)",
                                 .page = "docs/distributed.md"};
 
 const GroupPlugin& plugin() { return *static_cast<const GroupPlugin*>(open_plugin_file(kPlugin, plugin_path(kPlugin), LOWRANK_INTERFACE)); }

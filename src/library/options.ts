@@ -1,7 +1,15 @@
 // Options of the library: every row of a run.
 
 import { LowrankError } from "../base/errors.js";
-import { type aliases, type Command, type OptionsOf, optional, optionsFrom, trainRows } from "../config/index.js";
+import {
+  type aliases,
+  type Command,
+  type OptionsOf,
+  optional,
+  optionsFrom,
+  terminalRows,
+  trainRows,
+} from "../config/index.js";
 import type { RunOptions } from "../setup/run/options.js";
 import { items, on_download, signal, yesOrNo } from "./arguments.js";
 import type { DownloadOptions } from "./download.js";
@@ -15,6 +23,7 @@ const command = {
     ...trainRows,
     train_file: optional(trainRows.train_file),
     output_dir: optional(trainRows.output_dir),
+    ddp_timeout: terminalRows.ddp_timeout,
     train: items(", or files in train_file"),
     validation: items(", or files in validation_file"),
     samples: yesOrNo.or(false),
@@ -87,13 +96,15 @@ export interface CheckedOptions {
   train: string[] | GivenItems | undefined;
   validation: string[] | GivenItems | undefined;
   samples: boolean;
+  /** Seconds. */
+  ddp_timeout: number;
   download: DownloadOptions;
 }
 
 /** @throws LowrankError E_ARGUMENT, E_USAGE naming everything that is wrong */
 export function checkOptions(object: unknown): CheckedOptions {
   const { options: all, given } = optionsFrom(command, object);
-  const { train, validation, samples, signal, on_download, ...options } = all;
+  const { train, validation, samples, ddp_timeout, signal, on_download, ...options } = all;
   const wrong: [string, string][] = [];
   const one = (texts: Items | undefined, files: string[] | undefined, name: string) => {
     if (texts !== undefined && files !== undefined)
@@ -117,6 +128,7 @@ export function checkOptions(object: unknown): CheckedOptions {
     train: from,
     validation: held,
     samples,
+    ddp_timeout,
     download: { signal, on_download },
   };
 }

@@ -110,7 +110,7 @@ export class Trainer {
       const prepared = prepareRun(options, plan, texts, resumption, warn);
       const { spec } = plan.adapter;
       const begun = resumption || (world && world.rank > 0) ? withoutFactors(spec) : spec;
-      const shape = { ...plan.plan.engine, ...(world && asRank({})) };
+      const shape = { ...plan.plan.engine, ...(world && asRank(checked)) };
       engine = await Engine.create(base.model, begun, shape);
       const together = world && (await beginTogether(engine, options, prepared, new AbortController().signal));
       if (!together) await beginWith(engine, prepared);

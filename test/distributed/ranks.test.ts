@@ -3,7 +3,8 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ranksOf } from "../../scripts/support/rank-processes.mjs";
-import { noRanks, ranks } from "../support/mpi.js";
+import { buildPreload } from "../support/faults.js";
+import { expectCloseMetrics, noRanks, ranks } from "../support/mpi.js";
 import {
   jsonLines,
   lowrank,
@@ -20,6 +21,8 @@ if (missing) console.log(`Ranks are not tested: ${missing}.`);
 
 const work = workFolder("ranks");
 afterAll(work.remove);
+const noPreload = missing ?? buildPreload("no-memory.c", work.path("no-memory.so"));
+if (noPreload && !missing) console.log(`A rank without memory is not tested: ${noPreload}`);
 let texts = "";
 let held = "";
 beforeAll(() => {
@@ -60,24 +63,8 @@ async function succeeds(run: ReturnType<typeof lowrank>) {
 const metrics = (output: string) => jsonLines(work.path(output, "metrics.jsonl"));
 const adapter = (output: string) => readFileSync(work.path(output, "adapter_model.safetensors"));
 
-/** Losses, norms and evaluations of a run are another's, but for the order in which sums were made. */
-function expectClose(output: string, reference: string, from = 1) {
-  const names = ["loss", "grad_norm", "eval_loss", "eval_perplexity", "learning_rate"] as const;
-  const [found, expected] = [output, reference].map((name) => metrics(name).filter(({ step }) => step! >= from));
-  expect(found!.map(({ step }) => step)).toEqual(expected!.map(({ step }) => step));
-  let compared = 0;
-  for (const [i, line] of expected!.entries()) {
-    for (const name of names) {
-      if (line[name] === undefined) continue;
-      compared++;
-      const difference = Math.abs(found![i]![name]! - line[name]) / Math.max(Math.abs(line[name]), 1e-30);
-      expect(difference, `${name} of step ${line.step}: ${found![i]![name]}, expected ${line[name]}`).toBeLessThan(
-        1e-6,
-      );
-    }
-  }
-  expect(compared).toBeGreaterThan(10);
-}
+const expectClose = (output: string, reference: string, from = 1) =>
+  expectCloseMetrics(work.path(output), work.path(reference), from);
 
 describe.skipIf(missing !== null)("ranks", () => {
   test("two ranks make the steps of one process with twice the accumulation, the same bits each time", async () => {
@@ -99,23 +86,37 @@ describe.skipIf(missing !== null)("ranks", () => {
     }
   });
 
-  test("a program that uses the library trains in ranks as the command does", async () => {
+  /** A program that trains as the command does. @param before its trainer is made */
+  function programOf(output: string, more: object, before = ""): string {
     const { base_model, merge, num_samples, threads, precision, ...options } = OPTIONS;
-    const files = { train_file: texts, validation_file: held, output_dir: work.path("library") };
-    const given = { ...options, ...files, gradient_accumulation_steps: 2 };
-    const program = work.path("program.mjs");
+    const files = { train_file: texts, validation_file: held, output_dir: work.path(output) };
+    const program = work.path(`${output}.mjs`);
     writeFileSync(
       program,
       `import { Model, Trainer } from ${JSON.stringify(join(root, "dist/index.js"))};
 const model = await Model.open(${JSON.stringify(base_model)}, ${JSON.stringify({ threads, precision })});
-const trainer = await Trainer.create(model, ${JSON.stringify(given)});
+${before}
+const trainer = await Trainer.create(model, ${JSON.stringify({ ...options, ...files, ...more })});
 for await (const event of trainer.run()) if (event.type === "end") console.log("steps " + event.steps);
 await model.close();`,
     );
+    return program;
+  }
+
+  test("a program that uses the library trains in ranks as the command does", async () => {
+    const program = programOf("library", { gradient_accumulation_steps: 2 });
     const { stdout } = await succeeds(ranks(2, [], { program: () => program }));
     expect(stdout.match(/steps 10/g)).toHaveLength(2);
     expect(adapter("library").equals(adapter("two"))).toBe(true);
     expect(steadyMetrics(work.path("library"))).toEqual(steadyMetrics(work.path("two")));
+  });
+
+  test("a program's ranks wait for ddp_timeout", async () => {
+    const never = 'if (process.env.OMPI_COMM_WORLD_RANK === "1") await new Promise((go) => setTimeout(go, 120_000));';
+    const program = programOf("alone", { ddp_timeout: 1 }, never);
+    const { code, stderr } = await ranks(2, [], { program: () => program });
+    expect(code).not.toBe(0);
+    expect(stderr).toContain("Not all ranks have come to the start of the training within 1 s (--ddp_timeout)");
   });
 
   test("a checkpoint goes on in one process", async () => {
@@ -184,6 +185,39 @@ await model.close();`,
     expect(code).not.toBe(0);
     expect(stderr.match(/error E_[A-Z]+/g), stderr).toEqual(["error E_MEMORY"]);
     expect(stderr).toMatch(/^rank 1 of 2 on /m);
+  });
+
+  test.skipIf(noPreload !== null)(
+    "a rank that runs out of memory in the middle of a run ends all, in one message",
+    async () => {
+      let refused = 0;
+      const onOutput = (_: unknown, stderr: string) => {
+        if (refused > 0 || !stderr.includes("step 3/")) return;
+        refused = performance.now();
+        writeFileSync(work.path("refuse"), "");
+      };
+      const args = train("full", { max_steps: 1_000_000, eval_strategy: "no" });
+      const env = { LD_PRELOAD: work.path("no-memory.so"), NO_MEMORY: work.path("refuse") };
+      const { code, stderr } = await ranks(2, args, { onOutput, env });
+      expect(performance.now() - refused).toBeLessThan(5000);
+      expect(code).not.toBe(0);
+      expect(stderr.match(/error E_[A-Z]+/g), stderr).toEqual(["error E_MEMORY"]);
+      expect(stderr).toMatch(/^rank 1 of 2 on \S+: error E_MEMORY: The system has no memory left/m);
+    },
+  );
+
+  test("in fp16 steps that overflow are skipped by all ranks: the bits of one process", async () => {
+    // A micro-batch a rank: the gradients of both are added in one order either way.
+    const more = { precision: "fp16", loss_scale: 2 ** 24, loss_scale_window: 3, max_steps: 8, eval_strategy: "no" };
+    await succeeds(lowrank(train("half", { ...more, gradient_accumulation_steps: 2 })));
+    await succeeds(ranks(2, train("half-two", { ...more, gradient_accumulation_steps: 1 })));
+    const read = (output: string) =>
+      metrics(output).map(({ step, loss, grad_norm, loss_scale, skipped_steps }) => [step, loss, grad_norm, loss_scale, skipped_steps]);
+    expect(read("half-two")).toEqual(read("half"));
+    const skipped = metrics("half").map(({ skipped_steps }) => skipped_steps ?? 0);
+    expect(Math.max(...skipped)).toBeGreaterThan(0);
+    expect(Math.max(...skipped)).toBeLessThan(8);
+    expect(adapter("half-two").equals(adapter("half"))).toBe(true);
   });
 
   test("a rank that hangs is named by the one that waits, and all end", async () => {

@@ -90,6 +90,60 @@ bool same(const Trained& a, const Trained& b) {
   return a.readings == b.readings && a.parameters.size() == b.parameters.size() && std::memcmp(a.parameters.data(), b.parameters.data(), a.parameters.size() * sizeof(float)) == 0;
 }
 
+// fp16 with a dynamic loss scale: two micro-batches a step, of one rank each or both of one. In the second step the second one alone overflows.
+struct Halves {
+  std::vector<double> readings;  // of each step: loss, norm (-1: not finite), loss scale, steps that were applied and skipped
+  std::vector<float> parameters;
+  bool is_finite = true;  // this rank's own gradients of the second step
+};
+
+Halves train_halves(const TinyModel& model, const std::shared_ptr<Hall>& hall, int rank) {
+  EngineOptions options = kOptions;
+  options.act = DType::f16;
+  LoadProgress progress;
+  Engine engine(model.source, {spec_of(model)}, options, progress);
+  engine.join(std::make_unique<ThreadGroup>(hall, rank));
+  AdapterSlot& slot = engine.adapter();
+  StepState state = slot.read();
+  state.loss_scale = 1024;
+  slot.write(state);
+  Halves found;
+  std::vector<float> values(size_t(engine.trainable_parameters()));
+  const int64_t bytes = engine.trainable_parameters() * int64_t(sizeof(float));
+  for (uint64_t step = 0; step < 4; step++) {
+    for (uint64_t i = uint64_t(rank); i < 2; i += uint64_t(hall->ranks())) {
+      const double factor = step == 1 && i == 1 ? 1e6 : 1;
+      engine.forward_backward(batch_of(step * 10 + i, kSpec.vocab), factor / 53, step * 10 + i);
+    }
+    if (step == 1) {
+      slot.gradients().read(0, bytes, values.data());
+      for (const float v : values) found.is_finite = found.is_finite && std::isfinite(v);
+    }
+    engine.optimizer_step({.learning_rates = {1e-3f}, .max_grad_norm = 1, .tokens = 53, .growth_steps = 2});
+    const StepState s = slot.read();
+    found.readings.insert(found.readings.end(), {s.loss, std::isfinite(s.norm) ? s.norm : -1, s.loss_scale, double(s.applied), double(s.skipped)});
+  }
+  slot.parameters().read(0, bytes, values.data());
+  found.parameters = values;
+  return found;
+}
+
+void test_halves(const TinyModel& model, Report& report) {
+  const Halves one = train_halves(model, std::make_shared<Hall>(1), 0);
+  const auto hall = std::make_shared<Hall>(2);
+  Halves two[2];
+  std::thread other([&] { two[1] = train_halves(model, hall, 1); });
+  two[0] = train_halves(model, hall, 0);
+  other.join();
+  report.expect(two[0].is_finite && !two[1].is_finite && !one.is_finite, "unit: in fp16 one rank alone overflows");
+  report.expect(one.readings[6] == -1 && one.readings[7] == 512 && one.readings[8] == 1 && one.readings[9] == 1, "unit: that step is skipped, and halves the loss scale");
+  report.expect(one.readings[17] == 1024 && one.readings[18] == 3, "unit: two good ones double it");
+  for (const Halves& rank : two) {
+    report.expect(rank.readings == one.readings, "unit: ranks in fp16 have the bits of one process with twice the micro-batches: readings");
+    report.expect(std::memcmp(rank.parameters.data(), one.parameters.data(), one.parameters.size() * sizeof(float)) == 0, "unit: and its parameters");
+  }
+}
+
 // A group of several that fails in its first exchange.
 class Broken final : public Group {
  public:
@@ -120,6 +174,8 @@ void test_ranks(Report& report) {
     const double expected = one[0].readings[i], found = early[0].readings[i];
     report.expect(std::abs(found - expected) <= 1e-6 * expected, "unit: ranks have losses and norms of one process", std::to_string(found) + ", expected " + std::to_string(expected));
   }
+
+  test_halves(model, report);
 
   LoadProgress progress;
   const Batch batch = batch_of(3, kSpec.vocab);

@@ -1,6 +1,7 @@
 // Thread pool, arena and large pages.
 #include <algorithm>
 #include <atomic>
+#include <new>
 #include <set>
 #include <vector>
 
@@ -53,6 +54,22 @@ void test_thread_pool(Report& report) {
       numbered = numbered && in_range;
     }
     report.expect(once, label + " runs every task once");
+
+    // Whatever thread it comes from, the exception is the caller's, and the next loop is whole.
+    bool thrown = true;
+    for (int64_t bad : {0, 1, 50, 99}) {
+      try {
+        pool.run(100, [&](int64_t task, int) {
+          if (task == bad) throw std::bad_alloc();
+        });
+        thrown = false;
+      } catch (const std::bad_alloc&) {
+      }
+      std::atomic<int> done{0};
+      pool.run(100, [&](int64_t, int) { done++; });
+      thrown = thrown && done == 100;
+    }
+    report.expect(thrown, label + " throws what a task throws");
     report.expect(numbered, label + " numbers its threads");
 
     // Results are visible to the caller, and one loop's results to the next.

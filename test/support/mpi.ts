@@ -2,7 +2,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { cliFile, type Finished, type RunOptions, root, run } from "./tiny.js";
+import { expect } from "vitest";
+import { cliFile, type Finished, jsonLines, type RunOptions, root, run } from "./tiny.js";
 
 /** For a machine of few processors, and for root. */
 const ENVIRONMENT = {
@@ -43,4 +44,27 @@ export function ranks(
     ...["-n", "1", process.execPath, program(rank), ...args, ...own(rank)],
   ]);
   return run("mpirun", each.flat(), { ...options, env: { ...ENVIRONMENT, ...options.env } });
+}
+
+/** Losses, norms and evaluations of a run are another's, but for the order in which sums were made. @param from first step */
+export function expectCloseMetrics(output: string, reference: string, from = 1) {
+  const names = ["loss", "grad_norm", "eval_loss", "eval_perplexity", "learning_rate"] as const;
+  const [found, expected] = [output, reference].map((folder) =>
+    jsonLines(join(folder, "metrics.jsonl")).filter(({ step }) => step! >= from),
+  );
+  expect(found!.map(({ step }) => step)).toEqual(expected!.map(({ step }) => step));
+  let compared = 0;
+  for (const [i, line] of expected!.entries()) {
+    for (const name of names) {
+      if (line[name] === undefined) continue;
+      compared++;
+      // An overflow of fp16 is no number.
+      if (found![i]![name] === line[name]) continue;
+      const difference = Math.abs(found![i]![name]! - line[name]) / Math.max(Math.abs(line[name]), 1e-30);
+      expect(difference, `${name} of step ${line.step}: ${found![i]![name]}, expected ${line[name]}`).toBeLessThan(
+        1e-6,
+      );
+    }
+  }
+  expect(compared).toBeGreaterThan(10);
 }

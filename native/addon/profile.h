@@ -1,0 +1,10 @@
+// The commands that measure an engine.
+#pragma once
+#include "addon/engine_work.h"
+
+namespace lowrank::addon {
+
+EngineWork profile(const Napi::CallbackInfo&);      // { matmulPeak, names, events: f64 of (name's number, begin, seconds, flop) }
+EngineWork matmul_peak(const Napi::CallbackInfo&);  // (again): FLOP/s
+
+}  // namespace lowrank::addon
