@@ -34,6 +34,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::command<merged_weight>>("mergedWeight"),
                       InstanceMethod<&EngineWrap::command<merged_bias>>("mergedBias"),
                       InstanceMethod<&EngineWrap::join_group>("joinGroup"),
+                      InstanceMethod<&EngineWrap::command<join_devices>>("joinDevices"),
                       InstanceMethod<&EngineWrap::command<group_readings>>("group"),
                       InstanceMethod<&EngineWrap::command<sum_over_ranks>>("sumOverRanks"),
                       InstanceMethod<&EngineWrap::command<gather_texts>>("gatherTexts"),

@@ -10,13 +10,23 @@ namespace lowrank::addon {
 EngineWork group_readings(const Napi::CallbackInfo&) {
   return [](Engine& e) -> Result {
     const Group& g = e.group();
-    return [rank = g.rank(), size = g.size(), waited = g.waited()](Napi::Env env) -> Napi::Value {
+    const DeviceSums& d = e.device_sums();
+    return [rank = g.rank(), size = g.size(), waited = g.waited(), on_device = d.reducer != nullptr, about = d.about](Napi::Env env) -> Napi::Value {
       Napi::Object o = Napi::Object::New(env);
       o.Set("rank", rank);
       o.Set("size", size);
       o.Set("waited", waited);
+      o.Set("sumsOnDevice", on_device);
+      o.Set("aboutSums", about);
       return o;
     };
+  };
+}
+
+EngineWork join_devices(const Napi::CallbackInfo&) {
+  return [](Engine& e) -> Result {
+    e.join_devices();
+    return nullptr;
   };
 }
 
@@ -47,7 +57,7 @@ EngineWork share_adapter(const Napi::CallbackInfo& info) {
 
 EngineWork finish_group(const Napi::CallbackInfo&) {
   return [](Engine& e) -> Result {
-    e.group().finish();
+    e.leave();
     return nullptr;
   };
 }

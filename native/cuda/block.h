@@ -44,6 +44,12 @@ inline unsigned column_parts(int64_t rows, int64_t cols) {
   return unsigned(most < 1 || wanted < 1 ? 1 : most < wanted ? most : wanted);
 }
 
+// Blocks of a grid whose threads take an element each, and then the next one of theirs: `most` at most.
+inline unsigned blocks_of(int64_t n, int64_t most) {
+  const int64_t blocks = (n + kThreads - 1) / kThreads;
+  return unsigned(blocks < 1 ? 1 : blocks < most ? blocks : most);
+}
+
 }  // namespace lowrank::cuda
 
 // A kernel over a matrix's elements.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/nccl_reducer.h"
 #include "quant/moments.h"
 
 namespace lowrank::cuda {
@@ -43,6 +44,8 @@ Weight CudaBackend::resident(const Weight& w) {
 }
 
 const float* CudaBackend::resident(const float* values, int64_t n) { return copy(values, n); }
+
+DeviceSums CudaBackend::join(Group& group) { return join_over_nccl(*device_, group); }
 
 void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   limits_ = limits;

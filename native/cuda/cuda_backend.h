@@ -22,6 +22,7 @@ class CudaBackend final : public Backend {
   Weight resident(const Weight&) override;
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
+  DeviceSums join(Group&) override;
 
  private:
   void do_set_workspace(const OpLimits& limits, void* memory) override;

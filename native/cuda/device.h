@@ -24,6 +24,8 @@ class Device {
  public:
   virtual ~Device() = default;
   virtual std::string name() const = 0;  // such as "cuda:0"
+  // The same for the same device in another process of this machine, whatever number it has there.
+  virtual std::string identity() const = 0;
   // Zero-filled memory, 256-byte aligned. Error E_MEMORY
   virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
   // In order with all that was enqueued. `host` may change when upload returns; download returns with the bytes. Error E_DEVICE
@@ -31,6 +33,8 @@ class Device {
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
   // Until all that was enqueued is done. Error E_DEVICE
   virtual void wait() = 0;
+  // Whether it is. Error E_DEVICE
+  virtual bool is_done() = 0;
   virtual void product(const Product&) = 0;
   virtual Stream stream() const = 0;
 };

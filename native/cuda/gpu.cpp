@@ -120,6 +120,11 @@ class Gpu final : public Device {
   Gpu& operator=(const Gpu&) = delete;
 
   std::string name() const override { return "cuda:" + std::to_string(number_); }
+  std::string identity() const override {
+    char address[32] = "";
+    expect(cudaDeviceGetPCIBusId(address, int(sizeof address), number_), "cudaDeviceGetPCIBusId");
+    return std::string("PCI ") + address;
+  }
   Stream stream() const override { return stream_; }
 
   std::shared_ptr<void> allocate(int64_t bytes) override {
@@ -147,6 +152,12 @@ class Gpu final : public Device {
     expect(cudaStreamSynchronize(stream_), "a download");
   }
   void wait() override { expect(cudaStreamSynchronize(stream_), "an operation"); }
+  bool is_done() override {
+    const cudaError_t e = cudaStreamQuery(stream_);
+    if (e == cudaErrorNotReady) return false;
+    expect(e, "an operation");
+    return true;
+  }
 
   // A row-major matrix is a transposed one by columns: c^T = op(b)^T op(a)^T, so b comes first.
   void product(const Product& p) override {

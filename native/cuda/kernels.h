@@ -97,4 +97,8 @@ void clip(const ClipArgs&, double* partial_sums, Stream);
 void adamw(const AdamWArgs&, Stream);
 void adamw_8bit(const AdamW8bitArgs&, const Tables&, Stream);
 
+// add_parts.cu
+// sums[i] = the sum of value i of each part, in the order of the parts. parts: (count, n)
+void add_parts(const float* parts, int count, int64_t n, float* sums, Stream);
+
 }  // namespace lowrank::cuda::kernels

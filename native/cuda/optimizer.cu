@@ -96,11 +96,6 @@ __global__ void __launch_bounds__(int(kMomentBlock), 1) adamw_8bit_kernel(AdamW8
   a.v_max[b] = v_max;
 }
 
-unsigned blocks_of(int64_t n, int64_t most) {
-  const int64_t blocks = (n + kThreads - 1) / kThreads;
-  return unsigned(blocks < 1 ? 1 : blocks < most ? blocks : most);
-}
-
 }  // namespace
 
 void clip(const ClipArgs& a, double* partial_sums, Stream stream) {

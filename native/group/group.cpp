@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
+
+#include "base/error.h"
 
 namespace lowrank {
 
@@ -10,28 +13,43 @@ namespace {
 constexpr int64_t kPieceFloats = 1 << 20, kPieceBytes = 1 << 22;
 }  // namespace
 
-void Group::sum(float* values, int64_t n) {
-  const int64_t ranks = size();
-  if (ranks == 1) return;
-  for (int64_t at = 0; at < n; at += kPieceFloats) {
-    const int64_t piece = std::min(kPieceFloats, n - at), chunk = (piece + ranks - 1) / ranks;
-    // Each rank adds up a part of the piece.
-    std::vector<int> counts, bytes;
-    for (int64_t r = 0; r < ranks; r++) {
-      counts.push_back(int(std::clamp<int64_t>(piece - r * chunk, 0, chunk)));
-      bytes.push_back(counts.back() * int(sizeof(float)));
-    }
-    const int64_t own = counts[size_t(rank())];
-    received_.resize(size_t(own * ranks));
-    exchange(values + at, counts, received_.data());
-    float* const sums = values + at + std::min(rank() * chunk, piece);
-    std::copy_n(received_.data(), own, sums);
-    for (int64_t r = 1; r < ranks; r++) {
-      const float* const part = received_.data() + r * own;
-      for (int64_t i = 0; i < own; i++) sums[i] += part[i];
-    }
-    gather(Channel::sums, sums, bytes, values + at);
+void Group::rest(Channel channel, std::chrono::steady_clock::time_point begin) const {
+  using std::chrono::microseconds;
+  if (gives_up_) throw Error("E_GROUP", "This rank has given up waiting for the others.", "group");
+  const auto so_far = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - begin);
+  const bool computes = channel == Channel::sums && !hurries_;
+  if (!computes && so_far < microseconds(1000)) std::this_thread::yield();
+  else std::this_thread::sleep_for(std::clamp(so_far / 8, microseconds(50), microseconds(computes ? 1000 : 100)));
+}
+
+std::chrono::steady_clock::duration Group::waits(Channel channel, std::chrono::steady_clock::time_point begin) const {
+  const bool computes = channel == Channel::sums && !hurries_;
+  return computes ? std::chrono::steady_clock::duration::zero() : std::chrono::steady_clock::now() - begin;
+}
+
+int64_t Group::piece() const { return kPieceFloats; }
+
+float* Group::received(int64_t n) {
+  received_.resize(size_t(n));
+  return received_.data();
+}
+
+void Group::add(const float* parts, int64_t n, float* sums) {
+  std::copy_n(parts, n, sums);
+  for (int r = 1; r < size(); r++) {
+    const float* const part = parts + r * n;
+    for (int64_t i = 0; i < n; i++) sums[i] += part[i];
   }
+}
+
+void Group::gather_sums(const std::vector<int>& counts, float* all) {
+  std::vector<int> bytes;
+  int64_t before = 0;
+  for (int r = 0; r < size(); r++) {
+    if (r < rank()) before += counts[size_t(r)];
+    bytes.push_back(counts[size_t(r)] * int(sizeof(float)));
+  }
+  gather(Channel::sums, all + before, bytes, all);
 }
 
 void Group::sum(double* values, int64_t n) {

@@ -1,29 +1,22 @@
 // Processes (ranks) that train one adapter together, each on its share of a step's micro-batches. All make the same calls in the same order; a
 // call returns when every rank has made it. One thread makes the calls; sums of gradients are another's (group/sums.h), and have an order of their own.
 #pragma once
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "base/error.h"
+#include "group/reducer.h"
 
 namespace lowrank {
 
-class Group {
+class Group : public Reducer {
  public:
-  virtual ~Group() = default;
-  virtual int rank() const = 0;
-  virtual int size() const = 0;
-
-  // values[i] = its sum over the ranks, added in the order of the ranks: the same bits on each rank and in each run, however the messages
-  // arrive. As many bytes go over the wires as in a ring. Error E_GROUP, as of all that follow. The one call that class Sums makes.
-  void sum(float* values, int64_t n);
-  void sum(double* values, int64_t n);
+  // Of values in this process's memory. sum(float*) is the one call that class Sums makes.
+  using Reducer::sum;
+  void sum(double* values, int64_t n);  // Error E_GROUP, as of all that follow
   // Everyone's bytes, by rank.
   std::vector<std::string> gather(const std::string& mine);
   // Rank 0's bytes in the place of everyone's.
@@ -53,34 +46,24 @@ class Group {
   void give_up() { gives_up_ = true; }
   // How long a call waits for other ranks: error E_TIMEOUT beyond it.
   void set_limit(std::chrono::seconds limit) { limit_ = limit; }
+  std::chrono::seconds limit() const { return limit_; }
 
- protected:
   // Messages of calls, and messages of sums, which a thread of their own sends at the same time.
   enum class Channel { calls, sums };
+  // Between two looks at messages that are not there yet, which were first looked for at `begin`. Error E_GROUP where they are given up. Who waits
+  // for an answer looks at once, and soon less often: what comes late is a rank that still computes, perhaps on this processor.
+  void rest(Channel, std::chrono::steady_clock::time_point begin) const;
 
-  // Part r of `parts` (counts[r] values, one after the other) goes to rank r; received: (size, counts[rank]), by rank. Of sums alone.
-  virtual void exchange(const float* parts, const std::vector<int>& counts, float* received) = 0;
+ protected:
+  int64_t piece() const final;
+  float* received(int64_t n) final;
+  void add(const float* parts, int64_t n, float* sums) final;
+  void gather_sums(const std::vector<int>& counts, float* all) final;
   // Everyone's counts[rank] bytes one after the other; `mine` may lie at its place in `all`.
   virtual void gather(Channel, const void* mine, const std::vector<int>& counts, void* all) = 0;
   virtual void broadcast(void* data, int bytes) = 0;
-  // Between two looks at messages that are not there yet, which were first looked for at `begin`. Error E_GROUP where they are given up. Who waits
-  // for an answer looks at once, and soon less often: what comes late is a rank that still computes, perhaps on this processor.
-  // (Here, as the functions below, for plugins do not see the addon's.)
-  void rest(Channel channel, std::chrono::steady_clock::time_point begin) const {
-    using std::chrono::microseconds;
-    if (gives_up_) throw Error("E_GROUP", "This rank has given up waiting for the others.", "group");
-    const auto so_far = std::chrono::duration_cast<microseconds>(std::chrono::steady_clock::now() - begin);
-    const bool computes = channel == Channel::sums && !hurries_;
-    if (!computes && so_far < microseconds(1000)) std::this_thread::yield();
-    else std::this_thread::sleep_for(std::clamp(so_far / 8, microseconds(50), microseconds(computes ? 1000 : 100)));
-  }
-
   // How long the engine's thread has waited, since `begin` at most; 0 where it computes.
-  std::chrono::steady_clock::duration waits(Channel channel, std::chrono::steady_clock::time_point begin) const {
-    const bool computes = channel == Channel::sums && !hurries_;
-    return computes ? std::chrono::steady_clock::duration::zero() : std::chrono::steady_clock::now() - begin;
-  }
-  std::chrono::seconds limit() const { return limit_; }
+  std::chrono::steady_clock::duration waits(Channel, std::chrono::steady_clock::time_point begin) const;
 
  private:
   double waited_ = 0;

@@ -2,6 +2,7 @@
 #include "group/plugin.h"
 
 #include <mutex>
+#include <thread>
 
 #define OMPI_SKIP_MPICXX 1
 #include <mpi.h>

@@ -1,17 +1,21 @@
 // A backend: the memory of one device and the operations of operations.inc on it. Every backend implements all of them; ref/ is the slow twin.
 #pragma once
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "group/reducer.h"
 #include "ops/arguments.h"
 #include "ops/checks.h"
 #include "ops/flop.h"
 
 namespace lowrank {
+
+class Group;
 
 // Is told of each operation, for a profile.
 class Observer {
@@ -22,6 +26,12 @@ class Observer {
   virtual void begin() = 0;
   // @param flop multiply-adds of the products, twice
   virtual void end(const char* operation, double flop) = 0;
+};
+
+// What sums values in a backend's memory over ranks.
+struct DeviceSums {
+  std::unique_ptr<Reducer> reducer;  // null: there is none, and sums are made in the host's memory
+  std::string about;                 // the engine that it uses, such as "NCCL 2.27.3"; or why there is none. In words, or empty
 };
 
 class Backend {
@@ -47,6 +57,9 @@ class Backend {
     limits_ = limits;
     do_set_workspace(limits, memory);
   }
+
+  // Its own way to the ranks of the group, all of which call this. It ends before the group. Error E_GROUP
+  virtual DeviceSums join(Group&) { return {}; }
 
   // Null: none.
   void observe(Observer* observer) { observer_ = observer; }

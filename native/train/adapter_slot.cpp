@@ -277,23 +277,31 @@ void AdapterSlot::expect_no_sums() const {
   if (started_ > 0) throw Error("E_STATE", "The gradients are being summed: a step comes after the last micro-batch.");
 }
 
-void AdapterSlot::reduce(Group& group, Sums& sums) {
-  if (memory_place(options_.device) == MemoryPlace::host) {
+void AdapterSlot::reduce(Group& group, Sums& sums, Reducer* on_device) {
+  const bool is_host = memory_place(options_.device) == MemoryPlace::host;
+  if (is_host) {
     start_sums(sums, -1);
     started_ = 0;
     sums.complete();
-  } else if (group.size() > 1) {
-    in_host(gradients_at(), Gradients::bytes(layout_.elements()), [&](void* at, int64_t bytes) {
-      sums.start(static_cast<float*>(at), bytes / int64_t(sizeof(float)));
-      sums.complete();
-    });
   }
   if (group.size() == 1) return;
+  // On a device this comes first: all ranks are at the step then, or those that hang are named. NCCL could not tell.
   const Buffer loss(backend_, window_loss());
   double sum = 0;
   loss.read(0, sizeof sum, &sum);
   group.sum(&sum, 1);
   loss.write(0, sizeof sum, &sum);
+  if (is_host) return;
+  const int64_t n = layout_.elements();
+  if (on_device) {
+    on_device->sum(gradients_at(), n);
+    on_device->complete();
+    return;
+  }
+  in_host(gradients_at(), Gradients::bytes(n), [&](void* at, int64_t) {
+    sums.start(static_cast<float*>(at), n);
+    sums.complete();
+  });
 }
 
 void AdapterSlot::share(Group& group) {

@@ -58,8 +58,9 @@ class AdapterSlot {
 
   // Starts the sums of the gradients of this layer and of all above it, which are final. On a device they wait for reduce().
   void start_sums(Sums&, int64_t layer);
-  // The gradients and the window's loss are summed over the ranks: those that were not started, too. Error E_GROUP, E_STATE.
-  void reduce(Group&, Sums&);
+  // The gradients and the window's loss are summed over the ranks: those that were not started, too. on_device: sums values where they lie on
+  // a device; null: in the host's memory. Error E_GROUP, E_STATE.
+  void reduce(Group&, Sums&, Reducer* on_device);
   // Error E_STATE where sums were started, and reduce() has not been called yet: the gradients are not the caller's.
   void expect_no_sums() const;
   // Everyone's parameters, moments and state become rank 0's, bit for bit. Error E_GROUP, E_STATE.

@@ -121,8 +121,18 @@ Engine::Engine(const ModelSource& source, const AdapterSpecs& adapters, const En
 
 void Engine::join(std::unique_ptr<Group> group) {
   sums_.reset();
+  device_sums_ = {};
   group_ = std::move(group);
   sums_.emplace(*group_);
+}
+
+void Engine::join_devices() {
+  if (group_->size() > 1) device_sums_ = base_.backend().join(*group_);
+}
+
+void Engine::leave() {
+  device_sums_.reducer.reset();
+  group_->finish();
 }
 
 int Engine::add_adapter(const AdapterSpec& spec) {

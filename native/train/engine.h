@@ -43,6 +43,12 @@ class Engine {
   // The ranks that train together; before join() it is alone.
   Group& group() { return *group_; }
   void join(std::unique_ptr<Group>);
+  // After it: a device that has a way of its own to the other ranks joins them there. Error E_GROUP
+  void join_devices();
+  // How sums of gradients are made on a device that has a way of its own to the other ranks, or why it has none; empty on a processor.
+  const DeviceSums& device_sums() const { return device_sums_; }
+  // The last call of the group: Group::finish.
+  void leave();
   // adapter: its number in an engine that has adapters; else, and with kNoAdapter, the base alone.
   double evaluate(const Batch&, int adapter = 0);
   std::vector<float> logits(const Batch&, int adapter = 0);  // (M, V)
@@ -102,6 +108,7 @@ class Engine {
   std::vector<std::unique_ptr<AdapterSlot>> adapters_;  // null: removed
   std::vector<TextSlot> texts_;
   std::unique_ptr<Group> group_;
+  DeviceSums device_sums_;
   std::optional<Sums> sums_;  // of the adapter's gradients, in the memory of slots: it ends before them
 };
 

@@ -127,7 +127,7 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
 
 void Engine::optimizer_step(const OptimizerOptions& options, int number) {
   AdapterSlot& slot = adapter(number);
-  slot.reduce(*group_, *sums_);
+  slot.reduce(*group_, *sums_, device_sums_.reducer.get());
   slot.step(options);
 }
 

@@ -28,8 +28,9 @@ export function launchedBy(environment: Environment = process.env): LaunchersTer
 export interface World {
   rank: number;
   size: number;
-  /** Ranks on this machine. */
+  /** Ranks on this machine, and this one's number among them. */
   localSize: number;
+  localRank: number;
   /** The program that started them. */
   by: "mpirun" | "srun";
 }
@@ -38,8 +39,9 @@ export interface World {
 export interface Task {
   task: number;
   tasks: number;
-  /** Tasks on this machine. */
+  /** Tasks on this machine, and this one's number among them. */
   local: number;
+  localTask: number;
   /** srun's --mpi. Open MPI knows the other tasks by pmix alone; undefined where srun does not say. */
   plugin: string | undefined;
 }
@@ -60,6 +62,7 @@ export function taskOf(environment: Environment = process.env): Task | null {
     task,
     tasks,
     local,
+    localTask: whole(environment.SLURM_LOCALID) ?? 0,
     plugin: whole(environment.PMIX_RANK) === undefined ? environment.SLURM_MPI_TYPE : "pmix",
   };
 }
@@ -69,10 +72,10 @@ export function worldOf(environment: Environment = process.env): World | null {
   const number = (name: string) => whole(environment[`OMPI_COMM_WORLD_${name}`]);
   const [rank, size] = [number("RANK"), number("SIZE")];
   if (rank !== undefined && size !== undefined)
-    return { rank, size, localSize: number("LOCAL_SIZE") ?? 1, by: "mpirun" };
+    return { rank, size, localSize: number("LOCAL_SIZE") ?? 1, localRank: number("LOCAL_RANK") ?? 0, by: "mpirun" };
   const task = taskOf(environment);
   if (task?.plugin !== "pmix") return null;
-  return { rank: task.task, size: task.tasks, localSize: task.local, by: "srun" };
+  return { rank: task.task, size: task.tasks, localSize: task.local, localRank: task.localTask, by: "srun" };
 }
 
 /**

@@ -4,7 +4,7 @@ import { type World, worldOf } from "../base/ranks.js";
 import { count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
-import { BASE, type Engine, hasDevice, Slot } from "../native/index.js";
+import { BASE, type Engine, hasDevice, type Ranks, Slot } from "../native/index.js";
 import { withoutFactors } from "../setup/adapter.js";
 import { trainingFiles } from "../setup/dataset.js";
 import { headersDo, located } from "../setup/hub.js";
@@ -88,9 +88,9 @@ async function guarded(engine: Engine, world: World | null, work: () => Promise<
   }
 }
 
-function ranksLine(o: Found, ranks: number): string {
+function ranksLine(o: Found, { size, sums }: Ranks): string {
   const { per_device_train_batch_size: rows, gradient_accumulation_steps: microBatches } = o;
-  return `${ranks} ranks: a step has ${microBatches} micro-batches of ${count(rows)} row${rows === 1 ? "" : "s"}, of all ranks`;
+  return `${size} ranks: a step has ${microBatches} micro-batches of ${count(rows)} row${rows === 1 ? "" : "s"}, of all ranks; gradients are summed ${sums}`;
 }
 
 /** A rank beside the first one: it trains, and shows and writes nothing. */
@@ -159,7 +159,7 @@ async function trainWith(
   const warn = () => display.warn("finishing this step and saving; once more ends at once");
   if (signal.aborted) warn();
   else signal.addEventListener("abort", warn);
-  if (ranks) display.log.info(ranksLine(o, ranks.size));
+  if (ranks) display.log.info(ranksLine(o, ranks));
   if (resumption) display.log.info(`going on after step ${resumption.state.step} of ${resumption.folder}`);
   const begin = () => beginFolder(call, resumption);
   const trained = async ({ aborted, steps }: TrainResult) => {

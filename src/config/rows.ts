@@ -124,7 +124,7 @@ export const modelRows = {
     /^(auto|cpu|cuda(:\d{1,3})?)$/,
     "auto, cpu, cuda or cuda:N",
     RUN.nothing,
-    "where the model is computed: cpu, cuda (the first NVIDIA GPU) or cuda:N; auto is the first GPU that lowrank devices finds, else cpu (docs/cuda.md)",
+    "where the model is computed: cpu, cuda (the first NVIDIA GPU; the ranks of a machine have its GPUs in turn) or cuda:N; auto is the first GPU that lowrank devices finds, else cpu (docs/cuda.md)",
   ).or("auto"),
 };
 

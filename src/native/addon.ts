@@ -57,6 +57,8 @@ export interface NativeEngine {
   generateNextOf(texts: Int32Array, tokens: Int32Array): Promise<Int32Array>;
   /** @param timeout seconds */
   joinGroup(kind: string, timeout: number): Promise<void>;
+  /** After `joinGroup`: devices find their own way to each other, where they have one. */
+  joinDevices(): Promise<void>;
   group(): Promise<GroupReadings>;
   sumOverRanks(values: Float64Array): Promise<Float64Array>;
   gatherTexts(text: string): Promise<string[]>;

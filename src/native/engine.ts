@@ -39,14 +39,15 @@ async function meet(engine: NativeEngine, group: "mpi", seconds: number): Promis
   });
   try {
     await Promise.race([engine.joinGroup(group, seconds), limit]);
+    endsRanks(() => engine.abortGroup());
+    const [{ size }, world] = [await engine.group(), worldOf()];
+    if (world && size !== world.size) {
+      const message = `${world.by} has started ${world.size} ranks, and the MPI library that was loaded knows of ${size}: they are of different versions of Open MPI. Put the mpirun first in PATH, and its libmpi first in LD_LIBRARY_PATH, that belong together.`;
+      throw new LowrankError("E_MPI", message, "group");
+    }
+    await Promise.race([engine.joinDevices(), limit]);
   } finally {
     clearTimeout(timer);
-  }
-  endsRanks(() => engine.abortGroup());
-  const [{ size }, world] = [await engine.group(), worldOf()];
-  if (world && size !== world.size) {
-    const message = `${world.by} has started ${world.size} ranks, and the MPI library that was loaded knows of ${size}: they are of different versions of Open MPI. Put the mpirun first in PATH, and its libmpi first in LD_LIBRARY_PATH, that belong together.`;
-    throw new LowrankError("E_MPI", message, "group");
   }
   tellLauncher("joined");
 }

@@ -249,6 +249,10 @@ export interface GroupReadings {
   size: number;
   /** Seconds spent in calls of the group so far, waiting for other ranks and sending. */
   waited: number;
+  /** Whether gradients are summed on the device, where they lie. */
+  sumsOnDevice: boolean;
+  /** By what, such as "NCCL 2.27.3"; else why not, in words. Empty for a processor. */
+  aboutSums: string;
 }
 
 /** Times since the last call. */

@@ -1,6 +1,6 @@
 import { LowrankError } from "../base/errors.js";
 import { usableCores } from "../base/processors.js";
-import { processorShare } from "../base/ranks.js";
+import { processorShare, worldOf } from "../base/ranks.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { Tokenizer } from "../data/index.js";
 import {
@@ -36,10 +36,15 @@ export function threadCount(threads: number | undefined, warn?: (message: string
   return processors;
 }
 
-/** The device that `--device` names: `auto` is the first that there is, else the processor. Whether a named one is there, its engine tells. */
-export function chooseDevice(wanted: string): string {
-  if (wanted === "auto") return devices().found[0]?.name ?? CPU;
-  return wanted === CPU || wanted.includes(":") ? wanted : `${wanted}:0`;
+/**
+ * The device that `--device` names: `auto` is the first that there is, else the processor. Whether a named one is there, its engine tells. The
+ * ranks of one machine have the devices in turn, where no number is named.
+ */
+export function chooseDevice(wanted: string, { localRank } = worldOf() ?? { localRank: 0 }): string {
+  if (wanted === CPU || wanted.includes(":")) return wanted;
+  const isFirst = localRank === 0 && wanted !== "auto";
+  const { found } = isFirst ? { found: [] } : devices();
+  return found[localRank % found.length]?.name ?? (wanted === "auto" ? CPU : `${wanted}:0`);
 }
 
 /** `auto` is bf16 where the base has 16 bits or fewer: more precise activations would not make its weights better. */

@@ -11,7 +11,7 @@ test.each([
 ])("this rank asked: %s, the other: %s: no rank begins", async (own, other) => {
   const calls: string[] = [];
   const engine = {
-    group: async () => ({ rank: 0, size: 2, waited: 0 }),
+    group: async () => ({ rank: 0, size: 2, waited: 0, sumsOnDevice: false, aboutSums: "" }),
     gatherTexts: async (text: string) => {
       calls.push("gather");
       return [text, JSON.stringify({ ...JSON.parse(text), isStopping: other })];

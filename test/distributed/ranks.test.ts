@@ -212,7 +212,13 @@ await model.close();`,
     await succeeds(lowrank(train("half", { ...more, gradient_accumulation_steps: 2 })));
     await succeeds(ranks(2, train("half-two", { ...more, gradient_accumulation_steps: 1 })));
     const read = (output: string) =>
-      metrics(output).map(({ step, loss, grad_norm, loss_scale, skipped_steps }) => [step, loss, grad_norm, loss_scale, skipped_steps]);
+      metrics(output).map(({ step, loss, grad_norm, loss_scale, skipped_steps }) => [
+        step,
+        loss,
+        grad_norm,
+        loss_scale,
+        skipped_steps,
+      ]);
     expect(read("half-two")).toEqual(read("half"));
     const skipped = metrics("half").map(({ skipped_steps }) => skipped_steps ?? 0);
     expect(Math.max(...skipped)).toBeGreaterThan(0);

@@ -119,8 +119,9 @@ test("Open MPI is found in PATH, also behind MPICH", () => {
 });
 
 test("a rank knows its place, its launcher and its share of the processors", () => {
-  const rank = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "4", OMPI_COMM_WORLD_LOCAL_SIZE: "2" };
-  expect(worldOf(rank)).toEqual({ rank: 1, size: 4, localSize: 2, by: "mpirun" });
+  const local = { OMPI_COMM_WORLD_LOCAL_SIZE: "2", OMPI_COMM_WORLD_LOCAL_RANK: "1" };
+  const rank = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "4", ...local };
+  expect(worldOf(rank)).toEqual({ rank: 1, size: 4, localSize: 2, localRank: 1, by: "mpirun" });
   expect(worldOf({})).toBeNull();
   expect(launchedBy({ ...rank, LOWRANK_LAUNCHER: launchersTerminal(120) })).toEqual({ columns: 120 });
   expect(launchedBy({ ...rank, LOWRANK_LAUNCHER: launchersTerminal(null) })).toEqual({ columns: null });
@@ -146,15 +147,16 @@ const SRUN = {
 const PMIX = { ...SRUN, SLURM_MPI_TYPE: "pmix", PMIX_RANK: "2", PMIX_NAMESPACE: "slurm.pmix.7.0" };
 
 test("tasks of srun with PMIx are ranks", () => {
-  expect(worldOf(PMIX)).toEqual({ rank: 2, size: 3, localSize: 2, by: "srun" });
-  expect(taskOf(SRUN)).toEqual({ task: 2, tasks: 3, local: 2, plugin: undefined });
+  expect(worldOf(PMIX)).toEqual({ rank: 2, size: 3, localSize: 2, localRank: 1, by: "srun" });
+  expect(taskOf(SRUN)).toEqual({ task: 2, tasks: 3, local: 2, localTask: 1, plugin: undefined });
   const alone = processorShare({});
   expect(processorShare(PMIX)).toBe(Math.max(1, Math.floor(alone / 2)));
   expect(processorShare({ ...PMIX, SLURM_CPUS_PER_TASK: "1" })).toBe(1);
   expect(processorShare({ ...PMIX, SLURM_CPUS_PER_TASK: "100000" })).toBe(alone);
   // Another machine of the allocation: mpirun starts its helper there by srun, and ranks have the variables of both.
-  const mpirun = { OMPI_COMM_WORLD_RANK: "5", OMPI_COMM_WORLD_SIZE: "8", OMPI_COMM_WORLD_LOCAL_SIZE: "4" };
-  expect(worldOf({ ...PMIX, ...mpirun })).toEqual({ rank: 5, size: 8, localSize: 4, by: "mpirun" });
+  const local = { OMPI_COMM_WORLD_LOCAL_SIZE: "4", OMPI_COMM_WORLD_LOCAL_RANK: "3" };
+  const mpirun = { OMPI_COMM_WORLD_RANK: "5", OMPI_COMM_WORLD_SIZE: "8", ...local };
+  expect(worldOf({ ...PMIX, ...mpirun })).toEqual({ rank: 5, size: 8, localSize: 4, localRank: 3, by: "mpirun" });
   for (const environment of [
     // A batch script, which is no task of a step.
     { SLURM_PROCID: "0", SLURM_LOCALID: "0", SLURM_GTIDS: "0", SLURM_NTASKS: "3", SLURM_NPROCS: "3" },

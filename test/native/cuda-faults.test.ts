@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openModel } from "../../src/model/index.js";
 import { type AdapterSpec, devices, Engine } from "../../src/native/index.js";
+import { chooseDevice } from "../../src/setup/adapter.js";
 import { errorOf } from "../support/folders.js";
 import { lowrank, root, tinyBase, validationFile, workFolder } from "../support/tiny.js";
 
@@ -78,6 +79,17 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
       message: expect.stringContaining(message),
     });
     await (await open("cuda:1")).close();
+  });
+
+  test("ranks of a machine have its GPUs in turn, where none is named", () => {
+    faults("gpus=2");
+    const chosen = (wanted: string) => [0, 1, 2, 3].map((localRank) => chooseDevice(wanted, { localRank }));
+    expect(chosen("cuda")).toEqual(["cuda:0", "cuda:1", "cuda:0", "cuda:1"]);
+    expect(chosen("auto")).toEqual(chosen("cuda"));
+    expect(chosen("cuda:1")).toEqual(["cuda:1", "cuda:1", "cuda:1", "cuda:1"]);
+    faults("gpus=0");
+    expect(chosen("cuda")).toEqual(["cuda:0", "cuda:0", "cuda:0", "cuda:0"]);
+    expect(chosen("auto")).toEqual(["cpu", "cpu", "cpu", "cpu"]);
   });
 
   test("plugins of another version, and of another program", async () => {

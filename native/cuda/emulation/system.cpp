@@ -1,6 +1,8 @@
 // The emulation as a device: its memory is this process's, and a product is a loop that asks for the same leading dimensions as cuBLASLt.
 #include "cuda/system.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -22,10 +24,13 @@ std::shared_ptr<void> take(int64_t bytes) {
 class Emulated final : public Device {
  public:
   std::string name() const override { return "cuda:0"; }
+  // Each process has one of its own.
+  std::string identity() const override { return "the emulation of process " + std::to_string(getpid()); }
   std::shared_ptr<void> allocate(int64_t bytes) override { return take(bytes); }
   void upload(const void* host, int64_t bytes, void* to) override { std::memcpy(to, host, size_t(bytes)); }
   void download(const void* from, int64_t bytes, void* host) override { std::memcpy(host, from, size_t(bytes)); }
   void wait() override {}
+  bool is_done() override { return true; }
   Stream stream() const override { return nullptr; }
 
   void product(const Product& p) override {

@@ -1,6 +1,7 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -57,6 +58,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
   *p = {"a fake GPU", kTotal, number("major", "9"), 0};
   return cudaSuccess;
 }
+cudaError_t cudaDeviceGetPCIBusId(char* address, int length, int i) {
+  std::snprintf(address, size_t(length), "0000:%02x:00.0", i);
+  return cudaSuccess;
+}
 // A thread's own, as CUDA has it.
 thread_local int current = 0;
 cudaError_t cudaGetDevice(int* i) {
@@ -110,6 +115,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_failing("synchronize"); }
+cudaError_t cudaStreamQuery(cudaStream_t) { return unless_failing("query", cudaErrorNotReady); }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
   *e = nullptr;
