@@ -2,6 +2,7 @@
 
 import { LowrankError } from "../base/errors.js";
 import { isObject, kindOf, readJsonObject } from "../base/json.js";
+import { suggestion } from "../base/nearest.js";
 import type { ModelConfig } from "../native/index.js";
 import { type ClassifierKeys, readClassifierKeys } from "./classifier.js";
 import { type Family, findFamily, supportedModelTypes } from "./families/index.js";
@@ -49,7 +50,10 @@ export function readOutlierThreshold(file: string): number {
 function checkFamily(modelType: unknown, file: string): Family {
   const family = typeof modelType === "string" ? findFamily(modelType) : undefined;
   if (family) return family;
-  const found = typeof modelType === "string" ? `"${modelType}" is not supported` : `is ${kindOf(modelType)}`;
+  const found =
+    typeof modelType === "string"
+      ? `"${modelType}" is not supported${suggestion(modelType, supportedModelTypes())}`
+      : `is ${kindOf(modelType)}`;
   throw new LowrankError(
     "E_ARCHITECTURE",
     `${file}: model_type ${found}. Supported architectures: ${supportedModelTypes().join(", ")}.`,

@@ -16,6 +16,7 @@ import { bareNameError } from "./bare-name.js";
 import { QuantizedTensors } from "./bitsandbytes.js";
 import { type Classification, type ClassifierKeys, resolveClassifier } from "./classifier.js";
 import { readConfig } from "./config.js";
+import { extraTensors } from "./extra-tensors.js";
 import type { FamilyNames } from "./families/index.js";
 import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
@@ -145,6 +146,13 @@ export function openModel(folder: string, warn: Warn = () => {}, classification?
     const other = unreadable.get(name) ?? whyMissing(folder, files, [name, name.replace(names.base, "")]);
     return other ?? new LowrankError(error.code, error.message + hintOfNames(stored, name, names.head), name);
   });
+  const [extra, ...more] = extraTensors(model);
+  if (extra !== undefined) {
+    const others = more.length > 0 ? ` and ${more.length} more` : "";
+    warn(
+      `${folder}: by ${configFile} the model has no ${extra}${others}: left out, as in transformers 5. The weights are of a model with another configuration.`,
+    );
+  }
   const absent = absentShards(files);
   if (absent.length > 0) {
     warn(

@@ -206,6 +206,7 @@ describe("configuration", () => {
       "E_ARCHITECTURE",
       /"mamba" is not supported. Supported architectures: llama/,
     ],
+    ["an architecture near a known one", { model_type: "qwen3_5" }, "E_ARCHITECTURE", /did you mean "qwen3"\?/],
     ["no architecture", { model_type: undefined }, "E_ARCHITECTURE", /model_type is nothing/],
     [
       "quantised weights",

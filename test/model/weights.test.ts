@@ -8,7 +8,7 @@ import { openModel, readSafetensorsHeader, writeSafetensors } from "../../src/mo
 import { Engine, type ModelSource } from "../../src/native/index.js";
 import { quantizedSource } from "../../src/setup/base.js";
 import { copyGolden, editJson, errorOf, rewriteTensors, temporaryFolders, tinyBase } from "../support/folders.js";
-import { goldensFolder } from "../support/golden.js";
+import { goldenNames, goldensFolder } from "../support/golden.js";
 
 const folder = temporaryFolders();
 const golden = (name: string) => copyGolden(name, folder());
@@ -229,6 +229,31 @@ describe("an index of shards", () => {
     const { model, warnings } = opened(path);
     expect(warnings).toEqual([expect.stringContaining("does not need them: model-00003-of-00003.safetensors")]);
     expect(await logitsOf(model)).toEqual(await logitsOf(openModel(join(goldensFolder, "mha-tied"))));
+  });
+
+  test("weights and biases that config.json has no place for are a warning", async () => {
+    const path = golden("mha-tied");
+    const tensor = (name: string, shape: number[]) => {
+      const data = new Uint8Array(4 * shape.reduce((a, b) => a * b, 1));
+      return { name: `model.layers.1.${name}`, dtype: "F32", shape, bytes: data.length, data };
+    };
+    const more = [
+      tensor("self_attn.q_proj.bias", [32]),
+      tensor("self_attn.q_norm.weight", [8]),
+      tensor("self_attn.rotary_emb.inv_freq", [4]),
+    ];
+    await rewriteTensors(path, (each) => each, undefined, more);
+    const { model, warnings } = opened(path);
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /config.json the model has no model.layers.1.self_attn.q_\w+\.\w+ and 1 more: left out, as in/,
+      ),
+    ]);
+    expect(await logitsOf(model)).toEqual(await logitsOf(openModel(join(goldensFolder, "mha-tied"))));
+  });
+
+  test.each(goldenNames())("%s: every tensor has its place", (name) => {
+    expect(opened(join(goldensFolder, name)).warnings).toEqual([]);
   });
 
   test("passes over shards of another model", async () => {
