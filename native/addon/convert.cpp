@@ -97,6 +97,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.adamw_8bit = name == "adamw_8bit";
   e.profile = o.Get("profile").ToBoolean();
   e.copies_weights = o.Get("copyWeights").ToBoolean();
+  e.rereads_weights = o.Get("rereadWeights").ToBoolean();
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
 }

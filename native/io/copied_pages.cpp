@@ -1,4 +1,6 @@
 // Copies the parts of a mapped file that every step reads into large pages.
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +67,25 @@ void MappedFile::copy_run(char* begin, int64_t pages, ThreadPool& pool, std::ato
     copied += kLargePage;
   });
   if (whole && copy.move_to(begin)) copied_ += pages * kLargePage;
+}
+
+void MappedFile::read_anew(const std::vector<char*>& pages) const {
+  const std::lock_guard lock(mutex_);
+  if (copied_ > 0 || pages.empty()) return;
+  const auto let_go = [&](char* page) {
+    madvise(page, size_t(kLargePage), MADV_DONTNEED);
+    posix_fadvise(fd_, page - data_, kLargePage, POSIX_FADV_DONTNEED);
+  };
+  // Processes that do the same at the same time hold each other's pages: each tries others.
+  constexpr size_t kTried = 4;
+  const int64_t before = bytes_in_large_pages(data_);
+  for (size_t i = 0; i < kTried; i++) {
+    char* const page = pages[(i * pages.size() / kTried + size_t(getpid())) % pages.size()];
+    let_go(page);
+    static_cast<void>(*static_cast<const volatile char*>(page));
+  }
+  if (bytes_in_large_pages(data_) - before < int64_t(kTried - 1) * kLargePage) return;
+  for (char* const page : pages) let_go(page);
 }
 
 std::vector<char*> MappedFile::pages_to_copy(std::vector<Range> ranges) const {

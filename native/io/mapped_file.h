@@ -51,6 +51,9 @@ class MappedFile {
   // weights from there take up to 15 % less time. Pages that the system refuses to copy stay mapped from the file. Any thread may
   // read meanwhile.
   void copy_pages(const std::vector<char*>& pages, ThreadPool& pool, std::atomic<int64_t>& copied) const;
+  // Has the page cache read these pages anew, in large pages: for a file that several processes map, each of which would need a copy of its own.
+  // It is left as it is where a few pages do not come back in large ones. What another process has mapped, too, stays as it is there.
+  void read_anew(const std::vector<char*>& pages) const;
   int64_t copied_bytes() const { return copied_; }
   static int64_t copied_bytes(const std::string& path);  // of the mapping that `shared` gave; 0 where there is none
 

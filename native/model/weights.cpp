@@ -320,7 +320,7 @@ void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
   if (l.bias) d.bias = vector_f32(source, l.module + ".bias", l.out).data();
 }
 
-void ModelWeights::copy_weights(const ModelSource& source) {
+void ModelWeights::enlarge_pages(const ModelSource& source, bool copies) {
   std::map<std::string, std::vector<MappedFile::Range>> ranges;
   for (const TensorEntry& t : source.tensors) {
     // Vectors are held as f32, and of positions, of token types and of an embedding that is not the head a step reads some rows.
@@ -335,16 +335,19 @@ void ModelWeights::copy_weights(const ModelSource& source) {
     const auto file = files_.find(path);
     if (file == files_.end()) continue;
     pages.emplace_back(file->second.get(), file->second->pages_to_copy(std::move(list)));
-    progress_->to_copy += int64_t(pages.back().second.size()) * kLargePage;
+    if (copies) progress_->to_copy += int64_t(pages.back().second.size()) * kLargePage;
   }
-  for (const auto& [file, list] : pages) file->copy_pages(list, *pool_, progress_->copied);
+  for (const auto& [file, list] : pages) {
+    if (copies) file->copy_pages(list, *pool_, progress_->copied);
+    else file->read_anew(list);
+  }
 }
 
 void ModelWeights::check_unchanged() const {
   for (const auto& [path, file] : files_) file->check_unchanged();
 }
 
-ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_weights, LoadProgress& progress) {
+ModelWeights::ModelWeights(const ModelSource& source, int threads, SmallPages small_pages, LoadProgress& progress) {
   check_source(source);
   ThreadPool pool(threads);
   pool_ = &pool;
@@ -375,7 +378,7 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, bool copies_w
     for (const LinearSpec* each : m.block.linears()) b.linears.push_back(linear(source, m.name(l, each->module), *each));
   }
   for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) dense_layer(source, layer.linear);
-  if (copies_weights) copy_weights(source);
+  if (small_pages != SmallPages::stay) enlarge_pages(source, small_pages == SmallPages::copied);
   check_unchanged();
   pool_ = nullptr;
   progress_ = nullptr;

@@ -48,9 +48,9 @@ struct LoadProgress {
 class ModelWeights {
  public:
   // Checks and maps, and quantises the marked tensors one by one. A tensor that another model of this process has quantised
-  // alike is shared. Error also E_FILE. With copies_weights, the linears and the head of files in small pages (see
-  // MappedFile) are copied.
-  ModelWeights(const ModelSource&, int threads, bool copies_weights, LoadProgress&);
+  // alike is shared. Error also E_FILE. small_pages: of the linears and the head of files that the page cache holds so (see MappedFile).
+  enum class SmallPages { stay, copied, read_anew };
+  ModelWeights(const ModelSource&, int threads, SmallPages small_pages, LoadProgress&);
 
   Weight embedding, head;            // (V, E) both, E = C but where there are projections; the same memory when tied
   Weight project_in, project_out;    // (C, E), (E, C); data null: none
@@ -70,7 +70,7 @@ class ModelWeights {
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
   const void* in_order(const TensorEntry&, const void* stored);  // a copy with its row blocks in order
-  void copy_weights(const ModelSource&);
+  void enlarge_pages(const ModelSource&, bool copies);
   // The weight as it is stored, or quantised from the stored one.
   Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
   Weight quantized(const TensorEntry&, const Weight& w);

@@ -47,13 +47,18 @@ int64_t bytes_of(const std::vector<T>& v) {
   return int64_t(v.size() * sizeof(T));
 }
 
+ModelWeights::SmallPages small_pages(const EngineOptions& o) {
+  using Pages = ModelWeights::SmallPages;
+  return o.copies_weights ? Pages::copied : o.rereads_weights ? Pages::read_anew : Pages::stay;
+}
+
 }  // namespace
 
 Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const EngineOptions& options, LoadProgress& progress, std::unique_ptr<Backend> backend)
     : model_(source.spec),
       options_(options),
       backend_(backend ? std::move(backend) : make_backend(options.device, int(options.threads))),
-      weights_(source, int(options.threads), options.copies_weights, progress) {
+      weights_(source, int(options.threads), small_pages(options), progress) {
   make_resident(weights_, model_, *backend_);
   if (options.profile) {
     profile_ = std::make_unique<Profile>();

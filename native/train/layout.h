@@ -28,6 +28,7 @@ struct EngineOptions {
   bool adamw_8bit = false;          // the optimizer's moments
   bool profile = false;             // operations are timed
   bool copies_weights = false;      // into large pages, see ModelWeights
+  bool rereads_weights = false;     // else: whether the page cache is to hold them in large pages
   bool rounds_activations = false;  // as the model's linears want it, see options_for
   int64_t decoded = 0;              // OpLimits' of the model, see options_for
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }

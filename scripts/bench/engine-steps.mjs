@@ -33,7 +33,9 @@ const engine = await Engine.create(model, adapter, {
   profile,
   checkpointedBlocks: checkpointing ? model.config.layers : 0,
   ...(group ? { group: "mpi" } : {}),
-  copyWeights: !group, // as the program does where there is memory for it; ranks of one machine share them
+  // As the program does where there is memory for it; ranks of one machine share them.
+  copyWeights: !group,
+  rereadWeights: group,
 });
 const data = randomBatch(model.config.vocabSize);
 const ranks = group ? await ranksOf(engine) : ALONE;

@@ -230,6 +230,11 @@ export interface EngineOptions {
    * share the copy. The engine that opens the file first decides. Default false.
    */
   copyWeights?: boolean;
+  /**
+   * Without `copyWeights`: whether such weights are read from the disk again, so that the page cache holds them in large pages where the system
+   * can. For several processes that share them. Default false.
+   */
+  rereadWeights?: boolean;
   /** Whether operations are timed, for `profile`. Default false. */
   profile?: boolean;
 }

@@ -1,4 +1,5 @@
 // Weights copied into large pages: nothing but their place changes, and the plan knows.
+import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, readFileSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Model, Trainer } from "../../src/index.js";
@@ -200,4 +201,31 @@ describe("the plan", () => {
     const more = total(inferencePlan(inference, true).memory) - before;
     expect(more).toBeLessThan(own + copiedBytes(fileOf(model)) / 2);
   });
+});
+
+/** Bytes of the file that this process has mapped in large pages of the page cache. */
+function inLargePages(file: string): number {
+  const blocks = readFileSync("/proc/self/smaps", "utf8").split(/^(?=[0-9a-f]+-[0-9a-f]+ )/m);
+  const own = blocks.filter((block) => block.split("\n")[0]!.endsWith(` ${file}`));
+  return own.reduce((sum, block) => sum + 1024 * Number(/^FilePmdMapped:\s+(\d+)/m.exec(block)?.[1] ?? 0), 0);
+}
+
+test("weights that are read anew: the same bits, in large pages of the page cache where the system has them", async () => {
+  const [lost, kept, anew] = [await someModel(), await someModel(), await someModel()];
+  for (const model of [lost, kept, anew]) execFileSync("sync", [fileOf(model)]);
+  const seen = async (model: ModelSource, more: Partial<EngineOptions>) => {
+    const found = await gradientsOf(model, { ...options, ...more });
+    await using engine = await Engine.create(model, null, { ...options, training: false });
+    await lossOf(engine);
+    return { found, large: inLargePages(fileOf(model)) };
+  };
+  const before = await seen(kept, {});
+  const after = await seen(anew, { rereadWeights: true });
+  expect(after.found).toEqual(before.found);
+  // Whether the system can: of a file that the page cache has forgotten.
+  execFileSync("dd", [`if=${fileOf(lost)}`, "iflag=nocache", "count=0"], { stdio: "ignore" });
+  const { large } = await seen(lost, {});
+  if (large === 0) return console.warn("skipped: large pages of the page cache, which this system does not read");
+  expect(before.large).toBeLessThan(large / 2);
+  expect(after.large).toBeGreaterThan(large / 2);
 });

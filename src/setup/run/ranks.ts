@@ -40,6 +40,7 @@ const CADENCE = [
 /** Of an engine that trains with others. */
 export const asRank = (o: { ddp_timeout?: number }) => ({
   group: "mpi" as const,
+  rereadWeights: true,
   ...(o.ddp_timeout === undefined ? {} : { groupTimeout: o.ddp_timeout }),
 });
 
