@@ -18,6 +18,7 @@ import {
 } from "../model/index.js";
 import type { Engine, ModelSource, PlainDtype, TensorEntry, TokenRows } from "../native/index.js";
 import { checkModelOutput, copyInto, MODEL_CONFIGS, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { changedConfig } from "./model-config.js";
 import { isPlain, readTensor, STORED_DTYPES } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";
 
@@ -118,7 +119,7 @@ const moduleOf = (tensor: string) => tensor.slice(0, tensor.lastIndexOf("."));
 /** The configuration of a merged model whose head is no longer its embedding, and the index of its shards. */
 async function writeUntied(folder: string, file: string, index: string | null, { name }: Untied): Promise<void> {
   const config = join(folder, "config.json");
-  await writeTextFile(config, sortedJson({ ...readJsonObject(config), tie_word_embeddings: false }));
+  await writeTextFile(config, changedConfig(config, { tie_word_embeddings: false }));
   if (index === null) return;
   const path = join(folder, index);
   const { weight_map, ...rest } = readJsonObject(path);
@@ -194,11 +195,14 @@ async function writeDecoded(options: MergeOptions): Promise<void> {
   const twin = model.tensors.find(({ file, offset }) => placeOf(file, offset) === untied?.place);
   const all = untied && twin ? [...model.tensors, { ...twin, name: untied.name }] : model.tensors;
   const dtypeOf = decodedDtype(model);
-  const { quantization_config: _, ...config } = readJsonObject(join(model.folder, "config.json"));
   let done = 0;
   await writeFolder(output, async (folder) => {
-    const tied = { tie_word_embeddings: model.config.tieWordEmbeddings && !untied };
-    await writeTextFile(join(folder, "config.json"), sortedJson({ ...config, ...tied }));
+    const tied = model.config.tieWordEmbeddings && !untied;
+    const config = changedConfig(join(model.folder, "config.json"), {
+      tie_word_embeddings: tied,
+      quantization_config: undefined,
+    });
+    await writeTextFile(join(folder, "config.json"), config);
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, existsSync(generation) ? [generation] : []);
     await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));

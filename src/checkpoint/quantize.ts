@@ -3,7 +3,7 @@
 import { closeSync, existsSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { readJsonObject } from "../base/json.js";
+import { Float } from "../base/exact-json.js";
 import { openRegular, readError } from "../base/system-errors.js";
 import type { Tokenizer } from "../data/index.js";
 import {
@@ -23,7 +23,8 @@ import {
   quantizeTensor,
   type TensorEntry,
 } from "../native/index.js";
-import { checkModelOutput, copyInto, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import { checkModelOutput, copyInto, writeFolder, writeTextFile } from "./files.js";
+import { changedConfig } from "./model-config.js";
 import { Unchanged } from "./unchanged.js";
 
 /** Dtypes as safetensors spells them. */
@@ -131,7 +132,7 @@ function quantizationConfig(model: ModelSource): Record<string, unknown> {
     bnb_4bit_use_double_quant: doubleQuant,
     bnb_4bit_compute_dtype: "bfloat16",
     bnb_4bit_quant_storage: "uint8",
-    llm_int8_threshold: 6.0,
+    llm_int8_threshold: new Float(6),
     llm_int8_skip_modules: skipped(model),
     llm_int8_enable_fp32_cpu_offload: false,
     llm_int8_has_fp16_weight: false,
@@ -161,15 +162,12 @@ export async function writeQuantized({ model, output, tokenizer, threads, ...o }
   let done = 0;
   const count = () => o.onProgress?.(++done, total);
   await writeFolder(output, async (folder) => {
-    const config = readJsonObject(join(model.folder, "config.json"));
-    const text = sortedJson({
-      ...config,
+    const config = changedConfig(join(model.folder, "config.json"), {
       // The stored head may be another than the embedding though the configuration says that it is the same.
       tie_word_embeddings: model.config.tieWordEmbeddings,
       quantization_config: quantizationConfig(model),
     });
-    // transformers refuses a threshold without a point.
-    await writeTextFile(join(folder, "config.json"), text.replace(/("llm_int8_threshold": \d+)(?=,|\n)/, "$1.0"));
+    await writeTextFile(join(folder, "config.json"), config);
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, [...(existsSync(generation) ? [generation] : []), ...tokenizer.files]);
     const tensors: TensorToWrite[] = [];
