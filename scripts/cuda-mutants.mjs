@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fail, readArguments } from "./support/arguments.mjs";
@@ -14,11 +14,15 @@ test:native). Ends with "N passed, N failed".`,
   options: {
     build: { value: "FOLDER", default: "build/cmake", help: "of the native tests" },
     filter: { help: "errors whose name holds this text" },
+    quick: { kind: "flag", help: "one error of each kernel file, with the part of the cases that catches it" },
     orders: { kind: "number", least: 1, default: 5, help: "orders of threads that are tried" },
   },
 });
 
-/** name; the file and its text, before and after; the operation and the part of its cases that must fail; `units` compile a header. */
+/**
+ * name; the file and its text, before and after; the operation and the part of its cases that must fail; `units` compile a header; `quick`: also of a
+ * quick run.
+ */
 const flash = { op: "attention_bwd", cases: "act=bf16" };
 const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
@@ -58,10 +62,66 @@ const ERRORS = [
   },
   { name: "forward: sums do not fade", ...fwd, from: "sum[i] *= fade[i];", to: "" },
   {
-    name: "rotation the other way",
+    name: "dropout: the stream stands still",
     file: "elements.cu",
-    from: "a.inverse ? -a.sin",
-    to: "a.inverse ? a.sin",
+    from: "a.dropout.now()",
+    to: "a.dropout",
+    op: "dropout",
+  },
+  {
+    name: "noise: the offset stands still",
+    quick: true,
+    file: "elements.cu",
+    from: "args.now()",
+    to: "args",
+    op: "add_noise",
+  },
+  {
+    name: "a linear's dropout stands still",
+    quick: true,
+    file: "linear.cu",
+    from: "dropout.now()",
+    to: "dropout",
+    op: "linear_fwd",
+  },
+  { name: "the loss scale is not read", file: "loss.cu", from: "varying->loss_scale : 1", to: "1 : 1", op: "head" },
+  {
+    name: "wide masks: a block of numbers twice",
+    ...wide,
+    units: ["elements", "linear"],
+    from: "j / 4 + k)",
+    to: "j / 4)",
+    op: "dropout",
+  },
+  {
+    name: "cross-entropy: sums do not fade",
+    quick: true,
+    file: "loss.cu",
+    from: "own_sum *= expf(own_top - top);",
+    to: "",
+    op: "head",
+  },
+  {
+    name: "AdamW: the part before",
+    quick: true,
+    file: "optimizer.cu",
+    from: "first_block <= block) number++",
+    to: "first_block < block) number++",
+    op: "adamw",
+  },
+  {
+    name: "AdamW: codes of the other moment",
+    file: "optimizer.cu",
+    from: "v_codes[i] = nearest(second,",
+    to: "v_codes[i] = nearest(first,",
+    op: "adamw",
+  },
+  {
+    name: "rotation the other way",
+    quick: true,
+    file: "elements.cu",
+    from: "a.inverse ? -s[k] : s[k]",
+    to: "a.inverse ? s[k] : -s[k]",
     op: "rope",
   },
   {
@@ -74,12 +134,13 @@ const ERRORS = [
   {
     name: "moments swap their factors",
     file: "optimizer.cu",
-    from: "m + f.rest1 * (g - m)",
-    to: "m + f.beta1 * (g - m)",
+    from: "m + part.rest1 * (g - m)",
+    to: "m + part.beta2 * (g - m)",
     op: "adamw",
   },
   {
     name: "wide: halves change places",
+    quick: true,
     ...wide,
     from: "half(v[2 * k]) | half(v[2 * k + 1]) <<",
     to: "half(v[2 * k + 1]) | half(v[2 * k]) <<",
@@ -87,6 +148,7 @@ const ERRORS = [
   { name: "wide: one line twice", ...wide, from: "v[4 * i + k] = std", to: "v[k] = std" },
   {
     name: "decode: halves of a byte change places",
+    quick: true,
     file: "decode.cu",
     from: "(k % 2 ? 0 : 4)",
     to: "(k % 2 ? 4 : 0)",
@@ -94,7 +156,10 @@ const ERRORS = [
   },
 ];
 
-const ORDERS = ["ascending", "descending", "random:1", "random:2", "random:3"].slice(0, options.orders);
+const ORDERS = ["ascending", "descending", "random:1", "random:2", "random:3"].slice(
+  0,
+  options.quick ? 2 : options.orders,
+);
 const build = join(root, options.build);
 const target = "CMakeFiles/lowrank_cuda_kernels_emulated.dir";
 const read = (path) => {
@@ -105,25 +170,41 @@ const read = (path) => {
   }
 };
 const commands = JSON.parse(read(join(build, "compile_commands.json")));
-const link = read(join(build, "CMakeFiles/lowrank_cuda_emulated.dir/link.txt")).trim();
+/** How the emulated plugin is linked: make has a file that says so, ninja a command. */
+const link = existsSync(join(build, "build.ninja"))
+  ? execFileSync("ninja", ["-t", "commands", "liblowrank_cuda_emulated.so"], {
+      cwd: build,
+      encoding: "utf8",
+      maxBuffer: 2 ** 28,
+    })
+      .trim()
+      .split("\n")
+      .at(-1)
+  : read(join(build, "CMakeFiles/lowrank_cuda_emulated.dir/link.txt")).trim();
 const folder = mkdtempSync(join(tmpdir(), "lowrank-mutants-"));
-mkdirSync(join(folder, "cuda"));
 
-/** The plugin of the sources with `units` compiled anew; the copies in `folder` come before the sources. */
-function buildPlugin(units) {
+const shell = (command) =>
+  new Promise((resolve, reject) => {
+    const child = spawn("sh", ["-c", command], { cwd: build });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
+    child.on("close", (status) => (status === 0 ? resolve() : reject(new Error(output.slice(-2000)))));
+  });
+
+/** The plugin of the sources with `units` compiled anew; copies in the folder `own` come before the sources. */
+async function buildPlugin(own, units) {
   let linking = link;
   for (const unit of units) {
     const { command } = commands.find(
       ({ file, command: of }) => file.endsWith(`/emulated/${unit}_cu.cpp`) && of.includes(target),
     );
     const object = `${target}/emulated/${unit}_cu.cpp.o`;
-    const own = join(folder, `${unit}.o`);
-    const compile = command.replace(" -I", ` -I${folder} -I`).replace(" -Werror", "").replace(object, own);
-    execFileSync("sh", ["-c", compile], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
-    linking = linking.replace(object, own);
+    const compiled = join(own, `${unit}.o`);
+    await shell(command.replace(" -I", ` -I${own} -I`).replace(" -Werror", "").replace(object, compiled));
+    linking = linking.replace(object, compiled);
   }
-  const plugin = join(folder, "plugin.so");
-  execFileSync("sh", ["-c", linking.replace("-o liblowrank_cuda_emulated.so", `-o ${plugin}`)], { cwd: build });
+  const plugin = join(own, "plugin.so");
+  await shell(linking.replace("-o liblowrank_cuda_emulated.so", `-o ${plugin}`));
   return plugin;
 }
 
@@ -154,37 +235,44 @@ const report = (holds, line) => {
   console.log(`${holds ? "ok  " : "FAIL"} ${line}`);
 };
 
-const wanted = ERRORS.filter(({ name }) => name.includes(options.filter ?? ""));
+async function tryError(error, number) {
+  const { name, file, from, to, units = [file.replace(".cu", "")] } = error;
+  const source = read(join(root, "native/cuda", file));
+  if (!source.includes(from)) return report(false, `${name}: ${file} has no "${from}"`);
+  const own = join(folder, String(number));
+  mkdirSync(join(own, "cuda"), { recursive: true });
+  writeFileSync(join(own, "cuda", file), source.replaceAll(from, to));
+  const plugin = await buildPlugin(own, units).catch(({ message }) => report(false, `${name}: ${message}`));
+  if (plugin === undefined) return;
+  let caught;
+  for (const order of ORDERS) {
+    const { passes, said } = await run(plugin, error, order);
+    if (!passes) {
+      caught = `${order}: ${said}`;
+      break;
+    }
+  }
+  rmSync(own, { recursive: true });
+  report(caught !== undefined, `${name}: ${caught ?? "not caught"}`);
+}
+
+const wanted = ERRORS.filter(({ name, quick }) => name.includes(options.filter ?? "") && (quick || !options.quick));
+const parts = new Map(wanted.map((error) => [`${error.op} ${error.cases ?? ""}`, error]));
+const whole = join(build, "liblowrank_cuda_emulated.so");
+async function tryPart([part, error], order) {
+  const { passes, said } = await run(whole, error, order);
+  report(passes && !said.startsWith("0 passed"), `no error: ${part}, ${order}: ${said}`);
+}
+const work = [
+  ...wanted.map((error, number) => () => tryError(error, number)),
+  ...[...parts].flatMap((part) => ORDERS.map((order) => () => tryPart(part, order))),
+];
 try {
-  for (const error of wanted) {
-    const { name, file, from, to, units = [file.replace(".cu", "")] } = error;
-    const source = read(join(root, "native/cuda", file));
-    const copy = join(folder, "cuda", file);
-    if (!source.includes(from)) {
-      report(false, `${name}: ${file} has no "${from}"`);
-      continue;
-    }
-    writeFileSync(copy, source.replaceAll(from, to));
-    const plugin = buildPlugin(units);
-    rmSync(copy);
-    let caught;
-    for (const order of ORDERS) {
-      const { passes, said } = await run(plugin, error, order);
-      if (!passes) {
-        caught = `${order}: ${said}`;
-        break;
-      }
-    }
-    report(caught !== undefined, `${name}: ${caught ?? "not caught"}`);
-  }
-  const plain = buildPlugin([]);
-  const parts = new Map(wanted.map((error) => [`${error.op} ${error.cases ?? ""}`, error]));
-  for (const [part, error] of parts) {
-    for (const order of ORDERS) {
-      const { passes, said } = await run(plain, error, order);
-      report(passes && !said.startsWith("0 passed"), `no error: ${part}, ${order}: ${said}`);
-    }
-  }
+  await Promise.all(
+    Array.from({ length: availableParallelism() }, async () => {
+      for (let next = work.shift(); next; next = work.shift()) await next();
+    }),
+  );
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

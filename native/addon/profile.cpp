@@ -1,5 +1,7 @@
 #include "addon/profile.h"
 
+#include "addon/values.h"
+
 #include <map>
 #include <string>
 
@@ -30,6 +32,18 @@ EngineWork profile(const Napi::CallbackInfo&) {
 
 EngineWork matmul_peak(const Napi::CallbackInfo& info) {
   return [again = info[0].ToBoolean().Value()](Engine& e) { return as_number(e.matmul_peak(again)); };
+}
+
+EngineWork device_plans(const Napi::CallbackInfo&) {
+  return [](Engine& e) -> Result {
+    return [text = e.plans()](Napi::Env env) -> Napi::Value { return Napi::String::New(env, text); };
+  };
+}
+
+EngineWork take_device_plans(const Napi::CallbackInfo& info) {
+  return [text = to_string(info[0], "plans")](Engine& e) -> Result {
+    return [why = e.take_plans(text)](Napi::Env env) -> Napi::Value { return Napi::String::New(env, why); };
+  };
 }
 
 }  // namespace lowrank::addon

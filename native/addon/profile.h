@@ -6,5 +6,7 @@ namespace lowrank::addon {
 
 EngineWork profile(const Napi::CallbackInfo&);      // { matmulPeak, names, events: f64 of (name's number, begin, seconds, flop) }
 EngineWork matmul_peak(const Napi::CallbackInfo&);  // (again): FLOP/s
+EngineWork device_plans(const Napi::CallbackInfo&);  // (): text
+EngineWork take_device_plans(const Napi::CallbackInfo&);  // (text): why they cannot be taken, or an empty text
 
 }  // namespace lowrank::addon

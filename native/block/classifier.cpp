@@ -28,11 +28,10 @@ Weights weights_of(const Pass& p, size_t layer) {
   return {from + weight, bias < 0 ? nullptr : from + bias, to ? to + weight : nullptr, to && bias >= 0 ? to + bias : nullptr};
 }
 
-Dropout dropout_of(const Pass& p, size_t layer, int64_t first) {
+Dropout dropout_of(const Pass& p, size_t layer) {
   const DenseSpec& spec = p.model.classifier->layers[layer];
   if (!p.trains() || spec.dropout == 0) return {};
-  const uint64_t stream = kDropoutStream + p.rng_stream * p.model.classifier->layers.size() + layer;
-  return {float(spec.dropout), p.adapter.spec.seed, stream, uint64_t(first * spec.linear.in)};
+  return p.mask(spec.dropout, kDropoutStream + layer, p.model.classifier->layers.size(), 0, uint64_t(spec.linear.in));
 }
 
 }  // namespace
@@ -60,25 +59,24 @@ Mat Classifier::logits(const Pass& p, const Stream& stream, const Pooled& pooled
     const DenseSpec& spec = p.model.classifier->layers[i];
     const Weights w = weights_of(p, i);
     const Mat d = p.mat(layers_[i].d, n, spec.linear.in), y = p.mat(layers_[i].y, n, spec.linear.out);
-    p.ops.dense_fwd({from, w.w, w.bias, spec.function, dropout_of(p, i, pooled.first), d, y});
+    p.ops.dense_fwd({from, w.w, w.bias, spec.function, dropout_of(p, i), d, y});
     from = y;
   }
   return from;
 }
 
-void Classifier::loss(const Pass& p, const Stream& stream, const Pooled& pooled, const Mat& logits, double loss_scale, const double* dynamic_scale,
-                      double* loss_sum) const {
+void Classifier::loss(const Pass& p, const Stream& stream, const Pooled& pooled, const Mat& logits, const double* dynamic_scale, double* loss_sum) const {
   const bool train = p.mode == Mode::train;
   const int64_t n = pooled.count, dim = p.model.dim;
   // The last layer's output becomes its own gradient: it has no function, so that the output is not read any more.
-  p.ops.label_loss({p.model.classifier->loss, logits, pooled.labels, train, loss_scale, loss_sum, dynamic_scale});
+  p.ops.label_loss({p.model.classifier->loss, logits, pooled.labels, train, p.loss_scale(), loss_sum, dynamic_scale, p.varying_at});
   if (!train) return;
   Mat dy = logits;
   for (size_t i = layers_.size(); i-- > 0;) {
     const DenseSpec& spec = p.model.classifier->layers[i];
     const Weights w = weights_of(p, i);
     const Mat d = p.mat(layers_[i].d, n, spec.linear.in), y = p.mat(layers_[i].y, n, spec.linear.out), dd = p.mat(layers_[i].dd, n, spec.linear.in);
-    p.ops.dense_bwd({dy, y, d, w.w, spec.function, dropout_of(p, i, pooled.first), dd, w.dw, w.dbias});
+    p.ops.dense_bwd({dy, y, d, w.w, spec.function, dropout_of(p, i), dd, w.dw, w.dbias});
     dy = dd;
   }
   const Mat x = p.mat(x_, n, dim);

@@ -14,13 +14,12 @@ class Classifier {
     const int32_t* rows;
     const float* labels;
     int64_t count;
-    int64_t first;  // texts of the micro-batch before these
   };
   // (n, labels) f32. Error E_STATE where neither the files nor an adapter have a layer.
   Mat logits(const Pass&, const Stream&, const Pooled&) const;
   // Of these logits: loss_sum += the texts' losses, in the backend's memory. Of Mode::train the stream's gradient, and the gradients of the
-  // trained layers, too: the scales (as HeadArgs') times that sum's.
-  void loss(const Pass&, const Stream&, const Pooled&, const Mat& logits, double loss_scale, const double* dynamic_scale, double* loss_sum) const;
+  // trained layers, too: the pass's scale and the dynamic one (as HeadArgs') times that sum's.
+  void loss(const Pass&, const Stream&, const Pooled&, const Mat& logits, const double* dynamic_scale, double* loss_sum) const;
 
  private:
   struct Layer {

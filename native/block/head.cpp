@@ -24,7 +24,7 @@ Mat Head::projected(const Pass& p, const Mat& h) const {
   return y;
 }
 
-void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, double loss_scale, const double* dynamic_scale, double* loss_sum) const {
+void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, const double* dynamic_scale, double* loss_sum) const {
   const bool train = p.mode == Mode::train;
   const int64_t n = learned.count, dim = p.model.dim;
   if (train) p.ops.zero({p.mat(stream.dx)});
@@ -34,7 +34,7 @@ void Head::loss(const Pass& p, const Stream& stream, const Learned& learned, dou
   p.ops.gather_rows({p.mat(stream.x), learned.rows, x});
   norm_.forward(p, w, p.model.final_norm, x, h, true);
   const Mat input = projected(p, h), d_input = train && p.model.projection ? p.mat(d_projected_, n, p.model.projection.dim) : dh;
-  HeadArgs args{input, p.head(), learned.labels, loss_scale, d_input, loss_sum, dynamic_scale, p.head_bias(), float(p.model.logit_cap)};
+  HeadArgs args{input, p.head(), learned.labels, p.loss_scale(), d_input, loss_sum, dynamic_scale, p.varying_at, p.head_bias(), float(p.model.logit_cap)};
   const RowsPlace& own = p.adapter.layout.head_rows();
   args.rows = p.rows(own);
   args.row_ids = own.ids.data();

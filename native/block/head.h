@@ -12,9 +12,9 @@ class Head {
     const int32_t *rows, *labels;
     int64_t count;
   };
-  // loss_sum += the sum of their losses, in the backend's memory. Of Mode::train the stream's gradient, too: the scales
-  // (as HeadArgs') times that sum's.
-  void loss(const Pass&, const Stream&, const Learned&, double loss_scale, const double* dynamic_scale, double* loss_sum) const;
+  // loss_sum += the sum of their losses, in the backend's memory. Of Mode::train the stream's gradient, too: the
+  // pass's scale and the dynamic one (as HeadArgs') times that sum's.
+  void loss(const Pass&, const Stream&, const Learned&, const double* dynamic_scale, double* loss_sum) const;
   // Logits of some rows of the stream: (n, V) f32. h: (n, C) act, used up. own: (n, rows of single tokens) f32, which stand for
   // the logits of these tokens; data null where there are none
   void logits(const Pass&, const Mat& x, const Mat& h, const Mat& logits, const Mat& own) const;

@@ -24,8 +24,7 @@ Lora lora(const Pass& p, int64_t layer, size_t linear) {
   l.rank = s.rank;
   l.scale = s.scale;
   if (p.trains() && spec.dropout > 0) {
-    // Rows are numbered within the micro-batch: masks do not depend on the pieces.
-    l.dropout = {float(spec.dropout), spec.seed, p.rng_stream * layout.sites().size() + uint64_t(i), uint64_t(p.tokens.first * s.in)};
+    l.dropout = p.mask(spec.dropout, uint64_t(i), layout.sites().size(), uint64_t(s.in));
     if (spec.freezes_half) l.undropped = s.rank / 2;  // it stands for a part of the base
   }
   return l;

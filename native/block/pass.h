@@ -15,7 +15,6 @@ struct Tokens {
   const int32_t* offsets = nullptr;                           // (sequences + 1), of queries and keys
   const int32_t* types = nullptr;                             // (M), where the model has token types
   int64_t count = 0, sequences = 0;
-  int64_t first = 0;     // tokens of the micro-batch before these
 };
 
 // recompute: the values that the backward pass reads, but not the block's output
@@ -73,17 +72,21 @@ struct Pass {
   Adapter adapter;
   Mode mode;
   Tokens tokens;
-  uint64_t rng_stream = 0;  // of the micro-batch; dropout's masks depend on it and on the adapter's seed
-  int64_t longest = 0;      // tokens of the micro-batch's longest sequence
+  Varying varying = {};
+  const Varying* varying_at = nullptr;  // with the backend, where operations read it there
   OwnTokens own_tokens = {};
   std::vector<CachedText> texts = {};  // where tokens are generated: one for each sequence
+  // Of an embedding that stays with the host: the tokens' rows alone, and their numbers.
+  Weight table = {};
+  const int32_t* numbers = nullptr;
   const float* key_bias = nullptr;  // as AttentionShape's bias
   int64_t key_bias_ld = 0;
 
   // The embedding and the head that hold for the adapter, and the head's bias or null.
+  const int32_t* embedding_ids() const { return numbers ? numbers : tokens.ids; }
   Weight embedding() const {
     const int64_t own = adapter.layout.embedding();
-    return own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
+    return numbers ? table : own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
   }
   Weight head() const {
     const int64_t own = adapter.layout.head().weight;
@@ -100,14 +103,22 @@ struct Pass {
   // Of an offset in the adapter's flat buffer; null where there is no such gradient.
   float* gradient(int64_t offset) const { return offset < 0 || !adapter.gradients ? nullptr : adapter.gradients + offset; }
 
+  // A mask of stream `stream` of the micro-batch's `streams`, of a matrix with so many elements a token or a sequence: masks do not depend on the pieces.
+  Dropout mask(double rate, uint64_t stream, uint64_t streams, uint64_t per_token, uint64_t per_sequence = 0) const {
+    const Dropout d{float(rate), adapter.spec.seed, stream, 0, streams, per_token, per_sequence, varying_at};
+    return varying_at ? d : d.of(varying);
+  }
   // A dropout of the base by its number (ModelSpec::dropout_number), of a matrix with a row of `row` elements a token. None outside of training.
   Dropout base_dropout(double rate, int64_t number, uint64_t row) const {
     if (rate == 0 || !trains() || !adapter.spec.base_dropout) return {};
-    return {float(rate), adapter.spec.seed, kBaseStream + rng_stream * uint64_t(model.dropouts()) + uint64_t(number), uint64_t(tokens.first) * row};
+    return mask(rate, kBaseStream + uint64_t(number), uint64_t(model.dropouts()), row);
   }
   Dropout base_dropout(double rate, int64_t layer, ModelSpec::Dropped part) const {
     return base_dropout(rate, model.dropout_number(layer, part), uint64_t(model.dim));
   }
+
+  // The factor that operations take as a number, beside the one that they read.
+  double loss_scale() const { return varying_at ? 1 : varying.loss_scale; }
 
   bool together() const { return texts.size() > 1; }
   bool trains() const { return mode == Mode::train || mode == Mode::recompute; }

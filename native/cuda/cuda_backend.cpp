@@ -13,7 +13,7 @@ void check_product(const Product& p) {
   check(p.a.dtype == p.b.dtype && (p.c.dtype == p.a.dtype || p.c.dtype == DType::f32), "dtypes", "product");
 }
 
-CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()) {
+CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()), repeats_(*device_) {
   tables_ = {copy(kNf4Values, 16), copy(kFp4Values, 16), copy(moment_map(Moment::first), 256), copy(moment_map(Moment::second), 256)};
 }
 
@@ -51,6 +51,12 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   limits_ = limits;
   work_ = Workspace(limits);
   memory_ = static_cast<char*>(memory);
+  repeats_.forget();
+}
+
+void CudaBackend::repeat(const RepeatKey& key, const std::function<void()>& enqueue) {
+  if (observed()) return enqueue();  // each operation is waited for
+  repeats_.run(key, enqueue);
 }
 
 void CudaBackend::enqueue_embedding_fwd(const EmbeddingArgs& a) { kernels::embedding_fwd(a, tables_, stream_); }
@@ -77,8 +83,7 @@ void CudaBackend::enqueue_cast(const CastArgs& a) { kernels::cast(a, stream_); }
 void CudaBackend::enqueue_gather_rows(const GatherArgs& a) { kernels::gather_rows(a, stream_); }
 void CudaBackend::enqueue_scatter_rows(const ScatterArgs& a) { kernels::scatter_rows(a, stream_); }
 void CudaBackend::enqueue_clip(const ClipArgs& a) { kernels::clip(a, scratch<double>(work_.partial_sums), stream_); }
-void CudaBackend::enqueue_adamw(const AdamWArgs& a) { kernels::adamw(a, stream_); }
-void CudaBackend::enqueue_adamw_8bit(const AdamW8bitArgs& a) { kernels::adamw_8bit(a, tables_, stream_); }
+void CudaBackend::enqueue_adamw(const AdamWArgs& a) { kernels::adamw(a, tables_, stream_); }
 
 static void refuse_dropout(const AttentionShape& s) {
   if (s.dropout.active()) throw Error("E_DEVICE", "Dropout of attention's probabilities is for --device cpu.");

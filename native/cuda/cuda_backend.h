@@ -6,6 +6,7 @@
 
 #include "cuda/device.h"
 #include "cuda/kernels.h"
+#include "cuda/repeats.h"
 #include "cuda/workspace.h"
 #include "ops/backend.h"
 
@@ -23,6 +24,11 @@ class CudaBackend final : public Backend {
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
   DeviceSums join(Group&) override;
+  void repeat(const RepeatKey&, const std::function<void()>& enqueue) override;
+  std::string plans() const override { return device_->plans(); }
+  std::string take_plans(const std::string& text) override { return device_->take_plans(text); }
+  bool reads_varying() const override { return true; }
+  int64_t repeated() const override { return repeats_.replayed(); }
 
  private:
   void do_set_workspace(const OpLimits& limits, void* memory) override;
@@ -64,6 +70,7 @@ class CudaBackend final : public Backend {
   OpLimits limits_;
   Workspace work_;
   char* memory_ = nullptr;
+  Repeats repeats_;
 };
 
 }  // namespace lowrank::cuda

@@ -161,7 +161,7 @@ void CudaBackend::enqueue_head(const HeadArgs& a) {
     const Mat x = a.x.slice(first, rows), logits = scratch(work_.logits, act, rows, vocab);
     const int64_t at_a_time = weight_rows_at_a_time(a.w);
     in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product(x, weight_rows(a.w, v, n), columns(logits, v, n), false); });
-    kernels::cross_entropy({logits, a.labels + first, a.loss_scale, a.dynamic_scale, a.bias, a.soft_cap, bool(a.dx), scratch<double>(work_.losses) + first}, stream_);
+    kernels::cross_entropy({logits, a.labels + first, a.loss_scale, a.dynamic_scale, a.varying, a.bias, a.soft_cap, bool(a.dx), scratch<double>(work_.losses) + first}, stream_);
     if (!a.dx) return;
     const Mat dx = a.dx.slice(first, rows);
     in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product_bwd(columns(logits, v, n), weight_rows(a.w, v, n), dx, v > 0); });

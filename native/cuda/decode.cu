@@ -1,4 +1,4 @@
-// Frozen weights in any format. Compiled without fused multiply-adds (quant/element.h).
+// Frozen weights in any format, decoded. Compiled without fused multiply-adds (quant/element.h).
 #include "cuda/kernels.h"
 #include "cuda/wide.h"
 #include "quant/element.h"
@@ -14,26 +14,28 @@ struct Stored {
 };
 Stored stored(const Weight& w, const Tables& tables) { return {w, tables.of(w.format), format_bytes(w.format, w.stored().cols)}; }
 
-__device__ float element_of(const Stored& s, int64_t row, int64_t c) {
+__device__ __forceinline__ float element_of(const Stored& s, int64_t row, int64_t c) {
   return s.w.transposed ? stored_element(s.w, s.values, s.row_bytes, c, row) : stored_element(s.w, s.values, s.row_bytes, s.w.source_row(row), c);
 }
 
-__global__ void __launch_bounds__(kThreads, 1) embedding_kernel(EmbeddingArgs a, Stored table) {
-  const int64_t m = blockIdx.x;
-  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) {
-    const float x = a.scale * element_of(table, a.ids[m], c);
-    a.x.set(m, c, a.accumulate ? a.x.get(m, c) + x : x);
-  }
+// Elements [c, c + N) of a row of blocks, c a multiple of N.
+template <class Block, int64_t kElements, int N>
+__device__ __forceinline__ void block_elements(const char* row, int64_t c, float (&v)[N]) {
+  const Block& block = *reinterpret_cast<const Block*>(row + c / kElements * int64_t(sizeof(Block)));
+  const int64_t first = c % kElements / N * N;
+#pragma unroll
+  for (int k = 0; k < N; k++) v[k] = element(block, first + k);
 }
 
-// v = elements [c, c + N) of a row; N > 1 where reads_wide().
+// v = elements [c, c + N) of a row; N > 1 where reads_wide(), c being a multiple of it.
 template <int N>
-__device__ void elements_of(const Stored& s, int64_t row, int64_t c, float (&v)[N]) {
+__device__ __forceinline__ void elements_of(const Stored& s, int64_t r, int64_t c, float (&v)[N]) {
   if constexpr (N == 1) {
-    v[0] = element_of(s, row, c);
+    v[0] = element_of(s, r, c);
   } else {
     const Weight& w = s.w;
-    const int64_t source = w.source_row(row);
+    const int64_t source = w.source_row(r);
+    const char* const row = static_cast<const char*>(w.data) + source * s.row_bytes;
     const auto plain = [&](DType t) { read(Mat(const_cast<void*>(w.data), t, w.rows, w.cols), source, c, v); };
     switch (w.format) {
       case Format::f32: return plain(DType::f32);
@@ -49,7 +51,7 @@ __device__ void elements_of(const Stored& s, int64_t row, int64_t c, float (&v)[
         return;
       }
       case Format::i8: {
-        const uint32_t* const codes = reinterpret_cast<const uint32_t*>(static_cast<const char*>(w.data) + source * s.row_bytes + c);
+        const uint32_t* const codes = reinterpret_cast<const uint32_t*>(row + c);
         const float maximum = w.absmax ? f32_at(w.absmax, source) : 0;
         for (int k = 0; k < N; k++) {
           const float code = int8_t(codes[k / 4] >> (k % 4 * 8));
@@ -57,15 +59,27 @@ __device__ void elements_of(const Stored& s, int64_t row, int64_t c, float (&v)[
         }
         return;
       }
-      default: return;
+      case Format::q4_0: return block_elements<Q4_0, 32>(row, c, v);
+      case Format::q4_1: return block_elements<Q4_1, 32>(row, c, v);
+      case Format::q5_0: return block_elements<Q5_0, 32>(row, c, v);
+      case Format::q8_0: return block_elements<Q8_0, 32>(row, c, v);
+      case Format::q4_k: return block_elements<Q4_K, 256>(row, c, v);
+      case Format::q5_k: return block_elements<Q5_K, 256>(row, c, v);
+      case Format::q6_k: return block_elements<Q6_K, 256>(row, c, v);
     }
   }
 }
 
 bool reads_wide(const Weight& w) {
-  if (w.transposed || w.cols % kWide != 0 || !is_wide(w.data)) return false;
-  if (is_four_bit(w.format)) return w.block_size % kWide == 0;
-  return w.plain() || w.format == Format::i8;
+  return !w.transposed && w.cols % kWide == 0 && is_wide(w.data) && (!is_four_bit(w.format) || w.block_size % kWide == 0);
+}
+
+__global__ void __launch_bounds__(kThreads, 1) embedding_kernel(EmbeddingArgs a, Stored table) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_column(); c < a.x.cols; c += column_step()) {
+    const float x = a.scale * element_of(table, a.ids[m], c);
+    a.x.set(m, c, a.accumulate ? a.x.get(m, c) + x : x);
+  }
 }
 
 template <int N>

@@ -1,5 +1,6 @@
 // What the backend needs of a device beside kernels: memory, copies and matrix products. A GPU (gpu.cpp), or the emulation.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -36,6 +37,12 @@ class Device {
   // Whether it is. Error E_DEVICE
   virtual bool is_done() = 0;
   virtual void product(const Product&) = 0;
+  // How products are computed, as text, and the same way as a text says; returns why that cannot be, or nothing.
+  virtual std::string plans() const { return ""; }
+  virtual std::string take_plans(const std::string&) { return ""; }
+  // What `enqueue` enqueues, for replay(), which enqueues all of it at once. Nothing of it runs before, and it has no copies. Null: the device cannot.
+  virtual std::shared_ptr<void> record(const std::function<void()>& enqueue) = 0;
+  virtual void replay(void* recording) = 0;
   virtual Stream stream() const = 0;
 };
 

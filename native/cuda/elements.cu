@@ -6,12 +6,22 @@ namespace lowrank::cuda::kernels {
 
 namespace {
 
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) mask_kernel(DropoutArgs a) {
   const int64_t m = blockIdx.x;
-  const float p = a.dropout.p, kept = a.rest ? -p / (1.f - p) : 1.f / (1.f - p), dropped = a.rest ? 1.f : 0.f;
-  for (int64_t c = first_column(); c < a.y.cols; c += column_step()) {
-    const float v = a.x.get(m, c) * (a.dropout.keep(uint64_t(m * a.x.cols + c)) ? kept : dropped);
-    a.y.set(m, c, a.accumulate ? a.y.get(m, c) + v : v);
+  const Dropout dropout = a.dropout.now();
+  const float p = dropout.p, kept = a.rest ? -p / (1.f - p) : 1.f / (1.f - p), dropped = a.rest ? 1.f : 0.f;
+  float x[N], y[N] = {};
+  bool keeps[N];
+  for (int64_t c = first_element<N>(); c < a.y.cols; c += element_step<N>()) {
+    read(a.x, m, c, x);
+    if (a.accumulate) read(a.y, m, c, y);
+    read(dropout, uint64_t(m * a.x.cols + c), keeps);
+    for (int k = 0; k < N; k++) {
+      const float v = x[k] * (keeps[k] ? kept : dropped);
+      y[k] = a.accumulate ? y[k] + v : v;
+    }
+    write(a.y, m, c, y);
   }
 }
 
@@ -58,25 +68,41 @@ __global__ void __launch_bounds__(kThreads, 1) embedding_bwd_kernel(EmbeddingBwd
   for (int64_t m = 0; m < a.dx.rows; m++) a.dtable.set(a.ids[m], c, a.dtable.get(a.ids[m], c) + a.scale * a.dx.get(m, c));
 }
 
-__global__ void __launch_bounds__(kThreads, 1) add_noise_kernel(NoiseArgs a) {
+__global__ void __launch_bounds__(kThreads, 1) add_noise_kernel(NoiseArgs args) {
   const int64_t m = blockIdx.x;
+  const NoiseArgs a = args.now();
   for (int64_t c = first_column(); c < a.x.cols; c += column_step()) {
     const uint64_t j = a.offset + uint64_t(m * a.x.cols + c);
     a.x.set(m, c, a.x.get(m, c) + a.size * (2 * uniform01(philox_word(a.seed, a.stream, j)) - 1));
   }
 }
 
-// A block takes a head of a row, a thread a pair.
+// A block takes the heads of a row, a thread N neighbouring pairs of a head. N > 1 where the pairs lie half a head apart.
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) rope_kernel(RopeArgs a) {
-  const int64_t m = blockIdx.x, h = blockIdx.y, per_group = a.heads / a.groups, half = a.rotary_dim / 2;
-  const int64_t column = a.x.column(h / per_group, h % per_group), row = a.positions[m] * half;
-  for (int64_t i = threadIdx.x; i < half; i += blockDim.x) {
-    const float c = a.cos[row + i], s = a.inverse ? -a.sin[row + i] : a.sin[row + i];
+  const int64_t m = blockIdx.x, per_group = a.heads / a.groups, half = a.rotary_dim / 2, row = a.positions[m] * half;
+  const unsigned of_head = unsigned(half / N), all = unsigned(a.heads) * of_head;
+  float c[N], s[N], low[N], high[N], turned[N];
+  for (unsigned t = threadIdx.x; t < all; t += blockDim.x) {
+    const int64_t h = t / of_head, i = t % of_head * N, column = a.x.column(h / per_group, h % per_group);
     const int64_t one = column + (a.interleaved ? 2 * i : i), other = column + (a.interleaved ? 2 * i + 1 : i + half);
-    const float low = a.x.mat.get(m, one), high = a.x.mat.get(m, other);
-    a.x.mat.set(m, one, low * c - high * s);
-    a.x.mat.set(m, other, high * c + low * s);
+    read(a.cos + row + i, c);
+    read(a.sin + row + i, s);
+    read(a.x.mat, m, one, low);
+    read(a.x.mat, m, other, high);
+    for (int k = 0; k < N; k++) {
+      s[k] = a.inverse ? -s[k] : s[k];
+      turned[k] = low[k] * c[k] - high[k] * s[k];
+      high[k] = high[k] * c[k] + low[k] * s[k];
+    }
+    write(a.x.mat, m, one, turned);
+    write(a.x.mat, m, other, high);
   }
+}
+bool turns_wide(const RopeArgs& a) {
+  const Mat& x = a.x.mat;
+  const bool is_even = (a.rotary_dim / 2) % kWide == 0 && a.x.offset % kWide == 0 && a.x.group_stride % kWide == 0 && a.x.head_stride % kWide == 0;
+  return is_even && !a.interleaved && is_wide(x.data) && x.ld * dtype_bytes(x.dtype) % 16 == 0 && all_wide(a.cos, a.sin);
 }
 
 struct ActivationAt {
@@ -165,7 +191,7 @@ __global__ void __launch_bounds__(kThreads, 1) scatter_kernel(ScatterArgs a) {
 
 }  // namespace
 
-void dropout(const DropoutArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(mask_kernel, a.y, stream, a); }
+void dropout(const DropoutArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.x, a.y), mask_kernel, a.y, stream, a); }
 void columns_fwd(const ColumnsFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(columns_fwd_kernel, a.y, stream, a); }
 void columns_bwd(const ColumnsBwdArgs& a, Stream stream) {
   LOWRANK_LAUNCH(columns_bwd_kernel, (unsigned((a.dy.cols + kWarp - 1) / kWarp)), kThreads, stream, a);
@@ -174,7 +200,7 @@ void embedding_bwd(const EmbeddingBwdArgs& a, Stream stream) {
   LOWRANK_LAUNCH(embedding_bwd_kernel, (unsigned((a.dx.cols + kThreads - 1) / kThreads)), kThreads, stream, a);
 }
 void add_noise(const NoiseArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(add_noise_kernel, a.x, stream, a); }
-void rope(const RopeArgs& a, Stream stream) { LOWRANK_LAUNCH(rope_kernel, (unsigned(a.x.mat.rows), unsigned(a.heads)), kWarp, stream, a); }
+void rope(const RopeArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ROWS(turns_wide(a), rope_kernel, a.x.mat.rows, stream, a); }
 void glu_fwd(const GluFwdArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.g, a.u, a.a), glu_fwd_kernel, a.g, stream, a); }
 void glu_bwd(const GluBwdArgs& a, Stream stream) { LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(a.da, a.g, a.u, a.dg, a.du), glu_bwd_kernel, a.g, stream, a); }
 void soft_cap(const SoftCapArgs& a, Stream stream) { LOWRANK_LAUNCH_ELEMENTS(soft_cap_kernel, a.x, stream, a); }

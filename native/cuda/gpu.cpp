@@ -2,13 +2,11 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cstring>
-#include <map>
 
 #include "base/error.h"
-#include "cuda/cublaslt.h"
+#include "cuda/product_plans.h"
 #include "cuda/system.h"
 
 namespace lowrank::cuda {
@@ -26,10 +24,6 @@ std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::t
 void expect(cudaError_t e, const char* what) {
   if (e == cudaSuccess) return;
   fail(std::string("The GPU failed in ") + what + ": " + cudaGetErrorString(e) + " (" + cudaGetErrorName(e) + "). Nothing of this run can go on.");
-}
-
-void expect(cublasStatus_t s, const char* what) {
-  if (s != CUBLAS_STATUS_SUCCESS) fail(std::string("cuBLASLt failed in ") + what + ": " + cublaslt().status(s) + ".");
 }
 
 // The number of devices; why there are none is in `missing`.
@@ -50,16 +44,6 @@ int count_devices(std::string& missing) {
   }
   return 0;
 }
-
-cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F; }
-
-// One shape of a product, with the algorithm that cuBLASLt's heuristic names first: the same one in every run on a card and version.
-struct Plan {
-  cublasLtMatmulDesc_t operation = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
-  cublasLtMatmulAlgo_t algorithm;
-};
-using Shape = std::array<int64_t, 15>;
 
 // Pinned memory of the host, which copies to the GPU leave without anybody waiting for them: two halves in turn. A half is written again when
 // the copies from it are done.
@@ -100,19 +84,18 @@ class Staging {
 
 class Gpu final : public Device {
  public:
-  explicit Gpu(int number) : number_(number), lt_(cublaslt()) {
+  // gpu: its name and what else decides which algorithms cuBLASLt names
+  Gpu(int number, const std::string& gpu) : number_(number), lt_(cublaslt()) {
     expect(cudaSetDevice(number), "cudaSetDevice");
     expect(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
-    expect(lt_.create(&handle_), "cublasLtCreate");
+    expect_lt(lt_.create(&handle_), "cublasLtCreate");
     workspace_ = allocate(kProductWorkspace);
     staging_ = std::make_unique<Staging>();
+    plans_ = std::make_unique<ProductPlans>(lt_, handle_, gpu, kProductWorkspace);
   }
   ~Gpu() override {
     cudaStreamSynchronize(stream_);
-    for (auto& [shape, plan] : plans_) {
-      lt_.desc_destroy(plan.operation);
-      for (cublasLtMatrixLayout_t layout : {plan.a, plan.b, plan.c}) lt_.layout_destroy(layout);
-    }
+    plans_.reset();
     lt_.destroy(handle_);
     cudaStreamDestroy(stream_);
   }
@@ -143,11 +126,13 @@ class Gpu final : public Device {
   }
 
   void upload(const void* host, int64_t bytes, void* to) override {
+    check(!records_, "an upload that is recorded", "upload");
     const bool staged = bytes <= kStaged;
     expect(cudaMemcpyAsync(to, staged ? staging_->copy(host, bytes, stream_) : host, size_t(bytes), cudaMemcpyDefault, stream_), "an upload");
     if (!staged) expect(cudaStreamSynchronize(stream_), "an upload");
   }
   void download(const void* from, int64_t bytes, void* host) override {
+    check(!records_, "a download that is recorded", "download");
     expect(cudaMemcpyAsync(host, from, size_t(bytes), cudaMemcpyDefault, stream_), "a download");
     expect(cudaStreamSynchronize(stream_), "a download");
   }
@@ -159,65 +144,53 @@ class Gpu final : public Device {
     return true;
   }
 
-  // A row-major matrix is a transposed one by columns: c^T = op(b)^T op(a)^T, so b comes first.
   void product(const Product& p) override {
     check_product(p);
-    const Plan& plan = plan_of(p);
+    const ProductPlans::Plan& plan = plans_->of(p);
     const float beta = p.accumulates ? 1.f : 0.f;
-    expect(lt_.matmul(handle_, plan.operation, &p.alpha, p.b.data, plan.a, p.a.data, plan.b, &beta, p.c.data, plan.c, p.c.data, plan.c, &plan.algorithm, workspace_.get(),
+    expect_lt(lt_.matmul(handle_, plan.operation, &p.alpha, p.b.data, plan.b, p.a.data, plan.a, &beta, p.c.data, plan.c, p.c.data, plan.c, &plan.algorithm, workspace_.get(),
                       size_t(kProductWorkspace), stream_),
            "a product");
   }
+  std::string plans() const override { return plans_->text(); }
+  std::string take_plans(const std::string& text) override { return plans_->take(text); }
+
+  // A CUDA graph. Whatever is wrong, the stream is as before, and the same operations tell when they are enqueued without being recorded.
+  std::shared_ptr<void> record(const std::function<void()>& enqueue) override {
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t recording = nullptr;
+    bool is_whole = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
+    if (is_whole) {
+      records_ = true;
+      try {
+        enqueue();
+      } catch (const Error&) {
+        is_whole = false;
+      }
+      records_ = false;
+      is_whole = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph && is_whole;
+    }
+    is_whole = is_whole && cudaGraphInstantiate(&recording, graph, 0) == cudaSuccess;
+    if (graph) cudaGraphDestroy(graph);
+    const auto destroy = [this](cudaGraphExec_t done) {
+      cudaStreamSynchronize(stream_);  // it may be in progress
+      cudaGraphExecDestroy(done);
+    };
+    if (is_whole) return {recording, destroy};
+    cudaGetLastError();  // the context goes on
+    return nullptr;
+  }
+  void replay(void* recording) override { expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), stream_), "a recorded pass"); }
 
  private:
-  static int64_t alignment(const Mat& m) {
-    const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * dtype_bytes(m.dtype));
-    return int64_t(at & -at) < 16 ? int64_t(at & -at) : 16;
-  }
-
-  const Plan& plan_of(const Product& p) {
-    const Shape shape = {p.a.rows, p.a.cols, p.a.ld, p.b.rows, p.b.cols, p.b.ld, p.c.ld, int64_t(p.a.dtype), int64_t(p.c.dtype), p.transposes_a, p.transposes_b,
-                         p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c)};
-    const auto found = plans_.find(shape);
-    if (found != plans_.end()) return found->second;
-    Plan plan;
-    expect(lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
-    const cublasOperation_t first = p.transposes_b ? CUBLAS_OP_T : CUBLAS_OP_N, second = p.transposes_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-    expect(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first), "TRANSA");
-    expect(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second), "TRANSB");
-    const auto layout = [&](cublasLtMatrixLayout_t& to, const Mat& m) {
-      expect(lt_.layout_create(&to, type_of(m.dtype), uint64_t(m.cols), uint64_t(m.rows), m.ld), "cublasLtMatrixLayoutCreate");
-    };
-    layout(plan.a, p.b);
-    layout(plan.b, p.a);
-    layout(plan.c, p.c);
-    cublasLtMatmulPreference_t preference = nullptr;
-    expect(lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
-    const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) { expect(lt_.preference_set(preference, attribute, &value, sizeof value), "a preference"); };
-    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, size_t(kProductWorkspace));
-    // Partial sums that are added in place are added in the order of arrival: other bits in every run.
-    set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t(CUBLASLT_REDUCTION_SCHEME_MASK & ~uint32_t(CUBLASLT_REDUCTION_SCHEME_INPLACE)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, uint32_t(alignment(p.b)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, uint32_t(alignment(p.a)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, uint32_t(alignment(p.c)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, uint32_t(alignment(p.c)));
-    cublasLtMatmulHeuristicResult_t result;
-    int results = 0;
-    const cublasStatus_t status = lt_.heuristic(handle_, plan.operation, plan.a, plan.b, plan.c, plan.c, preference, 1, &result, &results);
-    lt_.preference_destroy(preference);
-    expect(status, "cublasLtMatmulAlgoGetHeuristic");
-    if (results == 0) fail("cuBLASLt has no algorithm for a product of " + std::to_string(p.c.rows) + " x " + std::to_string(p.c.cols) + " x " + std::to_string(p.inner()) + ".");
-    plan.algorithm = result.algo;
-    return plans_.emplace(shape, plan).first->second;
-  }
-
   int number_;
   const CublasLt& lt_;
   cudaStream_t stream_ = nullptr;
   cublasLtHandle_t handle_ = nullptr;
   std::shared_ptr<void> workspace_;
   std::unique_ptr<Staging> staging_;
-  std::map<Shape, Plan> plans_;
+  std::unique_ptr<ProductPlans> plans_;
+  bool records_ = false;
 };
 
 }  // namespace
@@ -250,7 +223,10 @@ std::unique_ptr<Device> open_device(int number) {
   std::string missing;
   cudaDeviceProp about;
   // Asking each GPU for its free memory would take some of it on all of them.
-  if (number < count_devices(missing) && cudaGetDeviceProperties(&about, number) == cudaSuccess && about.major >= kLeastMajor) return std::make_unique<Gpu>(number);
+  if (number < count_devices(missing) && cudaGetDeviceProperties(&about, number) == cudaSuccess && about.major >= kLeastMajor) {
+    const std::string capability = std::to_string(about.major) + "." + std::to_string(about.minor);
+    return std::make_unique<Gpu>(number, std::string(about.name) + ", compute capability " + capability + ", " + std::to_string(about.multiProcessorCount) + " multiprocessors");
+  }
   const Devices all = find_devices();
   const std::string wanted = "cuda:" + std::to_string(number);
   std::string names;

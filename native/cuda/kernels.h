@@ -79,6 +79,7 @@ struct CrossEntropy {
   const int32_t* labels;  // (N)
   double loss_scale;
   const double* dynamic_scale;
+  const Varying* varying;
   const float* bias;      // (V) or null
   float soft_cap;
   bool gradient;
@@ -94,8 +95,7 @@ void label_loss(const LabelLossArgs&, Stream);
 // optimizer.cu
 // partial_sums: (kPartialSums) scratch
 void clip(const ClipArgs&, double* partial_sums, Stream);
-void adamw(const AdamWArgs&, Stream);
-void adamw_8bit(const AdamW8bitArgs&, const Tables&, Stream);
+void adamw(const AdamWArgs&, const Tables&, Stream);
 
 // add_parts.cu
 // sums[i] = the sum of value i of each part, in the order of the parts. parts: (count, n)

@@ -9,19 +9,34 @@ namespace {
 // Of the mask's matrix, of x.cols columns.
 __device__ uint64_t mask_index(const Mat& x, int64_t first, int64_t m, int64_t i) { return uint64_t((first + m) * x.cols + i); }
 
-__global__ void __launch_bounds__(kThreads, 1) dropout_kernel(Mat x, Mat out, Dropout d, int64_t first) {
+template <int N>
+__global__ void __launch_bounds__(kThreads, 1) dropout_kernel(Mat x, Mat out, Dropout dropout, int64_t first) {
   const int64_t m = blockIdx.x;
+  const Dropout d = dropout.now();
   const float kept = 1.f / (1.f - d.p);
-  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
-    out.set(m, i, d.keep(mask_index(x, first, m, i)) ? x.get(m, i) * kept : 0);
+  float v[N];
+  bool keeps[N];
+  for (int64_t i = first_element<N>(); i < x.cols; i += element_step<N>()) {
+    read(x, m, i, v);
+    read(d, mask_index(x, first, m, i), keeps);
+    for (int k = 0; k < N; k++) v[k] = keeps[k] ? v[k] * kept : 0;
+    write(out, m, i, v);
   }
 }
 
-__global__ void __launch_bounds__(kThreads, 1) add_masked_kernel(Mat x, Mat sums, Dropout d, int64_t first) {
+template <int N>
+__global__ void __launch_bounds__(kThreads, 1) add_masked_kernel(Mat x, Mat sums, Dropout dropout, int64_t first) {
   const int64_t m = blockIdx.x;
+  const Dropout d = dropout.now();
   const float kept = 1.f / (1.f - d.p);
-  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
-    if (d.keep(mask_index(x, first, m, i))) sums.set(m, i, sums.get(m, i) + x.get(m, i) * kept);
+  float v[N], sum[N];
+  bool keeps[N];
+  for (int64_t i = first_element<N>(); i < x.cols; i += element_step<N>()) {
+    read(x, m, i, v);
+    read(sums, m, i, sum);
+    read(d, mask_index(x, first, m, i), keeps);
+    for (int k = 0; k < N; k++) sum[k] = keeps[k] ? sum[k] + v[k] * kept : sum[k];
+    write(sums, m, i, sum);
   }
 }
 
@@ -75,10 +90,10 @@ __global__ void __launch_bounds__(kThreads, 1) codes_kernel(Mat x, const float* 
 }  // namespace
 
 void dropout(const Mat& x, const Mat& out, const Dropout& d, int64_t first, Stream stream) {
-  LOWRANK_LAUNCH_ELEMENTS(dropout_kernel, x, stream, x, out, d, first);
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(x, out), dropout_kernel, x, stream, x, out, d, first);
 }
 void add_masked(const Mat& x, const Mat& sums, const Dropout& d, int64_t first, Stream stream) {
-  LOWRANK_LAUNCH_ELEMENTS(add_masked_kernel, x, stream, x, sums, d, first);
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(x, sums), add_masked_kernel, x, stream, x, sums, d, first);
 }
 void finish(const Finish& f, Stream stream) {
   LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(f.sums, f.y, f.bias, f.code_sums, f.absmax), finish_kernel, f.y, stream, f);

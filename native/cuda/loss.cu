@@ -1,36 +1,61 @@
 // Losses, and the layers of classifiers.
-#include "cuda/block.h"
 #include "cuda/kernels.h"
+#include "cuda/wide.h"
 
 namespace lowrank::cuda::kernels {
 
 namespace {
 
-__device__ double scale_of(double loss_scale, const double* dynamic_scale) { return loss_scale * (dynamic_scale ? *dynamic_scale : 1); }
+__device__ double scale_of(double loss_scale, const double* dynamic_scale, const Varying* varying) {
+  return loss_scale * (varying ? varying->loss_scale : 1) * (dynamic_scale ? *dynamic_scale : 1);
+}
 
-// A block takes a row.
+// v = logits [c, c + N) of row n as the loss sees them
+template <int N>
+__device__ __forceinline__ void read_logits(const CrossEntropy& a, int64_t n, int64_t c, float (&v)[N]) {
+  read(a.logits, n, c, v);
+  if (a.bias) {
+    float bias[N];
+    read(a.bias + c, bias);
+    for (int k = 0; k < N; k++) v[k] += bias[k];
+  }
+  if (a.soft_cap > 0) {
+    for (int k = 0; k < N; k++) v[k] = a.soft_cap * tanhf(v[k] / a.soft_cap);
+  }
+}
+
+// A block takes a row: it reads the logits once for the loss, and once more for the gradient.
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) cross_entropy_kernel(CrossEntropy a) {
   LOWRANK_SHARED(float, parts, kWarp);
-  const int64_t n = blockIdx.x, vocab = a.logits.cols, label = a.labels[n];
-  const float cap = a.soft_cap;
-  const auto logit = [&](int64_t v) {
-    const float z = a.logits.get(n, v) + (a.bias ? a.bias[v] : 0);
-    return cap > 0 ? cap * tanhf(z / cap) : z;
-  };
-  float top = -INFINITY;
-  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) top = larger(top, logit(v));
-  top = block_max(top, parts);
-  float sum = 0;
-  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) sum += expf(logit(v) - top);
-  const float rest = logf(block_sum(sum, parts));
-  if (threadIdx.x == 0) a.losses[n] = double(top) - double(logit(label)) + double(rest);
+  const int64_t n = blockIdx.x, vocab = a.logits.cols, label = a.labels[n], first = int64_t(threadIdx.x) * N, step = int64_t(blockDim.x) * N;
+  float v[N], own_top = -INFINITY, own_sum = 0;
+  for (int64_t c = first; c < vocab; c += step) {
+    read_logits(a, n, c, v);
+    float top = own_top;
+    for (int k = 0; k < N; k++) top = larger(top, v[k]);
+    if (top == -INFINITY) continue;
+    own_sum *= expf(own_top - top);
+    for (int k = 0; k < N; k++) own_sum += expf(v[k] - top);
+    own_top = top;
+  }
+  const float top = block_max(own_top, parts), rest = logf(block_sum(own_sum == 0 ? 0 : own_sum * expf(own_top - top), parts));
+  if (threadIdx.x == 0) {
+    float logit[1];
+    read_logits(a, n, label, logit);
+    a.losses[n] = double(top) - double(logit[0]) + double(rest);
+  }
   if (!a.gradient) return;
   __syncthreads();
-  const float scale = float(scale_of(a.loss_scale, a.dynamic_scale));
-  for (int64_t v = threadIdx.x; v < vocab; v += blockDim.x) {
-    const float z = logit(v), p = (z - top) - rest, share = cap > 0 ? z / cap : 0;
-    // softmax - 1 without losing the digits that the difference has
-    a.logits.set(n, v, scale * (1 - share * share) * (v == label ? expm1f(p) : expf(p)));
+  const float scale = float(scale_of(a.loss_scale, a.dynamic_scale, a.varying)), cap = a.soft_cap;
+  for (int64_t c = first; c < vocab; c += step) {
+    read_logits(a, n, c, v);
+    for (int k = 0; k < N; k++) {
+      const float p = (v[k] - top) - rest, share = cap > 0 ? v[k] / cap : 0;
+      // softmax - 1 without losing the digits that the difference has
+      v[k] = scale * (1 - share * share) * (c + k == label ? expm1f(p) : expf(p));
+    }
+    write(a.logits, n, c, v);
   }
 }
 
@@ -49,7 +74,8 @@ __device__ float dropped(const Dropout& d, float x, int64_t i) {
 
 __global__ void __launch_bounds__(kThreads, 1) dense_dropout_kernel(DenseFwdArgs a) {
   const int64_t n = blockIdx.x;
-  for (int64_t i = first_column(); i < a.x.cols; i += column_step()) a.d.set(n, i, dropped(a.dropout, a.x.get(n, i), n * a.x.cols + i));
+  const Dropout dropout = a.dropout.now();
+  for (int64_t i = first_column(); i < a.x.cols; i += column_step()) a.d.set(n, i, dropped(dropout, a.x.get(n, i), n * a.x.cols + i));
 }
 
 __global__ void __launch_bounds__(kThreads, 1) dense_fwd_kernel(DenseFwdArgs a) {
@@ -74,10 +100,11 @@ __global__ void __launch_bounds__(kThreads, 1) dense_dz_kernel(DenseBwdArgs a) {
 
 __global__ void __launch_bounds__(kThreads, 1) dense_dx_kernel(DenseBwdArgs a) {
   const int64_t n = blockIdx.x, in = a.d.cols;
+  const Dropout dropout = a.dropout.now();
   for (int64_t i = first_column(); i < in; i += column_step()) {
     float sum = 0;
     for (int64_t o = 0; o < a.y.cols; o++) sum += a.dy.get(n, o) * a.w[o * in + i];
-    a.dx.set(n, i, dropped(a.dropout, sum, n * in + i));
+    a.dx.set(n, i, dropped(dropout, sum, n * in + i));
   }
 }
 
@@ -99,7 +126,7 @@ __device__ double softplus(double x) { return larger(x, 0.0) + log1p(exp(-fabs(x
 __global__ void __launch_bounds__(kThreads, 1) label_loss_kernel(LabelLossArgs a) {
   LOWRANK_SHARED(double, parts, kWarp);
   const int64_t classes = a.logits.cols;
-  const double scale = scale_of(a.loss_scale, a.dynamic_scale);
+  const double scale = scale_of(a.loss_scale, a.dynamic_scale, a.varying);
   double loss = 0;
   for (int64_t n = threadIdx.x; n < a.logits.rows; n += blockDim.x) {
     float top = -INFINITY;
@@ -132,7 +159,9 @@ __global__ void __launch_bounds__(kThreads, 1) label_loss_kernel(LabelLossArgs a
 
 }  // namespace
 
-void cross_entropy(const CrossEntropy& a, Stream stream) { LOWRANK_LAUNCH(cross_entropy_kernel, (unsigned(a.logits.rows)), kThreads, stream, a); }
+void cross_entropy(const CrossEntropy& a, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ROWS(all_wide(a.logits, a.bias), cross_entropy_kernel, a.logits.rows, stream, a);
+}
 void add_up(const double* values, int64_t n, double* sum, Stream stream) { LOWRANK_LAUNCH(add_up_kernel, (1), kThreads, stream, values, n, sum); }
 
 void dense_fwd(const DenseFwdArgs& a, Stream stream) {

@@ -65,6 +65,22 @@ __device__ __forceinline__ void write(const Mat& x, int64_t r, int64_t c, const 
   }
 }
 
+// Which of the elements [i, i + N) a mask keeps: four of them have one block of random numbers.
+template <int N>
+__device__ __forceinline__ void read(const Dropout& d, uint64_t i, bool (&kept)[N]) {
+  const uint64_t j = d.offset + i;
+  if constexpr (N > 1) {
+    if (j % 4 == 0) {
+      for (int k = 0; k < N / 4; k++) {
+        const std::array<uint32_t, 4> words = philox(d.seed, d.stream, j / 4 + k);
+        for (int l = 0; l < 4; l++) kept[4 * k + l] = uniform01(words[l]) >= d.p;
+      }
+      return;
+    }
+  }
+  for (int k = 0; k < N; k++) kept[k] = d.keep(i + k);
+}
+
 template <int N>
 __device__ __forceinline__ int64_t first_element() { return N * first_column(); }
 template <int N>

@@ -182,6 +182,12 @@ struct NoiseArgs {
   Mat x;  // (M, C) f32 +=, rows one after the other
   float size;
   uint64_t seed, stream, offset;
+  // As Dropout's: where given, the size is what varies, too.
+  uint64_t per_token = 0;
+  const Varying* varying = nullptr;
+
+  LOWRANK_ON_DEVICE NoiseArgs of(const Varying& v) const { return {x, v.noise, seed, stream + v.rng_stream, offset + v.tokens * per_token}; }
+  LOWRANK_ON_DEVICE NoiseArgs now() const { return varying ? of(*varying) : *this; }
 };
 
 // Rotary position embedding in place of the first E columns of each head (Su et al., 2021; half-split pairs as in Hugging Face llama): for
@@ -267,6 +273,7 @@ struct HeadArgs {
   Mat dx;                 // (N, C) f32 =; data null in evaluation
   double* loss_sum;       // += the sum over the N rows, unscaled
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
+  const Varying* varying = nullptr;       // its loss_scale is another; null: 1. As Dropout's
   const float* bias = nullptr;  // (V) or null
   float soft_cap = 0;
   float *dw = nullptr, *dbias = nullptr;  // (V, C), (V) +=, with dx; null: frozen, or not there
@@ -312,6 +319,7 @@ struct LabelLossArgs {
   double loss_scale;
   double* loss_sum;
   const double* dynamic_scale = nullptr;  // another factor of the gradient; null: 1
+  const Varying* varying = nullptr;       // its loss_scale is another; null: 1. As Dropout's
 };
 
 // x = 0
@@ -357,24 +365,28 @@ struct ClipArgs {
   StepState* state;  // in place
 };
 
+// A tensor of AdamW: elements [begin, begin + elements) of p and g. Its moments, in place, at so many bytes from `moments`: (elements) f32 each, or
+// in 8 bits (quant/moments.h) codes, and an f32 maximum for each block of kMomentBlock of them.
+struct AdamWPart {
+  int64_t begin, elements;
+  int64_t m, v, m_max, v_max;
+  int64_t first_block;  // blocks of kMomentBlock elements of the parts before, each part's last one being short
+  double rate_factor;   // of the learning rate (LoRA+)
+  float weight_decay;
+  bool is_8bit;
+};
 // AdamW (Loshchilov & Hutter, 2019), as torch.optim.AdamW: g *= grad_scale; p *= 1 - lr*wd; m = b1 m + (1-b1) g;
 // v = b2 v + (1-b2) g^2; p -= lr * (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps). Nothing happens where the state's step is skipped.
+// Moments in 8 bits are widened for the step, p is updated with them as they are then, and they are rounded again.
 struct AdamWArgs {
-  float *p, *m, *v;
+  float* p;
   const float* g;
-  int64_t n;
-  double beta1, beta2;  // 1 - beta loses digits in f32
-  float eps, weight_decay;
+  char* moments;
+  const AdamWPart* parts;  // (count), with the backend
+  int64_t count, blocks;   // blocks: of all parts
+  double beta1, beta2;     // 1 - beta loses digits in f32
+  float eps;
   const StepState* state;  // of clip: lr, grad_scale, t = applied
-  double rate_factor = 1;  // of the learning rate (LoRA+)
-};
-
-// The same with moments in 8 bits (quant/moments.h): they are widened for the step, p is updated with them as they are then,
-// and they are rounded again. n elements of one tensor, in blocks of kMomentBlock.
-struct AdamW8bitArgs {
-  AdamWArgs step;        // its m and v are ignored
-  uint8_t *m, *v;        // (n) codes, in place
-  float *m_max, *v_max;  // of each block, in place
 };
 
 // Upper bounds that size a backend's workspace.

@@ -1,6 +1,7 @@
 // A backend: the memory of one device and the operations of operations.inc on it. Every backend implements all of them; ref/ is the slow twin.
 #pragma once
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +61,20 @@ class Backend {
 
   // Its own way to the ranks of the group, all of which call this. It ends before the group. Error E_GROUP
   virtual DeviceSums join(Group&) { return {}; }
+
+  // Calls `enqueue`, whose operations and their arguments follow from the key: what differs between calls they read from a Varying. A backend may
+  // repeat what it enqueued for the key before, to the same bits, and leave the call out. Other buffers (set_workspace) end that.
+  using RepeatKey = std::vector<int64_t>;
+  virtual void repeat(const RepeatKey&, const std::function<void()>& enqueue) { enqueue(); }
+  // Whether operations take a Varying's address.
+  virtual bool reads_varying() const { return false; }
+  // Calls that were left out so far.
+  virtual int64_t repeated() const { return 0; }
+
+  // The choices that decide a device's last bits beside its operations, as text for a checkpoint; none: empty. take_plans(): the same choices from
+  // now on; returns why that cannot be, in words, or nothing.
+  virtual std::string plans() const { return ""; }
+  virtual std::string take_plans(const std::string&) { return ""; }
 
   // Null: none.
   void observe(Observer* observer) { observer_ = observer; }

@@ -45,7 +45,6 @@ void check_rows(const Mat& all, const Mat& some, const char* operation) {
   check(all.cols == some.cols && all.dtype == some.dtype, "shapes", operation);
 }
 
-void check_adamw(const AdamWArgs& a, const char* operation) { check(a.n >= 0 && a.state, "state", operation); }
 
 }  // namespace
 
@@ -182,8 +181,7 @@ void check_cast(const CastArgs& a, const OpLimits*) {
 
 void check_gather_rows(const GatherArgs& a, const OpLimits*) { check_rows(a.src, a.dst, "gather_rows"); }
 void check_scatter_rows(const ScatterArgs& a, const OpLimits*) { check_rows(a.dst, a.src, "scatter_rows"); }
-void check_adamw(const AdamWArgs& a, const OpLimits*) { check_adamw(a, "adamw"); }
-void check_adamw_8bit(const AdamW8bitArgs& a, const OpLimits*) { check_adamw(a.step, "adamw_8bit"); }
+void check_adamw(const AdamWArgs& a, const OpLimits*) { check(a.parts && a.count >= 0 && a.blocks >= 0 && a.state, "parts or state", "adamw"); }
 void check_clip(const ClipArgs& a, const OpLimits*) {
   check(a.n >= 0 && a.state && a.learning_rates && a.rates >= 1 && a.grad_factor > 0 && a.tokens > 0 && a.growth_steps >= 0, "state", "clip");
 }

@@ -8,6 +8,7 @@
 #include "base/thread_pool.h"
 #include "model/initial_factors.h"
 #include "ops/backends.h"
+#include "quant/moments.h"
 
 namespace lowrank {
 
@@ -19,11 +20,10 @@ constexpr int64_t kAbove = std::numeric_limits<int64_t>::max(), kLeastPart = 1 <
 
 namespace {
 // The groups of PEFT's create_loraplus_optimizer; biases have no decay.
-AdamWArgs group(AdamWArgs args, const AdapterTensor& t, const AdapterSpec& spec, const OptimizerOptions& o) {
-  if (t.role == AdapterTensor::Role::lora_b || t.is_vector) args.rate_factor = o.lora_plus_ratio;
-  if (t.is_vector && t.role != AdapterTensor::Role::magnitude) args.weight_decay = 0;
-  if (t.role == AdapterTensor::Role::lora_a && spec.freeze_a) args.weight_decay = 0;
-  return args;
+void set_group(AdamWPart& part, const AdapterTensor& t, const AdapterSpec& spec, const OptimizerOptions& o) {
+  part.rate_factor = t.role == AdapterTensor::Role::lora_b || t.is_vector ? o.lora_plus_ratio : 1;
+  const bool is_bias = t.is_vector && t.role != AdapterTensor::Role::magnitude, is_frozen = t.role == AdapterTensor::Role::lora_a && spec.freeze_a;
+  part.weight_decay = is_bias || is_frozen ? 0 : o.weight_decay;
 }
 }  // namespace
 
@@ -55,6 +55,7 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const A
   if (spec.freezes_half) kept = arena.reserve("adapters", bytes / 2);
   state = arena.reserve("adapters", int64_t(sizeof(StepState)));
   learning_rates = arena.reserve("adapters", int64_t(kMostRates * sizeof(float)));
+  adamw_parts = arena.reserve("adapters", int64_t(layout.tensors().size() * sizeof(AdamWPart)));
   if (o.adamw_8bit) {
     adam_8bit = MomentLayout(layout);
     moments = arena.reserve("optimizer", adam_8bit.bytes());
@@ -264,8 +265,10 @@ std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout
   return parts;
 }
 
+bool AdapterSlot::sums_early() const { return memory_place(options_.device) == MemoryPlace::host; }
+
 void AdapterSlot::start_sums(Sums& sums, int64_t layer) {
-  if (memory_place(options_.device) != MemoryPlace::host) return;
+  if (!sums_early()) return;
   float* const g = gradients_at();
   for (; started_ < parts_.size() && parts_[started_].layer >= layer; started_++) {
     const Part& part = parts_[started_];
@@ -278,7 +281,7 @@ void AdapterSlot::expect_no_sums() const {
 }
 
 void AdapterSlot::reduce(Group& group, Sums& sums, Reducer* on_device) {
-  const bool is_host = memory_place(options_.device) == MemoryPlace::host;
+  const bool is_host = sums_early();
   if (is_host) {
     start_sums(sums, -1);
     started_ = 0;
@@ -357,52 +360,61 @@ void AdapterSlot::keep_frozen(bool back) const {
   }
 }
 
-void AdapterSlot::update(const OptimizerOptions& o) const {
-  AdamWArgs all{.p = arena_.at<float>(offsets_.parameters),
-                .m = nullptr,
-                .v = nullptr,
-                .g = gradients_at(),
-                .n = layout_.elements(),
-                .beta1 = o.beta1,
-                .beta2 = o.beta2,
-                .eps = o.epsilon,
-                .weight_decay = o.weight_decay,
-                .state = state_at()};
-  if (!options_.adamw_8bit) {
-    all.m = arena_.at<float>(offsets_.adam_m);
-    all.v = arena_.at<float>(offsets_.adam_v);
-    const auto& tensors = layout_.tensors();
-    // Tensors that lie side by side and are treated alike are one call.
-    for (size_t i = 0; i < tensors.size();) {
-      AdamWArgs run = group(all, tensors[i], spec_, o);
-      const int64_t begin = tensors[i].offset;
-      for (; i < tensors.size(); i++) {
-        const AdamWArgs next = group(all, tensors[i], spec_, o);
-        if (next.rate_factor != run.rate_factor || next.weight_decay != run.weight_decay) break;
-      }
-      run.n = (i < tensors.size() ? tensors[i].offset : layout_.elements()) - begin;
-      for (float** at : {&run.p, &run.m, &run.v}) *at += begin;
-      run.g += begin;
-      backend_.adamw(run);
-    }
-    return;
-  }
-  for (size_t i = 0; i < moments().size(); i++) {
-    const MomentPart& part = moments()[i];
-    const auto bytes = [&](int64_t offset) { return arena_.at<uint8_t>(offsets_.moments + offset); };
-    const auto floats = [&](int64_t offset) { return arena_.at<float>(offsets_.moments + offset); };
-    AdamWArgs one = group(all, layout_.tensors()[i], spec_, o);
-    one.p += part.begin;
-    one.g += part.begin;
-    one.n = part.elements;
-    if (part.is_8bit) {
-      backend_.adamw_8bit({one, bytes(part.m), bytes(part.v), floats(part.m_max), floats(part.v_max)});
+std::vector<AdamWPart> AdapterSlot::adamw_parts(const OptimizerOptions& o) const {
+  std::vector<AdamWPart> parts;
+  int64_t blocks = 0;
+  for (size_t i = 0; i < layout_.tensors().size(); i++) {
+    const AdapterTensor& t = layout_.tensors()[i];
+    AdamWPart part{};
+    part.begin = t.offset;
+    part.elements = t.elements();
+    set_group(part, t, spec_, o);
+    if (options_.adamw_8bit) {
+      const MomentPart& at = moments()[i];
+      part.is_8bit = at.is_8bit;
+      part.m = offsets_.moments + at.m;
+      part.v = offsets_.moments + at.v;
+      part.m_max = offsets_.moments + at.m_max;
+      part.v_max = offsets_.moments + at.v_max;
     } else {
-      one.m = floats(part.m);
-      one.v = floats(part.v);
-      backend_.adamw(one);
+      part.m = offsets_.adam_m + t.offset * int64_t(sizeof(float));
+      part.v = offsets_.adam_v + t.offset * int64_t(sizeof(float));
+      // Tensors that lie side by side and are treated alike are one part.
+      AdamWPart* const before = parts.empty() ? nullptr : &parts.back();
+      if (before && before->begin + before->elements == part.begin && before->rate_factor == part.rate_factor && before->weight_decay == part.weight_decay) {
+        before->elements += part.elements;
+        continue;
+      }
     }
+    parts.push_back(part);
   }
+  for (AdamWPart& part : parts) {
+    part.first_block = blocks;
+    blocks += (part.elements + kMomentBlock - 1) / kMomentBlock;
+  }
+  return parts;
+}
+
+void AdapterSlot::update(const OptimizerOptions& o) {
+  AdamWPart* const parts_at = arena_.at<AdamWPart>(offsets_.adamw_parts);
+  if (adamw_parts_ == 0 || o.weight_decay != placed_decay_ || o.lora_plus_ratio != placed_ratio_) {
+    const std::vector<AdamWPart> parts = adamw_parts(o);
+    backend_.upload(parts.data(), int64_t(parts.size() * sizeof(AdamWPart)), parts_at);
+    adamw_parts_ = int64_t(parts.size());
+    adamw_blocks_ = parts.back().first_block + (parts.back().elements + kMomentBlock - 1) / kMomentBlock;
+    placed_decay_ = o.weight_decay;
+    placed_ratio_ = o.lora_plus_ratio;
+  }
+  backend_.adamw({.p = arena_.at<float>(offsets_.parameters),
+                  .g = gradients_at(),
+                  .moments = arena_.at<char>(0),
+                  .parts = parts_at,
+                  .count = adamw_parts_,
+                  .blocks = adamw_blocks_,
+                  .beta1 = o.beta1,
+                  .beta2 = o.beta2,
+                  .eps = o.epsilon,
+                  .state = state_at()});
 }
 
 }  // namespace lowrank

@@ -56,6 +56,8 @@ class AdapterSlot {
   const std::vector<MomentPart>& moments() const { return offsets_.adam_8bit.parts(); }
   Buffer moment_bytes() const;
 
+  // Whether sums may begin in the backward pass: where the ranks send the memory in which the gradients lie.
+  bool sums_early() const;
   // Starts the sums of the gradients of this layer and of all above it, which are final. On a device they wait for reduce().
   void start_sums(Sums&, int64_t layer);
   // The gradients and the window's loss are summed over the ranks: those that were not started, too. on_device: sums values where they lie on
@@ -83,6 +85,7 @@ class AdapterSlot {
     MomentLayout adam_8bit;  // 8-bit AdamW: it lies at `moments` instead of adam_m and adam_v
     int64_t moments = 0;
     int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
+    int64_t adamw_parts = 0;                // AdamWPart of each tensor at most
     int64_t kept = 0;                       // of frozen halves: their values while decay passes over them
     int64_t norms = 0, factors = 0;         // of DoRA, (layout.outputs()) f32
     Offsets(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
@@ -94,7 +97,9 @@ class AdapterSlot {
   };
   static std::vector<Part> parts_of(const AdapterLayout&);
 
-  void update(const OptimizerOptions&) const;
+  // All tensors with their groups' factors, and AdamW with them: placed where the backend reads them when an option has another value.
+  std::vector<AdamWPart> adamw_parts(const OptimizerOptions&) const;
+  void update(const OptimizerOptions&);
   // The frozen halves into a buffer beside the parameters, or back.
   void keep_frozen(bool back) const;
   // The rows of the base that a tensor begins as; none where it begins otherwise.
@@ -122,6 +127,10 @@ class AdapterSlot {
   std::vector<Part> parts_;  // in the order in which they are final
   size_t started_ = 0;       // parts whose sums were started
   bool has_factors_ = false;  // that belong to the parameters
+  // The parts of AdamW that are placed, and by which options.
+  int64_t adamw_parts_ = 0, adamw_blocks_ = 0;
+  float placed_decay_ = 0;
+  double placed_ratio_ = 0;
   int64_t skipped_ = 0;  // steps, when the state was last read or written
 };
 

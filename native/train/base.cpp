@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <numeric>
 
 #include "ops/backends.h"
 
@@ -9,7 +11,7 @@ namespace lowrank {
 
 namespace {
 
-void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
+void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Backend& backend) {
   const auto vector = [&](const float*& values, int64_t n) {
     if (values) values = backend.resident(values, n);
   };
@@ -18,7 +20,7 @@ void make_resident(ModelWeights& w, const ModelSpec& m, Backend& backend) {
     vector(of.bias, n);
   };
   const bool tied = w.head.data == w.embedding.data;
-  w.embedding = backend.resident(w.embedding);
+  if (!keeps_embedding) w.embedding = backend.resident(w.embedding);
   if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head);
   for (Weight* table : {&w.positions, &w.token_types, &w.project_in, &w.project_out}) {
     if (table->data) *table = backend.resident(*table);
@@ -59,7 +61,7 @@ Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const Engine
       options_(options),
       backend_(backend ? std::move(backend) : make_backend(options.device, int(options.threads))),
       weights_(source, int(options.threads), small_pages(options), progress) {
-  make_resident(weights_, model_, *backend_);
+  make_resident(weights_, model_, options_.offloaded_row > 0, *backend_);
   if (options.profile) {
     profile_ = std::make_unique<Profile>();
     backend_->observe(profile_.get());
@@ -185,7 +187,7 @@ std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
   return list;
 }
 
-Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, std::span<const Past> past) {
+Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, const Varying& of_batch, std::span<const Past> past) {
   const int64_t count = piece.count(), sequences = int64_t(piece.offsets.size()) - 1;
   if (mode == Mode::train) layout_->place_training(count);
   else layout_->place_evaluation(count);
@@ -213,8 +215,29 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, std::span
                       .offsets = upload(to.offsets, offsets.data(), offsets.size()),
                       .types = types,
                       .count = count,
-                      .sequences = sequences,
-                      .first = piece.first};
+                      .sequences = sequences};
+  Varying varying = of_batch;
+  varying.tokens = uint64_t(piece.first);
+  varying.sequences = uint64_t(piece.first_sequence);
+  Varying* varying_at = nullptr;
+  if (mode == Mode::train && backend_->reads_varying()) {
+    varying_at = at<Varying>(to.varying);
+    backend_->upload(&varying, int64_t(sizeof varying), varying_at);
+  }
+  Weight table;
+  int32_t* numbers = nullptr;
+  if (const int64_t row = options_.offloaded_row; row > 0) {
+    std::vector<char> rows(static_cast<size_t>(count * row));
+    std::vector<int32_t> all(static_cast<size_t>(count));
+    std::iota(all.begin(), all.end(), 0);
+    for (int64_t i = 0; i < count; i++) std::memcpy(rows.data() + i * row, weights_.embedding.row(weights_.embedding.source_row(piece.ids[i])), size_t(row));
+    table = weights_.embedding;
+    table.data = at<char>(to.table);
+    table.rows = count;
+    table.interleaved = 0;
+    numbers = upload(to.numbers, all.data(), all.size());
+    backend_->upload(rows.data(), int64_t(rows.size()), at<char>(to.table));
+  }
   std::vector<CachedText> texts;
   for (size_t s = 0; s < past.size(); s++) {
     const int64_t begin = piece.offsets[s], n = piece.offsets[s + 1] - begin;
@@ -232,8 +255,12 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, std::span
           .adapter = adapter,
           .mode = mode,
           .tokens = tokens,
+          .varying = varying,
+          .varying_at = varying_at,
           .own_tokens = own_tokens(piece, adapter),
           .texts = std::move(texts),
+          .table = table,
+          .numbers = numbers,
           .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
           .key_bias_ld = options_.max_sequence};
 }
@@ -294,7 +321,7 @@ Classifier::Pooled Base::pooled(const Piece& piece) {
   float* const labels_at = at<float>(to.class_labels);
   backend_->upload(rows.data(), bytes_of(rows), rows_at);
   if (piece.labels) backend_->upload(piece.labels, piece.sequences() * c.label_width() * int64_t(sizeof(float)), labels_at);
-  return {rows_at, piece.labels ? labels_at : nullptr, piece.sequences(), piece.first_sequence};
+  return {rows_at, piece.labels ? labels_at : nullptr, piece.sequences()};
 }
 
 }  // namespace lowrank

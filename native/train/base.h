@@ -54,7 +54,8 @@ class Base {
     Cache cache;
     int64_t tokens = 0;
   };
-  Pass pass(const Piece&, Mode, const Adapter&, std::span<const Past> past = {});
+  // varying: of the micro-batch.
+  Pass pass(const Piece&, Mode, const Adapter&, const Varying& varying = {}, std::span<const Past> past = {});
   // Logits of rows of the stream, for the host: (n, V). buffer: (n, V) f32 of the backend's memory
   void logits(const Pass&, const Mat& x, const Mat& buffer, float* out);
   // The piece's learned tokens, uploaded.

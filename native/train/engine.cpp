@@ -60,13 +60,20 @@ void check_tokens(const AdapterSpec& adapter, const EngineOptions& o) {
   throw Error("E_OPTIONS", "trainable_token_indices is built for --device cpu alone.", "trainable_token_indices");
 }
 
+void check_embedding(const AdapterLayout& layout, const EngineOptions& o) {
+  if (layout.embedding() < 0 || !o.offload_embedding || memory_place(o.device) == MemoryPlace::host) return;
+  throw Error("E_OPTIONS", "offload_embedding leaves the embedding with the host, where it cannot train. Leave it out, or leave the embedding out of modules_to_save.", "offload_embedding");
+}
+
 AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, const EngineOptions& options) {
   AdapterNeeds needs(model);
   for (const AdapterSpec& a : adapters) {
     check_adapter_spec(a);
     check_dropout(model, a, options);
     check_tokens(a, options);
-    needs.include(AdapterLayout(model, a), a);
+    const AdapterLayout layout(model, a);
+    check_embedding(layout, options);
+    needs.include(layout, a);
   }
   return needs;
 }
@@ -90,15 +97,17 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
   Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
   std::vector<MemoryItem> items;
-  int64_t mapped = 0, quantized = 0;
+  int64_t mapped = 0, quantized = 0, offloaded = 0;
   for (const auto& t : source.tensors) {
-    if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
+    if (all.offloaded_row > 0 && t.name == source.spec.embedding) offloaded += t.bytes;
+    else if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
     else quantized += quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
   }
   const MemoryPlace place = memory_place(all.device);
   // A device holds the only copy that stays: mapped pages are read once.
   if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
+  if (offloaded > 0) items.push_back({"embedding (mapped)", offloaded, MemoryPlace::mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
   // First factors are made before any of these is in use: of the host's memory, they need what is beyond it.
   int64_t unused = 0, factors = 0;
@@ -139,6 +148,7 @@ int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
   check_dropout(base_.model(), spec, base_.options());
   check_tokens(spec, base_.options());
+  check_embedding(AdapterLayout(base_.model(), spec), base_.options());
   auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options(), gradients_);
   AdapterNeeds needs = needs_;
   if (needs.include(slot->layout(), spec)) {

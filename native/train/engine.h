@@ -85,6 +85,11 @@ class Engine {
   // The backend's best FLOP/s of a product. Measured in the first call, for some tens of milliseconds, and where `again` is asked for:
   // the best of all counts, for others may have been busy.
   double matmul_peak(bool again = false) { return base_.matmul_peak(again); }
+  // Backend's.
+  std::string plans() const { return base_.backend().plans(); }
+  std::string take_plans(const std::string& text) { return base_.backend().take_plans(text); }
+  // Pieces' passes that the device repeated as it had recorded them (Backend::repeat).
+  int64_t repeated() const { return base_.backend().repeated(); }
 
  private:
   // Error E_STATE where the model is, or is not, a classifier.

@@ -110,7 +110,7 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
     longest = std::max(longest, t->cached + n);
   }
   base_.use_length(longest);
-  const Pass p = base_.pass({ids.data(), nullptr, offsets}, Mode::generate, view(grown[0].text->adapter), past);
+  const Pass p = base_.pass({ids.data(), nullptr, offsets}, Mode::generate, view(grown[0].text->adapter), {}, past);
   base_.forward(p);
 
   // Only the last token's logits are of interest.

@@ -1,5 +1,7 @@
 #include "train/layout.h"
 
+#include "ops/backends.h"
+
 namespace lowrank {
 
 EngineOptions options_for(const ModelSource& source, EngineOptions o) {
@@ -7,6 +9,11 @@ EngineOptions options_for(const ModelSource& source, EngineOptions o) {
     o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
     const bool plain = t.format == format_of(o.act) && t.quantize.format == Format::f32 && t.interleaved == 0;
     if (t.shape.size() == 2 && !plain) o.decoded = std::max(o.decoded, t.shape[0] * t.shape[1]);
+    // Rows whose statistics lie elsewhere, or that are the head's, too, are with the backend.
+    const bool is_alone = t.name == source.spec.embedding && (!source.spec.tied_head || source.spec.classifier) && !t.transposed && t.row_blocks.empty();
+    if (is_alone && o.offload_embedding && t.absmax.bytes == 0 && t.quantize.format == Format::f32 && !is_four_bit(t.format) && memory_place(o.device) == MemoryPlace::device) {
+      o.offloaded_row = format_bytes(t.format, source.spec.table_dim());
+    }
   }
   return o;
 }
@@ -94,6 +101,11 @@ void Layout::place(Place p) {
   const int64_t ints = p.tokens() * int64_t(sizeof(int32_t)), offsets = std::max(2 * (ints + int64_t(sizeof(int32_t))), 4 * options_.texts * int64_t(sizeof(int32_t)));
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
+  token_buffers.varying = p.bytes(int64_t(sizeof(Varying)));
+  if (options_.offloaded_row > 0) {
+    token_buffers.table = p.bytes(p.tokens() * options_.offloaded_row);
+    token_buffers.numbers = p.bytes(ints);
+  }
   if (embedding_rows_) {
     token_buffers.own_places = p.bytes(ints);
     token_buffers.own_rows = p.bytes(ints);

@@ -16,6 +16,8 @@ namespace lowrank {
 // A micro-batch goes through the model in pieces of whole sequences, so that the activations' memory does not grow with the
 // batch. Fewer tokens at a time would make packing the weights, once per piece, show.
 constexpr int64_t kPieceTokens = 1024;
+// Of a GPU, whose products want more rows, and which decodes quantised weights once a piece.
+constexpr int64_t kDevicePieceTokens = 2048;
 
 struct EngineOptions {
   std::string device = "cpu";  // as make_backend takes it
@@ -31,9 +33,11 @@ struct EngineOptions {
   bool rereads_weights = false;     // else: whether the page cache is to hold them in large pages
   bool rounds_activations = false;  // as the model's linears want it, see options_for
   int64_t decoded = 0;              // OpLimits' of the model, see options_for
-  int64_t piece_tokens() const { return std::min(max_tokens, std::max(kPieceTokens, max_sequence)); }
+  bool offload_embedding = false;   // stays with the host where the backend's memory is another; each piece's rows are uploaded
+  int64_t offloaded_row = 0;        // bytes of such a row, see options_for; 0: the backend has the embedding
+  int64_t piece_tokens() const { return std::min(max_tokens, std::max(device == "cpu" ? kPieceTokens : kDevicePieceTokens, max_sequence)); }
   // Without a backward pass no values of a block are kept: pieces may be longer than a small training batch's.
-  int64_t evaluation_tokens() const { return training ? std::max(kPieceTokens, max_sequence) : std::max(piece_tokens(), texts); }
+  int64_t evaluation_tokens() const { return training ? std::max({kPieceTokens, max_sequence, piece_tokens()}) : std::max(piece_tokens(), texts); }
   // Gradient checkpointing (Chen et al., 2016): this number of the lowest blocks keep their input only and are computed
   // again in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;
@@ -63,12 +67,14 @@ class AdapterNeeds {
   int64_t head_rows_ = 0;
 };
 
-// Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena.
+// Token ids, positions, offsets and labels of a piece: offsets of int32_t in the arena, where nothing else is named.
 struct TokenBuffers {
   int64_t ids = 0, positions = 0, offsets = 0, rows = 0, labels = 0;
   int64_t class_labels = 0;  // f32, of a classifier
   int64_t types = 0;         // of a model with token types
   int64_t own_places = 0, own_rows = 0;  // OwnTokens'
+  int64_t varying = 0;       // a Varying
+  int64_t table = 0, numbers = 0;  // rows of an embedding that stays with the host, and their numbers
 };
 
 // Offsets of the rotary tables of a kind of attention: (max_sequence, E/2) f32 each.

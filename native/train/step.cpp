@@ -19,15 +19,15 @@ void Base::forward(const Pass& p) {
   const float scale = float(model_.embedding_scale);
   const int64_t dim = model_.table_dim();
   const Mat e = model_.projection ? p.mat(layout_->embedded) : x;
-  p.ops.embedding_fwd({p.tokens.ids, p.embedding(), e, scale});
+  p.ops.embedding_fwd({p.embedding_ids(), p.embedding(), e, scale});
   if (p.own_tokens.count > 0) {
     const Mat own = p.mat(layout_->own_embeddings, p.own_tokens.count, dim);
     p.ops.embedding_fwd({p.own_tokens.rows, p.rows(p.adapter.layout.embedding_rows()), own, scale});
     p.ops.scatter_rows({own, p.own_tokens.places, e});
   }
-  if (const double alpha = p.adapter.spec.neftune_alpha; p.mode == Mode::train && alpha > 0) {
-    const float size = float(alpha / std::sqrt(double(p.longest) * double(dim)));
-    p.ops.add_noise({e, size, p.adapter.spec.seed, kNoiseStream + p.rng_stream, uint64_t(p.tokens.first * dim)});
+  if (p.mode == Mode::train && p.adapter.spec.neftune_alpha > 0) {
+    const NoiseArgs noise{e, 0, p.adapter.spec.seed, kNoiseStream, 0, uint64_t(dim), p.varying_at};
+    p.ops.add_noise(p.varying_at ? noise : noise.of(p.varying));
   }
   if (model_.projection) {
     const Mat rounded = p.mat(layout_->embedded_act);
@@ -99,29 +99,36 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
   const bool classifies = base_.model().classifier.has_value();
   if (classifies && batch.labels.empty()) throw Error("E_BATCH", "Batch: a classifier learns from labels, and it has none.");
+  const std::vector<Base::Piece> pieces = base_.pieces(batch, base_.options().piece_tokens());
   // As transformers scales the noise: by the longest text of the micro-batch.
   int64_t longest = 0;
   for (size_t s = 0; s + 1 < batch.offsets.size(); s++) longest = std::max<int64_t>(longest, batch.offsets[s + 1] - batch.offsets[s]);
-  const std::vector<Base::Piece> pieces = base_.pieces(batch, base_.options().piece_tokens());
+  const float noise = float(slot.spec().neftune_alpha / std::sqrt(double(longest) * double(base_.model().table_dim())));
+  const Varying varying{.rng_stream = rng_stream, .loss_scale = loss_scale, .noise = noise};
   for (const Base::Piece& piece : pieces) {
     std::function<void(int64_t)> done;
-    if (is_last && group_->size() > 1 && &piece == &pieces.back()) done = [&](int64_t layer) { slot.start_sums(*sums_, layer); };
-    Pass p = base_.pass(piece, Mode::train, slot.begin_step(base_.weights()));
-    p.rng_stream = rng_stream;
-    p.longest = longest;
+    if (is_last && group_->size() > 1 && slot.sums_early() && &piece == &pieces.back()) done = [&](int64_t layer) { slot.start_sums(*sums_, layer); };
+    const Pass p = base_.pass(piece, Mode::train, slot.begin_step(base_.weights()), varying);
+    const Layout& layout = base_.layout();
+    // An adapter's own buffers stay where they are; the gradients' may move when another one comes.
+    Backend::RepeatKey key = {number, reinterpret_cast<intptr_t>(p.adapter.gradients), piece.count(), piece.sequences(), p.own_tokens.count};
     if (classifies) {
       const Classifier::Pooled pooled = base_.pooled(piece);
-      base_.forward(p);
-      const Layout& layout = base_.layout();
-      const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
-      layout.classifier.loss(p, layout.stream, pooled, logits, loss_scale, slot.loss_scale(), loss);
-      base_.backward(p, done);
+      p.ops.repeat(key, [&] {
+        base_.forward(p);
+        const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
+        layout.classifier.loss(p, layout.stream, pooled, logits, slot.loss_scale(), loss);
+        base_.backward(p, done);
+      });
       continue;
     }
     const Head::Learned learned = base_.learned(piece);
-    base_.forward(p);
-    base_.layout().head.loss(p, base_.layout().stream, learned, loss_scale, slot.loss_scale(), loss);
-    if (learned.count > 0) base_.backward(p, done);
+    key.push_back(learned.count);
+    p.ops.repeat(key, [&] {
+      base_.forward(p);
+      layout.head.loss(p, layout.stream, learned, slot.loss_scale(), loss);
+      if (learned.count > 0) base_.backward(p, done);
+    });
   }
 }
 
@@ -141,7 +148,7 @@ double Engine::evaluate(const Batch& batch, int number) {
     const Buffer loss(base_.backend(), base_.at<double>(base_.layout().loss));
     double found = 0;
     loss.write(0, sizeof found, &found);
-    base_.layout().head.loss(p, base_.layout().stream, learned, 0, nullptr, base_.at<double>(base_.layout().loss));
+    base_.layout().head.loss(p, base_.layout().stream, learned, nullptr, base_.at<double>(base_.layout().loss));
     loss.read(0, sizeof found, &found);
     sum += found;
   }
@@ -164,7 +171,7 @@ Engine::Classified Engine::classify(const Batch& batch, int number) {
     const Buffer loss(base_.backend(), base_.at<double>(layout.loss));
     double sum = 0;
     loss.write(0, sizeof sum, &sum);
-    layout.classifier.loss(p, layout.stream, pooled, logits, 0, nullptr, base_.at<double>(layout.loss));
+    layout.classifier.loss(p, layout.stream, pooled, logits, nullptr, base_.at<double>(layout.loss));
     loss.read(0, sizeof sum, &sum);
     found.loss += sum;
   }

@@ -14,6 +14,7 @@ export {
   writeBareAdapter,
 } from "./adapter.js";
 export type { NamedBase } from "./adapter-config.js";
+export { readDevicePlans, writeDevicePlans } from "./device-plans.js";
 export { type Factors, readFactors, writeFactors } from "./factors.js";
 export { removeFolder } from "./files.js";
 export { readLabels } from "./labels.js";

@@ -102,7 +102,7 @@ async function follow(call: Call, reading: Promise<TrainingTexts>): Promise<void
   await using engine = await ahead(createEngine(base.model, withoutFactors(adapter), shape, display, reading));
   await guarded(engine, call.world, async () => {
     const own = prepareRun(o, base, await reading, null, () => {});
-    const begun = await beginTogether(engine, o, own, signal);
+    const begun = await beginTogether(engine, o, own, signal, display.warn);
     const trained = async () => {
       await engine.finishGroup();
       return false;
@@ -147,8 +147,8 @@ async function trainWith(
   const prepared = prepareRun(o, base, texts, resumption, display.warn);
   display.texts(texts);
   if (!world) signal.throwIfAborted();
-  const begun = world ? await beginTogether(engine, o, prepared, signal) : null;
-  if (!world) await beginWith(engine, prepared);
+  const begun = world ? await beginTogether(engine, o, prepared, signal, display.warn) : null;
+  if (!world) await beginWith(engine, prepared, display.warn);
   else if (!begun) {
     await engine.finishGroup();
     // Or another rank alone was asked.

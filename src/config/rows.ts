@@ -352,6 +352,10 @@ export const trainRows = {
     TRAINING.nothing,
     "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits",
   ).or(false),
+  offload_embedding: flag(
+    TRAINING.nothing,
+    "on a GPU: leave the embedding in the host's memory and upload the rows of each batch's tokens; the same bits; without effect where the head is the embedding",
+  ).or(false),
   seed: integer(
     { min: 0, max: LARGEST_SEED },
     TRAINING.adapter,

@@ -112,8 +112,8 @@ export class Trainer {
       const begun = resumption || (world && world.rank > 0) ? withoutFactors(spec) : spec;
       const shape = { ...plan.plan.engine, ...(world && asRank(checked)) };
       engine = await Engine.create(base.model, begun, shape);
-      const together = world && (await beginTogether(engine, options, prepared, new AbortController().signal));
-      if (!together) await beginWith(engine, prepared);
+      const together = world && (await beginTogether(engine, options, prepared, new AbortController().signal, warn));
+      if (!together) await beginWith(engine, prepared, warn);
       const parts = { options, engine, folder, warnings, samples: checked.samples };
       return new Trainer(model, { ...parts, prepared: together?.prepared ?? prepared, ranks: together?.ranks });
     } catch (error) {

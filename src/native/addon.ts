@@ -67,6 +67,8 @@ export interface NativeEngine {
   abortGroup(): void;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
+  devicePlans(): Promise<string>;
+  takeDevicePlans(plans: string): Promise<string>;
   mergedWeight(module: string, adapter?: number, decoded?: PlainDtype): Promise<Uint8Array>;
   mergedBias(module: string, dtype: PlainDtype, adapter?: number): Promise<Uint8Array>;
   close(): Promise<void>;

@@ -200,6 +200,19 @@ export class Engine {
     return call(() => this.#engine.matmulPeak(again));
   }
 
+  /** The algorithms of a device's products so far, as text for a checkpoint; empty where there are none to choose. */
+  async devicePlans(): Promise<string> {
+    return call(() => this.#engine.devicePlans());
+  }
+
+  /**
+   * Computes products as a checkpoint's plans say, to the same bits.
+   * @returns why that cannot be, in words: they are of another card or library, and others are chosen; null where it can
+   */
+  async takeDevicePlans(plans: string): Promise<string | null> {
+    return (await call(() => this.#engine.takeDevicePlans(plans))) || null;
+  }
+
   /** This rank, and its waiting for others. */
   async group(): Promise<GroupReadings> {
     return call(() => this.#engine.group());

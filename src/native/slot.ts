@@ -24,6 +24,8 @@ export type AdapterEngine = Pick<
   | "setOptimizerState"
   | "checkWeights"
   | "matmulPeak"
+  | "devicePlans"
+  | "takeDevicePlans"
   | "generateStart"
   | "generateNext"
 >;
@@ -85,6 +87,14 @@ export class Slot implements AdapterEngine {
 
   checkWeights(): Promise<void> {
     return this.#engine.checkWeights();
+  }
+
+  devicePlans(): Promise<string> {
+    return this.#engine.devicePlans();
+  }
+
+  takeDevicePlans(plans: string): Promise<string | null> {
+    return this.#engine.takeDevicePlans(plans);
   }
 
   matmulPeak(again?: boolean): Promise<number> {

@@ -222,6 +222,11 @@ export interface EngineOptions {
    * bit, in the backward pass. Default 0.
    */
   checkpointedBlocks?: number;
+  /**
+   * Whether the embedding stays in the host's memory where the device has memory of its own, and the rows of each piece's tokens are uploaded:
+   * to the same bits. Without effect where the head is the embedding. Default false.
+   */
+  offloadEmbedding?: boolean;
   /** Default adamw, with moments in f32. adamw_8bit keeps moments of tensors of at least 4,096 elements in 8 bits. */
   optimizer?: Optimizer;
   /**

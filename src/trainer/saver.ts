@@ -18,6 +18,7 @@ import {
   writeAdapter,
   writeAdapterFiles,
   writeBareAdapter,
+  writeDevicePlans,
   writeOptimizerState,
   writeRunState,
   writeTrainerState,
@@ -135,10 +136,12 @@ export class Saver implements Keeper {
         : this.#best;
     // Their present state: the steps that follow change it.
     const [adapter, optimizer] = [await this.#adapter(), await engine.optimizerState()];
+    const plans = await engine.devicePlans();
     const writeStates = this.#states({ progress, state }, best);
     const write = async (within: string) => {
       await writeAdapterFiles(within, adapter);
       await writeOptimizerState(within, optimizer);
+      await writeDevicePlans(within, plans);
       await writeStates(within);
     };
     const outcome = saveCheckpoint(output, step, write)

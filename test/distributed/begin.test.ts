@@ -20,6 +20,6 @@ test.each([
   } as unknown as Engine;
   const prepared = { settings: {}, plan: { engine: { device: "cpu" } }, resumption: null } as unknown as Prepared;
   const signal = own ? AbortSignal.abort("SIGUSR2") : new AbortController().signal;
-  expect(await beginTogether(engine, {} as RunOptions, prepared, signal)).toBeNull();
+  expect(await beginTogether(engine, {} as RunOptions, prepared, signal, () => {})).toBeNull();
   expect(calls).toEqual(["gather"]);
 });

@@ -138,6 +138,49 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     await engine.close();
   });
 
+  test("a device that records no passes trains as before; a recorded pass that fails breaks the engine", async () => {
+    const train = async (fault: string) => {
+      faults("");
+      await using engine = await open();
+      for (let step = 0; step < 3; step++) {
+        if (step === 1) faults(fault);
+        await engine.forwardBackward(batch, 1, step);
+        await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+      }
+      return [...(await engine.adapter()).values()].map(({ data }) => [...data]);
+    };
+    expect(await train("fails=capture")).toEqual(await train(""));
+    expect(await errorOf(() => train("fails=graph"))).toMatchObject({
+      code: "E_DEVICE",
+      message: expect.stringMatching(/The GPU failed in a recorded pass: unspecified launch failure/),
+    });
+  });
+
+  test("algorithms of products go on after a resumption; those of another card are refused in words", async () => {
+    const first = await open();
+    await first.forwardBackward(batch, 1, 0);
+    const plans = await first.devicePlans();
+    await first.close();
+    expect(plans).toContain("cuBLASLt 130000 on a fake GPU, compute capability 9.0, 132 multiprocessors");
+    expect(plans.split("\n").length).toBeGreaterThan(10);
+    const second = await open();
+    expect(await second.takeDevicePlans(plans)).toBeNull();
+    await second.forwardBackward(batch, 1, 0);
+    // An algorithm that is chosen has a number of its own: these are the same.
+    expect(await second.devicePlans()).toBe(plans);
+    expect(await second.takeDevicePlans(plans.replace(/\| abcdef/, "| abcdeg"))).toContain("is damaged");
+    expect(await second.takeDevicePlans("{}")).toBe("they are not in a form that this version reads");
+    await second.close();
+    faults("processors=114");
+    const other = await open();
+    expect(await other.takeDevicePlans(plans)).toBe(
+      "they are of cuBLASLt 130000 on a fake GPU, compute capability 9.0, 132 multiprocessors, this is cuBLASLt 130000 on a fake GPU, compute capability 9.0, 114 multiprocessors",
+    );
+    await other.forwardBackward(batch, 1, 0);
+    expect(await other.devicePlans()).not.toBe(plans);
+    await other.close();
+  });
+
   test("uploads through pinned memory: it is written again when its copies are done", async () => {
     // A and B are a part of a mebibyte each.
     const engine = await Engine.create(model, { ...adapter, rank: 1500 }, { ...options, device: "cuda:0" });

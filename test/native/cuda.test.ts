@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { openModel } from "../../src/model/index.js";
-import { devices, Engine, type MemoryItem } from "../../src/native/index.js";
+import { openModel, resolveTargets } from "../../src/model/index.js";
+import { devices, Engine, type MemoryItem, planMemory } from "../../src/native/index.js";
 import { errorOf } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
 import { goldenTests } from "../support/golden-tests.js";
@@ -39,6 +39,34 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     process.env.LOWRANK_CUDA_PLUGIN = EMULATED;
   });
   describe.each(KINDS)("%s", (name) => goldenTests(name, "cuda:0"));
+
+  test("an embedding that stays with the host: the same bits, and its bytes are not the device's", async () => {
+    const model = openModel(join(goldensFolder, "gqa-untied"));
+    const targets = resolveTargets(model, "all-linear").modules;
+    const adapter = { rank: 2, alpha: 4, dropout: 0, useRslora: false, targets, seed: 1 };
+    const shape = { precision: "bf16", threads: 1, maxTokens: 12, maxSequence: 12, cacheTokens: 12 } as const;
+    const batch = { sequences: [7, 5].map((n) => ({ inputIds: Int32Array.from({ length: n }, (_, i) => 3 * i + n) })) };
+    const options = (offloadEmbedding: boolean) => ({ ...shape, device: "cuda:0", training: true, offloadEmbedding });
+    const train = async (offloads: boolean) => {
+      await using engine = await Engine.create(model, adapter, options(offloads));
+      for (let step = 0; step < 3; step++) {
+        await engine.forwardBackward(batch, 0.1, step);
+        await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+      }
+      const token = await engine.generateStart(Int32Array.of(5, 9, 5), { temperature: 0, topK: 0, topP: 1, seed: 0 });
+      return [await engine.adapter(), await engine.evaluate(batch), token];
+    };
+    expect(await train(true)).toEqual(await train(false));
+    const items = (offloads: boolean) =>
+      new Map(planMemory(model, adapter, options(offloads)).items.map((item) => [item.name, item]));
+    const [kept, moved] = [items(false), items(true)];
+    const embedding = moved.get("embedding (mapped)")!;
+    expect(embedding).toMatchObject({ place: "mapped", bytes: expect.any(Number) });
+    expect(kept.get("weights")!.bytes - moved.get("weights")!.bytes).toBe(embedding.bytes);
+    const whole = { ...adapter, whole: ["model.embed_tokens"] };
+    const error = await errorOf(() => Engine.create(model, whole, options(true)));
+    expect(error).toMatchObject({ code: "E_OPTIONS", message: expect.stringContaining("modules_to_save") });
+  });
 
   test("lowrank devices names it; another number is an error", async () => {
     expect(devices().found.map(({ name }) => name)).toEqual(["cuda:0"]);

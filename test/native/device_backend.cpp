@@ -96,9 +96,7 @@ void pointers(const ScatterArgs& a, F&& f) { each(f, a.src, a.rows, a.dst); }
 template <class F>
 void pointers(const ClipArgs& a, F&& f) { each(f, a.g, a.learning_rates, a.state); }
 template <class F>
-void pointers(const AdamWArgs& a, F&& f) { each(f, a.p, a.m, a.v, a.g, a.state); }
-template <class F>
-void pointers(const AdamW8bitArgs& a, F&& f) { each(f, a.step.p, a.step.g, a.step.state, a.m, a.v, a.m_max, a.v_max); }
+void pointers(const AdamWArgs& a, F&& f) { each(f, a.p, a.g, a.moments, a.parts, a.state); }
 
 }  // namespace
 

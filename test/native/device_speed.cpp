@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 
@@ -34,9 +35,11 @@ struct Run {
   Format stored;  // of the linears
   int64_t texts;
   bool checkpointing, base_case;
+  bool repeats = true;  // passes of one shape
 };
 const Run kRuns[] = {
     {"bf16", DType::bf16, Format::bf16, 4, false, true},  {"bf16", DType::bf16, Format::bf16, 1, false, false}, {"bf16", DType::bf16, Format::bf16, 4, true, false},
+    {"bf16, no graphs", DType::bf16, Format::bf16, 1, false, false, false},
     {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
 };
 constexpr int kWarmUp = 2, kSteps = 8, kSameBits = 20;
@@ -141,6 +144,7 @@ void print_operations(const TinyModel& model, const Shape& shape, const Run& run
 
 void measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
   const lowrank::Device before = plugin.devices().found[0];
+  setenv("LOWRANK_CUDA_GRAPHS", run.repeats ? "on" : "off", 1);
   Trained trained(model, shape, run, plugin, false);
   std::vector<double> seconds;
   StepState state;
@@ -159,6 +163,7 @@ void measure(const TinyModel& model, const Shape& shape, const Run& run, const D
   std::fflush(stdout);
   const std::string label = std::string("device-speed: ") + shape.name + ", " + run.format;
   report.expect(std::isfinite(state.norm) && state.norm > 0, label + ": gradients");
+  report.expect((trained.engine.repeated() > 0) == run.repeats, label + ": passes are repeated as CUDA graphs", std::to_string(trained.engine.repeated()) + " are");
   if (run.base_case) report.expect(has_same_bits(trained, batch(1, run.texts, shape)), label + ": gradients of the same bits again");
 }
 

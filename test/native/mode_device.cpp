@@ -20,18 +20,54 @@ class WithWeights final : public HostBackend {
   std::string name() const override { return inner_.name(); }
   int64_t workspace_bytes(const OpLimits& l) const override { return inner_.workspace_bytes(l); }
 
+  // Streams, offsets and scales are read from a Varying, so that the results are the same.
+  bool varies = false;
+
  private:
   void do_set_workspace(const OpLimits& l, void* memory) override { inner_.set_workspace(l, memory); }
   template <class Args>
   Args with_weights(Args a) {
     if constexpr (requires { a.table; }) a.table = here(inner_, a.table);
     if constexpr (requires { a.w.format; }) a.w = here(inner_, a.w);
+    if (!varies) return a;
+    if constexpr (requires { a.dropout; }) a.dropout = varying(a.dropout);
+    if constexpr (requires { a.lora->dropout; }) a.lora = varying(a.lora);
+    if constexpr (requires { a.loss_scale; }) {
+      a.varying = varying_;
+      a.loss_scale /= varying_->loss_scale;
+    }
+    if constexpr (std::is_same_v<Args, NoiseArgs>) {
+      varying_->noise = a.size;
+      a.size = 0;
+      a.stream -= varying_->rng_stream;
+      a.per_token = 11;
+      a.offset -= varying_->tokens * a.per_token;
+      a.varying = varying_;
+    }
     return a;
   }
   LinearBwdArgs with_weights(LinearBwdArgs a) {
     a.w = here(inner_, a.w);
+    if (varies) a.lora = varying(a.lora);
     if (a.also) a.also = &others_.emplace_back(with_weights(*a.also));
     return a;
+  }
+  Dropout varying(Dropout d) const {
+    if (!d.active()) return d;
+    d.per_stream = 7;
+    d.per_token = 11;
+    d.per_sequence = 13;
+    d.varying = varying_;
+    const Dropout moved = d.now();
+    d.stream -= moved.stream - d.stream;
+    d.offset -= moved.offset - d.offset;
+    return d;
+  }
+  const Lora* varying(const Lora* lora) {
+    if (!lora) return nullptr;
+    Lora& l = loras_.emplace_back(*lora);
+    l.dropout = varying(l.dropout);
+    return &l;
   }
 #define LOWRANK_OP(operation, Args) \
   void do_##operation(const Args& a) override { inner_.operation(with_weights(a)); }
@@ -39,6 +75,9 @@ class WithWeights final : public HostBackend {
 
   Backend& inner_;
   std::deque<LinearBwdArgs> others_;
+  std::deque<Lora> loras_;
+  const std::shared_ptr<void> numbers_ = test_memory(sizeof(Varying));
+  Varying* const varying_ = new (numbers_.get()) Varying{.rng_stream = 3, .tokens = 5, .sequences = 2, .loss_scale = 4};
 };
 
 // A product of bf16 or f16 reads both operands in it.
@@ -68,6 +107,7 @@ void run_device(const Options& o, Report& report) {
       if ((c.op.starts_with("attention") && c.dropout.active()) || c.replaced > 0) continue;  // refused there
       if (ran++ % 256 == 0) backend = plugin.make(0);  // copies of weights go with it
       WithWeights device(*backend);
+      device.varies = c.seed % 2 == 0;
       const Operation& op = operation(c.op);
       Slots slots;
       op.define(c, slots);
@@ -98,8 +138,10 @@ void run_device(const Options& o, Report& report) {
       if (o.worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);
     }
   }
+  if (o.filter.empty() && (o.op.empty() || o.op == "adamw") && o.mine(0)) test_device_moments(*plugin.make(0), report);
   set_test_memory(nullptr);
   if ((o.op.empty() && o.filter.empty()) || o.op == "training") test_device_training(plugin, o, report);
+  if ((o.op.empty() && o.filter.empty()) || o.op == "repeats") test_device_repeats(plugin, o, report);
 }
 
 }  // namespace lowrank::test

@@ -68,5 +68,7 @@ void test_fused(Report&);
 
 // Parts of device.
 void test_device_training(const DevicePlugin&, const Options&, Report&);
+void test_device_moments(Backend&, Report&);
+void test_device_repeats(const DevicePlugin&, const Options&, Report&);
 
 }  // namespace lowrank::test

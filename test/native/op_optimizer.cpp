@@ -3,6 +3,7 @@
 
 #include "bounds.h"
 #include "operations.h"
+#include "quant/moments.h"
 #include "random.h"
 
 namespace lowrank::test {
@@ -23,23 +24,31 @@ void define_adamw(const Case& c, Slots& s) {
   s.vector("v", v).role = Role::in_place;
 }
 
-AdamWArgs arguments(const Case& c, Memory& m) {
+// Two parts of different groups; one of few elements.
+int64_t first_part(const Case& c) { return c.in / 3; }
+constexpr double kRateFactor = 4;  // of the second
+constexpr float kDecay = 0.1f;     // of the first
+
+void call_adamw(const Case& c, Backend& b, Memory& m) {
   m.state.applied = c.step;
   m.state.grad_scale = 0.5f;
   m.state.learning_rate = 3e-3f;
   m.state.applies = true;
-  return {.p = m.f32("p"),
-          .m = m.f32("m"),
-          .v = m.f32("v"),
-          .g = m.f32("g"),
-          .n = c.in,
-          .beta1 = kBeta1,
-          .beta2 = kBeta2,
-          .eps = kEps,
-          .weight_decay = 0.1f,
-          .state = &m.state};
+  char* const moments = reinterpret_cast<char*>(m.f32("m"));
+  const int64_t second = first_part(c), v = reinterpret_cast<char*>(m.f32("v")) - moments, blocks = (second + kMomentBlock - 1) / kMomentBlock;
+  m.parts[0] = {.begin = 0, .elements = second, .m = 0, .v = v, .m_max = 0, .v_max = 0, .first_block = 0, .rate_factor = 1, .weight_decay = kDecay, .is_8bit = false};
+  m.parts[1] = {.begin = second, .elements = c.in - second, .m = 4 * second, .v = v + 4 * second, .m_max = 0, .v_max = 0, .first_block = blocks, .rate_factor = kRateFactor, .weight_decay = 0, .is_8bit = false};
+  b.adamw({.p = m.f32("p"),
+           .g = m.f32("g"),
+           .moments = moments,
+           .parts = m.parts,
+           .count = 2,
+           .blocks = blocks + (c.in - second + kMomentBlock - 1) / kMomentBlock,
+           .beta1 = kBeta1,
+           .beta2 = kBeta2,
+           .eps = kEps,
+           .state = &m.state});
 }
-void call_adamw(const Case& c, Backend& b, Memory& m) { b.adamw(arguments(c, m)); }
 
 // m: a product, a difference, a product, a sum. v: three products and a sum, all positive. p: the decay's product and its
 // factor's rounding; the quotient's operands, each with a few roundings; the sum.
@@ -52,7 +61,7 @@ void bound_adamw(const Case& c, const Arithmetic&, const Memory& twin, const Slo
                  m0 = std::fabs(double(slots.find("m")->values[size_t(i)]));
     const double g = std::fabs(double(g_of[i]) * double(state.grad_scale)), m = std::fabs(double(m_of[i])), v = double(v_of[i]);
     const double m_off = 2 * kF32 * (m0 + g), v_off = 4 * kF32 * v;
-    const double factor = double(state.learning_rate) / c1 / (std::sqrt(v / c2) + double(kEps));
+    const double factor = double(state.learning_rate) * (i < first_part(c) ? 1 : kRateFactor) / c1 / (std::sqrt(v / c2) + double(kEps));
     b.of["m"].push_back(m_off);
     b.of["v"].push_back(v_off);
     b.of["p"].push_back(2 * kF32 * p0 + factor * (m_off + 10 * kF32 * m));

@@ -7,7 +7,7 @@
 
 #include "base/tensor.h"
 #include "guarded.h"
-#include "ops/step_state.h"
+#include "ops/arguments.h"
 #include "stored.h"
 
 namespace lowrank::test {
@@ -63,12 +63,14 @@ class Memory {
   struct Numbers {
     double scalar = 0.5;
     StepState state{};
+    AdamWPart parts[2]{};
   };
   std::shared_ptr<void> numbers_ = test_memory(sizeof(Numbers));
 
  public:
   double& scalar = (new (numbers_.get()) Numbers)->scalar;  // the loss sum, which is added to, or a result that is a number
   StepState& state = static_cast<Numbers*>(numbers_.get())->state;  // of clip and AdamW
+  AdamWPart (&parts)[2] = static_cast<Numbers*>(numbers_.get())->parts;  // of AdamW
 
  private:
   struct Entry {

@@ -59,11 +59,11 @@ TinyModel::Values random_values(uint64_t seed) {
   };
 }
 
-Batch batch_of(uint64_t seed, int64_t vocab) {
+Batch batch_of(uint64_t seed, int64_t vocab, const std::vector<int64_t>& lengths) {
   Random r{seed};
   Batch b;
   b.offsets.push_back(0);
-  for (const int64_t length : {17, 1, 30, 9}) {
+  for (const int64_t length : lengths) {
     for (int64_t i = 0; i < length; i++) b.ids.push_back(int32_t(r.below(uint64_t(vocab))));
     for (int64_t i = 1; i < length; i++) b.targets.push_back(b.ids[b.ids.size() - size_t(length) + size_t(i)]);
     b.targets.push_back(kIgnore);

@@ -31,7 +31,7 @@ class TinyModel {
 // Norms around 1, the rest around 0.
 TinyModel::Values random_values(uint64_t seed);
 
-// Four sequences, one of a single token; a token is to be predicted from the tokens before it.
-Batch batch_of(uint64_t seed, int64_t vocab);
+// Sequences of these lengths, by default one of a single token; a token is to be predicted from the tokens before it.
+Batch batch_of(uint64_t seed, int64_t vocab, const std::vector<int64_t>& lengths = {17, 1, 30, 9});
 
 }  // namespace lowrank::test

@@ -62,14 +62,14 @@ void exhaust(const char* name, int mantissa_bits, int bias, ToF32 to_f32, FromF3
                 "around " + std::to_string(middles) + " middles");
 }
 
-// Every operation of the one list is in the table that the modes go over, under its name. 8-bit AdamW has a test of its own (moments.cpp).
+// Every operation of the one list is in the table that the modes go over, under its name.
 void test_operation_list(Report& report) {
   const char* const listed[] = {
 #define LOWRANK_OP(operation, Args) #operation,
 #include "ops/operations.inc"
   };
   for (const std::string name : listed) {
-    bool found = name == "adamw_8bit";
+    bool found = false;
     for (const Operation& o : operations()) found = found || name == o.name;
     report.expect(found, "unit: operation " + name + " has cases");
   }

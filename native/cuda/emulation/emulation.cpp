@@ -22,6 +22,7 @@
 namespace lowrank::cuda::emulation {
 
 Watcher* watcher = nullptr;
+thread_local Recording* recording = nullptr;
 uint3 thread_index, block_index;
 dim3 block_size, grid_size;
 
@@ -206,6 +207,7 @@ void run_block() {
 }  // namespace
 
 void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<void()>& kernel) {
+  if (recording) return recording->push_back([=] { run(grid, count, dynamic_bytes, kernel); });
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   if (count == 0 || count > kMostThreads || grid.x == 0 || grid.y == 0 || grid.y > 65535 || grid.z != 1) die("a launch with a bad grid");

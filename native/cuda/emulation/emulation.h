@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <type_traits>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -45,6 +46,9 @@ bool in_stacks(const void*);
 bool in_shared_memory(const void*);
 
 void run(dim3 grid, unsigned threads, size_t dynamic_bytes, const std::function<void()>& kernel);
+// What this thread launches, where it is recorded and does not run.
+using Recording = std::vector<std::function<void()>>;
+extern thread_local Recording* recording;
 void* dynamic_shared();
 [[noreturn]] void fail(const char* what);
 void barrier();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cuda/emulation/emulation.h"
 
 namespace lowrank::cuda {
 
@@ -27,14 +28,37 @@ class Emulated final : public Device {
   // Each process has one of its own.
   std::string identity() const override { return "the emulation of process " + std::to_string(getpid()); }
   std::shared_ptr<void> allocate(int64_t bytes) override { return take(bytes); }
-  void upload(const void* host, int64_t bytes, void* to) override { std::memcpy(to, host, size_t(bytes)); }
-  void download(const void* from, int64_t bytes, void* host) override { std::memcpy(host, from, size_t(bytes)); }
+  void upload(const void* host, int64_t bytes, void* to) override {
+    check(!emulation::recording, "an upload that is recorded", "upload");
+    std::memcpy(to, host, size_t(bytes));
+  }
+  void download(const void* from, int64_t bytes, void* host) override {
+    check(!emulation::recording, "a download that is recorded", "download");
+    std::memcpy(host, from, size_t(bytes));
+  }
   void wait() override {}
   bool is_done() override { return true; }
   Stream stream() const override { return nullptr; }
 
+  std::shared_ptr<void> record(const std::function<void()>& enqueue) override {
+    const auto all = std::make_shared<emulation::Recording>();
+    emulation::recording = all.get();
+    try {
+      enqueue();
+    } catch (...) {
+      emulation::recording = nullptr;
+      throw;
+    }
+    emulation::recording = nullptr;
+    return all;
+  }
+  void replay(void* recording) override {
+    for (const auto& launch : *static_cast<emulation::Recording*>(recording)) launch();
+  }
+
   void product(const Product& p) override {
     check_product(p);
+    if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
     for (const Mat* m : {&p.a, &p.b, &p.c}) check(m->ld >= m->cols, "a leading dimension", "product");
     const int64_t inner = p.inner();
     // Widened once, both with the sum's direction as rows.

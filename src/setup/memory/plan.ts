@@ -67,10 +67,12 @@ export function samplesOf(o: { num_samples: number; sample_max_new_tokens: numbe
   return { sampleTokens: o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens, samplesOnly };
 }
 
+type Machine = Pick<EngineOptions, "threads" | "device" | "offloadEmbedding">;
+
 export class Planner {
   readonly #model: ModelSource;
   readonly #adapter: AdapterSpec;
-  readonly #machine: { threads: number; device?: string };
+  readonly #machine: Machine;
   readonly #process: MemoryItem[];
   readonly #quantized = new Map<string, ModelSource>();
   readonly #generation: Generation;
@@ -84,7 +86,7 @@ export class Planner {
   constructor(
     model: ModelSource,
     adapter: AdapterSpec,
-    machine: { threads: number; device?: string },
+    machine: Machine,
     tokenizer: string | null,
     generation = samplesOf(USUAL_SAMPLES, false),
     beside: readonly AdapterSpec[] = [],

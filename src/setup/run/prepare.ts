@@ -66,7 +66,7 @@ export function planRun(
   const planner = new Planner(
     model,
     adapter.spec,
-    { threads, device },
+    { threads, device, offloadEmbedding: o.offload_embedding },
     tokenizer,
     samplesOf(o, base.samplesOnly),
     beside,
@@ -108,7 +108,11 @@ export function prepareRun(
 }
 
 /** Puts the beginning of the run into the engine: the checkpoint's state, or the initial adapter. */
-export async function beginWith(engine: AdapterEngine, { model, adapter, resumption }: Prepared): Promise<void> {
-  if (resumption) await restore(resumption, engine, model);
+export async function beginWith(
+  engine: AdapterEngine,
+  { model, adapter, resumption }: Prepared,
+  warn: Warn,
+): Promise<void> {
+  if (resumption) await restore(resumption, engine, model, warn);
   else if (adapter.tensors) await engine.setAdapter(adapter.tensors);
 }

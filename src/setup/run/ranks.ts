@@ -91,6 +91,7 @@ export async function beginTogether(
   o: RunOptions,
   prepared: Prepared,
   signal: AbortSignal,
+  warn: (message: string) => void,
 ): Promise<{ ranks: Ranks; prepared: Prepared } | null> {
   const ranks = await ranksOf(engine);
   const cadence = Object.fromEntries(CADENCE.map((name) => [name, o[name] ?? null]));
@@ -109,7 +110,7 @@ export async function beginTogether(
   const own: Beginning = { state: resumption?.state ?? null, isResult: resumption?.isResult ?? false };
   const [first] = await engine.gatherTexts(ranks.rank === 0 ? JSON.stringify(own) : "");
   const { state, isResult } = JSON.parse(first!) as Beginning;
-  if (ranks.rank === 0) await beginWith(engine, prepared);
+  if (ranks.rank === 0) await beginWith(engine, prepared, warn);
   await engine.shareAdapter();
   const none = { folder: "", history: [], best: null, inPlace: false };
   const followed = state && { ...none, state, isResult };

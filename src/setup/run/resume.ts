@@ -9,6 +9,7 @@ import {
   listCheckpoints,
   type RunState,
   readAdapter,
+  readDevicePlans,
   readOptimizerState,
   readRunState,
   recoverCheckpoints,
@@ -151,13 +152,19 @@ export function checkFinished({ folder, state, isResult }: Resumption, total: nu
   throw new LowrankError("E_CHECKPOINT", `--resume: ${found}. ${advice}`, folder);
 }
 
-/** Puts the adapter and the optimizer's state of the checkpoint into the engine. */
+/** Puts the adapter and the optimizer's state of the checkpoint into the engine, and how its products were computed. */
 export async function restore(
   { folder, isResult }: Resumption,
   engine: AdapterEngine,
   model: ModelSource,
+  warn: Warn,
 ): Promise<void> {
   await engine.setAdapter(readAdapter(folder, model).tensors);
   if (isResult) return;
   await engine.setOptimizerState(readOptimizerState(folder));
+  const plans = readDevicePlans(folder);
+  const why = plans === null ? null : await engine.takeDevicePlans(plans);
+  if (why !== null) {
+    warn(`the checkpoint's algorithms of products cannot be taken, ${why}: the run goes on, but its last bits differ`);
+  }
 }

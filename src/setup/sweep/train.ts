@@ -121,7 +121,9 @@ export async function trainSweep(
     try {
       // The others may not have come as far as its checkpoint.
       if (!(await judge.goesOn(i))) stop.abort();
-      await beginWith(slot, prepared);
+      const warnings: string[] = [];
+      await beginWith(slot, prepared, (message) => warnings.push(message));
+      for (const message of warnings) await tell(name, { type: "warning", message });
       const ends = AbortSignal.any([signal, fatal.signal, stop.signal]);
       const computed = async (error: unknown) => {
         if (error !== undefined && !isDiverged(error)) fatal.abort();

@@ -8,6 +8,8 @@
 #include <mutex>
 #include <string>
 
+#include "cuda/emulation/emulation.h"
+
 namespace {
 
 constexpr int kRuntime = 13000;
@@ -55,7 +57,7 @@ cudaError_t cudaRuntimeGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int) {
-  *p = {"a fake GPU", kTotal, number("major", "9"), 0};
+  *p = {"a fake GPU", kTotal, number("major", "9"), 0, number("processors", "132")};
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char* address, int length, int i) {
@@ -124,6 +126,33 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t s) { return of_current(s); }
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return unless_failing("synchronize"); }
 cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+// Graphs are the emulation's recordings of launches.
+using lowrank::cuda::emulation::Recording;
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
+  lowrank::cuda::emulation::recording = new Recording;
+  return of_current(s);
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
+  *graph = reinterpret_cast<cudaGraph_t>(lowrank::cuda::emulation::recording);
+  lowrank::cuda::emulation::recording = nullptr;
+  return of_current(s) == cudaSuccess ? unless_failing("capture") : of_current(s);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* to, cudaGraph_t graph, unsigned long long) {
+  *to = reinterpret_cast<cudaGraphExec_t>(new Recording(*reinterpret_cast<Recording*>(graph)));
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t recording, cudaStream_t s) {
+  for (const auto& launch : *reinterpret_cast<Recording*>(recording)) launch();
+  return of_current(s) == cudaSuccess ? unless_failing("graph") : of_current(s);
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<Recording*>(graph);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t recording) {
+  delete reinterpret_cast<Recording*>(recording);
+  return cudaSuccess;
+}
 cudaError_t cudaGetLastError() { return unless_failing("launch"); }
 const char* cudaGetErrorString(cudaError_t e) { return e == cudaErrorLaunchFailure ? "unspecified launch failure" : "another error"; }
 const char* cudaGetErrorName(cudaError_t e) { return e == cudaErrorLaunchFailure ? "cudaErrorLaunchFailure" : "cudaErrorOther"; }

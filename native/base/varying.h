@@ -1,0 +1,15 @@
+// What differs between passes of one shape. Operations of a device read it where it lies, with the backend: so a pass that was enqueued once can be
+// enqueued again as it is.
+#pragma once
+#include <cstdint>
+
+namespace lowrank {
+
+struct Varying {
+  uint64_t rng_stream = 0;             // number of the micro-batch; random numbers depend on it and on the adapter's seed
+  uint64_t tokens = 0, sequences = 0;  // of the micro-batch before the first
+  double loss_scale = 1;               // factor of the gradients
+  float noise = 0;                     // NoiseArgs' size
+};
+
+}  // namespace lowrank

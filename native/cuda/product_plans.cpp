@@ -1,0 +1,141 @@
+#include "cuda/product_plans.h"
+
+#include <cstring>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace lowrank::cuda {
+
+namespace {
+
+constexpr const char* kTitle = "lowrank: algorithms of products, 1";
+constexpr size_t kMostNoted = 4096;
+
+cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F; }
+
+// Bytes, at most 16, that the matrix's rows begin at multiples of.
+int64_t alignment(const Mat& m) {
+  const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * dtype_bytes(m.dtype));
+  return int64_t(at & -at) < 16 ? int64_t(at & -at) : 16;
+}
+
+std::string hex(const cublasLtMatmulAlgo_t& algorithm) {
+  std::ostringstream out;
+  for (const uint64_t word : algorithm.data) out << ' ' << std::hex << word;
+  return out.str();
+}
+
+}  // namespace
+
+void expect_lt(cublasStatus_t s, const char* what) {
+  if (s != CUBLAS_STATUS_SUCCESS) throw Error("E_DEVICE", std::string("cuBLASLt failed in ") + what + ": " + cublaslt().status(s) + ".", "device");
+}
+
+ProductPlans::ProductPlans(const CublasLt& lt, cublasLtHandle_t handle, std::string gpu, int64_t workspace)
+    : lt_(lt), handle_(handle), gpu_(std::move(gpu)), workspace_(workspace) {}
+
+ProductPlans::~ProductPlans() {
+  for (const auto& [shape, plan] : plans_) destroy(plan);
+}
+
+void ProductPlans::destroy(const Plan& plan) const {
+  lt_.desc_destroy(plan.operation);
+  for (cublasLtMatrixLayout_t layout : {plan.b, plan.a, plan.c}) lt_.layout_destroy(layout);
+}
+
+ProductPlans::Shape ProductPlans::shape_of(const Product& p) {
+  return {p.a.rows, p.a.cols, p.a.ld, p.b.rows, p.b.cols, p.b.ld, p.c.ld, int64_t(p.a.dtype), int64_t(p.c.dtype), p.transposes_a, p.transposes_b,
+          p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c)};
+}
+
+const ProductPlans::Plan& ProductPlans::of(const Product& p) {
+  const Shape shape = shape_of(p);
+  const auto found = plans_.find(shape);
+  if (found != plans_.end()) return found->second;
+  Plan plan;
+  expect_lt(lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+  const cublasOperation_t first = p.transposes_b ? CUBLAS_OP_T : CUBLAS_OP_N, second = p.transposes_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+  expect_lt(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first), "TRANSA");
+  expect_lt(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second), "TRANSB");
+  const auto layout = [&](cublasLtMatrixLayout_t& to, const Mat& m) {
+    expect_lt(lt_.layout_create(&to, type_of(m.dtype), uint64_t(m.cols), uint64_t(m.rows), m.ld), "cublasLtMatrixLayoutCreate");
+  };
+  layout(plan.b, p.b);
+  layout(plan.a, p.a);
+  layout(plan.c, p.c);
+  if (!takes_noted(shape, plan)) choose(p, plan);
+  return plans_.emplace(shape, plan).first->second;
+}
+
+bool ProductPlans::takes_noted(const Shape& shape, Plan& plan) const {
+  const auto noted = noted_.find(shape);
+  if (noted == noted_.end()) return false;
+  cublasLtMatmulHeuristicResult_t result;
+  const cublasStatus_t status = lt_.check(handle_, plan.operation, plan.b, plan.a, plan.c, plan.c, &noted->second, &result);
+  if (status != CUBLAS_STATUS_SUCCESS || int64_t(result.workspaceSize) > workspace_) return false;
+  plan.algorithm = noted->second;
+  return true;
+}
+
+void ProductPlans::choose(const Product& p, Plan& plan) const {
+  cublasLtMatmulPreference_t preference = nullptr;
+  expect_lt(lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
+  const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) { expect_lt(lt_.preference_set(preference, attribute, &value, sizeof value), "a preference"); };
+  set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, size_t(workspace_));
+  // Partial sums that are added in place are added in the order of arrival: other bits in every run.
+  set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, uint32_t(CUBLASLT_REDUCTION_SCHEME_MASK & ~uint32_t(CUBLASLT_REDUCTION_SCHEME_INPLACE)));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, uint32_t(alignment(p.b)));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, uint32_t(alignment(p.a)));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, uint32_t(alignment(p.c)));
+  set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, uint32_t(alignment(p.c)));
+  cublasLtMatmulHeuristicResult_t result;
+  int results = 0;
+  const cublasStatus_t status = lt_.heuristic(handle_, plan.operation, plan.b, plan.a, plan.c, plan.c, preference, 1, &result, &results);
+  lt_.preference_destroy(preference);
+  expect_lt(status, "cublasLtMatmulAlgoGetHeuristic");
+  if (results == 0) {
+    throw Error("E_DEVICE", "cuBLASLt has no algorithm for a product of " + std::to_string(p.c.rows) + " x " + std::to_string(p.c.cols) + " x " + std::to_string(p.inner()) + ".", "device");
+  }
+  plan.algorithm = result.algo;
+}
+
+std::string ProductPlans::header() const { return "cuBLASLt " + std::to_string(lt_.version()) + " on " + gpu_; }
+
+std::string ProductPlans::text() const {
+  std::ostringstream out;
+  out << kTitle << '\n' << header() << '\n';
+  std::map<Shape, cublasLtMatmulAlgo_t> all = noted_;
+  for (const auto& [shape, plan] : plans_) all.insert_or_assign(shape, plan.algorithm);
+  size_t count = 0;
+  for (const auto& [shape, algorithm] : all) {
+    if (count++ == kMostNoted) break;
+    for (const int64_t number : shape) out << number << ' ';
+    out << '|' << hex(algorithm) << '\n';
+  }
+  return out.str();
+}
+
+std::string ProductPlans::take(const std::string& text) {
+  std::istringstream in(text);
+  std::string line;
+  if (!std::getline(in, line) || line != kTitle) return "they are not in a form that this version reads";
+  if (!std::getline(in, line)) return "their text is cut short";
+  if (line != header()) return "they are of " + line + ", this is " + header();
+  std::map<Shape, cublasLtMatmulAlgo_t> all;
+  while (std::getline(in, line)) {
+    std::istringstream numbers(line);
+    Shape shape;
+    cublasLtMatmulAlgo_t algorithm = {};
+    std::string bar;
+    for (int64_t& number : shape) numbers >> number;
+    numbers >> bar >> std::hex;
+    for (uint64_t& word : algorithm.data) numbers >> word;
+    if (!numbers || bar != "|") return "the line \"" + line.substr(0, 80) + "\" is damaged";
+    all.emplace(shape, algorithm);
+  }
+  noted_ = std::move(all);
+  return "";
+}
+
+}  // namespace lowrank::cuda
