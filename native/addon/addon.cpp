@@ -129,6 +129,21 @@ Napi::Value check_model(const Napi::CallbackInfo& info) {
 }
 
 // The tensors of an adapter: an array of { name, shape }.
+const char* role_name(AdapterTensor::Role role) {
+  switch (role) {
+    case AdapterTensor::Role::lora_a: return "lora_a";
+    case AdapterTensor::Role::lora_b: return "lora_b";
+    case AdapterTensor::Role::lora_bias: return "lora_bias";
+    case AdapterTensor::Role::magnitude: return "magnitude";
+    case AdapterTensor::Role::whole: return "whole";
+    case AdapterTensor::Role::embedding: return "embedding";
+    case AdapterTensor::Role::head: return "head";
+    case AdapterTensor::Role::embedding_rows: return "embedding_rows";
+    case AdapterTensor::Role::head_rows: return "head_rows";
+  }
+  return "";
+}
+
 Napi::Value adapter_tensors(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const AdapterLayout layout(to_spec(info[0]), to_adapter_spec(info[1]));
@@ -138,6 +153,7 @@ Napi::Value adapter_tensors(const Napi::CallbackInfo& info) {
     Napi::Object o = Napi::Object::New(env);
     o.Set("name", t.name);
     o.Set("shape", from_shape(env, t.rows, t.cols, t.is_vector));
+    o.Set("role", role_name(t.role));
     list.Set(i, o);
   }
   return list;

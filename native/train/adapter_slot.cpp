@@ -45,17 +45,19 @@ void check_adapter_spec(const AdapterSpec& s) {
 }
 
 AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& o) {
-  const int64_t bytes = layout.elements() * int64_t(sizeof(float));
+  const int64_t bytes = layout.elements() * int64_t(sizeof(float)), before = arena.total_bytes();
   parameters = arena.reserve("adapters", bytes);
   if (spec.dora) {
     norms = arena.reserve("adapters", layout.outputs() * int64_t(sizeof(float)));
     factors = arena.reserve("adapters", layout.outputs() * int64_t(sizeof(float)));
   }
+  held = arena.total_bytes() - before;
   if (!o.training) return;
   if (spec.freezes_half) kept = arena.reserve("adapters", bytes / 2);
   state = arena.reserve("adapters", int64_t(sizeof(StepState)));
   learning_rates = arena.reserve("adapters", int64_t(kMostRates * sizeof(float)));
   adamw_parts = arena.reserve("adapters", int64_t(layout.tensors().size() * sizeof(AdamWPart)));
+  held = arena.total_bytes() - before;
   if (o.adamw_8bit) {
     adam_8bit = MomentLayout(layout);
     moments = arena.reserve("optimizer", adam_8bit.bytes());
@@ -65,8 +67,8 @@ AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const A
   }
 }
 
-void AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& options) {
-  Offsets(arena, layout, spec, options);
+int64_t AdapterSlot::plan(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& options) {
+  return Offsets(arena, layout, spec, options).held;
 }
 
 int64_t AdapterSlot::initial_bytes(const AdapterLayout& layout, const AdapterSpec& spec, int64_t threads) {

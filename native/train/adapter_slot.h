@@ -32,7 +32,8 @@ class AdapterSlot {
  public:
   AdapterSlot(Backend&, const ModelSpec&, const ModelWeights&, const AdapterSpec&, const EngineOptions&, Gradients&);
   // The items that one will hold, gradients apart.
-  static void plan(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
+  // @returns the bytes of those that are in use while first factors are made
+  static int64_t plan(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);
   // Bytes of the host's memory that making its first factors takes at most, for a time.
   static int64_t initial_bytes(const AdapterLayout&, const AdapterSpec&, int64_t threads);
 
@@ -86,6 +87,7 @@ class AdapterSlot {
     int64_t moments = 0;
     int64_t state = 0, learning_rates = 0;  // StepState; (kMostRates) f32
     int64_t adamw_parts = 0;                // AdamWPart of each tensor at most
+    int64_t held = 0;                       // bytes without the moments
     int64_t kept = 0;                       // of frozen halves: their values while decay passes over them
     int64_t norms = 0, factors = 0;         // of DoRA, (layout.outputs()) f32
     Offsets(Arena&, const AdapterLayout&, const AdapterSpec&, const EngineOptions&);

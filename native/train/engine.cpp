@@ -87,10 +87,10 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   const EngineOptions all = options_for(source, options);
   const AdapterNeeds needs = needs_of(source.spec, adapters, options);
   Arena arena;
-  int64_t elements = 0;
+  int64_t elements = 0, held = 0;
   for (const AdapterSpec& a : adapters) {
     const AdapterLayout layout(source.spec, a);
-    AdapterSlot::plan(arena, layout, a, all);
+    held += AdapterSlot::plan(arena, layout, a, all);
     elements = std::max(elements, layout.elements());
   }
   if (all.training) arena.reserve("gradients", Gradients::bytes(elements));
@@ -109,10 +109,10 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (offloaded > 0) items.push_back({"embedding (mapped)", offloaded, MemoryPlace::mapped});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
-  // First factors are made before any of these is in use: of the host's memory, they need what is beyond it.
-  int64_t unused = 0, factors = 0;
+  // First factors are made before the other items are in use: of the host's memory, they need the bytes beyond these.
+  const int64_t unused = place == MemoryPlace::host ? arena.total_bytes() - held : 0;
+  int64_t factors = 0;
   for (MemoryItem item : arena.items()) {
-    if (item.name != "adapters" && place == MemoryPlace::host) unused += item.bytes;
     item.place = place;
     items.push_back(std::move(item));
   }
@@ -177,6 +177,11 @@ void Engine::require_head() const {
   if (base_.model().classifier) throw Error("E_STATE", "This model is a classifier: it has labels and predicts no tokens.");
 }
 
+void Engine::require_host() const {
+  if (memory_place(base_.options().device) == MemoryPlace::host) return;
+  throw Error("E_STATE", "Weights are decoded and merged on the CPU: open the base with --device cpu.", "device");
+}
+
 void Engine::require_classifier() const {
   if (!base_.model().classifier) throw Error("E_STATE", "This model is no classifier.");
 }
@@ -220,6 +225,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
   if (decoded && !linear) linear = weights.linear_of(base_.model(), module);
   const bool is_head = decoded && !linear && module + ".weight" == base_.model().head;
   if (!linear && !is_head) throw Error("E_TARGET", "Module \"" + module + "\" has no adapter" + (decoded ? ", and is no linear of this model." : "."), module);
+  if (decoded) require_host();
   const Weight w = is_head ? weights.head : decoded ? linear->w : linear->stored;
   if (!decoded && !w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
   const DType type = decoded ? *decoded : dtype_of(w.format);
@@ -268,6 +274,7 @@ std::vector<uint8_t> Engine::merged_whole(const AdapterTensor& t, int number, st
 }
 
 std::vector<uint8_t> Engine::merged_rows(const RowsPlace& rows, const std::string& table, int number, std::optional<DType> decoded) const {
+  require_host();
   const Weight& w = table == base_.model().embedding ? base_.weights().embedding : base_.weights().head;
   if (!decoded && !w.plain()) throw Error("E_QUANTIZED", table + " is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", table);
   const DType type = decoded ? *decoded : dtype_of(w.format);

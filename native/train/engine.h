@@ -95,6 +95,8 @@ class Engine {
   // Error E_STATE where the model is, or is not, a classifier.
   void require_head() const;
   void require_classifier() const;
+  // Error E_STATE on a device: the base's tables lie in its memory, and are decoded by the host.
+  void require_host() const;
   Adapter view(int adapter) const;
   TextSlot& text(int number);
   int64_t take_prefix(const std::vector<int32_t>& prompt, int adapter, const TextSlot& from, TextSlot& to);

@@ -92,7 +92,7 @@ export function findWeights(folder: string): string {
   throw new LowrankError("E_FILE_MISSING", `Adapter folder ${folder} has no ${WEIGHTS}. ${hint}`, file);
 }
 
-function readTensors(file: string, expected: Map<string, number[]>): AdapterTensors {
+function readTensors(file: string, expected: Map<string, { shape: number[] }>): AdapterTensors {
   const fail = (name: string, message: string) =>
     new LowrankError("E_ADAPTER", `${file}: tensor ${name} ${message}.`, name);
   const found = new Map<string, SafetensorsTensor>();
@@ -103,7 +103,7 @@ function readTensors(file: string, expected: Map<string, number[]>): AdapterTens
   }
   return withTensors(file, (read) => {
     const tensors: AdapterTensors = new Map();
-    for (const [name, shape] of expected) {
+    for (const [name, { shape }] of expected) {
       const tensor = found.get(name);
       if (!tensor) throw fail(PREFIX + name, `[${shape.join(", ")}] is missing, although ${CONFIG} names its module`);
       const sameShape = String(tensor.shape) === String(shape);

@@ -91,7 +91,7 @@ export async function writeFactors(
     entry(`${PREFIX}${module}.lora_B.weight`, [out, rank], b),
   ]);
   const configs = sources.map((source) => readJsonObject(join(source, CONFIG), "Adapter configuration"));
-  const config: Record<string, unknown> = { ...configs[0]!, ...ranksOf(factors), use_rslora: false };
+  const config: Record<string, unknown> = { ...configs[0]!, ...rankEntries(factors), use_rslora: false };
   // Where the sources choose their modules in one way, it is the combination's, too.
   const choice = (json: Record<string, unknown>) => CHOICE.map((key) => json[key] ?? null);
   if (!configs.every((each) => isDeepStrictEqual(choice(each), choice(config)))) {
@@ -113,7 +113,7 @@ export async function writeFactors(
 const CHOICE = ["target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"];
 
 /** The commonest rank as r, the others by their modules; alpha is the rank, so that the scale is 1. */
-function ranksOf(factors: readonly Factors[]) {
+function rankEntries(factors: readonly Factors[]) {
   const counts = new Map<number, number>();
   for (const { rank } of factors) counts.set(rank, (counts.get(rank) ?? 0) + 1);
   const [r] = [...counts].sort(([x, many], [y, more]) => more - many || x - y)[0]!;

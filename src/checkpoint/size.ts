@@ -34,7 +34,7 @@ export function savedSizes(
 ): SavedSizes {
   let weights = 0;
   let moments = 0;
-  for (const [name, shape] of adapterTensors(model, spec)) {
+  for (const [name, { shape }] of adapterTensors(model, spec)) {
     const elements = shape.reduce((product, n) => product * n, 1);
     const entry = PREFIX.length + name.length + ENTRY_BYTES;
     weights += 4 * elements + entry;

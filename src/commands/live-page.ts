@@ -1,6 +1,6 @@
 // The live page of a training run, whose code is loaded where it is asked for.
 import type { CommandOptions } from "../config/index.js";
-import type { Work } from "../setup/run/train.js";
+import type { RunWork } from "../setup/run/train.js";
 import type { Reporter } from "../trainer/index.js";
 import type { TrainDisplay } from "./train-display.js";
 
@@ -8,7 +8,7 @@ export interface LivePage {
   /** "Stop and save" of the page, or a signal of the process. */
   signal: AbortSignal;
   report: Reporter;
-  between: NonNullable<Work["between"]> | undefined;
+  between: NonNullable<RunWork["between"]> | undefined;
   close(): Promise<void>;
 }
 

@@ -28,7 +28,7 @@ export interface OptionRow<T = unknown> {
 }
 
 /** The place of a row in the help, and whether it decides bits. */
-export type Place = Pick<OptionRow, "group" | "decides" | "perAdapter">;
+export type RowPlace = Pick<OptionRow, "group" | "decides" | "perAdapter">;
 
 /** Rows of one heading. */
 export const section = (group: string) =>
@@ -36,7 +36,7 @@ export const section = (group: string) =>
     bits: { group, decides: "bits" },
     nothing: { group, decides: "nothing" },
     adapter: { group, decides: "bits", perAdapter: true },
-  }) as const satisfies Record<string, Place>;
+  }) as const satisfies Record<string, RowPlace>;
 
 export type Rows = Record<string, OptionRow>;
 
@@ -55,7 +55,7 @@ function built<T>(
   schema: z.ZodType<T>,
   kind: Kind,
   expects: string,
-  place: Place,
+  place: RowPlace,
   help: string,
   values?: readonly string[],
 ): Built<T> {
@@ -89,24 +89,24 @@ export function optional<T>({ unless: _, ...row }: OptionRow<T>): OptionRow<T | 
   return { ...row, schema: row.schema.optional(), required: false, defaultValue: undefined };
 }
 
-export function text(expects: string, place: Place, help: string): Built<string> {
+export function text(expects: string, place: RowPlace, help: string): Built<string> {
   return built(z.string().min(1), "text", expects, place, help);
 }
 
 /** A text of one form. */
-export function textLike(form: RegExp, expects: string, place: Place, help: string): Built<string> {
+export function textLike(form: RegExp, expects: string, place: RowPlace, help: string): Built<string> {
   return built(z.string().regex(form), "text", expects, place, help);
 }
 
 /** Several texts: a list in YAML, or one text with commas. */
-export function texts(expects: string, place: Place, help: string): Built<string[]> {
+export function texts(expects: string, place: RowPlace, help: string): Built<string[]> {
   const list = z.array(z.string().trim().min(1)).min(1);
   const commas = z.string().transform((value) => value.split(","));
   return built(z.union([list, commas.pipe(list)]), "text", expects, place, help);
 }
 
 /** Names joined by commas: one text, or a list. */
-export function nameList(expects: string, place: Place, help: string): Built<string> {
+export function nameList(expects: string, place: RowPlace, help: string): Built<string> {
   const list = z.array(z.string().trim().min(1)).min(1);
   const joined = list.transform((names) => names.join(","));
   return built(z.union([z.string().min(1), joined]) as unknown as z.ZodType<string>, "text", expects, place, help);
@@ -115,7 +115,7 @@ export function nameList(expects: string, place: Place, help: string): Built<str
 /** @param others other trainers' names of these values */
 export function choice<const T extends string>(
   values: readonly [T, ...T[]],
-  place: Place,
+  place: RowPlace,
   help: string,
   others: Record<string, T> = {},
 ): Built<T> {
@@ -130,7 +130,7 @@ export function choice<const T extends string>(
 }
 
 /** Whole numbers: a list, one number, or one text with commas. */
-export function integers(limits: Range, place: Place, help: string): Built<number[]> {
+export function integers(limits: Range, place: RowPlace, help: string): Built<number[]> {
   return listOf(bounded(z.int(), limits), "whole numbers: a list, or a text with commas", place, help);
 }
 
@@ -147,7 +147,7 @@ function fromJson(value: string, context: z.RefinementCtx): unknown {
   }
 }
 
-function listOf(one: z.ZodNumber, expects: string, place: Place, help: string): Built<number[]> {
+function listOf(one: z.ZodNumber, expects: string, place: RowPlace, help: string): Built<number[]> {
   const list = z.array(one).min(1);
   const commas = z.string().transform(numbersOf);
   const schema = z.union([list, one.transform((value) => [value]), commas.pipe(list)]);
@@ -155,14 +155,14 @@ function listOf(one: z.ZodNumber, expects: string, place: Place, help: string): 
 }
 
 /** Numbers: a list, one number, or one text with commas. */
-export function numbers(limits: Range, place: Place, help: string): Built<number[]> {
+export function numbers(limits: Range, place: RowPlace, help: string): Built<number[]> {
   return listOf(bounded(z.number(), limits), "numbers: a list, or a text with commas", place, help);
 }
 
 /** Numbers by name: a map in YAML, or a text that is an object of JSON. */
 export function numbersByName(
   { whole, ...limits }: Range & { whole?: true },
-  place: Place,
+  place: RowPlace,
   help: string,
 ): Built<Record<string, number>> {
   const map = z
@@ -177,7 +177,7 @@ export function numbersByName(
 /** Whole numbers: a list, or lists by name; also as one text, with commas or of JSON. */
 export function integersOrByName(
   limits: Range,
-  place: Place,
+  place: RowPlace,
   help: string,
 ): Built<number[] | Record<string, number[]>> {
   const list = z.array(bounded(z.int(), limits)).min(1);
@@ -192,14 +192,18 @@ export function integersOrByName(
 }
 
 /** Some of several values: a list, or one text with commas. */
-export function choices<const T extends string>(values: readonly [T, ...T[]], place: Place, help: string): Built<T[]> {
+export function choices<const T extends string>(
+  values: readonly [T, ...T[]],
+  place: RowPlace,
+  help: string,
+): Built<T[]> {
   const list = z.array(z.enum(values)).min(1) as unknown as z.ZodType<T[], T[]>;
   const commas = z.string().transform((value) => value.split(",").map((each) => each.trim() as T));
   const expects = `${values.join(" or ")}, or several with commas`;
   return built(z.union([list, commas.pipe(list)]), "text", expects, place, `${values.join(", ")}: ${help}`, values);
 }
 
-export function flag(place: Place, help: string): Built<boolean> {
+export function flag(place: RowPlace, help: string): Built<boolean> {
   return built(z.boolean(), "flag", "true or false", place, help);
 }
 
@@ -209,7 +213,12 @@ export function custom<T>(expects: string, test: (value: unknown) => value is T,
 }
 
 /** A text that may also be left out (`bare`), as `--name`, or switched off, as `--no-name`. */
-export function textOrBare(bare: string, expects: string, place: Place, help: string): OptionRow<string | undefined> {
+export function textOrBare(
+  bare: string,
+  expects: string,
+  place: RowPlace,
+  help: string,
+): OptionRow<string | undefined> {
   const meaning = (value: unknown) => {
     if (value === true || value === "true") return bare;
     return value === false || value === "false" ? undefined : value;
@@ -219,7 +228,7 @@ export function textOrBare(bare: string, expects: string, place: Place, help: st
 }
 
 /** A day of the calendar. */
-export function date(place: Place, help: string): Built<string> {
+export function date(place: RowPlace, help: string): Built<string> {
   const isDay = (text: string) => {
     const day = new Date(`${text}T00:00:00Z`);
     return /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(text);
@@ -230,7 +239,7 @@ export function date(place: Place, help: string): Built<string> {
 const SIZE = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?$/i;
 
 /** A number of bytes, also as a text with a unit: 6GB is 6 * 10^9, 6GiB (or 6G) is 6 * 2^30. */
-export function size(place: Place, help: string): Built<number> {
+export function size(place: RowPlace, help: string): Built<number> {
   const schema = z.union([z.number(), z.string()]).transform((value, context) => {
     const [, digits, unit = "", binary] = SIZE.exec(String(value).trim()) ?? [];
     const isDecimal = binary === "" && /b$/i.test(String(value));
@@ -269,11 +278,11 @@ function bounded(schema: z.ZodNumber, r: Range): z.ZodNumber {
   return bound;
 }
 
-export function integer(limits: Range, place: Place, help: string): Built<number> {
+export function integer(limits: Range, place: RowPlace, help: string): Built<number> {
   return built(bounded(z.int(), limits), "number", `a whole number${range(limits)}`, place, help);
 }
 
-export function number(limits: Range, place: Place, help: string): Built<number> {
+export function number(limits: Range, place: RowPlace, help: string): Built<number> {
   return built(bounded(z.number(), limits), "number", `a number${range(limits)}`, place, help);
 }
 

@@ -133,7 +133,7 @@ export const trainRows = {
   task: choice(
     ["causal-lm", "seq-cls"],
     MODEL.bits,
-    "what is learned: to go on with texts (causal-lm), or to classify texts by a column of labels (seq-cls, docs/classification.md)",
+    "the task: to go on with texts (causal-lm), or to classify texts by a column of labels (seq-cls, docs/classification.md)",
   ).or("causal-lm"),
   lora_r: integer({ min: 1, max: 65536 }, LORA.adapter, "rank of the adapter").or(8),
   lora_alpha: number({ above: 0 }, LORA.adapter, "scale: the adapter's output is multiplied by alpha / r").or(16),
@@ -221,7 +221,7 @@ export const trainRows = {
   data_format: choice(
     ["auto", "text", "messages", "sharegpt", "alpaca", "prompt_completion"],
     DATA.bits,
-    "what rows are, by their columns: text, conversations (messages with role and content; sharegpt with from and value), alpaca (instruction, input, output) or prompt_completion; auto looks at the first row (docs/data.md)",
+    "form of the rows, by their columns: text, conversations (messages with role and content; sharegpt with from and value), alpaca (instruction, input, output) or prompt_completion; auto looks at the first row (docs/data.md)",
   ).or("auto"),
   text_column: text(
     "a column's name",
@@ -572,7 +572,7 @@ const otherRows = {
   stopping_rule: choice(
     ["none", "successive_halving", "median"],
     OUTPUT.nothing,
-    "stop adapters early that are worse than the others at an evaluation: after grace_evaluations and each reduction_factor times as many, all but the best of reduction_factor (successive_halving); at each evaluation, those whose best is worse than the median of the others' means (median)",
+    "rule that stops adapters early: successive_halving keeps one of each reduction_factor after grace_evaluations, and again after reduction_factor times as many; median stops, at each evaluation, adapters whose best is worse than the median of the others' means",
   ).or("none"),
   reduction_factor: integer(
     { min: 2 },

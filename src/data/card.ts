@@ -83,12 +83,12 @@ function splitsFrom({ folder, patterns }: Configuration, paths: string[]): { spl
 }
 
 /** A data set in messages: a folder whose files are read, or the name in --dataset_name. */
-export interface Place {
+export interface DataPlace {
   kind: "folder" | "data set";
   name: string;
 }
 
-export const titled = ({ kind, name }: Place): string => `${kind === "folder" ? "Folder" : "Data set"} ${name}`;
+export const titled = ({ kind, name }: DataPlace): string => `${kind === "folder" ? "Folder" : "Data set"} ${name}`;
 
 /**
  * The files that a card describes: of the named configuration, else of the default one, else of the only one.
@@ -101,7 +101,7 @@ export const titled = ({ kind, name }: Place): string => `${kind === "folder" ? 
 export function describedSplits(
   card: string,
   paths: string[],
-  place: Place,
+  place: DataPlace,
   wanted?: string,
 ): { splits: Splits; all: string[] } | undefined {
   const found = configurations(card)

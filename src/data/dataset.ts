@@ -4,7 +4,7 @@ import type { TokenTable } from "./cache/index.js";
 import { packBestFit } from "./packing.js";
 import type { TextEnd } from "./tokenise/end-token.js";
 
-export interface DatasetOptions {
+export interface BatchingOptions {
   /** Every sequence is padded to this number of tokens with `padId`. */
   padTo?: number;
   padId?: number;
@@ -42,7 +42,7 @@ export class TokenDataset {
   readonly #classified: ClassifiedTexts | undefined;
 
   /** @param examples their numbers in the table: of `learnable` ones */
-  constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo, classified }: DatasetOptions = {}) {
+  constructor(table: TokenTable, examples: Int32Array, { padTo, padId, packTo, classified }: BatchingOptions = {}) {
     this.#table = table;
     this.#examples = examples;
     this.#padding = padTo === undefined ? {} : { padTo, padId: padId ?? 0 };

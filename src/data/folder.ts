@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { readText, requireRegular } from "../base/system-errors.js";
-import { describedSplits, type Place, titled } from "./card.js";
+import { type DataPlace, describedSplits, titled } from "./card.js";
 import { type Entry, entriesOf } from "./folder-entries.js";
 import { dataExtension, extensionsBeside, knownExtensions } from "./formats/format-table.js";
 import { splitNamed, splitsOf } from "./splits.js";
@@ -138,7 +138,7 @@ interface Divided {
 }
 
 /** @param all paths within the data set, sorted. @param card text of its README.md, where it has one */
-function divided(all: string[], card: string | undefined, place: Place, config: string | undefined): Divided {
+function divided(all: string[], card: string | undefined, place: DataPlace, config: string | undefined): Divided {
   const paths = all.filter((path) => dataExtension(path) !== undefined);
   const described = describedSplits(card ?? "", paths, place, config);
   return described
@@ -146,7 +146,7 @@ function divided(all: string[], card: string | undefined, place: Place, config: 
     : { splits: splitsOf(paths), from: all, all };
 }
 
-function splitsIn(folder: string, place: Place, config: string | undefined): Divided {
+function splitsIn(folder: string, place: DataPlace, config: string | undefined): Divided {
   const dict = join(folder, "dataset_dict.json");
   if (!existsSync(dict)) {
     // A saved dataset has the order of its rows.
@@ -180,7 +180,7 @@ function choose(splits: Map<string, string[]>, wanted: Wanted): string | undefin
 }
 
 /** The files of a split that is named. @throws LowrankError E_DATA_FILES where there is none of that name */
-function namedSplit({ splits, from }: Divided, named: string, place: Place): string[] {
+function namedSplit({ splits, from }: Divided, named: string, place: DataPlace): string[] {
   const split = splitNamed(named);
   // Without any split all files are the training split, as for datasets.
   const files = splits.get(split) ?? splits.get(named) ?? (splits.size === 0 && split === "train" ? from : undefined);
@@ -193,7 +193,7 @@ function namedSplit({ splits, from }: Divided, named: string, place: Place): str
 function chosenFiles(
   found: Divided,
   wanted: Wanted,
-  place: Place,
+  place: DataPlace,
   shown: (file: string) => string,
   selection: Selection,
 ) {
@@ -244,7 +244,7 @@ function chosenFiles(
  * @throws LowrankError E_DATA_FILES where there is none; E_FILE
  */
 export function folderFiles(folder: string, wanted: Wanted, selection?: Selection): FolderFiles {
-  const place: Place = { kind: selection ? "data set" : "folder", name: folder };
+  const place: DataPlace = { kind: selection ? "data set" : "folder", name: folder };
   const found = splitsIn(folder, place, selection?.config);
   return chosenFiles(
     found,
@@ -268,7 +268,7 @@ export function repositoryFiles(
   wanted: Wanted,
   selection: Selection,
 ): FolderFiles {
-  const place: Place = { kind: "data set", name };
+  const place: DataPlace = { kind: "data set", name };
   const isData = (path: string) => {
     const parts = path.split("/");
     return parts.every((part, i) => !isPassedOver({ name: part, kind: i < parts.length - 1 ? "folder" : "file" }));
@@ -285,7 +285,7 @@ const CONVERTED = /^([^/]+)\/(partial-)?([^/]+)\/[^/]+\.parquet$/;
  * @throws LowrankError E_DATA_FILES
  */
 export function convertedFiles(name: string, paths: string[], wanted: Wanted, selection: Selection): FolderFiles {
-  const place: Place = { kind: "data set", name };
+  const place: DataPlace = { kind: "data set", name };
   const files = [...paths].sort(byName).flatMap((path) => {
     const [, config, partial, split] = CONVERTED.exec(path) ?? [];
     return config === undefined ? [] : [{ path, config, split: split!, isPartial: partial !== undefined }];

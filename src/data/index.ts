@@ -14,7 +14,7 @@ export {
 } from "./cache/index.js";
 export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FILE } from "./chat-templates.js";
 export { type DataFile, pathOf } from "./data-file.js";
-export { type ClassifiedTexts, type DatasetOptions, type MicroBatch, TokenDataset } from "./dataset.js";
+export { type BatchingOptions, type ClassifiedTexts, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";
 export { dataFiles, requireApart } from "./files.js";
 export {

@@ -15,7 +15,7 @@ import type { EncodeOptions, PlacedTokens, TypedOptions, TypedTokens } from "./t
 import { findMainFile, findTokenizerFiles, tokenizerHash } from "./tokenizer-files.js";
 
 type Package = typeof import("tokenizers");
-type TextOrPair = string | [string, string];
+export type TextOrPair = string | readonly [string, string];
 
 export class Tokenizer {
   readonly #native: Native;

@@ -27,14 +27,14 @@ export interface RopeDefaults {
 }
 
 /** The keys that a kind of scaling is read from. */
-interface Place {
+interface RopePlace {
   keys: ConfigKeys;
   /** The configuration's own keys. */
   whole: ConfigKeys;
   maxPositions: number;
   defaults: RopeDefaults;
 }
-type Reader = (place: Place) => RopeScaling | null;
+type Reader = (place: RopePlace) => RopeScaling | null;
 
 const factor = (keys: ConfigKeys) => keys.number("factor", { above: 0 });
 
@@ -129,7 +129,7 @@ export function readRopeSection(keys: ConfigKeys, whole: ConfigKeys, defaults: R
   return readPlace({ keys, whole, maxPositions: defaults.maxPositions, defaults });
 }
 
-function readPlace(place: Place): PartialRope {
+function readPlace(place: RopePlace): PartialRope {
   const { keys, whole, defaults } = place;
   const partial = readPartial(keys, readPartial(whole, undefined, defaults), defaults);
   const nested = Object.keys(keys.json).find((key) => isObject(keys.json[key]));
@@ -142,7 +142,7 @@ function readPlace(place: Place): PartialRope {
 }
 
 /** A section that does not count may be wrong. */
-function tryPlace(place: Place): PartialRope | undefined {
+function tryPlace(place: RopePlace): PartialRope | undefined {
   try {
     return readPlace(place);
   } catch (error) {
@@ -151,7 +151,7 @@ function tryPlace(place: Place): PartialRope | undefined {
   }
 }
 
-function readScaling(place: Place): RopeScaling | null {
+function readScaling(place: RopePlace): RopeScaling | null {
   const { keys } = place;
   const key = keys.given("rope_type") || !keys.given("type") ? "rope_type" : "type";
   const type = keys.json[key] ?? "default";
@@ -160,7 +160,7 @@ function readScaling(place: Place): RopeScaling | null {
   throw keys.error(key, `${JSON.stringify(type)} is not supported. Supported: ${Object.keys(READERS).join(", ")}`);
 }
 
-function warnOfContradictions({ keys, whole }: Place, warn: Warn): void {
+function warnOfContradictions({ keys, whole }: RopePlace, warn: Warn): void {
   const compare = ([counts, key]: [ConfigKeys, string], [other, otherKey]: [ConfigKeys, string]) => {
     if (!counts.given(key) || !other.given(otherKey) || counts.json[key] === other.json[otherKey]) return;
     const name = counts.prefix + key;

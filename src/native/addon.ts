@@ -7,6 +7,7 @@ import type { ModelSpec } from "./spec.js";
 import type {
   AdapterSpec,
   AdapterSpecs,
+  AdapterTensor,
   AdapterTensors,
   Batch,
   CpuInfo,
@@ -88,7 +89,7 @@ export interface NativeAddon {
   isFinite(tensor: TensorEntry, threads: number): boolean;
   quantizationMaps(): QuantizationMaps;
   checkModel(source: ModelSource): void;
-  adapterTensors(spec: ModelSpec, adapter: AdapterSpec): { name: string; shape: number[] }[];
+  adapterTensors(spec: ModelSpec, adapter: AdapterSpec): ({ name: string } & AdapterTensor)[];
   planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryItem[];
   mapFile(path: string): ArrayBuffer;
   copiedBytes(path: string): number;

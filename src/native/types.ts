@@ -375,6 +375,24 @@ export interface SamplingOptions {
  * `<module>.lora_B.bias` (O) and `<module>.lora_magnitude_vector` (O); of a classifier's trained layers `<module>.weight` (O, I) and
  * `<module>.bias` (O).
  */
+/** Tensors of an adapter that are treated alike: the engine's AdapterTensor::Role. */
+export type TensorRole =
+  | "lora_a"
+  | "lora_b"
+  | "lora_bias"
+  | "magnitude"
+  | "whole"
+  | "embedding"
+  | "head"
+  | "embedding_rows"
+  | "head_rows";
+
+/** A tensor that an adapter trains. */
+export interface AdapterTensor {
+  shape: number[];
+  role: TensorRole;
+}
+
 export type AdapterTensors = Map<string, { shape: number[]; data: Float32Array }>;
 
 export const OPTIMIZERS = ["adamw", "adamw_8bit"] as const;

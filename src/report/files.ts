@@ -8,7 +8,7 @@ import { type Run, writeWhole } from "./facts.js";
 import { page } from "./page.js";
 import { asFile, type Plot } from "./plot.js";
 import { plotsOf } from "./plots.js";
-import { ranksOf } from "./ranks.js";
+import { rankPictures } from "./rank-pictures.js";
 import { FIXED } from "./theme.js";
 
 export const REPORT = "report.html";
@@ -55,7 +55,7 @@ export interface Written {
  * @throws LowrankError E_WRITE
  */
 export function writeReport(runs: readonly Run[], folder: string): Written {
-  const plots = [...plotsOf(runs), ...ranksOf(runs)];
+  const plots = [...plotsOf(runs), ...rankPictures(runs)];
   const files = join(folder, PLOTS);
   writeWhole(join(folder, REPORT), page(runs, plots));
   if (existsSync(files)) rmSync(files, { recursive: true });

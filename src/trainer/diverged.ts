@@ -2,14 +2,14 @@ import { LowrankError } from "../base/errors.js";
 import type { AdapterTensors } from "../native/index.js";
 
 /** Where a number of the training was found not to be one. */
-export interface Place {
+export interface RunPlace {
   step: number;
   learningRate: number;
   lastCheckpoint: string | null;
 }
 
 /** @throws LowrankError E_NAN where the value is NaN or infinite */
-export function checkFinite(what: string, value: number, { step, learningRate, lastCheckpoint }: Place): void {
+export function checkFinite(what: string, value: number, { step, learningRate, lastCheckpoint }: RunPlace): void {
   if (Number.isFinite(value)) return;
   const kept = lastCheckpoint === null ? "There is no checkpoint yet." : `The last checkpoint is ${lastCheckpoint}.`;
   throw new LowrankError(

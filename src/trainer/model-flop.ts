@@ -11,7 +11,7 @@ export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
  */
 export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: FlopWindow) => number {
   const { vocabSize, layers, heads, headDim } = model.config;
-  const { classifier, embedding, head, projection, dim } = model.spec;
+  const { classifier, projection, dim } = model.spec;
   const tableDim = projection?.dim ?? dim;
   let perToken = 0;
   let perSupervised = classifier ? 0 : 4 * tableDim * vocabSize;
@@ -22,11 +22,11 @@ export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: Fl
   for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
   // The layers of a classifier see one token of each text. Vectors are no products.
   let perText = 0;
-  for (const [name, shape] of adapterTensors(model, adapter)) {
+  for (const { shape, role } of adapterTensors(model, adapter).values()) {
     const elements = shape.reduce((product, n) => product * n, 1);
-    if (name.includes(".lora_")) perToken += shape.length === 2 ? 6 * elements : 0;
-    else if (name === head && !classifier) perSupervised += 2 * elements;
-    else if (classifier && name !== embedding && !name.includes(".token_adapter.")) perText += 6 * elements;
+    if (role === "lora_a" || role === "lora_b") perToken += 6 * elements;
+    else if (role === "head" && shape.length === 2) perSupervised += 2 * elements;
+    else if (role === "whole") perText += 6 * elements;
   }
   const perPair = 12 * layers * heads * headDim;
   return ({ microBatches, supervisedTokens }) => {

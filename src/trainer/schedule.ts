@@ -11,7 +11,7 @@ export interface Steps {
   total: number;
 }
 
-export interface Work {
+export interface Workload {
   rows: number;
   batchSize: number;
   accumulation: number;
@@ -21,7 +21,7 @@ export interface Work {
   maxSteps?: number | undefined;
 }
 
-export function countSteps({ rows, batchSize, accumulation, epochs, maxSteps }: Work): Steps {
+export function countSteps({ rows, batchSize, accumulation, epochs, maxSteps }: Workload): Steps {
   if (rows < 1) throw new LowrankError("E_DATA_EMPTY", "There are no texts to train on.");
   const microBatchesPerEpoch = Math.ceil(rows / batchSize);
   const perEpoch = Math.ceil(microBatchesPerEpoch / accumulation);

@@ -269,6 +269,8 @@ test("docs/library.md names every event of a run with its fields, and no other",
   const table = read("../../docs/library.md").split("| event | |")[1]!.split("\n\n")[0]!;
   const rows = new Map([...table.matchAll(/^\| `(\w+)` \| (.*) \|$/gm)].map(([, type, text]) => [type!, text!]));
   expect([...rows.keys()].sort()).toEqual([...found.map(([type]) => type), "end"].sort());
+  const sample = read("../../src/trainer/events.ts").match(/export interface Sample \{([^}]*)\}/)![1]!;
+  found.push(["sample", [...sample.matchAll(/(\w+)\??:/g)].map(([, field]) => field!)]);
   for (const [type, fields] of found)
     for (const field of fields) expect(rows.get(type), `${type}: ${field}`).toContain(`\`${field}\``);
 });

@@ -1,11 +1,8 @@
 // How a row of data becomes the text that is trained on.
+import type { Span } from "../../chat/span.js";
 import type { Column } from "../formats/format.js";
 
-/** A part of a text, in UTF-16 units. */
-export interface Span {
-  start: number;
-  end: number;
-}
+export type { Span };
 
 /** A row as a text, with its learned tokens: all, except as `learned` and `prompt` limit them. */
 export interface RenderedRow {

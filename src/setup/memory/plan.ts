@@ -195,10 +195,10 @@ export function parameterCounts(model: ModelSource, adapter: AdapterSpec | null)
   let held = 0;
   let frozen = 0;
   let halves = 0;
-  for (const [name, shape] of adapter ? adapterTensors(model, adapter) : []) {
+  for (const { shape, role } of adapter ? adapterTensors(model, adapter).values() : []) {
     held += elements(shape);
-    const isA = name.endsWith(".lora_A.weight");
-    const half = adapter?.freezesHalf && (isA || name.endsWith(".lora_B.weight")) ? elements(shape) / 2 : 0;
+    const isA = role === "lora_a";
+    const half = adapter?.freezesHalf && (isA || role === "lora_b") ? elements(shape) / 2 : 0;
     halves += half;
     if (adapter?.freezeA && isA) frozen += elements(shape) - half;
   }

@@ -44,7 +44,7 @@ export interface Prepared {
 }
 
 /** The means of a prepared run. */
-export interface Work {
+export interface RunWork {
   engine: AdapterEngine;
   /** The ranks that train together, if there are several. */
   ranks?: Ranks | undefined;
@@ -129,7 +129,7 @@ function peakMemory(): number {
  * Trains, and feeds the trackers of the run.
  * @param work with an engine that holds the beginning of the run
  */
-export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Work): Promise<RunResult> {
+export async function trainPrepared(o: RunOptions, prepared: Prepared, work: RunWork): Promise<RunResult> {
   const trackers = new Trackers(await trackersFor(o, prepared, work.since ?? performance.now()));
   const report: Reporter = async (event) => {
     trackers.event(event);
@@ -181,7 +181,7 @@ function configOf(o: RunOptions, { model, settings }: Prepared): Record<string, 
   return { base_model, ...Object.fromEntries(options), precision, use_4bit, use_8bit, quant_type };
 }
 
-async function trainEngine(o: RunOptions, prepared: Prepared, work: Work): Promise<TrainResult> {
+async function trainEngine(o: RunOptions, prepared: Prepared, work: RunWork): Promise<TrainResult> {
   const { model, adapter, texts, resumption, settings } = prepared;
   const { tokenizer, training, validation } = texts;
   const { engine, report } = work;
@@ -255,7 +255,7 @@ async function continuation(o: RunOptions, prepared: Prepared, engine: AdapterEn
 async function reportSamples(
   o: RunOptions,
   { model, texts, plan }: Prepared,
-  { engine, base, signal, abort, report }: Work,
+  { engine, base, signal, abort, report }: RunWork,
 ): Promise<void> {
   const { tokenizer, validation } = texts;
   const items = Array.from({ length: Math.min(o.num_samples, validation.length) }, (_, i) => i);

@@ -9,7 +9,7 @@ import { PACE, type Pace, readNote } from "../outbox.js";
 import type { Told, TrackedRun, Tracker } from "../tracker.js";
 import { Offline } from "./offline.js";
 import { Online } from "./online.js";
-import { type Item, type Sink, type Texts, textsOf, type WandbRun, wandbJson } from "./run.js";
+import { type Item, type JsonValues, type Sink, textsOf, type WandbRun, wandbJson } from "./run.js";
 import type { WandbSettings } from "./settings.js";
 import { SystemMetrics } from "./system.js";
 
@@ -120,7 +120,7 @@ export class Wandb implements Tracker {
     this.#log({ ...textsOf(values), "train/global_step": String(step) });
   }
 
-  #log(values: Texts): void {
+  #log(values: JsonValues): void {
     const step = this.#front.step++;
     const own = textsOf({ _timestamp: Date.now() / 1000, _runtime: this.#runtime(), _step: step });
     const history = { ...values, ...own };

@@ -7,7 +7,7 @@ import { writeError } from "../../../base/system-errors.js";
 import { packageVersion } from "../../../base/version.js";
 import { readNote, saveNote } from "../outbox.js";
 import { integer, part } from "../protobuf.js";
-import { type Item, type Sink, type Texts, textsOf, type WandbRun } from "./run.js";
+import { type Item, type JsonValues, type Sink, textsOf, type WandbRun } from "./run.js";
 
 /** ":W&B", 0xBEE1, version 0. */
 const BEGINNING = Buffer.from([0x3a, 0x57, 0x26, 0x42, 0xe1, 0xbe, 0]);
@@ -42,7 +42,7 @@ export function framed(record: Buffer, at: number): Buffer {
 const [KEY, NESTED_KEY, VALUE] = [1, 2, 16];
 const joined = (...parts: (Buffer | null)[]) => Buffer.concat(parts.filter((each) => each !== null));
 const optional = (field: number, text: string | undefined) => (text === undefined ? null : part(field, text));
-const items = (field: number, name: number, texts: Texts) =>
+const items = (field: number, name: number, texts: JsonValues) =>
   joined(...Object.entries(texts).map(([key, text]) => part(field, joined(part(name, key), part(VALUE, text)))));
 const time = (field: number, ms: number) =>
   part(field, joined(integer(1, Math.floor(ms / 1000)), integer(2, Math.round(ms % 1000) * 1_000_000)));

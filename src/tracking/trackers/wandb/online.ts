@@ -2,7 +2,7 @@
 import { hostname } from "node:os";
 import { requestJson, shortened } from "../http.js";
 import { Outbox, type Pace } from "../outbox.js";
-import { type Item, objectJson, type Sink, type Texts, textsOf, type WandbRun, wandbJson } from "./run.js";
+import { type Item, type JsonValues, objectJson, type Sink, textsOf, type WandbRun, wandbJson } from "./run.js";
 import { pagesOf, type WandbSettings } from "./settings.js";
 
 const UPSERT = `mutation UpsertBucket($id: String, $name: String, $project: String, $entity: String, $groupName: String, $description: String, $displayName: String, $notes: String, $commit: String, $config: JSONString, $host: String, $debug: Boolean, $program: String, $repo: String, $jobType: String, $state: String, $sweep: String, $tags: [String!], $summaryMetrics: JSONString) {
@@ -53,7 +53,7 @@ interface State {
   lines: { history: number; events: number; output: number };
   /** Added to each `_step`: steps of a run that was begun elsewhere. */
   firstStep: number;
-  summary: Texts;
+  summary: JsonValues;
   uploaded: string[];
   isResumed: boolean;
 }
@@ -214,7 +214,7 @@ export class Online<Front> implements Sink<Front> {
     state.isResumed = true;
   }
 
-  #lastFiles(summary: Texts): { file: string; text: string }[] {
+  #lastFiles(summary: JsonValues): { file: string; text: string }[] {
     const metadata = {
       os: `${process.platform}-${process.arch}`,
       startedAt: new Date(this.#run.startedAt).toISOString(),
@@ -287,7 +287,7 @@ export class Online<Front> implements Sink<Front> {
 const filed = (name: string, content: string[], offset: number) =>
   content.length === 0 ? {} : { [name]: { offset, content } };
 
-function eventLine({ stats, timestamp, runtime }: Extract<Item, { stats: Texts }>): string {
+function eventLine({ stats, timestamp, runtime }: Extract<Item, { stats: JsonValues }>): string {
   const named = Object.entries(stats).map(([key, text]) => [`system.${key}`, text]);
   const own = { _wandb: true, _timestamp: timestamp / 1000, _runtime: runtime };
   return objectJson({ ...Object.fromEntries(named), ...textsOf(own) });

@@ -16,13 +16,13 @@ export interface WandbRun {
 }
 
 /** Values by their names, as JSON texts: NaN and infinities are values of W&B. */
-export type Texts = Record<string, string>;
+export type JsonValues = Record<string, string>;
 
 /** One thing that happened in a run. */
 export type Item =
-  | { history: Texts; step: number }
-  | { summary: Texts }
-  | { stats: Texts; timestamp: number; runtime: number }
+  | { history: JsonValues; step: number }
+  | { summary: JsonValues }
+  | { stats: JsonValues; timestamp: number; runtime: number }
   | { output: string; timestamp: number }
   /** A file of the run, by its path there. */
   | { file: string; text: string }
@@ -46,13 +46,13 @@ export function wandbJson(value: unknown): string {
 }
 
 /** An object of JSON texts. */
-export const objectJson = (texts: Texts) =>
+export const objectJson = (texts: JsonValues) =>
   `{${Object.entries(texts)
     .map(([key, text]) => `${JSON.stringify(key)}:${text}`)
     .join()}}`;
 
 /** The fields of an object that have a value. */
-export function textsOf(values: object): Texts {
+export function textsOf(values: object): JsonValues {
   const defined = Object.entries(values).filter(([, value]) => value !== undefined);
   return Object.fromEntries(defined.map(([key, value]) => [key, wandbJson(value)]));
 }

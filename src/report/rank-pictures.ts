@@ -7,7 +7,7 @@ import type { Run } from "./facts.js";
 import type { Picture } from "./plot.js";
 
 /** A picture for each run with a LoRA adapter; none where there is no adapter, or one that has no ranks to show. */
-export function ranksOf(runs: readonly Run[]): Picture[] {
+export function rankPictures(runs: readonly Run[]): Picture[] {
   return runs.flatMap(({ folder, name }, i): Picture[] => {
     if (!existsSync(join(folder, "adapter_model.safetensors"))) return [];
     try {
