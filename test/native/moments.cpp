@@ -105,7 +105,11 @@ void test_steps(const std::string& label, const Step& tested, const Step& again,
       again(other, g, step);
       const std::string at = label + " adamw_8bit n=" + std::to_string(n) + " step " + std::to_string(step);
       double worst = 0;
-      for (size_t i = 0; i < one.p.size(); i++) worst = std::max(worst, std::fabs(double(one.p[i]) - double(twin.p[i])) / (i < size_t(n) ? 1 : kSmallRate));
+      for (size_t i = 0; i < one.p.size(); i++) {
+        // Rounding errors grow with the update, which is large where the code of the second moment is far below the first's.
+        const double size = std::max(1.0, std::fabs(double(twin.p[i]) - double(state.p[i])));
+        worst = std::max(worst, std::fabs(double(one.p[i]) - double(twin.p[i])) / size / (i < size_t(n) ? 1 : kSmallRate));
+      }
       report.expect(worst <= 40 * kF32, at + " p", std::to_string(worst));
       for (const std::string& wrong : {compare_codes(one.m, twin.m), compare_codes(one.v, twin.v), compare_maxima(one.m_max, twin.m_max),
                                        compare_maxima(one.v_max, twin.v_max)}) {
