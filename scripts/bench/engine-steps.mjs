@@ -76,7 +76,7 @@ const flop = modelFlop(
   model,
   adapter,
 )({ microBatches: Array(accumulation).fill({ batch: data }), supervisedTokens: supervised });
-const sizes = [...adapterTensors(model, adapter).values()].map((shape) => shape.reduce((a, b) => a * b, 1));
+const sizes = [...adapterTensors(model, adapter).values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
 const parameters = sizes.reduce((a, b) => a + b, 0);
 const result = {
   mfu: flop / seconds / peak,
