@@ -147,19 +147,13 @@ void AdapterSlot::copy_of_base(const AdapterTensor& t, const std::vector<int32_t
 void AdapterSlot::write_initial_factors(const ModelWeights& weights) {
   const auto& sites = layout_.sites();
   std::vector<InitialFactors> factors(sites.size());
-  std::vector<std::exception_ptr> errors(sites.size());
   ThreadPool pool(int(options_.threads));
   pool.run(int64_t(sites.size()), [&](int64_t i, int) {
     const AdapterSite& s = sites[size_t(i)];
-    try {
-      const Weight& w = weights.blocks[size_t(s.layer)].linears[s.linear].stored;
-      factors[size_t(i)] = initial_factors(w, spec_.initial_factors, s.rank / 2, s.scale, spec_.seed, uint64_t(i));
-    } catch (...) {
-      errors[size_t(i)] = std::current_exception();
-    }
+    const Weight& w = weights.blocks[size_t(s.layer)].linears[s.linear].stored;
+    factors[size_t(i)] = initial_factors(w, spec_.initial_factors, s.rank / 2, s.scale, spec_.seed, uint64_t(i));
   });
   for (size_t i = 0; i < sites.size(); i++) {
-    if (errors[i]) std::rethrow_exception(errors[i]);
     const AdapterSite& s = sites[i];
     const size_t half = size_t(s.rank / 2);
     std::vector<float> a = factors[i].a, b(size_t(s.out * s.rank));

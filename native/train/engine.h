@@ -116,7 +116,7 @@ class Engine {
   std::vector<TextSlot> texts_;
   std::unique_ptr<Group> group_;
   DeviceSums device_sums_;
-  std::optional<Sums> sums_;  // of the adapter's gradients, in the memory of slots: it ends before them
+  std::optional<Sums> sums_;  // of the gradients: it ends before their memory
 };
 
 }  // namespace lowrank
