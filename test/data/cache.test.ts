@@ -10,10 +10,12 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ResidentPages } from "../../src/data/cache/resident-pages.js";
+import { openCache } from "../../src/data/cache/store.js";
 import {
   clearCache,
   fileTexts,
@@ -274,6 +276,28 @@ describe("what is resident of it", () => {
 });
 
 describe("damage and limits", () => {
+  test("another process that looks for a file while it is made finds all of it or nothing", async () => {
+    const cache = folder();
+    const make = () => tableOf(TEXTS, { tokenizer, folder: cache, maxLength: 20 });
+    await make();
+    const key = basename(listCache(cache)[0]!.file, ".arrow");
+    const damaged: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      clearCache(cache);
+      let isMade = false;
+      const making = make().finally(() => {
+        isMade = true;
+      });
+      while (!isMade) {
+        openCache(cache, key, (file) => void damaged.push(file));
+        await setImmediate();
+      }
+      expect((await making).length).toBe(4);
+      expect(openCache(cache, key, () => {})?.length).toBe(4);
+    }
+    expect(damaged).toEqual([]);
+  });
+
   test("a damaged file is made anew", async () => {
     const [cache, from] = [folder(), folder()];
     const file = writeIn(from, "a.jsonl", jsonLines(TEXTS));

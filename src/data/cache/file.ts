@@ -89,25 +89,40 @@ export class CacheWriter {
     if (this.#pendingBytes >= BUFFERED_BYTES) await this.#flush();
   }
 
+  /** The file until `place`. */
+  get temporary(): string {
+    return this.#file;
+  }
+
   /**
-   * Puts the file in its place.
+   * Writes the end of the file.
    * @param sha256 of the texts
-   * @throws LowrankError E_WRITE; then nothing is left of it
+   * @throws LowrankError E_WRITE
    */
-  async finish(target: string, sha256: string): Promise<Content> {
+  async finish(sha256: string): Promise<Content> {
     try {
       this.#encoder ??= await encoder(this.#about);
       this.#take(this.#encoder.finish());
       await this.#flush();
       await this.#handle.sync();
       await this.#handle.close();
-      await rename(this.#file, target);
-      await using folder = await open(dirname(target), "r");
-      await folder.sync();
       const content = { sha256, largestId: this.#largestId };
       return { ...content, crc32: this.#checksum.end(this.#about, content) };
     } catch (error) {
-      await this.discard();
+      throw cacheError(error, this.#file);
+    }
+  }
+
+  /**
+   * Puts the finished file in its place.
+   * @throws LowrankError E_WRITE
+   */
+  async place(target: string): Promise<void> {
+    try {
+      await rename(this.#file, target);
+      await using folder = await open(dirname(target), "r");
+      await folder.sync();
+    } catch (error) {
       throw cacheError(error, target);
     }
   }

@@ -169,8 +169,10 @@ async function tokeniseInto(
     const key = createHash("sha256")
       .update(JSON.stringify([sha256, ...decisive]))
       .digest("hex");
-    const content = await writer.finish(cacheFile(folder, key), sha256);
-    return { table: adoptCache(folder, key, { provenance, content }), key };
+    const content = await writer.finish(sha256);
+    const table = adoptCache(folder, key, writer.temporary, { provenance, content });
+    await writer.place(cacheFile(folder, key));
+    return { table, key };
   } catch (error) {
     await writer.discard();
     throw error instanceof RowProblem ? await problemOf(error, source) : error;

@@ -49,14 +49,21 @@ export function openCache(folder: string, key: string, onDamage: (file: string) 
   return new TokenTable(buffer, found);
 }
 
-/** Opens a cache file that was just written, and notes its contents. */
-export function adoptCache(folder: string, key: string, about: Omit<Contents, "blocks">): TokenTable {
-  const file = cacheFile(folder, key);
-  const buffer = mapFile(file);
+/**
+ * Opens a cache file that was just written, and notes its contents. Another process that finds the file without its note removes both. So
+ * the note is written while the file has its temporary name.
+ */
+export function adoptCache(
+  folder: string,
+  key: string,
+  temporary: string,
+  about: Omit<Contents, "blocks">,
+): TokenTable {
+  const buffer = mapFile(temporary);
   const contents = { ...about, blocks: decode(buffer) };
   if (!isWhole(buffer, contents)) {
-    const message = `Cache file ${file} does not hold the bytes that were written a moment ago. Check the disk, or name another --cache_dir.`;
-    throw new LowrankError("E_CACHE", message, file);
+    const message = `Cache file ${temporary} does not hold the bytes that were written a moment ago. Check the disk, or name another --cache_dir.`;
+    throw new LowrankError("E_CACHE", message, temporary);
   }
   writeNote(noteFile(folder, key), temporaryName(folder), buffer, contents);
   return new TokenTable(buffer, contents);
