@@ -97,11 +97,13 @@ const InstructionSet& checked(const std::string& name, const char* where) {
 
 }  // namespace
 
+// A set is known by its kernels: sets are copied, and emulated ones have others.
 const Int8Kernels& int8_kernels(const InstructionSet& set) {
   __builtin_cpu_init();
-  if (&set == &kAmxSet && has_amx_int8()) return kAmxInt8;
-  if ((&set == &kAmxSet || &set == &kAvx512Bf16Set || &set == &kAvx512Set) && __builtin_cpu_supports("avx512vnni")) return kAvx512VnniInt8;
-  if (&set == &kAvx2Set && __builtin_cpu_supports("avxvnni")) return kAvxVnniInt8;
+  const auto is = [&](const InstructionSet& other) { return set.kernels == other.kernels; };
+  if (is(kAmxSet) && has_amx_int8()) return kAmxInt8;
+  if ((is(kAmxSet) || is(kAvx512Bf16Set) || is(kAvx512Set)) && __builtin_cpu_supports("avx512vnni")) return kAvx512VnniInt8;
+  if (is(kAvx2Set) && __builtin_cpu_supports("avxvnni")) return kAvxVnniInt8;
   return *set.int8;
 }
 

@@ -19,8 +19,10 @@ void run_support(const Options&, Report& report) {
   for (const cpu::InstructionSet* set :
        {&cpu::kScalarSet, &cpu::kAvx2Set, &cpu::kAvx512Set, &cpu::kAvx512Bf16Set, &cpu::kAmxSet}) {
     const std::string name = set->name;
-    std::printf("%-11s compiled, %s, bf16 products by %s%s\n", set->name, usable(name) ? "usable" : "not on this machine",
-                set->kernels->gemm_bf16 ? "bf16 dot products" : "f32 products", name == chosen ? ", chosen" : "");
+    std::printf("%-11s compiled, %s, bf16 products by %s, of codes by %s%s\n", set->name, usable(name) ? "usable" : "not on this machine",
+                set->kernels->gemm_bf16 ? "bf16 dot products" : "f32 products", cpu::int8_kernels(*set).name, name == chosen ? ", chosen" : "");
+    const cpu::InstructionSet copy = *set;  // as a backend holds it
+    report.expect(&cpu::int8_kernels(copy) == &cpu::int8_kernels(*set), "support: products of codes of a copy of " + name);
     setenv("LOWRANK_CPU", set->name, 1);
     if (usable(name)) {
       report.expect(cpu_default_instruction_set() == name, "support: LOWRANK_CPU=" + name, "is not followed");
