@@ -28,6 +28,7 @@ const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
 const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
+const sampling = { file: "sampling.cu", op: "sample" };
 const ERRORS = [
   { name: "dq: the diagonal is hidden", ...bwd, from: "key < to[i];", to: "key + 1 < to[i];" },
   { name: "dq: the window is one too long", ...bwd, from: "key >= from[i]", to: "key + 1 >= from[i]" },
@@ -153,6 +154,15 @@ const ERRORS = [
     from: "(k % 2 ? 0 : 4)",
     to: "(k % 2 ? 4 : 0)",
     op: "linear_fwd",
+  },
+  { name: "sampling: one token fewer", ...sampling, from: "uint64_t(filter.top_k)", to: "uint64_t(filter.top_k) - 1" },
+  { name: "sampling: each part's first", ...sampling, from: "nth -= counts[i];", to: "" },
+  {
+    name: "sampling: a column of sums is not waited for",
+    quick: true,
+    ...sampling,
+    from: "__syncthreads();\n    uint64_t total",
+    to: "uint64_t total",
   },
 ];
 

@@ -78,6 +78,9 @@ void CudaBackend::enqueue_dense_fwd(const DenseFwdArgs& a) { kernels::dense_fwd(
 void CudaBackend::enqueue_dense_bwd(const DenseBwdArgs& a) { kernels::dense_bwd(a, stream_); }
 void CudaBackend::enqueue_label_loss(const LabelLossArgs& a) { kernels::label_loss(a, stream_); }
 void CudaBackend::enqueue_soft_cap(const SoftCapArgs& a) { kernels::soft_cap(a, stream_); }
+void CudaBackend::enqueue_sample(const SampleArgs& a) {
+  kernels::sample(a, scratch<uint64_t>(work_.sample_tops), scratch<uint64_t>(work_.sample_weights), stream_);
+}
 void CudaBackend::enqueue_zero(const ZeroArgs& a) { kernels::zero(a, stream_); }
 void CudaBackend::enqueue_cast(const CastArgs& a) { kernels::cast(a, stream_); }
 void CudaBackend::enqueue_gather_rows(const GatherArgs& a) { kernels::gather_rows(a, stream_); }

@@ -92,6 +92,10 @@ void dense_fwd(const DenseFwdArgs&, Stream);
 void dense_bwd(const DenseBwdArgs&, Stream);
 void label_loss(const LabelLossArgs&, Stream);
 
+// sampling.cu
+// tops: (N), weights: (N, V) scratch
+void sample(const SampleArgs&, uint64_t* tops, uint64_t* weights, Stream);
+
 // optimizer.cu
 // partial_sums: (kPartialSums) scratch
 void clip(const ClipArgs&, double* partial_sums, Stream);

@@ -38,6 +38,8 @@ Workspace::Workspace(const OpLimits& l) {
   delta = take(l.training ? tokens * l.heads : 0, 4);
   logits = take(logit_rows * l.vocab, element);
   losses = take(tokens, int64_t(sizeof(double)));
+  sample_tops = take(l.sampled, int64_t(sizeof(uint64_t)));
+  sample_weights = take(l.sampled * l.vocab, int64_t(sizeof(uint64_t)));
   partial_sums = take(kPartialSums, int64_t(sizeof(double)));
 }
 

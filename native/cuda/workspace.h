@@ -24,6 +24,8 @@ struct Workspace {
   int64_t delta = 0;               // (tokens, heads) f32: rowsum(do * o)
   int64_t logits = 0;              // (logit_rows, vocab) act
   int64_t losses = 0;              // (tokens) f64
+  int64_t sample_tops = 0;         // (sampled) u64
+  int64_t sample_weights = 0;      // (sampled, vocab) u64
   int64_t partial_sums = 0;        // (kPartialSums) f64
   int64_t bytes = 0;
 };

@@ -322,6 +322,22 @@ struct LabelLossArgs {
   const Varying* varying = nullptr;       // its loss_scale is another; null: 1. As Dropout's
 };
 
+// How the next token of a text is chosen: as transformers filters, temperature, top-k, then top-p (nucleus sampling, Holtzman et al., 2020: the
+// smallest set of most likely tokens whose probabilities reach top_p).
+struct SampleRow {
+  float temperature = 0;  // 0: the most likely token
+  float top_p = 1;        // 1: off
+  int64_t top_k = 0;      // 0: off
+  uint32_t random = 0;    // 24 bits
+};
+// tokens[n] = one of row n's; kNoToken where its logits are not numbers. The arithmetic is in sampling.h.
+struct SampleArgs {
+  Mat logits;             // (N, V) f32
+  const SampleRow* rows;  // (N)
+  int32_t* tokens;        // (N) =
+};
+constexpr int32_t kNoToken = INT32_MIN;
+
 // x = 0
 struct ZeroArgs {
   Mat x;
@@ -400,6 +416,7 @@ struct OpLimits {
   bool training = false, dropout = false;
   bool head_trains = false;  // the head has a dw or drows
   int64_t head_rows = 0;     // the most of HeadArgs' rows
+  int64_t sampled = 0;       // rows of SampleArgs
   bool rounds_activations = false;  // linears with an outlier_threshold
   // Elements of the largest weight of a linear or head that is not stored plainly in `act`; 0: there is none.
   int64_t decoded = 0;

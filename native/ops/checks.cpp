@@ -171,6 +171,11 @@ void check_label_loss(const LabelLossArgs& a, const OpLimits*) {
 
 void check_soft_cap(const SoftCapArgs& a, const OpLimits*) { check(a.x.dtype == DType::f32 && a.cap > 0, "x", "soft_cap"); }
 
+void check_sample(const SampleArgs& a, const OpLimits* l) {
+  check(a.rows && a.tokens && a.logits.rows >= 1 && a.logits.dtype == DType::f32, "rows", "sample");
+  check(!l || (a.logits.rows <= l->sampled && a.logits.cols <= l->vocab), "beyond the limits", "sample");
+}
+
 void check_zero(const ZeroArgs&, const OpLimits*) {}
 
 void check_cast(const CastArgs& a, const OpLimits*) {

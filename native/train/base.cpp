@@ -281,16 +281,18 @@ OwnTokens Base::own_tokens(const Piece& piece, const Adapter& adapter) {
   return {places_at, rows_at, int64_t(places.size())};
 }
 
-void Base::logits(const Pass& p, const Mat& x, const Mat& buffer, float* out) {
+void Base::logits(const Pass& p, const Mat& x, const Mat& logits) {
   const RowsPlace& rows = p.adapter.layout.head_rows();
   const Mat own = rows.offset < 0 ? Mat() : Mat(at<float>(layout_->own_logits), DType::f32, x.rows, rows.count());
-  layout_->head.logits(p, x, p.mat(layout_->shared.h, x.rows, model_.dim), buffer, own);
-  backend_->download(buffer.data, x.rows * model_.vocab * int64_t(sizeof(float)), out);
+  layout_->head.logits(p, x, p.mat(layout_->shared.h, x.rows, model_.dim), logits, own);
   if (!own) return;
   std::vector<float> values(size_t(x.rows * rows.count()));
   backend_->download(own.data, bytes_of(values), values.data());
+  const Buffer all(*backend_, logits.data);
   for (int64_t i = 0; i < x.rows; i++) {
-    for (int64_t r = 0; r < rows.count(); r++) out[i * model_.vocab + rows.ids[size_t(r)]] = values[size_t(i * rows.count() + r)];
+    for (int64_t r = 0; r < rows.count(); r++) {
+      all.write((i * model_.vocab + rows.ids[size_t(r)]) * int64_t(sizeof(float)), sizeof(float), &values[size_t(i * rows.count() + r)]);
+    }
   }
 }
 

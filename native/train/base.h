@@ -56,8 +56,8 @@ class Base {
   };
   // varying: of the micro-batch.
   Pass pass(const Piece&, Mode, const Adapter&, const Varying& varying = {}, std::span<const Past> past = {});
-  // Logits of rows of the stream, for the host: (n, V). buffer: (n, V) f32 of the backend's memory
-  void logits(const Pass&, const Mat& x, const Mat& buffer, float* out);
+  // Logits of rows of the stream: (n, V) f32 of the backend's memory
+  void logits(const Pass&, const Mat& x, const Mat& logits);
   // The piece's learned tokens, uploaded.
   Head::Learned learned(const Piece&);
   // The token of each of its sequences that a classifier reads, and the labels, uploaded.

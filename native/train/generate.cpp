@@ -115,16 +115,23 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
 
   // Only the last token's logits are of interest.
   const Layout& layout = base_.layout();
-  float* const found = base_.at<float>(layout.logits);
+  const Mat logits(base_.at<float>(layout.logits), DType::f32, count, vocab);
   const int64_t row = count == 1 ? int64_t(ids.size()) - 1 : 0;
-  std::vector<float> logits(static_cast<size_t>(count * vocab));
-  base_.logits(p, p.mat(layout.stream.x).slice(row, count), Mat(found, DType::f32, count, vocab), logits.data());
-  std::vector<int32_t> next;
-  for (size_t i = 0; i < grown.size(); i++) {
-    TextSlot& t = *grown[i].text;
-    t.cached += grown[i].count;
-    t.tokens.insert(t.tokens.end(), grown[i].ids, grown[i].ids + grown[i].count);
-    next.push_back(sample(logits.data() + int64_t(i) * vocab, vocab, t.sampling, t.generated++));
+  base_.logits(p, p.mat(layout.stream.x).slice(row, count), logits);
+  std::vector<SampleRow> rows;
+  for (const auto& [t, its, n] : grown) {
+    t->cached += n;
+    t->tokens.insert(t->tokens.end(), its, its + n);
+    rows.push_back(t->sampling.row(t->generated++));
+  }
+  SampleRow* const rows_at = base_.at<SampleRow>(layout.sample_rows);
+  int32_t* const next_at = base_.at<int32_t>(layout.next_tokens);
+  base_.backend().upload(rows.data(), int64_t(rows.size() * sizeof(SampleRow)), rows_at);
+  base_.backend().sample({logits, rows_at, next_at});
+  std::vector<int32_t> next(grown.size());
+  base_.backend().download(next_at, int64_t(next.size() * sizeof(int32_t)), next.data());
+  if (std::find(next.begin(), next.end(), kNoToken) != next.end()) {
+    throw Error("E_NAN", "The model's logits are not numbers. The weights or the adapter are damaged, or training diverged.");
   }
   return next;
 }

@@ -38,6 +38,7 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.decoded = o.decoded;
   limits.head_trains = o.training && (adapters.head() || adapters.head_rows() > 0);
   limits.head_rows = adapters.head_rows();
+  limits.sampled = o.cache_tokens > 0 ? std::min(o.texts, kMostTogether) : 0;
   // Trained tables and rows are f32.
   if (adapters.head_rows() > 0 && o.act != DType::f32) limits.decoded = std::max(limits.decoded, adapters.head_rows() * model.table_dim());
   if (adapters.head() && o.act != DType::f32) limits.decoded = std::max(limits.decoded, model.vocab * model.table_dim());
@@ -129,7 +130,11 @@ void Layout::place(Place p) {
     head.place(p, model_);
   }
   if (!keep_ && head_rows_ > 0) own_logits = p.bytes(p.tokens() * head_rows_ * int64_t(sizeof(float)));
-  if (!keep_ && options_.cache_tokens > 0) logits = p.bytes(options_.texts * model_.vocab * int64_t(sizeof(float)));
+  if (!keep_ && options_.cache_tokens > 0) {
+    logits = p.bytes(options_.texts * model_.vocab * int64_t(sizeof(float)));
+    sample_rows = p.bytes(options_.texts * int64_t(sizeof(SampleRow)));
+    next_tokens = p.bytes(options_.texts * int64_t(sizeof(int32_t)));
+  }
 }
 
 }  // namespace lowrank

@@ -106,7 +106,8 @@ class Layout {
   Rows own_embeddings;  // (M, E) f32: of OwnTokens, then their gradients
   Rows embedded, embedded_act;  // (M, E) f32, then its gradient, and act: where there is a projection
   Classifier classifier;  // in the head's place, where the model is one
-  int64_t logits = 0;      // (texts, V) f32, where text is generated
+  // Where text is generated: (texts, V) f32, (texts) SampleRow, (texts) i32
+  int64_t logits = 0, sample_rows = 0, next_tokens = 0;
   int64_t own_logits = 0;  // (M, rows of the head) f32, where some train and there is no backward pass
 
   const Block& block(int64_t layer) const { return blocks_[slot(layer)]; }

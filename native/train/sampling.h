@@ -1,20 +1,21 @@
-// Choosing the next token from logits.
+// What a text's next tokens are drawn by.
 #pragma once
-#include <cstdint>
-#include <vector>
+#include "base/rng.h"
+#include "ops/sampling.h"
 
 namespace lowrank {
 
 struct Sampling {
-  float temperature = 0;  // 0: greedy
-  int64_t top_k = 0;      // 0: off
-  float top_p = 1;        // 1: off
+  float temperature = 0;  // as SampleRow's
+  int64_t top_k = 0;
+  float top_p = 1;
   uint64_t seed = 0;
-};
 
-// Order of the filters as in transformers: temperature, top-k, then top-p (nucleus sampling, Holtzman et al., 2020: the
-// smallest set of most likely tokens whose probabilities reach top_p). index numbers the token within the generation.
-// Error E_NAN where a logit is not a number.
-int32_t sample(const float* logits, int64_t vocab, const Sampling&, uint64_t index);
+  // index: the token's number within the generation
+  SampleRow row(uint64_t index) const {
+    constexpr uint64_t kStream = uint64_t(1) << 61;
+    return {.temperature = temperature, .top_p = top_p, .top_k = top_k, .random = philox(seed, kStream, index)[0] >> (32 - kSampleBits)};
+  }
+};
 
 }  // namespace lowrank

@@ -187,7 +187,8 @@ std::vector<float> Engine::logits(const Batch& batch, int number) {
     base_.forward(p);
     const int64_t bytes = piece.count() * vocab * int64_t(sizeof(float));
     const Memory found = base_.backend().allocate(bytes);
-    base_.logits(p, p.mat(base_.layout().stream.x), Mat(found.data.get(), DType::f32, piece.count(), vocab), out.data() + piece.first * vocab);
+    base_.logits(p, p.mat(base_.layout().stream.x), Mat(found.data.get(), DType::f32, piece.count(), vocab));
+    base_.backend().download(found.data.get(), bytes, out.data() + piece.first * vocab);
   }
   return out;
 }

@@ -70,6 +70,7 @@ void add_attention_tile_cases(std::vector<Case>&);
 void add_head_cases(std::vector<Case>&);
 void add_optimizer_cases(std::vector<Case>&);
 void add_dense_cases(std::vector<Case>&);
+void add_sample_cases(std::vector<Case>&);
 
 // Dtypes of activations.
 inline constexpr DType kActs[] = {DType::f32, DType::bf16, DType::f16};

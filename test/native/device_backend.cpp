@@ -94,6 +94,8 @@ void pointers(const GatherArgs& a, F&& f) { each(f, a.src, a.rows, a.dst); }
 template <class F>
 void pointers(const ScatterArgs& a, F&& f) { each(f, a.src, a.rows, a.dst); }
 template <class F>
+void pointers(const SampleArgs& a, F&& f) { each(f, a.logits, a.rows, a.tokens); }
+template <class F>
 void pointers(const ClipArgs& a, F&& f) { each(f, a.g, a.learning_rates, a.state); }
 template <class F>
 void pointers(const AdamWArgs& a, F&& f) { each(f, a.p, a.g, a.moments, a.parts, a.state); }

@@ -11,7 +11,7 @@ const std::vector<Operation>& operations() {
   static const std::vector<Operation> table = [] {
     std::vector<Operation> all;
     for (const auto* part :
-         {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kColumnOperations, &kOptimizerOperations, &kDenseOperations}) {
+         {&kLinearOperations, &kRowOperations, &kAttentionOperations, &kHeadOperations, &kColumnOperations, &kOptimizerOperations, &kDenseOperations, &kSampleOperations}) {
       all.insert(all.end(), part->begin(), part->end());
     }
     return all;
@@ -66,6 +66,7 @@ OpLimits limits_of(const Case& c) {
   l.decoded = is_plain(c.stored.format) && c.weight == c.act && !c.stored.interleaved ? 0 : c.features * c.in;
   l.head_trains = c.trains;
   l.head_rows = c.replaced;
+  l.sampled = c.op == "sample" ? c.rows : 0;
   l.dropout = c.dropout.active();
   l.training = l.dropout || c.op.ends_with("_bwd");
   if (c.roomy) {

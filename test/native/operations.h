@@ -54,6 +54,6 @@ OpLimits limits_of(const Case&);
 
 // The parts of the table, in a file each.
 extern const std::vector<Operation> kLinearOperations, kRowOperations, kAttentionOperations, kHeadOperations, kColumnOperations,
-    kOptimizerOperations, kDenseOperations;
+    kOptimizerOperations, kDenseOperations, kSampleOperations;
 
 }  // namespace lowrank::test
