@@ -28,6 +28,8 @@ const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
 const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
+const fewRows = { file: "few_rows.cu", op: "linear_fwd", cases: "act=bf16 w=nf4" };
+const int8 = { file: "linear_int8.cu", op: "linear_fwd", cases: "w=i8" };
 const sampling = { file: "sampling.cu", op: "sample" };
 const ERRORS = [
   { name: "dq: the diagonal is hidden", ...bwd, from: "key < to[i];", to: "key + 1 < to[i];" },
@@ -150,11 +152,31 @@ const ERRORS = [
   {
     name: "decode: halves of a byte change places",
     quick: true,
-    file: "decode.cu",
+    file: "decoding.h",
+    units: ["decode", "few_rows"],
     from: "(k % 2 ? 0 : 4)",
     to: "(k % 2 ? 4 : 0)",
     op: "linear_fwd",
   },
+  {
+    name: "few rows: half of a run twice",
+    quick: true,
+    ...fewRows,
+    from: "behind, pair_of",
+    to: "before, pair_of",
+  },
+  {
+    name: "few rows: warps take each other's columns",
+    ...fewRows,
+    from: "begin += kProductWarps *",
+    to: "begin += 1 *",
+  },
+  { name: "few rows: parts are not waited for", ...fewRows, from: "__syncthreads();", to: "" },
+  { name: "few rows: eight of them", ...fewRows, from: "row + 8 < x.rows", to: "row + 16 < x.rows" },
+  { name: "int8: outliers have codes", ...int8, from: "leaves[k] ? 0 : rintf", to: "rintf" },
+  { name: "int8: columns over one another", quick: true, ...int8, from: "at += counts[i]", to: "at = counts[i]" },
+  { name: "int8: rows of the first part", ...int8, from: "first + part * kWide", to: "first" },
+  { name: "int8: weights of the first columns", ...int8, from: "row[columns[j]]", to: "row[j]" },
   { name: "sampling: one token fewer", ...sampling, from: "uint64_t(filter.top_k)", to: "uint64_t(filter.top_k) - 1" },
   { name: "sampling: each part's first", ...sampling, from: "nth -= counts[i];", to: "" },
   {

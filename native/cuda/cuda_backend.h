@@ -53,7 +53,8 @@ class CudaBackend final : public Backend {
     bool transposed;
   };
   WeightRows weight_rows(const Weight& w, int64_t first, int64_t rows) const;
-  void product(const Mat& x, const WeightRows& w, const Mat& y, bool accumulates) const;        // y (=|+=) x w^T
+  // y (=|+=) x (rows [first, first + y.cols) of w)^T
+  void product(const Mat& x, const Weight& w, int64_t first, const Mat& y, bool accumulates) const;
   void product_bwd(const Mat& dy, const WeightRows& w, const Mat& dx, bool accumulates) const;  // dx (=|+=) dy w
   int64_t weight_rows_at_a_time(const Weight& w) const;
   // An f32 matrix in act.
@@ -61,6 +62,7 @@ class CudaBackend final : public Backend {
   void product(const Mat& a, const Mat& b, bool transposes_b, const Mat& c, bool accumulates, float alpha = 1) const;
   void rows_fwd(const LinearFwdArgs&, int64_t first, int64_t rows) const;
   void rows_bwd(const LinearBwdArgs&, int64_t first, int64_t rows) const;
+  kernels::Outliers outliers() const;
   Mat dropped_rows(const Mat& x, const Dropout&, int64_t first) const;
 
   std::unique_ptr<Device> device_;

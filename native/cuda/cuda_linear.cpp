@@ -42,8 +42,10 @@ Mat CudaBackend::as_act(const float* values, int64_t rows, int64_t cols, int64_t
   return to;
 }
 
-void CudaBackend::product(const Mat& x, const WeightRows& w, const Mat& y, bool accumulates) const {
-  product(x, w.mat, !w.transposed, y, accumulates);
+void CudaBackend::product(const Mat& x, const Weight& w, int64_t first, const Mat& y, bool accumulates) const {
+  if (kernels::takes_few_rows(x, w)) return kernels::few_rows(x, w, first, y, accumulates, tables_, stream_);
+  const WeightRows rows = weight_rows(w, first, y.cols);
+  product(x, rows.mat, !rows.transposed, y, accumulates);
 }
 void CudaBackend::product_bwd(const Mat& dy, const WeightRows& w, const Mat& dx, bool accumulates) const {
   product(dy, w.mat, w.transposed, dx, accumulates);
@@ -60,10 +62,16 @@ Mat CudaBackend::dropped_rows(const Mat& x, const Dropout& d, int64_t first) con
   return out;
 }
 
+kernels::Outliers CudaBackend::outliers() const {
+  return {scratch<float>(work_.maxima), scratch<int32_t>(work_.is_outlier), scratch<int32_t>(work_.outlier_columns)};
+}
+
 void CudaBackend::enqueue_linear_fwd(const LinearFwdArgs& a) {
   if (a.w.outlier_threshold > 0) {
+    constexpr int64_t kMostCodes = INT32_MAX / (127 * 127);  // whose products' sum is a number of 32 bits
+    check(a.x.cols <= kMostCodes && a.w.format == Format::i8 && a.w.interleaved == 0 && a.w.absmax, "weight", "linear_fwd");
     kernels::zero({scratch(work_.is_outlier, DType::f32, 1, a.x.cols)}, stream_);
-    kernels::find_outliers(a.x, a.w.outlier_threshold, scratch<float>(work_.maxima), scratch<int32_t>(work_.is_outlier), stream_);
+    kernels::find_outliers(a.x, a.w.outlier_threshold, outliers(), stream_);
   }
   in_parts(a.x.rows, work_.rows, [&](int64_t first, int64_t rows) { rows_fwd(a, first, rows); });
   if (a.gate) kernels::glu_fwd({a.gate, a.y, a.a}, stream_);
@@ -72,7 +80,8 @@ void CudaBackend::enqueue_linear_fwd(const LinearFwdArgs& a) {
 void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) const {
   const DType act = limits_.act;
   const Mat y = a.y.slice(first, rows);
-  Mat x = a.x.slice(first, rows), u, b, codes;
+  const Mat x = a.x.slice(first, rows);
+  Mat u, b, some;
   if (a.lora) {
     const Lora& l = *a.lora;
     u = a.u.slice(first, rows);
@@ -83,11 +92,10 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
     b = as_act(l.b, a.w.rows, l.rank, work_.b);
   }
   const bool rounds = a.w.outlier_threshold > 0;
+  int8_t* const codes = scratch<int8_t>(work_.codes);
   if (rounds) {
-    codes = scratch(work_.codes, act, rows, x.cols);
-    const Mat outliers = scratch(work_.outliers, act, rows, x.cols);
-    kernels::round_to_codes(x, scratch<float>(work_.maxima) + first, scratch<int32_t>(work_.is_outlier), codes, outliers, stream_);
-    x = outliers;
+    some = scratch(work_.outliers, act, x.cols, Workspace::outlier_rows(rows));
+    kernels::round_to_codes(x, scratch<float>(work_.maxima) + first, outliers(), codes, some, stream_);
   }
   // f32 results are the sums themselves; others are sums of one product, or are rounded from sums in f32.
   const bool in_place = y.dtype == DType::f32 && !rounds;
@@ -96,14 +104,15 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
   if (!alone) at_a_time = std::min(at_a_time, limits_.features);
   in_parts(a.w.rows, at_a_time, [&](int64_t o, int64_t n) {
     const Mat to = columns(y, o, n), sums = alone ? to : scratch(work_.sums, DType::f32, rows, n);
-    product(x, weight_rows(a.w, o, n), sums, in_place && a.accumulate);
+    if (rounds) kernels::add_up_outliers(some, a.w, o, outliers(), scratch(work_.weight, act, x.cols, n), sums, stream_);
+    else product(x, a.w, o, sums, in_place && a.accumulate);
     if (a.lora) product(u, b.slice(o, n), true, sums, true);
     kernels::Finish f{.sums = sums, .y = to, .bias = a.bias ? a.bias + o : nullptr, .accumulate = a.accumulate && !in_place};
     if (rounds) {
-      Weight bare = a.w;
-      bare.absmax = nullptr;  // its elements are the codes
-      f.code_sums = scratch(work_.code_sums, DType::f32, rows, n);
-      product(codes, weight_rows(bare, o, n), f.code_sums, false);
+      const CodeProduct p{codes, static_cast<const int8_t*>(a.w.data) + o * x.cols, scratch<int32_t>(work_.code_sums), rows, n, x.cols};
+      if (p.is_aligned()) device_->product(p);
+      else kernels::code_product(p, stream_);
+      f.code_sums = p.c;
       f.maxima = scratch<float>(work_.maxima) + first;
       f.absmax = static_cast<const float*>(a.w.absmax) + o;
     }
@@ -160,7 +169,7 @@ void CudaBackend::enqueue_head(const HeadArgs& a) {
   in_parts(a.x.rows, work_.logit_rows, [&](int64_t first, int64_t rows) {
     const Mat x = a.x.slice(first, rows), logits = scratch(work_.logits, act, rows, vocab);
     const int64_t at_a_time = weight_rows_at_a_time(a.w);
-    in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product(x, weight_rows(a.w, v, n), columns(logits, v, n), false); });
+    in_parts(vocab, at_a_time, [&](int64_t v, int64_t n) { product(x, a.w, v, columns(logits, v, n), false); });
     kernels::cross_entropy({logits, a.labels + first, a.loss_scale, a.dynamic_scale, a.varying, a.bias, a.soft_cap, bool(a.dx), scratch<double>(work_.losses) + first}, stream_);
     if (!a.dx) return;
     const Mat dx = a.dx.slice(first, rows);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/tensor.h"
+#include "cuda/code_product.h"
 #include "cuda/stream.h"
 
 namespace lowrank::cuda {
@@ -37,6 +38,7 @@ class Device {
   // Whether it is. Error E_DEVICE
   virtual bool is_done() = 0;
   virtual void product(const Product&) = 0;
+  virtual void product(const CodeProduct&) = 0;  // which is_aligned()
   // How products are computed, as text, and the same way as a text says; returns why that cannot be, or nothing.
   virtual std::string plans() const { return ""; }
   virtual std::string take_plans(const std::string&) { return ""; }

@@ -146,11 +146,13 @@ class Gpu final : public Device {
 
   void product(const Product& p) override {
     check_product(p);
-    const ProductPlans::Plan& plan = plans_->of(p);
     const float beta = p.accumulates ? 1.f : 0.f;
-    expect_lt(lt_.matmul(handle_, plan.operation, &p.alpha, p.b.data, plan.b, p.a.data, plan.a, &beta, p.c.data, plan.c, p.c.data, plan.c, &plan.algorithm, workspace_.get(),
-                      size_t(kProductWorkspace), stream_),
-           "a product");
+    multiply(plans_->of(p), &p.alpha, p.a.data, p.b.data, &beta, p.c.data);
+  }
+  void product(const CodeProduct& p) override {
+    check(p.is_aligned(), "alignment", "product of codes");
+    const int32_t alpha = 1, beta = 0;
+    multiply(plans_->of(p), &alpha, p.a, p.b, &beta, p.c);
   }
   std::string plans() const override { return plans_->text(); }
   std::string take_plans(const std::string& text) override { return plans_->take(text); }
@@ -183,6 +185,12 @@ class Gpu final : public Device {
   void replay(void* recording) override { expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), stream_), "a recorded pass"); }
 
  private:
+  // The factors are of the plan's type.
+  void multiply(const ProductPlans::Plan& plan, const void* alpha, const void* a, const void* b, const void* beta, void* c) {
+    expect_lt(lt_.matmul(handle_, plan.operation, alpha, b, plan.b, a, plan.a, beta, c, plan.c, c, plan.c, &plan.algorithm, workspace_.get(), size_t(kProductWorkspace), stream_),
+              "a product");
+  }
+
   int number_;
   const CublasLt& lt_;
   cudaStream_t stream_ = nullptr;

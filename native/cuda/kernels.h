@@ -1,5 +1,6 @@
 // The kernels: each function enqueues one or two of them on a stream and returns. Addresses are a device's.
 #pragma once
+#include "cuda/code_product.h"
 #include "cuda/stream.h"
 #include "ops/arguments.h"
 
@@ -39,6 +40,10 @@ void scatter_rows(const ScatterArgs&, Stream);
 // decode.cu
 void embedding_fwd(const EmbeddingArgs&, const Tables&, Stream);
 void row_norms(const RowNormsArgs&, const Tables&, Stream);
+
+// few_rows.cu: y (=|+=) x (rows [first, first + y.cols) of w)^T, without decoding them into memory, where it takes these operands
+bool takes_few_rows(const Mat& x, const Weight& w);
+void few_rows(const Mat& x, const Weight& w, int64_t first, const Mat& y, bool accumulates, const Tables&, Stream);
 // out = rows [first, first + out.rows) of w in out's dtype.
 void decode(const Weight& w, int64_t first, const Mat& out, const Tables&, Stream);
 
@@ -52,13 +57,24 @@ struct Finish {
   Mat sums, y;
   const float* bias = nullptr;
   bool accumulate = false;
-  Mat code_sums = {};
+  const int32_t* code_sums = nullptr;  // (rows, y.cols)
   const float *maxima = nullptr, *absmax = nullptr;
 };
 void finish(const Finish&, Stream);
-// LLM.int8, see LinearFwdArgs. is_outlier must be zero before.
-void find_outliers(const Mat& x, float threshold, float* maxima, int32_t* is_outlier, Stream);
-void round_to_codes(const Mat& x, const float* maxima, const int32_t* is_outlier, const Mat& codes, const Mat& outliers, Stream);
+
+// linear_int8.cu: LLM.int8, see LinearFwdArgs. Outliers are x's columns, in rising order: their number is known to the device alone.
+struct Outliers {
+  float* maxima;        // (M)
+  int32_t* is_outlier;  // (I), zero before
+  int32_t* columns;     // (I), and the number of them behind
+};
+void find_outliers(const Mat& x, float threshold, const Outliers&, Stream);
+// codes: (M, I) rows of x one after the other, the first of which has the maximum `maxima`; some: (I, M or more) = the outliers' columns as rows
+void round_to_codes(const Mat& x, const float* maxima, const Outliers&, int8_t* codes, const Mat& some, Stream);
+// sums = the product of the outliers' columns and those of w's rows from `first` on. weights: (I, sums.cols) scratch
+void add_up_outliers(const Mat& some, const Weight& w, int64_t first, const Outliers&, const Mat& weights, const Mat& sums, Stream);
+// Any shapes, slowly.
+void code_product(const CodeProduct&, Stream);
 
 // attention.cu
 constexpr int64_t kMostHeadDim = 512;

@@ -44,12 +44,13 @@ template <int N>
 __global__ void __launch_bounds__(kThreads, 1) finish_kernel(Finish f) {
   const int64_t m = blockIdx.x;
   float sum[N], part[N], other[N];
+  int32_t codes[N];
   for (int64_t o = first_element<N>(); o < f.y.cols; o += element_step<N>()) {
     read(f.sums, m, o, sum);
     if (f.code_sums) {
-      read(f.code_sums, m, o, part);
+      read(f.code_sums + m * f.y.cols + o, codes);
       read(f.absmax + o, other);
-      for (int k = 0; k < N; k++) sum[k] += part[k] * f.maxima[m] * other[k] * kInt8ProductStep;
+      for (int k = 0; k < N; k++) sum[k] += float(codes[k]) * (other[k] * (f.maxima[m] * kInt8ProductStep));
     }
     if (f.bias) {
       read(f.bias + o, part);
@@ -63,30 +64,6 @@ __global__ void __launch_bounds__(kThreads, 1) finish_kernel(Finish f) {
   }
 }
 
-__device__ float half_of(const Mat& x, int64_t m, int64_t i) { return f16_to_f32(f32_to_f16(x.get(m, i))); }
-
-__global__ void __launch_bounds__(kThreads, 1) outliers_kernel(Mat x, float threshold, float* maxima, int32_t* is_outlier) {
-  LOWRANK_SHARED(float, parts, kWarp);
-  const int64_t m = blockIdx.x;
-  float most = 0;
-  for (int64_t i = threadIdx.x; i < x.cols; i += blockDim.x) {
-    const float magnitude = fabsf(half_of(x, m, i));
-    if (magnitude < threshold) most = larger(most, magnitude);
-    else *static_cast<volatile int32_t*>(is_outlier + i) = 1;  // whichever block comes last
-  }
-  most = block_max(most, parts);
-  if (threadIdx.x == 0) maxima[m] = most;
-}
-
-__global__ void __launch_bounds__(kThreads, 1) codes_kernel(Mat x, const float* maxima, const int32_t* is_outlier, Mat codes, Mat outliers) {
-  const int64_t m = blockIdx.x;
-  const float factor = int8_factor(maxima[m]);
-  for (int64_t i = first_column(); i < x.cols; i += column_step()) {
-    codes.set(m, i, is_outlier[i] ? 0 : rintf(half_of(x, m, i) * factor));
-    outliers.set(m, i, is_outlier[i] ? x.get(m, i) : 0);
-  }
-}
-
 }  // namespace
 
 void dropout(const Mat& x, const Mat& out, const Dropout& d, int64_t first, Stream stream) {
@@ -97,12 +74,6 @@ void add_masked(const Mat& x, const Mat& sums, const Dropout& d, int64_t first, 
 }
 void finish(const Finish& f, Stream stream) {
   LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(f.sums, f.y, f.bias, f.code_sums, f.absmax), finish_kernel, f.y, stream, f);
-}
-void find_outliers(const Mat& x, float threshold, float* maxima, int32_t* is_outlier, Stream stream) {
-  LOWRANK_LAUNCH(outliers_kernel, (unsigned(x.rows)), kThreads, stream, x, threshold, maxima, is_outlier);
-}
-void round_to_codes(const Mat& x, const float* maxima, const int32_t* is_outlier, const Mat& codes, const Mat& outliers, Stream stream) {
-  LOWRANK_LAUNCH_ELEMENTS(codes_kernel, x, stream, x, maxima, is_outlier, codes, outliers);
 }
 
 }  // namespace lowrank::cuda::kernels

@@ -9,16 +9,10 @@ namespace lowrank::cuda {
 
 namespace {
 
-constexpr const char* kTitle = "lowrank: algorithms of products, 1";
+constexpr const char* kTitle = "lowrank: algorithms of products, 2";
 constexpr size_t kMostNoted = 4096;
 
 cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F; }
-
-// Bytes, at most 16, that the matrix's rows begin at multiples of.
-int64_t alignment(const Mat& m) {
-  const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * dtype_bytes(m.dtype));
-  return int64_t(at & -at) < 16 ? int64_t(at & -at) : 16;
-}
 
 std::string hex(const cublasLtMatmulAlgo_t& algorithm) {
   std::ostringstream out;
@@ -44,22 +38,38 @@ void ProductPlans::destroy(const Plan& plan) const {
   for (cublasLtMatrixLayout_t layout : {plan.b, plan.a, plan.c}) lt_.layout_destroy(layout);
 }
 
-ProductPlans::Shape ProductPlans::shape_of(const Product& p) {
-  return {p.a.rows, p.a.cols, p.a.ld, p.b.rows, p.b.cols, p.b.ld, p.c.ld, int64_t(p.a.dtype), int64_t(p.c.dtype), p.transposes_a, p.transposes_b,
+ProductPlans::Operand ProductPlans::operand(const Mat& m) { return {m.data, type_of(m.dtype), m.rows, m.cols, m.ld, dtype_bytes(m.dtype)}; }
+
+// Bytes, at most 16, that the matrix's rows begin at multiples of.
+int64_t ProductPlans::alignment(const Operand& m) {
+  const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * m.bytes);
+  return int64_t(at & -at) < 16 ? int64_t(at & -at) : 16;
+}
+
+ProductPlans::Shape ProductPlans::shape_of(const Call& p) {
+  return {p.a.rows, p.a.cols, p.a.ld, p.b.rows, p.b.cols, p.b.ld, p.c.ld, int64_t(p.a.type), int64_t(p.c.type), p.transposes_a, p.transposes_b,
           p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c)};
 }
 
 const ProductPlans::Plan& ProductPlans::of(const Product& p) {
+  return of(Call{operand(p.a), operand(p.b), operand(p.c), p.transposes_a, p.transposes_b, p.accumulates});
+}
+const ProductPlans::Plan& ProductPlans::of(const CodeProduct& p) {
+  return of(Call{{p.a, CUDA_R_8I, p.m, p.k, p.k, 1}, {p.b, CUDA_R_8I, p.n, p.k, p.k, 1}, {p.c, CUDA_R_32I, p.m, p.n, p.n, 4}, false, true, false});
+}
+
+const ProductPlans::Plan& ProductPlans::of(const Call& p) {
   const Shape shape = shape_of(p);
   const auto found = plans_.find(shape);
   if (found != plans_.end()) return found->second;
   Plan plan;
-  expect_lt(lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescCreate");
+  expect_lt(p.is_of_codes() ? lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32I, CUDA_R_32I) : lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+            "cublasLtMatmulDescCreate");
   const cublasOperation_t first = p.transposes_b ? CUBLAS_OP_T : CUBLAS_OP_N, second = p.transposes_a ? CUBLAS_OP_T : CUBLAS_OP_N;
   expect_lt(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first), "TRANSA");
   expect_lt(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second), "TRANSB");
-  const auto layout = [&](cublasLtMatrixLayout_t& to, const Mat& m) {
-    expect_lt(lt_.layout_create(&to, type_of(m.dtype), uint64_t(m.cols), uint64_t(m.rows), m.ld), "cublasLtMatrixLayoutCreate");
+  const auto layout = [&](cublasLtMatrixLayout_t& to, const Operand& m) {
+    expect_lt(lt_.layout_create(&to, m.type, uint64_t(m.cols), uint64_t(m.rows), m.ld), "cublasLtMatrixLayoutCreate");
   };
   layout(plan.b, p.b);
   layout(plan.a, p.a);
@@ -78,7 +88,7 @@ bool ProductPlans::takes_noted(const Shape& shape, Plan& plan) const {
   return true;
 }
 
-void ProductPlans::choose(const Product& p, Plan& plan) const {
+void ProductPlans::choose(const Call& p, Plan& plan) const {
   cublasLtMatmulPreference_t preference = nullptr;
   expect_lt(lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) { expect_lt(lt_.preference_set(preference, attribute, &value, sizeof value), "a preference"); };
@@ -95,7 +105,7 @@ void ProductPlans::choose(const Product& p, Plan& plan) const {
   lt_.preference_destroy(preference);
   expect_lt(status, "cublasLtMatmulAlgoGetHeuristic");
   if (results == 0) {
-    throw Error("E_DEVICE", "cuBLASLt has no algorithm for a product of " + std::to_string(p.c.rows) + " x " + std::to_string(p.c.cols) + " x " + std::to_string(p.inner()) + ".", "device");
+    throw Error("E_DEVICE", "cuBLASLt has no algorithm for a product of " + std::to_string(p.c.rows) + " x " + std::to_string(p.c.cols) + " x " + std::to_string(p.transposes_a ? p.a.rows : p.a.cols) + ".", "device");
   }
   plan.algorithm = result.algo;
 }

@@ -27,6 +27,7 @@ class ProductPlans {
   };
   // The algorithm is the noted one of the shape, else the first that cuBLASLt's heuristic names: the same one in every run on a card and version.
   const Plan& of(const Product&);
+  const Plan& of(const CodeProduct&);
 
   // Card, version and algorithms as text; and the notes of such a text. Returns why they cannot be taken, or nothing.
   std::string text() const;
@@ -34,10 +35,23 @@ class ProductPlans {
 
  private:
   using Shape = std::array<int64_t, 15>;
-  static Shape shape_of(const Product&);
+  struct Operand {
+    const void* data;
+    cudaDataType_t type;
+    int64_t rows, cols, ld, bytes;  // bytes: of an element
+  };
+  struct Call {
+    Operand a, b, c;
+    bool transposes_a, transposes_b, accumulates;
+    bool is_of_codes() const { return c.type == CUDA_R_32I; }
+  };
+  static Operand operand(const Mat&);
+  static int64_t alignment(const Operand&);
+  static Shape shape_of(const Call&);
+  const Plan& of(const Call&);
   std::string header() const;
   bool takes_noted(const Shape&, Plan&) const;
-  void choose(const Product&, Plan&) const;
+  void choose(const Call&, Plan&) const;
   void destroy(const Plan&) const;
 
   const CublasLt& lt_;

@@ -14,14 +14,15 @@ struct alignas(16) Line {
   uint32_t words[4];
 };
 
-template <int N>
-__device__ __forceinline__ void read(const float* p, float (&v)[N]) {
+template <class T, int N>
+__device__ __forceinline__ void read(const T* p, T (&v)[N]) {
+  static_assert(sizeof(T) == 4);
   if constexpr (N == 1) {
     v[0] = *p;
   } else {
     for (int i = 0; i < N / 4; i++) {
       const Line line = reinterpret_cast<const Line*>(p)[i];
-      for (int k = 0; k < 4; k++) v[4 * i + k] = std::bit_cast<float>(line.words[k]);
+      for (int k = 0; k < 4; k++) v[4 * i + k] = std::bit_cast<T>(line.words[k]);
     }
   }
 }

@@ -30,11 +30,12 @@ Workspace::Workspace(const OpLimits& l) {
   dropped = take(l.dropout ? values : 0, element);
   du = take(l.training ? rows * l.rank : 0, element);
   const int64_t rounded = l.rounds_activations ? 1 : 0;
-  codes = take(rounded * values, element);
-  outliers = take(rounded * values, element);
+  codes = take(rounded * values, 1);
+  outliers = take(rounded * l.features * outlier_rows(rows), element);
   code_sums = take(rounded * values, 4);
   maxima = take(rounded * tokens, 4);
   is_outlier = take(rounded * l.features, 4);
+  outlier_columns = take(rounded * (l.features + 1), 4);
   delta = take(l.training ? tokens * l.heads : 0, 4);
   logits = take(logit_rows * l.vocab, element);
   losses = take(tokens, int64_t(sizeof(double)));

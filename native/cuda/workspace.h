@@ -18,9 +18,10 @@ struct Workspace {
   int64_t a = 0, b = 0;            // (rank, features) act each: an adapter's A and B
   int64_t dropped = 0;             // (rows, features) act: dropout(x), or a term that a mask still has to go over
   int64_t du = 0;                  // (rows, rank) act
-  int64_t codes = 0, outliers = 0;  // (rows, features) act each: x in codes of 8 bits, and its other columns
-  int64_t code_sums = 0;           // (rows, features) f32
-  int64_t maxima = 0, is_outlier = 0;  // (tokens) f32, (features) i32
+  int64_t codes = 0;               // (rows, features) i8: x in codes
+  int64_t outliers = 0;            // (features, outlier_rows) act: its other columns
+  int64_t code_sums = 0;           // (rows, features) i32
+  int64_t maxima = 0, is_outlier = 0, outlier_columns = 0;  // (tokens) f32, (features) i32, (features + 1) i32
   int64_t delta = 0;               // (tokens, heads) f32: rowsum(do * o)
   int64_t logits = 0;              // (logit_rows, vocab) act
   int64_t losses = 0;              // (tokens) f64
@@ -28,6 +29,9 @@ struct Workspace {
   int64_t sample_weights = 0;      // (sampled, vocab) u64
   int64_t partial_sums = 0;        // (kPartialSums) f64
   int64_t bytes = 0;
+
+  // Rows of x as columns, which are read 16 at a time.
+  static int64_t outlier_rows(int64_t rows) { return (rows + 15) / 16 * 16; }
 };
 constexpr int64_t kPartialSums = 1024;
 

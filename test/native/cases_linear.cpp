@@ -287,6 +287,31 @@ void sweep_undropped(Sweep& sweep, int also) {
   }
 }
 
+// Few rows of texts that are generated, which a device multiplies without decoding the weights into memory: contractions beyond a turn of its warps.
+void sweep_generated(Sweep& sweep) {
+  for (const Format f : kQuantized) {
+    for (const int64_t rows : {1, 7, 8, 9, 16, 17}) {
+      Case c = sweep.drawn(DType::bf16, DType::f32);
+      c.stored = {f, sweep.random().pick({0, 0, 8}), 64, is_four_bit(f) && sweep.random().coin()};
+      c.rows = rows;
+      c.in = sweep.random().pick({256, 1280, 2304});
+      c.features = sweep.random().pick({8, 24, 40});
+      c.ld_pad = sweep.random().pick({0, 8});
+      sweep.add(c);
+    }
+  }
+  for (const float threshold : {2.f, 0.97f, 0.01f}) {  // codes in the shapes of tensor cores
+    for (const DType act : kActs) {
+      Case c = sweep.drawn(act, DType::f32);
+      c.stored = {.format = Format::i8, .threshold = threshold};
+      c.rows = sweep.random().pick({1, 16, 33});
+      c.in = sweep.random().pick({16, 96, 592});
+      c.features = sweep.random().pick({4, 132});
+      sweep.add(c);
+    }
+  }
+}
+
 void sweep_gradients(Sweep& sweep) {
   for (const int64_t rank : {0, 1, 3}) {
     for (const float p : {0.f, 0.3f}) {
@@ -324,6 +349,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_stored(forward);
   sweep_int8(forward);
   sweep_undropped(forward, 0);
+  sweep_generated(forward);
   Sweep backward("linear_bwd", cases);
   sweep_tails(backward);
   sweep_adapters(backward);

@@ -167,6 +167,25 @@ void measure(const TinyModel& model, const Shape& shape, const Run& run, const D
   if (run.base_case) report.expect(has_same_bits(trained, batch(1, run.texts, shape)), label + ": gradients of the same bits again");
 }
 
+// One text, drawn by every filter. Each token is waited for.
+void measure_generation(const TinyModel& model, const Shape& shape, Format format, const DevicePlugin& plugin, Report& report) {
+  constexpr int64_t kPrompt = 16, kTokens = 32;
+  LoadProgress progress;
+  const EngineOptions options{.device = "cuda:0", .act = DType::bf16, .threads = 8, .max_tokens = kPrompt, .max_sequence = kPrompt + kTokens, .cache_tokens = kPrompt + kTokens};
+  Engine engine(stored_as(model, format), {}, options, progress, plugin.make(0));
+  int32_t token = engine.generate_start(std::vector<int32_t>(size_t(kPrompt), 1), {.temperature = 1, .top_k = 50, .top_p = 0.9f, .seed = 1}, kNoAdapter);
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < kTokens - 1; i++) {
+    const auto start = Clock::now();
+    token = engine.generate_next(token);
+    seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  std::sort(seconds.begin(), seconds.end());
+  std::printf("| %s | lowrank | %s | %s, a generated token | %.2f ms |\n", plugin.devices().found[0].description.c_str(), shape.name, format_name(format), 1e3 * seconds[seconds.size() / 2]);
+  std::fflush(stdout);
+  report.expect(token >= 0 && token < shape.sizes.vocab, std::string("device-speed: ") + shape.name + ", " + format_name(format) + ": a token is generated");
+}
+
 }  // namespace
 
 void run_device_speed(const Options& o, Report& report) {
@@ -180,6 +199,13 @@ void run_device_speed(const Options& o, Report& report) {
   for (const Shape& shape : shapes) {
     if (std::string(shape.name).find(o.filter) == std::string::npos) continue;
     const TinyModel model(tiny_spec(shape.sizes), random_values(1), Format::bf16);
+    for (const Format format : {Format::bf16, Format::nf4, Format::i8}) {
+      try {
+        measure_generation(model, shape, format, plugin, report);
+      } catch (const Error& e) {
+        report.fail(std::string("device-speed: ") + shape.name + ", generation", e.code + ": " + e.what());
+      }
+    }
     for (const Run& run : kRuns) {
       if (!run.base_case && !shape.is_whole) continue;
       try {  // one that fails leaves the others

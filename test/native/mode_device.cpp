@@ -1,11 +1,13 @@
 // The cases on a device against the slow twin. The operands lie in memory that both read; weights are copied, as an engine does.
 #include <cstdio>
+#include <cstring>
 #include <deque>
 #include <map>
 
 #include "bounds.h"
 #include "modes.h"
 #include "ref/ref_backend.h"
+#include "runners.h"
 
 namespace lowrank::test {
 
@@ -80,6 +82,36 @@ class WithWeights final : public HostBackend {
   Varying* const varying_ = new (numbers_.get()) Varying{.rng_stream = 3, .tokens = 5, .sequences = 2, .loss_scale = 4};
 };
 
+// Sums of codes are whole numbers: where nothing is added to them, the results have the processor's bits.
+void test_codes(const DevicePlugin& plugin, Report& report) {
+  for (const DType act : kActs) {
+    for (const int64_t in : {608, 603}) {
+      Case c;
+      c.op = "linear_fwd";
+      c.act = act;
+      c.rows = 33;
+      c.in = in;
+      c.features = 68;
+      c.stored = {.format = Format::i8, .threshold = 2};
+      c.seed = 7;
+      const Operation& op = operation(c.op);
+      Slots slots;
+      op.define(c, slots);
+      Memory expected(slots, Memory::Kind::tested), found(slots, Memory::Kind::tested);
+      op.call(c, Runner(*real_sets("").front(), 1).prepare(limits_of(c), true), expected);
+      const std::unique_ptr<Backend> backend = plugin.make(0);
+      WithWeights device(*backend);
+      const int64_t bytes = device.workspace_bytes(limits_of(c));
+      const Guarded workspace(1, 1, bytes, bytes, 0);
+      device.set_workspace(limits_of(c), workspace.data());
+      op.call(c, device, found);
+      double waited = 0;
+      backend->download(&found.scalar, sizeof waited, &waited);
+      report.expect(std::memcmp(expected.f32("y"), found.f32("y"), size_t(c.rows * c.features) * sizeof(float)) == 0, "device: LLM.int8 has the processor's bits, " + c.name());
+    }
+  }
+}
+
 // A product of bf16 or f16 reads both operands in it.
 double operand_error(DType act) { return act == DType::f32 ? 0 : unit(act); }
 
@@ -139,6 +171,7 @@ void run_device(const Options& o, Report& report) {
     }
   }
   if (o.filter.empty() && (o.op.empty() || o.op == "adamw") && o.mine(0)) test_device_moments(*plugin.make(0), report);
+  if (o.filter.empty() && (o.op.empty() || o.op == "linear_fwd") && o.mine(1)) test_codes(plugin, report);
   set_test_memory(nullptr);
   if ((o.op.empty() && o.filter.empty()) || o.op == "training") test_device_training(plugin, o, report);
   if ((o.op.empty() && o.filter.empty()) || o.op == "repeats") test_device_repeats(plugin, o, report);

@@ -74,6 +74,18 @@ class Emulated final : public Device {
     }
   }
 
+  void product(const CodeProduct& p) override {
+    check(p.is_aligned(), "alignment", "product of codes");
+    if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
+    for (int64_t m = 0; m < p.m; m++) {
+      for (int64_t n = 0; n < p.n; n++) {
+        int32_t sum = 0;
+        for (int64_t k = 0; k < p.k; k++) sum += int32_t(p.a[m * p.k + k]) * int32_t(p.b[n * p.k + k]);
+        p.c[m * p.n + n] = sum;
+      }
+    }
+  }
+
  private:
   static std::vector<float> widened(const Mat& x, bool as_it_is) {
     std::vector<float> v(static_cast<size_t>(x.rows * x.cols));
