@@ -18,7 +18,7 @@ import { rewriteTensors, temporaryFolders } from "./support/folders.js";
 import { cosine, largestDifference, readTensors } from "./support/golden.js";
 
 const folder = temporaryFolders();
-const ENCODERS = ["bert-pairs", "distilbert-q", "roberta-single"];
+const ENCODERS = ["bert-pairs", "bert-all-linear", "distilbert-q", "roberta-single"];
 const AS_STORED = { use_4bit: false, use_8bit: false, quant_type: undefined, double_quant: true };
 const quantising = (own: object) => (model: ModelSource) =>
   quantizedSource(model, { ...AS_STORED, quantize_skip: undefined, ...own }, () => {});

@@ -186,7 +186,7 @@ ClassifierSpec to_classifier(const Napi::Value& v) {
   const Napi::Array layers = to_array(o.Get("layers"), "classifier.layers");
   for (uint32_t i = 0; i < layers.Length(); i++) {
     const Napi::Object l = to_object(layers.Get(i), "classifier.layers[]");
-    c.layers.push_back({to_linear(l.Get("linear")), to_function(to_string(l.Get("function"), "layer.function")), number(l, "dropout"), boolean(l, "trains")});
+    c.layers.push_back({to_linear(l.Get("linear")), to_function(to_string(l.Get("function"), "layer.function")), number(l, "dropout")});
   }
   return c;
 }
@@ -202,10 +202,8 @@ ModelSpec to_spec(const Napi::Value& v) {
   s.head = to_string(o.Get("head"), "spec.head");
   s.tied_head = boolean(o, "tiedHead");
   s.head_bias = string_or_empty(o, "headBias");
-  if (!is_absent(o.Get("projection"))) {
-    const Napi::Object projection = to_object(o.Get("projection"), "spec.projection");
-    s.projection = {integer(projection, "dim"), to_string(projection.Get("in"), "projection.in"), string_or_empty(projection, "out")};
-  }
+  if (!is_absent(o.Get("embeddingLinear"))) s.embedding_linear = to_linear(o.Get("embeddingLinear"));
+  if (!is_absent(o.Get("finalLinear"))) s.final_linear = to_linear(o.Get("finalLinear"));
   if (!is_absent(o.Get("positions"))) {
     const Napi::Object positions = to_object(o.Get("positions"), "spec.positions");
     s.positions = to_string(positions.Get("weight"), "positions.weight");

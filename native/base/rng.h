@@ -42,16 +42,16 @@ LOWRANK_ON_DEVICE inline float uniform01(uint32_t word) { return float(word >> 8
 struct Dropout {
   float p = 0;
   uint64_t seed = 0, stream = 0, offset = 0;
-  // Where stream and offset follow from what varies: how they grow with the micro-batch's number, and with its tokens and sequences before.
-  uint64_t per_stream = 0, per_token = 0, per_sequence = 0;
+  // Where stream and offset follow from what varies: how they grow with the micro-batch's number, and with what is before, as Varying counts it.
+  uint64_t per_stream = 0, per_token = 0, per_read = 0;
   const Varying* varying = nullptr;  // null: they are numbers. Backends that repeat nothing are given numbers.
 
   LOWRANK_ON_DEVICE bool active() const { return p > 0; }
   LOWRANK_ON_DEVICE Dropout of(const Varying& v) const {
     Dropout d = *this;
     d.stream += v.rng_stream * per_stream;
-    d.offset += v.tokens * per_token + v.sequences * per_sequence;
-    d.per_stream = d.per_token = d.per_sequence = 0;
+    d.offset += v.tokens * per_token + v.read * per_read;
+    d.per_stream = d.per_token = d.per_read = 0;
     d.varying = nullptr;
     return d;
   }

@@ -7,7 +7,8 @@ namespace lowrank {
 
 struct Varying {
   uint64_t rng_stream = 0;             // number of the micro-batch; random numbers depend on it and on the adapter's seed
-  uint64_t tokens = 0, sequences = 0;  // of the micro-batch before the first
+  // Of the micro-batch before the first: tokens, and those of them that the head or a classifier reads.
+  uint64_t tokens = 0, read = 0;
   double loss_scale = 1;               // factor of the gradients
   float noise = 0;                     // NoiseArgs' size
 };

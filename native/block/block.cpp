@@ -30,7 +30,7 @@ void Stream::place(Place& place, int64_t dim) {
 }
 
 void Block::Shared::place(Place& place, const ModelSpec& model, const AdapterSizes& adapters) {
-  linears.place(place, model.block, adapters);
+  linears.place(place, model, adapters);
   const bool apart = model.block.parallel && model.block.mlp.norm;
   h = place.buffer(model.dim);
   mlp_h = apart ? place.buffer(model.dim) : h;
@@ -50,7 +50,7 @@ void Block::place(Place& place, const ModelSpec& model, std::span<const int64_t>
   mlp_.place(place, model.block.mlp, model.dim, shared.output);
   if (model.block.attention.residual.after) attention_after_.place(place, model.dim);
   if (model.block.mlp.residual.after) mlp_after_.place(place, model.dim);
-  linears_.place(place, model.block, ranks, dora, shared.linears);
+  linears_.place(place, model.block.linears(), ranks, dora, shared.linears);
 }
 
 void Block::forward(const Pass& p, int64_t layer, const Shared& shared, const Stream& stream) const {

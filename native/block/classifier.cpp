@@ -10,7 +10,7 @@ constexpr uint64_t kDropoutStream = uint64_t(1) << 61;  // apart from the adapte
 
 struct Weights {
   const float *w, *bias;
-  float *dw, *dbias;  // null: frozen
+  float *dw, *dbias;  // null outside training
 };
 
 Weights weights_of(const Pass& p, size_t layer) {
@@ -37,53 +37,45 @@ Dropout dropout_of(const Pass& p, size_t layer) {
 }  // namespace
 
 void Classifier::place(Place& place, const ModelSpec& model) {
-  x_ = place.buffer(model.dim, DType::f32);
-  h_ = place.buffer(model.dim);
-  norm_.place(place, model.dim);
+  x_ = place.buffer(model.read_dim(), DType::f32);
   layers_.resize(model.classifier->layers.size());
   for (size_t i = 0; i < layers_.size(); i++) {
     const LinearSpec& l = model.classifier->layers[i].linear;
     layers_[i] = {place.buffer(l.in, DType::f32), place.buffer(l.out, DType::f32), {}};
-    if (place.keeps()) layers_[i].dd = place.buffer(l.in, DType::f32);
+    if (place.keeps()) layers_[i].dx = place.buffer(l.in, DType::f32);
   }
 }
 
-Mat Classifier::logits(const Pass& p, const Stream& stream, const Pooled& pooled) const {
-  const int64_t n = pooled.count, dim = p.model.dim;
-  const Mat x = p.mat(x_, n, dim), h = p.mat(h_, n, dim);
-  p.ops.gather_rows({p.mat(stream.x), pooled.rows, x});
-  norm_.forward(p, p.weights.final_norm, p.model.final_norm, x, h, true);
-  Mat from = p.mat(layers_[0].d, n, dim);
-  p.ops.cast({h, from});
+Mat Classifier::logits(const Pass& p, const Final& final, const Stream& stream, const Pooled& pooled) const {
+  const int64_t n = pooled.count;
+  Mat x = p.mat(x_, n, x_.cols);
+  p.ops.cast({final.forward(p, stream, pooled.rows, n), x});
   for (size_t i = 0; i < layers_.size(); i++) {
     const DenseSpec& spec = p.model.classifier->layers[i];
     const Weights w = weights_of(p, i);
     const Mat d = p.mat(layers_[i].d, n, spec.linear.in), y = p.mat(layers_[i].y, n, spec.linear.out);
-    p.ops.dense_fwd({from, w.w, w.bias, spec.function, dropout_of(p, i), d, y});
-    from = y;
+    p.ops.dense_fwd({x, w.w, w.bias, spec.function, dropout_of(p, i), d, y});
+    x = y;
   }
-  return from;
+  return x;
 }
 
-void Classifier::loss(const Pass& p, const Stream& stream, const Pooled& pooled, const Mat& logits, const double* dynamic_scale, double* loss_sum) const {
+void Classifier::loss(const Pass& p, const Final& final, const Stream& stream, const Pooled& pooled, const Mat& logits, const double* dynamic_scale, double* loss_sum) const {
   const bool train = p.mode == Mode::train;
-  const int64_t n = pooled.count, dim = p.model.dim;
-  // The last layer's output becomes its own gradient: it has no function, so that the output is not read any more.
+  const int64_t n = pooled.count;
+  // The last layer's output becomes its own gradient.
   p.ops.label_loss({p.model.classifier->loss, logits, pooled.labels, train, p.loss_scale(), loss_sum, dynamic_scale, p.varying_at});
   if (!train) return;
   Mat dy = logits;
   for (size_t i = layers_.size(); i-- > 0;) {
     const DenseSpec& spec = p.model.classifier->layers[i];
     const Weights w = weights_of(p, i);
-    const Mat d = p.mat(layers_[i].d, n, spec.linear.in), y = p.mat(layers_[i].y, n, spec.linear.out), dd = p.mat(layers_[i].dd, n, spec.linear.in);
-    p.ops.dense_bwd({dy, y, d, w.w, spec.function, dropout_of(p, i), dd, w.dw, w.dbias});
-    dy = dd;
+    const Rows& from = i > 0 ? layers_[i - 1].y : x_;
+    const Mat x = p.mat(from, n, spec.linear.in), d = p.mat(layers_[i].d, n, spec.linear.in), dx = p.mat(layers_[i].dx, n, spec.linear.in);
+    p.ops.dense_bwd({dy, x, d, w.w, spec.function, dropout_of(p, i), dx, w.dw, w.dbias});
+    dy = dx;
   }
-  const Mat x = p.mat(x_, n, dim);
-  p.ops.zero({x});  // becomes the gradient of the gathered rows
-  norm_.backward(p, p.weights.final_norm, p.model.final_norm, dy, x, {});
-  p.ops.zero({p.mat(stream.dx)});
-  p.ops.scatter_rows({x, pooled.rows, p.mat(stream.dx)});
+  final.backward(p, stream, pooled.rows, dy);
 }
 
 }  // namespace lowrank

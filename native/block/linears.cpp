@@ -24,7 +24,9 @@ Lora lora(const Pass& p, int64_t layer, size_t linear) {
   l.rank = s.rank;
   l.scale = s.scale;
   if (p.trains() && spec.dropout > 0) {
-    l.dropout = p.mask(spec.dropout, uint64_t(i), layout.sites().size(), uint64_t(s.in));
+    const uint64_t row = uint64_t(s.in);
+    const bool is_read = layer == p.model.layers;  // the rows of what head or classifier reads alone
+    l.dropout = p.mask(spec.dropout, uint64_t(i), layout.sites().size(), is_read ? 0 : row, is_read ? row : 0);
     if (spec.freezes_half) l.undropped = s.rank / 2;  // it stands for a part of the base
   }
   return l;
@@ -41,12 +43,12 @@ std::string short_name(const LinearSpec& l) { return l.module.substr(l.module.rf
 
 }  // namespace
 
-void Linears::Shared::place(Place& place, const BlockSpec& block, const AdapterSizes& adapters) {
+void Linears::Shared::place(Place& place, const ModelSpec& model, const AdapterSizes& adapters) {
   int64_t out = 0, in = 0;
-  for (const LinearSpec* linear : block.linears()) {
-    out = std::max(out, linear->out);
-    in = std::max(in, linear->in);
-  }
+  model.each_linear([&](int64_t, size_t, const LinearSpec& linear) {
+    out = std::max(out, linear.out);
+    in = std::max(in, linear.in);
+  });
   if (!place.keeps()) {
     u = place.kept(adapters.rank);
     if (adapters.dora) z = place.kept(out);
@@ -57,12 +59,11 @@ void Linears::Shared::place(Place& place, const BlockSpec& block, const AdapterS
   }
 }
 
-void Linears::place(Place& place, const BlockSpec& block, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
-  const auto linears = block.linears();
+void Linears::place(Place& place, const std::vector<const LinearSpec*>& linears, std::span<const int64_t> ranks, bool dora, const Shared& shared) {
   masked_ = shared.masked;
   part_ = shared.part;
   frozen_u_ = shared.frozen_u;
-  for (size_t i = 0; i < ranks.size(); i++) {
+  for (size_t i = 0; i < linears.size(); i++) {
     if (!place.keeps()) {  // of the adapters of every layer, which all use this block
       u_[i] = shared.u;
       z_[i] = shared.z;
@@ -74,14 +75,14 @@ void Linears::place(Place& place, const BlockSpec& block, std::span<const int64_
 }
 
 void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) const {
-  const LinearWeights& w = p.weights.blocks[size_t(layer)].linears[linear];
+  const LinearWeights& w = p.weights.linear_at(layer, linear);
   LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together()};
-  if (p.ops.observed()) p.ops.about(short_name(*p.model.block.linears()[linear]));
+  if (p.ops.observed()) p.ops.about(short_name(*p.model.linears(layer)[linear]));
   if (!p.adapter.has(layer, linear)) return p.ops.linear_fwd(args);
   const AdapterSite& s = site(p, layer, linear);
   const Lora l = lora(p, layer, linear);
   args.lora = &l;
-  args.u = u(p, linear, l.rank);
+  args.u = u(p, linear, x.rows, l.rank);
   if (s.magnitude_offset < 0 && s.bias_offset < 0) return p.ops.linear_fwd(args);
   args.gate = args.a = Mat();
   if (s.magnitude_offset >= 0 && l.dropout.active()) {
@@ -91,7 +92,7 @@ void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x,
   }
   ColumnsFwdArgs columns{.z = {}, .bias = p.adapter.parameters + s.bias_offset, .bias_scale = s.scale, .y = y, .accumulate = true};
   if (s.magnitude_offset >= 0) {
-    args.y = z(p, linear);
+    args.y = z(p, linear, x.rows, s.out);
     args.bias = nullptr;
     args.accumulate = false;
     columns = {.z = args.y, .factor = p.adapter.factors + s.first_output, .bias = w.bias, .y = y, .accumulate = accumulate};
@@ -102,11 +103,12 @@ void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x,
 }
 
 void Linears::dropped_forward(const Pass& p, int64_t layer, size_t linear, const Lora& lora, const LinearFwdArgs& all) const {
-  const Mat masked = p.mat(masked_, p.tokens.count, all.w.cols);
+  const int64_t rows = all.x.rows;
+  const Mat masked = p.mat(masked_, rows, all.w.cols);
   Lora own = lora;
   own.dropout = {};
   p.ops.dropout({all.x, masked, lora.dropout});
-  LinearFwdArgs part{.x = masked, .w = all.w, .lora = &own, .u = all.u, .y = z(p, linear)};
+  LinearFwdArgs part{.x = masked, .w = all.w, .lora = &own, .u = all.u, .y = z(p, linear, rows, all.w.rows)};
   p.ops.linear_fwd(part);
   p.ops.columns_fwd({.z = part.y, .factor = p.adapter.factors + site(p, layer, linear).first_output, .bias = all.bias, .y = all.y, .accumulate = all.accumulate});
   p.ops.dropout({.x = all.x, .y = masked, .dropout = lora.dropout, .rest = true});
@@ -114,20 +116,20 @@ void Linears::dropped_forward(const Pass& p, int64_t layer, size_t linear, const
   own = frozen_half(lora);
   if (lora.undropped > 0) {
     part.lora = &own;
-    part.u = p.mat(frozen_u_, p.tokens.count, lora.rank);
+    part.u = p.mat(frozen_u_, rows, lora.rank);
   }
   p.ops.linear_fwd(part);
 }
 
 void Linears::dropped_backward(const Pass& p, int64_t layer, size_t linear, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) const {
   const Lora all = lora(p, layer, linear);
-  const int64_t tokens = p.tokens.count;
-  const Mat masked = p.mat(masked_, tokens, x.cols), part = dx ? p.mat(part_, tokens, x.cols) : Mat();
-  const Weight& w = p.weights.blocks[size_t(layer)].linears[linear].w;
+  const int64_t rows = x.rows;
+  const Mat masked = p.mat(masked_, rows, x.cols), part = dx ? p.mat(part_, rows, x.cols) : Mat();
+  const Weight& w = p.weights.linear_at(layer, linear).w;
   Lora own = all;
   own.dropout = {};
   p.ops.dropout({x, masked, all.dropout});
-  p.ops.linear_bwd({.dy = z(p, linear), .x = masked, .w = w, .lora = &own, .u = u(p, linear, all.rank), .dx = part});
+  p.ops.linear_bwd({.dy = z(p, linear, rows, w.rows), .x = masked, .w = w, .lora = &own, .u = u(p, linear, rows, all.rank), .dx = part});
   if (!dx) return;
   p.ops.dropout({.x = part, .y = dx, .dropout = all.dropout, .accumulate = accumulate});
   LinearBwdArgs rest{.dy = dy, .x = {}, .w = w, .u = {}, .dx = part};
@@ -135,7 +137,7 @@ void Linears::dropped_backward(const Pass& p, int64_t layer, size_t linear, cons
   if (all.undropped > 0) {  // its gradients do not count
     rest.x = masked;
     rest.lora = &own;
-    rest.u = p.mat(frozen_u_, tokens, all.rank);
+    rest.u = p.mat(frozen_u_, rows, all.rank);
     p.ops.zero({rest.u});
   }
   p.ops.linear_bwd(rest);
@@ -151,14 +153,14 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
   for (size_t linear = first; linear < first + dys.size(); linear++) {
     Mat dy = dys[linear - first];
     const bool adapted = p.adapter.has(layer, linear);
-    if (p.ops.observed()) names += (names.empty() ? "" : ", ") + short_name(*p.model.block.linears()[linear]);
+    if (p.ops.observed()) names += (names.empty() ? "" : ", ") + short_name(*p.model.linears(layer)[linear]);
     if (!dx && !adapted) continue;
     if (adapted) {
       const AdapterSite& s = site(p, layer, linear);
       ColumnsBwdArgs columns{.dy = dy, .z = {}, .bias_scale = s.scale};
       if (s.bias_offset >= 0) columns.dbias = p.adapter.gradients + s.bias_offset;
       if (s.magnitude_offset >= 0) {
-        columns.z = z(p, linear);
+        columns.z = z(p, linear, x.rows, s.out);
         columns.factor = p.adapter.factors + s.first_output;
         columns.norm = p.adapter.norms + s.first_output;
         columns.dmagnitude = p.adapter.gradients + s.magnitude_offset;
@@ -172,11 +174,11 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
       if (columns.z) dy = columns.z;
     }
     LinearBwdArgs& a = args[n];
-    a = {.dy = dy, .x = x, .w = p.weights.blocks[size_t(layer)].linears[linear].w, .u = {}, .dx = dx, .accumulate = accumulate, .gate = gate, .up = up};
+    a = {.dy = dy, .x = x, .w = p.weights.linear_at(layer, linear).w, .u = {}, .dx = dx, .accumulate = accumulate, .gate = gate, .up = up};
     if (adapted) {
       loras[n] = lora(p, layer, linear);
       a.lora = &loras[n];
-      a.u = u(p, linear, loras[n].rank);
+      a.u = u(p, linear, x.rows, loras[n].rank);
     }
     if (n > 0) args[n - 1].also = &a;
     n++;

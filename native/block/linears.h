@@ -1,4 +1,4 @@
-// The linears of a block, each with its adapter. They are called by their number within the block (BlockSpec::linears).
+// The linears of a block, or one outside of the blocks, each with its adapter. They are called by layer and number (ModelSpec::linears).
 #pragma once
 #include <span>
 
@@ -19,10 +19,10 @@ class Linears {
     Rows u, z;  // of passes that keep nothing, used up within its own linear
     // Of DoRA with dropout: an input or an output's gradient after the mask, a part of an input's gradient, and the u of a frozen half
     Rows masked, part, frozen_u;
-    void place(Place&, const BlockSpec&, const AdapterSizes&);
+    void place(Place&, const ModelSpec&, const AdapterSizes&);
   };
   // ranks: the largest of each linear, 0 where no adapter has a site.
-  void place(Place&, const BlockSpec&, std::span<const int64_t> ranks, bool dora, const Shared& shared);
+  void place(Place&, const std::vector<const LinearSpec*>&, std::span<const int64_t> ranks, bool dora, const Shared& shared);
 
   // gate, a: as LinearFwdArgs'.
   void forward(const Pass&, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {}) const;
@@ -35,8 +35,9 @@ class Linears {
   // dx (=|+=) of one linear
   void dropped_backward(const Pass&, int64_t layer, size_t linear, const Mat& dy, const Mat& x, const Mat& dx, bool accumulate) const;
 
-  Mat z(const Pass& p, size_t linear) const { return p.mat(z_[linear], p.tokens.count, p.model.block.linears()[linear]->out); }
-  Mat u(const Pass& p, size_t linear, int64_t rank) const { return p.mat(u_[linear], p.tokens.count, rank); }
+  // Of so many rows.
+  Mat z(const Pass& p, size_t linear, int64_t rows, int64_t out) const { return p.mat(z_[linear], rows, out); }
+  Mat u(const Pass& p, size_t linear, int64_t rows, int64_t rank) const { return p.mat(u_[linear], rows, rank); }
 
   Rows u_[kMostLinears];  // (M, R): x A^T
   Rows z_[kMostLinears];  // (M, O): of DoRA, the output before its factors; in the backward pass its gradient

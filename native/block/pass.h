@@ -103,9 +103,9 @@ struct Pass {
   // Of an offset in the adapter's flat buffer; null where there is no such gradient.
   float* gradient(int64_t offset) const { return offset < 0 || !adapter.gradients ? nullptr : adapter.gradients + offset; }
 
-  // A mask of stream `stream` of the micro-batch's `streams`, of a matrix with so many elements a token or a sequence: masks do not depend on the pieces.
-  Dropout mask(double rate, uint64_t stream, uint64_t streams, uint64_t per_token, uint64_t per_sequence = 0) const {
-    const Dropout d{float(rate), adapter.spec.seed, stream, 0, streams, per_token, per_sequence, varying_at};
+  // A mask of stream `stream` of the micro-batch's `streams`, of a matrix with so many elements a token, or of one that is read (Varying): masks do not depend on the pieces.
+  Dropout mask(double rate, uint64_t stream, uint64_t streams, uint64_t per_token, uint64_t per_read = 0) const {
+    const Dropout d{float(rate), adapter.spec.seed, stream, 0, streams, per_token, per_read, varying_at};
     return varying_at ? d : d.of(varying);
   }
   // A dropout of the base by its number (ModelSpec::dropout_number), of a matrix with a row of `row` elements a token. None outside of training.

@@ -11,15 +11,15 @@ namespace {
 const float* row(const Mat& m, int64_t r) { return reinterpret_cast<const float*>(m.row(r)); }
 float* mutable_row(const Mat& m, int64_t r) { return reinterpret_cast<float*>(m.row(r)); }
 
-float applied(HeadFunction f, float z) {
+float applied(HeadFunction f, float x) {
   switch (f) {
-    case HeadFunction::tanh: return std::tanh(z);
-    case HeadFunction::relu: return std::max(z, 0.f);
-    default: return z;
+    case HeadFunction::tanh: return std::tanh(x);
+    case HeadFunction::relu: return std::max(x, 0.f);
+    default: return x;
   }
 }
-// f'(z), from y = f(z)
-float slope(HeadFunction f, float y) {
+float slope(HeadFunction f, float x) {
+  const float y = applied(f, x);
   switch (f) {
     case HeadFunction::tanh: return 1 - y * y;
     case HeadFunction::relu: return y > 0 ? 1 : 0;
@@ -60,34 +60,32 @@ double binary_cross_entropy(float& z, float label, double scale, bool gradient) 
 void CpuBackend::do_dense_fwd(const DenseFwdArgs& a) {
   const int64_t n = a.x.rows, in = a.x.cols, out = a.y.cols;
   for (int64_t r = 0; r < n; r++) {
-    if (a.dropout.active()) rk_.dropout(a.x.row(r), in, DType::f32, a.dropout, uint64_t(r * in), a.d.row(r));
-    else if (a.d.data != a.x.data) std::copy_n(row(a.x, r), in, mutable_row(a.d, r));
+    float* const d = mutable_row(a.d, r);
+    for (int64_t i = 0; i < in; i++) d[i] = applied(a.f, row(a.x, r)[i]);
+    if (a.dropout.active()) rk_.dropout(d, in, DType::f32, a.dropout, uint64_t(r * in), d);
   }
   pool_.run(out, [&](int64_t o, int) {
     for (int64_t r = 0; r < n; r++) {
-      const float z = rk_.dot(a.d.row(r), a.w + o * in, in, DType::f32) + (a.bias ? a.bias[o] : 0);
-      mutable_row(a.y, r)[o] = applied(a.f, z);
+      mutable_row(a.y, r)[o] = rk_.dot(a.d.row(r), a.w + o * in, in, DType::f32) + (a.bias ? a.bias[o] : 0);
     }
   });
 }
 
 void CpuBackend::do_dense_bwd(const DenseBwdArgs& a) {
-  const int64_t n = a.d.rows, in = a.d.cols, out = a.y.cols;
-  for (int64_t r = 0; r < n; r++) {
-    for (int64_t o = 0; o < out; o++) mutable_row(a.dy, r)[o] *= slope(a.f, row(a.y, r)[o]);
-  }
+  const int64_t n = a.d.rows, in = a.d.cols, out = a.dy.cols;
   pool_.run(n, [&](int64_t r, int) {
     float* const dx = mutable_row(a.dx, r);
     std::fill_n(dx, in, 0.f);
     for (int64_t o = 0; o < out; o++) rk_.add_scaled(a.w + o * in, in, DType::f32, row(a.dy, r)[o], dx);
     if (a.dropout.active()) rk_.dropout(dx, in, DType::f32, a.dropout, uint64_t(r * in), dx);
+    for (int64_t i = 0; i < in; i++) dx[i] *= slope(a.f, row(a.x, r)[i]);
   });
   if (!a.dw) return;
   pool_.run(out, [&](int64_t o, int) {
     for (int64_t r = 0; r < n; r++) {
-      const float dz = row(a.dy, r)[o];
-      rk_.add_scaled(a.d.row(r), in, DType::f32, dz, a.dw + o * in);
-      if (a.dbias) a.dbias[o] += dz;
+      const float dy = row(a.dy, r)[o];
+      rk_.add_scaled(a.d.row(r), in, DType::f32, dy, a.dw + o * in);
+      if (a.dbias) a.dbias[o] += dy;
     }
   });
 }

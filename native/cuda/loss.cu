@@ -72,10 +72,16 @@ __device__ float dropped(const Dropout& d, float x, int64_t i) {
   return d.keep(uint64_t(i)) ? x * (1.f / (1.f - d.p)) : 0;
 }
 
-__global__ void __launch_bounds__(kThreads, 1) dense_dropout_kernel(DenseFwdArgs a) {
+__device__ float applied(HeadFunction f, float x) { return f == HeadFunction::tanh ? tanhf(x) : f == HeadFunction::relu ? larger(x, 0.f) : x; }
+__device__ float slope(HeadFunction f, float x) {
+  const float y = applied(f, x);
+  return f == HeadFunction::tanh ? 1 - y * y : f == HeadFunction::relu ? (y > 0 ? 1 : 0) : 1;
+}
+
+__global__ void __launch_bounds__(kThreads, 1) dense_input_kernel(DenseFwdArgs a) {
   const int64_t n = blockIdx.x;
   const Dropout dropout = a.dropout.now();
-  for (int64_t i = first_column(); i < a.x.cols; i += column_step()) a.d.set(n, i, dropped(dropout, a.x.get(n, i), n * a.x.cols + i));
+  for (int64_t i = first_column(); i < a.x.cols; i += column_step()) a.d.set(n, i, dropped(dropout, applied(a.f, a.x.get(n, i)), n * a.x.cols + i));
 }
 
 __global__ void __launch_bounds__(kThreads, 1) dense_fwd_kernel(DenseFwdArgs a) {
@@ -83,18 +89,7 @@ __global__ void __launch_bounds__(kThreads, 1) dense_fwd_kernel(DenseFwdArgs a) 
   for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
     float z = a.bias ? a.bias[o] : 0;
     for (int64_t i = 0; i < in; i++) z += a.d.get(n, i) * a.w[o * in + i];
-    if (a.f == HeadFunction::tanh) z = tanhf(z);
-    if (a.f == HeadFunction::relu) z = larger(z, 0.f);
     a.y.set(n, o, z);
-  }
-}
-
-__global__ void __launch_bounds__(kThreads, 1) dense_dz_kernel(DenseBwdArgs a) {
-  const int64_t n = blockIdx.x;
-  for (int64_t o = first_column(); o < a.y.cols; o += column_step()) {
-    const float y = a.y.get(n, o);
-    const float slope = a.f == HeadFunction::tanh ? 1 - y * y : a.f == HeadFunction::relu ? (y > 0 ? 1 : 0) : 1;
-    a.dy.set(n, o, a.dy.get(n, o) * slope);
   }
 }
 
@@ -103,8 +98,8 @@ __global__ void __launch_bounds__(kThreads, 1) dense_dx_kernel(DenseBwdArgs a) {
   const Dropout dropout = a.dropout.now();
   for (int64_t i = first_column(); i < in; i += column_step()) {
     float sum = 0;
-    for (int64_t o = 0; o < a.y.cols; o++) sum += a.dy.get(n, o) * a.w[o * in + i];
-    a.dx.set(n, i, dropped(dropout, sum, n * in + i));
+    for (int64_t o = 0; o < a.dy.cols; o++) sum += a.dy.get(n, o) * a.w[o * in + i];
+    a.dx.set(n, i, slope(a.f, a.x.get(n, i)) * dropped(dropout, sum, n * in + i));
   }
 }
 
@@ -165,13 +160,12 @@ void cross_entropy(const CrossEntropy& a, Stream stream) {
 void add_up(const double* values, int64_t n, double* sum, Stream stream) { LOWRANK_LAUNCH(add_up_kernel, (1), kThreads, stream, values, n, sum); }
 
 void dense_fwd(const DenseFwdArgs& a, Stream stream) {
-  LOWRANK_LAUNCH_ELEMENTS(dense_dropout_kernel, a.x, stream, a);
+  LOWRANK_LAUNCH_ELEMENTS(dense_input_kernel, a.x, stream, a);
   LOWRANK_LAUNCH_ELEMENTS(dense_fwd_kernel, a.y, stream, a);
 }
 void dense_bwd(const DenseBwdArgs& a, Stream stream) {
-  LOWRANK_LAUNCH_ELEMENTS(dense_dz_kernel, a.y, stream, a);
   LOWRANK_LAUNCH_ELEMENTS(dense_dx_kernel, a.dx, stream, a);
-  if (a.dw) LOWRANK_LAUNCH(dense_dw_kernel, (unsigned(a.y.cols), column_parts(a.y.cols, a.d.cols)), kThreads, stream, a);
+  if (a.dw) LOWRANK_LAUNCH(dense_dw_kernel, (unsigned(a.dy.cols), column_parts(a.dy.cols, a.d.cols)), kThreads, stream, a);
 }
 void label_loss(const LabelLossArgs& a, Stream stream) { LOWRANK_LAUNCH(label_loss_kernel, (1), kThreads, stream, a); }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <set>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/rng.h"
@@ -29,32 +30,12 @@ float AdapterSpec::scale_of(const std::string& target) const {
 
 AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
   std::set<std::string> wanted(spec.targets.begin(), spec.targets.end());
-  const auto linears = model.block.linears();
-  linears_ = linears.size();
-  lookup_.assign(size_t(model.layers) * linears_, -1);
-  for (int64_t l = 0; l < model.layers; l++) {
-    for (size_t i = 0; i < linears_; i++) {
-      const auto& [module, out, in, bias] = *linears[i];
-      const std::string name = model.name(l, module);
-      if (wanted.erase(name) == 0) continue;
-      lookup_[size_t(l) * linears_ + i] = int(sites_.size());
-      const int64_t rank = spec.rank_of(name);
-      if (rank < 1 || rank > kMostRank) {
-        throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
-      }
-      if (spec.freezes_half && (rank % 2 != 0 || rank / 2 > std::min(out, in))) {
-        throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank / 2) + ", but its weight has only " + std::to_string(std::min(out, in)) + " singular values.", "lora_r");
-      }
-      rank_ = std::max(rank_, rank);
-      AdapterSite site{name, l, i, out, in, rank, spec.scale_of(name)};
-      site.first_output = outputs();
-      site.a_offset = add({name + ".lora_A.weight", rank, in, 0, AdapterTensor::Role::lora_a, sites_.size()});
-      site.b_offset = add({name + ".lora_B.weight", out, rank, 0, AdapterTensor::Role::lora_b, sites_.size()});
-      if (spec.bias) site.bias_offset = add({name + ".lora_B.bias", out, 1, 0, AdapterTensor::Role::lora_bias, sites_.size(), true});
-      if (spec.dora) site.magnitude_offset = add({name + ".lora_magnitude_vector", out, 1, 0, AdapterTensor::Role::magnitude, sites_.size(), true});
-      sites_.push_back(std::move(site));
-    }
-  }
+  linears_ = model.block.linears().size();
+  lookup_.assign(size_t(model.layers + 2) * linears_, -1);
+  model.each_linear([&](int64_t layer, size_t i, const LinearSpec& linear) {
+    const std::string name = model.module(layer, linear);
+    if (wanted.erase(name) > 0) add_site(spec, {name, layer, i, linear.out, linear.in, spec.rank_of(name), spec.scale_of(name)});
+  });
   if (!wanted.empty()) {
     throw Error("E_TARGET", "Target module \"" + *wanted.begin() + "\" is not a linear of this model.", *wanted.begin());
   }
@@ -65,13 +46,31 @@ AdapterLayout::AdapterLayout(const ModelSpec& model, const AdapterSpec& spec) {
   for (const DenseSpec& layer : model.classifier->layers) {
     const auto& [module, out, in, bias] = layer.linear;
     DensePlace& place = dense_.emplace_back();
-    if (!layer.trains) continue;
     const auto whole = [&](const char* name, int64_t cols, bool is_vector) {
       return add({module + name, out, cols, 0, AdapterTensor::Role::whole, dense_.size() - 1, is_vector});
     };
     place.weight = whole(".weight", in, false);
     if (bias) place.bias = whole(".bias", 1, true);
   }
+}
+
+void AdapterLayout::add_site(const AdapterSpec& spec, AdapterSite site) {
+  const auto& [name, out, in, rank] = std::tie(site.name, site.out, site.in, site.rank);
+  if (rank < 1 || rank > kMostRank) {
+    throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank) + ", expected 1 to " + std::to_string(kMostRank) + ".", "lora_r");
+  }
+  if (spec.freezes_half && (rank % 2 != 0 || rank / 2 > std::min(out, in))) {
+    throw Error("E_RANK", "The LoRA rank of " + name + " is " + std::to_string(rank / 2) + ", but its weight has only " + std::to_string(std::min(out, in)) + " singular values.", "lora_r");
+  }
+  rank_ = std::max(rank_, rank);
+  site.first_output = outputs();
+  const size_t number = sites_.size();
+  lookup_[place(site.layer, site.linear)] = int(number);
+  site.a_offset = add({name + ".lora_A.weight", rank, in, 0, AdapterTensor::Role::lora_a, number});
+  site.b_offset = add({name + ".lora_B.weight", out, rank, 0, AdapterTensor::Role::lora_b, number});
+  if (spec.bias) site.bias_offset = add({name + ".lora_B.bias", out, 1, 0, AdapterTensor::Role::lora_bias, number, true});
+  if (spec.dora) site.magnitude_offset = add({name + ".lora_magnitude_vector", out, 1, 0, AdapterTensor::Role::magnitude, number, true});
+  sites_.push_back(std::move(site));
 }
 
 void AdapterLayout::add_whole(const ModelSpec& model, const std::string& module) {

@@ -45,8 +45,8 @@ struct AdapterSpec {
 
 struct AdapterSite {
   std::string name;  // of the module
-  int64_t layer = 0;
-  size_t linear = 0;  // its number within the block
+  int64_t layer = 0;  // as ModelSpec::linears counts them
+  size_t linear = 0;  // its number within the layer
   int64_t out = 0, in = 0, rank = 0;
   float scale = 1;
   int64_t a_offset = 0, b_offset = 0;                     // in elements of the flat buffer
@@ -66,7 +66,7 @@ struct AdapterTensor {
   int64_t elements() const { return rows * cols; }
 };
 
-// Offsets of a whole layer in the flat buffer; -1: frozen, or not there.
+// Offsets of a whole layer in the flat buffer; -1: not there.
 struct DensePlace {
   int64_t weight = -1, bias = -1;
 };
@@ -100,13 +100,15 @@ class AdapterLayout {
   Mat frozen(const AdapterTensor&, const AdapterSpec&, float* buffer) const;
   bool empty() const { return sites_.empty(); }
   int index(int64_t layer, size_t linear) const {  // -1: no adapter there
-    return sites_.empty() ? -1 : lookup_[size_t(layer) * linears_ + linear];
+    return sites_.empty() ? -1 : lookup_[place(layer, linear)];
   }
   bool any_in(int64_t layer) const;     // an adapter in this layer
   bool any_below(int64_t layer) const { return embedding_trains() || (!sites_.empty() && sites_.front().layer < layer); }
 
  private:
+  size_t place(int64_t layer, size_t linear) const { return size_t(layer - ModelSpec::kBeforeBlocks) * linears_ + linear; }
   int64_t add(AdapterTensor);  // its offset
+  void add_site(const AdapterSpec&, AdapterSite);
   void add_whole(const ModelSpec&, const std::string& module);
   void add_rows(const ModelSpec&, const TokenRows&);
 

@@ -97,6 +97,12 @@ std::vector<const LinearSpec*> BlockSpec::linears() const {
   return list;
 }
 
+std::vector<const LinearSpec*> ModelSpec::linears(int64_t layer) const {
+  if (layer >= 0 && layer < layers) return block.linears();
+  const auto& outside = layer < 0 ? embedding_linear : final_linear;
+  return outside ? std::vector{&*outside} : std::vector<const LinearSpec*>();
+}
+
 std::array<BlockSpec::SizedNorm, BlockSpec::kNorms> BlockSpec::norms(int64_t dim) const {
   const AttentionSpec& a = attention;
   const bool whole = a.norm_whole || a.norm_each;
@@ -119,8 +125,7 @@ void check_spec(const ModelSource& source) {
   };
   positive(s.vocab, "the vocabulary's size");
   positive(s.dim, "the hidden size");
-  if (s.projection) positive(s.projection.dim, "the embedding's width");
-  if (s.projection && s.embedding_norm) refuse(source, "embeddings with a projection have no norm");
+  if (s.embedding_linear && s.embedding_norm) refuse(source, "embeddings with a linear have no norm");
   positive(s.layers, "the number of layers");
   positive(a.heads, "the number of heads");
   positive(a.kv_heads, "the number of key/value heads");
@@ -149,15 +154,20 @@ void check_spec(const ModelSource& source) {
   if (s.block.mlp.inputs.empty() || s.block.mlp.inputs.size() > kMostMlpInputs) {
     refuse(source, "the MLP reads " + std::to_string(s.block.mlp.inputs.size()) + " linears, expected 1 or 2");
   }
-  for (const LinearSpec* linear : s.block.linears()) {
-    positive(linear->out, linear->module + "'s output");
-    positive(linear->in, linear->module + "'s input");
-  }
+  s.each_linear([&](int64_t, size_t, const LinearSpec& linear) {
+    positive(linear.out, linear.module + "'s output");
+    positive(linear.in, linear.module + "'s input");
+  });
   const auto shape = [&](const LinearSpec& linear, int64_t out, int64_t in) {
     if (linear.out == out && linear.in == in) return;
     refuse(source, linear.module + " is [" + std::to_string(linear.out) + ", " + std::to_string(linear.in) + "], expected [" + std::to_string(out) +
                        ", " + std::to_string(in) + "]");
   };
+  if (s.embedding_linear) shape(*s.embedding_linear, s.dim, s.table_dim());
+  if (s.final_linear) shape(*s.final_linear, s.read_dim(), s.dim);
+  if (!s.classifier && s.read_dim() != s.table_dim()) {
+    refuse(source, "the head reads rows of " + std::to_string(s.read_dim()) + ", expected " + std::to_string(s.table_dim()) + " as in the embedding");
+  }
   for (const LinearSpec& linear : a.inputs) shape(linear, linear.out, s.dim);
   shape(a.out, s.dim, a.q_dim());
   const MlpSpec& mlp = s.block.mlp;
@@ -173,8 +183,8 @@ void check_spec(const ModelSource& source) {
   }
   if (!s.classifier) return;
   if (s.classifier->layers.empty()) refuse(source, "the classifier has no layers");
-  int64_t in = s.dim;
-  for (const auto& [linear, function, dropout, trains] : s.classifier->layers) {
+  int64_t in = s.read_dim();
+  for (const auto& [linear, function, dropout] : s.classifier->layers) {
     positive(linear.out, linear.module + "'s output");
     shape(linear, linear.out, in);
     in = linear.out;

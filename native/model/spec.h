@@ -145,12 +145,11 @@ struct BlockSpec {
   std::array<SizedNorm, kNorms> norms(int64_t dim) const;
 };
 
-// dropout(x) through a linear and a function.
+// dropout(function(x)) through a linear that every adapter has whole, and trains.
 struct DenseSpec {
   LinearSpec linear;  // its module's whole name
   HeadFunction function = HeadFunction::none;
-  double dropout = 0;  // of its input while training
-  bool trains = false;  // whole, with every adapter
+  double dropout = 0;  // while training
 };
 
 // A classifier of texts: the state of one token of each text through dense layers. It takes the head's place.
@@ -166,19 +165,15 @@ struct ClassifierSpec {
   int64_t label_width() const { return loss == LabelLoss::single_label_classification ? 1 : labels(); }
 };
 
-// Between the stream and tables of another width, E: tensors in (C, E), after the embedding, and out (E, C), before the head. dim 0: there is none.
-struct Projection {
-  int64_t dim = 0;
-  std::string in = {}, out = {};  // out: empty in a classifier
-  explicit operator bool() const { return dim > 0; }
-};
-
 struct ModelSpec {
   int64_t vocab = 0, dim = 0;
   std::string embedding, head;  // tensors (V, table_dim()); with tied_head the head is the embedding
   bool tied_head = false;
-  Projection projection;
-  int64_t table_dim() const { return projection ? projection.dim : dim; }
+  // Linears outside of the blocks, by their modules' whole names: of the embedding's rows, before positions, and of the final norm's output, before
+  // the head or the classifier.
+  std::optional<LinearSpec> embedding_linear, final_linear;
+  int64_t table_dim() const { return embedding_linear ? embedding_linear->in : dim; }
+  int64_t read_dim() const { return final_linear ? final_linear->out : dim; }  // that head or classifier reads
   std::string head_bias;  // tensor (V); empty: none
   // Learned positions: tensor (rows, C), a token's row is its position and an offset; empty: none.
   std::string positions;
@@ -204,6 +199,19 @@ struct ModelSpec {
   // The longest sequence; 0: there is no limit.
   int64_t most_positions() const { return positions.empty() ? 0 : position_rows - position_offset; }
   std::string name(int64_t layer, const std::string& within) const { return layer_prefix + std::to_string(layer) + "." + within; }
+
+  // The linears of a layer in order of use. The one before the blocks counts as layer kBeforeBlocks, the one behind them as layer `layers`.
+  static constexpr int64_t kBeforeBlocks = -1;
+  std::vector<const LinearSpec*> linears(int64_t layer) const;
+  std::string module(int64_t layer, const LinearSpec& l) const { return layer < 0 || layer >= layers ? l.module : name(layer, l.module); }
+  // f(layer, number within the layer, linear) of every linear in order of use.
+  template <class F>
+  void each_linear(F f) const {
+    for (int64_t layer = kBeforeBlocks; layer <= layers; layer++) {
+      const auto list = linears(layer);
+      for (size_t i = 0; i < list.size(); i++) f(layer, i, *list[i]);
+    }
+  }
 };
 
 struct FileRange {

@@ -24,16 +24,16 @@ struct Need {
   std::vector<int64_t> shape;
 };
 
-void add_dense(std::vector<Need>& needs, const LinearSpec& l) {
-  needs.push_back({l.module + ".weight", {l.out, l.in}});
-  if (l.bias) needs.push_back({l.module + ".bias", {l.out}});
+void add_linear(std::vector<Need>& needs, const std::string& module, const LinearSpec& l) {
+  needs.push_back({module + ".weight", {l.out, l.in}});
+  if (l.bias) needs.push_back({module + ".bias", {l.out}});
 }
 
-// The tensors of a classifier's trained layers, as far as the files have them.
+// The tensors of a classifier's layers, as far as the files have them.
 std::vector<Need> initial_tensors(const ModelSpec& m, const std::map<std::string, const TensorEntry*>& index) {
   std::vector<Need> needs;
   for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) {
-    if (layer.trains && index.contains(layer.linear.module + ".weight")) add_dense(needs, layer.linear);
+    if (index.contains(layer.linear.module + ".weight")) add_linear(needs, layer.linear.module, layer.linear);
   }
   return needs;
 }
@@ -49,8 +49,6 @@ std::vector<std::string> parts_of(const std::string& tensor, int64_t heads) {
 
 std::vector<Need> needed_tensors(const ModelSpec& m) {
   std::vector<Need> needs = {{m.embedding, {m.vocab, m.table_dim()}}};
-  if (m.projection) needs.push_back({m.projection.in, {m.dim, m.projection.dim}});
-  if (!m.projection.out.empty()) needs.push_back({m.projection.out, {m.projection.dim, m.dim}});
   const auto add_norm = [&](const BlockSpec::SizedNorm& norm, auto&& name) {
     for (const std::string* tensor : {&norm.norm->weight, &norm.norm->bias}) {
       if (tensor->empty()) continue;
@@ -67,18 +65,10 @@ std::vector<Need> needed_tensors(const ModelSpec& m) {
   add_norm({&m.final_norm, m.dim}, of_model);
   if (!m.tied_head && !m.classifier) needs.push_back({m.head, {m.vocab, m.table_dim()}});
   if (!m.head_bias.empty() && !m.classifier) needs.push_back({m.head_bias, {m.vocab}});
-  const auto linears = m.block.linears();
   for (int64_t l = 0; l < m.layers; l++) {
     for (const auto& norm : m.block.norms(m.dim)) add_norm(norm, [&](const std::string& name) { return m.name(l, name); });
-    for (const LinearSpec* linear : linears) {
-      const std::string module = m.name(l, linear->module);
-      needs.push_back({module + ".weight", {linear->out, linear->in}});
-      if (linear->bias) needs.push_back({module + ".bias", {linear->out}});
-    }
   }
-  for (const DenseSpec& layer : m.classifier ? m.classifier->layers : std::vector<DenseSpec>()) {
-    if (!layer.trains) add_dense(needs, layer.linear);
-  }
+  m.each_linear([&](int64_t layer, size_t, const LinearSpec& linear) { add_linear(needs, m.module(layer, linear), linear); });
   return needs;
 }
 
@@ -296,13 +286,11 @@ LinearWeights ModelWeights::linear(const ModelSource& source, const std::string&
 }
 
 const LinearWeights* ModelWeights::linear_of(const ModelSpec& model, const std::string& module) const {
-  const auto linears = model.block.linears();
-  for (size_t layer = 0; layer < blocks.size(); layer++) {
-    for (size_t i = 0; i < linears.size(); i++) {
-      if (model.name(int64_t(layer), linears[i]->module) == module) return &blocks[layer].linears[i];
-    }
-  }
-  return nullptr;
+  const LinearWeights* found = nullptr;
+  model.each_linear([&](int64_t layer, size_t i, const LinearSpec& linear) {
+    if (model.module(layer, linear) == module) found = &linear_at(layer, i);
+  });
+  return found;
 }
 
 void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
@@ -356,8 +344,8 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, SmallPages sm
   const ModelSpec& m = source.spec;
   embedding = view(source, m.embedding, m.vocab, m.table_dim());
   head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.table_dim()));
-  if (m.projection) project_in = view(source, m.projection.in, m.dim, m.projection.dim);
-  if (!m.projection.out.empty()) project_out = view(source, m.projection.out, m.projection.dim, m.dim);
+  if (const auto& l = m.embedding_linear) embedding_linear = linear(source, l->module, *l);
+  if (const auto& l = m.final_linear) final_linear = linear(source, l->module, *l);
   if (!m.head_bias.empty() && !m.classifier) head_bias = vector_f32(source, m.head_bias, m.vocab).data();
   if (!m.positions.empty()) {
     positions = view(source, m.positions, m.position_rows, m.dim);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/tensor.h"
@@ -52,16 +53,21 @@ class ModelWeights {
   enum class SmallPages { stay, copied, read_anew };
   ModelWeights(const ModelSource&, int threads, SmallPages small_pages, LoadProgress&);
 
-  Weight embedding, head;            // (V, E) both, E = C but where there are projections; the same memory when tied
-  Weight project_in, project_out;    // (C, E), (E, C); data null: none
+  Weight embedding, head;            // (V, E) both, E = C but where there are linears of other widths; the same memory when tied
   const float* head_bias = nullptr;  // (V) or null
   Weight positions;                  // (P, C): learned ones, from position 0 on; data null: none
   Weight token_types;                // (T, C); data null: none
   NormWeights embedding_norm, final_norm;
   std::vector<BlockWeights> blocks;
-  std::vector<DenseWeights> dense;  // of each layer of the classifier: frozen, or what adapters begin with
+  LinearWeights embedding_linear, final_linear;  // where the model has them
+  std::vector<DenseWeights> dense;  // of each layer of the classifier: what adapters begin with
 
-  const LinearWeights* linear_of(const ModelSpec&, const std::string& module) const;  // of a block; null where there is none
+  // By layer and number, as ModelSpec::linears counts them.
+  const LinearWeights& linear_at(int64_t layer, size_t i) const {
+    return layer < 0 ? embedding_linear : layer == int64_t(blocks.size()) ? final_linear : blocks[size_t(layer)].linears[i];
+  }
+  LinearWeights& linear_at(int64_t layer, size_t i) { return const_cast<LinearWeights&>(std::as_const(*this).linear_at(layer, i)); }
+  const LinearWeights* linear_of(const ModelSpec&, const std::string& module) const;  // null where there is none
 
   int64_t parameters = 0;    // the tied head counts once
 

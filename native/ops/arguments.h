@@ -285,20 +285,20 @@ struct HeadArgs {
 
 enum class HeadFunction { none, tanh, relu };
 
-// A dense layer of a classifier, one row a text, all f32: d = dropout(x);  y = f(d w^T + bias)
+// A dense layer of a classifier, one row a text, all f32: d = dropout(f(x));  y = d w^T + bias
 struct DenseFwdArgs {
   Mat x;           // (N, I)
   const float* w;  // (O, I)
   const float* bias = nullptr;  // (O) or null
   HeadFunction f = HeadFunction::none;
   Dropout dropout;  // element index n*I + i
-  Mat d;            // (N, I) =, may be x
+  Mat d;            // (N, I) =
   Mat y;            // (N, O) =
 };
-// dz = dy * f'(z);  dx = dropmask/(1-p) * (dz w);  dw += dz^T d;  dbias += the sum of dz's rows
+// dx = f'(x) * dropmask/(1-p) * (dy w);  dw += dy^T d;  dbias += the sum of dy's rows
 struct DenseBwdArgs {
-  Mat dy;          // (N, O), becomes dz
-  Mat y, d;        // from the forward pass
+  Mat dy;          // (N, O)
+  Mat x, d;        // from the forward pass
   const float* w;  // (O, I)
   HeadFunction f = HeadFunction::none;
   Dropout dropout;

@@ -161,8 +161,8 @@ void check_dense_fwd(const DenseFwdArgs& a, const OpLimits*) {
 }
 
 void check_dense_bwd(const DenseBwdArgs& a, const OpLimits*) {
-  check(a.w && same_shape(a.dy, a.y) && same_shape(a.d, a.dx) && a.y.rows == a.d.rows, "shapes", "dense_bwd");
-  for (const Mat* each : {&a.dy, &a.y, &a.d, &a.dx}) check(each->dtype == DType::f32, "dtypes", "dense_bwd");
+  check(a.w && same_shape(a.x, a.d) && same_shape(a.d, a.dx) && a.dy.rows == a.d.rows, "shapes", "dense_bwd");
+  for (const Mat* each : {&a.dy, &a.x, &a.d, &a.dx}) check(each->dtype == DType::f32, "dtypes", "dense_bwd");
 }
 
 void check_label_loss(const LabelLossArgs& a, const OpLimits*) {

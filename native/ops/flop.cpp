@@ -32,6 +32,6 @@ double flop(const AttentionFwdArgs& a) { return attention(a.shape); }
 double flop(const AttentionBwdArgs& a) { return 2.5 * attention(a.shape); }
 double flop(const HeadArgs& a) { return products(a.x, a.w) * (a.dx ? 2 : 1); }
 double flop(const DenseFwdArgs& a) { return 2.0 * double(a.x.rows) * double(a.x.cols) * double(a.y.cols); }
-double flop(const DenseBwdArgs& a) { return 2.0 * double(a.d.rows) * double(a.d.cols) * double(a.y.cols) * (a.dw ? 2 : 1); }
+double flop(const DenseBwdArgs& a) { return 2.0 * double(a.d.rows) * double(a.d.cols) * double(a.dy.cols) * (a.dw ? 2 : 1); }
 
 }  // namespace lowrank

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <vector>
 
 #include "ref/ref_backend.h"
 
@@ -7,8 +6,8 @@ namespace lowrank {
 
 namespace {
 
-double applied(HeadFunction f, double z) { return f == HeadFunction::tanh ? std::tanh(z) : f == HeadFunction::relu ? (z > 0 ? z : 0) : z; }
-double slope(HeadFunction f, double y) { return f == HeadFunction::tanh ? 1 - y * y : f == HeadFunction::relu ? (y > 0 ? 1 : 0) : 1; }
+double applied(HeadFunction f, double x) { return f == HeadFunction::tanh ? std::tanh(x) : f == HeadFunction::relu ? (x > 0 ? x : 0) : x; }
+double slope(HeadFunction f, double x) { return f == HeadFunction::tanh ? 1 - std::tanh(x) * std::tanh(x) : f == HeadFunction::relu ? (x > 0 ? 1 : 0) : 1; }
 
 }  // namespace
 
@@ -16,36 +15,31 @@ void RefBackend::do_dense_fwd(const DenseFwdArgs& a) {
   const int64_t in = a.x.cols;
   for (int64_t n = 0; n < a.x.rows; n++) {
     for (int64_t i = 0; i < in; i++) {
-      const double x = double(a.x.get(n, i));
+      const double x = applied(a.f, double(a.x.get(n, i)));
       a.d.set(n, i, float(a.dropout.active() ? ref_dropout(x, a.dropout, uint64_t(n * in + i), DType::f32) : x));
     }
     for (int64_t o = 0; o < a.y.cols; o++) {
       double z = a.bias ? double(a.bias[o]) : 0;
       for (int64_t i = 0; i < in; i++) z += double(a.d.get(n, i)) * double(a.w[o * in + i]);
-      a.y.set(n, o, float(applied(a.f, z)));
+      a.y.set(n, o, float(z));
     }
   }
 }
 
-// z = d w^T + bias:  dz = dy f'(z), dd = dz w, dw = dz^T d
+// y = d w^T + bias, d = mask f(x):  dd = dy w, dx = f'(x) mask dd, dw = dy^T d
 void RefBackend::do_dense_bwd(const DenseBwdArgs& a) {
-  const int64_t in = a.d.cols, out = a.y.cols;
+  const int64_t in = a.d.cols, out = a.dy.cols;
   for (int64_t n = 0; n < a.d.rows; n++) {
-    std::vector<double> dz(static_cast<size_t>(out));
-    for (int64_t o = 0; o < out; o++) {
-      dz[size_t(o)] = double(a.dy.get(n, o)) * slope(a.f, double(a.y.get(n, o)));
-      a.dy.set(n, o, float(dz[size_t(o)]));
-    }
     for (int64_t i = 0; i < in; i++) {
       double dd = 0;
-      for (int64_t o = 0; o < out; o++) dd += dz[size_t(o)] * double(a.w[o * in + i]);
+      for (int64_t o = 0; o < out; o++) dd += double(a.dy.get(n, o)) * double(a.w[o * in + i]);
       const bool kept = !a.dropout.active() || a.dropout.keep(uint64_t(n * in + i));
-      a.dx.set(n, i, float(kept ? dd / (1 - double(a.dropout.p)) : 0));
+      a.dx.set(n, i, float(kept ? slope(a.f, double(a.x.get(n, i))) * dd / (1 - double(a.dropout.p)) : 0));
     }
     if (!a.dw) continue;
     for (int64_t o = 0; o < out; o++) {
-      for (int64_t i = 0; i < in; i++) a.dw[o * in + i] = float(double(a.dw[o * in + i]) + dz[size_t(o)] * double(a.d.get(n, i)));
-      if (a.dbias) a.dbias[o] = float(double(a.dbias[o]) + dz[size_t(o)]);
+      for (int64_t i = 0; i < in; i++) a.dw[o * in + i] = float(double(a.dw[o * in + i]) + double(a.dy.get(n, o)) * double(a.d.get(n, i)));
+      if (a.dbias) a.dbias[o] = float(double(a.dbias[o]) + double(a.dy.get(n, o)));
     }
   }
 }

@@ -150,7 +150,7 @@ void AdapterSlot::write_initial_factors(const ModelWeights& weights) {
   ThreadPool pool(int(options_.threads));
   pool.run(int64_t(sites.size()), [&](int64_t i, int) {
     const AdapterSite& s = sites[size_t(i)];
-    const Weight& w = weights.blocks[size_t(s.layer)].linears[s.linear].stored;
+    const Weight& w = weights.linear_at(s.layer, s.linear).stored;
     factors[size_t(i)] = initial_factors(w, spec_.initial_factors, s.rank / 2, s.scale, spec_.seed, uint64_t(i));
   });
   for (size_t i = 0; i < sites.size(); i++) {
@@ -173,7 +173,7 @@ void AdapterSlot::write_initial_factors(const ModelWeights& weights) {
 void AdapterSlot::norms_of_rows(const ModelWeights& weights, bool with_factors) {
   float *const p = arena_.at<float>(offsets_.parameters), *const norms = arena_.at<float>(offsets_.norms);
   for (const AdapterSite& s : layout_.sites()) {
-    RowNormsArgs args{.w = weights.blocks[size_t(s.layer)].linears[s.linear].w, .lora = {}, .norm = norms + s.first_output};
+    RowNormsArgs args{.w = weights.linear_at(s.layer, s.linear).w, .lora = {}, .norm = norms + s.first_output};
     args.lora.a = p + s.a_offset;
     args.lora.b = p + s.b_offset;
     args.lora.rank = s.rank;
@@ -242,7 +242,7 @@ void AdapterSlot::in_host(void* at, int64_t bytes, F f) const {
 }
 
 std::vector<AdapterSlot::Part> AdapterSlot::parts_of(const AdapterLayout& layout) {
-  // Each tensor is final with its block, the embedding at the end; the head and layers of a classifier were before the first block.
+  // Each tensor is final with its layer, the embedding at the end; the head and layers of a classifier were before the first block.
   std::vector<Part> all;
   for (const AdapterTensor& t : layout.tensors()) {
     const bool is_head = t.role == AdapterTensor::Role::head || t.role == AdapterTensor::Role::head_rows || t.role == AdapterTensor::Role::whole;

@@ -22,7 +22,7 @@ void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Ba
   const bool tied = w.head.data == w.embedding.data;
   if (!keeps_embedding) w.embedding = backend.resident(w.embedding);
   if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head);
-  for (Weight* table : {&w.positions, &w.token_types, &w.project_in, &w.project_out}) {
+  for (Weight* table : {&w.positions, &w.token_types}) {
     if (table->data) *table = backend.resident(*table);
   }
   vector(w.head_bias, m.vocab);
@@ -33,15 +33,14 @@ void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Ba
     vector(w.dense[i].w, l.out * l.in);
     vector(w.dense[i].bias, l.out);
   }
-  const auto linears = m.block.linears();
   for (BlockWeights& b : w.blocks) {
     for (size_t i = 0; i < BlockSpec::kNorms; i++) norm(b.norms[i], m.block.norms(m.dim)[i].size);
-    for (size_t i = 0; i < linears.size(); i++) {
-      LinearWeights& l = b.linears[i];
-      l.w = backend.resident(l.w);
-      vector(l.bias, linears[i]->out);
-    }
   }
+  m.each_linear([&](int64_t layer, size_t i, const LinearSpec& linear) {
+    LinearWeights& l = w.linear_at(layer, i);
+    l.w = backend.resident(l.w);
+    vector(l.bias, linear.out);
+  });
 }
 
 template <class T>
@@ -178,6 +177,7 @@ std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
     longest = std::max<int64_t>(longest, length);
     if (list.empty() || list.back().count() + length > most_tokens) {
       list.push_back({b.ids.data() + begin, b.targets.data() + begin, {0}, begin, int64_t(s)});
+      list.back().read = model_.classifier ? int64_t(s) : std::count_if(b.targets.begin(), b.targets.begin() + begin, [](int32_t t) { return t != kIgnore; });
       if (!b.types.empty()) list.back().types = b.types.data() + begin;
       if (!b.labels.empty()) list.back().labels = b.labels.data() + int64_t(s) * model_.classifier->label_width();
     }
@@ -218,7 +218,7 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, const Var
                       .sequences = sequences};
   Varying varying = of_batch;
   varying.tokens = uint64_t(piece.first);
-  varying.sequences = uint64_t(piece.first_sequence);
+  varying.read = uint64_t(piece.read);
   Varying* varying_at = nullptr;
   if (mode == Mode::train && backend_->reads_varying()) {
     varying_at = at<Varying>(to.varying);
@@ -284,7 +284,7 @@ OwnTokens Base::own_tokens(const Piece& piece, const Adapter& adapter) {
 void Base::logits(const Pass& p, const Mat& x, const Mat& logits) {
   const RowsPlace& rows = p.adapter.layout.head_rows();
   const Mat own = rows.offset < 0 ? Mat() : Mat(at<float>(layout_->own_logits), DType::f32, x.rows, rows.count());
-  layout_->head.logits(p, x, p.mat(layout_->shared.h, x.rows, model_.dim), logits, own);
+  Head::logits(p, layout_->final.once(p, x, p.mat(layout_->shared.h, x.rows, model_.dim)), logits, own);
   if (!own) return;
   std::vector<float> values(size_t(x.rows * rows.count()));
   backend_->download(own.data, bytes_of(values), values.data());

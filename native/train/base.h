@@ -44,6 +44,7 @@ class Base {
     std::vector<int32_t> offsets;  // of its sequences
     int64_t first = 0;             // tokens of the micro-batch before these
     int64_t first_sequence = 0;
+    int64_t read = 0;              // Varying's
     const float* labels = nullptr;  // of a classifier's sequences
     const int32_t* types = nullptr;  // of the host; null: all are 0
     int64_t sequences() const { return int64_t(offsets.size()) - 1; }

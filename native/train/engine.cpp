@@ -221,7 +221,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     if (layout.head_rows().offset >= 0 && model.head == module + ".weight") return merged_rows(layout.head_rows(), model.head, number, decoded);
   }
   const ModelWeights& weights = base_.weights();
-  const LinearWeights* linear = site ? &weights.blocks[size_t(site->layer)].linears[site->linear] : nullptr;
+  const LinearWeights* linear = site ? &weights.linear_at(site->layer, site->linear) : nullptr;
   if (decoded && !linear) linear = weights.linear_of(base_.model(), module);
   const bool is_head = decoded && !linear && module + ".weight" == base_.model().head;
   if (!linear && !is_head) throw Error("E_TARGET", "Module \"" + module + "\" has no adapter" + (decoded ? ", and is no linear of this model." : "."), module);
@@ -303,7 +303,7 @@ std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, 
     return bytes;
   }
   for (const AdapterSite& s : slot.layout().sites()) {
-    const float* const base = s.name == module ? base_.weights().blocks[size_t(s.layer)].linears[s.linear].bias : nullptr;
+    const float* const base = s.name == module ? base_.weights().linear_at(s.layer, s.linear).bias : nullptr;
     if (!base || s.bias_offset < 0) continue;
     std::vector<float> values(static_cast<size_t>(s.out)), added(values.size());
     base_.backend().download(base, s.out * 4, values.data());

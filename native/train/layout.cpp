@@ -23,7 +23,7 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.tokens = std::max(o.piece_tokens(), o.evaluation_tokens());
   limits.kv_tokens = std::max(limits.tokens, o.max_sequence);
   limits.max_sequence = o.max_sequence;
-  for (const LinearSpec* l : model.block.linears()) limits.features = std::max({limits.features, l->out, l->in});
+  model.each_linear([&](int64_t, size_t, const LinearSpec& l) { limits.features = std::max({limits.features, l.out, l.in}); });
   limits.model_dim = model.table_dim();  // of the head
   limits.features = std::max(limits.features, model.table_dim());
   limits.vocab = model.classifier ? 1 : model.vocab;  // of the head
@@ -51,7 +51,7 @@ bool AdapterNeeds::include(const AdapterLayout& layout, const AdapterSpec& spec)
     more = more || value > most;
     most = std::max(most, value);
   };
-  for (const AdapterSite& s : layout.sites()) raise(ranks_[size_t(s.layer) * linears_ + s.linear], s.rank);
+  for (const AdapterSite& s : layout.sites()) raise(ranks_[place(s.layer) + s.linear], s.rank);
   raise(rank_, layout.rank());
   raise(dropout_, spec.dropout > 0);
   raise(dora_, spec.dora);
@@ -81,6 +81,9 @@ Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapter
     if (ranks_.size() <= slot(l)) ranks_.emplace_back(ranks.size());
     for (size_t i = 0; i < ranks.size(); i++) ranks_[slot(l)][i] = std::max(ranks_[slot(l)][i], ranks[i]);
   }
+  const auto all = [](std::span<const int64_t> ranks) { return std::vector<int64_t>(ranks.begin(), ranks.end()); };
+  embedding_ranks_ = all(adapters.ranks(ModelSpec::kBeforeBlocks));
+  final_ranks_ = all(adapters.ranks(model.layers));
   tokens_begin_ = arena.total_bytes();
   keep_ = o.training;
   place(Place(o.piece_tokens(), keep_, o.act, [&](const char* item, int64_t bytes) { return arena.reserve(item, bytes); }));
@@ -112,17 +115,19 @@ void Layout::place(Place p) {
     token_buffers.own_rows = p.bytes(ints);
     own_embeddings = p.buffer(model_.table_dim(), DType::f32);
   }
-  if (model_.projection) {
-    embedded = p.buffer(model_.projection.dim, DType::f32);
-    embedded_act = p.buffer(model_.projection.dim);
-  }
   stream.place(p, model_.dim);
   if (embedding_trains_ && model_.embedding_norm) embedding_norm.place(p, model_.dim);
   shared.place(p, model_, adapters_);
+  if (model_.embedding_linear) {
+    embedded = p.buffer(model_.table_dim(), DType::f32);
+    embedded_act = p.kept(model_.table_dim());
+    embedding_linear.place(p, model_.linears(ModelSpec::kBeforeBlocks), embedding_ranks_, adapters_.dora, shared.linears);
+  }
   for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], adapters_.dora, shared);
   if (keep_) {
     for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
   }
+  final.place(p, model_, final_ranks_, adapters_.dora, shared.linears);
   if (model_.classifier) {
     token_buffers.class_labels = p.bytes(p.tokens() * model_.classifier->label_width() * int64_t(sizeof(float)));
     classifier.place(p, model_);

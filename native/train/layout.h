@@ -46,7 +46,7 @@ struct EngineOptions {
 // The size of buffers and operations that suffices for all adapters of an engine.
 class AdapterNeeds {
  public:
-  explicit AdapterNeeds(const ModelSpec& model) : linears_(model.block.linears().size()), ranks_(size_t(model.layers) * linears_) {}
+  explicit AdapterNeeds(const ModelSpec& model) : linears_(model.block.linears().size()), ranks_(size_t(model.layers + 2) * linears_) {}
 
   // Whether it needs more than the adapters before.
   bool include(const AdapterLayout&, const AdapterSpec&);
@@ -57,9 +57,12 @@ class AdapterNeeds {
   bool embedding_rows() const { return embedding_rows_; }
   bool head() const { return head_; }
   int64_t head_rows() const { return head_rows_; }  // the most
-  std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(size_t(layer) * linears_, linears_); }  // the largest of each linear
+  // The largest of each linear, by layer as ModelSpec::linears counts them.
+  std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(place(layer), linears_); }
 
  private:
+  size_t place(int64_t layer) const { return size_t(layer - ModelSpec::kBeforeBlocks) * linears_; }
+
   size_t linears_;
   std::vector<int64_t> ranks_;
   int64_t rank_ = 0;
@@ -101,10 +104,12 @@ class Layout {
   Stream stream;
   Block::Shared shared;
   std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
+  Final final;
   Head head;
   Norm embedding_norm;  // where the embedding trains and has one
   Rows own_embeddings;  // (M, E) f32: of OwnTokens, then their gradients
-  Rows embedded, embedded_act;  // (M, E) f32, then its gradient, and act: where there is a projection
+  Rows embedded, embedded_act;  // (M, E) f32, then its gradient, and act: where a linear follows the embedding
+  Linears embedding_linear;     // that one
   Classifier classifier;  // in the head's place, where the model is one
   // Where text is generated: (texts, V) f32, (texts) SampleRow, (texts) i32
   int64_t logits = 0, sample_rows = 0, next_tokens = 0;
@@ -129,6 +134,7 @@ class Layout {
   EngineOptions options_;
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
+  std::vector<int64_t> embedding_ranks_, final_ranks_;
   int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0;
   AdapterSizes adapters_;
   bool embedding_trains_ = false, embedding_rows_ = false;

@@ -18,7 +18,7 @@ void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
   const float scale = float(model_.embedding_scale);
   const int64_t dim = model_.table_dim();
-  const Mat e = model_.projection ? p.mat(layout_->embedded) : x;
+  const Mat e = model_.embedding_linear ? p.mat(layout_->embedded) : x;
   p.ops.embedding_fwd({p.embedding_ids(), p.embedding(), e, scale});
   if (p.own_tokens.count > 0) {
     const Mat own = p.mat(layout_->own_embeddings, p.own_tokens.count, dim);
@@ -29,10 +29,10 @@ void Base::forward(const Pass& p) {
     const NoiseArgs noise{e, 0, p.adapter.spec.seed, kNoiseStream, 0, uint64_t(dim), p.varying_at};
     p.ops.add_noise(p.varying_at ? noise : noise.of(p.varying));
   }
-  if (model_.projection) {
+  if (model_.embedding_linear) {
     const Mat rounded = p.mat(layout_->embedded_act);
     p.ops.cast({e, rounded});
-    p.ops.linear_fwd({.x = rounded, .w = p.weights.project_in, .u = {}, .y = x, .together = p.together()});
+    layout_->embedding_linear.forward(p, ModelSpec::kBeforeBlocks, 0, rounded, x, false);
   }
   if (p.weights.positions.data) p.ops.embedding_fwd({p.tokens.positions, p.weights.positions, x, 1, true});
   if (p.tokens.types) p.ops.embedding_fwd({p.tokens.types, p.weights.token_types, x, 1, true});
@@ -66,7 +66,7 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);
     if (done) done(l);
   }
-  if (!adapters.embedding_trains()) return;
+  if (!adapters.any_below(0)) return;
   const Dropout dropout = embedding_dropout(p);
   if (dropout.active()) p.ops.dropout({.x = dx, .y = dx, .dropout = dropout});
   if (model_.embedding_norm) {
@@ -78,10 +78,11 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
   const float scale = float(model_.embedding_scale);
   const int64_t dim = model_.table_dim();
   Mat de = dx;
-  if (model_.projection) {
-    de = p.mat(layout_->embedded);
+  if (model_.embedding_linear) {
+    const Mat dy = layout_->stream.gradient(p);
     if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
-    p.ops.linear_bwd({.dy = layout_->stream.gradient(p), .x = {}, .w = p.weights.project_in, .u = {}, .dx = de});
+    de = adapters.embedding_trains() ? p.mat(layout_->embedded) : Mat();
+    layout_->embedding_linear.backward(p, ModelSpec::kBeforeBlocks, 0, {&dy, 1}, p.mat(layout_->embedded_act), de, false);
   }
   const auto table = [&](int64_t offset, int64_t rows) { return Mat(p.gradient(offset), DType::f32, rows, dim); };
   if (adapters.embedding() >= 0) p.ops.embedding_bwd({p.tokens.ids, de, table(adapters.embedding(), model_.vocab), scale});
@@ -116,8 +117,8 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
       const Classifier::Pooled pooled = base_.pooled(piece);
       p.ops.repeat(key, [&] {
         base_.forward(p);
-        const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
-        layout.classifier.loss(p, layout.stream, pooled, logits, slot.loss_scale(), loss);
+        const Mat logits = layout.classifier.logits(p, layout.final, layout.stream, pooled);
+        layout.classifier.loss(p, layout.final, layout.stream, pooled, logits, slot.loss_scale(), loss);
         base_.backward(p, done);
       });
       continue;
@@ -126,7 +127,7 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
     key.push_back(learned.count);
     p.ops.repeat(key, [&] {
       base_.forward(p);
-      layout.head.loss(p, layout.stream, learned, slot.loss_scale(), loss);
+      layout.head.loss(p, layout.final, layout.stream, learned, slot.loss_scale(), loss);
       if (learned.count > 0) base_.backward(p, done);
     });
   }
@@ -148,7 +149,7 @@ double Engine::evaluate(const Batch& batch, int number) {
     const Buffer loss(base_.backend(), base_.at<double>(base_.layout().loss));
     double found = 0;
     loss.write(0, sizeof found, &found);
-    base_.layout().head.loss(p, base_.layout().stream, learned, nullptr, base_.at<double>(base_.layout().loss));
+    base_.layout().head.loss(p, base_.layout().final, base_.layout().stream, learned, nullptr, base_.at<double>(base_.layout().loss));
     loss.read(0, sizeof found, &found);
     sum += found;
   }
@@ -165,13 +166,13 @@ Engine::Classified Engine::classify(const Batch& batch, int number) {
     const Classifier::Pooled pooled = base_.pooled(piece);
     base_.forward(p);
     const Layout& layout = base_.layout();
-    const Mat logits = layout.classifier.logits(p, layout.stream, pooled);
+    const Mat logits = layout.classifier.logits(p, layout.final, layout.stream, pooled);
     base_.backend().download(logits.data, piece.sequences() * labels * int64_t(sizeof(float)), found.logits.data() + piece.first_sequence * labels);
     if (!pooled.labels) continue;
     const Buffer loss(base_.backend(), base_.at<double>(layout.loss));
     double sum = 0;
     loss.write(0, sizeof sum, &sum);
-    layout.classifier.loss(p, layout.stream, pooled, logits, nullptr, base_.at<double>(layout.loss));
+    layout.classifier.loss(p, layout.final, layout.stream, pooled, logits, nullptr, base_.at<double>(layout.loss));
     loss.read(0, sizeof sum, &sum);
     found.loss += sum;
   }

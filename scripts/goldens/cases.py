@@ -38,6 +38,7 @@ class Case:
     dtype: str = "float32"
     model_type: str = "llama"
     longest: int = 19  # tokens of the longest sequence of every micro-batch
+    small_scores: bool = False  # q and k are smaller, as in trained models: where scores are not scaled, or bf16 would turn the gradients below them
     base: dict = field(default_factory=lambda: BASE)
 
 
@@ -108,7 +109,7 @@ CASES = [
          dict(alibi=True, parallel_attn=False, multi_query=False, bias=True), base=FALCON, model_type="falcon",
          lora=dict(target_modules=["query_key_value", "dense", "dense_h_to_4h"], r=2)),
     Case("gpt-neo", "layers with a window and without, scores that are not scaled", base=GPT_NEO, model_type="gpt_neo",
-         lora=dict(target_modules=["q_proj", "v_proj", "k_proj", "out_proj", "c_fc"], r=2)),
+         lora=dict(target_modules=["q_proj", "v_proj", "k_proj", "out_proj", "c_fc"], r=2), small_scores=True),
     Case("gpt-neox", "q, k and v of each head side by side, a quarter of a head rotates, attention and MLP side by side with a norm each", base=GPT_NEOX,
          model_type="gpt_neox", lora=dict(target_modules=["query_key_value", "dense_4h_to_h"], r=2)),
     Case("gpt-neox-serial", "MLP after attention, linear rope, no biases of attention",
@@ -148,4 +149,9 @@ CASES = [
          model_type="opt", lora=dict(target_modules=["q_proj", "v_proj", "fc1", "out_proj"], r=2, trainable_token_indices={"embed_tokens": [5, 69, 12]})),
     Case("tokens-bloom", "rows of some tokens train in an embedding with a norm and in the head that it is", base=BLOOM, model_type="bloom",
          lora=dict(target_modules=["dense"], r=2, trainable_token_indices={"word_embeddings": [5, 69, 12]})),
+    Case("opt-350m-all-linear", "adapters of the projections between the stream and a narrower embedding", dict(word_embed_proj_dim=15, do_layer_norm_before=False),
+         base=OPT, model_type="opt", lora=dict(target_modules="all-linear", r=3), small_scores=True),
+    Case("opt-350m-dora", "magnitudes of the projections alone, which also rows of tokens train beside", dict(word_embed_proj_dim=15, do_layer_norm_before=False),
+         base=OPT, model_type="opt", lora=dict(target_modules=["project_in", "project_out"], r=2, use_dora=True, trainable_token_indices={"embed_tokens": [5, 69, 12]}),
+         small_scores=True),
 ]

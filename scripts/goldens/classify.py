@@ -39,10 +39,11 @@ class Case:
     about: str
     model_type: str
     model: dict = field(default_factory=dict)
-    targets: list = field(default_factory=lambda: ["q_proj", "v_proj"])
+    targets: list | str = field(default_factory=lambda: ["q_proj", "v_proj"])
     problem: str = "single_label_classification"
     labels: int = 3
     types: bool = False  # texts are pairs
+    lora: dict = field(default_factory=dict)  # LoraConfig's other keys
 
 
 CASES = [
@@ -80,6 +81,14 @@ CASES = [
     Case("opt-350m-single", "norms after each part, a frozen projection before the score", "opt",
          dict(vocab_size=70, max_position_embeddings=64, hidden_size=24, word_embed_proj_dim=15, do_layer_norm_before=False, ffn_dim=42, num_hidden_layers=2,
               num_attention_heads=3, bos_token_id=0, eos_token_id=2, pad_token_id=1, dropout=0.0), targets=["q_proj", "v_proj"]),
+    Case("bert-all-linear", "every linear, the pooler's, too", "bert", ENCODER, targets="all-linear", types=True),
+    Case("bert-pooler-dora", "magnitudes of the pooler alone", "bert", ENCODER, targets=["pooler.dense"], lora=dict(use_dora=True)),
+    Case("roberta-all-linear", "every linear but the head's, which trains whole", "roberta",
+         dict(**{**ENCODER, "max_position_embeddings": 42}, type_vocab_size=1, pad_token_id=1), targets="all-linear"),
+    Case("opt-350m-projections", "adapters with biases of B of both projections", "opt",
+         dict(vocab_size=70, max_position_embeddings=64, hidden_size=24, word_embed_proj_dim=15, do_layer_norm_before=False, ffn_dim=42, num_hidden_layers=2,
+              num_attention_heads=3, bos_token_id=0, eos_token_id=2, pad_token_id=1, dropout=0.0), targets=["project_in", "v_proj", "project_out"],
+         lora=dict(lora_bias=True)),
 ]
 
 
@@ -144,7 +153,7 @@ def make(case, folder, seed):
     shutil.rmtree(folder, ignore_errors=True)
     make_base(case, folder)
     base = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
-    model = get_peft_model(base, LoraConfig(r=4, lora_alpha=6, target_modules=case.targets, task_type="SEQ_CLS"))
+    model = get_peft_model(base, LoraConfig(r=4, lora_alpha=6, target_modules=case.targets, task_type="SEQ_CLS", **case.lora))
     with torch.no_grad():
         for name, w in model.named_parameters():
             if "lora_B" in name:

@@ -17,7 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 import classify
-from make import STEPS, collapse_numbers, train
+from make import STEPS, collapse_numbers, padded, train
 
 SEED = 11
 LLAMA = dict(r=3, lora_alpha=9, target_modules=["q_proj", "k_proj", "o_proj", "up_proj", "down_proj"])
@@ -28,6 +28,8 @@ CASES = [
     dict(base="dora", dropout=0.2, lora=dict(LLAMA, init_lora_weights="pissa")),
     dict(base="dora", dropout=0.2, lora=dict(LLAMA, init_lora_weights="olora")),
     dict(base="dora", dropout=0.2, lora=dict(LLAMA, init_lora_weights="pissa", use_dora=True)),
+    dict(base="opt-350m-all-linear", dropout=0.3),
+    dict(base="opt-350m-dora", dropout=0.3),
 ]
 # Of the base's configuration: its keys, and the parts of a layer that drop out, in order of use. embedding: the embeddings do, too.
 BASES = [
@@ -47,6 +49,8 @@ BASES = [
     dict(base="whole-bloom", dropout=0, config=dict(attention_dropout=0.3, hidden_dropout=0.15), parts=["probabilities", "attention", "mlp"]),
 ]
 CLASSIFIERS = [
+    dict(base="bert-all-linear", dropout=0.3, config=dict(hidden_dropout_prob=0.15, attention_probs_dropout_prob=0.3, classifier_dropout=0.0),
+         embedding=True, parts=["probabilities", "attention", "mlp"]),
     dict(base="bert-all-multi", dropout=0, config=dict(hidden_dropout_prob=0.15, attention_probs_dropout_prob=0.3, classifier_dropout=0.0),
          embedding=True, parts=["probabilities", "attention", "mlp"]),
     dict(base="distilbert-all-regression", dropout=0, config=dict(dropout=0.15, attention_dropout=0.3), embedding=True, parts=["probabilities", "mlp"]),
@@ -76,7 +80,7 @@ def factors(stream, elements, p):
 
 
 class MicroBatch:
-    """The micro-batch that is on its way: its number, and the place of each padded token among the real ones."""
+    """The micro-batch that is on its way: its number, the place of each padded token among the real ones, and among those that the head reads."""
 
     def begin(self, number, batch):
         lengths = [len(s) for s in batch.get("sequences") or batch["texts"]]
@@ -84,20 +88,27 @@ class MicroBatch:
         first = np.cumsum([0] + lengths[:-1])
         self.number = number
         self.rows = first[:, None] + np.arange(max(lengths))  # padding has a row of another text, and no effect
+        if "texts" in batch:  # a classifier reads one token of each
+            self.read = np.arange(len(lengths))
+        else:
+            learned = padded(batch)[2][:, 1:] != -100
+            learned = torch.nn.functional.pad(learned, (0, 1)).flatten()
+            self.read = (learned.cumsum(0) - 1).clamp(min=0).reshape(self.rows.shape).numpy()  # others have no effect
 
 
 class HandedMask(torch.nn.Module):
-    """Dropout of the adapter at site `number` of `sites`."""
+    """Dropout of the adapter at site `number` of `sites`; of_read: its rows are the tokens that are read, after the blocks."""
 
-    def __init__(self, micro, number, sites, p):
+    def __init__(self, micro, number, sites, p, of_read):
         super().__init__()
-        self.micro, self.number, self.sites, self.p = micro, number, sites, p
+        self.micro, self.number, self.sites, self.p, self.of_read = micro, number, sites, p, of_read
 
     def forward(self, x):
         if not self.training:
             return x
-        elements = self.micro.rows[..., None] * x.shape[-1] + np.arange(x.shape[-1])
-        return x * factors(self.micro.number * self.sites + self.number, elements, self.p)
+        rows = self.micro.read if self.of_read else self.micro.rows
+        elements = rows[..., None] * x.shape[-1] + np.arange(x.shape[-1])
+        return x * factors(self.micro.number * self.sites + self.number, elements, self.p).reshape(x.shape)
 
 
 class BaseMasks:
@@ -161,11 +172,17 @@ def made_base(goldens, case):
 
 def hand_masks(model, micro, targets, p):
     """Sites are numbered by layer, and within a layer as `targets`, which lists the modules in order of use."""
+    behind = 1 << 20
+    outside = {"project_in": -1, "project_out": behind, "pooler.dense": behind}
+
+    def layer_of(name):
+        return next((layer for part, layer in outside.items() if name.endswith(part)), None) or int(next(part for part in name.split(".") if part.isdigit()))
+
     def order(name):
-        return int(next(part for part in name.split(".") if part.isdigit())), next(i for i, t in enumerate(targets) if name.endswith(t))
+        return layer_of(name), next((i for i, t in enumerate(targets) if name.endswith(t)), 0)
     layers = {n: m for n, m in model.named_modules() if hasattr(m, "lora_dropout") and len(m.lora_A)}
     for number, name in enumerate(sorted(layers, key=order)):
-        layers[name].lora_dropout["default"] = HandedMask(micro, number, len(layers), p)
+        layers[name].lora_dropout["default"] = HandedMask(micro, number, len(layers), p, layer_of(name) == behind)
 
 
 def made(goldens, case):
@@ -191,6 +208,9 @@ TARGETS = {
     "lora-bias-plus": ["q_proj", "v_proj", "o_proj", "up_proj"],
     "dora": ["q_proj", "k_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
     "gpt2": ["c_attn", "attn.c_proj", "mlp.c_proj"],
+    "opt-350m-all-linear": ["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"],
+    "opt-350m-dora": [],
+    "bert-all-linear": ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"],
 }
 
 

@@ -41,9 +41,8 @@ def make_base(case, folder):
             if w.dim() == 2 and "norm" not in name:
                 inputs = w.shape[0 if isinstance(module, Conv1D) else 1]
                 w.normal_(0, 1.0 if isinstance(module, torch.nn.Embedding) else 1.5 / inputs ** 0.5)
-                if case.model_type == "gpt_neo" and re.search(r"[qk]_proj", name):
-                    # Scores are not scaled: as in trained models, the weights are smaller instead.
-                    w.mul_((config.hidden_size / config.num_heads) ** -0.25)
+                if case.small_scores and re.search(r"[qk]_proj", name):
+                    w.mul_((config.hidden_size / config.num_attention_heads) ** -0.25)
             elif name.endswith("bias"):
                 w.normal_(0, 0.3)
             elif case.model_type.startswith("gemma"):

@@ -142,11 +142,9 @@ function quantizationConfig(model: ModelSource): Record<string, unknown> {
 /** Modules that transformers must not expect quantised: the head, where it was not, and linears that were left out. */
 function skipped(model: ModelSource): string[] {
   const quantized = new Set(model.tensors.filter(({ quantize }) => quantize).map(({ name }) => name));
-  const { head, projection } = model.spec;
-  const others = [head, projection?.in, projection?.out].flatMap((name) =>
-    name ? [name.replace(/\.weight$/, "")] : [],
-  );
-  const modules = [...others, ...listLinears(model).map(({ name }) => name)];
+  const { head } = model.spec;
+  const heads = head ? [head.replace(/\.weight$/, "")] : [];
+  const modules = [...heads, ...listLinears(model).map(({ name }) => name)];
   return modules.filter((name) => !quantized.has(`${name}.weight`));
 }
 

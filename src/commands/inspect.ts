@@ -2,7 +2,7 @@ import { bytes, table } from "../base/text.js";
 import { isAdapterFolder } from "../checkpoint/index.js";
 import { type CommandOptions, defaultsOf, trainRows, without } from "../config/index.js";
 import { adapterOrModelFiles, isHollow } from "../hub/index.js";
-import { candidateTargets, modelDtype } from "../model/index.js";
+import { candidateTargets, defaultTargets, modelDtype } from "../model/index.js";
 import { cpuInfo } from "../native/index.js";
 import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
@@ -83,7 +83,7 @@ export async function run(named: CommandOptions<"inspect">): Promise<void> {
   const text = [
     `Model: ${shownModel(named.base_model, o)}`,
     table([...architecture, ["dtype", dtype], ["tensors", String(model.tensors.length)]]),
-    `Modules for --target_modules: ${targets.join(", ")} (or all-linear)`,
+    `Modules for --target_modules: ${targets.join(", ")} (or all-linear); default ${defaultTargets(model).join(",")}`,
     "",
     training,
     trainableLine(counts),

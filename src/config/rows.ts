@@ -141,7 +141,7 @@ export const trainRows = {
   target_modules: nameList(
     "names, all-linear or a regular expression",
     LORA.adapter,
-    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by family: q_proj,v_proj,k_proj,o_proj; for gemma, gemma2, gemma3_text, gptj, opt and stablelm q_proj,v_proj; for phi q_proj,v_proj,fc1,fc2; for phi3 qkv_proj,o_proj; for gpt2 c_attn,c_proj; for gpt_neo q_proj,v_proj,k_proj,out_proj; for gpt_neox query_key_value; for bloom and falcon query_key_value,dense; for bert and roberta query,value; for distilbert q_lin,v_lin",
+    "modules that get an adapter: comma list (in YAML also a list), all-linear or a regular expression of whole names; default by the model's family, as docs/base-models.md and inspect tell",
   ).optional(),
   exclude_modules: nameList(
     "names or a regular expression",

@@ -22,7 +22,7 @@ import { findGgufBase, openGguf } from "./gguf/index.js";
 import { resolveHead } from "./head.js";
 import type { SafetensorsTensor } from "./safetensors.js";
 import { absentShards, findWeightFiles, readTensors, whyMissing } from "./shards.js";
-import { familyOf, listLinears, modelSource, modelSpec } from "./spec.js";
+import { familyOf, listLinears, modelSource, modelSpec, outsideLinears } from "./spec.js";
 import type { Warn } from "./warn.js";
 
 const DTYPES: Record<string, PlainDtype> = { F32: "f32", BF16: "bf16", F16: "f16" };
@@ -36,11 +36,13 @@ export function weightDtype(dtype: string): PlainDtype | undefined {
 }
 
 /** Parts of the names of tensors outside of the layers: the module's, and a dot. */
-const outside = ({ embedding, head, projection, finalNorm, positions, tokenTypes, embeddingNorm }: ModelSpec) => {
+const outside = (spec: ModelSpec) => {
+  const { embedding, head, finalNorm, positions, tokenTypes, embeddingNorm } = spec;
   const parts = [finalNorm, positions, tokenTypes, embeddingNorm].map((part) => part?.weight);
-  return [embedding, head, projection?.in, projection?.out, ...parts].flatMap((name) =>
+  const tensors = [embedding, head, ...parts].flatMap((name) =>
     name ? [name.slice(0, name.lastIndexOf(".") + 1)] : [],
   );
+  return [...tensors, ...outsideLinears(spec, "embeddingLinear", "finalLinear").map(({ module }) => `${module}.`)];
 };
 
 /** A family's names, with the modules of a classifier in place of the head. */
@@ -62,8 +64,10 @@ function namesOf(config: ModelConfig, classifies: boolean): Names {
 /** TensorFlow's names of a LayerNorm, which older folders of BERT have. */
 const OLD_NORM: Record<string, string> = { gamma: "weight", beta: "bias" };
 
-const withNewName = (tensor: SafetensorsTensor): SafetensorsTensor => {
-  const name = tensor.name.replace(/(?<=LayerNorm\.)(gamma|beta)$/, (old) => OLD_NORM[old]!);
+const withNewName = (tensor: SafetensorsTensor, { inFiles = {} }: FamilyNames): SafetensorsTensor => {
+  const begin = Object.keys(inFiles).find((each) => tensor.name.startsWith(each));
+  const renamed = begin === undefined ? tensor.name : inFiles[begin]! + tensor.name.slice(begin.length);
+  const name = renamed.replace(/(?<=LayerNorm\.)(gamma|beta)$/, (old) => OLD_NORM[old]!);
   return name === tensor.name ? tensor : { ...tensor, name };
 };
 
@@ -121,7 +125,10 @@ export function openModel(folder: string, warn: Warn = () => {}, classification?
   const tensors: TensorEntry[] = [];
   const unreadable = new Map<string, unknown>();
   const files = findWeightFiles(folder);
-  const stored = withPrefix(readTensors(folder, files).map(withNewName), names);
+  const stored = withPrefix(
+    readTensors(folder, files).map((tensor) => withNewName(tensor, names)),
+    names,
+  );
   const isUsed = mayBeUsed(names, read.layers);
   const found = stored.filter(({ name }) => isUsed(name));
   const quantized = new QuantizedTensors(found);

@@ -34,6 +34,7 @@ export { isStoredTransposed, type LinearModule, listLinears, modelSource, modelS
 export { patternValues, type TargetRules } from "./target-rules.js";
 export {
   candidateTargets,
+  defaultTargets,
   type GivenRules,
   matchTargets,
   type ResolvedTargets,

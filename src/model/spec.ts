@@ -30,7 +30,7 @@ export function familyOf({ modelType }: Pick<ModelConfig, "modelType">): Family 
 export function modelSpec(config: ModelConfig): ModelSpec {
   const family = familyOf(config);
   const { names } = family;
-  const { headBias, projection, ...outside } = family.outside(config);
+  const { headBias, ...outside } = family.outside(config);
   return {
     vocab: config.vocabSize,
     dim: config.hiddenSize,
@@ -39,7 +39,6 @@ export function modelSpec(config: ModelConfig): ModelSpec {
     tiedHead: config.tieWordEmbeddings,
     ...outside,
     ...(headBias && !config.classifier && { headBias }),
-    ...(projection && { projection: { ...projection, out: config.classifier ? undefined : projection.out } }),
     layerPrefix: names.layers,
     layers: config.layers,
     block: withDropouts(family.block(config), config.dropouts),
@@ -90,12 +89,18 @@ export function linearsOf({ attention, mlp }: BlockSpec): LinearSpec[] {
   return [...attention.inputs, attention.out, ...mlp.inputs, mlp.down];
 }
 
+/** The linears outside of the blocks, in order of use. */
+export function outsideLinears(spec: ModelSpec, ...places: ("embeddingLinear" | "finalLinear")[]): LinearSpec[] {
+  return places.flatMap((place) => spec[place] ?? []);
+}
+
 /** Every linear of the model that can carry an adapter, in order of use. */
 export function listLinears({ spec }: Pick<ModelSource, "spec">): LinearModule[] {
   const linears = linearsOf(spec.block);
-  return Array.from({ length: spec.layers }, (_, layer) =>
-    linears.map(({ module, out, in: inFeatures }) => {
-      return { name: `${spec.layerPrefix}${layer}.${module}`, outFeatures: out, inFeatures };
-    }),
+  const layers = Array.from({ length: spec.layers }, (_, layer) =>
+    linears.map((linear) => ({ ...linear, module: `${spec.layerPrefix}${layer}.${linear.module}` })),
   ).flat();
+  return [...outsideLinears(spec, "embeddingLinear"), ...layers, ...outsideLinears(spec, "finalLinear")].map(
+    ({ module, out, in: inFeatures }) => ({ name: module, outFeatures: out, inFeatures }),
+  );
 }

@@ -4,6 +4,7 @@ import { LowrankError } from "../base/errors.js";
 import { suggestion } from "../base/nearest.js";
 import type { AdapterSpec, ModelSource } from "../native/index.js";
 import { familyOf, listLinears } from "./spec.js";
+import { tablesOf } from "./tables.js";
 import { layerOf, matcher, names, patternValues, portablePattern, type TargetRules } from "./target-rules.js";
 
 export interface ResolvedTargets {
@@ -34,6 +35,9 @@ const ALL_LINEAR = "all-linear";
 /** The last part of a module's name: q_proj. */
 const shortName = (module: string) => module.slice(module.lastIndexOf(".") + 1);
 
+/** Names that get an adapter where nothing else is asked for. */
+export const defaultTargets = (model: ModelSource): string[] => familyOf(model.config).targets;
+
 /** Short names of the linears that can carry an adapter, in order of use. */
 export function candidateTargets(model: ModelSource): string[] {
   return [...new Set(listLinears(model).map(({ name }) => shortName(name)))];
@@ -42,7 +46,8 @@ export function candidateTargets(model: ModelSource): string[] {
 /** A comma list's names, or the text itself where it is all-linear or a regular expression. */
 function listed(targets: string): string | string[] {
   const parts = targets.split(",").map((name) => name.trim());
-  const plain = parts.every((name) => /^[\w.-]*$/.test(name)) && !parts.includes(ALL_LINEAR);
+  const plain = parts.every((name) => /^[\w.-]*$/.test(name));
+  if (parts.length === 1 && parts[0]!.toLowerCase() === ALL_LINEAR) return ALL_LINEAR;
   return plain ? [...new Set(parts.filter((name) => name !== ""))] : targets.trim();
 }
 
@@ -58,18 +63,39 @@ export function resolveTargets(model: ModelSource, targets: string | null, given
   const { exclude_modules: excluded, ...others } = given;
   const rules: TargetRules = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== undefined));
   if (excluded !== undefined) rules.exclude_modules = typeof excluded === "string" ? listed(excluded) : excluded;
-  const wanted = targets === null ? familyOf(model.config).targets : listed(targets);
+  const wanted = targets === null ? defaultTargets(model) : listed(targets);
   // PEFT is content where one of several names matches; a misspelled one would silently train less.
-  if (targets !== null) refuseStrays(model, wanted, "target_modules");
   if (rules.exclude_modules !== undefined) refuseStrays(model, rules.exclude_modules, "exclude_modules");
+  if (targets !== null) {
+    refuseOthers(model, wanted, rules.exclude_modules ?? []);
+    refuseStrays(model, wanted, "target_modules");
+  }
   return matchTargets(model, wanted, "target_modules", rules);
+}
+
+/** Targets of PEFT that would silently get no adapter: embeddings, and the head. */
+function refuseOthers(model: ModelSource, targets: string | string[], excluded: string | string[]): void {
+  if (targets === ALL_LINEAR) return;
+  const [isTarget, isOut] = [matcher(targets, "target_modules"), matcher(excluded, "exclude_modules")];
+  // Layers that train whole are left out as in PEFT.
+  const other = tablesOf(model.spec).find(({ module, trains }) => !trains && isTarget(module) && !isOut(module));
+  if (!other) return;
+  const instead = other.canTrain ? "modules_to_save trains it whole" : "leave it out, or name it in exclude_modules";
+  const message = `target_modules matches ${other.module}, ${other.what}, which gets no adapter: ${instead}.`;
+  throw new LowrankError("E_TARGET", message, "target_modules");
 }
 
 function refuseStrays(model: ModelSource, targets: string | string[], where: string): void {
   if (typeof targets === "string") return;
-  const linears = listLinears(model);
-  const stray = targets.find((target) => !linears.some(({ name }) => names(name, target)));
+  const known = listLinears(model).map(({ name }) => name);
+  if (where === "exclude_modules") known.push(...tablesOf(model.spec).map(({ module }) => module));
+  const stray = targets.find((target) => !known.some((name) => names(name, target)));
   if (stray === undefined) return;
+  const whole = tablesOf(model.spec).find(({ module, trains }) => trains && names(module, stray));
+  if (whole) {
+    const message = `${where}: "${stray}" is ${whole.what}, which trains whole and gets no adapter: leave it out.`;
+    throw new LowrankError("E_TARGET", message, where);
+  }
   const near = suggestion(stray, candidateTargets(model));
   throw noMatch(model, where, `"${stray}" matches no linear of the model${near}`);
 }

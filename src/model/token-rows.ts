@@ -1,7 +1,7 @@
 // Single tokens whose rows of the embedding or of the head train beside an adapter (PEFT's trainable_token_indices).
 import { LowrankError } from "../base/errors.js";
 import type { ModelSource, TokenRows } from "../native/index.js";
-import { moduleOf } from "./whole.js";
+import { moduleOf } from "./tables.js";
 
 /** As PEFT has them: ids of the embedding, or ids by the name of a module. */
 export type TokenIndices = readonly number[] | Readonly<Record<string, readonly number[]>>;

@@ -150,17 +150,15 @@ export interface BlockSpec {
 export const PROBLEM_TYPES = ["single_label_classification", "regression", "multi_label_classification"] as const;
 export type ProblemType = (typeof PROBLEM_TYPES)[number];
 
-/** function(linear(dropout(x))); the module's name is whole. */
+/** linear(dropout(function(x))), which each adapter has whole, and trains; the module's name is whole. */
 export interface DenseSpec {
   linear: LinearSpec;
   function: "none" | "tanh" | "relu";
-  /** Of its input while training. */
+  /** While training. */
   dropout: number;
-  /** Whether each adapter has it whole, and trains it. */
-  trains: boolean;
 }
 
-/** The state of one token of each text through dense layers; it takes the head's place. */
+/** What is read of one token of each text, through dense layers; it takes the head's place. */
 export interface ClassifierSpec {
   /** Whether the last token is read, else the first. */
   lastToken: boolean;
@@ -176,13 +174,14 @@ export interface ClassifierSpec {
 export interface ModelSpec {
   vocab: number;
   dim: number;
-  /** Tensor (vocab, dim), or with a projection (vocab, projection's dim). */
+  /** Tensor (vocab, dim), or (vocab, in of the embedding's linear). */
   embedding: string;
   /** Likewise; with `tiedHead` the embedding takes its place. */
   head: string;
   tiedHead: boolean;
-  /** Of embeddings and head of another width: tensors `in` (hidden, dim), after the embedding, and `out` (dim, hidden), before the head; a classifier has none. */
-  projection?: { dim: number; in: string; out?: string | undefined };
+  /** Linears outside of the blocks, by whole names: of the embedding's rows, before positions; and of the final norm's output, before head or classifier. */
+  embeddingLinear?: LinearSpec;
+  finalLinear?: LinearSpec;
   /** Tensor (vocab). */
   headBias?: string;
   /** Learned positions, tensor (rows, dim): a token's row is its position and the offset. */

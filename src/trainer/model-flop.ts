@@ -11,28 +11,28 @@ export type FlopWindow = Pick<Window, "microBatches" | "supervisedTokens">;
  */
 export function modelFlop(model: ModelSource, adapter: AdapterSpec): (window: FlopWindow) => number {
   const { vocabSize, layers, heads, headDim } = model.config;
-  const { classifier, projection, dim } = model.spec;
-  const tableDim = projection?.dim ?? dim;
+  const { classifier, embeddingLinear, finalLinear, dim } = model.spec;
   let perToken = 0;
-  let perSupervised = classifier ? 0 : 4 * tableDim * vocabSize;
-  if (projection) {
-    perToken += 2 * dim * tableDim;
-    if (!classifier) perSupervised += 4 * dim * tableDim;
+  // Of the tokens that the head reads, or a classifier: one of each text.
+  let perRead = classifier ? 0 : 4 * (finalLinear?.out ?? dim) * vocabSize;
+  for (const { name, inFeatures, outFeatures } of listLinears(model)) {
+    if (name === finalLinear?.module) perRead += 4 * inFeatures * outFeatures;
+    else perToken += (name === embeddingLinear?.module ? 2 : 4) * inFeatures * outFeatures;
   }
-  for (const { inFeatures, outFeatures } of listLinears(model)) perToken += 4 * inFeatures * outFeatures;
-  // The layers of a classifier see one token of each text. Vectors are no products.
-  let perText = 0;
-  for (const { shape, role } of adapterTensors(model, adapter).values()) {
+  // Vectors are no products.
+  for (const [name, { shape, role }] of adapterTensors(model, adapter)) {
     const elements = shape.reduce((product, n) => product * n, 1);
-    if (role === "lora_a" || role === "lora_b") perToken += 6 * elements;
-    else if (role === "head" && shape.length === 2) perSupervised += 2 * elements;
-    else if (role === "whole") perText += 6 * elements;
+    if (role === "lora_a" || role === "lora_b") {
+      if (finalLinear && name.startsWith(`${finalLinear.module}.`)) perRead += 6 * elements;
+      else perToken += 6 * elements;
+    } else if (role === "head" && shape.length === 2) perRead += 2 * elements;
+    else if (role === "whole") perRead += 6 * elements;
   }
   const perPair = 12 * layers * heads * headDim;
   return ({ microBatches, supervisedTokens }) => {
-    let flop = perSupervised * supervisedTokens;
+    let flop = classifier ? 0 : perRead * supervisedTokens;
     for (const { batch } of microBatches) {
-      flop += perText * batch.sequences.length;
+      if (classifier) flop += perRead * batch.sequences.length;
       for (const { inputIds } of batch.sequences) {
         const n = inputIds.length;
         flop += perToken * n + perPair * ((n * (n + 1)) / 2);

@@ -16,7 +16,16 @@ import { root, workFolder } from "../support/tiny.js";
 const { python, reason } = peerPython("torch transformers peft");
 if (reason) console.log(`checkpoint/peft-variants.test.ts skipped: ${reason}`);
 
-const ADAPTERS = ["patterns", "dora", "lora-bias-plus", "tokens-untied", "tokens-gemma2", "opt-350m"];
+const ADAPTERS = [
+  "patterns",
+  "dora",
+  "lora-bias-plus",
+  "tokens-untied",
+  "tokens-gemma2",
+  "opt-350m",
+  "opt-350m-all-linear",
+  "opt-350m-dora",
+];
 const modelType = (name: string): string =>
   JSON.parse(readFileSync(join(goldensFolder, name, "config.json"), "utf8")).model_type;
 /** One golden of each family, and all whose tables train. Weights in 16 bits round the merged ones. */
@@ -24,7 +33,7 @@ const MERGED = goldenNames()
   .filter((name) => !["stored-bf16", "odd-sizes-f16"].includes(name))
   .filter((name, i, all) => {
     const isFirst = all.findIndex((other) => modelType(other) === modelType(name)) === i;
-    return isFirst || name === "opt-350m" || /^(tokens|whole)-/.test(name);
+    return isFirst || name.startsWith("opt-350m") || /^(tokens|whole)-/.test(name);
   });
 const work = workFolder("peft-variants");
 /** Of every model's vocabulary, with tokens whose rows train. */

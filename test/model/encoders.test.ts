@@ -75,7 +75,7 @@ test("dropouts of the encoder and of its head", async () => {
   const keys = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2 };
   const model = openModel(await changed("bert-pairs", keys), undefined, classification);
   expect(model.config.dropouts).toEqual({ embedding: 0.1, attention: 0.2, attentionOutput: 0.1, mlpOutput: 0.1 });
-  expect(model.spec.classifier!.layers.map(({ dropout }) => dropout)).toEqual([0, 0.1]);
+  expect(model.spec.classifier!.layers.map(({ dropout }) => dropout)).toEqual([0.1]);
 });
 
 describe("an engine", () => {

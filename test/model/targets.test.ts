@@ -2,8 +2,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseAdapterConfig } from "../../src/checkpoint/adapter-config.js";
+import { readLabels } from "../../src/checkpoint/index.js";
 import { type GivenRules, listLinears, matchTargets, openModel, resolveTargets } from "../../src/model/index.js";
 
+import { classifierGoldens } from "../support/classifier.js";
 import { errorOf, tinyBase } from "../support/folders.js";
 import { goldenNames, goldensFolder } from "../support/golden.js";
 
@@ -19,6 +21,7 @@ test("the default of the family", () => {
 });
 
 test("all-linear is every linear but the head", () => {
+  expect(resolveTargets(model, "All-Linear")).toEqual(resolveTargets(model, "all-linear"));
   expect(all.length).toBe(4 * 7);
   expect(all.some((name) => name.includes("lm_head"))).toBe(false);
   expect(resolveTargets(model, "all-linear")).toEqual({
@@ -52,8 +55,10 @@ describe("what matches nothing", () => {
     ["q_prj", /"q_prj" matches no linear of the model \(did you mean "q_proj"\?\)/],
     ["q_proj,vproj", /"vproj" matches no linear/],
     ["proj", /"proj" matches no linear/],
-    ["lm_head", /"lm_head" matches no linear/],
-    ["embed_tokens", /"embed_tokens" matches no linear/],
+    // PEFT would adapt them.
+    ["q_proj,lm_head", /matches lm_head, the head, which gets no adapter: modules_to_save trains it whole/],
+    ["embed_tokens", /matches model\.embed_tokens, the embedding, which gets no adapter: modules_to_save trains/],
+    [".*(q_proj|embed_tokens)", /matches model\.embed_tokens, the embedding/],
     // A full match, not a search.
     ["(q|v)_proj", /the regular expression \(q\|v\)_proj matches none of the linears, such as model.layers.0/],
     [".*q_pro", /regular expression/],
@@ -72,6 +77,38 @@ describe("what matches nothing", () => {
   });
 });
 
+test.each([
+  [
+    "opt-350m",
+    undefined,
+    "embed_positions",
+    /embed_positions, the embedding of positions, .*: leave it out, or name it in/,
+  ],
+  ["bert-pairs", "seq-cls", "query,classifier", /"classifier" is a layer of the classifier, which trains whole/],
+  ["distilbert-q", "seq-cls", "pre_classifier", /"pre_classifier" is a layer of the classifier/],
+])("%s: %s %s is refused", async (name, task, targets, message) => {
+  const folder = task ? join(classifierGoldens, name) : join(goldensFolder, name);
+  const base = openModel(folder, undefined, task ? readLabels(join(folder, "initial")) : undefined);
+  const error = await errorOf(() => resolveTargets(base, targets));
+  expect([error.code, error.message]).toEqual(["E_TARGET", expect.stringMatching(message)]);
+});
+
+test("linears outside of the blocks", () => {
+  const opt = openModel(join(goldensFolder, "opt-350m"));
+  const { modules } = resolveTargets(opt, "all-linear");
+  expect([modules[0], modules.at(-1), modules.length]).toEqual([
+    "model.decoder.project_in",
+    "model.decoder.project_out",
+    2 + 2 * 6,
+  ]);
+  expect(resolveTargets(opt, "q_proj,project_out", { layers_to_transform: [1] }).modules).toEqual([
+    "model.decoder.layers.1.self_attn.q_proj",
+  ]);
+  const folder = join(classifierGoldens, "bert-pairs");
+  const bert = openModel(folder, undefined, readLabels(join(folder, "initial")));
+  expect(resolveTargets(bert, "dense").modules.at(-1)).toBe("bert.pooler.dense");
+});
+
 test("adapter_config.json: a list may name what the model lacks, a lone name is a regular expression", async () => {
   expect(matchTargets(model, ["q_proj", "query_key_value"]).modules).toEqual(only(/q_proj$/));
   expect((await errorOf(() => matchTargets(model, "q_proj"))).code).toBe("E_TARGET");
@@ -85,6 +122,8 @@ describe("rules beside target_modules", () => {
     expect(rules(null, { exclude_modules: "k_proj, layers.0.self_attn.v_proj" }).modules).toEqual(
       only(/[qvo]_proj$/).filter((name) => !name.includes("layers.0.self_attn.v_proj")),
     );
+    expect(rules("all-linear", { exclude_modules: "lm_head" }).modules).toEqual(all);
+    expect(rules(".*", { exclude_modules: ".*(lm_head|embed_tokens)" }).modules).toEqual(all);
     expect(rules("all-linear", { exclude_modules: ".*mlp.*|.*k_proj" })).toEqual({
       modules: only(/[qvo]_proj$/),
       peft: ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"],

@@ -82,7 +82,7 @@ void pointers(const HeadArgs& a, F&& f) { each(f, a.x, a.w, a.labels, a.dx, a.lo
 template <class F>
 void pointers(const DenseFwdArgs& a, F&& f) { each(f, a.x, a.w, a.bias, a.d, a.y); }
 template <class F>
-void pointers(const DenseBwdArgs& a, F&& f) { each(f, a.dy, a.y, a.d, a.w, a.dx, a.dw, a.dbias); }
+void pointers(const DenseBwdArgs& a, F&& f) { each(f, a.dy, a.x, a.d, a.w, a.dx, a.dw, a.dbias); }
 template <class F>
 void pointers(const LabelLossArgs& a, F&& f) { each(f, a.logits, a.labels, a.loss_sum, a.dynamic_scale); }
 template <class F>

@@ -71,8 +71,10 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
   dropped.embedding_dropout = dropped.block.attention.residual.dropout = 0.2;
   dropped.block.mlp.residual.dropout = 0.3;
   ModelSpec classifier = dropped;
+  classifier.embedding_linear = {"project_in", 16, 12};
+  classifier.final_linear = {"pooler", 16, 16, true};
   classifier.classifier.emplace();
-  classifier.classifier->layers = {{{"dense", 16, 16, true}, HeadFunction::tanh, 0.2, true}, {{"score", 3, 16}, HeadFunction::none, 0.1, true}};
+  classifier.classifier->layers = {{{"dense", 16, 16, true}, HeadFunction::none, 0.2}, {{"score", 3, 16}, HeadFunction::tanh, 0.1}};
   const struct {
     const char* name;
     const ModelSpec* model;

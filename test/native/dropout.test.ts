@@ -85,12 +85,17 @@ test.each(named([...cases, ...bases]))("%s: ten steps as with the peers", async 
   for (const [i, { loss }] of each.trace.entries()) expect(Math.abs(rounded[i]!.loss / loss - 1)).toBeLessThan(3e-2);
 });
 
-test.each(named(classifiers))("%s: ten steps as with the peers", async (_, { base, config, seed, trace }) => {
+test.each(named(classifiers))("%s: ten steps as with the peers", async (_, { base, dropout, config, seed, trace }) => {
   const folder = new URL(`../goldens-classify/${base}/`, import.meta.url).pathname;
   const initial = join(folder, "initial");
   const { training } = JSON.parse(readFileSync(join(folder, "reference.json"), "utf8"));
   const model = openModel(withConfig(folder, config), undefined, readLabels(initial));
-  await using engine = await opened(model, initial, { seed }, { maxTokens: 24, maxSequence: 40, cacheTokens: 0 });
+  await using engine = await opened(
+    model,
+    initial,
+    { dropout, seed },
+    { maxTokens: 24, maxSequence: 40, cacheTokens: 0 },
+  );
   const rows = [];
   for (const [i, { texts, second, labels }] of training.batches.entries()) {
     const sequences = texts.map((text: number[], t: number) => ({

@@ -19,6 +19,8 @@ const bytesOf = (tensors: AdapterTensors) =>
 describe.each([
   ["gpt2", "learned positions, stored (in, out)"],
   ["opt-350m", "norms after each part, projections, rows of tokens"],
+  ["opt-350m-all-linear", "adapters of the projections"],
+  ["opt-350m-dora", "magnitudes of the projections"],
   ["bloom", "biases of keys"],
   ["falcon-rw", "rounded biases of keys"],
   ["falcon-7b", "parts of one norm"],

@@ -58,7 +58,7 @@ class WithWeights final : public HostBackend {
     if (!d.active()) return d;
     d.per_stream = 7;
     d.per_token = 11;
-    d.per_sequence = 13;
+    d.per_read = 13;
     d.varying = varying_;
     const Dropout moved = d.now();
     d.stream -= moved.stream - d.stream;
@@ -79,7 +79,7 @@ class WithWeights final : public HostBackend {
   std::deque<LinearBwdArgs> others_;
   std::deque<Lora> loras_;
   const std::shared_ptr<void> numbers_ = test_memory(sizeof(Varying));
-  Varying* const varying_ = new (numbers_.get()) Varying{.rng_stream = 3, .tokens = 5, .sequences = 2, .loss_scale = 4};
+  Varying* const varying_ = new (numbers_.get()) Varying{.rng_stream = 3, .tokens = 5, .read = 2, .loss_scale = 4};
 };
 
 // Sums of codes are whole numbers: where nothing is added to them, the results have the processor's bits.

@@ -22,24 +22,28 @@ void define_fwd(const Case& c, Slots& s) {
 void call_fwd(const Case& c, Backend& b, Memory& m) {
   b.dense_fwd({.x = m.mat("x"), .w = m.f32("w"), .bias = m.f32("bias"), .f = c.function, .dropout = c.dropout, .d = m.mat("d"), .y = m.mat("y")});
 }
-// No function is steeper than 1; tanh adds its own error.
+// tanh has an error of its own, which dropout scales.
+double input_error(const Case& c) { return c.function == HeadFunction::tanh ? kExp / (1 - double(c.dropout.p)) : 0; }
 void bound_fwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots&, Bounds& b) {
-  b.of["d"] = std::vector<double>(size_t(c.rows * c.in), Bounds::kExact);
+  b.of["d"] = std::vector<double>(size_t(c.rows * c.in), c.function == HeadFunction::tanh ? input_error(c) : Bounds::kExact);
   for (int64_t n = 0; n < c.rows; n++) {
     for (int64_t o = 0; o < c.features; o++) {
       double terms = c.bias ? std::fabs(double(twin.f32("bias")[o])) : 0;
-      for (int64_t i = 0; i < c.in; i++) terms += std::fabs(double(twin.mat("d").get(n, i)) * double(twin.mat("w").get(o, i)));
-      b.of["y"].push_back(terms * (sum_error(c.in) + kF32) + kExp);
+      double of_inputs = 0;
+      for (int64_t i = 0; i < c.in; i++) {
+        const double w = std::fabs(double(twin.mat("w").get(o, i)));
+        terms += std::fabs(double(twin.mat("d").get(n, i))) * w;
+        of_inputs += input_error(c) * w;
+      }
+      b.of["y"].push_back(terms * (sum_error(c.in) + kF32) + of_inputs);
     }
   }
 }
 
 void define_bwd(const Case& c, Slots& s) {
   Random r(c.seed);
-  const auto upstream = r.values(c.rows * c.features, DType::f32);
-  if (c.gradient) s.input("upstream", DType::f32, c.rows, c.features, upstream);
-  s.in_place("dy", DType::f32, c.rows, c.features, upstream, c.ld_pad);
-  s.input("y", DType::f32, c.rows, c.features, r.values(c.rows * c.features, DType::f32, 0.5f), c.ld_pad);
+  s.input("dy", DType::f32, c.rows, c.features, r.values(c.rows * c.features, DType::f32), c.ld_pad);
+  s.input("x", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
   s.input("d", DType::f32, c.rows, c.in, r.values(c.rows * c.in, DType::f32), c.ld_pad);
   s.input("w", DType::f32, c.features, c.in, r.values(c.features * c.in, DType::f32));
   if (c.bias) s.vector("bias", r.values(c.features, DType::f32));
@@ -49,34 +53,28 @@ void define_bwd(const Case& c, Slots& s) {
   if (c.bias) s.in_place("dbias", DType::f32, 1, c.features, r.values(c.features, DType::f32));
 }
 void call_bwd(const Case& c, Backend& b, Memory& m) {
-  b.dense_bwd({.dy = m.mat("dy"), .y = m.mat("y"), .d = m.mat("d"), .w = m.f32("w"), .f = c.function, .dropout = c.dropout,
+  b.dense_bwd({.dy = m.mat("dy"), .x = m.mat("x"), .d = m.mat("d"), .w = m.f32("w"), .f = c.function, .dropout = c.dropout,
                .dx = m.mat("dx"), .dw = m.f32("dw"), .dbias = m.f32("dbias")});
 }
 void bound_bwd(const Case& c, const Arithmetic&, const Memory& twin, const Slots& slots, Bounds& b) {
-  // The twin's dy is dz; 1 - y^2 cancels at most to an error of kF32 before it is multiplied.
-  const auto off = [&](int64_t n, int64_t o) {
-    return 4 * kF32 * std::fabs(double(slots.find("dy")->values[size_t(n * c.features + o)]));
-  };
-  const auto dz = [&](int64_t n, int64_t o) { return std::fabs(double(twin.mat("dy").get(n, o))); };
-  const double dropped = 1 / (1 - double(c.dropout.p));
+  const auto dy = [&](int64_t n, int64_t o) { return std::fabs(double(twin.mat("dy").get(n, o))); };
+  // No slope is above 1. That of tanh, 1 - y^2, cancels at most to an error of twice its own and kF32.
+  const double dropped = 1 / (1 - double(c.dropout.p)), of_slope = c.function == HeadFunction::tanh ? 2 * kExp + 4 * kF32 : 0;
   for (int64_t n = 0; n < c.rows; n++) {
-    for (int64_t o = 0; o < c.features; o++) b.of["dy"].push_back(off(n, o));
     for (int64_t i = 0; i < c.in; i++) {
       double error = 0;
-      for (int64_t o = 0; o < c.features; o++) {
-        error += std::fabs(double(twin.mat("w").get(o, i))) * (off(n, o) + dz(n, o) * (sum_error(c.features) + 3 * kF32)) * dropped;
-      }
+      for (int64_t o = 0; o < c.features; o++) error += std::fabs(double(twin.mat("w").get(o, i))) * dy(n, o) * (sum_error(c.features) + 4 * kF32 + of_slope) * dropped;
       b.of["dx"].push_back(error);
     }
   }
   if (!c.optional) return;
   for (int64_t o = 0; o < c.features; o++) {
     double bias = 0;
-    for (int64_t n = 0; n < c.rows; n++) bias += off(n, o) + dz(n, o) * sum_error(c.rows);
+    for (int64_t n = 0; n < c.rows; n++) bias += dy(n, o) * sum_error(c.rows);
     if (c.bias) b.of["dbias"].push_back(bias + sum_error(c.rows) * std::fabs(double(slots.find("dbias")->values[size_t(o)])));
     for (int64_t i = 0; i < c.in; i++) {
       double error = sum_error(c.rows) * std::fabs(double(slots.find("dw")->values[size_t(o * c.in + i)]));
-      for (int64_t n = 0; n < c.rows; n++) error += std::fabs(double(twin.mat("d").get(n, i))) * (off(n, o) + dz(n, o) * sum_error(c.rows));
+      for (int64_t n = 0; n < c.rows; n++) error += std::fabs(double(twin.mat("d").get(n, i))) * dy(n, o) * sum_error(c.rows);
       b.of["dw"].push_back(error);
     }
   }

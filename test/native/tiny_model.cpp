@@ -31,18 +31,18 @@ TinyModel::TinyModel(const ModelSpec& spec, const Values& values, Format stored)
     offset += t.bytes;
     source.tensors.push_back(std::move(t));
   };
-  add(spec.embedding, {spec.vocab, spec.dim});
+  add(spec.embedding, {spec.vocab, spec.table_dim()});
   add(spec.final_norm.weight, {spec.dim});
   for (int64_t l = 0; l < spec.layers; l++) {
     for (const auto& [norm, size, rows] : spec.block.norms(spec.dim)) {
       if (*norm) add(spec.name(l, norm->weight), rows > 0 ? std::vector<int64_t>{rows, size / rows} : std::vector<int64_t>{size});
     }
-    for (const LinearSpec* linear : spec.block.linears()) {
-      targets.push_back(spec.name(l, linear->module));
-      add(targets.back() + ".weight", {linear->out, linear->in});
-      if (linear->bias) add(targets.back() + ".bias", {linear->out});
-    }
   }
+  spec.each_linear([&](int64_t layer, size_t, const LinearSpec& linear) {
+    targets.push_back(spec.module(layer, linear));
+    add(targets.back() + ".weight", {linear.out, linear.in});
+    if (linear.bias) add(targets.back() + ".bias", {linear.out});
+  });
   std::fclose(out);
 }
 

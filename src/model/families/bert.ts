@@ -76,9 +76,9 @@ export function encoderEmbeddings(config: EncoderConfig, prefix: string): Outsid
 export function dense(
   module: string,
   [out, inputs]: [number, number],
-  rest: Partial<Pick<DenseSpec, "function" | "dropout" | "trains">>,
+  rest: Partial<Pick<DenseSpec, "function" | "dropout">>,
 ): DenseSpec {
-  return { linear: { module, out, in: inputs, bias: true }, function: "none", dropout: 0, trains: true, ...rest };
+  return { linear: { module, out, in: inputs, bias: true }, function: "none", dropout: 0, ...rest };
 }
 
 /** The numbers of BERT's config.json, and of RoBERTa's. */
@@ -123,14 +123,15 @@ export const bert: Family = {
   names: encoderNames("bert.", "embeddings.word_embeddings.weight", "encoder.layer."),
   // The defaults of transformers' BertConfig.
   readConfig: (keys) => readBertNumbers(keys, 0),
-  outside: (config: EncoderConfig) => encoderEmbeddings(config, "bert.embeddings."),
+  outside: (config: EncoderConfig) => ({
+    ...encoderEmbeddings(config, "bert.embeddings."),
+    finalLinear: { module: "bert.pooler.dense", out: config.hiddenSize, in: config.hiddenSize, bias: true },
+  }),
   block: bertBlock,
   classifier: ({ hiddenSize: dim, headDropout: dropout }: EncoderConfig, labels) => ({
     lastToken: false,
-    layers: [
-      dense("bert.pooler.dense", [dim, dim], { function: "tanh", trains: false }),
-      dense("classifier", [labels, dim], { dropout }),
-    ],
+    // The function of the pooler.
+    layers: [dense("classifier", [labels, dim], { function: "tanh", dropout })],
   }),
   targets: ["query", "value"],
 };

@@ -39,8 +39,8 @@ export const distilbert: Family = {
   classifier: ({ hiddenSize: dim, headDropout: dropout }: EncoderConfig, labels) => ({
     lastToken: false,
     layers: [
-      dense("pre_classifier", [dim, dim], { function: "relu" }),
-      dense("classifier", [labels, dim], { dropout }),
+      dense("pre_classifier", [dim, dim], {}),
+      dense("classifier", [labels, dim], { function: "relu", dropout }),
     ],
   }),
   targets: ["q_lin", "v_lin"],

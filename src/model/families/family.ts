@@ -14,11 +14,21 @@ export interface FamilyNames {
   head: string;
   /** Followed by a layer's number and a dot. */
   layers: string;
+  /** Beginnings of names in files that are others in the model, and so in adapters. */
+  inFiles?: Record<string, string>;
 }
 
 export type Outside = Pick<
   ModelSpec,
-  "finalNorm" | "projection" | "positions" | "tokenTypes" | "embeddingNorm" | "embeddingScale" | "logitCap" | "headBias"
+  | "finalNorm"
+  | "embeddingLinear"
+  | "finalLinear"
+  | "positions"
+  | "tokenTypes"
+  | "embeddingNorm"
+  | "embeddingScale"
+  | "logitCap"
+  | "headBias"
 >;
 
 /** A model family, by the `model_type` of config.json. */

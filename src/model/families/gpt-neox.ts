@@ -46,7 +46,9 @@ export const gptNeox: Family = {
     base: "gpt_neox.",
     embedding: "gpt_neox.embed_in.weight",
     finalNorm: "gpt_neox.final_layer_norm.weight",
-    head: "embed_out.weight",
+    // transformers 5 has this name, and files the other.
+    head: "lm_head.weight",
+    inFiles: { "embed_out.": "lm_head." },
     layers: "gpt_neox.layers.",
   },
   // The defaults of transformers' GPTNeoXConfig, and the names that its keys had before.

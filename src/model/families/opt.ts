@@ -87,17 +87,13 @@ export const opt: Family = {
   },
   outside: ({ maxPositions, hiddenSize, tableDim, finalNorm }: OptConfig) => ({
     ...(tableDim !== hiddenSize && {
-      projection: { dim: tableDim, in: `${DECODER}project_in.weight`, out: `${DECODER}project_out.weight` },
+      embeddingLinear: { module: `${DECODER}project_in`, out: hiddenSize, in: tableDim },
+      finalLinear: { module: `${DECODER}project_out`, out: tableDim, in: hiddenSize },
     }),
     positions: { weight: `${DECODER}embed_positions.weight`, rows: maxPositions + OFFSET, offset: OFFSET },
     finalNorm: finalNorm ? layerNorm(`${DECODER}final_layer_norm`, EPS) : null,
   }),
   block,
-  classifier: ({ hiddenSize, tableDim, ...config }: OptConfig, labels) => {
-    const head = scoreHead({ ...config, hiddenSize: tableDim }, labels);
-    if (tableDim === hiddenSize) return head;
-    const linear = { module: `${DECODER}project_out`, out: tableDim, in: hiddenSize };
-    return { ...head, layers: [{ linear, function: "none", dropout: 0, trains: false }, ...head.layers] };
-  },
+  classifier: (config: OptConfig, labels) => scoreHead({ ...config, hiddenSize: config.tableDim }, labels),
   targets: ["q_proj", "v_proj"],
 };

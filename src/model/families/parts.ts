@@ -132,5 +132,5 @@ export function readDropouts(
 /** The state of a text's last token through one linear, `score`: of decoders. */
 export function scoreHead({ hiddenSize }: ModelConfig, labels: number): Pick<ClassifierSpec, "lastToken" | "layers"> {
   const linear = { module: "score", out: labels, in: hiddenSize };
-  return { lastToken: true, layers: [{ linear, function: "none", dropout: 0, trains: true }] };
+  return { lastToken: true, layers: [{ linear, function: "none", dropout: 0 }] };
 }

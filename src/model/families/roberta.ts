@@ -16,8 +16,8 @@ export const roberta: Family = {
   classifier: ({ hiddenSize: dim, headDropout: dropout }: EncoderConfig, labels) => ({
     lastToken: false,
     layers: [
-      dense("classifier.dense", [dim, dim], { function: "tanh", dropout }),
-      dense("classifier.out_proj", [labels, dim], { dropout }),
+      dense("classifier.dense", [dim, dim], { dropout }),
+      dense("classifier.out_proj", [labels, dim], { function: "tanh", dropout }),
     ],
   }),
   targets: ["query", "value"],
