@@ -3,7 +3,7 @@
 import { dirname, join } from "node:path";
 import { readJsonObject } from "../base/json.js";
 import { LARGEST_LIST_BYTES } from "../base/system-errors.js";
-import { byteLevel } from "../model/index.js";
+import { byteLevel, tokenizerOf } from "../model/index.js";
 import { hasTokenizerFile, readTokenizerJson } from "./made-files.js";
 import type { Tokenizer } from "./tokenizer.js";
 import { qwen2Parts, TOKENIZER_CONFIG } from "./vocabulary-files.js";
@@ -38,17 +38,15 @@ const CLASSES: Record<string, (settings: Settings) => Parts> = {
   }),
 };
 
-/** Model types for which AutoTokenizer takes the file as it is where tokenizer_class is another than theirs. */
-const READ_AS_THEY_ARE = new Set(["granite", "olmo2", "stablelm", "phi3", "mistral"]);
-
 const isByteLevel = (part: unknown) => JSON.stringify(part ?? null).includes('"ByteLevel"');
 
 /** The class that builds the tokenizer anew; undefined where the file counts. */
 function builder(file: string, settings: Settings): string | undefined {
   const config = join(dirname(file), "config.json");
   const { model_type: model } = hasTokenizerFile(config) ? readJsonObject(config) : {};
-  if (model === "qwen2") return "Qwen2Tokenizer";
-  if (READ_AS_THEY_ARE.has(String(model))) return undefined;
+  const { className, always, asStored } = tokenizerOf(model);
+  if (always) return className;
+  if (asStored) return undefined;
   const { tokenizer_class: named } = settings;
   const name = typeof named === "string" ? named.replace(/Fast$/, "") : undefined;
   if (name === undefined || CLASSES[name] === undefined) return undefined;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
-import { bpeModel, byteLevel } from "../model/index.js";
+import { bpeModel, byteLevel, tokenizerOf } from "../model/index.js";
 import { readSentencePieces, SENTENCE_PIECE_FILE } from "./sentence-piece-file.js";
 
 /** Tokens of transformers' roles. */
@@ -162,17 +162,6 @@ const CLASSES: Record<string, TokenizerClass> = {
   Qwen2Tokenizer: qwen2,
 };
 
-/** Classes by `model_type` of config.json, where tokenizer_config.json names none. */
-const BY_MODEL: Record<string, string> = {
-  bert: "BertTokenizer",
-  distilbert: "BertTokenizer",
-  electra: "BertTokenizer",
-  roberta: "RobertaTokenizer",
-  gpt2: "GPT2Tokenizer",
-  opt: "GPT2Tokenizer",
-  qwen2: "Qwen2Tokenizer",
-};
-
 const NAMES: Record<keyof Roles, string> = {
   bos: "bos_token",
   eos: "eos_token",
@@ -197,7 +186,7 @@ export function vocabularyFiles(folder: string): string[] | undefined {
 function className(folder: string, files: string[], settings: Record<string, unknown>): string {
   const { tokenizer_class: named } = settings;
   const { model_type: model } = readIfThere(folder, "config.json");
-  const known = typeof named === "string" ? named.replace(/Fast$/, "") : BY_MODEL[String(model)];
+  const known = typeof named === "string" ? named.replace(/Fast$/, "") : tokenizerOf(model).className;
   const name = known ?? (files === WORD_PIECE_FILES && model === undefined ? "BertTokenizer" : undefined);
   if (name !== undefined && CLASSES[name]?.files === files) return name;
   const from = named === undefined ? `model_type ${JSON.stringify(model ?? null)}` : `tokenizer_class ${named}`;
@@ -235,15 +224,19 @@ function readVocabulary(folder: string): Record<string, number> {
   throw new LowrankError("E_TOKENIZER", `${file}: the id of ${JSON.stringify(other[0])} is no whole number.`, file);
 }
 
-/** Classes, and models where no class is named, whose texts begin with the bos token where no setting says otherwise. */
-const BEGINNING = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$|^(llama|mistral|gemma|gemma2|gemma3_text|phi3)$/;
+/** Classes whose texts begin with the bos token where no setting says otherwise. */
+const BEGINNING = /^(CodeLlama|Llama|Gemma)Tokenizer(Fast)?$/;
 
 function sentencePieceTokenizer(folder: string, settings: Record<string, unknown>): Record<string, unknown> {
   const { parts, tokens } = readSentencePieces(folder);
-  const kind = settings.tokenizer_class ?? readIfThere(folder, "config.json").model_type;
+  const { tokenizer_class: named } = settings;
+  const begins =
+    named === undefined || named === null
+      ? tokenizerOf(readIfThere(folder, "config.json").model_type).begins === true
+      : BEGINNING.test(String(named));
   const found = Object.entries(tokens);
   const ownEnds = ends({
-    settings: { ...settings, add_bos_token: settings.add_bos_token ?? BEGINNING.test(String(kind)) },
+    settings: { ...settings, add_bos_token: settings.add_bos_token ?? begins },
     roles: Object.fromEntries(found.map(([role, { content }]) => [role, content])),
     vocab: {},
     merges: [],

@@ -4,7 +4,7 @@ export { bpeModel, byteLevel } from "./byte-level-bpe.js";
 export type { Classification } from "./classifier.js";
 export { OUTLIER_THRESHOLD, readOutlierThreshold } from "./config.js";
 export { dropoutsShown } from "./dropouts.js";
-export { supportedModelTypes } from "./families/index.js";
+export { supportedModelTypes, tokenizerOf } from "./families/index.js";
 export type { LlamaConfig } from "./families/llama.js";
 export { modelDtype, openModel, PLAIN, weightDtype } from "./folder.js";
 export {

@@ -72,7 +72,7 @@ test("a GGUF file of pieces without scores, or of another model, is refused by i
   ]);
   const other = await errorOf(() => Tokenizer.open(ggufOf({ "tokenizer.ggml.model": "t5" })));
   expect(other.message).toMatch(
-    /tokenizer\.ggml\.model is "t5"; supported in GGUF files: gpt2 \(byte-level BPE\), llama \(SentencePiece\)/,
+    /tokenizer\.ggml\.model is "t5" \(SentencePiece unigram\); supported in GGUF files: gpt2 \(byte-level BPE\), llama \(SentencePiece BPE\)/,
   );
 });
 

@@ -373,10 +373,18 @@ describe("what is refused", () => {
   });
 
   test("tokenizers of another kind: --tokenizer_name is the way out", async () => {
-    const unigram = write({ "tokenizer.ggml.model": "t5" });
-    expect((await errorOf(() => Tokenizer.open(unigram))).message).toMatch(
-      /tokenizer\.ggml\.model is "t5".*--tokenizer_name FOLDER/,
-    );
+    for (const [kind, what] of [
+      ["t5", "SentencePiece unigram"],
+      ["bert", "WordPiece"],
+    ] as const) {
+      const error = await errorOf(() => Tokenizer.open(write({ "tokenizer.ggml.model": kind })));
+      expect([error.code, error.message]).toEqual([
+        "E_TOKENIZER",
+        expect.stringMatching(
+          new RegExp(`tokenizer\\.ggml\\.model is "${kind}" \\(${what}\\); .*--tokenizer_name FOLDER`),
+        ),
+      ]);
+    }
     const other = write({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "strange" });
     expect((await errorOf(() => Tokenizer.open(other))).message).toMatch(
       /tokenizer\.ggml\.pre is "strange"; supported in GGUF files: gpt-2, smollm/,

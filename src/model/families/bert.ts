@@ -134,4 +134,5 @@ export const bert: Family = {
     layers: [dense("classifier", [labels, dim], { function: "tanh", dropout })],
   }),
   targets: ["query", "value"],
+  tokenizer: { className: "BertTokenizer" },
 };

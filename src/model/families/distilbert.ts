@@ -44,4 +44,5 @@ export const distilbert: Family = {
     ],
   }),
   targets: ["q_lin", "v_lin"],
+  tokenizer: { className: "BertTokenizer" },
 };

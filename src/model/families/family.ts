@@ -31,6 +31,18 @@ export type Outside = Pick<
   | "headBias"
 >;
 
+/** What transformers does about a family's tokenizer. */
+export interface FamilyTokenizer {
+  /** The class, without Fast, where tokenizer_config.json names none. */
+  className?: string;
+  /** The class counts whatever tokenizer_config.json names. */
+  always?: boolean;
+  /** tokenizer.json counts as it is, whatever class is named. */
+  asStored?: boolean;
+  /** Texts of a SentencePiece file begin with bos where neither a class nor a setting decides. */
+  begins?: boolean;
+}
+
 /** A model family, by the `model_type` of config.json. */
 export interface Family {
   modelType: string;
@@ -47,6 +59,7 @@ export interface Family {
   transposed?: boolean;
   /** `target_modules` where none are given. */
   targets: string[];
+  tokenizer?: FamilyTokenizer;
   /** Undefined: GGUF files of this family are not read. */
   gguf?: GgufNames;
 }

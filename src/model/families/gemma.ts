@@ -43,5 +43,6 @@ export const gemma: Family = {
   },
   classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
+  tokenizer: { begins: true },
   gguf: { architecture: "gemma", numbers: LLAMA_NUMBERS, wholeNorms: true },
 };

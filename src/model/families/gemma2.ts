@@ -67,6 +67,7 @@ export const gemma2: Family = {
   block: sandwichBlock,
   classifier: scoreHead,
   targets: gemma.targets,
+  tokenizer: { begins: true },
   gguf: {
     architecture: "gemma2",
     numbers: {

@@ -57,6 +57,7 @@ export const gemma3: Family = {
   block: (config: LlamaConfig) => withHeadNorms(sandwichBlock(config), config),
   classifier: scoreHead,
   targets: gemma.targets,
+  tokenizer: { begins: true },
   gguf: {
     architecture: "gemma3",
     numbers: {

@@ -82,6 +82,7 @@ export const gpt2: Family = {
   transposed: true,
   classifier: scoreHead,
   targets: ["c_attn", "c_proj"],
+  tokenizer: { className: "GPT2Tokenizer" },
   gguf: {
     architecture: "gpt2",
     numbers: {

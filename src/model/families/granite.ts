@@ -22,6 +22,7 @@ export const granite: Family = {
   outside: llama.outside,
   block: llama.block,
   targets: llama.targets,
+  tokenizer: { asStored: true },
   gguf: {
     architecture: "granite",
     numbers: {

@@ -4,7 +4,7 @@ import { cohere } from "./cohere.js";
 import { cohere2 } from "./cohere2.js";
 import { distilbert } from "./distilbert.js";
 import { falcon } from "./falcon.js";
-import type { Family } from "./family.js";
+import type { Family, FamilyTokenizer } from "./family.js";
 import { gemma } from "./gemma.js";
 import { gemma2 } from "./gemma2.js";
 import { gemma3 } from "./gemma3.js";
@@ -55,7 +55,7 @@ const FAMILIES: readonly Family[] = [
   cohere2,
 ];
 
-export type { Family, FamilyNames } from "./family.js";
+export type { Family, FamilyNames, FamilyTokenizer } from "./family.js";
 export type { GgufFacts, GgufNames, GgufNumber } from "./gguf.js";
 
 export const supportedModelTypes = (): string[] => FAMILIES.map(({ modelType }) => modelType);
@@ -63,6 +63,9 @@ export const supportedModelTypes = (): string[] => FAMILIES.map(({ modelType }) 
 export function findFamily(modelType: string): Family | undefined {
   return FAMILIES.find((family) => family.modelType === modelType);
 }
+
+/** Of the `model_type` of config.json, whatever stands there. */
+export const tokenizerOf = (modelType: unknown): FamilyTokenizer => findFamily(String(modelType))?.tokenizer ?? {};
 
 /** The `general.architecture` of GGUF files that can be read. */
 export const ggufArchitectures = (): string[] => [

@@ -175,5 +175,6 @@ export const llama: Family = {
   },
   classifier: scoreHead,
   targets: ["q_proj", "v_proj", "k_proj", "o_proj"],
+  tokenizer: { begins: true },
   gguf: { architecture: "llama", numbers: LLAMA_NUMBERS, interleaved: true },
 };

@@ -17,6 +17,7 @@ export const mistral: Family = {
   block: (config: LlamaConfig) => llamaBlock(config, { qkv: false, out: false, mlp: false }),
   classifier: scoreHead,
   targets: llama.targets,
+  tokenizer: { asStored: true, begins: true },
   // llama.cpp has no name of its own for it.
   gguf: llama.gguf!,
 };

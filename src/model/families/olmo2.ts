@@ -24,5 +24,6 @@ export const olmo2: Family = {
   },
   classifier: scoreHead,
   targets: llama.targets,
+  tokenizer: { asStored: true },
   gguf: { architecture: "olmo2", numbers: LLAMA_NUMBERS },
 };

@@ -96,4 +96,5 @@ export const opt: Family = {
   block,
   classifier: (config: OptConfig, labels) => scoreHead({ ...config, hiddenSize: config.tableDim }, labels),
   targets: ["q_proj", "v_proj"],
+  tokenizer: { className: "GPT2Tokenizer" },
 };

@@ -60,6 +60,7 @@ export const phi3: Family = {
   },
   classifier: scoreHead,
   targets: ["qkv_proj", "o_proj"],
+  tokenizer: { asStored: true, begins: true },
   gguf: {
     architecture: "phi3",
     numbers: {

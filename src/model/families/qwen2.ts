@@ -28,5 +28,6 @@ export const qwen2: Family = {
   block: (config: LlamaConfig) => llamaBlock(config, { qkv: true, out: false, mlp: false }),
   classifier: scoreHead,
   targets: llama.targets,
+  tokenizer: { className: "Qwen2Tokenizer", always: true },
   gguf: { architecture: "qwen2", numbers: LLAMA_NUMBERS },
 };

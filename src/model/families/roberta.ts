@@ -21,4 +21,5 @@ export const roberta: Family = {
     ],
   }),
   targets: ["query", "value"],
+  tokenizer: { className: "RobertaTokenizer" },
 };

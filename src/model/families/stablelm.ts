@@ -49,6 +49,7 @@ export const stablelm: Family = {
   block,
   classifier: scoreHead,
   targets: ["q_proj", "v_proj"],
+  tokenizer: { asStored: true },
   gguf: {
     architecture: "stablelm",
     numbers: {

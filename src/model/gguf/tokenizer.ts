@@ -102,11 +102,19 @@ function pieces(metadata: Metadata, tokens: string[]): Record<string, unknown> {
   });
 }
 
+/** llama.cpp's other kinds, which no architecture that is read has. */
+const OTHER_KINDS: Record<string, string> = { t5: "SentencePiece unigram", bert: "WordPiece", rwkv: "RWKV's trie" };
+
 function readPretokenizer(metadata: Metadata): Pretokenizer {
-  const unsupported = (key: string, known: string) =>
-    metadata.error(key, `is ${shown(metadata.get(key))}; supported in GGUF files: ${known}`);
-  if (metadata.get("tokenizer.ggml.model") !== "gpt2")
-    throw unsupported("tokenizer.ggml.model", "gpt2 (byte-level BPE), llama (SentencePiece)");
+  const unsupported = (key: string, known: string, what?: string) =>
+    metadata.error(key, `is ${shown(metadata.get(key))}${what ? ` (${what})` : ""}; supported in GGUF files: ${known}`);
+  const kind = metadata.get("tokenizer.ggml.model");
+  if (kind !== "gpt2")
+    throw unsupported(
+      "tokenizer.ggml.model",
+      "gpt2 (byte-level BPE), llama (SentencePiece BPE)",
+      OTHER_KINDS[String(kind)],
+    );
   const pre = metadata.get("tokenizer.ggml.pre");
   const found = typeof pre === "string" ? PRETOKENIZERS.get(pre) : undefined;
   if (!found) throw unsupported("tokenizer.ggml.pre", [...PRETOKENIZERS.keys()].join(", "));
