@@ -140,12 +140,14 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   }
   rotate(p, layer, q, k, false);
   const Mat o = p.mat(o_);
+  std::vector<AttentionFwdArgs> each;
   for (const CachedText& t : p.texts) {
     const Heads all_k = with_cached(p, slice(k, t.first, t.count), cache_rows(p, t, t.cache.k, layer)),
                 all_v = with_cached(p, slice(v, t.first, t.count), cache_rows(p, t, t.cache.v, layer));
-    p.ops.attention_fwd({shape(p, layer, t.q_offsets, t.kv_offsets, 1), slice(q, t.first, t.count), all_k, all_v, o.slice(t.first, t.count), nullptr});
+    each.push_back({shape(p, layer, t.q_offsets, t.kv_offsets, 1), slice(q, t.first, t.count), all_k, all_v, o.slice(t.first, t.count), nullptr});
   }
-  if (p.texts.empty()) p.ops.attention_fwd({shape(p, layer), q, k, v, o, p.trains() ? p.f32(lse_) : nullptr});
+  if (!each.empty()) p.ops.attention_fwd_of_each(each);
+  else p.ops.attention_fwd({shape(p, layer), q, k, v, o, p.trains() ? p.f32(lse_) : nullptr});
   const Dropout dropout = p.base_dropout(spec.residual.dropout, layer, ModelSpec::Dropped::attention);
   linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, dropout, stream), Residual::direct(spec.residual, dropout));
   residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], dropout, stream);

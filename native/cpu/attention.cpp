@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "cpu/attention_rows.h"
 #include "cpu/cpu_backend.h"
 #include "cpu/panel_ops.h"
 
@@ -17,7 +18,6 @@ constexpr int64_t kQueriesBwd = 64;  // more, for dk and dv are read and written
 constexpr int64_t kKeys = 512;       // columns of a strip; longer sequences take several, with a running softmax
 // Strides of the strips, off the powers of two whose rows would share cache sets.
 constexpr int64_t kStripLd = kKeys + 16, kLeftLd = kKeys + 32;
-constexpr int64_t kFewQueries = 4;  // as in generation: packing the keys would cost more than the products
 
 // Parts of one thread's scratch and of the packed panels, in bytes.
 struct Parts {
@@ -80,33 +80,6 @@ void for_rounds(const AttentionShape& s, int64_t key_capacity, F&& f) {
 
 int64_t panels_for(int64_t keys) { return (keys + kPanelCols - 1) / kPanelCols; }
 
-// Query head h, of groups of `group` heads; in o and its gradient the heads lie side by side.
-Mat query_head(const Heads& x, int64_t h, int64_t group, int64_t dim) { return x.head(h / group, h % group, dim); }
-Mat query_head(const Mat& o, int64_t h, int64_t dim) { return Heads{o, 0, 0, dim}.head(0, h, dim); }
-
-// A head's rows lie apart, which no core foresees. Rows to be read are asked for a block ahead, rows to be written at a block's
-// beginning.
-void fetch(const Mat& x, bool to_write = false) {
-  const int64_t bytes = x.cols * dtype_bytes(x.dtype);
-  for (int64_t r = 0; r < x.rows; r++) {
-    for (int64_t at = 0; at < bytes; at += 64) {
-      if (to_write) __builtin_prefetch(x.row(r) + at, 1, 2);
-      else __builtin_prefetch(x.row(r) + at, 0, 2);
-    }
-  }
-}
-
-// Scores of one query from a key of its sequence on: capped, or with their biases; others are scaled by the softmax.
-void shape_scores(const AttentionShape& s, const RowKernels& k, float* scores, int64_t n, int64_t head, int64_t key) {
-  if (s.soft_cap > 0) k.soft_cap(scores, n, DType::f32, s.scale, s.soft_cap);
-  else if (s.bias) k.shift_scores(scores, n, s.scale, s.bias + head * s.bias_ld + key);
-}
-
-// The mask over n values of a query from a key of its sequence on.
-void drop(const AttentionShape& s, const RowKernels& k, void* values, int64_t n, DType dtype, int64_t row, int64_t head, int64_t key) {
-  if (s.dropout.active()) k.dropout(values, n, dtype, s.dropout, s.dropout_index(row, s.heads, head, key), values);
-}
-
 }  // namespace
 
 int64_t CpuBackend::attention_workspace(const OpLimits& l, int threads, const InstructionSet& isa) {
@@ -123,26 +96,6 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
   const float scale = s.soft_cap > 0 || s.bias ? 1.f : s.scale;  // of the scores as the softmax finds them
   const auto queries = [&](int64_t i) { return int64_t(s.q_offsets[i + 1]) - s.q_offsets[i]; };
   const auto keys = [&](int64_t i) { return int64_t(s.kv_offsets[i + 1]) - s.kv_offsets[i]; };
-
-  // o and lse of one query by dot products straight from the rows of k and v.
-  const auto one_query = [&](int64_t sequence, int64_t head, int64_t query, char* scratch) {
-    const int64_t row = s.q_offsets[sequence] + query, visible = s.visible(query, queries(sequence), keys(sequence));
-    const int64_t g = head / group, k0 = s.kv_offsets[sequence] + s.hidden(visible), n = visible - s.hidden(visible);
-    const Mat k = a.k.head(g, 0, dim).slice(k0, n), v = a.v.head(g, 0, dim).slice(k0, n);
-    const Mat q = a.q.head(g, head % group, dim).slice(row, 1), o = query_head(a.o, head, dim).slice(row, 1);
-    float* const q32 = reinterpret_cast<float*>(scratch + p.strip);
-    float* const out = reinterpret_cast<float*>(scratch + p.acc);
-    float* const scores = reinterpret_cast<float*>(scratch + p.scores);
-    rk_.widen(q.data, q.dtype, dim, q32);
-    k_.gemv(q32, dim, 1, k.data, k.dtype, k.ld, dim, n, scores, n);
-    shape_scores(s, rk_, scores, n, head, s.hidden(visible));
-    const float top = rk_.max(scores, n) * scale, sum = rk_.exp_sum(scores, n, scale, top);
-    drop(s, rk_, scores, n, DType::f32, row, head, s.hidden(visible));
-    std::fill(out, out + dim, 0.f);
-    for (int64_t j = 0; j < n; j++) rk_.add_scaled(v.row(j), dim, v.dtype, scores[j], out);
-    rk_.epilogue(out, 1 / sum, nullptr, dim, o.dtype, false, o.data);
-    if (a.lse) a.lse[row * s.heads + head] = top + std::log(sum);
-  };
 
   const auto block = [&](int64_t sequence, int64_t head, int64_t first, char* scratch, const Packed& panels) {
     const int64_t rows = std::min(kQueriesFwd, queries(sequence) - first), row0 = s.q_offsets[sequence] + first;
@@ -197,6 +150,9 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
     }
   };
 
+  const auto scores_at = [&](char* scratch) { return reinterpret_cast<float*>(scratch + p.scores); };
+  const int64_t run = heads_of_run(s, s.sequences);
+
   for_rounds(s, p.key_capacity, [&](int64_t first, int64_t last) {
     // Where each sequence's panels begin, in units of 32 keys, and its blocks of queries.
     std::vector<int64_t> at{0}, blocks{0};
@@ -210,7 +166,7 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       char* const k = packed + (at[size_t(i - first)] * s.kv_heads + g * n) * (p.along_dim + p.along_keys);
       return Packed{k, nullptr, k + n * p.along_dim};
     };
-    pool_.run((last - first) * s.kv_heads, [&](int64_t task, int) {
+    pool_.run(at.back() > 0 ? (last - first) * s.kv_heads : 0, [&](int64_t task, int) {
       const int64_t i = first + task / s.kv_heads, g = task % s.kv_heads, k0 = s.kv_offsets[i];
       if (queries(i) <= kFewQueries) return;
       const Packed panels = panels_of(i, g);
@@ -223,13 +179,25 @@ void CpuBackend::do_attention_fwd(const AttentionFwdArgs& a) {
       const int64_t i = first + (std::upper_bound(blocks.begin(), blocks.end(), number) - blocks.begin()) - 1;
       char* const scratch = work_ + thread * p.thread_end;
       if (queries(i) <= kFewQueries) {
-        for (int64_t q = 0; q < queries(i); q++) one_query(i, head, q, scratch);
+        if (head % run == 0) few_queries(a, i, head, std::min(run, s.heads - head), scores_at(scratch));
         return;
       }
       ops.begin();
       block(i, head, (number - blocks[size_t(i - first)]) * kQueriesFwd, scratch, panels_of(i, head / group));
       ops.end();
     });
+  });
+}
+
+void CpuBackend::do_attention_fwd_of_each(std::span<const AttentionFwdArgs> texts) {
+  const auto few = [](const AttentionFwdArgs& a) { return a.shape.sequences == 1 && a.shape.q_offsets[1] - a.shape.q_offsets[0] <= kFewQueries; };
+  if (!std::all_of(texts.begin(), texts.end(), few)) return HostBackend::do_attention_fwd_of_each(texts);
+  const AttentionShape& s = texts[0].shape;
+  const Parts p = parts(limits_, PanelOps(isa_, texts[0].q.mat.dtype));
+  const int64_t run = heads_of_run(s, int64_t(texts.size())), runs = (s.heads + run - 1) / run;
+  pool_.run(int64_t(texts.size()) * runs, [&](int64_t task, int thread) {
+    const int64_t head = task % runs * run;
+    few_queries(texts[size_t(task / runs)], 0, head, std::min(run, s.heads - head), reinterpret_cast<float*>(work_ + thread * p.thread_end + p.scores));
   });
 }
 

@@ -36,6 +36,9 @@ class CpuBackend final : public HostBackend {
   static int64_t head_workspace(const OpLimits&, int threads);                              // head.cpp
   static int64_t attention_workspace(const OpLimits&, int threads, const InstructionSet&);  // attention.cpp
   static int64_t int8_workspace(const OpLimits&, int threads, const InstructionSet&);       // linear_int8.cpp
+  void do_attention_fwd_of_each(std::span<const AttentionFwdArgs>) override;
+  int64_t heads_of_run(const AttentionShape&, int64_t sequences) const;  // attention_query.cpp
+  void few_queries(const AttentionFwdArgs&, int64_t sequence, int64_t first, int64_t count, float* scores);
   void int8_fwd(const LinearFwdArgs&, char* work);
   // Rows of A that read the same: dropout(x), or x
   struct Adapted {

@@ -111,6 +111,10 @@ struct Kernels {
   void (*gemv_coded)(const float* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
                      int64_t ldy);
 
+  // The same of bf16 rows, by weights in any format that are rounded to bf16. Null: gemv and gemv_coded of widened rows.
+  void (*gemv_bf16)(const bf16_t* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
+                    int64_t ldy);
+
   // Called by each thread before and after a run of gemm_bf16 calls (AMX tile configuration); may be null.
   void (*begin)();
   void (*end)();

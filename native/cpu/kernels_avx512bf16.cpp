@@ -12,13 +12,14 @@ constexpr bool kFlushesBf16 = true;
 #include "cpu/gemm_bf16_dot.inc"
 #include "cpu/decode.inc"
 #include "cpu/gemv.inc"
+#include "cpu/gemv_bf16_dot.inc"
 #include "cpu/pack.inc"
 #include "cpu/row_kernels.inc"
 #include "cpu/product_out.inc"
 #include "cpu/product_bf16_dot.inc"
 #include "cpu/kernel_table.inc"
 
-constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16, nullptr, nullptr, product_bf16, kLongestProduct);
+constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16, nullptr, nullptr, product_bf16, kLongestProduct, gemv_bf16);
 
 }  // namespace LOWRANK_UNIT(avx512bf16)
 

@@ -119,7 +119,7 @@ void Matmul::few_rows(const Product& p) const {
   constexpr int64_t kLeast = 16, kMost = 192;
   const int64_t m = p.out.rows, share = (p.n + 2 * pool_.threads() - 1) / (2 * pool_.threads()),
                 outputs = std::clamp(round_up(share, kLeast), kLeast, kMost);
-  // Each thread widens x for itself into its own scratch.
+  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemv_bf16;  // else each thread widens x for itself
   pool_.run((p.n + outputs - 1) / outputs, [&](int64_t task, int) {
     const int64_t n0 = task * outputs, n = std::min(outputs, p.n - n0);
     float sums[kMostTogether * kMost], part[kMostTogether * kMost];
@@ -129,10 +129,12 @@ void Matmul::few_rows(const Product& p) const {
       float x[kMostTogether][kLongestDots];
       for (int64_t k0 = 0; k0 < t.x.cols; k0 += kLongestDots) {
         const int64_t k = std::min(kLongestDots, t.x.cols - k0);
-        for (int64_t r = 0; r < m; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
         const bool first = i == 0 && k0 == 0;
         float* const out = first ? sums : part;
-        if (t.w.plain()) {
+        for (int64_t r = 0; r < m && !dots; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
+        if (dots) {
+          k_.gemv_bf16(reinterpret_cast<const bf16_t*>(element(t.x.row(0), DType::bf16, k0)), t.x.ld, m, t.w, n0, n, k0, k, out, kMost);
+        } else if (t.w.plain()) {
           const DType type = dtype_of(t.w.format);
           k_.gemv(x[0], kLongestDots, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kMost);
         } else {

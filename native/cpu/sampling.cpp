@@ -2,6 +2,7 @@
 #include "ops/sampling.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <numeric>
 
@@ -11,13 +12,23 @@ namespace lowrank::cpu {
 
 namespace {
 
+// Floats as integers of the same order, over which loops become vectors; -0 comes before 0. Not a number lies past the infinities.
+int32_t ordered(int32_t bits) { return bits ^ (bits >> 31 & 0x7fffffff); }
+
 int32_t token_of(const float* logits, int64_t vocab, const SampleRow& row) {
+  int32_t most = std::numeric_limits<int32_t>::min(), least = std::numeric_limits<int32_t>::max();
+  for (int64_t i = 0; i < vocab; i++) {
+    const int32_t x = ordered(std::bit_cast<int32_t>(logits[i]));
+    most = x > most ? x : most;
+    least = x < least ? x : least;
+  }
   // Not a number has no place in an order; sorting it would be undefined. Infinity minus infinity is none either.
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  if (std::any_of(logits, logits + vocab, [](float x) { return std::isnan(x) || x == kInfinity; })) return kNoToken;
-  const int32_t first = int32_t(std::max_element(logits, logits + vocab) - logits);
-  const float top = logits[first];
+  const int32_t infinity = std::bit_cast<int32_t>(kInfinity);
+  if (most >= infinity || least < ordered(std::bit_cast<int32_t>(-kInfinity))) return kNoToken;
+  const float top = std::bit_cast<float>(ordered(most));
   if (top == -kInfinity) return kNoToken;
+  const int32_t first = int32_t(std::find(logits, logits + vocab, top) - logits);
   if (row.temperature <= 0) return first;
   std::vector<uint64_t> weights(static_cast<size_t>(vocab));
   for (int64_t i = 0; i < vocab; i++) weights[size_t(i)] = sample_weight(logits[i], top, row.temperature);

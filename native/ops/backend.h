@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -93,7 +94,17 @@ class Backend {
   }
 #include "ops/operations.inc"
 
+  // attention_fwd of texts whose keys and values lie apart, each of one sequence.
+  void attention_fwd_of_each(std::span<const AttentionFwdArgs> texts) {
+    for (const AttentionFwdArgs& a : texts) check_attention_fwd(a, limits_ ? &*limits_ : nullptr);
+    const Observed observed(*this, "attention_fwd", texts);
+    do_attention_fwd_of_each(texts);
+  }
+
  protected:
+  virtual void do_attention_fwd_of_each(std::span<const AttentionFwdArgs> texts) {
+    for (const AttentionFwdArgs& a : texts) do_attention_fwd(a);
+  }
   virtual void do_set_workspace(const OpLimits&, void* memory) = 0;
 #define LOWRANK_OP(operation, Args) virtual void do_##operation(const Args&) = 0;
 #include "ops/operations.inc"
@@ -123,7 +134,11 @@ class Backend {
   // flop() reads offsets of sequences, which lie with the backend.
   template <class Args>
   double count(Args a) {
-    if constexpr (requires { a.shape.q_offsets; }) {
+    if constexpr (requires { a[0].shape; }) {
+      double sum = 0;
+      for (const auto& one : a) sum += count(one);
+      return sum;
+    } else if constexpr (requires { a.shape.q_offsets; }) {
       std::vector<int32_t> offsets[2];
       const int32_t** const at[] = {&a.shape.q_offsets, &a.shape.kv_offsets};
       for (size_t i = 0; i < 2; i++) {

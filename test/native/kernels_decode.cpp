@@ -29,26 +29,35 @@ std::string check(const cpu::Kernels& k, const Stored& stored, int64_t offset, i
   return result.damage();
 }
 
-// Dot products from the codes, against dot products from the decoded weight: the same bits.
-std::string check_gemv(const cpu::Kernels& k, const Stored& stored, int64_t row, int64_t outputs, int64_t col, int64_t cols, int64_t rows, Random& r) {
+// Dot products from the codes, against dot products from the decoded weight: the same bits. dots: of rows of bf16.
+std::string check_gemv(const cpu::Kernels& k, const Stored& stored, int64_t row, int64_t outputs, int64_t col, int64_t cols, int64_t rows, bool dots, Random& r) {
   Guarded memory(1, 1, int64_t(stored.bytes.size()), int64_t(stored.bytes.size()), r.pick({0, 1, 2, 7}));
   std::memcpy(memory.data(), stored.bytes.data(), stored.bytes.size());
   Weight w = stored.weight;
   w.data = memory.data();
-  std::vector<float> decoded;
-  for (int64_t o = 0; o < outputs; o++) {
-    for (int64_t c = 0; c < cols; c++) decoded.push_back(w.get(row + o, col + c));
-  }
+  const DType act = dots ? DType::bf16 : DType::f32;
   const int64_t ld = cols + 3;
-  Guarded x(4, rows, cols, ld, 0), found(4, rows, outputs, outputs + 2, 0);
+  Guarded decoded(dtype_bytes(act), outputs, cols, cols, 0), x(dtype_bytes(act), rows, cols, ld, 0), found(4, rows, outputs, outputs + 2, 0);
+  for (int64_t o = 0; o < outputs; o++) {
+    for (int64_t c = 0; c < cols; c++) store_f32(decoded.data(), act, o * cols + c, w.get(row + o, col + c));
+  }
   for (int64_t m = 0; m < rows; m++) {
-    for (int64_t c = 0; c < cols; c++) static_cast<float*>(x.data())[m * ld + c] = r.symmetric();
+    for (int64_t c = 0; c < cols; c++) store_f32(x.data(), act, m * ld + c, r.symmetric());
   }
   std::vector<float> expected(size_t(rows * outputs));
-  k.gemv(static_cast<const float*>(x.data()), ld, rows, decoded.data(), DType::f32, cols, cols, outputs, expected.data(), outputs);
-  k.gemv_coded(static_cast<const float*>(x.data()), ld, rows, w, row, outputs, col, cols, static_cast<float*>(found.data()), outputs + 2);
+  float* const y = static_cast<float*>(found.data());
+  if (dots) {
+    const Weight plain{.data = decoded.data(), .format = Format::bf16, .rows = outputs, .cols = cols};
+    const bf16_t* const left = static_cast<const bf16_t*>(x.data());
+    k.gemv_bf16(left, ld, rows, plain, 0, outputs, 0, cols, expected.data(), outputs);
+    k.gemv_bf16(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2);
+  } else {
+    const float* const left = static_cast<const float*>(x.data());
+    k.gemv(left, ld, rows, decoded.data(), DType::f32, cols, cols, outputs, expected.data(), outputs);
+    k.gemv_coded(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2);
+  }
   for (int64_t i = 0; i < rows * outputs; i++) {
-    const float a = expected[size_t(i)], b = static_cast<const float*>(found.data())[i / outputs * (outputs + 2) + i % outputs];
+    const float a = expected[size_t(i)], b = y[i / outputs * (outputs + 2) + i % outputs];
     if (std::bit_cast<uint32_t>(a) != std::bit_cast<uint32_t>(b)) return "product " + std::to_string(i) + ": expected " + std::to_string(a) + ", found " + std::to_string(b);
   }
   return found.damage();
@@ -68,12 +77,16 @@ void test_decoding(const cpu::InstructionSet& isa, Report& report) {
                         std::to_string(col) + ": " + std::to_string(rows) + " x " + std::to_string(cols) + " to " + dtype_name(out),
                     wrong);
     }
-    for (const int64_t m : {1, 3, 4, 6}) {
-      const std::string wrong = check_gemv(*isa.kernels, s, row, rows, col, cols, m, r);
-      report.expect(wrong.empty(),
-                    "twin [" + std::string(isa.name) + "] gemv_coded " + format_name(s.weight.format) + " rows=" + std::to_string(m) + " from " +
-                        std::to_string(row) + ", " + std::to_string(col) + ": " + std::to_string(rows) + " x " + std::to_string(cols),
-                    wrong);
+    for (const bool dots : {false, true}) {
+      for (const int64_t m : {1, 3, 4, 6}) {
+        if (dots && !isa.kernels->gemv_bf16) continue;
+        const std::string wrong = check_gemv(*isa.kernels, s, row, rows, col, cols, m, dots, r);
+        report.expect(wrong.empty(),
+                      "twin [" + std::string(isa.name) + "] " + (dots ? "gemv_bf16 " : "gemv_coded ") + format_name(s.weight.format) + " rows=" +
+                          std::to_string(m) + " from " + std::to_string(row) + ", " + std::to_string(col) + ": " + std::to_string(rows) + " x " +
+                          std::to_string(cols),
+                      wrong);
+      }
     }
   };
   std::vector<Format> formats = kQuantized;

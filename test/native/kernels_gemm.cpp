@@ -88,27 +88,38 @@ std::string check(const cpu::Kernels& k, const Shape& s, Random& r) {
   return x.acc.damage();
 }
 
-std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int64_t outputs, DType t, Random& r) {
+// Few rows; dots: rows of bf16, as gemv_bf16 takes them.
+std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int64_t outputs, DType t, bool dots, Random& r) {
+  const DType act = dots ? DType::bf16 : DType::f32;
   const int64_t ldx = length + r.pick({0, 3}), ldw = length + r.pick({0, 1, 7}), ldy = outputs + r.pick({0, 2});
-  const auto xv = r.values(rows * length, DType::f32), wv = r.values(outputs * length, t);
-  Guarded x(4, rows, length, ldx, 4), w(dtype_bytes(t), outputs, length, ldw, r.pick({0, 1, 3})),
+  const auto xv = r.values(rows * length, act), wv = r.values(outputs * length, t);
+  Guarded x(dtype_bytes(act), rows, length, ldx, dtype_bytes(act)), w(dtype_bytes(t), outputs, length, ldw, r.pick({0, 1, 3})),
       y(4, rows, outputs, ldy, 0);
-  for (int64_t m = 0; m < rows; m++)
-    std::memcpy(static_cast<float*>(x.data()) + m * ldx, xv.data() + m * length, size_t(length * 4));
-  for (int64_t o = 0; o < outputs; o++) {
-    for (int64_t i = 0; i < length; i++) {
+  const auto put = [&](Guarded& to, DType as, int64_t ld, const std::vector<float>& values) {
+    for (int64_t i = 0; i < int64_t(values.size()); i++) {
       char value[4];
-      store_f32(value, t, 0, wv[size_t(o * length + i)]);
-      std::memcpy(static_cast<char*>(w.data()) + (o * ldw + i) * dtype_bytes(t), value, size_t(dtype_bytes(t)));
+      store_f32(value, as, 0, values[size_t(i)]);
+      std::memcpy(static_cast<char*>(to.data()) + (i / length * ld + i % length) * dtype_bytes(as), value, size_t(dtype_bytes(as)));
     }
-  }
-  k.gemv(static_cast<const float*>(x.data()), ldx, rows, w.data(), t, ldw, length, outputs, static_cast<float*>(y.data()),
-         ldy);
+  };
+  put(x, act, ldx, xv);
+  put(w, t, ldw, wv);
+  const auto product = [&](int64_t row, int64_t count, float* to, int64_t ld) {
+    const char* const from = static_cast<const char*>(x.data()) + row * ldx * dtype_bytes(act);
+    if (dots) {
+      const Weight weight{.data = w.data(), .format = format_of(t), .rows = outputs, .cols = ldw};
+      k.gemv_bf16(reinterpret_cast<const bf16_t*>(from), ldx, count, weight, 0, outputs, 0, length, to, ld);
+    } else {
+      k.gemv(reinterpret_cast<const float*>(from), ldx, count, w.data(), t, ldw, length, outputs, to, ld);
+    }
+  };
+  product(0, rows, static_cast<float*>(y.data()), ldy);
   for (int64_t m = 0; m < rows; m++) {
     for (int64_t o = 0; o < outputs; o++) {
       double sum = 0, terms = 0;
       for (int64_t i = 0; i < length; i++) {
-        const double p = double(xv[size_t(m * length + i)]) * double(wv[size_t(o * length + i)]);
+        const float weight = wv[size_t(o * length + i)];
+        const double p = double(xv[size_t(m * length + i)]) * double(dots ? bf16_to_f32(f32_to_bf16(weight)) : weight);
         sum += p;
         terms += std::fabs(p);
       }
@@ -122,7 +133,7 @@ std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int6
   // A row that goes alone.
   std::vector<float> alone(static_cast<size_t>(outputs));
   for (int64_t m = 0; m < rows; m++) {
-    k.gemv(static_cast<const float*>(x.data()) + m * ldx, ldx, 1, w.data(), t, ldw, length, outputs, alone.data(), outputs);
+    product(m, 1, alone.data(), outputs);
     if (std::memcmp(alone.data(), static_cast<const float*>(y.data()) + m * ldy, size_t(outputs * 4)) != 0) {
       return "row " + std::to_string(m) + " has other bits alone";
     }
@@ -155,11 +166,14 @@ void test_products(const cpu::InstructionSet& isa, const Options& o, Report& rep
   for (const DType t : {DType::f32, DType::bf16, DType::f16}) {
     for (const int64_t rows : {1, 2, 3, 4, 5, 7, 8, 16, 19}) {
       for (const int64_t length : {1, 2, 3, 7, 8, 9, 15, 16, 17, 25, 31, 32, 33, 63, 65, 577, 583}) {
-        const int64_t outputs = r.pick({1, 2, 5, 17});
-        const std::string wrong = check_gemv(*isa.kernels, rows, length, outputs, t, r);
-        report.expect(wrong.empty(),
-                      label + "gemv " + dtype_name(t) + " rows=" + std::to_string(rows) + " k=" + std::to_string(length),
-                      wrong);
+        for (const bool dots : {false, true}) {
+          if (dots && !isa.kernels->gemv_bf16) continue;
+          const int64_t outputs = r.pick({1, 2, 5, 17, 33});
+          const std::string wrong = check_gemv(*isa.kernels, rows, length, outputs, t, dots, r);
+          report.expect(wrong.empty(),
+                        label + (dots ? "gemv_bf16 " : "gemv ") + dtype_name(t) + " rows=" + std::to_string(rows) + " k=" + std::to_string(length),
+                        wrong);
+        }
       }
     }
   }
@@ -186,6 +200,23 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
         report.expect(same, "bits [" + std::string(real.name) + " and " + emulated.name + "] " + s.name(),
                       "real and emulated results differ");
       }
+    }
+  }
+  for (const int64_t rows : {1, 3, 8}) {
+    for (const int64_t k : {1, 32, 33, 95, 96, 576}) {
+      if (!real.kernels->gemv_bf16) continue;
+      Random r{uint64_t(rows * 1000 + k)};
+      constexpr int64_t kOutputs = 19;
+      std::vector<bf16_t> x, w;
+      for (int64_t i = 0; i < rows * k; i++) x.push_back(i % 8 == 0 ? bf16_t(r.below(0x100)) : f32_to_bf16(r.symmetric()));
+      for (int64_t i = 0; i < kOutputs * k; i++) w.push_back(f32_to_bf16(r.symmetric()));
+      const Weight weight{.data = w.data(), .format = Format::bf16, .rows = kOutputs, .cols = k};
+      std::vector<float> one(size_t(rows * kOutputs)), other = one;
+      real.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, one.data(), kOutputs);
+      emulated.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, other.data(), kOutputs);
+      report.expect(std::memcmp(one.data(), other.data(), one.size() * 4) == 0,
+                    "bits [" + std::string(real.name) + " and " + emulated.name + "] gemv_bf16 rows=" + std::to_string(rows) + " k=" + std::to_string(k),
+                    "real and emulated results differ");
     }
   }
 }

@@ -180,6 +180,17 @@ class Checks {
           ok = ok && near(double(out.get(i)), x + y, 2 * kF32 * (std::fabs(x) + std::fabs(y)));
         }
         expect(ok, "add_scaled" + with);
+
+        constexpr int64_t kRows = 5;
+        const int64_t ld = n + r.pick({0, 3});
+        Vector rows(act, r.values((kRows - 1) * ld + n, act)), weighted(DType::f32, before), added(DType::f32, std::vector<float>(size_t(n)));
+        const auto factors = r.values(kRows, DType::f32);
+        k_.weighted_sum(rows.data(), act, ld, kRows, n, factors.data(), weighted.f32());
+        for (int64_t j = 0; j < kRows; j++)
+          k_.add_scaled(static_cast<const char*>(rows.data()) + j * ld * dtype_bytes(act), n, act, factors[size_t(j)], added.f32());
+        ok = weighted.memory.damage().empty();
+        for (int64_t i = 0; i < n; i++) ok = ok && same(weighted.get(i), added.get(i));
+        expect(ok, "weighted_sum" + with);
       }
 
       Vector scaled(DType::f32, v);
