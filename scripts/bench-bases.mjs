@@ -9,19 +9,29 @@ import { readArguments } from "./support/arguments.mjs";
 const values = readArguments({
   about: "Training speed and memory on quantised bases beside the same in bf16, one after the other, round by round.",
   options: {
+    only: { value: "NAMES", help: "some of the bases, beside bf16: comma list, such as LLM.int8" },
+    layers: { kind: "number", least: 0, default: 0, help: "layers instead of the shape's own; 0 keeps them" },
     rounds: { kind: "number", least: 1, default: 5, help: "runs of each base" },
     shape: { default: "smollm2-135m", of: Object.keys(SHAPES), help: "shape of the base" },
     gguf: { value: "FILE", help: "a GGUF file as one more base" },
   },
 });
-const folder = randomModel(values.shape, "bf16", 0);
+const folder = randomModel(values.shape, "bf16", values.layers);
+const only = values.only?.split(",");
 const bases = [
   { name: "bf16", folder },
   { name: "nf4, double quantisation", folder, quantize: { use_4bit: true, double_quant: true } },
   { name: "int8", folder, quantize: { use_8bit: true } },
   { name: "LLM.int8", folder, quantize: { use_8bit: true, quant_type: "llm_int8" } },
+  {
+    name: "LLM.int8 with 8-bit backward",
+    folder,
+    quantize: { use_8bit: true, quant_type: "llm_int8", int8_backward: "nearest" },
+  },
   ...(values.gguf ? [{ name: values.gguf.split("/").at(-1), folder: values.gguf }] : []),
-].map((base) => ({ ...base, runs: [] }));
+]
+  .filter(({ name }) => !only || name === "bf16" || only.includes(name))
+  .map((base) => ({ ...base, runs: [] }));
 const work = { precision: "bf16", batch: 4, seq: 512, rank: 16, steps: 4, warmup: 1, checkpointing: false };
 const child = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
 const threads = availableParallelism();

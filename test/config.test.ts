@@ -100,6 +100,7 @@ const DEFAULTS = {
   share_weights: false,
   device: "auto",
   quantize_head: false,
+  int8_backward: "none",
   use_rslora: false,
   use_dora: false,
   lora_bias: false,

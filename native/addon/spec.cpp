@@ -247,6 +247,11 @@ TensorEntry to_tensor(const Napi::Value& v) {
   e.absmax_map = to_range(t.Get("absmaxMap"));
   e.absmax_offset = number_or(t, "absmaxOffset", 0);
   e.outlier_threshold = number_or(t, "outlierThreshold", 0);
+  if (!t.Get("gradientCodes").IsUndefined()) {
+    const std::string codes = to_string(t.Get("gradientCodes"), "tensor.gradientCodes");
+    if (codes != "nearest" && codes != "stochastic") fail("tensor.gradientCodes", "nearest or stochastic");
+    e.gradient_codes = codes == "nearest" ? GradientCodes::nearest : GradientCodes::stochastic;
+  }
   const Napi::Value quantize = t.Get("quantize");
   if (!quantize.IsUndefined()) e.quantize = to_quantize_spec(quantize);
   e.offset = integer(t, "offset");

@@ -1,5 +1,6 @@
 #include "block/linears.h"
 
+#include <algorithm>
 #include <string>
 
 namespace lowrank {
@@ -76,7 +77,9 @@ void Linears::place(Place& place, const std::vector<const LinearSpec*>& linears,
 
 void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) const {
   const LinearWeights& w = p.weights.linear_at(layer, linear);
-  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together()};
+  const BlockSpec& block = p.model.block;
+  const bool of_inputs = linear < block.out() ? linear > 0 : linear > block.mlp_inputs() && linear < block.down();
+  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together(), .same_x = layer < p.model.layers && of_inputs};
   if (p.ops.observed()) p.ops.about(short_name(*p.model.linears(layer)[linear]));
   if (!p.adapter.has(layer, linear)) return p.ops.linear_fwd(args);
   const AdapterSite& s = site(p, layer, linear);
@@ -180,8 +183,15 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
       a.lora = &loras[n];
       a.u = u(p, linear, x.rows, loras[n].rank);
     }
+    const uint64_t linears = uint64_t(p.model.block.linears().size());
+    a.numbers = p.mask(0, kGradientStream + uint64_t(layer) * linears + linear, uint64_t(p.model.layers) * linears, uint64_t(dy.cols));
     if (n > 0) args[n - 1].also = &a;
     n++;
+  }
+  // One product has all terms in codes, or none.
+  const auto in_codes = [](const LinearBwdArgs& a) { return a.w.gradient_codes != GradientCodes::none; };
+  if (!std::all_of(args, args + n, in_codes)) {
+    for (LinearBwdArgs& a : args) a.w.gradient_codes = GradientCodes::none;
   }
   p.ops.about(names);
   args[0].accumulate = accumulate;

@@ -24,7 +24,7 @@ class Linears {
   // ranks: the largest of each linear, 0 where no adapter has a site.
   void place(Place&, const std::vector<const LinearSpec*>&, std::span<const int64_t> ranks, bool dora, const Shared& shared);
 
-  // gate, a: as LinearFwdArgs'.
+  // Linears of one input are called one after the other. gate, a: as LinearFwdArgs'.
   void forward(const Pass&, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate = {}, const Mat& a = {}) const;
   // The linears of one input x, from `first` on, each with the gradient of its output: dx (=|+=) their sum. gate, up: as LinearBwdArgs'.
   void backward(const Pass&, int64_t layer, size_t first, std::span<const Mat> dys, const Mat& x, const Mat& dx, bool accumulate, const Mat& gate = {}, const Mat& up = {}) const;

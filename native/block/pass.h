@@ -62,6 +62,8 @@ struct CachedText {
 
 constexpr uint64_t kBaseStream = uint64_t(1) << 60;  // of the base's dropouts; the adapters' streams count up from 0
 
+constexpr uint64_t kGradientStream = uint64_t(1) << 62;  // of gradients that are rounded by chance
+
 struct Pass {
   Backend& ops;
   const ModelSpec& model;

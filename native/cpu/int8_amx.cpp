@@ -5,7 +5,7 @@
 namespace lowrank::cpu {
 namespace LOWRANK_UNIT(int8_amx) {
 
-constexpr int kLanes = 16, kCodeBytes = 1, kShift = 0;
+constexpr int kLanes = 16, kRows = 32, kCodeBytes = 1, kShift = 0;
 constexpr bool kFlushesBf16 = false;
 
 #include "cpu/vector.inc"
@@ -13,7 +13,7 @@ constexpr bool kFlushesBf16 = false;
 #include "cpu/tiles.inc"
 #include "cpu/int8_tiles.inc"
 
-constexpr Int8Kernels kTable = {.name = "tdpbssd", .code_bytes = kCodeBytes, .shift = kShift, .codes = codes, .product = product, .begin = tile_begin, .end = tile_end};
+constexpr Int8Kernels kTable = {.name = "tdpbssd", .code_bytes = kCodeBytes, .shift = kShift, .rows = kRows, .codes = codes, .product = product, .begin = tile_begin, .end = tile_end};
 
 }  // namespace LOWRANK_UNIT(int8_amx)
 

@@ -12,7 +12,7 @@ constexpr bool kFlushesBf16 = false;
 #include "cpu/int8_codes.inc"
 #include "cpu/int8_pairs.inc"
 
-constexpr Int8Kernels kTable = {.name = "vpmaddwd, 256 bits", .code_bytes = kCodeBytes, .shift = kShift, .codes = codes, .product = product};
+constexpr Int8Kernels kTable = {.name = "vpmaddwd, 256 bits", .code_bytes = kCodeBytes, .shift = kShift, .rows = kRows, .codes = codes, .product = product};
 
 }  // namespace LOWRANK_UNIT(int8_avx2)
 

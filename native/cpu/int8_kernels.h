@@ -17,6 +17,7 @@ struct Int8Kernels {
   // How a row of activations' codes is stored: elements of code_bytes (1 or 2), each shifted by `shift` (0 or 128).
   int64_t code_bytes;
   int shift;
+  int64_t rows;  // of a tile
 
   // codes = x * factor rounded to the nearest integer (x rounded to f16 first, ties to even), zero from n to a multiple of kCodeStep. What is
   // not within [-127, 127] becomes any code.

@@ -92,6 +92,8 @@ struct Kernels {
 
   // The same for codes: panel column c is source row c, contraction along its columns. column_sums (32): of each column.
   void (*pack_codes)(const int8_t* src, int64_t ld, int64_t k, int64_t columns, int8_t* panel, int32_t* column_sums);
+  // The same with contraction along the source's rows 0..k: panel column c is source column c.
+  void (*pack_codes_rows)(const int8_t* src, int64_t ld, int64_t k, int64_t columns, int8_t* panel, int32_t* column_sums);
 
   // dst (rows, cols) of dtype `out` (f32 or bf16), row stride ld elements: rows [row, row + rows) and columns [col, col + cols)
   // of a weight in any format, decoded and rounded once.

@@ -16,7 +16,7 @@ Mat columns(const Mat& x, int64_t first, int64_t n) { return Mat(x.row(0) + firs
 
 // The parts of the workspace; offsets in bytes.
 struct Parts {
-  int64_t dropped, du, du_bytes, thin, thin_ld, sums, int8, matmul, end;
+  int64_t dropped, du, du_bytes, thin, thin_ld, sums, matmul, end;
 };
 
 Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
@@ -37,8 +37,7 @@ Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
   p.thin_ld = round_up(l.tokens, kPanelStep);
   p.thin = take(l.training ? kMostAdapters * r * p.thin_ld * act : 0);
   p.sums = take(l.training ? kMostAdapters * r * l.features * 4 : 0);
-  p.int8 = take(int8_bytes);
-  p.matmul = take(Matmul::workspace_bytes(contraction, threads));
+  p.matmul = take(std::max(int8_bytes, Matmul::workspace_bytes(contraction, threads)));  // one product at a time
   return p;
 }
 
@@ -74,6 +73,7 @@ void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
 }
 
 void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
+  if (!a.same_x) rounded_ = {};
   const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate, .together = a.together};
@@ -95,7 +95,7 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
     y.term_count = 2;
   }
   if (a.w.outlier_threshold > 0) {
-    int8_fwd(a, work_ + p.int8);
+    int8_fwd(a, work_ + p.matmul, p.end - p.matmul);
     return;
   }
   if (a.gate) {
@@ -106,7 +106,18 @@ void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
   matmul(y);
 }
 
+// dx += the mask's part of du A.
+void CpuBackend::add_masked(const LinearBwdArgs& a, const Adapted& adapted, const Matmul& matmul) {
+  const Lora& lora = *adapted.linear->lora;
+  const Mat scratch(work_ + parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads()).dropped, a.dy.dtype, a.dy.rows, a.w.cols);
+  matmul({.terms = {along_rows(adapted.du, weight(lora.a, adapted.du.cols, a.w.cols))}, .n = a.w.cols, .out = scratch});
+  pool_.run(a.dx.rows, [&](int64_t i, int) {
+    rk_.add_dropout(scratch.row(i), a.w.cols, scratch.dtype, lora.dropout, uint64_t(i * a.w.cols), a.dx.dtype, a.dx.row(i));
+  });
+}
+
 void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
+  rounded_ = {};
   const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
   const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
   Product dx{.terms = {}, .term_count = 0, .n = a.w.cols, .out = a.dx, .accumulate = a.accumulate};
@@ -119,6 +130,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
   };
   Adapted adapted[2 * kMostAdapters];
   int count = 0, adapters = 0;
+  const bool in_codes = a.dx && a.w.gradient_codes != GradientCodes::none;
   for (const LinearBwdArgs* l = &a; l; l = l->also) {
     Mat du;
     const bool masked = l->lora && l->lora->dropout.active();
@@ -130,7 +142,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
       adapted[count++] = {l, columns(du, 0, dropped), 0, masked};
       if (undropped > 0) adapted[count++] = {l, columns(du, dropped, undropped), dropped, false};
     }
-    if (!a.dx) continue;
+    if (!a.dx || in_codes) continue;
     add(along_rows(l->dy, l->w));
     if (!l->lora) continue;
     const Term through_a = along_rows(columns(du, 0, dropped), weight(l->lora->a, dropped, a.w.cols));
@@ -143,11 +155,17 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
     if (dx.term_count > 0) matmul(dx);
     dx.term_count = 0;
     dx.accumulate = true;
-    const Mat scratch(work_ + p.dropped, l->dy.dtype, l->dy.rows, a.w.cols);
-    matmul({.terms = {through_a}, .n = a.w.cols, .out = scratch});
-    pool_.run(a.dx.rows, [&](int64_t i, int) {
-      rk_.add_dropout(scratch.row(i), a.w.cols, scratch.dtype, l->lora->dropout, uint64_t(i * a.w.cols), a.dx.dtype, a.dx.row(i));
-    });
+    add_masked(a, adapted[count - (undropped > 0 ? 2 : 1)], matmul);
+  }
+  if (in_codes) {
+    const std::span<const Adapted> all(adapted, size_t(count));
+    int8_bwd(a, all, work_ + p.matmul, p.end - p.matmul);
+    bool masked = false;
+    for (const Adapted& l : all) {
+      if (l.masked) add_masked(a, l, matmul);
+      masked = masked || l.masked;
+    }
+    if (a.gate && masked) do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
   }
   if (a.gate && dx.term_count > 0) {
     dx.swiglu = Swiglu::backward;
@@ -155,7 +173,7 @@ void CpuBackend::do_linear_bwd(const LinearBwdArgs& a) {
     dx.other = a.up;
   }
   if (a.dx && dx.term_count > 0) matmul(dx);
-  if (a.gate && dx.term_count == 0) do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
+  if (a.gate && dx.term_count == 0 && !in_codes) do_glu_bwd({a.dx, a.gate, a.up, a.gate, a.up});
   // Without masks all adapters read the same x: their da is one product.
   const bool masked = std::any_of(adapted, adapted + count, [](const Adapted& l) { return l.masked; });
   const int together = masked ? 1 : std::max(count, 1);

@@ -26,6 +26,9 @@ constexpr int64_t kRound = 1536, kRoundRest = 128;
 // Contractions are cut in equal chunks of at most this, by their length alone, so that neither threads nor blocking change
 // a bit; between chunks sums are kept in f32.
 constexpr int64_t kMaxChunk = kMaxStretch;
+// A tile of a weight in codes that is decoded for the contraction along its rows.
+constexpr int64_t kDecodedPanels = 3, kDecodedRows = kMaxChunk / kDecodedPanels;
+static_assert(kDecodedRows % kPanelStep == 0);
 // Bytes packed at a time. A piece has at least kMinPanels panels, or x would be read again too often.
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
@@ -93,7 +96,22 @@ void Matmul::operator()(const Product& p) const {
 void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes,
                   void* scratch) const {
   const bool forward = t.along == Along::columns;
-  const bool wide = t.w.plain() && !forward;  // all panels in one go
+  if (!t.w.plain() && !forward) {
+    // Some panels side by side, for a row's codes share lines; and as many rows as leave the tile its size.
+    const DType type = dots ? DType::bf16 : DType::f32;
+    for (int64_t k1 = 0; k1 < k; k1 += kDecodedRows) {
+      const int64_t rows = std::min(kDecodedRows, k - k1);
+      for (int64_t first = 0; first < columns; first += kDecodedPanels * kPanelCols) {
+        const int64_t n = std::min(kDecodedPanels * kPanelCols, columns - first);
+        char* const to = panels + first / kPanelCols * panel_bytes + k1 * kPanelCols * dtype_bytes(type);
+        k_.decode(t.w, k0 + k1, rows, n0 + first, n, type, scratch, n);
+        if (dots) k_.pack_bwd_bf16(scratch, type, n, rows, n, reinterpret_cast<bf16_t*>(to), panel_bytes / 2);
+        else k_.pack_bwd_f32(scratch, type, n, rows, n, reinterpret_cast<float*>(to), panel_bytes / 4);
+      }
+    }
+    return;
+  }
+  const bool wide = !forward;  // all panels in one go
   for (int64_t end = n0 + columns, n = wide ? columns : kPanelCols; n0 < end; n0 += n, panels += panel_bytes) {
     n = std::min(n, end - n0);
     const int64_t row = forward ? n0 : k0, rows = forward ? n : k, col = forward ? k0 : n0, cols = forward ? k : n;

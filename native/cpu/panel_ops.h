@@ -38,16 +38,20 @@ class PanelOps {
 
   bool dots() const { return dots_; }
 
-  // The same for `panels` panels of the same contraction side by side, which follow one another: acc (rows, 32 panels).
-  void gemm_panels(const void* a, int64_t lda, const void* first, int64_t panels, int64_t k, int64_t rows, bool accumulate, float* acc,
+  // The same for `panels` panels of the same contraction side by side, which lie `stride` bytes apart: acc (rows, 32 panels).
+  void gemm_panels(const void* a, int64_t lda, const void* first, int64_t stride, int64_t panels, int64_t k, int64_t rows, bool accumulate, float* acc,
                    int64_t ldacc) const {
     if (dots_) {
-      k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(first), panel_bytes(k) / 2, panels, depth(k), rows, accumulate,
-                   acc, ldacc);
+      k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, static_cast<const bf16_t*>(first), stride / 2, panels, depth(k), rows, accumulate, acc, ldacc);
       return;
     }
-    for (int64_t j = 0; j < panels; j++)
-      gemm(a, lda, static_cast<const char*>(first) + j * panel_bytes(k), k, rows, accumulate, acc + j * kPanelCols, ldacc);
+    for (int64_t j = 0; j < panels; j++) gemm(a, lda, static_cast<const char*>(first) + j * stride, k, rows, accumulate, acc + j * kPanelCols, ldacc);
+  }
+
+  // The same for panels that follow one another.
+  void gemm_panels(const void* a, int64_t lda, const void* first, int64_t panels, int64_t k, int64_t rows, bool accumulate, float* acc,
+                   int64_t ldacc) const {
+    gemm_panels(a, lda, first, panel_bytes(k), panels, k, rows, accumulate, acc, ldacc);
   }
 
   // x (rows, cols) act as a left operand: in place where it can be one, else a copy at dst (rows, depth(cols)).

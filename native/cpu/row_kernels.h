@@ -80,9 +80,15 @@ struct RowKernels {
   void (*mask)(const void* x, int64_t n, DType from, const Dropout& d, uint64_t index, bool rest, bool accumulate, DType to, void* y);
 
   // LLM.int8, of x rounded to f16: the largest magnitude below the threshold; outliers[i] = 1 where one is not below it, else
-  // as it was (several threads may write). sums = int32 sums * factor * maxima (which may be misaligned) as f32, in place, + before (or null).
+  // as it was (several threads may write). sums = int32 sums * factor * maxima (which may be misaligned, or null: 1) as f32, in place, + before (or null).
   float (*int8_maximum)(const void* x, int64_t n, DType act, float threshold, uint8_t* outliers);
   void (*int8_scale)(void* sums, int64_t n, float factor, const void* maxima, const float* before);
+
+  // The 8-bit backward pass: z = dy * maxima (f32, which may be misaligned), returns the largest magnitude, NaN where something is not finite.
+  // Then z = whole numbers within [-127, 127], z * factor rounded to the nearest, ties to even; with numbers (or null) to either side, by chance:
+  // element i has the number of index + i.
+  float (*int8_fold)(const void* dy, int64_t n, DType act, const void* maxima, float* z);
+  void (*int8_round)(float* z, int64_t n, float factor, const Dropout* numbers, uint64_t index);
 
   void (*adamw)(float* p, float* m, float* v, const float* g, int64_t n, const AdamWFactors&);
 };

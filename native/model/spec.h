@@ -233,6 +233,7 @@ struct TensorEntry {
   FileRange absmax, absmax_codes, absmax_map;
   double absmax_offset = 0;
   double outlier_threshold = 0;  // of i8, stored or made while it is loaded
+  GradientCodes gradient_codes = GradientCodes::none;  // the same
   QuantizeSpec quantize;  // while it is loaded
 };
 

@@ -13,6 +13,12 @@ namespace lowrank {
 
 namespace {
 
+// What goes on in 8 bits beside a weight of i8.
+void set_rounding(Weight& w, const TensorEntry& t) {
+  w.outlier_threshold = float(t.outlier_threshold);
+  w.gradient_codes = t.gradient_codes;
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string s = "[";
   for (size_t i = 0; i < shape.size(); i++) s += (i ? ", " : "") + std::to_string(shape[i]);
@@ -182,7 +188,7 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
   w.interleaved = t.interleaved;
   w.transposed = t.transposed;
   w.block_size = t.block_size;
-  if (t.format == Format::i8) w.outlier_threshold = float(t.outlier_threshold);
+  if (t.format == Format::i8) set_rounding(w, t);
   if (!t.absmax.file.empty()) w.absmax = mapped(t.absmax, name);
   if (!t.absmax_codes.file.empty()) {
     w.absmax_codes = static_cast<const uint8_t*>(mapped(t.absmax_codes, name));
@@ -265,7 +271,7 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
     files_[t.file]->release_pages(t.offset, t.bytes);
   }
   Weight view = quantized_.emplace_back(std::move(found))->view();
-  if (view.format == Format::i8) view.outlier_threshold = float(t.outlier_threshold);
+  if (view.format == Format::i8) set_rounding(view, t);
   return view;
 }
 

@@ -126,9 +126,13 @@ struct LinearFwdArgs {
   Mat gate = {}, a = {};
   // A row's bits do not depend on the other rows: texts that are generated together come out as alone. At most kMostTogether rows.
   bool together = false;
+  // x is what the linear before read, and still as it was: what LLM.int8 made of it serves again.
+  bool same_x = false;
 };
 constexpr int64_t kMostTogether = 16;
 // du = scale * dy B (rounded to act);  dx (=|+=) dy W + dropmask/(1-p) * (du A);  db += dy^T u;  da += du^T dropout(x), the last rows without the mask
+// Where w.gradient_codes says so, for all linears of the input or none: with z[m,o] = dy[m,o] w.absmax[o] in f32, row m has codes round(z[m,o] 127 / max[m]),
+// or round(that + u - 1/2), a fused multiply-add, with u = uniform01 of the element's word, and dy W is codes w's codes max[m] / 127^2. du, db and da read dy itself.
 struct LinearBwdArgs {
   Mat dy;                    // (M, O) act
   Mat x;                     // (M, I) act; needed when lora
@@ -142,6 +146,8 @@ struct LinearBwdArgs {
   // Where given, both (M, I) act: x was silu(gate) * up. dx, in act, goes on through this function: gate and up become their own
   // gradients, with the same bits as GluBwdArgs'. The contents of dx afterwards do not count.
   Mat gate = {}, up = {};
+  // Random numbers of stochastic codes: the seed, stream and offset of element m*O + o.
+  Dropout numbers = {};
 };
 
 // y (=|+=) factor[o] z[:,o] + bias_scale bias[o] of each column: a linear's output with DoRA's factors, or with a bias of B.
@@ -418,6 +424,7 @@ struct OpLimits {
   int64_t head_rows = 0;     // the most of HeadArgs' rows
   int64_t sampled = 0;       // rows of SampleArgs
   bool rounds_activations = false;  // linears with an outlier_threshold
+  bool rounds_gradients = false;    // linears with gradient_codes
   // Elements of the largest weight of a linear or head that is not stored plainly in `act`; 0: there is none.
   int64_t decoded = 0;
 };

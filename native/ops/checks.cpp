@@ -93,6 +93,10 @@ void check_linear_fwd(const LinearFwdArgs& a, const OpLimits* l) {
 void check_linear_bwd(const LinearBwdArgs& a, const OpLimits* l) {
   for (const LinearBwdArgs* each = &a; each; each = each->also) {
     check(each->dy.cols == each->w.rows && each->w.cols == a.w.cols && each->dy.rows == a.dy.rows, "shapes", "linear_bwd");
+    check(each->w.gradient_codes == a.w.gradient_codes, "gradient_codes", "linear_bwd");
+    check(!l || a.w.gradient_codes == GradientCodes::none ||
+              (l->rounds_gradients && each->dy.rows <= l->tokens && std::max(each->w.rows, each->w.cols) <= l->features),
+          "beyond the limits", "linear_bwd");
     if (!each->lora) continue;
     check(!l || (l->training && each->dy.rows <= l->tokens), "beyond the limits", "linear_bwd");
     check(each->x.rows == a.dy.rows && each->x.cols == a.w.cols && (!l || each->x.dtype == each->dy.dtype), "x", "linear_bwd");

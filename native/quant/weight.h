@@ -1,5 +1,6 @@
 // A frozen weight of a linear, an embedding or a head, in any format.
 #pragma once
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -15,6 +16,13 @@ constexpr float kInt8Step = 7.874015718698502e-3f;
 constexpr float kInt8ProductStep = 6.200124e-05f;
 // The factor that turns values of at most `maximum` into codes, as PyTorch divides a number by a tensor.
 LOWRANK_ON_DEVICE constexpr float int8_factor(float maximum) { return maximum > 0 ? 1.f / maximum * 127.f : 0.f; }
+
+// How the backward pass makes codes of 8 bits of the gradient of a linear's output.
+enum class GradientCodes : uint8_t { none, nearest, stochastic };
+// The factor that turns gradients of at most `maximum` into codes. What is nearly zero is zero: its inverse would be infinite.
+LOWRANK_ON_DEVICE constexpr float gradient_factor(float maximum) { return maximum > 1e-30f ? 127.f / maximum : 0.f; }
+// What a code's product with a weight's code is worth, times that maximum.
+constexpr float kGradientStep = kInt8Step * kInt8Step;
 
 // NormalFloat's 16 values (Dettmers et al., 2023, as in bitsandbytes).
 extern const float kNf4Values[16];
@@ -50,6 +58,8 @@ struct Weight {
   // i8: in the forward pass of a linear activations are rounded to 8 bits, but for columns with one of at least this
   // (LLM.int8, see LinearFwdArgs); 0: they stay as they are.
   float outlier_threshold = 0;
+  // i8: as the backward pass of a linear has it, see LinearBwdArgs.
+  GradientCodes gradient_codes = GradientCodes::none;
 
   bool plain() const { return is_plain(format) && interleaved == 0; }
   LOWRANK_ON_DEVICE int64_t source_row(int64_t r) const {

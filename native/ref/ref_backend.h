@@ -38,6 +38,12 @@ struct RefInt8 {
   std::vector<bool> outliers;  // (I)
 };
 RefInt8 ref_int8(const Mat& x, float threshold);
+// The codes of a gradient, see LinearBwdArgs.
+struct RefGradient {
+  std::vector<double> codes;   // (M, O)
+  std::vector<double> maxima;  // (M)
+};
+RefGradient ref_gradient(const Mat& dy, const Weight&, const Dropout& numbers);
 // The code of a weight in i8.
 double ref_int8_code(const Weight& w, int64_t r, int64_t c);
 

@@ -47,6 +47,25 @@ RefInt8 ref_int8(const Mat& x, float threshold) {
   return r;
 }
 
+RefGradient ref_gradient(const Mat& dy, const Weight& w, const Dropout& numbers) {
+  RefGradient r{std::vector<double>(size_t(dy.rows * dy.cols)), std::vector<double>(size_t(dy.rows))};
+  const auto folded = [&](int64_t m, int64_t o) { return dy.get(m, o) * w.row_maximum(o); };
+  // In f32, for every tie counts.
+  for (int64_t m = 0; m < dy.rows; m++) {
+    float maximum = 0;
+    for (int64_t o = 0; o < dy.cols; o++) maximum = std::max(maximum, std::fabs(folded(m, o)));
+    r.maxima[size_t(m)] = double(maximum);
+    for (int64_t o = 0; o < dy.cols; o++) {
+      const uint64_t index = uint64_t(m * dy.cols + o);
+      const bool by_chance = w.gradient_codes == GradientCodes::stochastic;
+      const float noise = by_chance ? uniform01(philox_word(numbers.seed, numbers.stream, numbers.offset + index)) - 0.5f : 0.f;
+      const float code = std::fma(folded(m, o), gradient_factor(maximum), noise);
+      r.codes[size_t(index)] = std::clamp(std::nearbyint(double(code)), -127.0, 127.0);
+    }
+  }
+  return r;
+}
+
 double ref_int8_code(const Weight& w, int64_t r, int64_t c) { return reinterpret_cast<const int8_t*>(w.row(r))[c]; }
 
 void RefBackend::do_linear_fwd(const LinearFwdArgs& a) {
@@ -107,11 +126,17 @@ void RefBackend::do_linear_bwd(const LinearBwdArgs& a) {
       du[size_t(m * rank + r)] = ref_round(double(a.lora->scale) * sum, a.dy.dtype);
     }
   }
+  const bool in_codes = a.dx && a.w.gradient_codes != GradientCodes::none;
+  const RefGradient gradient = in_codes ? ref_gradient(a.dy, a.w, a.numbers) : RefGradient();
   const std::vector<double> w = a.dx ? ref_weight(a.w) : std::vector<double>();
   for (int64_t m = 0; a.dx && m < tokens; m++) {
     for (int64_t i = 0; i < in; i++) {
-      double sum = a.accumulate ? double(a.dx.get(m, i)) : 0.0;
-      for (int64_t o = 0; o < out; o++) sum += double(a.dy.get(m, o)) * w[size_t(o * in + i)];
+      double sum = a.accumulate ? double(a.dx.get(m, i)) : 0.0, codes = 0;
+      for (int64_t o = 0; o < out; o++) {
+        if (in_codes) codes += gradient.codes[size_t(m * out + o)] * ref_int8_code(a.w, o, i);
+        else sum += double(a.dy.get(m, o)) * w[size_t(o * in + i)];
+      }
+      if (in_codes) sum += codes * gradient.maxima[size_t(m)] * double(kGradientStep);
       for (int64_t r = 0; r < rank; r++) {
         const double through_a = du[size_t(m * rank + r)] * double(a.lora->a[r * in + i]);
         const Dropout dropout = dropout_of(*a.lora, r);

@@ -5,8 +5,13 @@
 namespace lowrank {
 
 EngineOptions options_for(const ModelSource& source, EngineOptions o) {
+  const auto in_codes = [](const TensorEntry& t) { return t.gradient_codes != GradientCodes::none; };
+  if (o.device != "cpu" && std::any_of(source.tensors.begin(), source.tensors.end(), in_codes)) {
+    throw Error("E_QUANTIZED", "int8_backward is not supported on " + o.device + ": leave it out, or train with --device cpu.", "int8_backward");
+  }
   for (const TensorEntry& t : source.tensors) {
     o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
+    o.rounds_gradients = o.rounds_gradients || (o.training && t.gradient_codes != GradientCodes::none);
     const bool plain = t.format == format_of(o.act) && t.quantize.format == Format::f32 && t.interleaved == 0;
     if (t.shape.size() == 2 && !plain) o.decoded = std::max(o.decoded, t.shape[0] * t.shape[1]);
     // Rows whose statistics lie elsewhere, or that are the head's, too, are with the backend.
@@ -35,6 +40,7 @@ OpLimits op_limits(const ModelSpec& model, const AdapterNeeds& adapters, const E
   limits.training = o.training;
   limits.dropout = adapters.dropout();
   limits.rounds_activations = o.rounds_activations;
+  limits.rounds_gradients = o.rounds_gradients;
   limits.decoded = o.decoded;
   limits.head_trains = o.training && (adapters.head() || adapters.head_rows() > 0);
   limits.head_rows = adapters.head_rows();

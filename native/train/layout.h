@@ -32,6 +32,7 @@ struct EngineOptions {
   bool copies_weights = false;      // into large pages, see ModelWeights
   bool rereads_weights = false;     // else: whether the page cache is to hold them in large pages
   bool rounds_activations = false;  // as the model's linears want it, see options_for
+  bool rounds_gradients = false;    // the same of the 8-bit backward pass
   int64_t decoded = 0;              // OpLimits' of the model, see options_for
   bool offload_embedding = false;   // stays with the host where the backend's memory is another; each piece's rows are uploaded
   int64_t offloaded_row = 0;        // bytes of such a row, see options_for; 0: the backend has the embedding

@@ -111,6 +111,11 @@ export const modelRows = {
     MODEL.bits,
     "with use_4bit or use_8bit: quantise the head (lm_head), too; not where it is the embedding",
   ).or(false),
+  int8_backward: choice(
+    ["none", "nearest", "stochastic"],
+    MODEL.bits,
+    "linears in int8 or llm_int8: round gradients to 8 bits in the backward pass, to the nearest code or to either side by chance; experimental (docs/quantised.md)",
+  ).or("none"),
   share_weights: flag(
     MODEL.nothing,
     "share the base's weights with other processes through the page cache; else weights in small pages are copied into large pages for speed, if memory has room",

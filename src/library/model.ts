@@ -53,6 +53,8 @@ export interface ModelOptions extends DownloadOptions {
   quantize_skip?: string | string[] | undefined;
   /** The head is quantised, too. */
   quantize_head?: boolean | undefined;
+  /** Gradients of linears in int8 or llm_int8 are rounded to 8 bits. Default none. */
+  int8_backward?: "none" | "nearest" | "stochastic" | undefined;
   /** Leaves the weights in the page cache, shared with other processes; else they may be copied, see docs/memory.md. */
   share_weights?: boolean | undefined;
 }

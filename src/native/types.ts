@@ -102,6 +102,8 @@ export interface TensorEntry {
    * magnitude of at least this threshold (LLM.int8). 0, the default: they are not rounded.
    */
   outlierThreshold?: number;
+  /** For i8, stored or made while it is loaded: the backward pass rounds the gradient of the linear's output to codes of 8 bits. Default: it does not. */
+  gradientCodes?: "nearest" | "stochastic";
   /** The format to which the engine quantises a plain weight while it loads it. */
   quantize?: QuantizeSpec;
 }

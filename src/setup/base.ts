@@ -30,6 +30,7 @@ export interface BaseOptions {
   double_quant: boolean;
   quantize_skip: string[] | undefined;
   quantize_head?: boolean | undefined;
+  int8_backward?: "none" | "nearest" | "stochastic" | undefined;
 }
 
 type Options = Omit<BaseOptions, "base_model" | "origin">;
@@ -113,6 +114,20 @@ function wantedWeights(model: ModelSource, o: Options): { linears: Set<string>; 
 
 /** @throws LowrankError E_QUANTIZED, E_USAGE */
 export function quantizedSource(model: ModelSource, o: Options, warn: Warn): ModelSource {
+  return withGradientCodes(withWeights(model, o, warn), o.int8_backward);
+}
+
+/** The model with an 8-bit backward pass through its linears in int8. */
+function withGradientCodes(model: ModelSource, codes: Options["int8_backward"]): ModelSource {
+  if (codes === undefined || codes === "none") return model;
+  const linears = new Set(listLinears(model).map(({ name }) => `${name}.weight`));
+  const isInt8 = ({ name, dtype, quantize }: TensorEntry) => linears.has(name) && (quantize?.format ?? dtype) === "i8";
+  if (!model.tensors.some(isInt8)) throw usage("int8_backward", "needs use_8bit, or a base that is stored in int8");
+  const tensors = model.tensors.map((tensor) => (isInt8(tensor) ? { ...tensor, gradientCodes: codes } : tensor));
+  return { ...model, tensors };
+}
+
+function withWeights(model: ModelSource, o: Options, warn: Warn): ModelSource {
   const spec = wantedSpec(o, warn);
   if (!spec) return asStored(model, o);
   const { linears, head } = wantedWeights(model, o);

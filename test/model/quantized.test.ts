@@ -234,6 +234,58 @@ describe.each(["nf4", "nf4-double", "fp4", "fp4-double", "fp4-head", "int8"])(
   },
 );
 
+describe("an 8-bit backward pass", () => {
+  const base = openModel(join(goldensFolder, "gqa-untied"));
+  const eight = { use_4bit: false, use_8bit: true, double_quant: true, quantize_skip: undefined };
+  const model = (int8_backward: "none" | "nearest" | "stochastic", more: { quantize_skip?: string[] } = {}) =>
+    quantizedSource(base, { ...eight, ...more, int8_backward }, silent);
+  const targets = ["model.layers.0.self_attn.q_proj", "model.layers.0.mlp.down_proj"];
+  const spec = { rank: 4, alpha: 8, dropout: 0, useRslora: false, targets, seed: 5 };
+  const batch = toBatch(readReference("gqa-untied").batch);
+
+  /** Gradients of the adapter in the lowest layer, whose B is zero: those of B alone. The mean of as many micro-batches. */
+  async function gradients(source: ModelSource, microBatches = 1): Promise<{ loss: number; values: Float64Array }> {
+    await using engine = await Engine.create(source, spec, { ...ENGINE, training: true });
+    for (let i = 0; i < microBatches; i++) await engine.forwardBackward(batch, 1 / 32, i);
+    const { loss } = await engine.readings();
+    const all = [...(await engine.gradients()).values()].flatMap(({ data }) => Array.from(data as Float32Array));
+    return { loss: loss / microBatches, values: Float64Array.from(all, (value) => value / microBatches) };
+  }
+  const norm = (values: Float64Array) => Math.hypot(...values);
+  const apart = (a: Float64Array, b: Float64Array) => norm(a.map((value, i) => value - b[i]!)) / norm(b);
+
+  test("leaves the loss as it is, and moves gradients a little", async () => {
+    const exact = await gradients(model("none"));
+    const nearest = await gradients(model("nearest"));
+    expect(nearest.loss).toBe(exact.loss);
+    expect(apart(nearest.values, exact.values)).toBeGreaterThan(1e-4);
+    expect(apart(nearest.values, exact.values)).toBeLessThan(0.05);
+  });
+
+  test("by chance: micro-batches round otherwise, and their mean lies nearer", async () => {
+    const exact = await gradients(model("none"));
+    const once = await gradients(model("stochastic"));
+    const often = await gradients(model("stochastic"), 16);
+    expect(once.values).toEqual((await gradients(model("stochastic"))).values);
+    expect(apart(once.values, exact.values)).toBeLessThan(0.1);
+    expect(apart(often.values, exact.values)).toBeLessThan(apart(once.values, exact.values) / 2);
+  });
+
+  test("linears of one input go through codes together, or not at all", async () => {
+    const all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"];
+    const skip = { quantize_skip: ["k_proj", "up_proj", "o_proj", "down_proj"] };
+    expect((await gradients(model("nearest", skip))).values).toEqual((await gradients(model("none", skip))).values);
+    const more = { quantize_skip: all.slice(0, 4) };
+    expect((await gradients(model("nearest", more))).values).not.toEqual((await gradients(model("none", more))).values);
+  });
+
+  test("GPUs refuse it", () => {
+    expect(() => planMemory(model("nearest"), spec, { ...ENGINE, training: true, device: "cuda:0" })).toThrow(
+      "int8_backward is not supported on cuda:0: leave it out, or train with --device cpu.",
+    );
+  });
+});
+
 describe("LLM.int8", () => {
   const saved = join(golden, "int8");
   const asStored = { use_4bit: false, use_8bit: false, double_quant: true, quantize_skip: undefined };
@@ -562,6 +614,11 @@ describe("what is refused", () => {
       "quant_type needs use_4bit or use_8bit; without them it may be int8 or llm_int8, for a base that is stored in int8.",
     ],
     ["a head alone", { use_4bit: false, quantize_head: true }, "quantize_head needs use_4bit or use_8bit."],
+    [
+      "an 8-bit backward pass through 4 bits",
+      { int8_backward: "nearest" as const },
+      "int8_backward needs use_8bit, or a base that is stored in int8.",
+    ],
     [
       "a head that is skipped",
       { quantize_head: true, quantize_skip: ["lm_head"] },

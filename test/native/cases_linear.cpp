@@ -239,6 +239,33 @@ void sweep_int8(Sweep& sweep) {
   }
 }
 
+// The 8-bit backward pass: either rounding, one linear of an input or several, with and without a mask, more columns than a task has, and contractions
+// beyond a chunk and beyond what 32 bits hold.
+void sweep_gradient_codes(Sweep& sweep) {
+  const auto add = [&](DType act, GradientCodes codes, int also, int64_t rows, int64_t in, int64_t features) {
+    Case c = sweep.drawn(act, DType::f32);
+    c.stored = {.format = Format::i8, .gradients = codes};
+    c.also = also;
+    c.rows = rows;
+    c.in = in;
+    c.features = features;
+    c.optional = true;
+    if (c.rank && sweep.random().coin()) sweep.dropout(c, 0.3f);
+    sweep.add(c);
+  };
+  for (const DType act : kActs) {
+    for (const GradientCodes codes : {GradientCodes::nearest, GradientCodes::stochastic}) {
+      for (const int also : {0, 1, 2}) {
+        for (const int64_t rows : {1, 5, 33, 97}) {
+          for (const int64_t features : {1, 31, 64, 583, 1409}) add(act, codes, also, rows, sweep.random().pick({1, 33, 64}), features);
+        }
+        add(act, codes, also, 34, 1031, 40);
+      }
+    }
+    add(act, GradientCodes::nearest, 0, 3, 5, 128 * 1024 + 70);
+  }
+}
+
 // Several linears of one input, as q, k and v are, and gate and up.
 void sweep_also(Sweep& sweep) {
   for (const DType act : kActs) {
@@ -358,6 +385,7 @@ void add_linear_cases(std::vector<Case>& cases) {
   sweep_long(backward, true);
   sweep_rounded_weights(backward);
   sweep_stored(backward);
+  sweep_gradient_codes(backward);
   sweep_also(backward);
   sweep_undropped(backward, 2);
   sweep_gradients(backward);

@@ -38,18 +38,20 @@ std::string check_codes(const cpu::Int8Kernels& k, int64_t n, DType t, Random& r
   return codes.damage();
 }
 
-std::string check_packing(const cpu::Kernels& k, int64_t length, int64_t columns, Random& r) {
-  const int64_t ld = length + r.pick({0, 1, 5, 64}), size = cpu::panel_bytes_int8(length);
-  Guarded source(1, columns, length, ld, r.pick({0, 1, 3})), panel(1, 1, size, size, 0), sums(4, 1, kPanelCols, kPanelCols, 0);
+// by_rows: the contraction goes along the source's rows.
+std::string check_packing(const cpu::Kernels& k, int64_t length, int64_t columns, bool by_rows, Random& r) {
+  const int64_t rows = by_rows ? length : columns, cols = by_rows ? columns : length, ld = cols + r.pick({0, 1, 5, 64}), size = cpu::panel_bytes_int8(length);
+  Guarded source(1, rows, cols, ld, r.pick({0, 1, 3})), panel(1, 1, size, size, 0), sums(4, 1, kPanelCols, kPanelCols, 0);
   int8_t* const codes = static_cast<int8_t*>(source.data());
+  const auto code = [&](int64_t c, int64_t p) -> int8_t& { return codes[by_rows ? p * ld + c : c * ld + p]; };
   for (int64_t c = 0; c < columns; c++) {
-    for (int64_t p = 0; p < length; p++) codes[c * ld + p] = int8_t(r.next());
+    for (int64_t p = 0; p < length; p++) code(c, p) = int8_t(r.next());
   }
-  k.pack_codes(codes, ld, length, columns, static_cast<int8_t*>(panel.data()), static_cast<int32_t*>(sums.data()));
+  (by_rows ? k.pack_codes_rows : k.pack_codes)(codes, ld, length, columns, static_cast<int8_t*>(panel.data()), static_cast<int32_t*>(sums.data()));
   for (int64_t c = 0; c < kPanelCols; c++) {
     int32_t sum = 0;
     for (int64_t p = 0; p < cpu::round_up(length, kCodeStep); p++) {
-      const int expected = c < columns && p < length ? codes[c * ld + p] : 0, found = static_cast<const int8_t*>(panel.data())[place(p, c)];
+      const int expected = c < columns && p < length ? code(c, p) : 0, found = static_cast<const int8_t*>(panel.data())[place(p, c)];
       if (expected != found) return "k=" + std::to_string(p) + " column=" + std::to_string(c) + ": expected " + std::to_string(expected) + ", found " + std::to_string(found);
       sum += expected;
     }
@@ -119,8 +121,10 @@ void test_int8_kernels(const cpu::InstructionSet& isa, Report& report) {
   const std::string label = "twin [" + std::string(isa.name) + "] ";
   for (const int64_t k : {1, 3, 4, 15, 16, 17, 63, 64, 65, 127, 129, 583}) {
     for (const int64_t columns : {1, 2, 15, 16, 17, 31, 32}) {
-      const std::string wrong = check_packing(*isa.kernels, k, columns, r);
-      report.expect(wrong.empty(), label + "pack codes k=" + std::to_string(k) + " columns=" + std::to_string(columns), wrong);
+      for (const bool by_rows : {false, true}) {
+        const std::string wrong = check_packing(*isa.kernels, k, columns, by_rows, r);
+        report.expect(wrong.empty(), label + "pack codes" + (by_rows ? " along rows" : "") + " k=" + std::to_string(k) + " columns=" + std::to_string(columns), wrong);
+      }
     }
   }
   // The fastest that goes with the set here, and those that every machine with the set has.

@@ -136,7 +136,7 @@ void run_device(const Options& o, Report& report) {
     int64_t number = 0, ran = 0;
     for (const Case& c : selected(all_cases(), o)) {
       if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6)) || !o.mine(number++)) continue;
-      if ((c.op.starts_with("attention") && c.dropout.active()) || c.replaced > 0) continue;  // refused there
+      if ((c.op.starts_with("attention") && c.dropout.active()) || c.replaced > 0 || c.stored.gradients != GradientCodes::none) continue;  // refused there
       if (ran++ % 256 == 0) backend = plugin.make(0);  // copies of weights go with it
       WithWeights device(*backend);
       device.varies = c.seed % 2 == 0;

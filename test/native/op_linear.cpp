@@ -119,6 +119,9 @@ void define_bwd(const Case& c, Slots& s) {
   else s.output("dx", c.out, c.rows, c.in, c.ld_pad);
 }
 
+// The numbers of gradients that are rounded by chance; their first counter may begin within a word.
+Dropout numbers_of(int linear) { return {0, 77, uint64_t(5 + linear), uint64_t(1 + 4 * linear)}; }
+
 void call_bwd(const Case& c, Backend& b, Memory& m) {
   std::vector<Lora> loras;
   for (int l = 0; l <= c.also; l++) loras.push_back(lora_of(c, m, l));
@@ -130,7 +133,8 @@ void call_bwd(const Case& c, Backend& b, Memory& m) {
                        .lora = c.rank ? &loras[size_t(l)] : nullptr,
                        .u = m.mat(numbered("u", l)),
                        .dx = m.mat("dx"),
-                       .accumulate = c.accumulate});
+                       .accumulate = c.accumulate,
+                       .numbers = numbers_of(l)});
   }
   for (int l = 0; l < c.also; l++) linears[size_t(l)].also = &linears[size_t(l) + 1];
   b.linear_bwd(linears[0]);
@@ -145,7 +149,10 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   for (int64_t m = 0; c.optional && c.accumulate && m < c.rows * c.in; m++) dx_sum[size_t(m)] = std::fabs(double(slots.find("dx")->values[size_t(m)]));
   for (int l = 0; l < linears; l++) {
     const Mat dy = twin.mat(numbered("dy", l)), a = twin.mat(numbered("a", l)), b = twin.mat(numbered("b", l)), u = twin.mat(numbered("u", l));
-    const Values w = c.optional ? ref_weight(twin.weight(numbered("w", l))) : Values();
+    const Weight weight = twin.weight(numbered("w", l));
+    const Values w = c.optional ? ref_weight(weight) : Values();
+    const bool in_codes = c.optional && weight.gradient_codes != GradientCodes::none;
+    const RefGradient gradient = in_codes ? ref_gradient(dy, weight, numbers_of(l)) : RefGradient();
     Values du, du_apart;  // (M, R); how far two du, each rounded to act, may lie apart
     for (int64_t m = 0; m < c.rows; m++) {
       for (int64_t r = 0; r < c.rank; r++) {
@@ -164,7 +171,11 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t i = 0; i < c.in; i++) {
         const size_t place = size_t(m * c.in + i);
         double products = 0, through_a = 0, du_error = 0;
-        for (int64_t o = 0; o < c.features; o++) products += std::fabs(double(dy.get(m, o)) * w[size_t(o * c.in + i)]);
+        // Codes are exact; their scaled sum is a term.
+        for (int64_t o = 0; o < c.features; o++) {
+          if (in_codes) dx_sum[place] += std::fabs(gradient.codes[size_t(m * c.features + o)] * ref_int8_code(weight, o, i) * gradient.maxima[size_t(m)] * double(kGradientStep));
+          else products += std::fabs(double(dy.get(m, o)) * w[size_t(o * c.in + i)]);
+        }
         for (int64_t r = 0; r < c.rank; r++) {
           const size_t at = size_t(m * c.rank + r);
           through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));

@@ -63,6 +63,7 @@ OpLimits limits_of(const Case& c) {
   l.head_dim = c.head_dim;
   l.act = c.act;
   l.rounds_activations = c.stored.threshold > 0;
+  l.rounds_gradients = c.stored.gradients != GradientCodes::none;
   l.decoded = is_plain(c.stored.format) && c.weight == c.act && !c.stored.interleaved ? 0 : c.features * c.in;
   l.head_trains = c.trains;
   l.head_rows = c.replaced;

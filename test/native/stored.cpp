@@ -42,6 +42,7 @@ void make_stored(Stored& out, const StoredAs& as, int64_t rows, int64_t cols, Ra
   w.interleaved = as.interleaved;
   w.block_size = as.block_size;
   w.outlier_threshold = as.threshold;
+  w.gradient_codes = as.gradients;
   if (as.format == Format::i8) {
     for (int64_t i = 0; i < rows; i++) out.absmax.push_back(float(0.5 + r.uniform()));
   }

@@ -20,6 +20,7 @@ struct StoredAs {
   int64_t interleaved = 0, block_size = 64;
   bool nested = false;  // of nf4 and fp4: maxima quantised once more
   float threshold = 0;  // of i8: Weight::outlier_threshold
+  GradientCodes gradients = GradientCodes::none;  // of i8
 };
 
 // Elements lie in about [-1, 1].

@@ -13,7 +13,7 @@ struct Shape {
   DType act;
   int64_t rows, in, features, rank;
   float dropout;
-  bool rounds = false;  // LLM.int8
+  bool rounds = false;  // LLM.int8, and gradients in codes
 };
 
 // Memory of an operation's operands; the operation changes some of them.
@@ -73,7 +73,7 @@ struct Forward {
 
 struct Backward {
   Operands all;
-  Mat dy, x, w, a, b, u, da, db, dx, gate, up;
+  Mat dy, x, w, maxima, a, b, u, da, db, dx, gate, up;
   Lora lora;
 
   Backward(const Shape& s, uint64_t seed) {
@@ -82,6 +82,7 @@ struct Backward {
     dy = all.add(r, s.act, s.rows, s.in, 3);
     x = all.add(r, s.act, s.rows, s.features, 0);
     w = all.add(r, DType::bf16, s.in, s.features, 0);
+    maxima = all.add(r, DType::f32, 1, s.in, 0);
     a = all.add(r, DType::f32, rank, s.features, 0);
     b = all.add(r, DType::f32, s.in, rank, 0);
     u = all.add(r, s.act, s.rows, rank, 0);
@@ -101,6 +102,11 @@ struct Backward {
                        .lora = s.rank ? &lora : nullptr,
                        .u = s.rank ? u : Mat(),
                        .dx = Mat(memory.data(), s.act, s.rows, s.features)};
+    if (s.rounds) {
+      args.w.format = Format::i8;
+      args.w.absmax = maxima.data;
+      args.w.gradient_codes = GradientCodes::nearest;
+    }
     if (at_once) {
       args.gate = gate;
       args.up = up;
@@ -119,7 +125,7 @@ void compare(const char* name, Runner& runner, const Shape& s, uint64_t seed, Re
   limits.act = s.act;
   limits.training = true;
   limits.dropout = s.dropout > 0;
-  limits.rounds_activations = s.rounds;
+  limits.rounds_activations = limits.rounds_gradients = s.rounds;
   Pass at_once(s, seed), apart(s, seed), before(s, seed);
   at_once.run(runner.prepare(limits, true), s, true);
   apart.run(runner.prepare(limits, true), s, false);
@@ -144,7 +150,9 @@ void test_swiglu_products(const cpu::InstructionSet& isa, Report& report) {
         const Shape adapted{act, rows, in, features, 6, rows % 2 ? 0.25f : 0.f};
         compare<Forward>("linear_fwd", runner, adapted, seed++, report);
         compare<Backward>("linear_bwd", runner, adapted, seed++, report);
-        compare<Forward>("linear_fwd", runner, {act, rows, in, features, 6, 0, true}, seed++, report);
+        const Shape rounded{act, rows, in, features, 6, rows % 2 ? 0.25f : 0.f, true};
+        compare<Forward>("linear_fwd", runner, rounded, seed++, report);
+        compare<Backward>("linear_bwd", runner, rounded, seed++, report);
       }
     }
   }

@@ -45,7 +45,7 @@ function settingsOf(
   };
   const stored = { dtype: "f32", shape: [1], file: import.meta.filename, offset: 0, bytes: 1 };
   const quantize = form === "nf4" ? { format: "nf4", doubleQuant: true } : { format: "i8", doubleQuant: false };
-  const rounding = form === "llm_int8" ? { outlierThreshold: 6 } : {};
+  const rounding = form === "llm_int8" ? { outlierThreshold: 6, gradientCodes: "nearest" } : {};
   const names = ["a.q_proj.weight", ...(form === "nf4" ? ["lm_head.weight"] : [])];
   const tensors = names.map((name) => ({ name, ...stored, ...(form === "plain" ? {} : { quantize, ...rounding }) }));
   const parts = {
@@ -102,7 +102,13 @@ test("the settings of a run are stored as ever", () => {
   const quantize_skip = expect.stringMatching(/^[0-9a-f]{12}$/);
   const four = { use_4bit: true, double_quant: true, quantize_skip, quantize_head: true };
   expect(settingsOf("nf4", "bf16")).toEqual({ ...stored, ...four });
-  const eight = { use_8bit: true, double_quant: false, quantize_skip, quant_type: "llm_int8" };
+  const eight = {
+    use_8bit: true,
+    double_quant: false,
+    quantize_skip,
+    quant_type: "llm_int8",
+    int8_backward: "nearest",
+  };
   expect(settingsOf("llm_int8", "bf16")).toEqual({ ...stored, ...eight });
   const others = { warmup_steps: 7, optim: "adamw_8bit", add_eos: false, text_by: "line" };
   expect(settingsOf("plain", "bf16", others)).toEqual({

@@ -40,6 +40,11 @@ const RUNS = {
   "fp4, one quantisation": [{ precision: "fp32", use_4bit: true, quant_type: "fp4", double_quant: false }, {}],
   int8: [{ precision: "bf16", use_8bit: true }, {}],
   "LLM.int8": [{ precision: "bf16", use_8bit: true, quant_type: "llm_int8" }, {}],
+  "8-bit backward": [{ precision: "bf16", use_8bit: true, quant_type: "llm_int8", int8_backward: "nearest" }, {}],
+  "8-bit backward by chance": [
+    { precision: "fp32", use_8bit: true, int8_backward: "stochastic" },
+    { gradient_checkpointing: true, lora_dropout: 0.1 },
+  ],
   "GGUF, fp32": [{ precision: "fp32", gguf: true }, {}],
   "GGUF, bf16": [{ precision: "bf16", gguf: true }, { gradient_checkpointing: true }],
   dropout: [{ precision: "fp32" }, { lora_dropout: 0.1 }],

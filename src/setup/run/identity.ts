@@ -120,6 +120,7 @@ const SETTINGS: Readonly<Partial<Record<Name, SettingOf>>> = {
   tokenizer_name: (_, { texts }) => texts.tokenizer.sha256,
   precision: (_, parts) => parts.precision,
   ...ofQuantization,
+  int8_backward: (_, { model }) => model.tensors.find(({ gradientCodes }) => gradientCodes)?.gradientCodes,
   lora_r: (_, { spec }) => spec.rank,
   lora_alpha: (_, { spec }) => spec.alpha,
   lora_dropout: (_, { spec }) => spec.dropout,
