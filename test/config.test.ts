@@ -84,6 +84,7 @@ const DEFAULTS = {
   cache_dir: undefined,
   cache_limit_gb: 20,
   gradient_checkpointing: false,
+  activation_offloading: false,
   offload_embedding: false,
   memory_limit: undefined,
   eval_strategy: "steps",

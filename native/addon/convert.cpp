@@ -99,6 +99,7 @@ EngineOptions to_options(const Napi::Value& v) {
   e.copies_weights = o.Get("copyWeights").ToBoolean();
   e.rereads_weights = o.Get("rereadWeights").ToBoolean();
   e.offload_embedding = o.Get("offloadEmbedding").ToBoolean();
+  e.offload_checkpoints = o.Get("offloadCheckpoints").ToBoolean();
   e.checkpointed_blocks = integer_or(o, "checkpointedBlocks", 0);
   return e;
 }

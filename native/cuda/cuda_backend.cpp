@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cuda/nccl_reducer.h"
+#include "cuda/system.h"
 #include "quant/moments.h"
 
 namespace lowrank::cuda {
@@ -18,6 +19,7 @@ CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(dev
 }
 
 Memory CudaBackend::allocate(int64_t bytes) { return {device_->allocate(bytes), bytes}; }
+Memory CudaBackend::allocate_host(int64_t bytes) { return shared_memory(bytes); }
 void CudaBackend::upload(const void* host, int64_t bytes, void* to) { device_->upload(host, bytes, to); }
 void CudaBackend::download(const void* from, int64_t bytes, void* host) { device_->download(from, bytes, host); }
 

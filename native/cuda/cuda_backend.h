@@ -18,6 +18,7 @@ class CudaBackend final : public Backend {
 
   std::string name() const override { return device_->name(); }
   Memory allocate(int64_t bytes) override;
+  Memory allocate_host(int64_t bytes) override;
   void upload(const void* host, int64_t bytes, void* to) override;
   void download(const void* from, int64_t bytes, void* host) override;
   Weight resident(const Weight&) override;

@@ -245,7 +245,10 @@ std::unique_ptr<Device> open_device(int number) {
 
 Memory shared_memory(int64_t bytes) {
   void* p = nullptr;
-  if (cudaHostAlloc(&p, size_t(bytes), cudaHostAllocMapped) != cudaSuccess) throw Error("E_MEMORY", "No memory that the GPU shares.");
+  if (cudaHostAlloc(&p, size_t(bytes), cudaHostAllocMapped) != cudaSuccess) {
+    cudaGetLastError();  // the context goes on
+    throw Error("E_MEMORY", "The host pins no " + std::to_string(bytes >> 20) + " MiB for the GPU: its memory is in use, or limited (ulimit -l, the control group).");
+  }
   return {{p, [](void* memory) { cudaFreeHost(memory); }}, bytes};
 }
 

@@ -8,7 +8,7 @@ namespace lowrank::cuda {
 Devices find_devices();
 // Error E_DEVICE saying what is missing.
 std::unique_ptr<Device> open_device(int number);
-// Memory that host and device read and write, for tests. Error E_MEMORY
+// Memory of the host (pinned) that the device reads and writes, too. Error E_MEMORY
 Memory shared_memory(int64_t bytes);
 
 }  // namespace lowrank::cuda

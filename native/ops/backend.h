@@ -44,6 +44,8 @@ class Backend {
   // At least `bytes` of zero-filled memory, 64-byte aligned, for the arguments of operations. Nothing outside the backend reads or
   // writes there. Error E_MEMORY.
   virtual Memory allocate(int64_t bytes) = 0;
+  // The same of the host's memory, for arguments that lie with the host: operations read and write it in their order, and more slowly.
+  virtual Memory allocate_host(int64_t bytes) { return allocate(bytes); }
   // Between the host and such memory, in order with the operations; both are done when the call returns.
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;

@@ -73,8 +73,10 @@ void Base::fit(const AdapterNeeds& adapters) {
   limits_ = op_limits(model_, adapters, options_);
   layout_.reset();
   arena_ = Arena();  // before there is another
+  offloaded_ = {};
   layout_ = std::make_unique<Layout>(arena_, model_, adapters, options_, backend_->workspace_bytes(limits_));
   arena_.commit(backend_->allocate(arena_.total_bytes()));
+  if (layout_->offloaded_bytes() > 0) offloaded_ = backend_->allocate_host(layout_->offloaded_bytes());
   backend_->set_workspace(limits_, arena_.at(layout_->workspace));
   fill_rotary(0);
   fill_key_bias();

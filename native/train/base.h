@@ -76,6 +76,7 @@ class Base {
 
  private:
   OwnTokens own_tokens(const Piece&, const Adapter&);
+  Mat block_input(const Pass&, int64_t layer) const;
   void check_batch(const Batch&) const;
   void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);
@@ -90,6 +91,7 @@ class Base {
   OpLimits limits_;
   bool has_buffers_ = false;
   Arena arena_;
+  Memory offloaded_;  // with the host
   std::unique_ptr<Layout> layout_;
   int64_t rotary_length_ = 0;  // that the tables were made for
 };

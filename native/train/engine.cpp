@@ -95,7 +95,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   }
   if (all.training) arena.reserve("gradients", Gradients::bytes(elements));
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
-  Layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
+  const Layout layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
   std::vector<MemoryItem> items;
   int64_t mapped = 0, quantized = 0, offloaded = 0;
   for (const auto& t : source.tensors) {
@@ -108,6 +108,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (offloaded > 0) items.push_back({"embedding (mapped)", offloaded, MemoryPlace::mapped});
+  if (layout.offloaded_bytes() > 0) items.push_back({"checkpoints (pinned)", layout.offloaded_bytes(), MemoryPlace::host});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
   // First factors are made before the other items are in use: of the host's memory, they need the bytes beyond these.
   const int64_t unused = place == MemoryPlace::host ? arena.total_bytes() - held : 0;

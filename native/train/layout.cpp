@@ -9,6 +9,7 @@ EngineOptions options_for(const ModelSource& source, EngineOptions o) {
   if (o.device != "cpu" && std::any_of(source.tensors.begin(), source.tensors.end(), in_codes)) {
     throw Error("E_QUANTIZED", "int8_backward is not supported on " + o.device + ": leave it out, or train with --device cpu.", "int8_backward");
   }
+  o.offload_checkpoints = o.offload_checkpoints && memory_place(o.device) == MemoryPlace::device;
   for (const TensorEntry& t : source.tensors) {
     o.rounds_activations = o.rounds_activations || t.outlier_threshold > 0;
     o.rounds_gradients = o.rounds_gradients || (o.training && t.gradient_codes != GradientCodes::none);
@@ -131,7 +132,12 @@ void Layout::place(Place p) {
   }
   for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], adapters_.dora, shared);
   if (keep_) {
-    for (Rows& input : block_inputs) input = p.kept(model_.dim, DType::f32);
+    int64_t offloaded = 0;
+    for (Rows& input : block_inputs) {
+      input = options_.offload_checkpoints ? Rows{offloaded, model_.dim, DType::f32} : p.kept(model_.dim, DType::f32);
+      if (options_.offload_checkpoints) offloaded += Arena::aligned(p.tokens() * model_.dim * dtype_bytes(DType::f32));
+    }
+    offloaded_bytes_ = std::max(offloaded_bytes_, offloaded);
   }
   final.place(p, model_, final_ranks_, adapters_.dora, shared.linears);
   if (model_.classifier) {

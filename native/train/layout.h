@@ -39,6 +39,7 @@ struct EngineOptions {
   int64_t piece_tokens() const { return std::min(max_tokens, std::max(device == "cpu" ? kPieceTokens : kDevicePieceTokens, max_sequence)); }
   // Without a backward pass no values of a block are kept: pieces may be longer than a small training batch's.
   int64_t evaluation_tokens() const { return training ? std::max({kPieceTokens, max_sequence, piece_tokens()}) : std::max(piece_tokens(), texts); }
+  bool offload_checkpoints = false;  // the inputs of checkpointed blocks lie with the host where the backend's memory is another
   // Gradient checkpointing (Chen et al., 2016): this number of the lowest blocks keep their input only and are computed
   // again in the backward pass, bit for bit.
   int64_t checkpointed_blocks = 0;
@@ -104,7 +105,7 @@ class Layout {
   TokenBuffers token_buffers;
   Stream stream;
   Block::Shared shared;
-  std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block
+  std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block; with offload_checkpoints in memory of the host
   Final final;
   Head head;
   Norm embedding_norm;  // where the embedding trains and has one
@@ -120,6 +121,7 @@ class Layout {
   // In training the lowest layers share the first block's buffers.
   bool checkpointed(int64_t layer) const { return options_.training && layer < shared_layers_; }
   bool highest_checkpointed(int64_t layer) const { return layer + 1 == shared_layers_; }
+  int64_t offloaded_bytes() const { return offloaded_bytes_; }
   // Where no command leaves anything for the next one: the pieces' buffers.
   int64_t scratch() const { return tokens_begin_; }
 
@@ -136,7 +138,7 @@ class Layout {
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   std::vector<int64_t> embedding_ranks_, final_ranks_;
-  int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0;
+  int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0, offloaded_bytes_ = 0;
   AdapterSizes adapters_;
   bool embedding_trains_ = false, embedding_rows_ = false;
   int64_t head_rows_ = 0;

@@ -14,6 +14,12 @@ Dropout embedding_dropout(const Pass& p) {
 }
 }
 
+Mat Base::block_input(const Pass& p, int64_t layer) const {
+  const Rows& rows = layout_->block_inputs[size_t(layer)];
+  if (!options_.offload_checkpoints) return p.mat(rows);
+  return Mat(static_cast<char*>(offloaded_.data.get()) + rows.offset, rows.dtype, p.tokens.count, rows.cols);
+}
+
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
   const float scale = float(model_.embedding_scale);
@@ -45,7 +51,7 @@ void Base::forward(const Pass& p) {
   const Dropout dropout = embedding_dropout(p);
   if (dropout.active()) p.ops.dropout({.x = x, .y = x, .dropout = dropout});
   for (int64_t l = 0; l < model_.layers; l++) {
-    if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, p.mat(layout_->block_inputs[size_t(l)])});
+    if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, block_input(p, l)});
     layout_->block(l).forward(p, l, layout_->shared, layout_->stream);
   }
 }
@@ -60,7 +66,7 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
     if (layout_->checkpointed(l) && !layout_->highest_checkpointed(l)) {
       Pass again = p;
       again.mode = Mode::recompute;
-      p.ops.cast({p.mat(layout_->block_inputs[size_t(l)]), x});
+      p.ops.cast({block_input(p, l), x});
       layout_->block(l).forward(again, l, layout_->shared, layout_->stream);
     }
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);

@@ -288,6 +288,7 @@ export const commands = named({
       max_seq_length: rows.max_seq_length,
       per_device_train_batch_size: rows.per_device_train_batch_size,
       gradient_checkpointing: rows.gradient_checkpointing,
+      activation_offloading: rows.activation_offloading,
       offload_embedding: rows.offload_embedding,
       optim: rows.optim,
       memory_limit: rows.memory_limit,

@@ -357,6 +357,10 @@ export const trainRows = {
     TRAINING.nothing,
     "keep only each block's input and compute the block again in the backward pass: less memory, slower, the same bits",
   ).or(false),
+  activation_offloading: flag(
+    TRAINING.nothing,
+    "on a GPU, with gradient_checkpointing: keep the blocks' inputs in the host's memory; the same bits",
+  ).or(false),
   offload_embedding: flag(
     TRAINING.nothing,
     "on a GPU: leave the embedding in the host's memory and upload the rows of each batch's tokens; the same bits; without effect where the head is the embedding",

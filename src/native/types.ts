@@ -229,6 +229,8 @@ export interface EngineOptions {
    * to the same bits. Without effect where the head is the embedding. Default false.
    */
   offloadEmbedding?: boolean;
+  /** Whether the inputs of `checkpointedBlocks` lie in pinned memory of the host where the device has memory of its own: to the same bits. Default false. */
+  offloadCheckpoints?: boolean;
   /** Default adamw, with moments in f32. adamw_8bit keeps moments of tensors of at least 4,096 elements in 8 bits. */
   optimizer?: Optimizer;
   /**

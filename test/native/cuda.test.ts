@@ -68,6 +68,33 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     expect(error).toMatchObject({ code: "E_OPTIONS", message: expect.stringContaining("modules_to_save") });
   });
 
+  test("inputs of checkpointed blocks that lie with the host: the same bits, and their bytes are not the device's", async () => {
+    const model = openModel(join(goldensFolder, "gqa-untied"));
+    const targets = resolveTargets(model, "all-linear").modules;
+    const adapter = { rank: 2, alpha: 4, dropout: 0.1, useRslora: false, targets, seed: 1 };
+    const shape = { precision: "bf16", threads: 1, maxTokens: 12, maxSequence: 12, cacheTokens: 12 } as const;
+    const batch = { sequences: [7, 5].map((n) => ({ inputIds: Int32Array.from({ length: n }, (_, i) => 3 * i + n) })) };
+    const { layers } = model.config;
+    const options = (offloadCheckpoints: boolean, checkpointedBlocks = layers) =>
+      ({ ...shape, device: "cuda:0", training: true, offloadCheckpoints, checkpointedBlocks }) as const;
+    const train = async (...given: Parameters<typeof options>) => {
+      await using engine = await Engine.create(model, adapter, options(...given));
+      for (let step = 0; step < 4; step++) {
+        await engine.forwardBackward(batch, 0.1, step);
+        await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+      }
+      return [await engine.adapter(), await engine.evaluate(batch)];
+    };
+    const expected = await train(false, 0);
+    expect(await train(true)).toEqual(expected);
+    const items = (offloads: boolean) =>
+      new Map(planMemory(model, adapter, options(offloads)).items.map((item) => [item.name, item]));
+    const [kept, moved] = [items(false), items(true)];
+    const inputs = moved.get("checkpoints (pinned)")!;
+    expect(inputs).toMatchObject({ place: "host", bytes: layers * 12 * model.spec.dim * 4 });
+    expect(kept.get("activations")!.bytes - moved.get("activations")!.bytes).toBe(inputs.bytes);
+  });
+
   test("lowrank devices names it; another number is an error", async () => {
     expect(devices().found.map(({ name }) => name)).toEqual(["cuda:0"]);
     const options = { precision: "fp32", threads: 1, maxTokens: 8, maxSequence: 8, training: false } as const;

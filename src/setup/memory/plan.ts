@@ -67,7 +67,7 @@ export function samplesOf(o: { num_samples: number; sample_max_new_tokens: numbe
   return { sampleTokens: o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens, samplesOnly };
 }
 
-type Machine = Pick<EngineOptions, "threads" | "device" | "offloadEmbedding">;
+type Machine = Pick<EngineOptions, "threads" | "device" | "offloadEmbedding" | "offloadCheckpoints">;
 
 export class Planner {
   readonly #model: ModelSource;

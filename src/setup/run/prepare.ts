@@ -66,7 +66,7 @@ export function planRun(
   const planner = new Planner(
     model,
     adapter.spec,
-    { threads, device, offloadEmbedding: o.offload_embedding },
+    { threads, device, offloadEmbedding: o.offload_embedding, offloadCheckpoints: o.activation_offloading },
     tokenizer,
     samplesOf(o, base.samplesOnly),
     beside,
