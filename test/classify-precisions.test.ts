@@ -29,11 +29,11 @@ interface Kind {
   prepare?: (model: ModelSource) => ModelSource;
   lossScale?: number;
   /**
-   * Largest differences from fp32 on the stored weights: of logits as a share of the largest, of the loss of each of ten steps as a share of it, and the
+   * Largest differences from fp32 on the stored weights: of logits as a share of the largest (in bf16 twice PyTorch's own), of the loss of each of ten steps as a share of it, and the
    * least cosine of a gradient. The weights are random and tiny: codes are off by far more than in a trained model, and of 4 bits the gradients are other
    * ones. That they are right for these weights shows the test with the decoded weights.
    */
-  logits: number;
+  logits?: number;
   loss?: number;
   /** In its place the mean of the ten losses. */
   meanLoss?: number;
@@ -41,7 +41,7 @@ interface Kind {
 }
 
 const KINDS: Kind[] = [
-  { name: "bf16", options: { precision: "bf16" }, logits: 2e-2, loss: 3e-2, cosine: 0.99 },
+  { name: "bf16", options: { precision: "bf16" }, loss: 3e-2, cosine: 0.99 },
   { name: "fp16", options: { precision: "fp16" }, lossScale: 1024, logits: 4e-3, loss: 5e-3, cosine: 0.9995 },
   { name: "int8", options: {}, prepare: quantising({ use_8bit: true }), logits: 4e-2, loss: 5e-2, cosine: 0.93 },
   { name: "nf4", options: {}, prepare: quantising({ use_4bit: true }), logits: 0.5, meanLoss: 0.3 },
@@ -57,7 +57,7 @@ describe.each(ENCODERS)("%s", (name) => {
     const { engine } = await openClassifierGolden(name, "initial", kind.options, kind.prepare);
     const { logits } = await engine.classify(batch);
     const off = largestDifference(logits, tensors.get("logits")!.data);
-    expect(off.difference / off.scale).toBeLessThan(kind.logits);
+    expect(off.difference / off.scale).toBeLessThan(kind.logits ?? 2 * reference.bf16_logits);
     await engine.forwardBackward(batch, scale * (kind.lossScale ?? 1), 0);
     for (const [key, { data }] of kind.cosine ? await engine.gradients() : [])
       expect(cosine(data, tensors.get(key)!.data), key).toBeGreaterThan(kind.cosine!);

@@ -148,6 +148,15 @@ def train(model, case, batches, begin=lambda number, batch: None):
     return trace
 
 
+def bf16_error(case, folder, batch, logits):
+    """The largest difference of the logits of a base in bf16, as a share of the largest logit: what 16 bits cost PyTorch itself on these weights."""
+    base = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.bfloat16)
+    model = PeftModel.from_pretrained(base, folder / "initial").eval()
+    with torch.no_grad():
+        found = forward(model, case, batch).logits.float()
+    return round(((found - logits).abs().max() / logits.abs().max()).item(), 4)
+
+
 def make(case, folder, seed):
     torch.manual_seed(seed)
     shutil.rmtree(folder, ignore_errors=True)
@@ -173,7 +182,7 @@ def make(case, folder, seed):
     last = forward(model, case, batch).logits.detach().tolist()
     reference = dict(
         about=case.about, versions=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__),
-        problem=case.problem, batch=batch, loss=found.loss.item(), trainable=trainable, all=everything,
+        problem=case.problem, batch=batch, loss=found.loss.item(), bf16_logits=bf16_error(case, folder, batch, found.logits.detach()), trainable=trainable, all=everything,
         training=dict(**TRAINING, batches=batches, trace=trace), final_logits=last)
     (folder / "reference.json").write_text(collapse_numbers(json.dumps(reference, indent=1)) + "\n")
     for file in folder.rglob("*.safetensors"):

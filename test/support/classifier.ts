@@ -15,6 +15,8 @@ export interface ClassifierReference {
   problem: "single_label_classification" | "regression" | "multi_label_classification";
   batch: GoldenTexts;
   loss: number;
+  /** Largest difference of PyTorch's own logits in bf16, as a share of the largest. */
+  bf16_logits: number;
   trainable: number;
   all: number;
   training: {
