@@ -32,6 +32,7 @@ function chart({ title, x: label, series }, left) {
   }
   for (const x of xs) parts.push(text(at([x, 0])[0], HEIGHT - MARGIN.bottom + 16, x, 'text-anchor="middle"'));
   parts.push(text(left + MARGIN.left + inner.width / 2, HEIGHT - 8, label, 'text-anchor="middle"'));
+  const names = [];
   for (const [i, [name, line]] of Object.entries(series).entries()) {
     const colour = COLOURS[i % COLOURS.length];
     const path = line
@@ -46,10 +47,10 @@ function chart({ title, x: label, series }, left) {
       const [cx, cy] = at(point);
       parts.push(`<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="3" fill="${colour}"/>`);
     }
-    if (Object.keys(series).length > 1) {
-      parts.push(text(left + MARGIN.left + 8, MARGIN.top + 14 + 15 * i, name, `fill="${colour}"`));
-    }
+    names.push(`<tspan dx="8" fill="${colour}">${name}</tspan>`);
   }
+  // Above the lines: they may run anywhere.
+  if (names.length > 1) parts.push(text(left + WIDTH - MARGIN.right, 20, names.join(""), 'text-anchor="end"'));
   return parts.join("\n");
 }
 

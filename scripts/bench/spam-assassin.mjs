@@ -2,7 +2,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** [text, "ham" or "spam"] of every mail: its subject and its body, white space made one. In the order of the checksums in the files' names. */
+/** Characters of a mail. */
+const LONGEST = 4000;
+
+/** [text, "ham" or "spam"] of every mail: the beginning of its subject and body, in the order of the checksums in the files' names. */
 export function spamAssassin(packageFolder) {
   const data = join(packageFolder, "data");
   const files = readdirSync(data, { withFileTypes: true })
@@ -15,6 +18,7 @@ export function spamAssassin(packageFolder) {
     const mail = readFileSync(join(data, kind, file), "latin1");
     const subject = /^Subject: (.*)$/m.exec(mail)?.[1] ?? "";
     const body = mail.slice(mail.search(/\r?\n\r?\n/));
-    return [`${subject} ${body}`.replace(/[^\x20-\x7e]+/g, " ").trim(), kind.includes("spam") ? "spam" : "ham"];
+    const text = `${subject} ${body}`.replace(/[^\x21-\x7e]+/g, " ").trim();
+    return [text.slice(0, LONGEST), kind.includes("spam") ? "spam" : "ham"];
   });
 }
