@@ -53,11 +53,13 @@ describe.each(ENCODERS)("%s", (name) => {
   const batch = labelledBatch(reference.batch);
   const scale = 1 / terms(reference.batch);
 
+  const limitOf = ({ logits }: Kind) => logits ?? 2 * reference.bf16_logits;
+
   test.each(KINDS)("$name: near the fp32 reference", async (kind) => {
     const { engine } = await openClassifierGolden(name, "initial", kind.options, kind.prepare);
     const { logits } = await engine.classify(batch);
     const off = largestDifference(logits, tensors.get("logits")!.data);
-    expect(off.difference / off.scale).toBeLessThan(kind.logits ?? 2 * reference.bf16_logits);
+    expect(off.difference / off.scale).toBeLessThan(limitOf(kind));
     await engine.forwardBackward(batch, scale * (kind.lossScale ?? 1), 0);
     for (const [key, { data }] of kind.cosine ? await engine.gradients() : [])
       expect(cosine(data, tensors.get(key)!.data), key).toBeGreaterThan(kind.cosine!);
@@ -90,7 +92,7 @@ describe.each(ENCODERS)("%s", (name) => {
     const alone = [];
     for (const sequence of batch.sequences) alone.push(...(await engine.classify({ sequences: [sequence] })).logits);
     const { difference, scale: size } = largestDifference(Float32Array.from(alone), together);
-    expect(difference / size).toBeLessThan(kind.options.precision ? kind.logits / 4 : 1e-5);
+    expect(difference / size).toBeLessThan(kind.options.precision ? limitOf(kind) / 4 : 1e-5);
     await engine.close();
   });
 
