@@ -48,7 +48,7 @@ void check_mapped(const void* data) {
 
 Napi::Value map_file(const Napi::CallbackInfo& info) {
   // Private: bytes that JavaScript writes there by mistake reach neither the file nor anybody else.
-  auto file = std::make_unique<MappedFile>(to_string(info[0], "path"), MappedFile::Access::private_copy);
+  auto file = std::make_unique<MappedFile>(to_string(info[0], "path"), MappedFile::Access::private_copy, to_string(info[1], "name"));
   if (file->bytes() == 0) return Napi::ArrayBuffer::New(info.Env(), 0);
   void* data = const_cast<char*>(file->data());
   const auto bytes = size_t(file->bytes());

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/error.h"
 
@@ -33,8 +34,11 @@ Registry& registry() {
 
 }  // namespace
 
-MappedFile::MappedFile(const std::string& path, Access access) : path_(path), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-  if (fd_ < 0) throw Error("E_FILE", path + ": cannot be opened (" + std::strerror(errno) + ").", path);
+MappedFile::MappedFile(const std::string& path, Access access) : MappedFile(path, access, path) {}
+
+MappedFile::MappedFile(const std::string& path, Access access, std::string name)
+    : path_(std::move(name)), fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+  if (fd_ < 0) throw Error("E_FILE", path_ + ": cannot be opened (" + std::strerror(errno) + ").", path_);
   try {
     map(access);
   } catch (...) {

@@ -25,6 +25,8 @@ class MappedFile {
   static Identity identity(const std::string& path);  // zeros where there is no such file
 
   explicit MappedFile(const std::string& path, Access = Access::read);  // Error E_FILE
+  // A file that will be renamed: errors call it by its later name.
+  MappedFile(const std::string& path, Access, std::string name);
   // The one read-only mapping of a file in this process, made where there is none; files are told apart by device, inode,
   // size and time of change. Any thread may call it. Error E_FILE.
   static std::shared_ptr<const MappedFile> shared(const std::string& path);

@@ -91,7 +91,7 @@ export interface NativeAddon {
   checkModel(source: ModelSource): void;
   adapterTensors(spec: ModelSpec, adapter: AdapterSpec): ({ name: string } & AdapterTensor)[];
   planMemory(source: ModelSource, adapters: AdapterSpecs, options: EngineOptions): MemoryItem[];
-  mapFile(path: string): ArrayBuffer;
+  mapFile(path: string, name: string): ArrayBuffer;
   copiedBytes(path: string): number;
   releasePages(buffer: ArrayBuffer): void;
   mappedProblem(buffer: ArrayBuffer): string | null;

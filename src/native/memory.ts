@@ -8,10 +8,11 @@ import type { AdapterTensors } from "./types.js";
  * A file's bytes, mapped and not read: pages come from the page cache as they are touched. Writing to the buffer changes
  * neither the file nor the pages of other processes. Where the file is cut while it is mapped, zeros are read:
  * `mappedProblem` tells.
+ * @param name the file's name in errors, for a file that will be renamed
  * @throws LowrankError E_FILE
  */
-export function mapFile(path: string): ArrayBuffer {
-  return callSync(() => native().mapFile(path));
+export function mapFile(path: string, name = path): ArrayBuffer {
+  return callSync(() => native().mapFile(path, name));
 }
 
 /** Gives the resident pages of a buffer of `mapFile` back to the system; its content stays. */

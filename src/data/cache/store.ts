@@ -59,11 +59,12 @@ export function adoptCache(
   temporary: string,
   about: Omit<Contents, "blocks">,
 ): TokenTable {
-  const buffer = mapFile(temporary);
+  const file = cacheFile(folder, key);
+  const buffer = mapFile(temporary, file);
   const contents = { ...about, blocks: decode(buffer) };
   if (!isWhole(buffer, contents)) {
-    const message = `Cache file ${temporary} does not hold the bytes that were written a moment ago. Check the disk, or name another --cache_dir.`;
-    throw new LowrankError("E_CACHE", message, temporary);
+    const message = `Cache file ${file} does not hold the bytes that were written a moment ago. Check the disk, or name another --cache_dir.`;
+    throw new LowrankError("E_CACHE", message, file);
   }
   writeNote(noteFile(folder, key), temporaryName(folder), buffer, contents);
   return new TokenTable(buffer, contents);
