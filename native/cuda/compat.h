@@ -23,6 +23,7 @@ constexpr unsigned kWarp = 32, kWholeWarp = 0xffffffffu;
 #define LOWRANK_SHARED(type, name, count) __shared__ type name[count]
 #define LOWRANK_LAUNCH(kernel, grid, threads, stream, ...)                            \
   do {                                                                                \
+    if (::lowrank::cuda::plans_only) break;                                           \
     kernel<<<dim3 grid, threads, 0, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__); \
     ::lowrank::cuda::check_launch(#kernel);                                           \
   } while (0)
@@ -32,6 +33,7 @@ constexpr unsigned kWarp = 32, kWholeWarp = 0xffffffffu;
   type* const name = reinterpret_cast<type*>(lowrank_dynamic_shared)
 #define LOWRANK_LAUNCH_DYNAMIC(kernel, grid, threads, bytes, stream, ...)                        \
   do {                                                                                           \
+    if (::lowrank::cuda::plans_only) break;                                                      \
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);             \
     kernel<<<dim3 grid, threads, bytes, static_cast<cudaStream_t>(stream)>>>(__VA_ARGS__);        \
     ::lowrank::cuda::check_launch(#kernel);                                                      \

@@ -8,6 +8,8 @@
 
 namespace lowrank::cuda {
 
+thread_local bool plans_only = false;
+
 void check_product(const Product& p) {
   const int64_t m = p.transposes_a ? p.a.cols : p.a.rows, n = p.transposes_b ? p.b.rows : p.b.cols, k = p.transposes_b ? p.b.cols : p.b.rows;
   check(p.c.rows == m && p.c.cols == n && p.inner() == k, "shapes", "product");
@@ -54,6 +56,14 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   work_ = Workspace(limits);
   memory_ = static_cast<char*>(memory);
   repeats_.forget();
+}
+
+void CudaBackend::plan(const std::function<void()>& enqueue) {
+  const struct PlansOnly {
+    PlansOnly() { plans_only = true; }
+    ~PlansOnly() { plans_only = false; }
+  } here;
+  enqueue();
 }
 
 void CudaBackend::repeat(const RepeatKey& key, const std::function<void()>& enqueue) {

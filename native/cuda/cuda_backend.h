@@ -25,6 +25,7 @@ class CudaBackend final : public Backend {
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
   DeviceSums join(Group&) override;
+  void plan(const std::function<void()>& enqueue) override;
   void repeat(const RepeatKey&, const std::function<void()>& enqueue) override;
   std::string plans() const override { return device_->plans(); }
   std::string take_plans(const std::string& text) override { return device_->take_plans(text); }

@@ -37,6 +37,7 @@ class Device {
   virtual void wait() = 0;
   // Whether it is. Error E_DEVICE
   virtual bool is_done() = 0;
+  // Where plans_only, it is chosen how this product is computed, and those of fewer rows of `a`, and nothing is computed.
   virtual void product(const Product&) = 0;
   virtual void product(const CodeProduct&) = 0;  // which is_aligned()
   // How products are computed, as text, and the same way as a text says; returns why that cannot be, or nothing.

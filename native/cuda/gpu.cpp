@@ -146,11 +146,13 @@ class Gpu final : public Device {
 
   void product(const Product& p) override {
     check_product(p);
+    if (plans_only) return plans_->choose(p);
     const float beta = p.accumulates ? 1.f : 0.f;
     multiply(plans_->of(p), &p.alpha, p.a.data, p.b.data, &beta, p.c.data);
   }
   void product(const CodeProduct& p) override {
     check(p.is_aligned(), "alignment", "product of codes");
+    if (plans_only) return plans_->choose(p);
     const int32_t alpha = 1, beta = 0;
     multiply(plans_->of(p), &alpha, p.a, p.b, &beta, p.c);
   }

@@ -9,7 +9,7 @@ namespace lowrank::cuda {
 
 namespace {
 
-constexpr const char* kTitle = "lowrank: algorithms of products, 2";
+constexpr const char* kTitle = "lowrank: algorithms of products, 3";
 constexpr size_t kMostNoted = 4096;
 
 cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F; }
@@ -51,17 +51,46 @@ ProductPlans::Shape ProductPlans::shape_of(const Call& p) {
           p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c)};
 }
 
-const ProductPlans::Plan& ProductPlans::of(const Product& p) {
-  return of(Call{operand(p.a), operand(p.b), operand(p.c), p.transposes_a, p.transposes_b, p.accumulates});
+ProductPlans::Call ProductPlans::call(const Product& p) { return {operand(p.a), operand(p.b), operand(p.c), p.transposes_a, p.transposes_b, p.accumulates}; }
+ProductPlans::Call ProductPlans::call(const CodeProduct& p) {
+  return {{p.a, CUDA_R_8I, p.m, p.k, p.k, 1}, {p.b, CUDA_R_8I, p.n, p.k, p.k, 1}, {p.c, CUDA_R_32I, p.m, p.n, p.n, 4}, false, true, false};
 }
-const ProductPlans::Plan& ProductPlans::of(const CodeProduct& p) {
-  return of(Call{{p.a, CUDA_R_8I, p.m, p.k, p.k, 1}, {p.b, CUDA_R_8I, p.n, p.k, p.k, 1}, {p.c, CUDA_R_32I, p.m, p.n, p.n, 4}, false, true, false});
+
+// Rows of `a` are tokens: c's rows, or what is summed over. No leading dimension depends on them.
+ProductPlans::Call ProductPlans::with_rows(Call p, int64_t rows) {
+  p.a.rows = rows;
+  if (!p.transposes_a) p.c.rows = rows;
+  else if (p.transposes_b) p.b.cols = rows;
+  else p.b.rows = rows;
+  return p;
+}
+
+int64_t ProductPlans::rows_of_choice(int64_t rows) {
+  int64_t n = 16;
+  while (n < rows) n = n + n / 2 >= rows && n > 16 ? n + n / 2 : 2 * n;
+  return n;
+}
+
+const ProductPlans::Plan& ProductPlans::of(const Product& p) { return of(call(p)); }
+const ProductPlans::Plan& ProductPlans::of(const CodeProduct& p) { return of(call(p)); }
+void ProductPlans::choose(const Product& p) { choose(call(p)); }
+void ProductPlans::choose(const CodeProduct& p) { choose(call(p)); }
+
+void ProductPlans::choose(const Call& p) {
+  for (int64_t rows = 1; rows <= rows_of_choice(p.a.rows); rows = rows_of_choice(rows) + 1) choice(with_rows(p, rows_of_choice(rows)));
 }
 
 const ProductPlans::Plan& ProductPlans::of(const Call& p) {
   const Shape shape = shape_of(p);
   const auto found = plans_.find(shape);
   if (found != plans_.end()) return found->second;
+  Plan plan = described(p);
+  plan.algorithm = choice(with_rows(p, rows_of_choice(p.a.rows)));
+  if (!fits(plan, plan.algorithm)) plan.algorithm = choice(p);
+  return plans_.emplace(shape, plan).first->second;
+}
+
+ProductPlans::Plan ProductPlans::described(const Call& p) const {
   Plan plan;
   expect_lt(p.is_of_codes() ? lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32I, CUDA_R_32I) : lt_.desc_create(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
             "cublasLtMatmulDescCreate");
@@ -74,21 +103,28 @@ const ProductPlans::Plan& ProductPlans::of(const Call& p) {
   layout(plan.b, p.b);
   layout(plan.a, p.a);
   layout(plan.c, p.c);
-  if (!takes_noted(shape, plan)) choose(p, plan);
-  return plans_.emplace(shape, plan).first->second;
+  return plan;
 }
 
-bool ProductPlans::takes_noted(const Shape& shape, Plan& plan) const {
-  const auto noted = noted_.find(shape);
-  if (noted == noted_.end()) return false;
+bool ProductPlans::fits(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm) const {
   cublasLtMatmulHeuristicResult_t result;
-  const cublasStatus_t status = lt_.check(handle_, plan.operation, plan.b, plan.a, plan.c, plan.c, &noted->second, &result);
-  if (status != CUBLAS_STATUS_SUCCESS || int64_t(result.workspaceSize) > workspace_) return false;
-  plan.algorithm = noted->second;
-  return true;
+  const cublasStatus_t status = lt_.check(handle_, plan.operation, plan.b, plan.a, plan.c, plan.c, &algorithm, &result);
+  return status == CUBLAS_STATUS_SUCCESS && int64_t(result.workspaceSize) <= workspace_;
 }
 
-void ProductPlans::choose(const Call& p, Plan& plan) const {
+const cublasLtMatmulAlgo_t& ProductPlans::choice(const Call& p) {
+  const Shape shape = shape_of(p);
+  const auto found = choices_.find(shape);
+  if (found != choices_.end()) return found->second;
+  const Plan plan = described(p);
+  const auto noted = noted_.find(shape);
+  const bool takes_noted = noted != noted_.end() && fits(plan, noted->second);
+  const cublasLtMatmulAlgo_t algorithm = takes_noted ? noted->second : named_first(p, plan);
+  destroy(plan);
+  return choices_.emplace(shape, algorithm).first->second;
+}
+
+cublasLtMatmulAlgo_t ProductPlans::named_first(const Call& p, const Plan& plan) const {
   cublasLtMatmulPreference_t preference = nullptr;
   expect_lt(lt_.preference_create(&preference), "cublasLtMatmulPreferenceCreate");
   const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) { expect_lt(lt_.preference_set(preference, attribute, &value, sizeof value), "a preference"); };
@@ -107,7 +143,7 @@ void ProductPlans::choose(const Call& p, Plan& plan) const {
   if (results == 0) {
     throw Error("E_DEVICE", "cuBLASLt has no algorithm for a product of " + std::to_string(p.c.rows) + " x " + std::to_string(p.c.cols) + " x " + std::to_string(p.transposes_a ? p.a.rows : p.a.cols) + ".", "device");
   }
-  plan.algorithm = result.algo;
+  return result.algo;
 }
 
 std::string ProductPlans::header() const { return "cuBLASLt " + std::to_string(lt_.version()) + " on " + gpu_; }
@@ -116,7 +152,7 @@ std::string ProductPlans::text() const {
   std::ostringstream out;
   out << kTitle << '\n' << header() << '\n';
   std::map<Shape, cublasLtMatmulAlgo_t> all = noted_;
-  for (const auto& [shape, plan] : plans_) all.insert_or_assign(shape, plan.algorithm);
+  for (const auto& [shape, algorithm] : choices_) all.insert_or_assign(shape, algorithm);
   size_t count = 0;
   for (const auto& [shape, algorithm] : all) {
     if (count++ == kMostNoted) break;
@@ -145,6 +181,9 @@ std::string ProductPlans::take(const std::string& text) {
     all.emplace(shape, algorithm);
   }
   noted_ = std::move(all);
+  choices_.clear();
+  for (const auto& [shape, plan] : plans_) destroy(plan);
+  plans_.clear();
   return "";
 }
 

@@ -1,4 +1,6 @@
-// Shapes of products with cuBLASLt's algorithm for each: what is chosen once holds for a run, and for runs that go on from its checkpoints.
+// Shapes of products with cuBLASLt's algorithm for each: what is chosen once holds for a run, and for runs that go on from its checkpoints. Texts make
+// the rows of a product, and any number of them may come. An algorithm is chosen for a few numbers of rows (rows_of_choice()), and holds for those
+// below: which one a product takes follows from its shape alone, and a run chooses none after its start.
 #pragma once
 #include <array>
 #include <map>
@@ -25,9 +27,16 @@ class ProductPlans {
     cublasLtMatrixLayout_t b = nullptr, a = nullptr, c = nullptr;
     cublasLtMatmulAlgo_t algorithm = {};
   };
-  // The algorithm is the noted one of the shape, else the first that cuBLASLt's heuristic names: the same one in every run on a card and version.
+  // The algorithm is the choice for the shape's rows, rounded up. Where cuBLASLt's check says that it does not fit these rows, it is a choice for the
+  // shape itself.
   const Plan& of(const Product&);
   const Plan& of(const CodeProduct&);
+  // The choices for all products of this shape with as many rows of `a` or fewer.
+  void choose(const Product&);
+  void choose(const CodeProduct&);
+
+  // At most a half more rows than there are; multiples of 16.
+  static int64_t rows_of_choice(int64_t rows);
 
   // Card, version and algorithms as text; and the notes of such a text. Returns why they cannot be taken, or nothing.
   std::string text() const;
@@ -48,10 +57,17 @@ class ProductPlans {
   static Operand operand(const Mat&);
   static int64_t alignment(const Operand&);
   static Shape shape_of(const Call&);
+  static Call call(const Product&);
+  static Call call(const CodeProduct&);
+  static Call with_rows(Call, int64_t rows);
   const Plan& of(const Call&);
+  void choose(const Call&);
   std::string header() const;
-  bool takes_noted(const Shape&, Plan&) const;
-  void choose(const Call&, Plan&) const;
+  Plan described(const Call&) const;
+  bool fits(const Plan&, const cublasLtMatmulAlgo_t&) const;
+  // The noted algorithm of the shape, else the first that cuBLASLt's heuristic names: the same one in every run on a card and version.
+  const cublasLtMatmulAlgo_t& choice(const Call&);
+  cublasLtMatmulAlgo_t named_first(const Call&, const Plan&) const;
   void destroy(const Plan&) const;
 
   const CublasLt& lt_;
@@ -59,7 +75,7 @@ class ProductPlans {
   std::string gpu_;
   int64_t workspace_;
   std::map<Shape, Plan> plans_;
-  std::map<Shape, cublasLtMatmulAlgo_t> noted_;
+  std::map<Shape, cublasLtMatmulAlgo_t> choices_, noted_;
 };
 
 }  // namespace lowrank::cuda

@@ -11,8 +11,8 @@ class Repeats {
  public:
   explicit Repeats(Device&);
 
-  // As Backend::repeat. What comes a second time is recorded: the first time cuBLASLt chooses its algorithms, and most shapes that come once never
-  // come again.
+  // As Backend::repeat. What comes a second time is recorded: the first time loads the kernels, and most shapes that come once never come
+  // again.
   void run(const Backend::RepeatKey&, const std::function<void()>& enqueue);
   void forget() { shapes_.clear(); }
   int64_t replayed() const { return replayed_; }

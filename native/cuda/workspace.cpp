@@ -10,12 +10,14 @@ namespace {
 constexpr int64_t kMostRows = 2048;
 constexpr int64_t kMostDecoded = int64_t(1) << 26;  // elements
 constexpr int64_t kMostLogits = int64_t(1) << 27;   // elements
+constexpr int64_t kLogitRows = 256;                 // a multiple of it, where there are more
 }  // namespace
 
 Workspace::Workspace(const OpLimits& l) {
   const int64_t tokens = std::max<int64_t>(1, l.tokens), element = dtype_bytes(l.act);
   rows = std::min(tokens, kMostRows);
-  logit_rows = std::min(tokens, std::max<int64_t>(1, kMostLogits / std::max<int64_t>(1, l.vocab)));
+  const int64_t most_rows = std::max<int64_t>(1, kMostLogits / std::max<int64_t>(1, l.vocab));
+  logit_rows = std::min(tokens, most_rows > kLogitRows ? most_rows / kLogitRows * kLogitRows : most_rows);
   decoded = std::min(l.decoded, kMostDecoded);
   const auto take = [&](int64_t n, int64_t size) {
     const int64_t at = bytes;

@@ -65,6 +65,10 @@ class Backend {
   // Its own way to the ranks of the group, all of which call this. It ends before the group. Error E_GROUP
   virtual DeviceSums join(Group&) { return {}; }
 
+  // Calls `enqueue`, of whose operations nothing runs, for the choices (plans()) that they need, and others on fewer rows: such passes then choose
+  // nothing any more. A backend without choices leaves the call out.
+  virtual void plan(const std::function<void()>&) {}
+
   // Calls `enqueue`, whose operations and their arguments follow from the key: what differs between calls they read from a Varying. A backend may
   // repeat what it enqueued for the key before, to the same bits, and leave the call out. Other buffers (set_workspace) end that.
   using RepeatKey = std::vector<int64_t>;

@@ -1,6 +1,7 @@
 // One adapter of an engine: its parameters and, in training, their moments. Gradients are the engine's (gradients.h).
 #pragma once
 #include <optional>
+#include <utility>
 
 #include "base/arena.h"
 #include "block/pass.h"
@@ -73,6 +74,9 @@ class AdapterSlot {
   // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
   void step(const OptimizerOptions&);
 
+  // Whether it is called for the first time.
+  bool is_new() { return std::exchange(is_new_, false); }
+
   // Addresses for operations.
   double* window_loss() const { return &state_at()->window_loss; }
   const double* loss_scale() const { return &state_at()->loss_scale; }
@@ -128,6 +132,7 @@ class AdapterSlot {
   Offsets offsets_;
   std::vector<Part> parts_;  // in the order in which they are final
   size_t started_ = 0;       // parts whose sums were started
+  bool is_new_ = true;
   bool has_factors_ = false;  // that belong to the parameters
   // The parts of AdamW that are placed, and by which options.
   int64_t adamw_parts_ = 0, adamw_blocks_ = 0;

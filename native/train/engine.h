@@ -92,6 +92,10 @@ class Engine {
   int64_t repeated() const { return base_.backend().repeated(); }
 
  private:
+  // Before an adapter's first pass: what a device chooses for its passes of any number of tokens.
+  void plan_passes(AdapterSlot&);
+  // The training pass of a piece, whose numbers are uploaded at once, as a function that enqueues its operations. key: what else they follow from.
+  std::function<void()> training_pass(const Base::Piece&, AdapterSlot&, const Varying&, std::function<void(int64_t layer)> done, Backend::RepeatKey& key);
   // Error E_STATE where the model is, or is not, a classifier.
   void require_head() const;
   void require_classifier() const;

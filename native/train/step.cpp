@@ -99,14 +99,57 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
   p.ops.embedding_bwd({p.own_tokens.rows, own, table(rows.offset, rows.count()), scale});
 }
 
+std::function<void()> Engine::training_pass(const Base::Piece& piece, AdapterSlot& slot, const Varying& varying, std::function<void(int64_t)> done, Backend::RepeatKey& key) {
+  const Pass p = base_.pass(piece, Mode::train, slot.begin_step(base_.weights()), varying);
+  double* const loss = slot.window_loss();
+  const double* const scale = slot.loss_scale();
+  // An adapter's own buffers stay where they are; the gradients' may move when another one comes.
+  key.insert(key.end(), {reinterpret_cast<intptr_t>(p.adapter.gradients), piece.count(), piece.sequences(), p.own_tokens.count});
+  if (base_.model().classifier) {
+    return [=, this, pooled = base_.pooled(piece)] {
+      const Layout& layout = base_.layout();
+      base_.forward(p);
+      const Mat logits = layout.classifier.logits(p, layout.final, layout.stream, pooled);
+      layout.classifier.loss(p, layout.final, layout.stream, pooled, logits, scale, loss);
+      base_.backward(p, done);
+    };
+  }
+  const Head::Learned learned = base_.learned(piece);
+  key.push_back(learned.count);
+  return [=, this] {
+    const Layout& layout = base_.layout();
+    base_.forward(p);
+    layout.head.loss(p, layout.final, layout.stream, learned, scale, loss);
+    if (learned.count > 0) base_.backward(p, done);
+  };
+}
+
+void Engine::plan_passes(AdapterSlot& slot) {
+  Backend& backend = base_.backend();
+  slot.begin_step(base_.weights());  // DoRA's factors, which are computed once
+  backend.observe(nullptr);
+  backend.plan([&] {
+    // The largest piece, of as many texts as there can be: a classifier's last layers have a row for each.
+    const int64_t count = base_.options().piece_tokens();
+    const std::vector<int32_t> zeros(static_cast<size_t>(count));
+    const std::vector<float> labels(base_.model().classifier ? zeros.size() * size_t(base_.model().classifier->label_width()) : 0);
+    Base::Piece piece{zeros.data(), zeros.data(), {}};
+    for (int32_t i = 0; i <= count; i++) piece.offsets.push_back(i);
+    if (!labels.empty()) piece.labels = labels.data();
+    Backend::RepeatKey key;
+    training_pass(piece, slot, {}, {}, key)();
+  });
+  backend.observe(base_.profile());
+}
+
 void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number, bool is_last) {
   AdapterSlot& slot = adapter(number);
   slot.expect_no_sums();
-  double* const loss = slot.window_loss();  // Error E_STATE outside training
+  slot.window_loss();  // Error E_STATE outside training
   if (!(loss_scale > 0) || !std::isfinite(loss_scale)) throw Error("E_BATCH", "lossScale must be a positive number.");
-  const bool classifies = base_.model().classifier.has_value();
-  if (classifies && batch.labels.empty()) throw Error("E_BATCH", "Batch: a classifier learns from labels, and it has none.");
+  if (base_.model().classifier && batch.labels.empty()) throw Error("E_BATCH", "Batch: a classifier learns from labels, and it has none.");
   const std::vector<Base::Piece> pieces = base_.pieces(batch, base_.options().piece_tokens());
+  if (slot.is_new()) plan_passes(slot);
   // As transformers scales the noise: by the longest text of the micro-batch.
   int64_t longest = 0;
   for (size_t s = 0; s + 1 < batch.offsets.size(); s++) longest = std::max<int64_t>(longest, batch.offsets[s + 1] - batch.offsets[s]);
@@ -115,27 +158,9 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
   for (const Base::Piece& piece : pieces) {
     std::function<void(int64_t)> done;
     if (is_last && group_->size() > 1 && slot.sums_early() && &piece == &pieces.back()) done = [&](int64_t layer) { slot.start_sums(*sums_, layer); };
-    const Pass p = base_.pass(piece, Mode::train, slot.begin_step(base_.weights()), varying);
-    const Layout& layout = base_.layout();
-    // An adapter's own buffers stay where they are; the gradients' may move when another one comes.
-    Backend::RepeatKey key = {number, reinterpret_cast<intptr_t>(p.adapter.gradients), piece.count(), piece.sequences(), p.own_tokens.count};
-    if (classifies) {
-      const Classifier::Pooled pooled = base_.pooled(piece);
-      p.ops.repeat(key, [&] {
-        base_.forward(p);
-        const Mat logits = layout.classifier.logits(p, layout.final, layout.stream, pooled);
-        layout.classifier.loss(p, layout.final, layout.stream, pooled, logits, slot.loss_scale(), loss);
-        base_.backward(p, done);
-      });
-      continue;
-    }
-    const Head::Learned learned = base_.learned(piece);
-    key.push_back(learned.count);
-    p.ops.repeat(key, [&] {
-      base_.forward(p);
-      layout.head.loss(p, layout.final, layout.stream, learned, slot.loss_scale(), loss);
-      if (learned.count > 0) base_.backward(p, done);
-    });
+    Backend::RepeatKey key = {number};
+    const std::function<void()> pass = training_pass(piece, slot, varying, done, key);
+    base_.backend().repeat(key, pass);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "cuda/emulation/emulation.h"
 
+#include "cuda/stream.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -207,6 +209,7 @@ void run_block() {
 }  // namespace
 
 void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<void()>& kernel) {
+  if (plans_only) return;
   if (recording) return recording->push_back([=] { run(grid, count, dynamic_bytes, kernel); });
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);

@@ -58,6 +58,7 @@ class Emulated final : public Device {
 
   void product(const Product& p) override {
     check_product(p);
+    if (plans_only) return;
     if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
     for (const Mat* m : {&p.a, &p.b, &p.c}) check(m->ld >= m->cols, "a leading dimension", "product");
     const int64_t inner = p.inner();
@@ -76,6 +77,7 @@ class Emulated final : public Device {
 
   void product(const CodeProduct& p) override {
     check(p.is_aligned(), "alignment", "product of codes");
+    if (plans_only) return;
     if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
     for (int64_t m = 0; m < p.m; m++) {
       for (int64_t n = 0; n < p.n; n++) {
