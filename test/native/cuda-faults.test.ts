@@ -196,7 +196,7 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     const ragged = [texts(30, 30), texts(1), texts(17, 3), texts(49)];
     const several = { ...adapter, targets: ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"] };
     for (const dora of [false, true]) {
-      const engine = await Engine.create(model, { ...several, dora }, wide);
+      const engine = await Engine.create(model, { ...several, useDora: dora }, wide);
       const atStart = await train(engine, texts(2));
       expect(await train(engine, ...ragged)).toBe(atStart);
       await engine.evaluate(texts(20, 17));
