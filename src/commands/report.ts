@@ -18,7 +18,7 @@ export async function run({ folders, output_dir, json }: CommandOptions<"report"
   } catch (error) {
     throw writeError(error, folder);
   }
-  const { page, plots, note } = writeReport(runs, folder);
+  const { page, plots, note } = await writeReport(runs, folder);
   if (note) warn(note);
   const found = { report: resolve(page), runs: runs.map(({ name }) => name), plots };
   process.stdout.write(json ? `${JSON.stringify(found)}\n` : `wrote ${page}\n`);

@@ -1,5 +1,5 @@
 // report.html and its plots as files of their own.
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,16 +21,17 @@ const FONT = fileURLToPath(new URL("../../assets/plot-font.ttf", import.meta.url
 /** Characters that the font of ours has. */
 const KNOWN = /^[\n\x20-\x7e\xa0-\xff\u0391-\u03c9\u2013-\u2026\u2212\u2264\u2265]*$/;
 
-type Rasterize = (svg: string) => Uint8Array;
+/** A thread of its own draws. */
+type Rasterize = (svg: string) => Promise<Uint8Array>;
 
 /** @returns the rasteriser; null where its package is not installed, which is an optional one */
 function rasterizer(): Rasterize | null {
   const require = createRequire(import.meta.url);
   try {
-    const { Resvg } = require("@resvg/resvg-js") as typeof import("@resvg/resvg-js");
-    return (svg) => {
+    const { renderAsync } = require("@resvg/resvg-js") as typeof import("@resvg/resvg-js");
+    return async (svg) => {
       const font = { fontFiles: [FONT], defaultFontFamily: "DejaVu Sans", loadSystemFonts: !KNOWN.test(svg) };
-      return new Resvg(svg, { fitTo: { mode: "width", value: WIDTH }, font }).render().asPng();
+      return (await renderAsync(svg, { fitTo: { mode: "width", value: WIDTH }, font })).asPng();
     };
   } catch {
     return null;
@@ -54,24 +55,34 @@ export interface Written {
  * no files of plots.
  * @throws LowrankError E_WRITE
  */
-export function writeReport(runs: readonly Run[], folder: string): Written {
-  const plots = [...plotsOf(runs), ...rankPictures(runs)];
-  const files = join(folder, PLOTS);
-  writeWhole(join(folder, REPORT), page(runs, plots));
-  if (existsSync(files)) rmSync(files, { recursive: true });
+export async function writeReport(runs: readonly Run[], folder: string): Promise<Written> {
+  const curves = plotsOf(runs);
+  const files = curves.some((plot) => plot.kind === "curves" && isCurve(plot)) ? join(folder, PLOTS) : null;
+  const png = rasterizer();
+  const draw = (plot: Plot) => {
+    const svg = asFile(plot, FIXED);
+    const picture = png?.(svg);
+    // An error of another plot may come first.
+    picture?.catch(() => {});
+    return { id: plot.id, svg, picture };
+  };
+  const toFile = (plots: Plot[]) => (files ? plots.filter(isCurve).map(draw) : []);
+  // These are drawn while the adapters are analysed.
+  const drawn = toFile(curves);
+  const pictures = rankPictures(runs);
+  writeWhole(join(folder, REPORT), page(runs, [...curves, ...pictures]));
+  rmSync(join(folder, PLOTS), { recursive: true, force: true });
   const written = { page: join(folder, REPORT), plots: 0 };
-  if (!plots.some((plot) => plot.kind === "curves" && isCurve(plot))) return written;
+  if (!files) return written;
   try {
     mkdirSync(files);
   } catch (error) {
     throw writeError(error, files);
   }
-  const png = rasterizer();
-  const drawn = plots.filter(isCurve);
-  for (const plot of drawn) {
-    const svg = asFile(plot, FIXED);
-    writeWhole(join(files, `${plot.id}.svg`), svg);
-    if (png) writeWhole(join(files, `${plot.id}.png`), png(svg));
+  drawn.push(...toFile(pictures));
+  for (const { id, svg, picture } of drawn) {
+    writeWhole(join(files, `${id}.svg`), svg);
+    if (picture) writeWhole(join(files, `${id}.png`), await picture);
   }
   const note = png ? {} : { note: "plots are written as SVG alone: for PNG, npm install @resvg/resvg-js" };
   return { ...written, plots: drawn.length, ...note };

@@ -77,7 +77,7 @@ export class ReportRecorder implements Tracker {
     if (facts.state === "running") facts.state = "failed";
     this.#write();
     const { writeReport } = await import("./files.js");
-    writeReport([readRun(this.#folder)], this.#folder);
+    await writeReport([readRun(this.#folder)], this.#folder);
   }
 
   #write(): void {

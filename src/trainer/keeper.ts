@@ -21,6 +21,8 @@ export interface Keeper {
   checkpoint(reached: Reached, evaluation: EvalMetrics | null): Promise<void>;
   /** Tells of a checkpoint that has been written meanwhile. @throws LowrankError E_WRITE where it could not be */
   collect(): Promise<void>;
+  /** The end of the checkpoint that is being written, well or not. */
+  written(): Promise<void>;
   /** Waits for a checkpoint that is being written. @throws LowrankError E_WRITE */
   settle(): Promise<void>;
   /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
@@ -56,6 +58,8 @@ export class BestInMemory implements Keeper {
   }
 
   async collect(): Promise<void> {}
+
+  async written(): Promise<void> {}
 
   async settle(): Promise<void> {}
 

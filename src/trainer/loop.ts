@@ -183,8 +183,7 @@ class Loop {
       await this.#optimize(window, at);
       this.#interval.pause();
       await this.#evaluateAndSave(at);
-      // One run saves at a time: the copies would add up.
-      await (this.#turn.isShared ? run.saver.settle() : run.saver.collect());
+      await run.saver.collect();
       if (done < total && !this.#aborted() && !this.#isOver()) await run.between?.();
       this.#interval.resume();
       if (this.#aborted() || this.#isOver()) break;
@@ -192,7 +191,8 @@ class Loop {
     }
     const stoppedEarly = done < total && this.#isOver();
     const aborted = done < total && !stoppedEarly;
-    await run.saver.settle();
+    await this.#turn.during(() => run.saver.settle());
+    await this.#turn.saved();
     // An interrupted run keeps its present adapter; a whole run its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
     await run.saver.finish(this.#reached({ step: done, epoch, nextMicroBatch }));
@@ -431,7 +431,9 @@ class Loop {
     const size = magnitude(adapter);
     freeTensors(adapter);
     await this.#checkFinite("adapter's magnitude", size, at.step);
+    await this.#turn.saved();
     await saver.checkpoint(this.#reached(at), evaluation);
+    this.#turn.saves(saver.written());
   }
 
   #reached({ step, epoch, nextMicroBatch }: Step): Reached {

@@ -119,17 +119,17 @@ export class Saver implements Keeper {
   }
 
   /**
-   * Copies adapter and optimizer state, and writes the checkpoint while training goes on. One is written at a time; the last one of a run
-   * is waited for. A checkpoint that cannot be written is a warning where the one before it is whole, and where this is not the run's
-   * last one; training goes on. The second one in a row is an error: a run must not go far without being saved.
+   * Copies adapter and optimizer state, and writes the checkpoint while training goes on. One is written at a time. A checkpoint that
+   * cannot be written is a warning where the one before it is whole, and where this is not the run's last one; training goes on. The
+   * second one in a row is an error: a run must not go far without being saved. The caller waits for a run's last one (`settle`).
    * @param evaluation of this very step, where there is one
    * @throws LowrankError E_WRITE
    */
   async checkpoint({ progress, state }: Reached, evaluation: EvalMetrics | null): Promise<void> {
     await this.settle();
     await this.#noticeRemoval();
-    const { step, maxSteps } = progress;
-    const { engine, folder: output, signal } = this.#o;
+    const { step } = progress;
+    const { engine, folder: output } = this.#o;
     const best =
       evaluation && isBest(this.#o.metric, evaluation, this.#best?.metrics)
         ? { metrics: evaluation, folder: checkpointFolder(output, step) }
@@ -157,7 +157,6 @@ export class Saver implements Keeper {
       pending.isDone = true;
     });
     this.#pending = pending;
-    if (step === maxSteps || signal?.aborted) await this.settle();
   }
 
   /** Writes the states as they are now. */
@@ -177,6 +176,10 @@ export class Saver implements Keeper {
 
   async collect(): Promise<void> {
     if (this.#pending?.isDone) await this.settle();
+  }
+
+  async written(): Promise<void> {
+    await this.#pending?.outcome;
   }
 
   async settle(): Promise<void> {

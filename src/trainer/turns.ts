@@ -2,16 +2,20 @@
 export class Turns {
   #isTaken = false;
   #waiting: (() => void)[] = [];
-  #members = 0;
+  #saving: Promise<void> = Promise.resolve();
 
   /** A member of the round. */
   join(): Turn {
-    this.#members++;
     return new Turn(this);
   }
 
-  get isShared(): boolean {
-    return this.#members > 1;
+  /** The end of the last run's save. */
+  get saved(): Promise<void> {
+    return this.#saving;
+  }
+
+  saves(end: Promise<void>): void {
+    this.#saving = end;
   }
 
   async take(): Promise<void> {
@@ -35,11 +39,6 @@ export class Turn {
     this.#turns = turns;
   }
 
-  /** Whether other runs have turns, too. */
-  get isShared(): boolean {
-    return this.#turns.isShared;
-  }
-
   /** Milliseconds. */
   readonly now = (): number => performance.now() - this.#waited;
 
@@ -49,6 +48,16 @@ export class Turn {
 
   give(): void {
     this.#turns.give();
+  }
+
+  /** The end of the save that any of the runs began last. The copies of two saves would add up: a run waits for it before it saves. */
+  saved(): Promise<void> {
+    return this.#turns.saved;
+  }
+
+  /** @param end of this run's save; it does not reject */
+  saves(end: Promise<void>): void {
+    this.#turns.saves(end);
   }
 
   /** Lets every other run that waits have its turn. */

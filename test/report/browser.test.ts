@@ -37,7 +37,7 @@ describe.skipIf(!executable)("in a browser", () => {
       writeFileSync(join(own, "metrics.jsonl"), `${lines.join("\n")}\n`);
       return readRun(own);
     });
-    const { page } = writeReport(runs, folder);
+    const { page } = await writeReport(runs, folder);
     expect(statSync(page).size).toBeLessThan(5e6);
     url = pathToFileURL(page).href;
   }, 60_000);

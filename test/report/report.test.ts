@@ -190,7 +190,7 @@ test("lowrank report compares folders, also of runs without facts, and refuses f
 test("a run whose curves are one point writes no files of plots", async () => {
   const folder = newFolder();
   writeFileSync(join(folder, "metrics.jsonl"), '{"step":1,"loss":2}\n');
-  expect(writeReport([readRun(folder)], folder).plots).toBe(0);
+  expect((await writeReport([readRun(folder)], folder)).plots).toBe(0);
   expect(readdirSync(folder).sort()).toEqual(["metrics.jsonl", "report.html"]);
   expect(jsonLines(join(folder, "metrics.jsonl"))).toHaveLength(1);
 });

@@ -90,6 +90,14 @@ function expectNoReport(folder: string, { type }: Told): void {
   expect(drawn, "reports before the last step").toEqual([]);
 }
 
+/** Told of each event: the copies of two saves would add up. */
+function expectOneSave(folder: string): void {
+  if (!existsSync(folder)) return;
+  const runs = readdirSync(folder, { withFileTypes: true }).filter((run) => run.isDirectory());
+  const saving = runs.flatMap(({ name }) => readdirSync(join(folder, name)).filter((file) => file.endsWith(".tmp")));
+  expect(saving.length, saving.join()).toBeLessThanOrEqual(1);
+}
+
 const files = (folder: string) =>
   ["adapter_model.safetensors", "adapter_config.json", "checkpoint-6/optimizer.safetensors"].map((file) =>
     existsSync(join(folder, file)) ? readFileSync(join(folder, file)) : null,
@@ -104,7 +112,10 @@ function expectSame(folder: string, other: string): void {
 
 describe("a sweep", () => {
   test("gives the adapters, checkpoints and metrics of single runs, bit for bit, and the best one's name", async () => {
-    const events = await call("sweep", { grid, output_dir: whole }, (event) => expectNoReport(whole, event));
+    const events = await call("sweep", { grid, output_dir: whole }, (event) => {
+      expectNoReport(whole, event);
+      expectOneSave(whole);
+    });
     const result = JSON.parse(readFileSync(join(whole, "sweep.json"), "utf8"));
     const names: string[] = result.runs.map(({ run }: { run: string }) => run);
     expect(names.slice(0, 3)).toEqual(NAMES);
@@ -124,6 +135,11 @@ describe("a sweep", () => {
       at.set(run!, step!);
       expect(Math.max(...at.values()) - Math.min(...at.values())).toBeLessThanOrEqual(1);
     }
+    // The others train while a run's checkpoint is written.
+    const order = (wanted: Told) =>
+      events.findIndex((told) => told.run === wanted.run && told.type === wanted.type && told.step === wanted.step);
+    const saved = order({ run: names[0]!, type: "checkpoint", step: 3 });
+    expect(saved).toBeGreaterThan(order({ run: names[1]!, type: "step", step: 3 }));
     expect(readFileSync(join(whole, "sweep.log"), "utf8")).toContain("r2: step 8/8");
     const report = readFileSync(join(whole, "report.html"), "utf8");
     for (const name of names) {
@@ -145,11 +161,15 @@ describe("a sweep", () => {
     const killed = join(work, "killed");
     const folder = join(work, "copied");
     // The folder as a kill would leave it: some of the runs have saved step 3, the others have not.
+    const last: string = JSON.parse(readFileSync(join(whole, "sweep.json"), "utf8")).runs[3].run;
+    // What is being written meanwhile is left out: it would get its name while it is copied.
+    const filter = (file: string) => !file.endsWith(".tmp");
     await call("sweep", { grid, output_dir: folder }, ({ type, run, step }) => {
-      if (type === "checkpoint" && run === NAMES[1] && step === 3) cpSync(folder, killed, { recursive: true });
+      if (type === "step" && run === NAMES[0] && step === 4) cpSync(folder, killed, { recursive: true, filter });
     });
     expect(existsSync(join(killed, NAMES[1]!, "checkpoint-3/manifest.json"))).toBe(true);
-    expect(existsSync(join(killed, NAMES[2]!, "checkpoint-3"))).toBe(false);
+    // As a kill leaves it that came before the last run's save was done.
+    rmSync(join(killed, last, "checkpoint-3"), { recursive: true, force: true });
     await call("sweep", { grid, output_dir: killed, resume: "auto" });
     for (const { run } of JSON.parse(readFileSync(join(killed, "sweep.json"), "utf8")).runs)
       expectSame(join(killed, run), join(whole, run));

@@ -11,7 +11,7 @@ export async function writeSweepReport(folder: string, { runs }: SweepResult): P
     const known = runs.flatMap((run) => (run.folder === null || run.steps === null ? [] : [readRun(run.folder)]));
     if (known.length === 0) return undefined;
     const { writeReport } = await import("../../report/files.js");
-    return writeReport(known, folder).note;
+    return (await writeReport(known, folder)).note;
   } catch (error) {
     return `there is no report of the sweep: ${error instanceof Error ? error.message : String(error)}`;
   }
