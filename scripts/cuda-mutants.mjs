@@ -26,6 +26,7 @@ test:native). Ends with "N passed, N failed".`,
 const flash = { op: "attention_bwd", cases: "act=bf16" };
 const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
+const masks = { ...tiles, cases: "dropout" };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
 const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
 const fewRows = { file: "few_rows.cu", op: "linear_fwd", cases: "act=bf16 w=nf4" };
@@ -62,6 +63,19 @@ const ERRORS = [
     ...tiles,
     from: "pair_of(low[0], low[1])",
     to: "pair_of(low[1], low[0])",
+  },
+  { name: "masks: rows change places", ...masks, from: "(half ? others : own)", to: "(half ? own : others)" },
+  { name: "masks: the second key's number twice", ...masks, from: "first >> 1", to: "first" },
+  { name: "masks: the first of four keys for all", ...masks, from: "(4 * (own ^ e))) >> own", to: "(4 * (own ^ e)))" },
+  { name: "masks: keys eight further are the same", ...masks, from: "+ own / 2 * 8", to: "" },
+  { name: "masks: another token's", ...masks, from: "s.dropout.now()", to: "s.dropout" },
+  {
+    name: "masks: dv without one",
+    file: "attention.cu",
+    op: "attention_bwd",
+    cases: "dropout",
+    from: "p = mask * weight",
+    to: "p = weight",
   },
   { name: "forward: sums do not fade", ...fwd, from: "sum[i] *= fade[i];", to: "" },
   {

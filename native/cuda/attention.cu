@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_fwd_kernel(AttentionFwd
     const float higher = larger(top, block_max(score, parts)), fade = expf(top - higher), weight = expf(score - higher);
     top = higher;
     sum = sum * fade + block_sum(weight, parts);
-    weights[threadIdx.x] = weight;
+    weights[threadIdx.x] = weight * mask_of(s, row, h, j);
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < kColumns; i++) {
@@ -97,7 +97,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_dq_kernel(AttentionBwdA
     float ds = 0;
     if (j < visible) {
       const Score score = score_of(s, dot(query, a.k.mat, all.first + j, k_column, dim), h, j);
-      ds = expf(score.value - lse) * (dot(gradient, a.v.mat, all.first + j, v_column, dim) - delta) * score.slope;
+      ds = expf(score.value - lse) * (mask_of(s, row, h, j) * dot(gradient, a.v.mat, all.first + j, v_column, dim) - delta) * score.slope;
     }
     weights[threadIdx.x] = ds;
     __syncthreads();
@@ -139,8 +139,9 @@ __global__ void __launch_bounds__(kThreads, 1) attention_dkdv_kernel(AttentionBw
       float p = 0, ds = 0;
       if (i < end) {
         const Score score = score_of(s, dot(key, a.q.mat, query, q_column, dim), h, j);
-        p = expf(score.value - a.lse[query * s.heads + h]);
-        ds = p * (dot(value, a.d_o, query, h * dim, dim) - deltas[query * s.heads + h]) * score.slope;
+        const float weight = expf(score.value - a.lse[query * s.heads + h]), mask = mask_of(s, query, h, j);
+        ds = weight * (mask * dot(value, a.d_o, query, h * dim, dim) - deltas[query * s.heads + h]) * score.slope;
+        p = mask * weight;
       }
       weights[threadIdx.x] = p;
       slopes[threadIdx.x] = ds;

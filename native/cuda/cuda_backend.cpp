@@ -100,19 +100,13 @@ void CudaBackend::enqueue_scatter_rows(const ScatterArgs& a) { kernels::scatter_
 void CudaBackend::enqueue_clip(const ClipArgs& a) { kernels::clip(a, scratch<double>(work_.partial_sums), stream_); }
 void CudaBackend::enqueue_adamw(const AdamWArgs& a) { kernels::adamw(a, tables_, stream_); }
 
-static void refuse_dropout(const AttentionShape& s) {
-  if (s.dropout.active()) throw Error("E_DEVICE", "Dropout of attention's probabilities is for --device cpu.");
-}
-
 void CudaBackend::enqueue_attention_fwd(const AttentionFwdArgs& a) {
-  refuse_dropout(a.shape);
   if (a.shape.head_dim > kernels::kMostHeadDim) throw Error("E_DEVICE", "Heads of more than " + std::to_string(kernels::kMostHeadDim) + " columns are for --device cpu.");
   if (kernels::takes_flash_attention(a)) kernels::flash_attention_fwd(a, stream_);
   else kernels::attention_fwd(a, stream_);
 }
 
 void CudaBackend::enqueue_attention_bwd(const AttentionBwdArgs& a) {
-  refuse_dropout(a.shape);
   float* const delta = scratch<float>(work_.delta);
   if (kernels::takes_flash_attention(a)) kernels::flash_attention_bwd(a, delta, stream_);
   else kernels::attention_bwd(a, delta, stream_);

@@ -72,6 +72,14 @@ __global__ void __launch_bounds__(kThreads, 1) flash_fwd_kernel(AttentionFwdArgs
 #pragma unroll
       for (int e = 0; e < 4; e++) o[d][e] *= fade[e / 2];
     }
+    if (s.dropout.active()) {
+      const TileMask mask = mask_of_queries<kKeys>(s, lane, h, q0 + tile.first, j);
+#pragma unroll
+      for (int n = 0; n < kKeys / 8; n++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) scores[n][e] *= mask.of(n, e);
+      }
+    }
     if (goes_on) wait_for_copies<1>();
     else wait_for_copies<0>();
     __syncthreads();

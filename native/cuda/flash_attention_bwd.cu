@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kThreads, 1) flash_dq_kernel(AttentionBwdArgs 
   const TilePlace tile = tile_of(s.q_offsets, s.sequences, blockIdx.x);
   if (tile.sequence < 0) return;
   const int64_t row0 = s.q_offsets[tile.sequence], n = s.q_offsets[tile.sequence + 1] - row0, last = smaller(tile.first + kTileRows, n);
-  const int64_t begin = s.hidden(s.visible(tile.first, n, n)), end = s.visible(last - 1, n, n);
+  const int64_t begin = s.hidden(s.visible(tile.first, n, n)) / 4 * 4, end = s.visible(last - 1, n, n);
   const int64_t k_column = a.k.column(g, 0), v_column = a.v.column(g, 0);
   const auto load = [&](int64_t number) {
     const int64_t j = begin + number * kKeys;
@@ -68,6 +68,7 @@ __global__ void __launch_bounds__(kThreads, 1) flash_dq_kernel(AttentionBwdArgs 
     float scores[kKeys / 8][4] = {}, ds[kKeys / 8][4] = {};
     add_products<kDim, kKeys>(scores, q + lane.warp_row * kStride<kDim>, k, lane.index);
     add_products<kDim, kKeys>(ds, d_o + lane.warp_row * kStride<kDim>, v, lane.index);
+    const TileMask mask = mask_of_queries<kKeys>(s, lane, h, row0 + tile.first, begin + t * kKeys);
 #pragma unroll
     for (int c = 0; c < kKeys / 8; c++) {
 #pragma unroll
@@ -76,7 +77,7 @@ __global__ void __launch_bounds__(kThreads, 1) flash_dq_kernel(AttentionBwdArgs 
         const int64_t key = begin + t * kKeys + c * 8 + lane.column + e % 2;
         const bool is_seen = key >= from[i] && key < to[i];
         const Score score = is_seen ? score_of(s, scores[c][e], h, key) : Score{-INFINITY, 0};
-        ds[c][e] = expf(score.value - lse[i]) * (ds[c][e] - delta[i]) * score.slope;
+        ds[c][e] = expf(score.value - lse[i]) * (mask.of(c, e) * ds[c][e] - delta[i]) * score.slope;
       }
     }
     add_weighted<kDim, kDim, kKeys>(dq, ds, k, lane.index);
@@ -147,6 +148,7 @@ __global__ void __launch_bounds__(kThreads, 1) flash_dkdv_kernel(AttentionBwdArg
     add_products<kDim, kQueries>(weights, k + lane.warp_row * kStride<kDim>, q, lane.index);
     add_products<kDim, kQueries>(ds, v + lane.warp_row * kStride<kDim>, d_o, lane.index);
     const int64_t h = g * per_group + t / tiles_of_head, first = begin + t % tiles_of_head * kQueries;
+    const TileMask mask = mask_of_keys<kQueries>(s, lane, h, row0 + first, tile.first);
 #pragma unroll
     for (int c = 0; c < kQueries / 8; c++) {
 #pragma unroll
@@ -155,8 +157,9 @@ __global__ void __launch_bounds__(kThreads, 1) flash_dkdv_kernel(AttentionBwdArg
         const int64_t query = first + c * 8 + lane.column + e % 2, at = (row0 + query) * s.heads + h;
         const bool is_seen = query >= from[i] && query < to[i];
         const Score score = is_seen ? score_of(s, weights[c][e], h, key[i]) : Score{-INFINITY, 0};
-        weights[c][e] = expf(score.value - (is_seen ? a.lse[at] : 0));
-        ds[c][e] = weights[c][e] * (ds[c][e] - (is_seen ? deltas[at] : 0)) * score.slope;
+        const float weight = expf(score.value - (is_seen ? a.lse[at] : 0)), factor = mask.of(c, e);
+        ds[c][e] = weight * (factor * ds[c][e] - (is_seen ? deltas[at] : 0)) * score.slope;
+        weights[c][e] = factor * weight;
       }
     }
     add_weighted<kDim, kOut, kQueries>(dv, weights, d_o + first_column, lane.index);

@@ -81,6 +81,50 @@ __device__ __forceinline__ void add_weighted(float (&out)[kOut / 8][4], const fl
   }
 }
 
+// What dropout makes of a lane's weights of a tile: it multiplies those that it keeps. A block of random numbers is of four keys, so a lane draws one
+// of them for every eight columns, and has the bits of its other weights from the lanes beside it.
+struct TileMask {
+  uint32_t kept[4] = {~0u, ~0u, ~0u, ~0u};  // of each element, bit 4 n for the eight columns n
+  float factor = 1;
+  __device__ __forceinline__ float of(int n, int element) const { return kept[element] >> (4 * n) & 1 ? factor : 0; }
+};
+// Bits 4 n to 4 n + 3: which of the four weights from index at(n) on are kept.
+template <int kCount, class F>
+__device__ __forceinline__ uint32_t kept_fours(const Dropout& d, F&& at) {
+  static_assert(kCount <= 8);
+  uint32_t bits = 0;
+#pragma unroll 1
+  for (int n = 0; n < kCount; n++) {
+    const std::array<uint32_t, 4> words = philox(d.seed, d.stream, (d.offset + at(n)) / 4);
+    for (int k = 0; k < 4; k++) bits |= uint32_t(uniform01(words[k]) >= d.p) << (4 * n + k);
+  }
+  return bits;
+}
+// Of a tile whose rows are queries. row: the first one's row; key: the first column's place in the sequence, a multiple of 4
+template <int kKeys>
+__device__ __forceinline__ TileMask mask_of_queries(const AttentionShape& s, const Lane& lane, int64_t head, int64_t row, int64_t key) {
+  if (!s.dropout.active()) return {};
+  const Dropout d = s.dropout.now();
+  const int half = lane.index % 2;  // of two lanes with four keys, this one draws for its first row, or for its second one
+  const uint32_t own = kept_fours<kKeys / 8>(d, [&](int n) { return s.dropout_index(row + lane.row + half * 8, s.heads, head, key + n * 8 + lane.column / 4 * 4); });
+  const uint32_t others = __shfl_xor_sync(kWholeWarp, own, 1u), first = (half ? others : own) >> (half * 2), second = (half ? own : others) >> (half * 2);
+  return {{first, first >> 1, second, second >> 1}, 1.f / (1.f - d.p)};
+}
+// Of a tile whose rows are keys. row: the first column's; key: the first row's place in the sequence, a multiple of 4
+template <int kQueries>
+__device__ __forceinline__ TileMask mask_of_keys(const AttentionShape& s, const Lane& lane, int64_t head, int64_t row, int64_t key) {
+  if (!s.dropout.active()) return {};
+  const Dropout d = s.dropout.now();
+  const int own = lane.index / 4 % 4;  // of four lanes with four keys, each one draws for one element
+  const int64_t first_key = key + (lane.row - own) + own / 2 * 8;
+  const uint32_t bits = kept_fours<kQueries / 8>(d, [&](int n) { return s.dropout_index(row + n * 8 + lane.column + own % 2, s.heads, head, first_key); });
+  TileMask mask;
+#pragma unroll
+  for (int e = 0; e < 4; e++) mask.kept[e] = __shfl_xor_sync(kWholeWarp, bits, unsigned(4 * (own ^ e))) >> own;
+  mask.factor = 1.f / (1.f - d.p);
+  return mask;
+}
+
 // Rows of 16-byte pieces.
 inline bool in_pieces(const Heads& x) {
   const int64_t all = x.offset | x.group_stride | x.head_stride | x.mat.ld;

@@ -225,7 +225,7 @@ struct AttentionShape {
   // that are capped have none.
   const float* bias = nullptr;
   int64_t bias_ld = 0;
-  Dropout dropout = {};  // of the probabilities, in training; by dropout_index
+  Dropout dropout = {};  // of the probabilities, in training; by dropout_index. Its offset is a multiple of 4
 
   // Of a row of q's matrix, a head, and a key's place in its sequence.
   LOWRANK_ON_DEVICE static uint64_t dropout_index(int64_t row, int64_t heads, int64_t head, int64_t key) {

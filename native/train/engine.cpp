@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <limits>
-#include <sstream>
 
 #include "model/finite.h"
 #include "ops/backends.h"
@@ -46,15 +45,6 @@ EngineOptions checked(const ModelSource& source, const AdapterSpecs& adapters, c
 }
 
 // Before step 1: a device has no such kernels.
-void check_dropout(const ModelSpec& model, const AdapterSpec& adapter, const EngineOptions& o) {
-  const double rate = model.block.attention.dropout;
-  if (!o.training || !adapter.base_dropout || rate == 0 || memory_place(o.device) == MemoryPlace::host) return;
-  std::ostringstream shown;
-  shown << rate;
-  throw Error("E_OPTIONS", "Dropout of attention's probabilities (" + shown.str() + " in config.json) is built for --device cpu alone. Give --base_dropout false, or set it to 0 in config.json.", "base_dropout");
-}
-
-// Likewise.
 void check_tokens(const AdapterSpec& adapter, const EngineOptions& o) {
   if (adapter.tokens.empty() || memory_place(o.device) == MemoryPlace::host) return;
   throw Error("E_OPTIONS", "trainable_token_indices is built for --device cpu alone.", "trainable_token_indices");
@@ -69,7 +59,6 @@ AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, cons
   AdapterNeeds needs(model);
   for (const AdapterSpec& a : adapters) {
     check_adapter_spec(a);
-    check_dropout(model, a, options);
     check_tokens(a, options);
     const AdapterLayout layout(model, a);
     check_embedding(layout, options);
@@ -147,7 +136,6 @@ void Engine::leave() {
 
 int Engine::add_adapter(const AdapterSpec& spec) {
   check_adapter_spec(spec);
-  check_dropout(base_.model(), spec, base_.options());
   check_tokens(spec, base_.options());
   check_embedding(AdapterLayout(base_.model(), spec), base_.options());
   auto slot = std::make_unique<AdapterSlot>(base_.backend(), base_.model(), base_.weights(), spec, base_.options(), gradients_);

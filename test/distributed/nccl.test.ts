@@ -1,13 +1,12 @@
 // Ranks on the emulated GPU, whose sums a stand-in for NCCL makes, beside sums over MPI and one process.
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { EMULATED } from "../support/emulated.js";
 import { expectCloseMetrics, noRanks, ranks } from "../support/mpi.js";
 import { type Finished, lowrank, root, someTexts, steadyMetrics, tinyBase, workFolder } from "../support/tiny.js";
 
-/** Built with the native tests. */
-const build = join(root, "build/cmake");
-const EMULATED = join(build, "liblowrank_cuda_emulated.so");
+const build = dirname(EMULATED);
 const FAULTY = join(build, "liblowrank_cuda_faulty.so");
 const missing = noRanks() ?? (existsSync(EMULATED) ? null : `${EMULATED} is not there (npm run test:native builds it)`);
 if (missing) console.log(`Ranks on GPUs are not tested: ${missing}.`);

@@ -230,16 +230,17 @@ void add_biased(std::vector<Case>& cases) {
   }
 }
 
+void drop(Case& c, Random& r) {
+  c.dropout = {r.pick({0.1f, 0.5f}), r.next(), r.next(), uint64_t(r.pick({0, 3, 40})) * uint64_t(c.heads) << 32};
+}
+
 // Dropout of the probabilities: few queries, blocks and strips, several sequences, windows, caps, biases, and heads in one matrix.
 void add_dropout(std::vector<Case>& cases) {
   Random r(8);
-  const auto drop = [&](Case& c) {
-    c.dropout = {r.pick({0.1f, 0.5f}), r.next(), r.next(), uint64_t(r.pick({0, 3, 40})) * uint64_t(c.heads) << 32};
-  };
   for (const char* op : {"attention_fwd", "attention_bwd"}) {
     const auto add = [&](DType act, const std::vector<int32_t>& queries) -> Case& {
       cases.push_back(drawn(op, act, queries, r));
-      drop(cases.back());
+      drop(cases.back(), r);
       return cases.back();
     };
     for (const DType act : kActs) {
@@ -261,7 +262,7 @@ void add_dropout(std::vector<Case>& cases) {
       c.size = 1;
       c.causal = causal;
       c.gradient = true;
-      drop(c);
+      drop(c, r);
       cases.push_back(c);
     }
   }
@@ -291,6 +292,10 @@ void add_attention_tile_cases(std::vector<Case>& cases) {
       add({2, 1}, {n / 2, 18}).bias = true;
       add({1, 1}, {n - 10}).causal = false;
       add({2, 1}, {33}).layout = HeadLayout::grouped;
+      drop(add({2, 1}, {7, n - 16}), r);
+      Case& windowed = add({1, 1}, {n + 1});
+      windowed.window = 18;
+      drop(windowed, r);
     }
   }
 }

@@ -4,13 +4,11 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { openModel, resolveTargets } from "../../src/model/index.js";
 import { devices, Engine, type MemoryItem, planMemory } from "../../src/native/index.js";
+import { EMULATED } from "../support/emulated.js";
 import { errorOf } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
 import { goldenTests } from "../support/golden-tests.js";
 import { lowrank, root, tinyBase, validationFile } from "../support/tiny.js";
-
-/** Built with the native tests. */
-const EMULATED = join(root, "build/cmake/liblowrank_cuda_emulated.so");
 
 /** A model of each kind of block. */
 const KINDS = [

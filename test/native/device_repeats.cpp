@@ -69,7 +69,7 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
   const ModelSpec plain = tiny_spec({.vocab = 61, .dim = 16, .mlp = 24, .layers = 2, .heads = 2, .kv_heads = 1, .head_dim = 8});
   ModelSpec dropped = plain;  // of the base
   dropped.embedding_dropout = dropped.block.attention.residual.dropout = 0.2;
-  dropped.block.mlp.residual.dropout = 0.3;
+  dropped.block.attention.dropout = dropped.block.mlp.residual.dropout = 0.3;
   ModelSpec classifier = dropped;
   classifier.embedding_linear = {"project_in", 16, 12};
   classifier.final_linear = {"pooler", 16, 16, true};

@@ -1,13 +1,14 @@
 // Training with dropout against PEFT and transformers, which were given the engine's masks (scripts/goldens/dropout.py).
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter, readLabels } from "../../src/checkpoint/index.js";
 import { defaultsOf, type OptionsOf, trainRows } from "../../src/config/index.js";
 import { openModel } from "../../src/model/index.js";
-import { type AdapterSpec, Engine, type EngineOptions, type ModelSource, planMemory } from "../../src/native/index.js";
+import { type AdapterSpec, Engine, type EngineOptions, type ModelSource } from "../../src/native/index.js";
 import { initialAdapter } from "../../src/setup/adapter.js";
+import { EMULATED } from "../support/emulated.js";
 import { type GoldenBatch, goldensFolder, readReference, toBatch } from "../support/golden.js";
 import { train } from "../support/golden-tests.js";
 import { trainedLoss } from "../support/readings.js";
@@ -85,7 +86,7 @@ test.each(named([...cases, ...bases]))("%s: ten steps as with the peers", async 
   for (const [i, { loss }] of each.trace.entries()) expect(Math.abs(rounded[i]!.loss / loss - 1)).toBeLessThan(3e-2);
 });
 
-test.each(named(classifiers))("%s: ten steps as with the peers", async (_, { base, dropout, config, seed, trace }) => {
+async function expectClassifier({ base, dropout, config, seed, trace }: Case, options: Partial<EngineOptions> = {}) {
   const folder = new URL(`../goldens-classify/${base}/`, import.meta.url).pathname;
   const initial = join(folder, "initial");
   const { training } = JSON.parse(readFileSync(join(folder, "reference.json"), "utf8"));
@@ -94,7 +95,7 @@ test.each(named(classifiers))("%s: ten steps as with the peers", async (_, { bas
     model,
     initial,
     { dropout, seed },
-    { maxTokens: 24, maxSequence: 40, cacheTokens: 0 },
+    { maxTokens: 24, maxSequence: 40, cacheTokens: 0, ...options },
   );
   const rows = [];
   for (const [i, { texts, second, labels }] of training.batches.entries()) {
@@ -110,6 +111,10 @@ test.each(named(classifiers))("%s: ten steps as with the peers", async (_, { bas
     rows.push(await engine.readings());
   }
   expectTrace(rows, trace);
+}
+
+test.each(named(classifiers))("%s: ten steps as with the peers", async (_, each) => {
+  await expectClassifier(each);
 });
 
 const gpt2 = bases.find(({ base }) => base === "gpt2")!;
@@ -172,11 +177,20 @@ test("gpt2: after a stop the same bits", async () => {
   expect(await next.adapter()).toEqual(await whole.adapter());
 });
 
-test("a plan for a device without dropout of probabilities is one error", () => {
-  const folder = join(goldensFolder, "gpt2");
-  const model = openModel(withConfig(folder, gpt2.config));
-  const { spec } = readAdapter(join(folder, "initial"), model);
-  const plan = (own: Partial<AdapterSpec>) => planMemory(model, { ...spec, ...own }, { ...shape, device: "cuda:0" });
-  expect(() => plan({})).toThrow(/Dropout of attention's probabilities \(0\.3 in config\.json\).*--base_dropout false/);
-  expect(() => plan({ baseDropout: false })).not.toThrow(/base_dropout/);
+describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
+  beforeAll(() => {
+    process.env.LOWRANK_CUDA_PLUGIN = EMULATED;
+  });
+  test.each(["gpt2", "bloom", "gemma2", "falcon-7b"])("%s: ten steps as with the peers", async (name) => {
+    const each = bases.find(({ base }) => base === name)!;
+    const { training } = readReference(name);
+    await using engine = await begun(each, { device: "cuda:0" });
+    expectTrace(await train(engine, training), each.trace);
+    await using narrow = await begun(each, { device: "cuda:0", precision: "bf16" });
+    const rounded = await train(narrow, training);
+    for (const [i, { loss }] of each.trace.entries()) expect(Math.abs(rounded[i]!.loss / loss - 1)).toBeLessThan(3e-2);
+  });
+  test.each(named(classifiers))("%s: ten steps as with the peers", async (_, each) => {
+    await expectClassifier(each, { device: "cuda:0" });
+  });
 });
