@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { EMULATED } from "../support/emulated.js";
 import { expectCloseMetrics, noRanks, ranks } from "../support/mpi.js";
-import { type Finished, lowrank, root, someTexts, steadyMetrics, tinyBase, workFolder } from "../support/tiny.js";
+import { type Finished, lowrank, someTexts, steadyMetrics, tinyBase, workFolder } from "../support/tiny.js";
 
 const build = dirname(EMULATED);
 const FAULTY = join(build, "liblowrank_cuda_faulty.so");
