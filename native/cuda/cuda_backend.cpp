@@ -1,6 +1,8 @@
 #include "cuda/cuda_backend.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <string_view>
 
 #include "cuda/nccl_reducer.h"
 #include "cuda/system.h"
@@ -17,6 +19,8 @@ void check_product(const Product& p) {
 }
 
 CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()), repeats_(*device_) {
+  const char* const sums = std::getenv("LOWRANK_CUDA_F32_SUMS");
+  sums_in_f32_ = sums && std::string_view(sums) == "on";
   tables_ = {copy(kNf4Values, 16), copy(kFp4Values, 16), copy(moment_map(Moment::first), 256), copy(moment_map(Moment::second), 256)};
 }
 

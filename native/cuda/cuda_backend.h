@@ -75,6 +75,8 @@ class CudaBackend final : public Backend {
   Workspace work_;
   char* memory_ = nullptr;
   Repeats repeats_;
+  // Else the adapter's term of a rounded result is rounded first, in the result's place, and the weight's product is added to it.
+  bool sums_in_f32_ = false;
 };
 
 }  // namespace lowrank::cuda

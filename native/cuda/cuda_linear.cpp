@@ -97,16 +97,18 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
     some = scratch(work_.outliers, act, x.cols, Workspace::outlier_rows(rows));
     kernels::round_to_codes(x, scratch<float>(work_.maxima) + first, outliers(), codes, some, stream_);
   }
-  // f32 results are the sums themselves; others are sums of one product, or are rounded from sums in f32.
-  const bool in_place = y.dtype == DType::f32 && !rounds;
-  const bool alone = in_place || (!a.lora && !a.bias && !a.accumulate && !rounds);
+  // f32 results are the sums themselves; others are sums of one product, or of the adapter's and then the weight's, or are rounded from sums in f32.
+  const bool in_place = y.dtype == DType::f32 && !rounds, no_other_term = !in_place && !a.bias && !a.accumulate && !rounds;
+  const bool begins_with_adapter = no_other_term && a.lora && !sums_in_f32_;
+  const bool alone = in_place || begins_with_adapter || (no_other_term && !a.lora);
   int64_t at_a_time = weight_rows_at_a_time(a.w);
   if (!alone) at_a_time = std::min(at_a_time, limits_.features);
   in_parts(a.w.rows, at_a_time, [&](int64_t o, int64_t n) {
     const Mat to = columns(y, o, n), sums = alone ? to : scratch(work_.sums, DType::f32, rows, n);
+    if (begins_with_adapter) product(u, b.slice(o, n), true, to, false);
     if (rounds) kernels::add_up_outliers(some, a.w, o, outliers(), scratch(work_.weight, act, x.cols, n), sums, stream_);
-    else product(x, a.w, o, sums, in_place && a.accumulate);
-    if (a.lora) product(u, b.slice(o, n), true, sums, true);
+    else product(x, a.w, o, sums, begins_with_adapter || (in_place && a.accumulate));
+    if (a.lora && !begins_with_adapter) product(u, b.slice(o, n), true, sums, true);
     kernels::Finish f{.sums = sums, .y = to, .bias = a.bias ? a.bias + o : nullptr, .accumulate = a.accumulate && !in_place};
     if (rounds) {
       const CodeProduct p{codes, static_cast<const int8_t*>(a.w.data) + o * x.cols, scratch<int32_t>(work_.code_sums), rows, n, x.cols};
@@ -129,17 +131,20 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
   const DType act = limits_.act;
   const Mat dx = a.dx ? a.dx.slice(first, rows) : Mat();
   const bool in_place = dx.dtype == DType::f32;
-  const bool alone = in_place || (!a.also && !a.lora && !a.accumulate && weight_rows_at_a_time(a.w) == a.w.rows);
+  const bool no_other_term = !in_place && !a.also && !a.accumulate && weight_rows_at_a_time(a.w) == a.w.rows;
+  const bool begins_with_adapter = dx && no_other_term && a.lora && !(a.lora->dropout.active() && a.lora->undropped > 0) && !sums_in_f32_;
+  const bool alone = in_place || begins_with_adapter || (no_other_term && !a.lora);
   const Mat sums = !dx || alone ? dx : scratch(work_.sums, DType::f32, rows, dx.cols);
   bool begun = in_place && a.accumulate;
   for (const LinearBwdArgs* l = &a; l; l = l->also) {
     const Mat dy = l->dy.slice(first, rows);
-    if (dx) {
+    const auto through_weight = [&] {
       in_parts(l->w.rows, weight_rows_at_a_time(l->w), [&](int64_t o, int64_t n) {
         product_bwd(columns(dy, o, n), weight_rows(l->w, o, n), sums, begun);
         begun = true;
       });
-    }
+    };
+    if (dx && !begins_with_adapter) through_weight();
     if (!l->lora) continue;
     const Lora& lora = *l->lora;
     const Mat x = l->x.slice(first, rows), u = l->u.slice(first, rows), du = scratch(work_.du, act, rows, lora.rank);
@@ -149,10 +154,16 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
     product(dy, as_act(lora.b, l->w.rows, lora.rank, work_.b), false, du, false, lora.scale);
     if (dx) {
       const Mat lora_a = as_act(lora.a, lora.rank, x.cols, work_.a);
-      const Mat term = masked ? scratch(work_.dropped, act, rows, x.cols) : sums;
+      const Mat term = masked && !begins_with_adapter ? scratch(work_.dropped, act, rows, x.cols) : sums;
       if (undropped > 0) product(past, lora_a.slice(dropped, undropped), false, sums, true);
-      product(through, lora_a.slice(0, dropped), false, term, !masked);
-      if (masked) kernels::add_masked(term, sums, lora.dropout, first, stream_);
+      product(through, lora_a.slice(0, dropped), false, term, !masked && !begins_with_adapter);
+      if (begins_with_adapter) {
+        if (masked) kernels::dropout(dx, dx, lora.dropout, first, stream_);
+        begun = true;
+        through_weight();
+      } else if (masked) {
+        kernels::add_masked(term, sums, lora.dropout, first, stream_);
+      }
     }
     device_->product({.a = dy, .b = u, .c = Mat(lora.db, DType::f32, l->w.rows, lora.rank), .transposes_a = true, .accumulates = true});
     const Mat da(lora.da, DType::f32, lora.rank, x.cols);

@@ -1,5 +1,6 @@
 // The cases on a device against the slow twin. The operands lie in memory that both read; weights are copied, as an engine does.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -113,6 +114,8 @@ void test_codes(const DevicePlugin& plugin, Report& report) {
   }
 }
 
+constexpr const char* kF32Sums = "LOWRANK_CUDA_F32_SUMS";
+
 // A product of bf16 or f16 reads both operands in it.
 double operand_error(DType act) { return act == DType::f32 ? 0 : unit(act); }
 
@@ -133,13 +136,8 @@ void run_device(const Options& o, Report& report) {
   {
     RefBackend ref;
     std::map<std::string, double> worst;
-    std::unique_ptr<Backend> backend;
-    int64_t number = 0, ran = 0;
-    for (const Case& c : selected(all_cases(), o)) {
-      if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6)) || !o.mine(number++)) continue;
-      if (c.replaced > 0 || c.stored.gradients != GradientCodes::none) continue;  // refused there
-      if (ran++ % 256 == 0) backend = plugin.make(0);  // copies of weights go with it
-      WithWeights device(*backend);
+    const auto try_case = [&](const Case& c, Backend& backend, const Arithmetic& arithmetic, const char* how) {
+      WithWeights device(backend);
       device.varies = c.seed % 2 == 0;
       const Operation& op = operation(c.op);
       Slots slots;
@@ -147,7 +145,7 @@ void run_device(const Options& o, Report& report) {
       Memory twin(slots, Memory::Kind::twin), tested(slots, Memory::Kind::tested);
       op.call(c, ref, twin);
       Bounds bounds;
-      op.bound(c, {.operand = operand_error(c.act)}, twin, slots, bounds);
+      op.bound(c, arithmetic, twin, slots, bounds);
       const OpLimits limits = limits_of(c);
       const int64_t bytes = device.workspace_bytes(limits);
       const Guarded workspace(1, 1, bytes, bytes, 0);  // full of NaN
@@ -157,15 +155,30 @@ void run_device(const Options& o, Report& report) {
         device.set_workspace(limits, workspace.data());
         op.call(c, device, tested);
         double waited = 0;
-        backend->download(&tested.scalar, sizeof waited, &waited);
+        backend.download(&tested.scalar, sizeof waited, &waited);
         wrong = compare(slots, twin, tested, bounds);
         if (wrong.empty() && !workspace.damage().empty()) wrong = "workspace: written " + workspace.damage();
       } catch (const Error& e) {
         wrong = e.code + ": " + e.what();
       }
-      report.expect(wrong.empty(), "device [" + backend->name() + "] " + c.name(), wrong);
+      report.expect(wrong.empty(), "device [" + backend.name() + "] " + how + c.name(), wrong);
       double& w = worst[c.op + " " + dtype_name(c.act)];
       if (o.worst && wrong.empty()) w = std::max(w, worst_ratio(slots, twin, tested, bounds));
+    };
+    std::unique_ptr<Backend> backend, in_f32;
+    int64_t number = 0, ran = 0;
+    for (const Case& c : selected(all_cases(), o)) {
+      if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6)) || !o.mine(number++)) continue;
+      if (c.replaced > 0 || c.stored.gradients != GradientCodes::none) continue;  // refused there
+      if (ran++ % 256 == 0) {  // copies of weights go with them
+        setenv(kF32Sums, "on", 1);
+        in_f32 = plugin.make(0);
+        unsetenv(kF32Sums);
+        backend = plugin.make(0);
+      }
+      const double operand = operand_error(c.act);
+      try_case(c, *backend, {.operand = operand, .term = operand}, "");
+      if (c.op.starts_with("linear") && c.rank > 0 && c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
     }
     for (const auto& [what, ratio] : worst) {
       if (o.worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);

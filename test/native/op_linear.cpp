@@ -17,6 +17,11 @@ DType weight_grid(const Case& c) { return c.exact ? DType::bf16 : DType::f32; }
 // The relative error that rounding A and B for products makes.
 double adapter_error(const Case& c, const Arithmetic& a) { return c.exact ? 0 : a.operand; }
 
+// The same of rounding the adapter's term.
+double term_error(const Case& c, const Arithmetic& a) {
+  return c.rank && c.out == c.act && !c.bias && !c.accumulate && !c.also && c.stored.threshold == 0 ? a.term : 0;
+}
+
 // The operands of further linears of one input have a number behind their names.
 std::string numbered(const char* name, int linear) { return linear == 0 ? name : name + std::to_string(linear); }
 
@@ -75,6 +80,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   const RefInt8 rounded = rounds ? ref_int8(x, w.outlier_threshold) : RefInt8();
   const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic),
                scale = 1.5;
+  const double rounded_term = term_error(c, arithmetic);
   Values &y_bound = bounds.of["y"], &u_bound = bounds.of["u"];
   for (int64_t m = 0; m < c.rows; m++) {
     Values u_apart;  // how far two u, each rounded to act, may lie apart
@@ -99,6 +105,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       if (c.accumulate) rest += std::fabs(double(slots.find("y")->values[size_t(m * c.features + o)]));
       y_bound.push_back(sum_error(c.in + c.rank) * (products + through_u + rest) + w_error * products +
                         lora_error * through_u + u_error);
+      if (rounded_term > 0) y_bound.back() += rounded_term * (through_u + u_error) + smallest(c.act);
     }
   }
 }
@@ -145,6 +152,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   const double lora_error = adapter_error(c, arithmetic), w_error = weight_error(c, arithmetic), scale = 1.5;
   const double drop_scale = c.dropout.p < 1 ? 1 / (1 - double(c.dropout.p)) : 1;
   const int64_t linears = c.also + 1;
+  const double rounded_term = term_error(c, arithmetic);
   Values dx_bound(c.optional ? size_t(c.rows * c.in) : 0), dx_sum = dx_bound;  // the sum: of magnitudes, over the linears
   for (int64_t m = 0; c.optional && c.accumulate && m < c.rows * c.in; m++) dx_sum[size_t(m)] = std::fabs(double(slots.find("dx")->values[size_t(m)]));
   for (int l = 0; l < linears; l++) {
@@ -183,6 +191,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
         }
         dx_sum[place] += products + through_a;
         dx_bound[place] += w_error * products + lora_error * through_a + du_error;
+        if (rounded_term > 0) dx_bound[place] += rounded_term * (through_a + du_error) + smallest(c.act);
         // With a mask between them, the two terms are stored (as dx and as act) before they are added.
         if (c.rank && c.dropout.active()) dx_bound[place] += 2 * unit(c.out) * dx_sum[place] + unit(c.act) * (through_a + du_error) + 2 * smallest(c.act);
       }

@@ -20,6 +20,7 @@ struct Bounds {
 // The facts that the bounds of a case depend on besides its operands.
 struct Arithmetic {
   double operand = 0;  // relative error of rounding an operand of a product to act, where products read both in act
+  double term = 0;     // of rounding an adapter's term to act before it is added, where it is the one beside the weight's
 };
 
 struct Operation {
