@@ -52,18 +52,23 @@ function tensorShapes(c) {
   return shapes;
 }
 
-/** Numbers of N(0, 0.02) as the file's element type: drawn from a table, which is enough for timing. */
-function normalTable(bf16) {
+/**
+ * Numbers of N(0, deviation) as the file's element type: drawn from a table, which is enough for timing.
+ * @param width of the model: the wider it is, the smaller are the weights, so that a linear's outputs are as large in every shape. With
+ *   one deviation for all, the MLP of a wide one would have an outlier of LLM.int8 in nearly every column, as no trained model has.
+ */
+function normalTable(bf16, width) {
+  const deviation = 0.48 / Math.sqrt(width);
   const table = Float32Array.from({ length: 1 << 16 }, () => {
     const radius = Math.sqrt(-2 * Math.log(1 - Math.random()));
-    return 0.02 * radius * Math.cos(2 * Math.PI * Math.random());
+    return deviation * radius * Math.cos(2 * Math.PI * Math.random());
   });
   return bf16 ? Uint16Array.from(new Uint32Array(table.buffer), (bits) => (bits + 0x8000) >>> 16) : table;
 }
 
 const ONE = { bf16: 0x3f80, fp32: 1 };
 
-function writeWeights(file, shapes, precision) {
+function writeWeights(file, shapes, precision, width) {
   const bytesPerElement = precision === "bf16" ? 2 : 4;
   const header = { __metadata__: { format: "pt" } };
   let end = 0;
@@ -79,7 +84,7 @@ function writeWeights(file, shapes, precision) {
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(json.length));
 
-  const table = normalTable(precision === "bf16");
+  const table = normalTable(precision === "bf16", width);
   const chunk = new table.constructor(1 << 20);
   let state = 1;
   const out = openSync(file, "w");
@@ -118,7 +123,7 @@ export function randomAdapter(shape, rank) {
   const config = { ...kind, r: rank, lora_alpha: 2 * rank, target_modules: modules };
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config, null, 2));
-  writeWeights(`${weights}.tmp`, factors, "fp32");
+  writeWeights(`${weights}.tmp`, factors, "fp32", SHAPES[shape].hidden_size);
   renameSync(`${weights}.tmp`, weights);
   return folder;
 }
@@ -135,7 +140,7 @@ export function randomModel(shape, precision, layers = 0) {
   if (!existsSync(weights)) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "config.json"), JSON.stringify(config, null, 2));
-    writeWeights(`${weights}.tmp`, tensorShapes(config), precision);
+    writeWeights(`${weights}.tmp`, tensorShapes(config), precision, config.hidden_size);
     renameSync(`${weights}.tmp`, weights);
   }
   return folder;
