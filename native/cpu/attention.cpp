@@ -39,7 +39,7 @@ Parts parts(const OpLimits& l, const PanelOps& ops) {
   p.strip = take(queries * kStripLd * 4);
   p.left = take(queries * kLeftLd * 4);
   p.acc = take(queries * columns * 4);
-  p.scores = take(std::max(l.kv_tokens, l.max_sequence) * 4);
+  p.scores = take(std::min(kFewHeads, l.heads / std::max<int64_t>(1, l.kv_heads)) * std::max(l.kv_tokens, l.max_sequence) * 4);
   if (l.training) {
     p.d_o = take(queries * dim * ops.bytes());
     p.q_t = take(l.head_dim * ops.depth(queries) * ops.bytes());

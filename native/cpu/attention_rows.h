@@ -5,6 +5,7 @@
 
 namespace lowrank::cpu {
 
+constexpr int64_t kFewHeads = 8;  // query heads of a key/value head that read its keys and values together, in generation
 constexpr int64_t kFewQueries = 4;  // up to so many go one by one, as in generation: packing the keys would cost more than the products
 
 // Query head h, of groups of `group` heads; in o and its gradient the heads lie side by side.

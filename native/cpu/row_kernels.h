@@ -53,8 +53,9 @@ struct RowKernels {
   void (*scale)(float* x, int64_t n, float factor);
   float (*dot)(const void* a, const void* b, int64_t n, DType act);
   void (*add_scaled)(const void* x, int64_t n, DType act, float factor, float* out);  // out += factor * x
-  // out = factors[0] x[0,:] + factors[1] x[1,:] + ..., added up in this order; rows of x are ld elements apart
-  void (*weighted_sum)(const void* x, DType act, int64_t ld, int64_t rows, int64_t n, const float* factors, float* out);
+  // out (count, n): row r = factors[r, 0] x[0, :] + factors[r, 1] x[1, :] + ..., added up in this order over the rows of x. Strides in elements.
+  void (*weighted_sums)(const void* x, DType act, int64_t ld, int64_t rows, int64_t n, const float* factors, int64_t ld_factors, int64_t count, float* out,
+                        int64_t ld_out);
   // p = exp(scale * p - lse); ds = scale * p * (ds - delta), ds holding do v^T
   void (*softmax_bwd)(float* p, float* ds, int64_t n, float scale, float lse, float delta);
   // Of final scores s in p: p = exp(s - lse); ds = scale * (1 - (s / cap)^2) * p * (ds - delta); cap infinite: they are not capped

@@ -78,6 +78,14 @@ void add_generation(std::vector<Case>& cases, Random& r) {
       c.head_dim = 20;
       cases.push_back(c);
     }
+    // More heads of a key/value head than read its keys together, and runs of heads that end within one.
+    for (const Heads h : {Heads{12, 1}, Heads{9, 3}, Heads{21, 3}}) {
+      Case c = drawn("attention_fwd", act, {2}, r);
+      c.keys = {90};
+      c.heads = h.heads;
+      c.kv_heads = h.kv_heads;
+      cases.push_back(c);
+    }
     Case several = drawn("attention_fwd", act, {1, 3, 40, 1}, r);
     several.keys = {9, 3, 73, 50};
     cases.push_back(several);

@@ -182,15 +182,18 @@ class Checks {
         expect(ok, "add_scaled" + with);
 
         constexpr int64_t kRows = 5;
-        const int64_t ld = n + r.pick({0, 3});
-        Vector rows(act, r.values((kRows - 1) * ld + n, act)), weighted(DType::f32, before), added(DType::f32, std::vector<float>(size_t(n)));
-        const auto factors = r.values(kRows, DType::f32);
-        k_.weighted_sum(rows.data(), act, ld, kRows, n, factors.data(), weighted.f32());
-        for (int64_t j = 0; j < kRows; j++)
-          k_.add_scaled(static_cast<const char*>(rows.data()) + j * ld * dtype_bytes(act), n, act, factors[size_t(j)], added.f32());
+        const int64_t ld = n + r.pick({0, 3}), count = r.pick({1, 2, 3, 4, 5, 9}), ld_factors = kRows + r.pick({0, 2}), ld_out = n + r.pick({0, 1});
+        Vector rows(act, r.values((kRows - 1) * ld + n, act)), weighted(DType::f32, r.values((count - 1) * ld_out + n, DType::f32));
+        const auto factors = r.values(count * ld_factors, DType::f32);
+        k_.weighted_sums(rows.data(), act, ld, kRows, n, factors.data(), ld_factors, count, weighted.f32(), ld_out);
         ok = weighted.memory.damage().empty();
-        for (int64_t i = 0; i < n; i++) ok = ok && same(weighted.get(i), added.get(i));
-        expect(ok, "weighted_sum" + with);
+        for (int64_t m = 0; m < count; m++) {
+          Vector added(DType::f32, std::vector<float>(size_t(n)));
+          for (int64_t j = 0; j < kRows; j++)
+            k_.add_scaled(static_cast<const char*>(rows.data()) + j * ld * dtype_bytes(act), n, act, factors[size_t(m * ld_factors + j)], added.f32());
+          for (int64_t i = 0; i < n; i++) ok = ok && same(weighted.get(m * ld_out + i), added.get(i));
+        }
+        expect(ok, "weighted_sums" + with);
       }
 
       Vector scaled(DType::f32, v);
