@@ -4,6 +4,7 @@
 
 #include "base/plugin_file.h"
 #include "cpu/cpu.h"
+#include "cuda/device_memory.h"
 #include "cuda/workspace.h"
 #include "ops/plugin.h"
 
@@ -49,6 +50,12 @@ int64_t workspace_bytes(const OpLimits& limits, const std::string& device, int t
   number_of(device);
   return cuda::workspace_bytes(limits);
 }
+
+std::vector<MemoryItem> device_items(const OpLimits& limits, const PassSize& size, const std::string& device) {
+  return is_cpu(device) ? std::vector<MemoryItem>() : cuda::device_items(limits, size);
+}
+
+int64_t allocation_rest(int64_t bytes, const std::string& device) { return is_cpu(device) ? 0 : cuda::allocation_rest(bytes); }
 
 MemoryPlace memory_place(const std::string& device) { return is_cpu(device) ? MemoryPlace::host : MemoryPlace::device; }
 

@@ -31,6 +31,7 @@ class CudaBackend final : public Backend {
   std::string take_plans(const std::string& text) override { return device_->take_plans(text); }
   bool reads_varying() const override { return true; }
   int64_t repeated() const override { return repeats_.replayed(); }
+  int64_t largest_recording() const override { return repeats_.largest(); }
 
  private:
   void do_set_workspace(const OpLimits& limits, void* memory) override;

@@ -43,9 +43,13 @@ class Device {
   // How products are computed, as text, and the same way as a text says; returns why that cannot be, or nothing.
   virtual std::string plans() const { return ""; }
   virtual std::string take_plans(const std::string&) { return ""; }
-  // What `enqueue` enqueues, for replay(), which enqueues all of it at once. Nothing of it runs before, and it has no copies. Null: the device cannot.
-  virtual std::shared_ptr<void> record(const std::function<void()>& enqueue) = 0;
-  virtual void replay(void* recording) = 0;
+  // What `enqueue` enqueues, for replay(), which enqueues all of it at once. Nothing of it runs before, and it has no copies. Empty: the device cannot.
+  struct Recording {
+    std::shared_ptr<void> owner;
+    int64_t nodes = 0;  // kernels and the like
+  };
+  virtual Recording record(const std::function<void()>& enqueue) = 0;
+  virtual void replay(const Recording&) = 0;
   virtual Stream stream() const = 0;
 };
 

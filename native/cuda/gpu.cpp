@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "cuda/device_memory.h"
 #include "cuda/product_plans.h"
 #include "cuda/system.h"
 
@@ -14,7 +15,6 @@ namespace lowrank::cuda {
 namespace {
 
 constexpr int kLeastMajor = 8;  // compute capability 8.0: bf16 products
-constexpr int64_t kProductWorkspace = int64_t(32) << 20;  // NVIDIA's advice for Hopper
 constexpr int64_t kStaged = int64_t(1) << 20;
 
 std::string version_text(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
@@ -160,7 +160,7 @@ class Gpu final : public Device {
   std::string take_plans(const std::string& text) override { return plans_->take(text); }
 
   // A CUDA graph. Whatever is wrong, the stream is as before, and the same operations tell when they are enqueued without being recorded.
-  std::shared_ptr<void> record(const std::function<void()>& enqueue) override {
+  Recording record(const std::function<void()>& enqueue) override {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t recording = nullptr;
     bool is_whole = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
@@ -175,16 +175,18 @@ class Gpu final : public Device {
       is_whole = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph && is_whole;
     }
     is_whole = is_whole && cudaGraphInstantiate(&recording, graph, 0) == cudaSuccess;
+    size_t nodes = 0;
+    is_whole = is_whole && cudaGraphGetNodes(graph, nullptr, &nodes) == cudaSuccess;
     if (graph) cudaGraphDestroy(graph);
     const auto destroy = [this](cudaGraphExec_t done) {
       cudaStreamSynchronize(stream_);  // it may be in progress
       cudaGraphExecDestroy(done);
     };
-    if (is_whole) return {recording, destroy};
+    if (is_whole) return {{recording, destroy}, int64_t(nodes)};
     cudaGetLastError();  // the context goes on
-    return nullptr;
+    return {};
   }
-  void replay(void* recording) override { expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), stream_), "a recorded pass"); }
+  void replay(const Recording& r) override { expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(r.owner.get()), stream_), "a recorded pass"); }
 
  private:
   // The factors are of the plan's type.

@@ -4,40 +4,52 @@
 #include <cstdlib>
 #include <string>
 
+#include "cuda/device_memory.h"
+
 namespace lowrank::cuda {
 
-Repeats::Repeats(Device& device) : device_(device) {
+Repeats::Repeats(Device& device) : device_(device), most_nodes_(kMostNodes) {
   const char* const wanted = std::getenv("LOWRANK_CUDA_GRAPHS");
   records_ = !wanted || std::string(wanted) != "off";
+  if (wanted && std::atoll(wanted) > 0) most_nodes_ = std::atoll(wanted);
 }
 
 void Repeats::run(const Backend::RepeatKey& key, const std::function<void()>& enqueue) {
   if (!records_) return enqueue();
-  if (shapes_.size() >= kMostShapes) std::erase_if(shapes_, [](const auto& shape) { return !shape.second.recording; });
+  if (shapes_.size() >= kMostShapes) std::erase_if(shapes_, [](const auto& shape) { return !shape.second.recording.owner; });
   Shape& shape = shapes_[key];
   shape.uses++;
-  if (!shape.recording && shape.uses > 1 && makes_room(shape.uses)) {
+  if (!shape.recording.owner && shape.uses > 1 && makes_room(shape.uses)) {
     shape.recording = device_.record(enqueue);
-    records_ = bool(shape.recording);
+    records_ = bool(shape.recording.owner);
   }
-  if (!shape.recording) return enqueue();
-  device_.replay(shape.recording.get());
+  if (!shape.recording.owner) return enqueue();
+  device_.replay(shape.recording);
   replayed_++;
 }
 
-// A shape that comes more often takes the place of the one that came least often.
+int64_t Repeats::largest() const {
+  int64_t most = 0;
+  for (const auto& [key, shape] : shapes_) most = std::max(most, shape.recording.nodes);
+  return most;
+}
+
+// Each recording takes some of the device's memory, by its nodes: a new one as much as the largest. A shape that comes more often takes the place of
+// those that came least often.
 bool Repeats::makes_room(int64_t uses) {
-  size_t recordings = 0;
-  Shape* rarest = nullptr;
-  for (auto& [key, shape] : shapes_) {
-    if (!shape.recording) continue;
-    recordings++;
-    if (!rarest || shape.uses < rarest->uses) rarest = &shape;
+  for (;;) {
+    int64_t recordings = 0, nodes = 0;
+    Shape* rarest = nullptr;
+    for (auto& [key, shape] : shapes_) {
+      if (!shape.recording.owner) continue;
+      recordings++;
+      nodes += shape.recording.nodes;
+      if (!rarest || shape.uses < rarest->uses) rarest = &shape;
+    }
+    if (!rarest || (recordings < kMostRecordings && nodes + largest() <= most_nodes_)) return true;
+    if (rarest->uses >= uses) return false;
+    rarest->recording = {};
   }
-  if (recordings < kMostRecordings) return true;
-  if (rarest->uses >= uses) return false;
-  rarest->recording.reset();
-  return true;
 }
 
 }  // namespace lowrank::cuda

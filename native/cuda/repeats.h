@@ -16,13 +16,13 @@ class Repeats {
   void run(const Backend::RepeatKey&, const std::function<void()>& enqueue);
   void forget() { shapes_.clear(); }
   int64_t replayed() const { return replayed_; }
+  int64_t largest() const;  // nodes
 
  private:
-  // Recordings, each of which takes some of the device's memory; and shapes that are counted.
-  static constexpr size_t kMostRecordings = 8, kMostShapes = 1024;
+  static constexpr size_t kMostShapes = 1024;  // that are counted
   struct Shape {
     int64_t uses = 0;
-    std::shared_ptr<void> recording;
+    Device::Recording recording;
   };
   using Shapes = std::map<Backend::RepeatKey, Shape>;
 
@@ -30,6 +30,7 @@ class Repeats {
 
   Device& device_;
   bool records_;
+  int64_t most_nodes_;
   Shapes shapes_;
   int64_t replayed_ = 0;
 };

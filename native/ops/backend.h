@@ -75,8 +75,9 @@ class Backend {
   virtual void repeat(const RepeatKey&, const std::function<void()>& enqueue) { enqueue(); }
   // Whether operations take a Varying's address.
   virtual bool reads_varying() const { return false; }
-  // Calls that were left out so far.
+  // Calls that were left out so far; and the most kernels and copies that a call has which is kept.
   virtual int64_t repeated() const { return 0; }
+  virtual int64_t largest_recording() const { return 0; }
 
   // The choices that decide a device's last bits beside its operations, as text for a checkpoint; none: empty. take_plans(): the same choices from
   // now on; returns why that cannot be, in words, or nothing.

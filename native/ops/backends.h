@@ -17,6 +17,15 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
 // Backend::workspace_bytes of such a backend, without making one: no thread is started, and the device need not be there.
 int64_t workspace_bytes(const OpLimits&, const std::string& device, int threads);
 
+// A training pass: blocks and linears, and those of them that are computed again.
+struct PassSize {
+  int64_t blocks = 0, linears = 0, again_blocks = 0, again_linears = 0;
+};
+// What such a backend holds beside the memory that is allocated, for plans: of a device alone.
+std::vector<MemoryItem> device_items(const OpLimits&, const PassSize&, const std::string& device);
+// Bytes that an allocation of it takes beyond those that are asked for.
+int64_t allocation_rest(int64_t bytes, const std::string& device);
+
 // Where the memory of these backends lies, without one.
 MemoryPlace memory_place(const std::string& device);
 

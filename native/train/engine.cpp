@@ -67,6 +67,15 @@ AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, cons
   return needs;
 }
 
+PassSize pass_size(const ModelSpec& model, const EngineOptions& o) {
+  PassSize size{.blocks = model.layers, .again_blocks = std::min(o.checkpointed_blocks, model.layers)};
+  model.each_linear([&](int64_t layer, size_t, const LinearSpec&) {
+    size.linears++;
+    size.again_linears += layer >= 0 && layer < size.again_blocks;
+  });
+  return size;
+}
+
 }  // namespace
 
 std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
@@ -75,6 +84,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   check_positions(source.spec, options);
   const EngineOptions all = options_for(source, options);
   const AdapterNeeds needs = needs_of(source.spec, adapters, options);
+  const OpLimits limits = op_limits(source.spec, needs, all);
   Arena arena;
   int64_t elements = 0, held = 0;
   for (const AdapterSpec& a : adapters) {
@@ -84,13 +94,18 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   }
   if (all.training) arena.reserve("gradients", Gradients::bytes(elements));
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
-  const Layout layout(arena, source.spec, needs, all, workspace_bytes(op_limits(source.spec, needs, all), all.device, int(all.threads)));
+  const Layout layout(arena, source.spec, needs, all, workspace_bytes(limits, all.device, int(all.threads)));
   std::vector<MemoryItem> items;
-  int64_t mapped = 0, quantized = 0, offloaded = 0;
+  int64_t mapped = 0, quantized = 0, offloaded = 0, rests = 0;
   for (const auto& t : source.tensors) {
-    if (all.offloaded_row > 0 && t.name == source.spec.embedding) offloaded += t.bytes;
-    else if (t.quantize.format == Format::f32) mapped += t.bytes + t.absmax.bytes + t.absmax_codes.bytes;
-    else quantized += quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
+    if (all.offloaded_row > 0 && t.name == source.spec.embedding) {
+      offloaded += t.bytes;
+      continue;
+    }
+    const bool is_stored = t.quantize.format == Format::f32;
+    const int64_t bytes = is_stored ? t.bytes + t.absmax.bytes + t.absmax_codes.bytes : quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
+    (is_stored ? mapped : quantized) += bytes;
+    rests += allocation_rest(bytes, all.device);
   }
   const MemoryPlace place = memory_place(all.device);
   // A device holds the only copy that stays: mapped pages are read once.
@@ -106,6 +121,8 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
     item.place = place;
     items.push_back(std::move(item));
   }
+  for (MemoryItem& item : device_items(limits, pass_size(source.spec, all), all.device)) items.push_back(std::move(item));
+  if (rests > 0) items.push_back({"rests of pages", rests, place});
   for (const AdapterSpec& a : adapters) factors = std::max(factors, AdapterSlot::initial_bytes(AdapterLayout(source.spec, a), a, all.threads));
   if (factors > unused) items.push_back({"first factors", factors - unused, MemoryPlace::host});
   return items;

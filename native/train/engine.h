@@ -90,6 +90,7 @@ class Engine {
   std::string take_plans(const std::string& text) { return base_.backend().take_plans(text); }
   // Pieces' passes that the device repeated as it had recorded them (Backend::repeat).
   int64_t repeated() const { return base_.backend().repeated(); }
+  int64_t largest_recording() const { return base_.backend().largest_recording(); }
 
  private:
   // Before an adapter's first pass: what a device chooses for its passes of any number of tokens.

@@ -18,7 +18,8 @@ const std::vector<int64_t> kLengths = {20, 20, 11, 9};
 struct Trained {
   std::vector<float> parameters;
   std::vector<double> numbers;  // losses and norms
-  int64_t repeated = 0;
+  int64_t repeated = 0, largest = 0;
+  std::vector<MemoryItem> plan;
 };
 
 Batch labelled(uint64_t seed, const ModelSpec& model, const std::vector<int64_t>& lengths) {
@@ -57,6 +58,10 @@ Trained train(const TinyModel& model, const AdapterSpec& spec, DType act, const 
   t.parameters.resize(size_t(engine.trainable_parameters()));
   engine.adapter().parameters().read(0, int64_t(t.parameters.size() * sizeof(float)), t.parameters.data());
   t.repeated = engine.repeated();
+  t.largest = engine.largest_recording();
+  EngineOptions planned = options;
+  planned.device = "cuda:0";
+  t.plan = plan_memory(model.source, {spec, other}, planned);
   return t;
 }
 
@@ -91,10 +96,20 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
     const Trained repeated = train(model, spec, kind.act, plugin);
     setenv(kSwitch, "off", 1);
     const Trained plainly = train(model, spec, kind.act, plugin);
+    // Room for one pass: the shapes that come more often take it from each other.
+    setenv(kSwitch, "10", 1);
+    const Trained one = train(model, spec, kind.act, plugin);
     unsetenv(kSwitch);
     const std::string label = std::string("device: repeated passes, ") + kind.name;
     report.expect(plainly.repeated == 0 && repeated.repeated > kSteps, label + ": some", std::to_string(repeated.repeated) + " are repeated, and " + std::to_string(plainly.repeated) + " where none should be");
     report.expect(same(repeated.parameters, plainly.parameters) && same(repeated.numbers, plainly.numbers), label + ": the bits of passes that are not");
+    report.expect(one.repeated > 0 && one.repeated < repeated.repeated && same(one.parameters, plainly.parameters) && same(one.numbers, plainly.numbers), label + ": in little memory",
+                  std::to_string(one.repeated) + " are repeated of " + std::to_string(repeated.repeated));
+    constexpr int64_t kRecordings = 8, kNode = 64 << 10;  // as the plan counts
+    int64_t nodes = 0;
+    for (const MemoryItem& item : repeated.plan) nodes += item.name == "CUDA graphs" ? item.bytes / kRecordings / kNode : 0;
+    report.expect(repeated.largest > 0 && nodes >= repeated.largest && nodes < 2 * repeated.largest, label + ": the plan's memory of a recorded pass",
+                  std::to_string(nodes) + " nodes are planned, the largest has " + std::to_string(repeated.largest));
   }
 }
 

@@ -84,17 +84,19 @@ ModelSource stored_as(const TinyModel& model, Format format) {
 struct Trained {
   LoadProgress progress;
   Engine engine;
+  static AdapterSpecs adapters(const TinyModel& model) { return {{.rank = kRank, .alpha = 2 * kRank, .targets = model.targets, .seed = 1}}; }
+  static EngineOptions options(const TinyModel& model, const Shape& shape, const Run& run, bool profile) {
+    return {.device = "cuda:0",
+            .act = run.act,
+            .threads = 8,
+            .max_tokens = run.texts * shape.length,
+            .max_sequence = shape.length,
+            .training = true,
+            .profile = profile,
+            .checkpointed_blocks = run.checkpointing ? model.source.spec.layers : 0};
+  }
   Trained(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, bool profile)
-      : engine(stored_as(model, run.stored), {{.rank = kRank, .alpha = 2 * kRank, .targets = model.targets, .seed = 1}},
-               {.device = "cuda:0",
-                .act = run.act,
-                .threads = 8,
-                .max_tokens = run.texts * shape.length,
-                .max_sequence = shape.length,
-                .training = true,
-                .profile = profile,
-                .checkpointed_blocks = run.checkpointing ? model.source.spec.layers : 0},
-               progress, plugin.make(0)) {}
+      : engine(stored_as(model, run.stored), adapters(model), options(model, shape, run, profile), progress, plugin.make(0)) {}
 
   StepState step(const Batch& b, float rate) {
     engine.forward_backward(b, 1.0 / double(b.ids.size()), 0);
@@ -144,6 +146,24 @@ void print_operations(const TinyModel& model, const Shape& shape, const Run& run
   }
 }
 
+// The plan of the device's memory beside what the run holds. The context was there before, and kernels may have been: of estimates the plan may have
+// more than is held, and never less.
+void check_memory(const TinyModel& model, const Shape& shape, const Run& run, int64_t held, int64_t nodes, const std::string& label, Report& report) {
+  int64_t planned = 0, estimated = 0;
+  std::printf("  memory of %s, %s: %.1f MiB held, the largest recorded pass has %lld nodes; planned:", shape.name, run.format, double(held) / double(1 << 20), static_cast<long long>(nodes));
+  for (const MemoryItem& item : plan_memory(stored_as(model, run.stored), Trained::adapters(model), Trained::options(model, shape, run, false))) {
+    if (item.place != MemoryPlace::device) continue;
+    std::printf(" %s %.1f", item.name.c_str(), double(item.bytes) / double(1 << 20));
+    if (item.name == "context") continue;
+    planned += item.bytes;
+    if (item.name == "kernels" || item.name == "CUDA graphs" || item.name == "rests of pages") estimated += item.bytes;
+  }
+  std::printf("\n");
+  if (held == 0) return;  // the emulation does not count
+  report.expect(held <= planned, label + ": the plan's memory suffices", std::to_string(held - planned) + " bytes more");
+  report.expect(planned - estimated <= held, label + ": what is planned beside estimates is held", std::to_string(planned - estimated - held) + " bytes are not");
+}
+
 void measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
   const lowrank::Device before = plugin.devices().found[0];
   setenv("LOWRANK_CUDA_GRAPHS", run.repeats ? "on" : "off", 1);
@@ -165,6 +185,7 @@ void measure(const TinyModel& model, const Shape& shape, const Run& run, const D
               rate * flop_of_token(shape) / peak, peak * 1e-12, held, state.norm);
   std::fflush(stdout);
   const std::string label = std::string("device-speed: ") + shape.name + ", " + run.format;
+  check_memory(model, shape, run, before.free - plugin.devices().found[0].free, trained.engine.largest_recording(), label, report);
   report.expect(std::isfinite(state.norm) && state.norm > 0, label + ": gradients");
   report.expect((trained.engine.repeated() > 0) == run.repeats, label + ": passes are repeated as CUDA graphs", std::to_string(trained.engine.repeated()) + " are");
   if (run.base_case) report.expect(has_same_bits(trained, batch(1, run.texts, shape)), label + ": gradients of the same bits again");

@@ -280,7 +280,7 @@ describe("refusals", () => {
     const onDevice = ({ memory }: { memory: { items: { place: string; bytes: number }[] } }) =>
       memory.items.reduce((sum, { place, bytes }) => sum + (place === "device" ? bytes : 0), 0);
     const limit = (bytes: number): MemoryLimit => {
-      return { bytes: bytes + 512 * MIB, of: "allowed by --memory_limit", countsMapped: false, ofDevice: true };
+      return { bytes, of: "allowed by --memory_limit", countsMapped: false, ofDevice: true };
     };
     const all = onDevice(planner.plan(wanted));
     const none = onDevice(planner.plan({ ...wanted, checkpointing: true }));

@@ -40,7 +40,7 @@ class Emulated final : public Device {
   bool is_done() override { return true; }
   Stream stream() const override { return nullptr; }
 
-  std::shared_ptr<void> record(const std::function<void()>& enqueue) override {
+  Recording record(const std::function<void()>& enqueue) override {
     const auto all = std::make_shared<emulation::Recording>();
     emulation::recording = all.get();
     try {
@@ -50,10 +50,10 @@ class Emulated final : public Device {
       throw;
     }
     emulation::recording = nullptr;
-    return all;
+    return {all, int64_t(all->size())};
   }
-  void replay(void* recording) override {
-    for (const auto& launch : *static_cast<emulation::Recording*>(recording)) launch();
+  void replay(const Recording& r) override {
+    for (const auto& launch : *static_cast<emulation::Recording*>(r.owner.get())) launch();
   }
 
   void product(const Product& p) override {

@@ -15,6 +15,8 @@ export interface MemoryLimit {
   countsMapped: boolean;
   /** Whether it is of a device's own memory; else it is of the host's. */
   ofDevice?: boolean;
+  /** Items of a plan that this limit leaves out: they have been taken from the memory that it counts. */
+  taken?: readonly string[];
   /** Ranks that `bytes` is the share of one of. Pages of mapped files are there once for all of them. */
   ranks?: number;
 }
@@ -115,7 +117,8 @@ export function limitsOn(device = CPU, own?: number, ranks = 1): MemoryLimit[] {
   return [
     ...memoryLimits(undefined, "/", ranks),
     ...(own === undefined ? [] : [limit(own, "allowed by --memory_limit")]),
-    ...(free === undefined ? [] : [limit(free, `free on ${device}`)]),
+    // Asking for the free memory made the context.
+    ...(free === undefined ? [] : [{ ...limit(free, `free on ${device}`), taken: ["context"] }]),
   ];
 }
 

@@ -30,9 +30,6 @@ function savingBytes(adapters: number, optimizer: Optimizer): number {
   return Math.min(10 * adapters, copies + 22 * 2 ** 20);
 }
 
-/** Bytes of a device beside the plan: the context, the kernels' code and cuBLASLt's workspace. */
-const DEVICE_RESERVE = 512 * 2 ** 20;
-
 export interface Plan {
   adapter: AdapterSpec;
   engine: EngineOptions;
@@ -112,8 +109,7 @@ export class Planner {
   }
 
   #filling(settings: MemorySettings, limits: MemoryLimit[]): Plan {
-    const within = limits.map((one) => (one.ofDevice ? { ...one, bytes: one.bytes - DEVICE_RESERVE } : one));
-    const fits = (checkpointedBlocks: number) => fitsAll(this.#plan(settings, { checkpointedBlocks }).memory, within);
+    const fits = (checkpointedBlocks: number) => fitsAll(this.#plan(settings, { checkpointedBlocks }).memory, limits);
     if (fits(0)) return this.#plan(settings, { checkpointedBlocks: 0 });
     // The highest of them has buffers that it shares with the others: one alone saves nothing, each further one does.
     const { layers } = this.#model.config;

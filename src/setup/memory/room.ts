@@ -13,13 +13,14 @@ export function planOf(items: MemoryItem[]): MemoryPlan {
  * Bytes of a plan that count against a limit. Mapped weights are read again from disk when the next step needs them. So the other items
  * must fit; weights that do not fit beside them are slow, not impossible. A device's memory counts against the device's limits alone.
  */
-function need({ items }: MemoryPlan, { countsMapped, ofDevice = false, ranks = 1 }: MemoryLimit): number {
+function need({ items }: MemoryPlan, { countsMapped, ofDevice = false, ranks = 1, taken = [] }: MemoryLimit): number {
   const shares = {
     host: ofDevice ? 0 : 1,
     mapped: countsMapped && !ofDevice ? 1 / ranks : 0,
     device: ofDevice ? 1 : 0,
   };
-  return items.reduce((sum, { place, bytes }) => sum + shares[place] * bytes, 0);
+  const counted = items.filter(({ name }) => !taken.includes(name));
+  return counted.reduce((sum, { place, bytes }) => sum + shares[place] * bytes, 0);
 }
 
 /** The room that a limit leaves beside a plan; negative where the plan does not fit. */

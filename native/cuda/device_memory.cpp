@@ -1,0 +1,41 @@
+#include "cuda/device_memory.h"
+
+#include <algorithm>
+
+#include "cuda/workspace.h"
+
+namespace lowrank::cuda {
+
+namespace {
+
+constexpr int64_t kMiB = int64_t(1) << 20;
+// Of each thread that can be resident: 132 multiprocessors of 2,048 threads with a stack of 1 KiB; and what else a context has.
+constexpr int64_t kContext = 132 * 2048 * int64_t(1024) + 128 * kMiB;
+constexpr int64_t kKernels = 64 * kMiB;  // this plugin's, and those of cuBLASLt that products take
+constexpr int64_t kPage = 2 * kMiB;
+constexpr int64_t kBlockForward = 12, kBlockBackward = 20, kEnds = 48;  // norms, rotation, attention, gates, sums; embedding and head
+
+}  // namespace
+
+int64_t recorded_nodes(const OpLimits& l, const PassSize& size) {
+  const int64_t parts = (l.tokens + Workspace(l).rows - 1) / Workspace(l).rows;
+  const int64_t cast = l.act != DType::f32, dropout = l.dropout, decoded = l.decoded > 0, rounds = l.rounds_activations;
+  // A product with few outputs is two kernels where its sum is shared among blocks.
+  const int64_t forward = 4 + 3 * cast + dropout + decoded + 6 * rounds;
+  const int64_t backward = 8 + 3 * cast + 2 * dropout + decoded;
+  return parts * (size.linears * (forward + backward) + size.again_linears * forward + kEnds) + size.blocks * (kBlockForward + kBlockBackward) + size.again_blocks * (kBlockForward + 2);
+}
+
+std::vector<MemoryItem> device_items(const OpLimits& l, const PassSize& size) {
+  const auto item = [](const char* name, int64_t bytes) { return MemoryItem{name, bytes, MemoryPlace::device}; };
+  std::vector<MemoryItem> items = {item("context", kContext), item("kernels", kKernels), item("cuBLASLt workspace", kProductWorkspace)};
+  if (!l.training) return items;
+  const int64_t nodes = recorded_nodes(l, size);
+  items.push_back(item("CUDA graphs", std::max(nodes, std::min(kMostRecordings * nodes, kMostNodes)) * kNodeBytes));
+  return items;
+}
+
+// Small allocations share a page.
+int64_t allocation_rest(int64_t bytes) { return bytes < kPage / 2 ? 0 : (kPage - bytes % kPage) % kPage; }
+
+}  // namespace lowrank::cuda
