@@ -32,6 +32,7 @@ const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], 
 const fewRows = { file: "few_rows.cu", op: "linear_fwd", cases: "act=bf16 w=nf4" };
 const int8 = { file: "linear_int8.cu", op: "linear_fwd", cases: "w=i8" };
 const sampling = { file: "sampling.cu", op: "sample" };
+const lanes = { file: "lanes.cpp", op: "copies" };
 const ERRORS = [
   { name: "dq: the diagonal is hidden", ...bwd, from: "key < to[i];", to: "key + 1 < to[i];" },
   { name: "dq: the window is one too long", ...bwd, from: "key >= from[i]", to: "key + 1 >= from[i]" },
@@ -200,6 +201,20 @@ const ERRORS = [
     from: "__syncthreads();\n    uint64_t total",
     to: "uint64_t total",
   },
+  {
+    name: "copies do not wait for operations",
+    quick: true,
+    ...lanes,
+    from: "device_.await(released(lane), Device::Queue::copies);",
+    to: "",
+  },
+  {
+    name: "operations do not wait for copies",
+    ...lanes,
+    from: "device_.await(copied(lane), Device::Queue::operations);",
+    to: "",
+  },
+  { name: "the host does not wait for copies", ...lanes, from: "device_.await(copied(lane));", to: "" },
 ];
 
 const ORDERS = ["ascending", "descending", "random:1", "random:2", "random:3"].slice(
@@ -207,7 +222,14 @@ const ORDERS = ["ascending", "descending", "random:1", "random:2", "random:3"].s
   options.quick ? 2 : options.orders,
 );
 const build = join(root, options.build);
-const target = "CMakeFiles/lowrank_cuda_kernels_emulated.dir";
+/** A kernel file is compiled through a file of the build that includes it, any other as it is. */
+function unitOf(name) {
+  const isKernel = !name.endsWith(".cpp");
+  return {
+    target: `CMakeFiles/lowrank_cuda_${isKernel ? "kernels" : "host"}_emulated.dir`,
+    source: isKernel ? `emulated/${name}_cu.cpp` : `native/cuda/${name}`,
+  };
+}
 const read = (path) => {
   try {
     return readFileSync(path, "utf8");
@@ -241,12 +263,21 @@ const shell = (command) =>
 async function buildPlugin(own, units) {
   let linking = link;
   for (const unit of units) {
-    const { command } = commands.find(
-      ({ file, command: of }) => file.endsWith(`/emulated/${unit}_cu.cpp`) && of.includes(target),
+    const { target, source } = unitOf(unit);
+    const { file, command } = commands.find(
+      ({ file: path, command: of }) => path.endsWith(`/${source}`) && of.includes(target),
     );
-    const object = `${target}/emulated/${unit}_cu.cpp.o`;
+    const object = `${target}/${source}.o`;
     const compiled = join(own, `${unit}.o`);
-    await shell(command.replace(" -I", ` -I${own} -I`).replace(" -Werror", "").replace(object, compiled));
+    const copy = join(own, "cuda", unit);
+    const from = existsSync(copy) ? `-c ${copy}` : `-c ${file}`;
+    await shell(
+      command
+        .replace(" -I", ` -I${own} -I`)
+        .replace(" -Werror", "")
+        .replace(object, compiled)
+        .replace(`-c ${file}`, from),
+    );
     linking = linking.replace(object, compiled);
   }
   const plugin = join(own, "plugin.so");

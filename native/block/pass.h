@@ -78,17 +78,13 @@ struct Pass {
   const Varying* varying_at = nullptr;  // with the backend, where operations read it there
   OwnTokens own_tokens = {};
   std::vector<CachedText> texts = {};  // where tokens are generated: one for each sequence
-  // Of an embedding that stays with the host: the tokens' rows alone, and their numbers.
-  Weight table = {};
-  const int32_t* numbers = nullptr;
   const float* key_bias = nullptr;  // as AttentionShape's bias
   int64_t key_bias_ld = 0;
 
   // The embedding and the head that hold for the adapter, and the head's bias or null.
-  const int32_t* embedding_ids() const { return numbers ? numbers : tokens.ids; }
   Weight embedding() const {
     const int64_t own = adapter.layout.embedding();
-    return numbers ? table : own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
+    return own < 0 ? weights.embedding : Weight{.data = adapter.parameters + own, .rows = model.vocab, .cols = model.table_dim()};
   }
   Weight head() const {
     const int64_t own = adapter.layout.head().weight;

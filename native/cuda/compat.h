@@ -45,9 +45,9 @@ constexpr unsigned kWarp = 32, kWholeWarp = 0xffffffffu;
   static const char name##_key = 0;       \
   type* const name = static_cast<type*>(::lowrank::cuda::emulation::shared(&name##_key, sizeof(type) * (count)))
 #define LOWRANK_LAUNCH(kernel, grid, threads, stream, ...) \
-  (static_cast<void>(stream), ::lowrank::cuda::emulation::run(dim3 grid, threads, 0, [=] { kernel(__VA_ARGS__); }), ::lowrank::cuda::check_launch(#kernel))
+  (::lowrank::cuda::emulation::run(stream, dim3 grid, threads, 0, [=] { kernel(__VA_ARGS__); }), ::lowrank::cuda::check_launch(#kernel))
 #define LOWRANK_DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(::lowrank::cuda::emulation::dynamic_shared())
 #define LOWRANK_LAUNCH_DYNAMIC(kernel, grid, threads, bytes, stream, ...) \
-  (static_cast<void>(stream), ::lowrank::cuda::emulation::run(dim3 grid, threads, bytes, [=] { kernel(__VA_ARGS__); }), ::lowrank::cuda::check_launch(#kernel))
+  (::lowrank::cuda::emulation::run(stream, dim3 grid, threads, bytes, [=] { kernel(__VA_ARGS__); }), ::lowrank::cuda::check_launch(#kernel))
 
 #endif

@@ -18,7 +18,7 @@ void check_product(const Product& p) {
   check(p.a.dtype == p.b.dtype && (p.c.dtype == p.a.dtype || p.c.dtype == DType::f32), "dtypes", "product");
 }
 
-CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()), repeats_(*device_) {
+CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()), lanes_(*device_), repeats_(*device_) {
   const char* const sums = std::getenv("LOWRANK_CUDA_F32_SUMS");
   sums_in_f32_ = sums && std::string_view(sums) == "on";
   tables_ = {copy(kNf4Values, 16), copy(kFp4Values, 16), copy(moment_map(Moment::first), 256), copy(moment_map(Moment::second), 256)};

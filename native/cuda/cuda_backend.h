@@ -6,6 +6,7 @@
 
 #include "cuda/device.h"
 #include "cuda/kernels.h"
+#include "cuda/lanes.h"
 #include "cuda/repeats.h"
 #include "cuda/workspace.h"
 #include "ops/backend.h"
@@ -21,6 +22,10 @@ class CudaBackend final : public Backend {
   Memory allocate_host(int64_t bytes) override;
   void upload(const void* host, int64_t bytes, void* to) override;
   void download(const void* from, int64_t bytes, void* host) override;
+  void copy(Lane lane, const void* from, int64_t bytes, void* to) override { lanes_.copy(lane, from, bytes, to); }
+  void release(Lane lane) override { lanes_.release(lane); }
+  void acquire(Lane lane) override { lanes_.acquire(lane); }
+  void wait(Lane lane) override { lanes_.wait(lane); }
   Weight resident(const Weight&) override;
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
@@ -75,6 +80,7 @@ class CudaBackend final : public Backend {
   OpLimits limits_;
   Workspace work_;
   char* memory_ = nullptr;
+  Lanes lanes_;
   Repeats repeats_;
   // Else the adapter's term of a rounded result is rounded first, in the result's place, and the weight's product is added to it.
   bool sums_in_f32_ = false;

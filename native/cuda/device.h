@@ -33,6 +33,15 @@ class Device {
   // In order with all that was enqueued. `host` may change when upload returns; download returns with the bytes. Error E_DEVICE
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
+  // Two queues: the stream of operations, and one of copies between this memory and that of shared_memory(). Neither waits for the other but at events: one
+  // happens when what its queue had been given before the last mark is done. What is enqueued after await() comes after it.
+  enum class Queue { operations, copies };
+  static constexpr int kEvents = 4;
+  virtual void copy_beside(const void* from, int64_t bytes, void* to) = 0;
+  virtual void mark(int event, Queue) = 0;
+  virtual void await(int event, Queue) = 0;
+  virtual void await(int event) = 0;  // the host does
+
   // Until all that was enqueued is done. Error E_DEVICE
   virtual void wait() = 0;
   // Whether it is. Error E_DEVICE
@@ -43,7 +52,8 @@ class Device {
   // How products are computed, as text, and the same way as a text says; returns why that cannot be, or nothing.
   virtual std::string plans() const { return ""; }
   virtual std::string take_plans(const std::string&) { return ""; }
-  // What `enqueue` enqueues, for replay(), which enqueues all of it at once. Nothing of it runs before, and it has no copies. Empty: the device cannot.
+  // What `enqueue` enqueues, for replay(), which enqueues all of it at once, on both queues: it begins when both are done,
+  // and operations that come next wait for all of it. Nothing of it runs before, and it has no uploads and downloads. Empty: the device cannot.
   struct Recording {
     std::shared_ptr<void> owner;
     int64_t nodes = 0;  // kernels and the like

@@ -88,6 +88,9 @@ class Gpu final : public Device {
   Gpu(int number, const std::string& gpu) : number_(number), lt_(cublaslt()) {
     expect(cudaSetDevice(number), "cudaSetDevice");
     expect(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+    expect(cudaStreamCreateWithFlags(&copies_, cudaStreamNonBlocking), "cudaStreamCreate");
+    for (Event& e : events_) expect(cudaEventCreateWithFlags(&e.event, cudaEventDisableTiming), "cudaEventCreate");
+    expect(cudaEventCreateWithFlags(&joined_, cudaEventDisableTiming), "cudaEventCreate");
     expect_lt(lt_.create(&handle_), "cublasLtCreate");
     workspace_ = allocate(kProductWorkspace);
     staging_ = std::make_unique<Staging>();
@@ -95,8 +98,12 @@ class Gpu final : public Device {
   }
   ~Gpu() override {
     cudaStreamSynchronize(stream_);
+    cudaStreamSynchronize(copies_);
     plans_.reset();
     lt_.destroy(handle_);
+    for (const Event& e : events_) cudaEventDestroy(e.event);
+    cudaEventDestroy(joined_);
+    cudaStreamDestroy(copies_);
     cudaStreamDestroy(stream_);
   }
   Gpu(const Gpu&) = delete;
@@ -136,7 +143,23 @@ class Gpu final : public Device {
     expect(cudaMemcpyAsync(host, from, size_t(bytes), cudaMemcpyDefault, stream_), "a download");
     expect(cudaStreamSynchronize(stream_), "a download");
   }
-  void wait() override { expect(cudaStreamSynchronize(stream_), "an operation"); }
+  void copy_beside(const void* from, int64_t bytes, void* to) override { expect(cudaMemcpyAsync(to, from, size_t(bytes), cudaMemcpyDefault, copies_), "a copy"); }
+  void mark(int event, Queue q) override {
+    expect(cudaEventRecord(events_[event].event, of(q)), "cudaEventRecord");
+    events_[event].mark = records_ ? Mark::recorded : Mark::made;
+  }
+  // A recorded pass begins when what came before is done, and its events are of no use outside.
+  void await(int event, Queue q) override {
+    if (events_[event].mark == (records_ ? Mark::recorded : Mark::made)) expect(cudaStreamWaitEvent(of(q), events_[event].event, 0), "cudaStreamWaitEvent");
+  }
+  void await(int event) override {
+    if (events_[event].mark == Mark::made) expect(cudaEventSynchronize(events_[event].event), "a copy");
+  }
+
+  void wait() override {
+    expect(cudaStreamSynchronize(stream_), "an operation");
+    expect(cudaStreamSynchronize(copies_), "a copy");
+  }
   bool is_done() override {
     const cudaError_t e = cudaStreamQuery(stream_);
     if (e == cudaErrorNotReady) return false;
@@ -163,15 +186,19 @@ class Gpu final : public Device {
   Recording record(const std::function<void()>& enqueue) override {
     cudaGraph_t graph = nullptr;
     cudaGraphExec_t recording = nullptr;
+    join(copies_, stream_);
     bool is_whole = cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal) == cudaSuccess;
     if (is_whole) {
       records_ = true;
       try {
+        join(stream_, copies_);
         enqueue();
+        join(copies_, stream_);
       } catch (const Error&) {
         is_whole = false;
       }
       records_ = false;
+      for (Event& e : events_) e.mark = e.mark == Mark::recorded ? Mark::none : e.mark;
       is_whole = cudaStreamEndCapture(stream_, &graph) == cudaSuccess && graph && is_whole;
     }
     is_whole = is_whole && cudaGraphInstantiate(&recording, graph, 0) == cudaSuccess;
@@ -186,9 +213,24 @@ class Gpu final : public Device {
     cudaGetLastError();  // the context goes on
     return {};
   }
-  void replay(const Recording& r) override { expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(r.owner.get()), stream_), "a recorded pass"); }
+  void replay(const Recording& r) override {
+    join(copies_, stream_);
+    expect(cudaGraphLaunch(static_cast<cudaGraphExec_t>(r.owner.get()), stream_), "a recorded pass");
+  }
 
  private:
+  enum class Mark { none, made, recorded };
+  struct Event {
+    cudaEvent_t event = nullptr;
+    Mark mark = Mark::none;
+  };
+
+  cudaStream_t of(Queue q) const { return q == Queue::copies ? copies_ : stream_; }
+  // What is enqueued next on `to` comes after what `from` has now.
+  void join(cudaStream_t from, cudaStream_t to) {
+    expect(cudaEventRecord(joined_, from), "cudaEventRecord");
+    expect(cudaStreamWaitEvent(to, joined_, 0), "cudaStreamWaitEvent");
+  }
   // The factors are of the plan's type.
   void multiply(const ProductPlans::Plan& plan, const void* alpha, const void* a, const void* b, const void* beta, void* c) {
     expect_lt(lt_.matmul(handle_, plan.operation, alpha, b, plan.b, a, plan.a, beta, c, plan.c, c, plan.c, &plan.algorithm, workspace_.get(), size_t(kProductWorkspace), stream_),
@@ -197,7 +239,9 @@ class Gpu final : public Device {
 
   int number_;
   const CublasLt& lt_;
-  cudaStream_t stream_ = nullptr;
+  cudaStream_t stream_ = nullptr, copies_ = nullptr;
+  Event events_[kEvents];
+  cudaEvent_t joined_ = nullptr;
   cublasLtHandle_t handle_ = nullptr;
   std::shared_ptr<void> workspace_;
   std::unique_ptr<Staging> staging_;

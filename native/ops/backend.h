@@ -19,6 +19,9 @@ namespace lowrank {
 
 class Group;
 
+// What copies beside the operations are about (Backend::copy).
+enum class Lane { checkpoints, embedding };
+
 // Is told of each operation, for a profile.
 class Observer {
  public:
@@ -49,6 +52,15 @@ class Backend {
   // Between the host and such memory, in order with the operations; both are done when the call returns.
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
+
+  // Copies between memory of allocate() and of allocate_host(), beside the operations: one after the other, in the order of the calls. One begins when
+  // what was enqueued before its lane's last release() is done, and what is enqueued after an acquire() waits for the lane's copies. A backend
+  // whose copies are done when the call returns leaves the rest empty.
+  virtual void copy(Lane, const void* from, int64_t bytes, void* to) { upload(from, bytes, to); }
+  virtual void release(Lane) {}
+  virtual void acquire(Lane) {}
+  // The host waits for the lane's copies.
+  virtual void wait(Lane) {}
 
   // Frozen weights of the host where operations read them: the same address, or a copy that lives as long as the backend.
   virtual Weight resident(const Weight&) = 0;

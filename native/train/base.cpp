@@ -73,13 +73,15 @@ void Base::fit(const AdapterNeeds& adapters) {
   limits_ = op_limits(model_, adapters, options_);
   layout_.reset();
   arena_ = Arena();  // before there is another
-  offloaded_ = {};
+  offloaded_ = table_rows_ = {};
   layout_ = std::make_unique<Layout>(arena_, model_, adapters, options_, backend_->workspace_bytes(limits_));
   arena_.commit(backend_->allocate(arena_.total_bytes()));
   if (layout_->offloaded_bytes() > 0) offloaded_ = backend_->allocate_host(layout_->offloaded_bytes());
+  if (layout_->table_bytes() > 0) table_rows_ = backend_->allocate_host(layout_->table_bytes());
   backend_->set_workspace(limits_, arena_.at(layout_->workspace));
   fill_rotary(0);
   fill_key_bias();
+  fill_numbers();
   has_buffers_ = true;
 }
 
@@ -102,6 +104,13 @@ void Base::fill_rotary(int64_t length) {
     backend_->upload(table.sin.data(), bytes_of(table.sin), at<float>(layout_->rotary[kind].sin));
   }
   rotary_length_ = length;
+}
+
+void Base::fill_numbers() {
+  if (layout_->table_bytes() == 0) return;
+  std::vector<int32_t> all(size_t(layout_->table_bytes() / options_.offloaded_row));
+  std::iota(all.begin(), all.end(), 0);
+  backend_->upload(all.data(), bytes_of(all), at<int32_t>(layout_->numbers));
 }
 
 void Base::fill_key_bias() {
@@ -226,20 +235,6 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, const Var
     varying_at = at<Varying>(to.varying);
     backend_->upload(&varying, int64_t(sizeof varying), varying_at);
   }
-  Weight table;
-  int32_t* numbers = nullptr;
-  if (const int64_t row = options_.offloaded_row; row > 0) {
-    std::vector<char> rows(static_cast<size_t>(count * row));
-    std::vector<int32_t> all(static_cast<size_t>(count));
-    std::iota(all.begin(), all.end(), 0);
-    for (int64_t i = 0; i < count; i++) std::memcpy(rows.data() + i * row, weights_.embedding.row(weights_.embedding.source_row(piece.ids[i])), size_t(row));
-    table = weights_.embedding;
-    table.data = at<char>(to.table);
-    table.rows = count;
-    table.interleaved = 0;
-    numbers = upload(to.numbers, all.data(), all.size());
-    backend_->upload(rows.data(), int64_t(rows.size()), at<char>(to.table));
-  }
   std::vector<CachedText> texts;
   for (size_t s = 0; s < past.size(); s++) {
     const int64_t begin = piece.offsets[s], n = piece.offsets[s + 1] - begin;
@@ -248,23 +243,23 @@ Pass Base::pass(const Piece& piece, Mode mode, const Adapter& adapter, const Var
   }
   std::vector<Rotary> rotary;
   for (const RotaryOffsets& kind : layout_->rotary) rotary.push_back({at<float>(kind.cos), at<float>(kind.sin)});
-  return {.ops = *backend_,
-          .model = model_,
-          .weights = weights_,
-          .rotary = std::move(rotary),
-          .memory = at<char>(0),
-          .act = options_.act,
-          .adapter = adapter,
-          .mode = mode,
-          .tokens = tokens,
-          .varying = varying,
-          .varying_at = varying_at,
-          .own_tokens = own_tokens(piece, adapter),
-          .texts = std::move(texts),
-          .table = table,
-          .numbers = numbers,
-          .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
-          .key_bias_ld = options_.max_sequence};
+  Pass p{.ops = *backend_,
+         .model = model_,
+         .weights = weights_,
+         .rotary = std::move(rotary),
+         .memory = at<char>(0),
+         .act = options_.act,
+         .adapter = adapter,
+         .mode = mode,
+         .tokens = tokens,
+         .varying = varying,
+         .varying_at = varying_at,
+         .own_tokens = own_tokens(piece, adapter),
+         .texts = std::move(texts),
+         .key_bias = layout_->key_bias < 0 ? nullptr : at<float>(layout_->key_bias),
+         .key_bias_ld = options_.max_sequence};
+  if (options_.offloaded_row > 0) embed_from_host(p, piece.ids);
+  return p;
 }
 
 OwnTokens Base::own_tokens(const Piece& piece, const Adapter& adapter) {

@@ -75,12 +75,22 @@ class Base {
   T* at(int64_t offset) { return arena_.at<T>(offset); }
 
  private:
+  Mat embedded(const Pass& p) const { return p.mat(model_.embedding_linear ? layout_->embedded : layout_->stream.x); }
   OwnTokens own_tokens(const Piece&, const Adapter&);
-  Mat block_input(const Pass&, int64_t layer) const;
+  // The input of a checkpointed block, kept where it lies until the backward pass; with the host it goes through a buffer of the device, beside the
+  // operations. begin_input: before input_again().
+  void keep_input(const Pass&, int64_t layer, const Mat& x);
+  void begin_input(const Pass&, int64_t layer);
+  void input_again(const Pass&, int64_t layer, const Mat& x);
+  int64_t input_bytes(const Pass& p) const { return p.tokens.count * model_.dim * int64_t(sizeof(float)); }
+  char* offloaded_input(int64_t layer) const { return static_cast<char*>(offloaded_.data.get()) + layout_->block_inputs[size_t(layer)].offset; }
+  // The rows of the tokens, of an embedding that stays with the host, into the pass's embedded tokens.
+  void embed_from_host(const Pass&, const int32_t* ids);
   void check_batch(const Batch&) const;
   void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);
   void fill_key_bias();
+  void fill_numbers();
 
   ModelSpec model_;
   EngineOptions options_;
@@ -91,7 +101,7 @@ class Base {
   OpLimits limits_;
   bool has_buffers_ = false;
   Arena arena_;
-  Memory offloaded_;  // with the host
+  Memory offloaded_, table_rows_;  // with the host
   std::unique_ptr<Layout> layout_;
   int64_t rotary_length_ = 0;  // that the tables were made for
 };

@@ -112,6 +112,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
   if (offloaded > 0) items.push_back({"embedding (mapped)", offloaded, MemoryPlace::mapped});
+  if (layout.table_bytes() > 0) items.push_back({"embedding rows (pinned)", layout.table_bytes(), MemoryPlace::host});
   if (layout.offloaded_bytes() > 0) items.push_back({"checkpoints (pinned)", layout.offloaded_bytes(), MemoryPlace::host});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
   // First factors are made before the other items are in use: of the host's memory, they need the bytes beyond these.

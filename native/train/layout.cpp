@@ -74,15 +74,21 @@ Layout::Layout(Arena& arena, const ModelSpec& model, const AdapterNeeds& adapter
     : model_(model), options_(o), shared_layers_(o.training ? std::min(o.checkpointed_blocks, model.layers) : model.layers), adapters_(adapters.sizes()), embedding_trains_(adapters.embedding()), embedding_rows_(adapters.embedding_rows()), head_rows_(adapters.head_rows()) {
   workspace = arena.reserve("workspace", workspace_bytes);
   for (const AttentionKind& kind : model.block.attention.kinds) {
-    const int64_t table = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
-    const int64_t cos = arena.reserve("buffers", table);
-    rotary.push_back({cos, arena.reserve("buffers", table)});
+    const int64_t angles = kind.rotates ? o.max_sequence * model.block.attention.rotary_dim / 2 * 4 : 0;
+    const int64_t cos = arena.reserve("buffers", angles);
+    rotary.push_back({cos, arena.reserve("buffers", angles)});
   }
   if (!model.block.attention.key_bias.slopes.empty()) key_bias = arena.reserve("buffers", model.block.attention.heads * o.max_sequence * 4);
   loss = arena.reserve("buffers", int64_t(sizeof(double)));
+  if (o.offloaded_row > 0) {
+    const int64_t tokens = std::max(o.piece_tokens(), o.evaluation_tokens());
+    table_bytes_ = tokens * o.offloaded_row;
+    table = arena.reserve("buffers", table_bytes_);
+    numbers = arena.reserve("buffers", tokens * int64_t(sizeof(int32_t)));
+  }
 
   blocks_.resize(slot(model.layers - 1) + 1);
-  block_inputs.resize(o.training ? size_t(shared_layers_) : 0);
+  block_inputs.resize(o.training ? size_t(std::max<int64_t>(0, highest_computed_again() + 1)) : 0);
   for (int64_t l = 0; l < model.layers; l++) {
     const auto ranks = adapters.ranks(l);
     if (ranks_.size() <= slot(l)) ranks_.emplace_back(ranks.size());
@@ -113,10 +119,6 @@ void Layout::place(Place p) {
   token_buffers = {p.bytes(ints), p.bytes(ints), p.bytes(offsets), p.bytes(ints), p.bytes(ints)};
   if (model_.type_rows > 0) token_buffers.types = p.bytes(ints);
   token_buffers.varying = p.bytes(int64_t(sizeof(Varying)));
-  if (options_.offloaded_row > 0) {
-    token_buffers.table = p.bytes(p.tokens() * options_.offloaded_row);
-    token_buffers.numbers = p.bytes(ints);
-  }
   if (embedding_rows_) {
     token_buffers.own_places = p.bytes(ints);
     token_buffers.own_rows = p.bytes(ints);
@@ -133,6 +135,7 @@ void Layout::place(Place p) {
   for (size_t i = 0; i < (keep_ ? blocks_.size() : 1); i++) blocks_[i].place(p, model_, ranks_[i], adapters_.dora, shared);
   if (keep_) {
     int64_t offloaded = 0;
+    if (options_.offload_checkpoints && highest_computed_again() >= 0) between = p.buffer(model_.dim, DType::f32);
     for (Rows& input : block_inputs) {
       input = options_.offload_checkpoints ? Rows{offloaded, model_.dim, DType::f32} : p.kept(model_.dim, DType::f32);
       if (options_.offload_checkpoints) offloaded += Arena::aligned(p.tokens() * model_.dim * dtype_bytes(DType::f32));

@@ -79,7 +79,6 @@ struct TokenBuffers {
   int64_t types = 0;         // of a model with token types
   int64_t own_places = 0, own_rows = 0;  // OwnTokens'
   int64_t varying = 0;       // a Varying
-  int64_t table = 0, numbers = 0;  // rows of an embedding that stays with the host, and their numbers
 };
 
 // Offsets of the rotary tables of a kind of attention: (max_sequence, E/2) f32 each.
@@ -99,13 +98,17 @@ class Layout {
   int64_t workspace = 0;     // operations' scratch
   std::vector<RotaryOffsets> rotary;  // of each kind of attention; empty where it does not rotate
   int64_t key_bias = -1;     // (H, max_sequence) f32; -1: the model has none
+  // Rows of an embedding that stays with the host, for the tokens of a piece, and their numbers. The next piece's come while this one is computed.
+  int64_t table = 0, numbers = 0;
+  int64_t table_bytes() const { return table_bytes_; }
   int64_t loss = 0;          // f64: the sum of an evaluation's token losses
 
   // Buffers of the piece:
   TokenBuffers token_buffers;
   Stream stream;
   Block::Shared shared;
-  std::vector<Rows> block_inputs;  // (M, C) f32 of each checkpointed block; with offload_checkpoints in memory of the host
+  std::vector<Rows> block_inputs;  // (M, C) f32 of each block that is computed again; with offload_checkpoints in memory of the host
+  Rows between;  // (M, C) f32: a block's input on its way to the host or back
   Final final;
   Head head;
   Norm embedding_norm;  // where the embedding trains and has one
@@ -120,7 +123,9 @@ class Layout {
   const Block& block(int64_t layer) const { return blocks_[slot(layer)]; }
   // In training the lowest layers share the first block's buffers.
   bool checkpointed(int64_t layer) const { return options_.training && layer < shared_layers_; }
-  bool highest_checkpointed(int64_t layer) const { return layer + 1 == shared_layers_; }
+  // In the backward pass: the saved values of the highest of them are still there.
+  bool computed_again(int64_t layer) const { return checkpointed(layer) && layer <= highest_computed_again(); }
+  int64_t highest_computed_again() const { return shared_layers_ - 2; }  // negative: none is
   int64_t offloaded_bytes() const { return offloaded_bytes_; }
   // Where no command leaves anything for the next one: the pieces' buffers.
   int64_t scratch() const { return tokens_begin_; }
@@ -138,7 +143,7 @@ class Layout {
   std::vector<Block> blocks_;
   std::vector<std::vector<int64_t>> ranks_;  // of each block's linears
   std::vector<int64_t> embedding_ranks_, final_ranks_;
-  int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0, offloaded_bytes_ = 0;
+  int64_t shared_layers_ = 0, tokens_begin_ = 0, end_ = 0, offloaded_bytes_ = 0, table_bytes_ = 0;
   AdapterSizes adapters_;
   bool embedding_trains_ = false, embedding_rows_ = false;
   int64_t head_rows_ = 0;

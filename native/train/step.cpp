@@ -1,6 +1,7 @@
 // The training step. It reads like the algorithm; blocks and head are in native/block.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "train/engine.h"
 
@@ -14,18 +15,48 @@ Dropout embedding_dropout(const Pass& p) {
 }
 }
 
-Mat Base::block_input(const Pass& p, int64_t layer) const {
-  const Rows& rows = layout_->block_inputs[size_t(layer)];
-  if (!options_.offload_checkpoints) return p.mat(rows);
-  return Mat(static_cast<char*>(offloaded_.data.get()) + rows.offset, rows.dtype, p.tokens.count, rows.cols);
+void Base::keep_input(const Pass& p, int64_t layer, const Mat& x) {
+  if (!options_.offload_checkpoints) return p.ops.cast({x, p.mat(layout_->block_inputs[size_t(layer)])});
+  const Mat between = p.mat(layout_->between);
+  p.ops.acquire(Lane::checkpoints);
+  p.ops.cast({x, between});
+  p.ops.release(Lane::checkpoints);
+  p.ops.copy(Lane::checkpoints, between.data, input_bytes(p), offloaded_input(layer));
+}
+
+void Base::begin_input(const Pass& p, int64_t layer) {
+  if (!options_.offload_checkpoints) return;
+  p.ops.copy(Lane::checkpoints, offloaded_input(layer), input_bytes(p), p.mat(layout_->between).data);
+}
+
+void Base::input_again(const Pass& p, int64_t layer, const Mat& x) {
+  if (!options_.offload_checkpoints) return p.ops.cast({p.mat(layout_->block_inputs[size_t(layer)]), x});
+  p.ops.acquire(Lane::checkpoints);
+  p.ops.cast({p.mat(layout_->between), x});
+  p.ops.release(Lane::checkpoints);
+}
+
+void Base::embed_from_host(const Pass& p, const int32_t* ids) {
+  const int64_t row = options_.offloaded_row;
+  char* const rows = static_cast<char*>(table_rows_.data.get());
+  p.ops.wait(Lane::embedding);  // the rows before have left
+  for (int64_t i = 0; i < p.tokens.count; i++) std::memcpy(rows + i * row, weights_.embedding.row(weights_.embedding.source_row(ids[i])), size_t(row));
+  Weight table = weights_.embedding;
+  table.data = at<char>(layout_->table);
+  table.rows = p.tokens.count;
+  table.interleaved = 0;
+  p.ops.copy(Lane::embedding, rows, p.tokens.count * row, at<char>(layout_->table));
+  p.ops.acquire(Lane::embedding);
+  p.ops.embedding_fwd({at<int32_t>(layout_->numbers), table, embedded(p), float(model_.embedding_scale)});
+  p.ops.release(Lane::embedding);
 }
 
 void Base::forward(const Pass& p) {
   const Mat x = p.mat(layout_->stream.x);
   const float scale = float(model_.embedding_scale);
   const int64_t dim = model_.table_dim();
-  const Mat e = model_.embedding_linear ? p.mat(layout_->embedded) : x;
-  p.ops.embedding_fwd({p.embedding_ids(), p.embedding(), e, scale});
+  const Mat e = embedded(p);
+  if (options_.offloaded_row == 0) p.ops.embedding_fwd({p.tokens.ids, p.embedding(), e, scale});  // else it was the pass's first operation
   if (p.own_tokens.count > 0) {
     const Mat own = p.mat(layout_->own_embeddings, p.own_tokens.count, dim);
     p.ops.embedding_fwd({p.own_tokens.rows, p.rows(p.adapter.layout.embedding_rows()), own, scale});
@@ -51,7 +82,7 @@ void Base::forward(const Pass& p) {
   const Dropout dropout = embedding_dropout(p);
   if (dropout.active()) p.ops.dropout({.x = x, .y = x, .dropout = dropout});
   for (int64_t l = 0; l < model_.layers; l++) {
-    if (p.mode == Mode::train && layout_->checkpointed(l)) p.ops.cast({x, block_input(p, l)});
+    if (p.mode == Mode::train && layout_->computed_again(l)) keep_input(p, l, x);
     layout_->block(l).forward(p, l, layout_->shared, layout_->stream);
   }
 }
@@ -60,13 +91,14 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
   const Mat x = p.mat(layout_->stream.x), dx = p.mat(layout_->stream.dx);
   const AdapterLayout& adapters = p.adapter.layout;
   if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
-  for (int64_t l = model_.layers - 1; l >= 0; l--) {
-    if (!adapters.any_in(l) && !adapters.any_below(l)) break;
-    // The highest block's saved values are still there.
-    if (layout_->checkpointed(l) && !layout_->highest_checkpointed(l)) {
+  const auto goes_through = [&](int64_t l) { return l >= 0 && (adapters.any_in(l) || adapters.any_below(l)); };
+  if (const int64_t first = layout_->highest_computed_again(); goes_through(first)) begin_input(p, first);
+  for (int64_t l = model_.layers - 1; goes_through(l); l--) {
+    if (layout_->computed_again(l)) {
       Pass again = p;
       again.mode = Mode::recompute;
-      p.ops.cast({block_input(p, l), x});
+      input_again(p, l, x);
+      if (goes_through(l - 1)) begin_input(p, l - 1);
       layout_->block(l).forward(again, l, layout_->shared, layout_->stream);
     }
     layout_->block(l).backward(p, l, layout_->shared, layout_->stream);

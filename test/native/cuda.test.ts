@@ -60,6 +60,11 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     const [kept, moved] = [items(false), items(true)];
     const embedding = moved.get("embedding (mapped)")!;
     expect(embedding).toMatchObject({ place: "mapped", bytes: expect.any(Number) });
+    const evaluated = 1024; // tokens of an evaluation's piece
+    expect(moved.get("embedding rows (pinned)")).toMatchObject({
+      place: "host",
+      bytes: evaluated * 4 * model.spec.dim,
+    });
     expect(kept.get("weights")!.bytes - moved.get("weights")!.bytes).toBe(embedding.bytes);
     const whole = { ...adapter, whole: ["model.embed_tokens"] };
     const error = await errorOf(() => Engine.create(model, whole, options(true)));
@@ -89,7 +94,7 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
       new Map(planMemory(model, adapter, options(offloads)).items.map((item) => [item.name, item]));
     const [kept, moved] = [items(false), items(true)];
     const inputs = moved.get("checkpoints (pinned)")!;
-    expect(inputs).toMatchObject({ place: "host", bytes: layers * 12 * model.spec.dim * 4 });
+    expect(inputs).toMatchObject({ place: "host", bytes: (layers - 1) * 12 * model.spec.dim * 4 });
     expect(kept.get("activations")!.bytes - moved.get("activations")!.bytes).toBe(inputs.bytes);
   });
 

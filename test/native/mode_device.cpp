@@ -73,9 +73,18 @@ class WithWeights final : public HostBackend {
     l.dropout = varying(l.dropout);
     return &l;
   }
-#define LOWRANK_OP(operation, Args) \
-  void do_##operation(const Args& a) override { inner_.operation(with_weights(a)); }
+#define LOWRANK_OP(operation, Args)              \
+  void do_##operation(const Args& a) override {  \
+    inner_.operation(with_weights(a));           \
+    wait();                                      \
+  }
 #include "ops/operations.inc"
+
+  // The host reads the results.
+  void wait() const {
+    double waited = 0;
+    inner_.download(&varying_->noise, sizeof varying_->noise, &waited);
+  }
 
   Backend& inner_;
   std::deque<LinearBwdArgs> others_;
@@ -107,8 +116,6 @@ void test_codes(const DevicePlugin& plugin, Report& report) {
       const Guarded workspace(1, 1, bytes, bytes, 0);
       device.set_workspace(limits_of(c), workspace.data());
       op.call(c, device, found);
-      double waited = 0;
-      backend->download(&found.scalar, sizeof waited, &waited);
       report.expect(std::memcmp(expected.f32("y"), found.f32("y"), size_t(c.rows * c.features) * sizeof(float)) == 0, "device: LLM.int8 has the processor's bits, " + c.name());
     }
   }
@@ -154,8 +161,6 @@ void run_device(const Options& o, Report& report) {
       try {
         device.set_workspace(limits, workspace.data());
         op.call(c, device, tested);
-        double waited = 0;
-        backend.download(&tested.scalar, sizeof waited, &waited);
         wrong = compare(slots, twin, tested, bounds);
         if (wrong.empty() && !workspace.damage().empty()) wrong = "workspace: written " + workspace.damage();
       } catch (const Error& e) {
@@ -189,6 +194,7 @@ void run_device(const Options& o, Report& report) {
   set_test_memory(nullptr);
   if ((o.op.empty() && o.filter.empty()) || o.op == "training") test_device_training(plugin, o, report);
   if ((o.op.empty() && o.filter.empty()) || o.op == "repeats") test_device_repeats(plugin, o, report);
+  if ((o.op.empty() && o.filter.empty()) || o.op == "copies") test_device_copies(plugin, o, report);
 }
 
 }  // namespace lowrank::test

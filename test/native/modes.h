@@ -70,5 +70,6 @@ void test_fused(Report&);
 void test_device_training(const DevicePlugin&, const Options&, Report&);
 void test_device_moments(Backend&, Report&);
 void test_device_repeats(const DevicePlugin&, const Options&, Report&);
+void test_device_copies(const DevicePlugin&, const Options&, Report&);
 
 }  // namespace lowrank::test

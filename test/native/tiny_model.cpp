@@ -32,6 +32,7 @@ TinyModel::TinyModel(const ModelSpec& spec, const Values& values, Format stored)
     source.tensors.push_back(std::move(t));
   };
   add(spec.embedding, {spec.vocab, spec.table_dim()});
+  if (!spec.tied_head && !spec.classifier) add(spec.head, {spec.vocab, spec.table_dim()});
   add(spec.final_norm.weight, {spec.dim});
   for (int64_t l = 0; l < spec.layers; l++) {
     for (const auto& [norm, size, rows] : spec.block.norms(spec.dim)) {

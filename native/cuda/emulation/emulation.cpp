@@ -25,6 +25,7 @@ namespace lowrank::cuda::emulation {
 
 Watcher* watcher = nullptr;
 thread_local Recording* recording = nullptr;
+void (*take)(void* stream, std::function<void()> launch) = nullptr;
 uint3 thread_index, block_index;
 dim3 block_size, grid_size;
 
@@ -208,9 +209,7 @@ void run_block() {
 
 }  // namespace
 
-void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<void()>& kernel) {
-  if (plans_only) return;
-  if (recording) return recording->push_back([=] { run(grid, count, dynamic_bytes, kernel); });
+static void run_now(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<void()>& kernel) {
   static std::mutex one_at_a_time;
   const std::lock_guard lock(one_at_a_time);
   if (count == 0 || count > kMostThreads || grid.x == 0 || grid.y == 0 || grid.y > 65535 || grid.z != 1) die("a launch with a bad grid");
@@ -230,6 +229,14 @@ void run(dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<vo
       run_block();
     }
   }
+}
+
+void run(void* stream, dim3 grid, unsigned count, size_t dynamic_bytes, const std::function<void()>& kernel) {
+  const auto now = [=] { run_now(grid, count, dynamic_bytes, kernel); };
+  if (plans_only) return;
+  if (take) take(stream, now);
+  else if (recording) recording->push_back(now);
+  else now();
 }
 
 bool is_running() { return running; }

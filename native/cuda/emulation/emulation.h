@@ -46,8 +46,10 @@ bool is_running();  // a thread of a kernel
 bool in_stacks(const void*);
 bool in_shared_memory(const void*);
 
-void run(dim3 grid, unsigned threads, size_t dynamic_bytes, const std::function<void()>& kernel);
-// What this thread launches, where it is recorded and does not run.
+void run(void* stream, dim3 grid, unsigned threads, size_t dynamic_bytes, const std::function<void()>& kernel);
+// Takes what is launched on a stream, to run it later; null: it runs at once.
+extern void (*take)(void* stream, std::function<void()> launch);
+// Without it: what this thread launches, where it is recorded and does not run.
 using Recording = std::vector<std::function<void()>>;
 extern thread_local Recording* recording;
 void* dynamic_shared();

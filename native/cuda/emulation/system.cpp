@@ -9,58 +9,95 @@
 
 #include "base/error.h"
 #include "cuda/emulation/emulation.h"
+#include "cuda/emulation/queues.h"
 
 namespace lowrank::cuda {
 
 namespace {
 
-std::shared_ptr<void> take(int64_t bytes) {
+using emulation::Queues;
+
+// Work that reads it may still be enqueued when it is freed.
+std::shared_ptr<void> memory_of(int64_t bytes, std::function<void()> finish) {
   const size_t size = (size_t(bytes) + 255) / 256 * 256 + 256;
   void* const p = std::aligned_alloc(256, size);
   if (!p) throw Error("E_MEMORY", "The emulation has no memory of " + std::to_string(bytes) + " bytes.");
   std::memset(p, 0, size);
-  return {p, std::free};
+  return {p, [finish = std::move(finish)](void* memory) {
+            finish();
+            std::free(memory);
+          }};
 }
+
+void take(void* stream, std::function<void()> launch) { static_cast<Queues*>(stream)->push(Device::Queue::operations, std::move(launch)); }
 
 class Emulated final : public Device {
  public:
+  Emulated() { emulation::take = take; }
+  ~Emulated() override { queues_->finish(); }
   std::string name() const override { return "cuda:0"; }
   // Each process has one of its own.
   std::string identity() const override { return "the emulation of process " + std::to_string(getpid()); }
-  std::shared_ptr<void> allocate(int64_t bytes) override { return take(bytes); }
+  std::shared_ptr<void> allocate(int64_t bytes) override {
+    return memory_of(bytes, [queues = queues_] { queues->finish(); });
+  }
   void upload(const void* host, int64_t bytes, void* to) override {
-    check(!emulation::recording, "an upload that is recorded", "upload");
-    std::memcpy(to, host, size_t(bytes));
+    check(!queues_->records(), "an upload that is recorded", "upload");
+    const auto* const from = static_cast<const char*>(host);
+    enqueue([to, copy = std::vector<char>(from, from + bytes)] { std::memcpy(to, copy.data(), copy.size()); });
   }
   void download(const void* from, int64_t bytes, void* host) override {
-    check(!emulation::recording, "a download that is recorded", "download");
+    check(!queues_->records(), "a download that is recorded", "download");
+    queues_->finish();
     std::memcpy(host, from, size_t(bytes));
   }
-  void wait() override {}
-  bool is_done() override { return true; }
-  Stream stream() const override { return nullptr; }
+  void copy_beside(const void* from, int64_t bytes, void* to) override {
+    queues_->push(Queue::copies, [=] { std::memcpy(to, from, size_t(bytes)); });
+  }
+  void mark(int event, Queue q) override { queues_->mark(event, q); }
+  void await(int event, Queue q) override { queues_->await(event, q); }
+  void await(int event) override { queues_->wait(event); }
+  void wait() override { queues_->finish(); }
+  bool is_done() override {
+    queues_->finish();
+    return true;
+  }
+  // NCCL's stand-in, who asks for it each time, does its part at once.
+  Stream stream() const override {
+    queues_->finish();
+    return queues_.get();
+  }
 
   Recording record(const std::function<void()>& enqueue) override {
-    const auto all = std::make_shared<emulation::Recording>();
-    emulation::recording = all.get();
+    const auto all = std::make_shared<Queues::Recording>();
+    queues_->begin(*all);
     try {
       enqueue();
     } catch (...) {
-      emulation::recording = nullptr;
+      queues_->end();
       throw;
     }
-    emulation::recording = nullptr;
-    return {all, int64_t(all->size())};
+    queues_->end();
+    return {all, all->nodes};
   }
-  void replay(const Recording& r) override {
-    for (const auto& launch : *static_cast<emulation::Recording*>(r.owner.get())) launch();
-  }
+  void replay(const Recording& r) override { queues_->replay(*static_cast<const Queues::Recording*>(r.owner.get())); }
 
   void product(const Product& p) override {
     check_product(p);
-    if (plans_only) return;
-    if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
     for (const Mat* m : {&p.a, &p.b, &p.c}) check(m->ld >= m->cols, "a leading dimension", "product");
+    enqueue([p] { multiply(p); });
+  }
+  void product(const CodeProduct& p) override {
+    check(p.is_aligned(), "alignment", "product of codes");
+    enqueue([p] { multiply(p); });
+  }
+
+ private:
+  void enqueue(Queues::Work work) {
+    if (!plans_only) queues_->push(Queue::operations, std::move(work));
+  }
+
+  static void multiply(const Product& p) {
     const int64_t inner = p.inner();
     // Widened once, both with the sum's direction as rows.
     const std::vector<float> a = widened(p.a, !p.transposes_a), b = widened(p.b, p.transposes_b);
@@ -75,10 +112,7 @@ class Emulated final : public Device {
     }
   }
 
-  void product(const CodeProduct& p) override {
-    check(p.is_aligned(), "alignment", "product of codes");
-    if (plans_only) return;
-    if (emulation::recording) return emulation::recording->push_back([this, p] { product(p); });
+  static void multiply(const CodeProduct& p) {
     for (int64_t m = 0; m < p.m; m++) {
       for (int64_t n = 0; n < p.n; n++) {
         int32_t sum = 0;
@@ -88,7 +122,6 @@ class Emulated final : public Device {
     }
   }
 
- private:
   static std::vector<float> widened(const Mat& x, bool as_it_is) {
     std::vector<float> v(static_cast<size_t>(x.rows * x.cols));
     for (int64_t r = 0; r < x.rows; r++) {
@@ -96,6 +129,8 @@ class Emulated final : public Device {
     }
     return v;
   }
+
+  const std::shared_ptr<Queues> queues_ = emulation::make_queues();
 };
 
 }  // namespace
@@ -109,6 +144,6 @@ std::unique_ptr<Device> open_device(int number) {
   return std::make_unique<Emulated>();
 }
 
-Memory shared_memory(int64_t bytes) { return {take(bytes), bytes}; }
+Memory shared_memory(int64_t bytes) { return {memory_of(bytes, emulation::finish_all), bytes}; }
 
 }  // namespace lowrank::cuda

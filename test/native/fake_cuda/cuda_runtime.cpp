@@ -1,11 +1,13 @@
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "cuda/emulation/emulation.h"
@@ -102,39 +104,76 @@ cudaError_t cudaFreeHost(void* p) {
   std::free(p);
   return cudaSuccess;
 }
-cudaError_t of_current(cudaStream_t s) { return reinterpret_cast<intptr_t>(s) == current + 1 ? cudaSuccess : cudaErrorInvalidDevice; }
+constexpr intptr_t kOneStream = 256;
+cudaError_t of_current(cudaStream_t s) { return reinterpret_cast<intptr_t>(s) % kOneStream == current + 1 ? cudaSuccess : cudaErrorInvalidDevice; }
+
+// What is captured: as CUDA has it, a stream joins by waiting for an event of one that is, waits for no other event, and ends in an event that
+// the first stream waits for.
+struct Capture {
+  std::set<cudaStream_t> streams, open;  // open: with work that the first stream does not wait for
+  cudaStream_t first = nullptr;
+};
+thread_local Capture capture;
+struct CUevent_st {
+  bool is_captured = false;
+  cudaStream_t stream = nullptr;
+};
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t s) {
   std::memset(p, value, bytes);
   return of_current(s) == cudaSuccess ? unless_failing("cudaMemset") : of_current(s);
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t s) {
-  std::memcpy(to, from, bytes);
+  if (capture.streams.count(s) > 0) {
+    if (s != capture.first) capture.open.insert(s);
+    lowrank::cuda::emulation::recording->push_back([=] { std::memcpy(to, from, bytes); });
+  } else {
+    std::memcpy(to, from, bytes);
+  }
   return of_current(s) == cudaSuccess ? unless_failing("cudaMemcpy") : of_current(s);
 }
-// A stream is the number of its device, plus one: work that is enqueued while another device is the thread's own is an error.
+// A stream's lowest byte is the number of its device, plus one: work that is enqueued while another device is the thread's own is an error.
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
-  *s = reinterpret_cast<cudaStream_t>(intptr_t(current) + 1);
+  static std::atomic<intptr_t> count = 0;
+  *s = reinterpret_cast<cudaStream_t>(kOneStream * count++ + current + 1);
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return unless_failing("synchronize"); }
 cudaError_t cudaStreamQuery(cudaStream_t) { return unless_failing("query", cudaErrorNotReady); }
 cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
-  *e = nullptr;
+  *e = new CUevent_st;
   return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t s) { return of_current(s); }
+cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+  *e = {capture.streams.count(s) > 0, s};
+  return of_current(s);
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+  if (e->is_captured && capture.streams.empty()) return cudaErrorInvalidDevice;
+  if (!e->is_captured && capture.streams.count(s) > 0) return cudaErrorInvalidDevice;
+  if (e->is_captured) capture.streams.insert(s);
+  if (e->is_captured && s == capture.first) capture.open.erase(e->stream);
+  if (e->is_captured && s != capture.first) capture.open.insert(s);
+  return of_current(s);
+}
 cudaError_t cudaEventSynchronize(cudaEvent_t) { return unless_failing("synchronize"); }
-cudaError_t cudaEventDestroy(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t e) {
+  delete e;
+  return cudaSuccess;
+}
 // Graphs are the emulation's recordings of launches.
 using lowrank::cuda::emulation::Recording;
 cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode) {
   lowrank::cuda::emulation::recording = new Recording;
+  capture = {{s}, {}, s};
   return of_current(s);
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t* graph) {
   *graph = reinterpret_cast<cudaGraph_t>(lowrank::cuda::emulation::recording);
   lowrank::cuda::emulation::recording = nullptr;
+  const bool is_joined = capture.open.empty();
+  capture = {};
+  if (!is_joined) return cudaErrorInvalidDevice;
   return of_current(s) == cudaSuccess ? unless_failing("capture") : of_current(s);
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t*, size_t* count) {
