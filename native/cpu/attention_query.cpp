@@ -28,7 +28,7 @@ void CpuBackend::few_queries(const AttentionFwdArgs& a, int64_t sequence, int64_
   float *const q32 = wide.data(), *const out = q32 + kFewHeads * dim;
   for (int64_t head = first, together; head < first + count; head += together) {
     const int64_t g = head / group;
-    together = std::min({kFewHeads, first + count - head, (g + 1) * group - head});
+    together = dim > kLongestDots ? 1 : std::min({kFewHeads, first + count - head, (g + 1) * group - head});
     for (int64_t query = 0; query < queries; query++) {
       const int64_t row = s.q_offsets[sequence] + query, visible = s.visible(query, queries, keys), hidden = s.hidden(visible), n = visible - hidden;
       const Mat k = a.k.head(g, 0, dim).slice(s.kv_offsets[sequence] + hidden, n), v = a.v.head(g, 0, dim).slice(s.kv_offsets[sequence] + hidden, n);
