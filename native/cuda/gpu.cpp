@@ -129,6 +129,7 @@ class Gpu final : public Device {
     }
     const std::shared_ptr<void> owner(p, [](void* memory) { cudaFree(memory); });
     expect(cudaMemsetAsync(p, 0, size_t(bytes), stream_), "cudaMemset");
+    join(stream_, copies_);  // else a copy may come before the zeros
     return owner;
   }
 
