@@ -426,12 +426,12 @@ class Loop {
   async #save(at: Step, evaluation: EvalMetrics | null): Promise<void> {
     const { engine, saver } = this.#run;
     await this.#read(at);
+    await this.#turn.saved();
     // The last step may have ruined the adapter without a loss having shown it yet.
     const adapter = await engine.adapter();
     const size = magnitude(adapter);
     freeTensors(adapter);
     await this.#checkFinite("adapter's magnitude", size, at.step);
-    await this.#turn.saved();
     await saver.checkpoint(this.#reached(at), evaluation);
     this.#turn.saves(saver.written());
   }
