@@ -10,7 +10,7 @@ namespace lowrank::cuda {
 
 Repeats::Repeats(Device& device) : device_(device), most_nodes_(kMostNodes) {
   const char* const wanted = std::getenv("LOWRANK_CUDA_GRAPHS");
-  records_ = !wanted || std::string(wanted) != "off";
+  records_ = !wanted || (std::string(wanted) != "off" && std::string(wanted) != "0");
   if (wanted && std::atoll(wanted) > 0) most_nodes_ = std::atoll(wanted);
 }
 
