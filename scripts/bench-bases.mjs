@@ -12,6 +12,8 @@ const values = readArguments({
     only: { value: "NAMES", help: "some of the bases, beside bf16: comma list, such as LLM.int8" },
     layers: { kind: "number", least: 0, default: 0, help: "layers instead of the shape's own; 0 keeps them" },
     rounds: { kind: "number", least: 1, default: 5, help: "runs of each base" },
+    batch: { kind: "number", least: 1, default: 4, help: "texts of a step" },
+    seq: { kind: "number", least: 2, default: 512, help: "tokens of a text" },
     shape: { default: "smollm2-135m", of: Object.keys(SHAPES), help: "shape of the base" },
     gguf: { value: "FILE", help: "a GGUF file as one more base" },
   },
@@ -32,7 +34,8 @@ const bases = [
 ]
   .filter(({ name }) => !only || name === "bf16" || only.includes(name))
   .map((base) => ({ ...base, runs: [] }));
-const work = { precision: "bf16", batch: 4, seq: 512, rank: 16, steps: 4, warmup: 1, checkpointing: false };
+const { batch, seq } = values;
+const work = { precision: "bf16", batch, seq, rank: 16, steps: 4, warmup: 1, checkpointing: false };
 const child = fileURLToPath(new URL("./bench/engine-steps.mjs", import.meta.url));
 const threads = availableParallelism();
 for (let round = 0; round < values.rounds; round++) {
