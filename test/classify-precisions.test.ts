@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readLabels } from "../src/checkpoint/index.js";
 import { listLinears, openModel } from "../src/model/index.js";
-import { type AdapterTensors, Engine, type EngineOptions, type ModelSource } from "../src/native/index.js";
+import { type AdapterTensors, Engine, type EngineOptions, kernelsOf, type ModelSource } from "../src/native/index.js";
 import { quantizedSource } from "../src/setup/base.js";
 import {
   classifierGoldens,
@@ -92,7 +92,15 @@ describe.each(ENCODERS)("%s", (name) => {
     const alone = [];
     for (const sequence of batch.sequences) alone.push(...(await engine.classify({ sequences: [sequence] })).logits);
     const { difference, scale: size } = largestDifference(Float32Array.from(alone), together);
-    expect(difference / size).toBeLessThan(kind.options.precision ? limitOf(kind) / 4 : 1e-5);
+    // The text of one token goes in f32 sums alone, and with the others in chains of f16 where a processor has them.
+    const share = kernelsOf() === "avx512fp16" ? 1 : 1 / 4;
+    expect(difference / size).toBeLessThan(kind.options.precision ? limitOf(kind) * share : 1e-5);
+    const inPanels = reference.batch.texts.flatMap((text, i) => (text.length > 4 ? [i] : []));
+    const classes = together.length / batch.sequences.length;
+    const of = (logits: ArrayLike<number>) =>
+      inPanels.flatMap((i) => Array.from(logits).slice(i * classes, (i + 1) * classes));
+    const longer = largestDifference(Float32Array.from(of(alone)), Float32Array.from(of(together)));
+    expect(longer.difference / longer.scale).toBeLessThan(kind.options.precision ? limitOf(kind) / 4 : 1e-5);
     await engine.close();
   });
 

@@ -8,7 +8,7 @@
 
 namespace lowrank {
 
-// Instruction sets usable on this machine, the slowest first: "scalar", "avx2", "avx512", "avx512bf16", "amx".
+// Instruction sets usable on this machine, the slowest first: "scalar", "avx2", "avx512", "avx512bf16", "avx512fp16", "amx".
 std::vector<std::string> cpu_instruction_sets();
 
 // The one to use: LOWRANK_CPU where set (error E_CPU where it is unknown or not usable here), else the fastest.

@@ -18,7 +18,7 @@ struct InstructionSet {
 };
 
 // Every set that was compiled in, the slowest first, whether this machine has it or not.
-extern const InstructionSet kScalarSet, kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAmxSet;
+extern const InstructionSet kScalarSet, kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAvx512Fp16Set, kAmxSet;
 
 // The products of codes that go with a set: the fastest that this machine has, or those of an emulated set.
 const Int8Kernels& int8_kernels(const InstructionSet&);
@@ -28,7 +28,7 @@ std::vector<const InstructionSet*> usable_instruction_sets();
 
 namespace emulated {
 // The same sets in plain C++: linked into tests only.
-extern const InstructionSet kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAmxSet;
+extern const InstructionSet kAvx2Set, kAvx512Set, kAvx512Bf16Set, kAvx512Fp16Set, kAmxSet;
 }  // namespace emulated
 
 }  // namespace lowrank::cpu

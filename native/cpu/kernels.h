@@ -13,6 +13,7 @@ namespace lowrank::cpu {
 //   f32 panel:  [k][32] f32
 //   bf16 panel: [ceil(k/32)][2 halves of 16 columns][16 pairs of k][16 columns][2] bf16: 2 KB for each step of 32 k,
 //               zero where k or the columns run out. AMX tiles and bf16 dot products read the same panel.
+//   f16 panel:  32 f32, what undoes the scale of each column; then the bf16 panel's layout with scaled f16
 //   int8 panel: [ceil(k/64)][2 halves of 16 columns][16 groups of four k][16 columns][4] int8: 2 KB for each step of 64 k, zero as
 //               well. All products of codes read the same panel.
 constexpr int64_t kPanelCols = 32;
@@ -22,6 +23,8 @@ constexpr int64_t round_up(int64_t x, int64_t to) { return (x + to - 1) / to * t
 constexpr int64_t panel_bytes_f32(int64_t k) { return k * kPanelCols * 4; }
 constexpr int64_t panel_bytes_int8(int64_t k) { return round_up(k, kCodeStep) * kPanelCols; }
 constexpr int64_t panel_bytes_bf16(int64_t k) { return round_up(k, kPanelStep) * kPanelCols * 2; }
+constexpr int64_t kF16PanelScales = kPanelCols * 4 / 2;  // in elements of the panel
+constexpr int64_t panel_bytes_f16(int64_t k) { return kF16PanelScales * 2 + panel_bytes_bf16(k); }
 
 // Whether bf16 rows ld elements apart share few sets of the first cache: as left operands they push one another out.
 constexpr bool rows_collide(int64_t ld) { return ld % 1024 == 0; }
@@ -30,15 +33,17 @@ constexpr int64_t apart(int64_t columns) { return columns + (rows_collide(column
 
 // Longest stretch of a contraction: 32 rows of it stay in the first cache while the panels pass.
 constexpr int64_t kMaxStretch = 768;
+// Row length of a stretch's scaled rows: an odd number of lines, so that rows don't collide.
+constexpr int64_t scaled_row(int64_t k) { return (round_up(k, kPanelStep) / kPanelStep | 1) * kPanelStep; }
 constexpr int kMostStretches = 64;  // of a product
 constexpr int64_t kProductScratch = 160 << 10;
 constexpr int64_t kLongestDots = 2048;
 
 // A stretch of a product's contraction, at most kMaxStretch long: rows of a beside panels of the right operand.
-struct Bf16Stretch {
-  const bf16_t* a;
+struct HalfStretch {
+  const uint16_t* a;  // bf16 or f16, as the panel
   int64_t lda;
-  const bf16_t* panel;
+  const uint16_t* panel;
   int64_t k;
 };
 
@@ -56,28 +61,28 @@ struct ProductOut {
   const float* bias;  // (columns) or null
   bool accumulate;
   int64_t columns;
-  Swiglu swiglu = Swiglu::none;  // of bf16 only; then:
+  Swiglu swiglu = Swiglu::none;  // not of f32; then:
   void *gate = nullptr, *other = nullptr;
   int64_t gate_ld = 0, other_ld = 0;
 };
 
 struct Kernels {
-  const char* isa;  // "scalar", "avx2", "avx512", "avx512bf16", "amx"
+  const char* isa;  // "scalar", "avx2", "avx512", "avx512bf16", "avx512fp16", "amx"
 
   // acc (rows, 32) f32, row stride ldacc: = or += a (rows, k) * panel (k, 32). Any rows >= 1, any k >= 1.
   void (*gemm_f32)(const float* a, int64_t lda, const float* panel, int64_t k, int64_t rows, bool accumulate, float* acc,
                    int64_t ldacc);
   // The same for bf16 operands with f32 accumulation, and for `panels` panels side by side that lie panel_stride elements
   // apart: acc (rows, 32 panels). k is a multiple of 32 here (the caller pads a with zeros).
-  // Null: products of bf16 activations are computed by gemm_f32 on widened operands.
+  // Null: products of bf16 activations are computed by gemm_f16, or by gemm_f32 on widened operands.
   void (*gemm_bf16)(const bf16_t* a, int64_t lda, const bf16_t* panel, int64_t panel_stride, int64_t panels, int64_t k,
                     int64_t rows, bool accumulate, float* acc, int64_t ldacc);
 
   // The whole of a product for `panels` panels side by side (columns > 32 (panels - 1)), summed over the stretches in order and
   // stored. The panels of each stretch lie panel_stride elements apart. scratch: for sums of 32 rows of the panels, 4 KB each, and
   // never less than kProductScratch.
-  // Null, or for a contraction longer than longest_product in all: gemm_bf16 and the rows' epilogue instead.
-  void (*product_bf16)(const Bf16Stretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
+  // Null, or for a contraction longer than longest_product in all: gemm_bf16 (gemm_f16) and the rows' epilogue instead.
+  void (*product_bf16)(const HalfStretch* stretches, int count, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
                        float* scratch);
   int64_t longest_product;
 
@@ -117,9 +122,22 @@ struct Kernels {
   void (*gemv_bf16)(const bf16_t* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
                     int64_t ldy);
 
+  // Products of bf16 or f16 in chains of f16 that are added up in f32. Null: none. a: rows that scale_rows_f16 made, with their scales;
+  // k is a multiple of 32 as for gemm_bf16, panel_stride counts elements of 2 bytes.
+  void (*gemm_f16)(const f16_t* a, int64_t lda, const float* row_scales, const f16_t* panel, int64_t panel_stride, int64_t panels, int64_t k,
+                   int64_t rows, bool accumulate, float* acc, int64_t ldacc) = nullptr;
+  // Rows of k elements of t (bf16 or f16) scaled by a power of two each and rounded to f16, zeros behind them up to whole panel steps;
+  // scales: what undoes it. NaN where a row is not finite.
+  void (*scale_rows_f16)(const void* a, DType t, int64_t lda, int64_t k, int64_t rows, f16_t* out, int64_t ld, float* scales) = nullptr;
+  // As product_bf16, of rows of act (bf16 or f16) that it scales itself.
+  void (*product_f16)(const HalfStretch* stretches, int count, DType act, int64_t panel_stride, int64_t panels, int64_t rows, const ProductOut& out,
+                      float* scratch) = nullptr;
+  // An f16 panel of an f32 panel.
+  void (*pack_f16)(const float* from, int64_t k, f16_t* panel) = nullptr;
+
   // Called by each thread before and after a run of gemm_bf16 calls (AMX tile configuration); may be null.
-  void (*begin)();
-  void (*end)();
+  void (*begin)() = nullptr;
+  void (*end)() = nullptr;
 };
 
 // Row kernels (the passes between products): the same arrangement, see row_kernels.h.

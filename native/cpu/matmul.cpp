@@ -59,6 +59,19 @@ char* element(const void* p, DType t, int64_t index) {
 constexpr int64_t kSumBytes = kBlockRows * kBlockPanels * kPanelCols * 4;
 constexpr int64_t kThreadBytes = kSumBytes + kBlockRows * kMaxChunk * 4;
 static_assert(kSumBytes % 64 == 0 && kThreadBytes % 64 == 0 && kThreadBytes >= kProductScratch);
+// Of it, while panels are packed: a decoded tile, and behind it an f32 panel that becomes one of f16.
+constexpr int64_t kTileBytes = kMaxChunk * kPanelCols * 4;
+static_assert(kSumBytes + 2 * kTileBytes <= kThreadBytes);
+
+int64_t panel_bytes(DType operands, int64_t k) {
+  return operands == DType::f32 ? panel_bytes_f32(k) : operands == DType::bf16 ? panel_bytes_bf16(k) : panel_bytes_f16(k);
+}
+
+// What products of such activations are computed in.
+DType operands_of(const Kernels& k, DType act) {
+  if (act == DType::bf16 && k.gemm_bf16) return DType::bf16;
+  return act != DType::f32 && k.gemm_f16 ? DType::f16 : DType::f32;
+}
 
 // A term's stretch [k0, k0 + k) of its contraction.
 struct Stretch {
@@ -91,11 +104,11 @@ void Matmul::operator()(const Product& p) const {
 }
 
 // Columns [n0, n0 + columns) of the right operand over [k0, k0 + k) of the contraction, k at most kMaxChunk, in panels panel_bytes
-// apart. A format that is not stored plainly is decoded first, into a tile that stays in cache (scratch, kMaxChunk * kPanelCols *
-// 4 bytes).
-void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes,
+// apart. A format that is not stored plainly is decoded first, into a tile that stays in cache (scratch, kTileBytes).
+void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, DType operands, char* panels, int64_t panel_bytes,
                   void* scratch) const {
-  const bool forward = t.along == Along::columns;
+  if (operands == DType::f16) return pack_f16(t, k0, k, n0, columns, panels, panel_bytes, scratch);
+  const bool forward = t.along == Along::columns, dots = operands == DType::bf16;
   if (!t.w.plain() && !forward) {
     // Some panels side by side, for a row's codes share lines; and as many rows as leave the tile its size.
     const DType type = dots ? DType::bf16 : DType::f32;
@@ -128,6 +141,15 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
     else if (forward) k_.pack_fwd_f32(src, type, ld, k, n, reinterpret_cast<float*>(panels));
     else if (dots) k_.pack_bwd_bf16(src, type, ld, k, n, reinterpret_cast<bf16_t*>(panels), panel_bytes / 2);
     else k_.pack_bwd_f32(src, type, ld, k, n, reinterpret_cast<float*>(panels), panel_bytes / 4);
+  }
+}
+
+// Panel by panel through f32: a column's scale is known when the whole column is.
+void Matmul::pack_f16(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t columns, char* panels, int64_t panel_bytes, void* scratch) const {
+  float* const wide = reinterpret_cast<float*>(static_cast<char*>(scratch) + kTileBytes);
+  for (int64_t c = 0; c < columns; c += kPanelCols, panels += panel_bytes) {
+    pack(t, k0, k, n0 + c, std::min(kPanelCols, columns - c), DType::f32, reinterpret_cast<char*>(wide), panel_bytes_f32(k), scratch);
+    k_.pack_f16(wide, k, reinterpret_cast<f16_t*>(panels));
   }
 }
 
@@ -183,13 +205,14 @@ void Matmul::end_in_swiglu(const Product& p, int64_t row, int64_t column, int64_
 // A part of a product: some of the contraction of its terms, cut in stretches.
 struct Matmul::Round {
   const Product& p;
-  bool dots, fused;  // bf16 dot products, else widened to f32; sums that stay in registers until they are stored
+  DType operands;  // as they are multiplied
+  bool fused;      // sums that stay in registers until they are stored
   Stretch stretches[kMostStretches] = {};
   int count = 0;
   int64_t length = 0, panel_bytes = 0;
   bool first = true, last = false;  // later rounds are added to the output
 
-  Round(const Product& product, bool use_dots, bool is_fused) : p(product), dots(use_dots), fused(is_fused) {}
+  Round(const Product& product, DType in, bool is_fused) : p(product), operands(in), fused(is_fused) {}
 
   void next() {
     count = 0;
@@ -204,7 +227,7 @@ struct Matmul::Round {
       const int64_t k = std::min(chunk, end - k0);
       check(count < kMostStretches, "too many chunks", "matmul");
       stretches[count++] = {&t, k0, k, panel_bytes};
-      panel_bytes += dots ? panel_bytes_bf16(k) : panel_bytes_f32(k);
+      panel_bytes += cpu::panel_bytes(operands, k);
     }
   }
 };
@@ -213,19 +236,19 @@ struct Matmul::Round {
 void Matmul::pack(const Round& round, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const {
   const Stretch& s = round.stretches[stretch];
   const int64_t n0 = panel * kPanelCols, columns = std::min(panels * kPanelCols, round.p.n - n0);
-  pack(*s.term, s.k0, s.k, n0, columns, round.dots, packed + s.panel_offset, round.panel_bytes, scratch);
+  pack(*s.term, s.k0, s.k, n0, columns, round.operands, packed + s.panel_offset, round.panel_bytes, scratch);
 }
 
 // Rows [m0, m0 + rows) and `panels` panels from `panel` on, which lie at `packed`: the sums stay in registers until they are stored.
 void Matmul::multiply_fused(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
   const Product& p = round.p;
   const int64_t n0 = panel * kPanelCols;
-  Bf16Stretch whole[kMostStretches];
+  HalfStretch whole[kMostStretches];
   for (int c = 0; c < round.count; c++) {
     const Stretch& s = round.stretches[c];
     const Mat& x = s.term->x;
-    whole[c] = {reinterpret_cast<const bf16_t*>(element(x.row(m0), x.dtype, s.k0)), x.ld,
-                reinterpret_cast<const bf16_t*>(packed + s.panel_offset), s.k};
+    whole[c] = {reinterpret_cast<const uint16_t*>(element(x.row(m0), x.dtype, s.k0)), x.ld,
+                reinterpret_cast<const uint16_t*>(packed + s.panel_offset), s.k};
   }
   ProductOut out{element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, p.bias && round.first ? p.bias + n0 : nullptr,
                  p.accumulate || !round.first, std::min(panels * kPanelCols, p.n - n0)};
@@ -236,8 +259,13 @@ void Matmul::multiply_fused(const Round& round, int64_t m0, int64_t rows, int64_
     out.gate_ld = p.gate.ld;
     out.other_ld = p.other.ld;
   }
+  float* const scratch = reinterpret_cast<float*>(area);
+  if (round.operands == DType::f16) {
+    k_.product_f16(whole, round.count, p.terms[0].x.dtype, round.panel_bytes / 2, panels, rows, out, scratch);
+    return;
+  }
   if (k_.begin) k_.begin();
-  k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, reinterpret_cast<float*>(area));
+  k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, scratch);
   if (k_.end) k_.end();
 }
 
@@ -249,24 +277,34 @@ void Matmul::multiply(const Round& round, int64_t m0, int64_t rows, int64_t pane
 
 void Matmul::multiply_block(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
   const Product& p = round.p;
-  const int64_t ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(ld, p.n - n0);
+  const int64_t sums_ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(sums_ld, p.n - n0);
   const bool add = p.accumulate || !round.first;
   const float* const bias = p.bias && round.first ? p.bias + n0 : nullptr;
   float* const sums = reinterpret_cast<float*>(area);
   char* const copy = area + kSumBytes;
-  if (round.dots && k_.begin) k_.begin();
+  const bool dots = round.operands == DType::bf16;
+  if (dots && k_.begin) k_.begin();
   for (int c = 0; c < round.count; c++) {
     const Stretch& s = round.stretches[c];
     const Mat& x = s.term->x;
     const int64_t k_padded = round_up(s.k, kPanelStep);
+    const char* const first = packed + s.panel_offset;
+    if (round.operands == DType::f16) {
+      float scales[kBlockRows];
+      f16_t* const scaled = reinterpret_cast<f16_t*>(copy);
+      const int64_t ld = scaled_row(s.k);
+      k_.scale_rows_f16(element(x.row(m0), x.dtype, s.k0), x.dtype, x.ld, s.k, rows, scaled, ld, scales);
+      k_.gemm_f16(scaled, ld, scales, reinterpret_cast<const f16_t*>(first), round.panel_bytes / 2, panels, k_padded, rows, c > 0, sums, sums_ld);
+      continue;
+    }
     // x in place, or a copy: widened for f32 products, padded with zeros for dot products over a ragged end.
     const void* a = element(x.row(m0), x.dtype, s.k0);
     int64_t lda = x.ld;
-    if (!round.dots && x.dtype != DType::f32) {
+    if (!dots && x.dtype != DType::f32) {
       for (int64_t r = 0; r < rows; r++) r_.widen(element(x.row(m0 + r), x.dtype, s.k0), x.dtype, s.k, reinterpret_cast<float*>(copy) + r * s.k);
       a = copy;
       lda = s.k;
-    } else if (round.dots && s.k != k_padded) {
+    } else if (dots && s.k != k_padded) {
       for (int64_t r = 0; r < rows; r++) {
         char* to = copy + r * k_padded * 2;
         std::memcpy(to, element(x.row(m0 + r), x.dtype, s.k0), size_t(s.k * 2));
@@ -275,33 +313,32 @@ void Matmul::multiply_block(const Round& round, int64_t m0, int64_t rows, int64_
       a = copy;
       lda = k_padded;
     }
-    const char* const first = packed + s.panel_offset;
-    if (round.dots) {
+    if (dots) {
       k_.gemm_bf16(static_cast<const bf16_t*>(a), lda, reinterpret_cast<const bf16_t*>(first), round.panel_bytes / 2, panels, k_padded, rows,
-                   c > 0, sums, ld);
+                   c > 0, sums, sums_ld);
       continue;
     }
     for (int64_t j = 0; j < panels; j++) {
       k_.gemm_f32(static_cast<const float*>(a), lda, reinterpret_cast<const float*>(first + j * round.panel_bytes), s.k, rows, c > 0,
-                  sums + j * kPanelCols, ld);
+                  sums + j * kPanelCols, sums_ld);
     }
   }
-  if (round.dots && k_.end) k_.end();
+  if (dots && k_.end) k_.end();
   for (int64_t r = 0; r < rows; r++) {
-    r_.epilogue(sums + r * ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
+    r_.epilogue(sums + r * sums_ld, p.alpha, bias, n, p.out.dtype, add, element(p.out.row(m0 + r), p.out.dtype, n0));
     if (round.last) end_in_swiglu(p, m0 + r, n0, n);
   }
 }
 
 void Matmul::blocked(const Product& p) const {
-  const bool dots = p.terms[0].x.dtype == DType::bf16 && k_.gemm_bf16;
+  const DType operands = operands_of(k_, p.terms[0].x.dtype);
   // Where the output can hold the sums in between, a long contraction goes in rounds.
   int64_t length = 0;
   for (int i = 0; i < p.term_count; i++) length += p.terms[i].x.cols;
   const bool in_rounds = p.out.dtype == DType::f32 && length > kRound + kRoundRest;
   const int64_t most = in_rounds ? kRound : length;
-  const bool fused = dots && k_.product_bf16 && (in_rounds ? kRound + kRoundRest : length) <= k_.longest_product;
-  Round round(p, dots, fused);
+  const bool fused = (operands == DType::bf16 ? k_.product_bf16 != nullptr : operands == DType::f16 && k_.product_f16) && (in_rounds ? kRound + kRoundRest : length) <= k_.longest_product;
+  Round round(p, operands, fused);
   const auto finish = [&] {
     if (round.count == 0) return;
     round.panel_bytes = round_up(round.panel_bytes, 64);

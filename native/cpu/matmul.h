@@ -44,7 +44,8 @@ class Matmul {
   void operator()(const Product&) const;
 
  private:
-  void pack(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, bool dots, char* panels, int64_t panel_bytes, void* scratch) const;
+  void pack(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, DType operands, char* panels, int64_t panel_bytes, void* scratch) const;
+  void pack_f16(const Term&, int64_t k0, int64_t k, int64_t n0, int64_t columns, char* panels, int64_t panel_bytes, void* scratch) const;
   void few_rows(const Product&) const;
   struct Round;
   void pack(const Round&, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bounds.h"
+#include "chains.h"
 #include "modes.h"
 #include "ref/ref_backend.h"
 #include "runners.h"
@@ -36,12 +37,12 @@ std::vector<char> stored(const std::vector<float>& values, DType t) {
 
 // The error that a sum of n products may have. The library stores results in its input's dtype, the product of codes and the
 // product of the outliers one after the other.
-double bound(const Golden& g, int64_t n, double terms, bool dots) {
-  const double rounding = g.act == DType::f32 ? 0 : 3 * unit(g.act), weights = dots ? kBf16 : 0;
+double bound(const Golden& g, int64_t n, double terms, DType operands) {
+  const double rounding = g.act == DType::f32 ? 0 : 3 * unit(g.act), weights = operands == DType::f32 ? 0 : unit(operands);
   return terms * (sum_error(n) + rounding + weights);
 }
 
-std::string check(Backend& b, const Golden& g, bool dots) {
+std::string check(Backend& b, const Golden& g, DType operands) {
   std::vector<char> x = stored(g.x, g.act), dy = stored(g.dy, g.act);
   std::vector<float> y(size_t(g.rows * g.out)), dx(size_t(g.rows * g.in));
   Weight w{.data = g.codes.data(), .format = Format::i8, .rows = g.out, .cols = g.in, .absmax = g.maxima.data(), .outlier_threshold = kThreshold};
@@ -55,13 +56,18 @@ std::string check(Backend& b, const Golden& g, bool dots) {
     for (int64_t o = 0; o < g.out; o++) {
       double terms = 0;
       for (int64_t i = 0; i < g.in; i++) terms += std::fabs(double(g.x[size_t(m * g.in + i)]) * double(w.get(o, i)));
-      const double found = double(y[size_t(m * g.out + o)]), expected = double(g.y[size_t(m * g.out + o)]), allowed = bound(g, g.in, terms, dots);
+      const double found = double(y[size_t(m * g.out + o)]), expected = double(g.y[size_t(m * g.out + o)]), allowed = bound(g, g.in, terms, operands);
       if (!(std::fabs(found - expected) <= allowed)) return wrong("y", m, o, found, expected, allowed);
     }
     for (int64_t i = 0; i < g.in; i++) {
       double terms = 0;
-      for (int64_t o = 0; o < g.out; o++) terms += std::fabs(double(g.dy[size_t(m * g.out + o)]) * double(w.get(o, i)));
-      const double found = double(dx[size_t(m * g.in + i)]), expected = double(g.dx[size_t(m * g.in + i)]), allowed = bound(g, g.out, terms, dots);
+      Chains chains;
+      for (int64_t o = 0; o < g.out; o++) {
+        terms += std::fabs(double(g.dy[size_t(m * g.out + o)]) * double(w.get(o, i)));
+        chains.add(double(g.dy[size_t(m * g.out + o)]), double(w.get(o, i)));
+      }
+      const double found = double(dx[size_t(m * g.in + i)]), expected = double(g.dx[size_t(m * g.in + i)]),
+                   allowed = bound(g, g.out, terms, operands) + (operands == DType::f16 ? chains.error() : 0);
       if (!(std::fabs(found - expected) <= allowed)) return wrong("dx", m, i, found, expected, allowed);
     }
   }
@@ -101,7 +107,7 @@ void test_int8_goldens(const cpu::InstructionSet& isa, Report& report) {
     limits.act = g.act;
     limits.training = limits.rounds_activations = true;
     for (Backend* b : {&runner.prepare(limits, true), static_cast<Backend*>(&twin)}) {
-      const std::string wrong = check(*b, g, b != &twin && runner.bf16_dots(g.act));
+      const std::string wrong = check(*b, g, b == &twin ? DType::f32 : runner.operands(g.act));
       report.expect(wrong.empty(), "twin [" + (b == &twin ? b->name() : runner.label()) + "] LLM.int8 as bitsandbytes has it: " + g.name, wrong);
     }
   }

@@ -17,10 +17,10 @@ void run_support(const Options&, Report& report) {
   const auto usable = [&](const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
   const std::string chosen = cpu_default_instruction_set();
   for (const cpu::InstructionSet* set :
-       {&cpu::kScalarSet, &cpu::kAvx2Set, &cpu::kAvx512Set, &cpu::kAvx512Bf16Set, &cpu::kAmxSet}) {
+       {&cpu::kScalarSet, &cpu::kAvx2Set, &cpu::kAvx512Set, &cpu::kAvx512Bf16Set, &cpu::kAvx512Fp16Set, &cpu::kAmxSet}) {
     const std::string name = set->name;
     std::printf("%-11s compiled, %s, bf16 products by %s, of codes by %s%s\n", set->name, usable(name) ? "usable" : "not on this machine",
-                set->kernels->gemm_bf16 ? "bf16 dot products" : "f32 products", cpu::int8_kernels(*set).name, name == chosen ? ", chosen" : "");
+                set->kernels->gemm_bf16 ? "bf16 dot products" : set->kernels->gemm_f16 ? "chains of f16" : "f32 products", cpu::int8_kernels(*set).name, name == chosen ? ", chosen" : "");
     const cpu::InstructionSet copy = *set;  // as a backend holds it
     report.expect(&cpu::int8_kernels(copy) == &cpu::int8_kernels(*set), "support: products of codes of a copy of " + name);
     setenv("LOWRANK_CPU", set->name, 1);
@@ -49,7 +49,7 @@ void run_support(const Options&, Report& report) {
   setenv("LOWRANK_CPU", "", 1);
   report.expect(cpu_default_instruction_set() == chosen, "support: an empty LOWRANK_CPU");
   report.expect(usable("scalar"), "support: scalar is always usable");
-  report.expect(emulated_sets("").size() == 4, "support: every other set is emulated in tests");
+  report.expect(emulated_sets("").size() == 5, "support: every other set is emulated in tests");
   if (before.empty()) unsetenv("LOWRANK_CPU");
   else setenv("LOWRANK_CPU", before.c_str(), 1);
 }

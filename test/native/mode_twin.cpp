@@ -47,14 +47,16 @@ void run_twin(const Options& o, Report& report) {
     op.define(c, slots);
     Memory twin(slots, Memory::Kind::twin), tested(slots, Memory::Kind::tested);
     op.call(c, ref, twin);
-    Bounds plain, dots;
+    Bounds plain, dots, chains;
     op.bound(c, {}, twin, slots, plain);
     if (c.act == DType::bf16) op.bound(c, {.operand = kBf16}, twin, slots, dots);
+    if (c.act != DType::f32) op.bound(c, {.operand = kF16, .chains = true}, twin, slots, chains);
     const bool fresh = ran++ % 4 == 0;
     for (size_t i = 0; i < runners.size(); i++) {
       if (c.heavy && (i >= first_emulated || runners[i]->threads() == 1)) continue;
       const std::string label = "twin [" + runners[i]->label() + "] " + c.name();
-      const Bounds& bounds = runners[i]->bf16_dots(c.act) ? dots : plain;
+      const DType operands = runners[i]->operands(c.act);
+      const Bounds& bounds = operands == DType::bf16 ? dots : operands == DType::f16 ? chains : plain;
       tested.reset();
       try {
         op.call(c, runners[i]->prepare(limits_of(c), fresh), tested);
@@ -99,7 +101,7 @@ void run_twin(const Options& o, Report& report) {
     }
   }
   if (!o.op.empty()) return;
-  for (const auto test : {test_decoding, test_packing, test_swiglu_products, test_row_kernels, test_moments}) {
+  for (const auto test : {test_decoding, test_packing, test_f16_kernels, test_swiglu_products, test_row_kernels, test_moments}) {
     on_every_set([&](const auto& set) { test(set, report); });
   }
   on_every_set([&](const auto& set) { test_products(set, o, report); });

@@ -44,6 +44,7 @@ void test_int8_kernels(const cpu::InstructionSet&, Report&);
 void test_decoding(const cpu::InstructionSet&, Report&);
 void test_packing(const cpu::InstructionSet&, Report&);
 void test_products(const cpu::InstructionSet&, const Options&, Report&);
+void test_f16_kernels(const cpu::InstructionSet&, Report&);
 void test_swiglu_products(const cpu::InstructionSet&, Report&);
 void test_row_kernels(const cpu::InstructionSet&, Report&);
 void test_moments(const cpu::InstructionSet&, Report&);

@@ -134,7 +134,7 @@ double capped(double score, double cap) { return cap > 0 ? cap * std::tanh(score
 void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, const Slots&, Bounds& b) {
   const auto [q, k, v] = attention_heads(c, twin);
   const AttentionShape s = attention_shape(c, twin);
-  const double operand = arithmetic.operand, cap = double(c.cap);
+  const double operand = arithmetic.chains ? 0 : arithmetic.operand, cap = double(c.cap);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
   for (int64_t sequence = 0; sequence < s.sequences; sequence++) {
     const int64_t q0 = s.q_offsets[sequence], nq = s.q_offsets[sequence + 1] - q0, k0 = s.kv_offsets[sequence];
@@ -180,7 +180,7 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
   const auto [q, k, v] = attention_heads(c, twin);
   const Mat o = twin.mat("o"), d_o = twin.mat("d_o"), lse = twin.mat("lse");
   const AttentionShape s = attention_shape(c, twin);
-  const double operand = arithmetic.operand, scale = double(s.scale), cap = double(c.cap);
+  const double operand = arithmetic.chains ? 0 : arithmetic.operand, scale = double(s.scale), cap = double(c.cap);
   const int64_t dim = c.head_dim, group = c.heads / c.kv_heads;
   // One and the same where the heads lie in one matrix.
   const HeadViews views = head_views(c.layout, c.heads, c.kv_heads, dim);

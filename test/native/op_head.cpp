@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bounds.h"
+#include "chains.h"
 #include "operations.h"
 #include "random.h"
 
@@ -77,18 +78,21 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
     b.of[c.replaced > 0 ? "drows" : "dw"] = before(c.replaced > 0 ? "drows" : "dw");
     if (c.bias) b.of["dbias"] = before("dbias");
   }
+  std::vector<Chains> gradients(arithmetic.chains && c.trains ? vocab * size_t(c.in) : 0);  // dw or drows, as W would have them
   for (int64_t n = 0; n < c.rows; n++) {
     double top = -1e300, total = 0, mean_off = 0;
     for (size_t v = 0; v < vocab; v++) {
       double sum = 0, terms = 0;
+      Chains chains;
       for (int64_t i = 0; i < c.in; i++) {
         const double t = double(x.get(n, i)) * weight(v, i);
         sum += t;
         terms += std::fabs(t);
+        chains.add(double(x.get(n, i)), weight(v, i));
       }
       if (c.bias) sum += double(twin.f32("bias")[v]);
       logits[v] = c.cap > 0 ? double(c.cap) * std::tanh(sum / double(c.cap)) : sum;
-      off[v] = terms * (sum_error(c.in) + w_error);
+      off[v] = terms * (sum_error(c.in) + w_error) + (arithmetic.chains ? chains.error() : 0);
       if (c.bias) off[v] += kF32 * std::fabs(sum);
       off[v] += unit(c.act) * (std::fabs(sum) + off[v]) + smallest(c.act);
       // Capped, it is rounded once more.
@@ -120,15 +124,29 @@ void bound(const Case& c, const Arithmetic& arithmetic, const Memory& twin, cons
       const int64_t row = c.replaced > 0 ? replaced[v] : int64_t(v);
       for (int64_t i = 0; i < (row < 0 ? 0 : c.in); i++) {
         b.of[c.replaced > 0 ? "drows" : "dw"][size_t(row * c.in + i)] += error * std::fabs(double(x.get(n, i)));
+        if (arithmetic.chains) gradients[v * size_t(c.in) + size_t(i)].add(double(x.get(n, i)), g[v] + g_off[v]);
       }
       if (c.bias) b.of["dbias"][v] += error;
     }
     for (int64_t i = 0; i < c.in; i++) {
       double error = 0;
+      Chains kept, others;  // two terms of the product
       for (size_t v = 0; v < vocab; v++) {
         error += std::fabs(weight(v, i)) * (g_off[v] + g[v] * (sum_error(c.features) + w_error));
+        kept.add(replaced[v] < 0 ? g[v] + g_off[v] : 0, weight(v, i));
       }
+      for (int64_t r = 0; r < c.replaced; r++) {
+        const size_t v = size_t(twin.ints("row_ids")[r]);
+        others.add(g[v] + g_off[v], weight(v, i));
+      }
+      if (arithmetic.chains) error += kept.error() + others.error();
       b.of["dx"].push_back(error);
+    }
+  }
+  for (size_t v = 0; v < (gradients.empty() ? 0 : vocab); v++) {
+    const int64_t row = c.replaced > 0 ? replaced[v] : int64_t(v);
+    for (int64_t i = 0; i < (row < 0 ? 0 : c.in); i++) {
+      b.of[c.replaced > 0 ? "drows" : "dw"][size_t(row * c.in + i)] += gradients[v * size_t(c.in) + size_t(i)].error();
     }
   }
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bounds.h"
+#include "chains.h"
 #include "operations.h"
 #include "random.h"
 #include "ref/ref_backend.h"
@@ -86,13 +87,19 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     Values u_apart;  // how far two u, each rounded to act, may lie apart
     for (int64_t r = 0; r < c.rank; r++) {
       double terms = 0;
-      for (int64_t i = 0; i < c.in; i++) terms += std::fabs(scale * dropped(c, x, m, i, r) * double(a.get(r, i)));
-      u_bound.push_back(terms * (sum_error(c.in) + lora_error));
+      Chains chains;
+      for (int64_t i = 0; i < c.in; i++) {
+        terms += std::fabs(scale * dropped(c, x, m, i, r) * double(a.get(r, i)));
+        chains.add(scale * dropped(c, x, m, i, r), double(a.get(r, i)));
+      }
+      u_bound.push_back(terms * (sum_error(c.in) + lora_error) + (arithmetic.chains ? chains.error() : 0));
       u_apart.push_back(u_bound.back() + unit(c.act) * (2 * std::fabs(double(u.get(m, r))) + u_bound.back()) + 2 * smallest(c.act));
     }
     for (int64_t o = 0; o < c.features; o++) {
       double products = 0, through_u = 0, rest = 0, u_error = 0;
+      Chains first, second;  // two terms of the product
       for (int64_t i = 0; i < c.in; i++) {
+        if (!rounds) first.add(double(x.get(m, i)), values[size_t(o * c.in + i)]);
         // Codes are exact in every dtype.
         if (!rounds || rounded.outliers[size_t(i)]) products += std::fabs(double(x.get(m, i)) * values[size_t(o * c.in + i)]);
         else rest += std::fabs(rounded.codes[size_t(m * c.in + i)] * ref_int8_code(w, o, i) * rounded.maxima[size_t(m)] * double(w.row_maximum(o)) * double(kInt8ProductStep));
@@ -100,11 +107,12 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t r = 0; r < c.rank; r++) {
         through_u += std::fabs(double(u.get(m, r)) * double(b.get(o, r)));
         u_error += u_apart[size_t(r)] * std::fabs(double(b.get(o, r)));
+        second.add(std::fabs(double(u.get(m, r))) + u_apart[size_t(r)], double(b.get(o, r)));
       }
       if (c.bias) rest += std::fabs(double(twin.f32("bias")[o]));
       if (c.accumulate) rest += std::fabs(double(slots.find("y")->values[size_t(m * c.features + o)]));
       y_bound.push_back(sum_error(c.in + c.rank) * (products + through_u + rest) + w_error * products +
-                        lora_error * through_u + u_error);
+                        lora_error * through_u + u_error + (arithmetic.chains ? first.error() + second.error() : 0));
       if (rounded_term > 0) y_bound.back() += rounded_term * (through_u + u_error) + smallest(c.act);
     }
   }
@@ -165,12 +173,14 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     for (int64_t m = 0; m < c.rows; m++) {
       for (int64_t r = 0; r < c.rank; r++) {
         double sum = 0, terms = 0;
+        Chains chains;
         for (int64_t o = 0; o < c.features; o++) {
           const double t = scale * double(dy.get(m, o)) * double(b.get(o, r));
           sum += t;
           terms += std::fabs(t);
+          chains.add(scale * double(dy.get(m, o)), double(b.get(o, r)));
         }
-        const double error = terms * (sum_error(c.features) + lora_error);
+        const double error = terms * (sum_error(c.features) + lora_error) + (arithmetic.chains ? chains.error() : 0);
         du.push_back(sum);
         du_apart.push_back(error + unit(c.act) * (2 * std::fabs(sum) + error) + 2 * smallest(c.act));
       }
@@ -179,16 +189,20 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
       for (int64_t i = 0; i < c.in; i++) {
         const size_t place = size_t(m * c.in + i);
         double products = 0, through_a = 0, du_error = 0;
+        Chains first, second;  // two terms of the product
         // Codes are exact; their scaled sum is a term.
         for (int64_t o = 0; o < c.features; o++) {
           if (in_codes) dx_sum[place] += std::fabs(gradient.codes[size_t(m * c.features + o)] * ref_int8_code(weight, o, i) * gradient.maxima[size_t(m)] * double(kGradientStep));
           else products += std::fabs(double(dy.get(m, o)) * w[size_t(o * c.in + i)]);
+          if (!in_codes) first.add(double(dy.get(m, o)), w[size_t(o * c.in + i)]);
         }
         for (int64_t r = 0; r < c.rank; r++) {
           const size_t at = size_t(m * c.rank + r);
           through_a += drop_scale * std::fabs(du[at] * double(a.get(r, i)));
           du_error += drop_scale * du_apart[at] * std::fabs(double(a.get(r, i)));
+          second.add(drop_scale * (std::fabs(du[at]) + du_apart[at]), double(a.get(r, i)));
         }
+        if (arithmetic.chains) dx_bound[place] += first.error() + second.error();
         dx_sum[place] += products + through_a;
         dx_bound[place] += w_error * products + lora_error * through_a + du_error;
         if (rounded_term > 0) dx_bound[place] += rounded_term * (through_a + du_error) + smallest(c.act);
@@ -199,19 +213,25 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
     for (int64_t o = 0; o < c.features; o++) {
       for (int64_t r = 0; r < c.rank; r++) {
         double terms = std::fabs(double(slots.find(numbered("db", l))->values[size_t(o * c.rank + r)]));
-        for (int64_t m = 0; m < c.rows; m++) terms += std::fabs(double(dy.get(m, o)) * double(u.get(m, r)));
-        bounds.of[numbered("db", l)].push_back(sum_error(c.rows) * terms);
+        Chains chains;
+        for (int64_t m = 0; m < c.rows; m++) {
+          terms += std::fabs(double(dy.get(m, o)) * double(u.get(m, r)));
+          chains.add(double(u.get(m, r)), double(dy.get(m, o)));
+        }
+        bounds.of[numbered("db", l)].push_back(sum_error(c.rows) * terms + (arithmetic.chains ? chains.error() : 0));
       }
     }
     for (int64_t r = 0; r < c.rank; r++) {
       for (int64_t i = 0; i < c.in; i++) {
         double terms = std::fabs(double(slots.find(numbered("da", l))->values[size_t(r * c.in + i)])), du_error = 0;
+        Chains chains;
         for (int64_t m = 0; m < c.rows; m++) {
           const double xd = std::fabs(dropped(c, x, m, i, r));
+          chains.add(std::fabs(du[size_t(m * c.rank + r)]) + du_apart[size_t(m * c.rank + r)], xd);
           terms += xd * std::fabs(du[size_t(m * c.rank + r)]);
           du_error += xd * du_apart[size_t(m * c.rank + r)];
         }
-        bounds.of[numbered("da", l)].push_back(sum_error(c.rows) * terms + du_error);
+        bounds.of[numbered("da", l)].push_back(sum_error(c.rows) * terms + du_error + (arithmetic.chains ? chains.error() : 0));
       }
     }
   }

@@ -19,8 +19,9 @@ struct Bounds {
 
 // The facts that the bounds of a case depend on besides its operands.
 struct Arithmetic {
-  double operand = 0;  // relative error of rounding an operand of a product to act, where products read both in act
-  double term = 0;     // of rounding an adapter's term to act before it is added, where it is the one beside the weight's
+  double operand = 0;   // relative error of rounding an operand of a product, where products read both in 16 bits
+  double term = 0;      // of rounding an adapter's term to act before it is added, where it is the one beside the weight's
+  bool chains = false;  // sums of linears and of the head go in chains of f16 (chains.h); attention's in f32, of f32
 };
 
 struct Operation {

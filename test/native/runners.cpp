@@ -19,7 +19,7 @@ std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter) {
 
 std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter) {
   namespace emulated = cpu::emulated;
-  return named({&emulated::kAvx2Set, &emulated::kAvx512Set, &emulated::kAvx512Bf16Set, &emulated::kAmxSet}, filter);
+  return named({&emulated::kAvx2Set, &emulated::kAvx512Set, &emulated::kAvx512Bf16Set, &emulated::kAvx512Fp16Set, &emulated::kAmxSet}, filter);
 }
 
 Backend& Runner::prepare(const OpLimits& limits, bool fresh) {

@@ -22,7 +22,11 @@ class Runner {
   std::string label() const {
     return std::string(isa_.name) + ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
   }
-  bool bf16_dots(DType act) const { return act == DType::bf16 && isa_.kernels->gemm_bf16; }
+  // What linears multiply in.
+  DType operands(DType act) const {
+    if (act == DType::bf16 && isa_.kernels->gemm_bf16) return DType::bf16;
+    return act != DType::f32 && isa_.kernels->gemm_f16 ? DType::f16 : DType::f32;
+  }
 
   // The backend with a workspace that just suffices for these bounds. It is full of NaN where `fresh`; otherwise it holds
   // the leftovers of the operation before.

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/adapter.js";
 import { openModel } from "../../src/model/index.js";
-import { type AdapterTensors, CPU, Engine, type EngineOptions } from "../../src/native/index.js";
+import { type AdapterTensors, CPU, Engine, type EngineOptions, kernelsOf } from "../../src/native/index.js";
 import { parameterCounts } from "../../src/setup/memory/plan.js";
 import {
   cosine,
@@ -29,10 +29,20 @@ const LIMITS_BF16 = { loss: 2e-2, gradientCosine: 0.99, traceLoss: 3e-2, gradNor
 
 /** fp16 has three more bits than bf16. */
 const LIMITS_FP16 = { loss: 3e-3, gradientCosine: 0.9995, traceLoss: 5e-3, gradNorm: 2e-2 };
-const SIXTEEN_BITS = [
-  { precision: "bf16", limits: LIMITS_BF16, lossScale: 1 },
-  { precision: "fp16", limits: LIMITS_FP16, lossScale: 1024 },
-] as const;
+/**
+ * Chains of f16 round their sums beside the operands. Of n products, operands have a variance of 2 n, chains of 16 one of 8 n
+ * (docs/kernels.md): the square root of 5 times the error, and 5 times the angle's square.
+ */
+const LIMITS_FP16_IN_CHAINS = { loss: 6.7e-3, gradientCosine: 0.9975, traceLoss: 1.1e-2, gradNorm: 4.5e-2 };
+const sixteenBits = (device: string) =>
+  [
+    { precision: "bf16", limits: LIMITS_BF16, lossScale: 1 },
+    {
+      precision: "fp16",
+      limits: kernelsOf(device) === "avx512fp16" ? LIMITS_FP16_IN_CHAINS : LIMITS_FP16,
+      lossScale: 1024,
+    },
+  ] as const;
 
 /** The golden model with one of its two adapters. */
 async function openGolden(
@@ -143,7 +153,7 @@ export function goldenTests(name: string, device = CPU): void {
     expect(found).toEqual(tokens);
   });
 
-  test.each(SIXTEEN_BITS)("$precision: loss and gradients near the fp32 reference", async (bits) => {
+  test.each(sixteenBits(device))("$precision: loss and gradients near the fp32 reference", async (bits) => {
     const { precision, limits, lossScale } = bits;
     await using engine = await openGolden(name, { device, precision });
     const loss = await trainedLoss(engine, batch, lossScale / reference.supervised_tokens, 0);
@@ -154,12 +164,15 @@ export function goldenTests(name: string, device = CPU): void {
   });
 
   if (isShort) return;
-  test.each(SIXTEEN_BITS)("$precision: ten steps near the fp32 reference", async ({ precision, limits, lossScale }) => {
-    await using engine = await openGolden(name, { precision });
-    const rows = await train(engine, reference.training, lossScale);
-    for (const [i, { loss, grad_norm }] of trace.entries()) {
-      expect(Math.abs(rows[i]!.loss - loss), `loss of step ${i + 1}`).toBeLessThan(limits.traceLoss);
-      expect(Math.abs(rows[i]!.gradNorm / grad_norm - 1), `grad_norm of step ${i + 1}`).toBeLessThan(limits.gradNorm);
-    }
-  });
+  test.each(sixteenBits(device))(
+    "$precision: ten steps near the fp32 reference",
+    async ({ precision, limits, lossScale }) => {
+      await using engine = await openGolden(name, { precision });
+      const rows = await train(engine, reference.training, lossScale);
+      for (const [i, { loss, grad_norm }] of trace.entries()) {
+        expect(Math.abs(rows[i]!.loss - loss), `loss of step ${i + 1}`).toBeLessThan(limits.traceLoss);
+        expect(Math.abs(rows[i]!.gradNorm / grad_norm - 1), `grad_norm of step ${i + 1}`).toBeLessThan(limits.gradNorm);
+      }
+    },
+  );
 }
