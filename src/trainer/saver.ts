@@ -126,7 +126,7 @@ export class Saver implements Keeper {
    * @throws LowrankError E_WRITE
    */
   async checkpoint({ progress, state }: Reached, evaluation: EvalMetrics | null): Promise<void> {
-    await this.settle();
+    await this.#settle(true);
     await this.#noticeRemoval();
     const { step } = progress;
     const { engine, folder: output } = this.#o;
@@ -182,12 +182,17 @@ export class Saver implements Keeper {
     await this.#pending?.outcome;
   }
 
-  async settle(): Promise<void> {
+  settle(): Promise<void> {
+    return this.#settle(false);
+  }
+
+  /** @param isFollowed by another checkpoint, also where the run is asked to stop */
+  async #settle(isFollowed: boolean): Promise<void> {
     const pending = this.#pending;
     if (!pending) return;
     this.#pending = null;
     const result = await pending.outcome;
-    if ("error" in result) return this.#goOnWithout(result.error, pending.progress);
+    if ("error" in result) return this.#goOnWithout(result.error, pending.progress, isFollowed);
     this.#lastFolder = result.folder;
     this.#hasFailed = false;
     this.#best = pending.best;
@@ -195,8 +200,9 @@ export class Saver implements Keeper {
     await this.#o.report({ type: "checkpoint", step, folder: result.folder, removed: await this.#prune() });
   }
 
-  async #goOnWithout(error: unknown, { step, maxSteps }: Pick<TrainerProgress, "step" | "maxSteps">): Promise<void> {
-    const isAllowed = this.#lastFolder !== null && !this.#hasFailed && step < maxSteps && !this.#o.signal?.aborted;
+  async #goOnWithout(error: unknown, { step, maxSteps }: Pending["progress"], isFollowed: boolean): Promise<void> {
+    const isLast = !isFollowed && (step >= maxSteps || this.#o.signal?.aborted === true);
+    const isAllowed = this.#lastFolder !== null && !this.#hasFailed && !isLast;
     if (!(error instanceof LowrankError) || error.code !== "E_WRITE" || !isAllowed) throw await this.#endOf(error);
     this.#hasFailed = true;
     const message = `${error.message} Training goes on without this checkpoint; the last whole one is ${this.#lastFolder}.`;
