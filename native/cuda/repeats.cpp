@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <string>
+#include <vector>
 
 #include "cuda/device_memory.h"
 
@@ -37,19 +38,23 @@ int64_t Repeats::largest() const {
 // Each recording takes some of the device's memory, by its nodes: a new one as much as the largest. A shape that comes more often takes the place of
 // those that came least often.
 bool Repeats::makes_room(int64_t uses) {
-  for (;;) {
-    int64_t recordings = 0, nodes = 0;
-    Shape* rarest = nullptr;
-    for (auto& [key, shape] : shapes_) {
-      if (!shape.recording.owner) continue;
-      recordings++;
-      nodes += shape.recording.nodes;
-      if (!rarest || shape.uses < rarest->uses) rarest = &shape;
-    }
-    if (!rarest || (recordings < kMostRecordings && nodes + largest() <= most_nodes_)) return true;
-    if (rarest->uses >= uses) return false;
-    rarest->recording = {};
+  std::vector<Shape*> recorded;
+  int64_t nodes = largest();
+  for (auto& [key, shape] : shapes_) {
+    if (!shape.recording.owner) continue;
+    recorded.push_back(&shape);
+    nodes += shape.recording.nodes;
   }
+  std::sort(recorded.begin(), recorded.end(), [](const Shape* a, const Shape* b) { return a->uses < b->uses; });
+  const auto fits = [&](size_t gone) { return gone == recorded.size() || (int64_t(recorded.size() - gone) < kMostRecordings && nodes <= most_nodes_); };
+  size_t gone = 0;
+  for (; !fits(gone); gone++) {
+    // None is given up where that makes no room.
+    if (recorded[gone]->uses >= uses) return false;
+    nodes -= recorded[gone]->recording.nodes;
+  }
+  for (size_t i = 0; i < gone; i++) recorded[i]->recording = {};
+  return true;
 }
 
 }  // namespace lowrank::cuda

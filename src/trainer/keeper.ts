@@ -23,8 +23,12 @@ export interface Keeper {
   collect(): Promise<void>;
   /** The end of the checkpoint that is being written, well or not. */
   written(): Promise<void>;
-  /** Waits for a checkpoint that is being written. @throws LowrankError E_WRITE */
-  settle(): Promise<void>;
+  /**
+   * Waits for a checkpoint that is being written.
+   * @param isLast whether the run ends with it
+   * @throws LowrankError E_WRITE
+   */
+  settle(isLast?: boolean): Promise<void>;
   /** Puts the best adapter back into the engine, if it is not there now. @returns its evaluation, if any */
   restoreBest(): Promise<EvalMetrics | null>;
   /** The run is over: keeps the engine's present state. */

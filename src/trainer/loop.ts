@@ -121,6 +121,8 @@ class Loop {
   /** The last ones, and steps since then. */
   #readings!: Readings;
   #unread = 0;
+  /** The step of the last checkpoint that was begun. */
+  #savedStep = 0;
   readonly #peak: MatmulPeak;
   readonly #turn: Turn;
 
@@ -183,15 +185,20 @@ class Loop {
       await this.#optimize(window, at);
       this.#interval.pause();
       await this.#evaluateAndSave(at);
+      if (done >= total || this.#aborted() || this.#isOver()) break;
       await run.saver.collect();
-      if (done < total && !this.#aborted() && !this.#isOver()) await run.between?.();
+      await run.between?.();
+      if (this.#aborted()) {
+        // It was asked to stop meanwhile, as in a pause.
+        if (this.#savedStep < done) await this.#save(at, null);
+        break;
+      }
       this.#interval.resume();
-      if (this.#aborted() || this.#isOver()) break;
       await this.#turn.pass();
     }
     const stoppedEarly = done < total && this.#isOver();
     const aborted = done < total && !stoppedEarly;
-    await this.#turn.during(() => run.saver.settle());
+    await this.#turn.during(() => run.saver.settle(true));
     await this.#turn.saved();
     // An interrupted run keeps its present adapter; a whole run its best.
     const bestEval = aborted || !run.loadBest ? null : await run.saver.restoreBest();
@@ -434,6 +441,7 @@ class Loop {
     await this.#checkFinite("adapter's magnitude", size, at.step);
     await saver.checkpoint(this.#reached(at), evaluation);
     this.#turn.saves(saver.written());
+    this.#savedStep = at.step;
   }
 
   #reached({ step, epoch, nextMicroBatch }: Step): Reached {

@@ -12,7 +12,6 @@ import {
   type SavedSizes,
   saveCheckpoint,
   savedSizes,
-  type TrainerProgress,
   trainerState,
   unfinishedAdapter,
   writeAdapter,
@@ -55,8 +54,6 @@ export interface SaverOptions {
   /** The checkpoint that the run goes on from. */
   resume?: Resumed | undefined;
   report: Reporter;
-  /** Once it is raised, the next checkpoint is the last one. */
-  signal?: AbortSignal | undefined;
 }
 
 export interface Resumed {
@@ -73,7 +70,7 @@ export interface Best {
 
 /** A checkpoint that is being written while training goes on. */
 interface Pending {
-  progress: Pick<TrainerProgress, "step" | "maxSteps">;
+  step: number;
   best: Best | null;
   outcome: Promise<{ folder: string } | { error: unknown }>;
   isDone: boolean;
@@ -126,7 +123,7 @@ export class Saver implements Keeper {
    * @throws LowrankError E_WRITE
    */
   async checkpoint({ progress, state }: Reached, evaluation: EvalMetrics | null): Promise<void> {
-    await this.#settle(true);
+    await this.settle();
     await this.#noticeRemoval();
     const { step } = progress;
     const { engine, folder: output } = this.#o;
@@ -152,7 +149,7 @@ export class Saver implements Keeper {
         }),
       )
       .finally(() => freeTensors(adapter.tensors, ...("m" in optimizer ? [optimizer.m, optimizer.v] : [])));
-    const pending: Pending = { progress, best, outcome, isDone: false };
+    const pending: Pending = { step, best, outcome, isDone: false };
     void outcome.then(() => {
       pending.isDone = true;
     });
@@ -182,26 +179,24 @@ export class Saver implements Keeper {
     await this.#pending?.outcome;
   }
 
-  settle(): Promise<void> {
-    return this.#settle(false);
-  }
-
-  /** @param isFollowed by another checkpoint, also where the run is asked to stop */
-  async #settle(isFollowed: boolean): Promise<void> {
+  async settle(isLast = false): Promise<void> {
     const pending = this.#pending;
     if (!pending) return;
     this.#pending = null;
     const result = await pending.outcome;
-    if ("error" in result) return this.#goOnWithout(result.error, pending.progress, isFollowed);
+    if ("error" in result) return this.#goOnWithout(result.error, isLast);
     this.#lastFolder = result.folder;
     this.#hasFailed = false;
     this.#best = pending.best;
-    const { step } = pending.progress;
-    await this.#o.report({ type: "checkpoint", step, folder: result.folder, removed: await this.#prune() });
+    await this.#o.report({
+      type: "checkpoint",
+      step: pending.step,
+      folder: result.folder,
+      removed: await this.#prune(),
+    });
   }
 
-  async #goOnWithout(error: unknown, { step, maxSteps }: Pending["progress"], isFollowed: boolean): Promise<void> {
-    const isLast = !isFollowed && (step >= maxSteps || this.#o.signal?.aborted === true);
+  async #goOnWithout(error: unknown, isLast: boolean): Promise<void> {
     const isAllowed = this.#lastFolder !== null && !this.#hasFailed && !isLast;
     if (!(error instanceof LowrankError) || error.code !== "E_WRITE" || !isAllowed) throw await this.#endOf(error);
     this.#hasFailed = true;

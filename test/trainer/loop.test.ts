@@ -362,6 +362,22 @@ describe("ends", () => {
     for (const [name, { data }] of readAdapter(folder, model).tensors) expect(data).toEqual(now.get(name)!.data);
   });
 
+  test("a signal between two steps saves the last one", async () => {
+    const controller = new AbortController();
+    const between = async () => controller.abort();
+    const { value, checkpoints } = await run({ batchSize: 1, signal: controller.signal, between });
+    expect(value).toMatchObject({ steps: 1, aborted: true });
+    expect(checkpoints).toEqual(["checkpoint-1"]);
+  });
+
+  test("a signal between two steps saves no step twice", async () => {
+    const controller = new AbortController();
+    const between = async () => controller.abort();
+    const { value, events } = await run({ batchSize: 1, saving: every(1), signal: controller.signal, between });
+    expect(value).toMatchObject({ steps: 1, aborted: true });
+    expect(events.filter(({ type }) => type === "checkpoint")).toHaveLength(1);
+  });
+
   test("a signal while evaluating does not wait for the rest", async () => {
     const controller = new AbortController();
     const { value, evals, checkpoints } = await run({

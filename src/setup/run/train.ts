@@ -192,7 +192,7 @@ async function trainEngine(o: RunOptions, prepared: Prepared, work: RunWork): Pr
     o.output_dir === undefined
       ? new BestInMemory(engine, report, o.metric_for_best_model)
       : new Saver({
-          ...{ engine, model, tokenizer, adapter, report, limit, identity, signal: work.signal },
+          ...{ engine, model, tokenizer, adapter, report, limit, identity },
           folder: o.output_dir,
           templates: givenTemplates(o, texts),
           texts: { dataset, training: training.counts, validation: validation.counts },
