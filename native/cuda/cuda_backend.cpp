@@ -64,9 +64,14 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
 
 void CudaBackend::plan(const std::function<void()>& enqueue) {
   const struct PlansOnly {
-    PlansOnly() { plans_only = true; }
-    ~PlansOnly() { plans_only = false; }
-  } here;
+    explicit PlansOnly(Backend& b) : backend(b), observer(b.observe(nullptr)) { plans_only = true; }
+    ~PlansOnly() {
+      plans_only = false;
+      backend.observe(observer);
+    }
+    Backend& backend;
+    Observer* const observer;  // no operation runs that it could be told of
+  } here(*this);
   enqueue();
 }
 

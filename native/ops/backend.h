@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -97,7 +98,7 @@ class Backend {
   virtual std::string take_plans(const std::string&) { return ""; }
 
   // Null: none.
-  void observe(Observer* observer) { observer_ = observer; }
+  Observer* observe(Observer* observer) { return std::exchange(observer_, observer); }  // the one before
   bool observed() const { return observer_ != nullptr; }
   void about(const std::string& modules) {
     if (observer_) observer_->about(modules);

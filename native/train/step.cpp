@@ -157,10 +157,8 @@ std::function<void()> Engine::training_pass(const Base::Piece& piece, AdapterSlo
 }
 
 void Engine::plan_passes(AdapterSlot& slot) {
-  Backend& backend = base_.backend();
   slot.begin_step(base_.weights());  // DoRA's factors, which are computed once
-  backend.observe(nullptr);
-  backend.plan([&] {
+  base_.backend().plan([&] {
     // The largest piece, of as many texts as there can be: a classifier's last layers have a row for each.
     const int64_t count = base_.options().piece_tokens();
     const std::vector<int32_t> zeros(static_cast<size_t>(count));
@@ -171,7 +169,6 @@ void Engine::plan_passes(AdapterSlot& slot) {
     Backend::RepeatKey key;
     training_pass(piece, slot, {}, {}, key)();
   });
-  backend.observe(base_.profile());
 }
 
 void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rng_stream, int number, bool is_last) {
