@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -44,7 +45,7 @@ class Emulated final : public Device {
   void upload(const void* host, int64_t bytes, void* to) override {
     check(!queues_->records(), "an upload that is recorded", "upload");
     const auto* const from = static_cast<const char*>(host);
-    enqueue([to, copy = std::vector<char>(from, from + bytes)] { std::memcpy(to, copy.data(), copy.size()); });
+    enqueue([to, copy = std::vector<char>(from, from + bytes)] { std::copy(copy.begin(), copy.end(), static_cast<char*>(to)); });
   }
   void download(const void* from, int64_t bytes, void* host) override {
     check(!queues_->records(), "a download that is recorded", "download");
