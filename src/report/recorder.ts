@@ -28,11 +28,16 @@ export class ReportRecorder implements Tracker {
   readonly #folder: string;
   readonly #known: KnownFacts;
   #facts: RunFacts | null = null;
-  /** When the work in progress was begun, by `performance.now`. */
+  /** When the work in progress was begun, by the run's clock. */
   #since: number;
+  readonly #now: () => number;
 
-  /** @param since when the run was begun, by `performance.now` */
-  constructor(folder: string, known: KnownFacts, since: number) {
+  /**
+   * @param since when the run was begun
+   * @param now the run's clock, in milliseconds
+   */
+  constructor(folder: string, known: KnownFacts, since: number, now = () => performance.now()) {
+    this.#now = now;
     this.#folder = folder;
     this.#known = known;
     this.#since = since;
@@ -58,7 +63,7 @@ export class ReportRecorder implements Tracker {
     const facts = this.#facts!;
     const work = WORK[event.type];
     if (work) {
-      const now = performance.now();
+      const now = this.#now();
       facts.seconds[work] = (facts.seconds[work] ?? 0) + (now - this.#since) / 1000;
       this.#since = now;
     }

@@ -148,6 +148,12 @@ describe("a sweep", () => {
       expect(report).toContain(`whole-${name}</th>`);
       expect(existsSync(join(whole, name, "report.html"))).toBe(true);
     }
+    // The time of the others' turns is not a run's own.
+    const ownSeconds = names.flatMap((name) => {
+      const facts = JSON.parse(readFileSync(join(whole, name, "report.json"), "utf8"));
+      return Object.values(facts.seconds as Record<string, number>);
+    });
+    expect(ownSeconds.reduce((sum, each) => sum + each, 0)).toBeLessThan(1.5 * result.seconds);
     const told: [number, number][] = result.runs.map(
       ({ options, evaluation }: { options: { lora_r: number }; evaluation: Told }) => [
         options.lora_r,

@@ -130,7 +130,7 @@ function peakMemory(): number {
  * @param work with an engine that holds the beginning of the run
  */
 export async function trainPrepared(o: RunOptions, prepared: Prepared, work: RunWork): Promise<RunResult> {
-  const trackers = new Trackers(await trackersFor(o, prepared, work.since ?? performance.now()));
+  const trackers = new Trackers(await trackersFor(o, prepared, work));
   const report: Reporter = async (event) => {
     trackers.event(event);
     await tellNews();
@@ -164,13 +164,14 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Run
 }
 
 /** The trackers that the options ask for, and the report; none where a run writes nothing. */
-async function trackersFor(o: RunOptions, prepared: Prepared, since: number): Promise<Tracker[]> {
+async function trackersFor(o: RunOptions, prepared: Prepared, work: RunWork): Promise<Tracker[]> {
   const { output_dir } = o;
   const config = configOf(o, prepared);
   const trackers = trackersOf(o, config);
   if (output_dir === undefined) return trackers;
+  const since = work.since ?? performance.now();
   const facts = await reportFacts({ ...o, output_dir }, prepared, config);
-  return [...trackers, new ReportRecorder(output_dir, facts, since)];
+  return [...trackers, new ReportRecorder(output_dir, facts, since, work.turn?.now)];
 }
 
 /** The settings of a run that trackers show. */
