@@ -12,8 +12,10 @@ const RIGHT = 24;
 const TOP = 10;
 const BOTTOM = 42;
 const ROW = 26;
-/** Width of the names of rows. */
+/** Width of the names of rows: at least, and at most. A character takes about 7. */
 const NAMES = 150;
+const MOST_NAMES = 230;
+const CHARACTER = 7;
 const LEGEND_ROW = 20;
 const LONGEST_NAME = 22;
 
@@ -101,13 +103,23 @@ function scales({ curves }: CurvePlot) {
 
 type Linear = ScaleLinear<number, number>;
 
+/** The numbers of an axis, in as many digits as tell them apart. */
+function ticksOf(ticks: readonly number[]): string[] {
+  for (let digits = 4; ; digits++) {
+    const texts = ticks.map((tick) => short(tick, digits));
+    if (digits === 15 || new Set(texts).size === texts.length) return texts;
+  }
+}
+
 function axes(theme: Theme, x: Linear, y: Linear, names: { x: string; y: string }): string {
   const wholeSteps = x.ticks(6).filter(Number.isInteger);
   const right = WIDTH - RIGHT;
   const bottom = HEIGHT - BOTTOM;
-  const lines = y.ticks(5).map((tick) => {
+  const ticks = y.ticks(5);
+  const values = ticksOf(ticks);
+  const lines = ticks.map((tick, i) => {
     const place = at(y(tick));
-    return `<path d="M${LEFT},${place}H${right}" stroke="${theme.grid}"/>${text(LEFT - 7, place + 4, short(tick), 'text-anchor="end"')}`;
+    return `<path d="M${LEFT},${place}H${right}" stroke="${theme.grid}"/>${text(LEFT - 7, place + 4, values[i]!, 'text-anchor="end"')}`;
   });
   // The last number would reach over the picture's edge.
   const anchor = (at: number) => `text-anchor="${at > right - 20 ? "end" : "middle"}"`;
@@ -143,7 +155,12 @@ function drawBars({ rows, x: name, shown }: BarPlot, theme: Theme): Drawing {
     [6, height - 6],
   ).padding(0.25);
   const totals = rows.map(({ parts }) => parts.reduce((sum, { value }) => sum + value, 0));
-  const x = scaleLinear([0, Math.max(...totals) || 1], [NAMES, WIDTH - 92]);
+  const wanted = CHARACTER * Math.max(...rows.map((row) => row.name.length)) + 12;
+  const names = Math.min(MOST_NAMES, Math.max(NAMES, wanted));
+  const most = Math.floor((names - 12) / CHARACTER);
+  // Its end tells a row from the others: runs of one folder begin alike.
+  const nameOf = (name: string) => (name.length > most ? `…${name.slice(1 - most)}` : name);
+  const x = scaleLinear([0, Math.max(...totals) || 1], [names, WIDTH - 92]);
   const drawn = rows.map((row, i) => {
     const [top, size] = [band(i)!, band.bandwidth()];
     let begin = 0;
@@ -154,9 +171,9 @@ function drawBars({ rows, x: name, shown }: BarPlot, theme: Theme): Drawing {
       return `<rect x="${at(from)}" y="${at(top)}" width="${at(Math.max(to - from - 1, 0.5))}" height="${at(size)}" fill="${seriesColour(theme, part.colour)}">${told}</rect>`;
     });
     const middle = top + size / 2 + 4;
-    return `${text(NAMES - 8, middle, row.name, 'text-anchor="end"')}${parts.join("")}${text(x(begin) + 6, middle, shown(totals[i]!), "")}`;
+    return `${text(names - 8, middle, nameOf(row.name), 'text-anchor="end"')}${parts.join("")}${text(x(begin) + 6, middle, shown(totals[i]!), "")}`;
   });
-  const below = text((NAMES + WIDTH - RIGHT) / 2, height + 14, name, `text-anchor="middle" fill="${theme.muted}"`);
+  const below = text((names + WIDTH - RIGHT) / 2, height + 14, name, `text-anchor="middle" fill="${theme.muted}"`);
   return { body: `<g fill="${theme.text}" font-size="12">${drawn.join("")}${below}</g>`, height: height + 22 };
 }
 

@@ -6,9 +6,11 @@ import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/in
 import { type Line, type RunFacts, readFacts, readRun } from "../../src/report/facts.js";
 import { writeReport } from "../../src/report/files.js";
 import { page } from "../../src/report/page.js";
+import { inPage } from "../../src/report/plot.js";
 import { plotsOf } from "../../src/report/plots.js";
 import { type Point, pointsOf, smoothed, thinned } from "../../src/report/series.js";
 import { short } from "../../src/report/text.js";
+import { FIXED } from "../../src/report/theme.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
 import { longRun } from "../support/runs.js";
 import { jsonLines, lowrank } from "../support/tiny.js";
@@ -25,6 +27,37 @@ test("a long curve is thinned, and keeps its ends and every outlier", () => {
   expect(few.map(([step]) => step)).toEqual([...few.map(([step]) => step)].sort((a, b) => a - b));
   const line = points.slice(0, 50);
   expect(thinned(line)).toEqual(line);
+});
+
+const named = { id: "plot", title: "Plot", summary: "A plot." };
+const textsOf = (svg: string) =>
+  [...svg.matchAll(/<text x="([^"]+)"[^>]*>([^<]*)</g)].map(([, x, words]) => ({ x: Number(x), words: words! }));
+
+test("numbers beside an axis differ, however close they are", () => {
+  const points: Point[] = [
+    [4, 3.6723],
+    [8, 3.6747],
+  ];
+  const curves = [{ name: "evaluation", colour: 0, look: "dots", points }] as const;
+  const svg = inPage({ ...named, kind: "curves", x: "rank", y: "loss", curves: [...curves] }, FIXED);
+  const values = textsOf(svg)
+    .filter(({ words }) => words.startsWith("3.67"))
+    .map(({ words }) => words);
+  expect(values.length).toBeGreaterThan(3);
+  expect(new Set(values).size).toBe(values.length);
+});
+
+test("names of rows fit the picture; a long one keeps its end", () => {
+  const rows = ["sweep-r4, planned in all", `${"a-long-folder-of-runs-".repeat(3)}r64, peak`].map((name) => ({
+    name,
+    parts: [{ name, value: 1, colour: 0 }],
+  }));
+  const found = textsOf(inPage({ ...named, kind: "bars", x: "bytes", rows, shown: String }, FIXED));
+  const [first, second] = found.filter(({ words }) => /planned in all|peak/.test(words));
+  expect(first!.words).toBe("sweep-r4, planned in all");
+  expect(second!.words).toMatch(/^….*r64, peak$/);
+  // A character of 12 px is at most about 7 wide on average; the names end at x.
+  for (const { x, words } of [first!, second!]) expect(7 * words.length).toBeLessThanOrEqual(x);
 });
 
 test("a smoothed curve is the mean around each point, without numbers that are none", () => {
