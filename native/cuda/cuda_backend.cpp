@@ -12,6 +12,12 @@ namespace lowrank::cuda {
 
 thread_local bool plans_only = false;
 
+namespace {
+
+const std::string kSumsInF32 = "sums in f32\n";
+
+}  // namespace
+
 void check_product(const Product& p) {
   const int64_t m = p.transposes_a ? p.a.cols : p.a.rows, n = p.transposes_b ? p.b.rows : p.b.cols, k = p.transposes_b ? p.b.cols : p.b.rows;
   check(p.c.rows == m && p.c.cols == n && p.inner() == k, "shapes", "product");
@@ -60,6 +66,18 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   work_ = Workspace(limits);
   memory_ = static_cast<char*>(memory);
   repeats_.forget();
+}
+
+// How sums are made decides the last bits, as algorithms do.
+std::string CudaBackend::plans() const {
+  const std::string text = device_->plans();
+  return sums_in_f32_ && !text.empty() ? kSumsInF32 + text : text;
+}
+
+std::string CudaBackend::take_plans(const std::string& text) {
+  const bool in_f32 = text.starts_with(kSumsInF32);
+  if (in_f32 != sums_in_f32_) return std::string("they are of a run with LOWRANK_CUDA_F32_SUMS=") + (in_f32 ? "on" : "off") + ", this is one with " + (in_f32 ? "off" : "on");
+  return device_->take_plans(in_f32 ? text.substr(kSumsInF32.size()) : text);
 }
 
 void CudaBackend::plan(const std::function<void()>& enqueue) {

@@ -32,8 +32,8 @@ class CudaBackend final : public Backend {
   DeviceSums join(Group&) override;
   void plan(const std::function<void()>& enqueue) override;
   void repeat(const RepeatKey&, const std::function<void()>& enqueue) override;
-  std::string plans() const override { return device_->plans(); }
-  std::string take_plans(const std::string& text) override { return device_->take_plans(text); }
+  std::string plans() const override;
+  std::string take_plans(const std::string& text) override;
   bool reads_varying() const override { return true; }
   int64_t repeated() const override { return repeats_.replayed(); }
   int64_t largest_recording() const override { return repeats_.largest(); }

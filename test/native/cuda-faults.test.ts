@@ -206,6 +206,29 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     await other.close();
   });
 
+  test("nor do they go on in a run that makes its sums otherwise", async () => {
+    const withSums = async (sums: string, before?: string) => {
+      process.env.LOWRANK_CUDA_F32_SUMS = sums;
+      try {
+        const engine = await open();
+        const why = before === undefined ? null : await engine.takeDevicePlans(before);
+        await engine.forwardBackward(batch, 1, 0);
+        const plans = await engine.devicePlans();
+        await engine.close();
+        return { why, plans };
+      } finally {
+        delete process.env.LOWRANK_CUDA_F32_SUMS;
+      }
+    };
+    const rounded = await withSums("off");
+    const inF32 = await withSums("on", rounded.plans);
+    expect(inF32.why).toBe("they are of a run with LOWRANK_CUDA_F32_SUMS=off, this is one with on");
+    expect((await withSums("off", inF32.plans)).why).toBe(
+      "they are of a run with LOWRANK_CUDA_F32_SUMS=on, this is one with off",
+    );
+    expect(await withSums("on", inF32.plans)).toEqual({ why: null, plans: inF32.plans });
+  });
+
   test("algorithms are chosen before step 1: pieces of other sizes, evaluations and labels that nobody learns choose none", async () => {
     const texts = (...lengths: number[]) => ({
       sequences: lengths.map((n) => ({ inputIds: Int32Array.from({ length: n }, (_, i) => i) })),
