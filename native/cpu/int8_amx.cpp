@@ -17,10 +17,6 @@ constexpr Int8Kernels kTable = {.name = "tdpbssd", .code_bytes = kCodeBytes, .sh
 
 }  // namespace LOWRANK_UNIT(int8_amx)
 
-#if LOWRANK_EMULATE
-const Int8Kernels emulated::kAmxInt8 = emulated_int8_amx::kTable;
-#else
-const Int8Kernels kAmxInt8 = int8_amx::kTable;
-#endif
+const Int8Kernels LOWRANK_TABLE(kAmxInt8) = LOWRANK_UNIT(int8_amx)::kTable;
 
 }  // namespace lowrank::cpu

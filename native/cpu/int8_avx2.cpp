@@ -16,10 +16,6 @@ constexpr Int8Kernels kTable = {.name = "vpmaddwd, 256 bits", .code_bytes = kCod
 
 }  // namespace LOWRANK_UNIT(int8_avx2)
 
-#if LOWRANK_EMULATE
-const Int8Kernels emulated::kAvx2Int8 = emulated_int8_avx2::kTable;
-#else
-const Int8Kernels kAvx2Int8 = int8_avx2::kTable;
-#endif
+const Int8Kernels LOWRANK_TABLE(kAvx2Int8) = LOWRANK_UNIT(int8_avx2)::kTable;
 
 }  // namespace lowrank::cpu

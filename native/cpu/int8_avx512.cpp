@@ -16,10 +16,6 @@ constexpr Int8Kernels kTable = {.name = "vpmaddwd, 512 bits", .code_bytes = kCod
 
 }  // namespace LOWRANK_UNIT(int8_avx512)
 
-#if LOWRANK_EMULATE
-const Int8Kernels emulated::kAvx512Int8 = emulated_int8_avx512::kTable;
-#else
-const Int8Kernels kAvx512Int8 = int8_avx512::kTable;
-#endif
+const Int8Kernels LOWRANK_TABLE(kAvx512Int8) = LOWRANK_UNIT(int8_avx512)::kTable;
 
 }  // namespace lowrank::cpu

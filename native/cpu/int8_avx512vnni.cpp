@@ -16,10 +16,6 @@ constexpr Int8Kernels kTable = {.name = "vpdpbusd, 512 bits", .code_bytes = kCod
 
 }  // namespace LOWRANK_UNIT(int8_avx512vnni)
 
-#if LOWRANK_EMULATE
-const Int8Kernels emulated::kAvx512VnniInt8 = emulated_int8_avx512vnni::kTable;
-#else
-const Int8Kernels kAvx512VnniInt8 = int8_avx512vnni::kTable;
-#endif
+const Int8Kernels LOWRANK_TABLE(kAvx512VnniInt8) = LOWRANK_UNIT(int8_avx512vnni)::kTable;
 
 }  // namespace lowrank::cpu

@@ -16,10 +16,6 @@ constexpr Int8Kernels kTable = {.name = "vpdpbusd, 256 bits", .code_bytes = kCod
 
 }  // namespace LOWRANK_UNIT(int8_avxvnni)
 
-#if LOWRANK_EMULATE
-const Int8Kernels emulated::kAvxVnniInt8 = emulated_int8_avxvnni::kTable;
-#else
-const Int8Kernels kAvxVnniInt8 = int8_avxvnni::kTable;
-#endif
+const Int8Kernels LOWRANK_TABLE(kAvxVnniInt8) = LOWRANK_UNIT(int8_avxvnni)::kTable;
 
 }  // namespace lowrank::cpu

@@ -21,10 +21,16 @@
 #define LOWRANK_EMULATE 0
 #endif
 
+// LOWRANK_UNIT: the namespace of a unit. LOWRANK_TABLE: what it offers the others, as instruction_sets.h and int8_kernels.h declare it.
+// LOWRANK_SET: an instruction set's value; int8: the products of codes that every machine with the set has, emulated_int8: that tests have.
 #if LOWRANK_EMULATE
 #define LOWRANK_UNIT(name) emulated_##name
+#define LOWRANK_TABLE(name) emulated::name
+#define LOWRANK_SET(unit, int8, emulated_int8) {#unit " (emulated)", &emulated_##unit::kKernels, &emulated_##unit::kRows, &emulated::emulated_int8}
 #else
 #define LOWRANK_UNIT(name) name
+#define LOWRANK_TABLE(name) name
+#define LOWRANK_SET(unit, int8, emulated_int8) {#unit, &unit::kKernels, &unit::kRows, &int8}
 #include <immintrin.h>
 #endif
 

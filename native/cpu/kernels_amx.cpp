@@ -23,10 +23,6 @@ constexpr Kernels kKernels = kernel_table("amx", gemm_bf16, tile_begin, tile_end
 
 }  // namespace LOWRANK_UNIT(amx)
 
-#if LOWRANK_EMULATE
-const InstructionSet emulated::kAmxSet = {"amx (emulated)", &emulated_amx::kKernels, &emulated_amx::kRows, &emulated::kAmxInt8};
-#else
-const InstructionSet kAmxSet = {"amx", &amx::kKernels, &amx::kRows, &kAvx512Int8};
-#endif
+const InstructionSet LOWRANK_TABLE(kAmxSet) = LOWRANK_SET(amx, kAvx512Int8, kAmxInt8);
 
 }  // namespace lowrank::cpu

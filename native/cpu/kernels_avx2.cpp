@@ -19,10 +19,6 @@ constexpr Kernels kKernels = kernel_table("avx2");
 
 }  // namespace LOWRANK_UNIT(avx2)
 
-#if LOWRANK_EMULATE
-const InstructionSet emulated::kAvx2Set = {"avx2 (emulated)", &emulated_avx2::kKernels, &emulated_avx2::kRows, &emulated::kAvx2Int8};
-#else
-const InstructionSet kAvx2Set = {"avx2", &avx2::kKernels, &avx2::kRows, &kAvx2Int8};
-#endif
+const InstructionSet LOWRANK_TABLE(kAvx2Set) = LOWRANK_SET(avx2, kAvx2Int8, kAvx2Int8);
 
 }  // namespace lowrank::cpu

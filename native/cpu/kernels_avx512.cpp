@@ -19,10 +19,6 @@ constexpr Kernels kKernels = kernel_table("avx512");
 
 }  // namespace LOWRANK_UNIT(avx512)
 
-#if LOWRANK_EMULATE
-const InstructionSet emulated::kAvx512Set = {"avx512 (emulated)", &emulated_avx512::kKernels, &emulated_avx512::kRows, &emulated::kAvx512Int8};
-#else
-const InstructionSet kAvx512Set = {"avx512", &avx512::kKernels, &avx512::kRows, &kAvx512Int8};
-#endif
+const InstructionSet LOWRANK_TABLE(kAvx512Set) = LOWRANK_SET(avx512, kAvx512Int8, kAvx512Int8);
 
 }  // namespace lowrank::cpu

@@ -23,10 +23,6 @@ constexpr Kernels kKernels = kernel_table("avx512bf16", gemm_bf16, nullptr, null
 
 }  // namespace LOWRANK_UNIT(avx512bf16)
 
-#if LOWRANK_EMULATE
-const InstructionSet emulated::kAvx512Bf16Set = {"avx512bf16 (emulated)", &emulated_avx512bf16::kKernels, &emulated_avx512bf16::kRows, &emulated::kAvx512VnniInt8};
-#else
-const InstructionSet kAvx512Bf16Set = {"avx512bf16", &avx512bf16::kKernels, &avx512bf16::kRows, &kAvx512Int8};
-#endif
+const InstructionSet LOWRANK_TABLE(kAvx512Bf16Set) = LOWRANK_SET(avx512bf16, kAvx512Int8, kAvx512VnniInt8);
 
 }  // namespace lowrank::cpu

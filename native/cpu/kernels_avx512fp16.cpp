@@ -31,10 +31,6 @@ constexpr Kernels kKernels = [] {
 
 }  // namespace LOWRANK_UNIT(avx512fp16)
 
-#if LOWRANK_EMULATE
-const InstructionSet emulated::kAvx512Fp16Set = {"avx512fp16 (emulated)", &emulated_avx512fp16::kKernels, &emulated_avx512fp16::kRows, &emulated::kAvx512Int8};
-#else
-const InstructionSet kAvx512Fp16Set = {"avx512fp16", &avx512fp16::kKernels, &avx512fp16::kRows, &kAvx512Int8};
-#endif
+const InstructionSet LOWRANK_TABLE(kAvx512Fp16Set) = LOWRANK_SET(avx512fp16, kAvx512Int8, kAvx512Int8);
 
 }  // namespace lowrank::cpu
