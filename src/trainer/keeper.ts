@@ -15,6 +15,8 @@ export interface Keeper {
   readonly lastFolder: string | null;
   /** The best evaluation so far, if any. */
   readonly best: EvalMetrics | null;
+  /** Whether the last checkpoint that was waited for could not be written. */
+  readonly hasFailed: boolean;
   /** Remembers a line of metrics. */
   note(metrics: StepMetrics | EvalMetrics): void;
   /** @param evaluation of this very step, where there is one */
@@ -38,6 +40,7 @@ export interface Keeper {
 /** For runs that write nothing. */
 export class BestInMemory implements Keeper {
   readonly lastFolder = null;
+  readonly hasFailed = false;
   readonly #engine: AdapterEngine;
   readonly #report: Reporter;
   readonly #metric: Metric;

@@ -190,7 +190,7 @@ class Loop {
       await run.between?.();
       if (this.#aborted()) {
         // It was asked to stop meanwhile, as in a pause.
-        if (this.#savedStep < done) await this.#save(at, null);
+        if (this.#savedStep < done || run.saver.hasFailed) await this.#save(at, null);
         break;
       }
       this.#interval.resume();

@@ -88,7 +88,6 @@ export class Saver implements Keeper {
   readonly #history: object[];
   #best: Best | null;
   #lastFolder: string | null;
-  /** Whether the last save did. */
   #hasFailed = false;
   #pending: Pending | null = null;
   /** The folder as it was seen; null where it has not been. */
@@ -103,6 +102,10 @@ export class Saver implements Keeper {
 
   get lastFolder(): string | null {
     return this.#lastFolder;
+  }
+
+  get hasFailed(): boolean {
+    return this.#hasFailed;
   }
 
   get best(): EvalMetrics | null {

@@ -1,5 +1,5 @@
 // The training loop with the real engine on the tiny base model.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/index.js";
 import { TokenDataset, Tokenizer, type TokenTable } from "../../src/data/index.js";
@@ -60,19 +60,21 @@ function noting(inner: TokenDataset): Dataset & { asked: number[][] } {
 
 type Options = Partial<Omit<Parameters<typeof train>[0], "report">> & {
   limit?: number | null;
-  onEvent?: (event: TrainerEvent) => void;
+  /** Whether a checkpoint is written before the next step. */
+  waits?: boolean;
+  onEvent?: (event: TrainerEvent, folder: string) => void;
 };
 
 const every = (n: number) => ({ strategy: "steps", every: n }) as const;
 
 /** Trains a fresh adapter. */
 async function run(options: Options) {
-  const { limit = 3, onEvent, ...rest } = options;
+  const { limit = 3, waits = false, onEvent, ...rest } = options;
   const folder = work.path(`run-${folders++}`);
   const events: TrainerEvent[] = [];
   const report = (event: TrainerEvent) => {
     events.push(event);
-    onEvent?.(event);
+    onEvent?.(event, folder);
   };
   const trained = rest.engine ?? engine;
   const saver = new Saver({
@@ -87,6 +89,8 @@ async function run(options: Options) {
     metric: "eval_loss",
     report,
   });
+  const collect = saver.collect.bind(saver);
+  if (waits) saver.collect = () => saver.written().then(collect);
   const work_ = {
     engine: trained,
     modelFlop: modelFlop(model, spec),
@@ -120,7 +124,9 @@ async function run(options: Options) {
   );
   const metrics = events.flatMap((e) => (e.type === "step" && e.metrics ? [e.metrics] : []));
   const evals = events.flatMap((e) => (e.type === "eval" ? [e.metrics] : []));
-  const checkpoints = existsSync(folder) ? readdirSync(folder).filter((name) => name.startsWith("checkpoint-")) : [];
+  const checkpoints = statSync(folder, { throwIfNoEntry: false })?.isDirectory()
+    ? readdirSync(folder).filter((name) => name.startsWith("checkpoint-"))
+    : [];
   return { ...result, folder, events, metrics, evals, checkpoints: checkpoints.sort() };
 }
 
@@ -376,6 +382,59 @@ describe("ends", () => {
     const { value, events } = await run({ batchSize: 1, saving: every(1), signal: controller.signal, between });
     expect(value).toMatchObject({ steps: 1, aborted: true });
     expect(events.filter(({ type }) => type === "checkpoint")).toHaveLength(1);
+  });
+
+  /** A folder whose writes fail while it is away: a file has its place. */
+  function away(folder: string): () => void {
+    renameSync(folder, `${folder}.away`);
+    writeFileSync(folder, "");
+    return () => {
+      rmSync(folder);
+      renameSync(`${folder}.away`, folder);
+    };
+  }
+
+  test("a signal between two steps saves the last one where its own checkpoint could not be written", async () => {
+    const controller = new AbortController();
+    let back = () => {};
+    let isAway = false;
+    const { value, error, checkpoints, events } = await run({
+      batchSize: 1,
+      waits: true,
+      saving: every(1),
+      signal: controller.signal,
+      onEvent: (e, folder) => {
+        if (e.type === "checkpoint" && !isAway) back = away(folder);
+        isAway ||= e.type === "checkpoint";
+        if (e.type === "warning" && e.message.includes("goes on without this checkpoint")) {
+          back();
+          controller.abort();
+        }
+      },
+    });
+    expect(error).toBeUndefined();
+    expect(value?.aborted).toBe(true);
+    const last = `checkpoint-${value?.steps}`;
+    expect(checkpoints.at(-1)).toBe(last);
+    expect(events.filter((e) => e.type === "warning" && e.message.includes("without this checkpoint"))).toHaveLength(1);
+  });
+
+  test("a stop whose checkpoint cannot be written is an error that names the last whole one", async () => {
+    const controller = new AbortController();
+    let back = () => {};
+    const { error, folder, checkpoints } = await run({
+      batchSize: 1,
+      saving: every(1),
+      signal: controller.signal,
+      onEvent: (e, folder) => {
+        if (e.type === "checkpoint") back = away(folder);
+        if (e.type === "step" && existsSync(`${folder}.away`)) controller.abort();
+      },
+    });
+    expect(error).toMatchObject({ code: "E_WRITE", message: expect.stringContaining("checkpoint-") });
+    expect(checkpoints).toEqual([]);
+    back();
+    expect(readdirSync(folder)).toContain("checkpoint-1");
   });
 
   test("a signal while evaluating does not wait for the rest", async () => {
