@@ -1,5 +1,7 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, realpathSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import { LowrankError } from "../base/errors.js";
+import { writeError } from "../base/system-errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
@@ -19,22 +21,38 @@ import { warn } from "./warn.js";
 
 type Located = Omit<CommandOptions<"export">, "base_model"> & { base_model: string };
 
-/** `lowrank export`. */
-export async function run(named: CommandOptions<"export">): Promise<void> {
-  const { output_file: file } = named;
-  if (existsSync(file) && !named.overwrite_output_dir) {
+/** @throws LowrankError E_OUTPUT_EXISTS for a file that is there and is read, or is not to be replaced */
+function checkOutputFile(file: string, inputs: string[], replaces: boolean): void {
+  if (!existsSync(file)) return;
+  if (!replaces) {
     const message = `${file} is there already. Choose another --output_file, or replace it with --overwrite_output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, file);
   }
+  const isIn = (path: string) => !relative(realpathSync(path), realpathSync(file)).startsWith("..");
+  const read = inputs.find((path) => existsSync(path) && isIn(path));
+  if (read !== undefined) {
+    const message = `--output_file ${file} is or belongs to ${read}, which is read. Choose another --output_file.`;
+    throw new LowrankError("E_OUTPUT_EXISTS", message, file);
+  }
+}
+
+/** `lowrank export`. */
+export async function run(named: CommandOptions<"export">): Promise<void> {
+  const { output_file: file } = named;
+  checkOutputFile(file, [named.adapter], named.overwrite_output_dir);
   const o = await locatedShown(named);
+  checkOutputFile(file, [o.base_model], named.overwrite_output_dir);
   const model = openModel(o.base_model, warn);
+  // Half a file is no file, and what was there before stays until the new one is whole and checked.
+  const temporary = join(dirname(file), `.tmp.${basename(file)}`);
   let found: Difference;
   try {
-    found = await (o.format === "gguf" ? writeModel : writeAdapter)(o, model);
+    found = await (o.format === "gguf" ? writeModel : writeAdapter)({ ...o, output_file: temporary }, model);
+    renameSync(temporary, file);
   } catch (error) {
-    // Half a file is no file; one that was there before is overwritten by then.
-    rmSync(file, { force: true });
-    throw error;
+    rmSync(temporary, { force: true });
+    const isWriting = error instanceof LowrankError && error.code === "E_WRITE";
+    throw writeError(isWriting ? error.cause : error, file);
   }
   const { moved, off } = found;
   if (o.json) process.stdout.write(`${JSON.stringify({ output_file: file, logits_moved: moved, logits_off: off })}\n`);

@@ -1,6 +1,6 @@
 // Adapters and merged models as GGUF files: read again by lowrank, by the gguf package and by llama.cpp.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readAdapter, readFactors } from "../../src/checkpoint/index.js";
@@ -82,6 +82,26 @@ describe("an adapter", () => {
       /an adapter is written as f32 or f16/,
     );
     expect(existsSync(other)).toBe(false);
+  });
+
+  test("a file that was there stays where nothing is written, and what is read is not replaced", async () => {
+    const folder = await adapterOf({});
+    const file = join(newFolder(), "lora.gguf");
+    writeFileSync(file, "mine");
+    const args = ["export", folder, "--threads", "1", "--overwrite_output_dir"];
+    expect((await lowrank([...args, "--output_file", file, "--outtype", "q8_0"])).code).not.toBe(0);
+    expect(readFileSync(file, "utf8")).toBe("mine");
+    expect(readdirSync(dirname(file))).toEqual(["lora.gguf"]);
+    const weights = join(folder, "adapter_model.safetensors");
+    const before = readFileSync(weights);
+    symlinkSync(weights, join(dirname(file), "link.gguf"));
+    for (const read of [weights, join(dirname(file), "link.gguf")]) {
+      const { stderr } = await lowrank([...args, "--output_file", read]);
+      expect(stderr).toMatch(/E_OUTPUT_EXISTS.* is or belongs to .*, which is read/);
+    }
+    expect(readFileSync(weights).equals(before)).toBe(true);
+    const nowhere = join(newFolder(), "none", "lora.gguf");
+    expect((await lowrank([...args, "--output_file", nowhere])).stderr).toContain(`${nowhere} cannot be written`);
   });
 });
 
