@@ -15,12 +15,18 @@ import type { Items, Texts } from "./arguments.js";
 
 export type { Items } from "./arguments.js";
 
-/** @param row its number, from 1. @throws LowrankError E_DATA_ROW */
-function textOf(item: unknown, name: string, row: number): string {
-  const text: unknown = typeof item === "object" && item !== null ? (item as { text?: unknown }).text : item;
-  if (typeof text === "string") return text;
-  const found = `text ${row} is ${shownValue(text)}`;
-  throw new LowrankError("E_DATA_ROW", `${name}: ${found}, expected a string or { text: string }.`, name);
+/** What an item is. @param row its number, from 1. @throws LowrankError E_DATA_ROW */
+type Read<T> = (item: unknown, name: string, row: number) => T;
+
+/** Reads a text, as it is or in a column. */
+function textIn(column = "text"): Read<string> {
+  return (item, name, row) => {
+    const isRow = typeof item === "object" && item !== null;
+    const text: unknown = isRow ? (item as Record<string, unknown>)[column] : item;
+    if (typeof text === "string") return text;
+    const found = `text ${row} is ${shownValue(text)}`;
+    throw new LowrankError("E_DATA_ROW", `${name}: ${found}, expected a string or { ${column}: string }.`, name);
+  };
 }
 
 const noTexts = (name: string) => new LowrankError("E_DATA_EMPTY", `${name}: there are no texts.`, name);
@@ -31,8 +37,6 @@ function stopped(error: unknown, name: string, row: number): LowrankError {
   const message = `${name}: reading stopped after ${row} texts: ${messageOf(error)}.`;
   return new LowrankError("E_DATA_ROW", message, name, { cause: error });
 }
-
-type Read<T> = (item: unknown, name: string, row: number) => T;
 
 /** Each item, checked as it comes. @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
 async function* itemsOf<T>(
@@ -58,8 +62,8 @@ async function* itemsOf<T>(
  * @throws LowrankError E_DATA_ROW, E_DATA_EMPTY
  */
 export function textSource(texts: Texts, name: string): TextSource {
-  if (Array.isArray(texts)) checkList(texts, name, textOf);
-  return givenTexts(itemsOf(texts, name, textOf));
+  if (Array.isArray(texts)) checkList(texts, name, textIn());
+  return givenTexts(itemsOf(texts, name, textIn()));
 }
 
 /** @throws LowrankError E_DATA_ROW, E_DATA_EMPTY */
@@ -90,8 +94,9 @@ function itemForm(item: unknown, name: string) {
 }
 
 /** @throws LowrankError E_DATA_ROW, E_DATA_EMPTY for a list of texts that is wrong */
-export function givenItems(items: Items, name: string): GivenItems {
-  if (Array.isArray(items) && itemForm(items[0], name) === "text") checkList(items, name, textOf);
+export function givenItems(items: Items, name: string, o: RowFormOptions): GivenItems {
+  if (Array.isArray(items) && (givenForm(o) ?? itemForm(items[0], name)) === "text")
+    checkList(items, name, textIn(o.text_column));
   return { items, name };
 }
 
@@ -167,7 +172,7 @@ export async function itemSource(
   const all = whole(first, iterator);
   const isPlain = typeof first.value !== "object" || first.value === null;
   const form = first.done || isPlain ? "text" : (givenForm(o) ?? itemForm(first.value, name));
-  if (form === "text") return givenTexts(itemsOf(all, name, textOf));
+  if (form === "text") return givenTexts(itemsOf(all, name, textIn(o.text_column)));
   const render = renderingAs(form, name, o, tokenizer, note);
   return givenRows(itemsOf(all, name, rowOf(rendererOf(render).columns)), render);
 }

@@ -85,7 +85,7 @@ export type TrainerOptions = {
      * texts.
      */
     samples?: boolean | undefined;
-    /** Without it nothing is written, and `resume` is no option. */
+    /** Without it nothing is written, and `resume`, `report_to` and `use_wandb` are no options. */
     output_dir?: string | undefined;
   };
 
@@ -111,7 +111,7 @@ export function checkOptions(object: unknown): CheckedOptions {
       wrong.push([name, `${name} and ${name}_file are both given, expected one of them`]);
     if (texts === undefined) return files;
     // Rows with labels are no plain texts, whatever the first looks like.
-    return options.task === "seq-cls" ? { items: texts, name } : givenItems(texts, name);
+    return options.task === "seq-cls" ? { items: texts, name } : givenItems(texts, name, options);
   };
   const from = one(train, options.train_file, "train");
   const held = one(validation, options.validation_file, "validation");
@@ -121,6 +121,10 @@ export function checkOptions(object: unknown): CheckedOptions {
     wrong.push(["dataset_name", "dataset_name is given beside train or train_file, expected one of them"]);
   if (options.output_dir === undefined && options.resume !== undefined)
     wrong.push(["resume", "resume: expected output_dir beside it"]);
+  const trackers = options.use_wandb ? "use_wandb" : "report_to";
+  const reports = options.use_wandb || options.report_to.some((name) => name !== "none");
+  if (options.output_dir === undefined && reports && given.has(trackers))
+    wrong.push([trackers, `${trackers}: expected output_dir beside it`]);
   if (wrong.length > 0) throw new LowrankError("E_USAGE", wrong.map(([, line]) => line).join("; "), wrong[0]![0]);
   return {
     options,

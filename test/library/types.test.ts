@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Adapter, LowrankError, loadAdapter, Model, Trainer } from "../../src/index.js";
+import { type Adapter, LowrankError, loadAdapter, Model, Trainer, type TrainerOptions } from "../../src/index.js";
 import { tinyBase, workFolder } from "../support/tiny.js";
 
 const LIMIT_MS = 50;
@@ -258,6 +258,41 @@ describe("texts", () => {
     }
   });
 });
+
+test("text_column names the column of rows of texts", async () => {
+  const texts = ["one", "two, which is longer", "three", "four"];
+  const small = { lora_r: 2, max_seq_length: 16, max_steps: 1, per_device_train_batch_size: 4, validation: texts };
+  const tokens = async (options: TrainerOptions) => {
+    await using trainer = await Trainer.create(model, { ...small, ...options });
+    for await (const event of trainer.run()) if (event.type === "end") return event.summary.train_tokens;
+  };
+  const rows = texts.map((content) => ({ text: "another", content }));
+  const right = await tokens({ train: texts });
+  const named = { train: rows, text_column: "content", validation: rows };
+  expect(await tokens(named)).toBe(right);
+  expect(await tokens({ train: rows })).not.toBe(right);
+  const wrong = Trainer.create(model, { train: [{ text: "another" }], text_column: "content" });
+  await expect(wrong).rejects.toMatchObject({
+    code: "E_DATA_ROW",
+    message: expect.stringMatching(/\{ content: string \}/),
+  });
+});
+
+test("trackers that are none need no output_dir", async () => {
+  await using trainer = await Trainer.create(model, { train: ["one", "two"], report_to: "none", max_seq_length: 16 });
+  expect(trainer).toBeInstanceOf(Trainer);
+});
+
+test.each([{ report_to: "tensorboard" }, { use_wandb: true }] as const)(
+  "%j without output_dir is refused",
+  async (trackers) => {
+    const wrong = Trainer.create(model, { train: ["one", "two"], ...trackers });
+    await expect(wrong).rejects.toMatchObject({
+      code: "E_USAGE",
+      message: expect.stringContaining("expected output_dir"),
+    });
+  },
+);
 
 test("docs/library.md names every event of a run with its fields, and no other", () => {
   const read = (path: string) => readFileSync(new URL(path, import.meta.url), "utf8");
