@@ -28,6 +28,8 @@ export class ReportRecorder implements Tracker {
   readonly #folder: string;
   readonly #known: KnownFacts;
   #facts: RunFacts | null = null;
+  /** Whether the facts' samples are this start's. */
+  #hasSamples = false;
   /** When the work in progress was begun, by the run's clock. */
   #since: number;
   readonly #now: () => number;
@@ -55,8 +57,10 @@ export class ReportRecorder implements Tracker {
       steps: null,
       peak_memory_bytes: null,
       seconds: before?.seconds ?? {},
-      samples: [],
+      // Until there are new ones: a run with nothing left to do makes none.
+      samples: before?.samples ?? [],
     };
+    this.#hasSamples = false;
   }
 
   event(event: RunEvent): void {
@@ -68,7 +72,11 @@ export class ReportRecorder implements Tracker {
       this.#since = now;
     }
     if (event.type === "start") facts.steps = event.steps;
-    if (event.type === "sample") facts.samples.push(sampleFacts(event.sample));
+    if (event.type === "sample") {
+      if (!this.#hasSamples) facts.samples = [];
+      this.#hasSamples = true;
+      facts.samples.push(sampleFacts(event.sample));
+    }
     if (event.type === "end") {
       facts.state = event.aborted ? "stopped" : event.stoppedEarly ? "stopped early" : "finished";
       facts.peak_memory_bytes = event.summary.peak_memory_bytes;

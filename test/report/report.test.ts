@@ -157,7 +157,10 @@ test("a run writes its facts, its page and its plots; a run that goes on adds to
   const later = readFacts(output_dir)!;
   expect(later.started).toBe(facts.started);
   expect(later.seconds.training).toBeGreaterThan(facts.seconds.training!);
+  expect(later.samples).toEqual(facts.samples);
   expect(readFileSync(join(output_dir, "report.html"), "utf8")).toContain("<dd>4</dd>");
+  const again = await trainTiny({ output_dir, max_steps: 5, samples: true, sample_base: true, resume: "auto" });
+  expect(readFacts(output_dir)!.samples).toHaveLength(again.filter(({ type }) => type === "sample").length);
 });
 
 test("truncated texts are counted, and no text that just fits", async () => {
