@@ -240,6 +240,12 @@ test("a run learns two words apart, keeps the best by accuracy, and its classes 
   // Other texts of a batch change the last bits.
   expect(score).toBeCloseTo(found[0]!.score!, 6);
 
+  // Pairs are known by their columns, as in training.
+  const pairs = rows("pairs.jsonl", [{ sentence1: "7 is", sentence2: "good" }]);
+  const pair = await lowrank(["classify", output, "--text", "7 is", "--text_pair", "good", "--precision", "fp32"]);
+  const ofFile = await lowrank(["classify", output, "--input_file", pairs, "--precision", "fp32"]);
+  expect([ofFile.stderr, ofFile.stdout]).toEqual([pair.stderr, pair.stdout]);
+
   const small = openClassifier({ ...opening, use_8bit: true }, () => {});
   await using quantised = await openForInference(small, evaluating(1, 64, true));
   const [same] = await classifyTexts(quantised, tokenizer, base.model.config.classifier!, ["7 is good"], {

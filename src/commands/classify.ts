@@ -6,6 +6,7 @@ import type { CommandOptions } from "../config/index.js";
 import { dataFiles, readRows } from "../data/index.js";
 import { classifyTexts, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
 import { evaluating, openForInference } from "../setup/inference.js";
+import { columnsOfTexts } from "../setup/labels.js";
 import { openTokenizer, readOptions } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { locatedShown } from "./downloading.js";
@@ -19,9 +20,10 @@ async function* textsOf(o: Options): AsyncGenerator<TextOrPair> {
   if (o.text !== undefined) {
     yield o.text_pair === undefined ? o.text : [o.text, o.text_pair];
   } else if (o.input_file !== undefined) {
-    const names = [o.text_column ?? "text", ...(o.text_pair_column === undefined ? [] : [o.text_pair_column])];
+    const { files } = dataFiles(o.input_file);
+    const names = (await columnsOfTexts(files, o, readOptions(o))).filter((name) => name !== undefined);
     const columns = names.map((name) => ({ name, holds: "texts" as const }));
-    for await (const { rows } of readRows(dataFiles(o.input_file).files, columns, readOptions(o), warn)) {
+    for await (const { rows } of readRows(files, columns, readOptions(o), warn)) {
       for (const { values } of rows) yield values.length === 1 ? (values[0] as string) : (values as [string, string]);
     }
   } else {

@@ -1,5 +1,5 @@
 import type { CommandOptions } from "../config/index.js";
-import { dataFiles, readRows, Tokenizer } from "../data/index.js";
+import { type Column, type DataFile, dataFiles, firstRow, readRows, Tokenizer } from "../data/index.js";
 import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
 import { readPrompts, samplingOf } from "../setup/prompt.js";
 import { readOptions } from "../setup/texts.js";
@@ -10,10 +10,19 @@ import { warn } from "./warn.js";
 
 type Options = CommandOptions<"generate">;
 
+/** The column of the prompts, by the first row. */
+async function columnOf(files: DataFile[], o: Options): Promise<"prompt" | "text"> {
+  const names = ["prompt", "text"] as const;
+  const columns = names.map((name): Column => ({ name, holds: "values", isOptional: true }));
+  const row = await firstRow(files, columns, readOptions(o));
+  return names.find((_, i) => (row?.[i] ?? null) !== null) ?? "prompt";
+}
+
 async function promptsOf(o: Options, files: NonNullable<Options["input_file"]>): Promise<string[]> {
   const prompts: string[] = [];
-  const columns = [{ name: o.text_column ?? "prompt", holds: "texts" as const }];
-  for await (const { rows } of readRows(dataFiles(files).files, columns, readOptions(o), warn)) {
+  const { files: given } = dataFiles(files);
+  const columns = [{ name: o.text_column ?? (await columnOf(given, o)), holds: "texts" as const }];
+  for await (const { rows } of readRows(given, columns, readOptions(o), warn)) {
     for (const { values } of rows) prompts.push(values[0] as string);
   }
   return prompts;

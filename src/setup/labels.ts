@@ -79,6 +79,25 @@ async function columnsOf(
   return { from: pathOf(given[0]!), has: (name) => (row?.[names.indexOf(name)] ?? null) !== null };
 }
 
+type TextColumns = Pick<LabelOptions, "text_column" | "text_pair_column">;
+
+/** The columns that options name, else known ones that the rows have. */
+function textColumns(o: TextColumns, has: (name: string) => boolean): readonly [string, string?] {
+  if (o.text_column !== undefined || o.text_pair_column !== undefined)
+    return [o.text_column ?? "text", o.text_pair_column];
+  return TEXT_COLUMNS.find((some) => some.every((name) => has(name!))) ?? ["text"];
+}
+
+/** The columns of the text, and of the second text of pairs, in files without labels. */
+export async function columnsOfTexts(
+  files: DataFile[],
+  o: TextColumns,
+  read: ReadOptions,
+): Promise<readonly [string, string?]> {
+  const { has } = await columnsOf(files, TEXT_COLUMNS.flat() as string[], read);
+  return textColumns(o, has);
+}
+
 async function findColumns(
   given: LabelledRows,
   o: LabelOptions,
@@ -92,20 +111,8 @@ async function findColumns(
       `${from} has no column label or labels: name the column of the labels with --label_column.`,
       "label_column",
     );
-  const side = o.truncation_side;
-  if (o.text_column !== undefined || o.text_pair_column !== undefined) {
-    return {
-      column,
-      render: {
-        kind: "classified",
-        column: o.text_column ?? "text",
-        pairColumn: o.text_pair_column,
-        truncationSide: side,
-      },
-    };
-  }
-  const [text, pairColumn] = TEXT_COLUMNS.find((some) => some.every((name) => has(name!))) ?? ["text"];
-  return { column, render: { kind: "classified", column: text, pairColumn, truncationSide: side } };
+  const [text, pairColumn] = textColumns(o, has);
+  return { column, render: { kind: "classified", column: text, pairColumn, truncationSide: o.truncation_side } };
 }
 
 /** Numbers of any kind as numbers; true and false as 1 and 0. */

@@ -57,6 +57,11 @@ test("prompts of a file: a line of JSON for each, in their order, as the prompt 
   const alone = await lowrank(["generate", ...same, "--prompt", prompts[2]!]);
   expect(found[2]).toEqual({ prompt: prompts[2], text: alone.stdout, tokens: 6, finish_reason: "length" });
 
+  // Texts are prompts, too, where the rows have none.
+  const text = work.path("texts.jsonl");
+  writeFileSync(text, prompts.map((prompt) => `${JSON.stringify({ text: prompt })}\n`).join(""));
+  expect((await lowrank(["generate", ...same, "--input_file", text])).stdout).toBe(many.stdout);
+
   const neither = await lowrank(["generate", ...same]);
   expect(neither.code).toBe(1);
   expect(neither.stderr).toContain("give --prompt, or --input_file");
