@@ -32,9 +32,15 @@ const CASES = {
   rslora: { use_rslora: true, lora_r: 16 },
   "all-linear": { target_modules: "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", learning_rate: 1e-3 },
   "other-texts": { train_file: "sotu-valid.jsonl", max_seq_length: 200, per_device_train_batch_size: 3, lora_r: 5 },
-  // On a quantised base: the peer trains on the dequantised weights, or as bitsandbytes does it itself.
+  // On a quantised base: the peer trains on the dequantised weights, or as bitsandbytes does it itself on a CPU or on a GPU.
   nf4: { quantize: "use_4bit", peer: "dequantized" },
   int8: { quantize: "use_8bit", peer: "bitsandbytes" },
+  llm_int8: {
+    quantize: "use_8bit",
+    peer: "bitsandbytes, rounded",
+    own: { quant_type: "llm_int8" },
+    precisions: ["fp32", "bf16"],
+  },
 };
 
 const o = readArguments({
@@ -56,6 +62,7 @@ side by side with the largest differences, and ends with 1 where a bound is brok
 });
 if (!o.python) fail("Name a Python with --python or LOWRANK_PEER_PYTHON.");
 const peerScript = join(shared, "peer", "peft_train.py");
+const rounded = fileURLToPath(new URL("./parity/rounded_activations.py", import.meta.url));
 if (!existsSync(peerScript)) {
   console.log(`Skipped: ${peerScript} is not there.`);
   process.exit(0);
@@ -86,7 +93,7 @@ async function attempt(name, part) {
 async function quantizedBases(how, peer) {
   const folder = join(work, how);
   if (!existsSync(folder)) await lowrank(["quantize", "--base_model", base, "--output_dir", folder, `--${how}`]);
-  if (peer === "bitsandbytes") return { ours: folder, peer: folder };
+  if (peer !== "dequantized") return { ours: folder, peer: folder };
   const dequantized = join(work, `${how}-dequantized`);
   const script = fileURLToPath(new URL("./parity/dequantize.py", import.meta.url));
   if (!existsSync(dequantized)) await run(o.python, [script, folder, dequantized]);
@@ -101,9 +108,11 @@ for (const name of chosen) {
       train_file = "sotu-train.jsonl",
       quantize,
       peer,
+      own = {},
+      precisions = quantize ? ["fp32"] : ["fp32", "bf16"],
       ...rest
     } = { ...PLAIN, ...CASES[name], max_steps: o.steps };
-    if (quantize && precision !== "fp32") continue;
+    if (!precisions.includes(precision)) continue;
     const bases = quantize ? await quantizedBases(quantize, peer) : { ours: base, peer: base };
     const options = {
       base_model: bases.ours,
@@ -114,10 +123,11 @@ for (const name of chosen) {
     const job = {
       name: `${name} ${precision}`,
       python: o.python,
-      peerScript,
+      peerScript: peer === "bitsandbytes, rounded" ? [rounded, peerScript] : [peerScript],
       precision,
       folder,
       options,
+      own,
       validation,
       peerBase: bases.peer,
       quantize,

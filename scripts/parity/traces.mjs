@@ -7,6 +7,8 @@ import { flags, jsonLines, lowrank, run } from "./processes.mjs";
 const BOUNDS = {
   use_4bit: { loss: 1e-3, norm: Number.POSITIVE_INFINITY },
   use_8bit: { loss: 2e-2, norm: Number.POSITIVE_INFINITY },
+  // A rounding error of one layer turns codes of the next: a step of the peer is off by as much from itself with other kernels.
+  llm_int8: { loss: 5e-2, mean: 2e-2, norm: Number.POSITIVE_INFINITY },
   fp32: { loss: 1e-4, norm: 1e-3 },
   bf16: { loss: 2e-2, norm: Number.POSITIVE_INFINITY },
 };
@@ -19,19 +21,20 @@ async function runPeer({ python, peerScript, precision, folder, options, validat
     output_dir: join(folder, "peer"),
     validation_file: validation,
   });
-  const lines = jsonLines(await run(python, [peerScript, ...args]));
+  const lines = jsonLines(await run(python, [...peerScript, ...args]));
   return {
     trace: lines.filter((row) => row.step),
     evalLoss: lines.find((row) => row.eval_loss !== undefined).eval_loss,
   };
 }
 
-async function runOurs({ precision, folder, options, validation }) {
+async function runOurs({ precision, folder, options, own, validation }) {
   const output = join(folder, "ours");
   await lowrank([
     "train",
     ...flags({
       ...options,
+      ...own,
       precision,
       output_dir: output,
       validation_file: validation,
@@ -78,11 +81,13 @@ export function sideBySide(expected, found, { names = ["peer", "ours"], relative
   return worst;
 }
 
+const meanLoss = (trace) => trace.reduce((sum, { loss }) => sum + loss, 0) / trace.length;
+
 /** @returns the bounds that are broken, as sentences */
 export async function compareTraces(work) {
   const peer = await runPeer(work);
   const ours = await runOurs(work);
-  const bounds = BOUNDS[work.quantize ?? work.precision];
+  const bounds = BOUNDS[work.own.quant_type ?? work.quantize ?? work.precision];
   console.log(`\n== ${work.name}`);
   const worst = sideBySide(peer.trace, ours.trace);
   const evalLoss = Math.abs(ours.evalLoss - peer.evalLoss);
@@ -97,6 +102,7 @@ export async function compareTraces(work) {
   if (ours.trace.length !== peer.trace.length)
     failures.push(`${work.name}: ${ours.trace.length} steps for the peer's ${peer.trace.length}`);
   check("loss", worst.loss, bounds.loss);
+  if (bounds.mean) check("mean loss", Math.abs(meanLoss(ours.trace) - meanLoss(peer.trace)), bounds.mean);
   if (bounds.norm < Number.POSITIVE_INFINITY) check("grad_norm", worst.norm, bounds.norm);
   check("learning_rate", worst.rate, 1e-10);
   check("eval_loss", evalLoss, bounds.loss);
