@@ -16,10 +16,10 @@ export {
 export type { NamedBase } from "./adapter-config.js";
 export { readDevicePlans, writeDevicePlans } from "./device-plans.js";
 export { type Factors, readFactors, writeFactors } from "./factors.js";
-export { removeFolder } from "./files.js";
+export { checkModelOutput, removeFolder } from "./files.js";
 export { readLabels } from "./labels.js";
 export { checkpointProblem } from "./manifest.js";
-export { type MergeOptions, writeMerged } from "./merge.js";
+export { checkMergeable, type MergedParts, type MergeOptions, writeMerged } from "./merge.js";
 export { type CardRun, hubName, type TextCounts } from "./model-card.js";
 export { readOptimizerState, writeOptimizerState } from "./optimizer.js";
 export { type PublishedFile, publishedFiles } from "./published.js";

@@ -24,8 +24,8 @@ import { Unchanged } from "./unchanged.js";
 
 const CHUNK_BYTES = 8 << 20;
 
-export interface MergeOptions {
-  engine: Engine;
+/** A base and the adapter that is merged into it. */
+export interface MergedParts {
   model: ModelSource;
   /** Full names of the modules that carry an adapter, or train whole. */
   modules: string[];
@@ -38,6 +38,10 @@ export interface MergeOptions {
    * decoded then, also where it has no adapter.
    */
   decodes?: boolean;
+}
+
+export interface MergeOptions extends MergedParts {
+  engine: Engine;
   output: string;
   /** Whose files to write beside the weights, where they are not the base's own. */
   tokenizer?: Tokenizer;
@@ -57,12 +61,9 @@ export interface MergeOptions {
 export async function writeMerged(options: MergeOptions): Promise<void> {
   const { model, output, tokenizer, onProgress } = options;
   checkModelOutput(output, options.overwrite ?? false);
-  if (!isPlain(model)) {
-    checkDecodes(model, options.decodes ?? false);
-    await options.engine.checkWeights();
-    return writeDecoded(options);
-  }
+  checkMergeable(options);
   await options.engine.checkWeights();
+  if (!isPlain(model)) return writeDecoded(options);
   const { files, index } = findWeightFiles(model.folder);
   const unchanged = new Unchanged(files.map((file) => join(model.folder, file)));
   const total = files.reduce((sum, file) => sum + readSafetensorsHeader(join(model.folder, file)).tensors.length, 0);
@@ -86,6 +87,15 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
     }
     unchanged.check();
   });
+}
+
+/**
+ * Whether the adapter can be merged into the base, as far as both tell before a weight is computed.
+ * @throws LowrankError E_QUANTIZED, E_MERGE
+ */
+export function checkMergeable(parts: MergedParts): void {
+  if (!isPlain(parts.model)) checkDecodes(parts.model, parts.decodes ?? false);
+  mergedTensors(parts);
 }
 
 const placeOf = (file: string, offset: number) => `${offset} ${file}`;
@@ -127,7 +137,7 @@ async function writeUntied(folder: string, file: string, index: string | null, {
 }
 
 /** What replaces weights and biases, by the tensor's name. */
-function mergedTensors({ model, modules, tokens, biases, decodes }: MergeOptions): Map<string, MergedBytes> {
+function mergedTensors({ model, modules, tokens, biases, decodes }: MergedParts): Map<string, MergedBytes> {
   const stored = new Map(model.tensors.map((tensor) => [tensor.name, tensor]));
   const merged = new Map<string, MergedBytes>();
   const dtypeOf = decodedDtype(model);

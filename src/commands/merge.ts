@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
-import { readAdapter, writeMerged } from "../checkpoint/index.js";
+import { type MergedParts, readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import { Tokenizer } from "../data/index.js";
 import { checkMergedModel, type MergedDifference } from "../export/index.js";
-import { type AdapterSpec, Engine, type ModelSource } from "../native/index.js";
+import { Engine } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import type { NamedSources } from "../setup/hub.js";
@@ -59,14 +59,8 @@ export async function wantsMerge(o: MergeQuestion, folder: string): Promise<bool
   }
 }
 
-export interface MergeWork {
+export interface MergeWork extends MergedParts {
   engine: Engine;
-  model: ModelSource;
-  /** Modules with an adapter, or that train whole. */
-  modules: string[];
-  tokens: AdapterSpec["tokens"];
-  biases: boolean | undefined;
-  decodes?: boolean;
   tokenizer: Tokenizer;
   /** Replaces a merged model that stands there. */
   overwrite: boolean;

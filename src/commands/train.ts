@@ -2,6 +2,7 @@ import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { type World, worldOf } from "../base/ranks.js";
 import { count } from "../base/text.js";
+import { checkMergeable, checkModelOutput, type MergedParts } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
 import type { PushTarget } from "../hub/index.js";
 import { BASE, type Engine, hasDevice, type Ranks, Slot } from "../native/index.js";
@@ -21,7 +22,7 @@ import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
 import type { TrainResult } from "../trainer/index.js";
 import { uploading } from "./downloading.js";
 import { type LivePage, livePage } from "./live-page.js";
-import { mergeInto, wantsMerge } from "./merge.js";
+import { mergeCommand, mergeInto, wantsMerge } from "./merge.js";
 import { profileTable, writeTrace } from "./profile.js";
 import { ahead, createEngine, type Found as FoundBy, openRunBase, readTexts } from "./run-parts.js";
 import { TrainDisplay } from "./train-display.js";
@@ -39,6 +40,11 @@ function checkFolders(o: Options, folder: RunFolder): void {
   if (!o.merge) return;
   const allowed = mayReplaceMerged(o) ? "results" : "nothing";
   checkOutput(mergedFolder(o), allowed, [o.base_model, o.tokenizer_name]);
+  checkModelOutput(mergedFolder(o), mayReplaceMerged(o));
+}
+
+function mergedParts({ model, adapter: { spec } }: RunPlan): MergedParts {
+  return { model, modules: [...spec.targets, ...(spec.whole ?? [])], tokens: spec.tokens, biases: spec.bias };
 }
 
 function openPlan(
@@ -176,9 +182,24 @@ async function trainWith(
   const result = await trainPrepared(o, prepared, work);
   display.progress.stop();
   const unpushed = await pushResult(call, result.aborted);
-  await merge({ ...call, signal }, engine, prepared);
+  const unmerged = await mergeResult({ ...call, signal }, engine, prepared);
+  if (unpushed && unmerged) display.warn(unpushed.message);
   display.end(result);
-  if (unpushed) throw unpushed;
+  const failure = unmerged ?? unpushed;
+  if (failure) throw failure;
+}
+
+/** The error of a step after a run whose adapter is whole. */
+function afterRun(
+  error: unknown,
+  { output_dir }: Pick<Options, "output_dir">,
+  undone: "pushed" | "merged",
+  remedy: string,
+): LowrankError {
+  const otherwise = undone === "pushed" ? "E_PUSH" : "E_MERGE";
+  const { code, message, where } = error instanceof LowrankError ? error : new LowrankError(otherwise, String(error));
+  const whole = `The adapter is saved in ${output_dir}, and was not ${undone}: ${message} ${remedy}`;
+  return new LowrankError(code, whole, where, { cause: error });
 }
 
 function warnOfBase(o: Found, target: PushTarget, { warn }: TrainDisplay): void {
@@ -202,9 +223,7 @@ async function pushResult({ o, display, target }: Call, aborted: boolean): Promi
     log.info(`pushed the adapter to ${url}`);
     return undefined;
   } catch (error) {
-    const { code, message, where } = error instanceof LowrankError ? error : new LowrankError("E_PUSH", String(error));
-    const whole = `The adapter is saved in ${o.output_dir}, and was not pushed: ${message} To push it: ${later}`;
-    return new LowrankError(code, whole, where, { cause: error });
+    return afterRun(error, o, "pushed", `To push it: ${later}`);
   } finally {
     progress.stop();
   }
@@ -230,22 +249,21 @@ function announceSamples({ o, display }: Call, { texts }: Prepared): boolean {
   return samples > 0;
 }
 
-async function merge({ named, base, display, signal }: Call, engine: Engine, { texts }: Prepared): Promise<void> {
+/** @returns the error of a merge that failed */
+async function mergeResult(call: Call, engine: Engine, { texts }: Prepared): Promise<LowrankError | undefined> {
+  const { named, base, display, signal } = call;
   const folder = mergedFolder(named);
-  if (signal.aborted || !(await wantsMerge(named, folder))) return;
+  if (signal.aborted || !(await wantsMerge(named, folder))) return undefined;
   const { log, progress } = display;
-  const { model, adapter } = base;
-  const work = {
-    engine,
-    model,
-    modules: [...adapter.spec.targets, ...(adapter.spec.whole ?? [])],
-    tokens: adapter.spec.tokens,
-    biases: adapter.spec.bias,
-    tokenizer: texts.tokenizer,
-    log,
-    progress,
-  };
-  await mergeInto(folder, { ...work, overwrite: mayReplaceMerged(named) });
+  const work = { ...mergedParts(base), engine, tokenizer: texts.tokenizer, log, progress };
+  try {
+    await mergeInto(folder, { ...work, overwrite: mayReplaceMerged(named) });
+    return undefined;
+  } catch (error) {
+    return afterRun(error, named, "merged", `To merge it: ${mergeCommand(named, folder)}`);
+  } finally {
+    progress.stop();
+  }
 }
 
 /**
@@ -282,6 +300,9 @@ export async function run(options: Options, given: ReadonlySet<string>, signal: 
     const labels = o.task === "seq-cls" ? await readTrainingLabels(o) : null;
     const base = openPlan(o, given, labels, display.warn);
     if (labels) for (const line of aboutClassifier(base.model)) display.log.info(line);
+    const checkMerge = () => o.merge && checkMergeable(mergedParts(base));
+    if (o.dry_run) display.warnInstead(checkMerge);
+    else checkMerge();
     if (!o.dry_run) base.checkMemory();
     const reading = ahead(readTexts(o, base.model, labels, display, AbortSignal.any([signal, ended.signal])));
     const work = o.dry_run ? dryRun : isFirst ? train : follow;

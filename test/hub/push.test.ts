@@ -1,5 +1,5 @@
 // Adapters pushed to a hub of the tests' own that speaks the real protocol, and fails in every way.
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { adapterFiles, type HubSettings, hubSettings, push, pushTarget, snapshotFolder } from "../../src/hub/index.js";
@@ -8,7 +8,7 @@ import { filesToPush } from "../../src/setup/push.js";
 import { editJson, errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, HubServer } from "../support/hub-server.js";
 import { peerPython, printedByPython } from "../support/python.js";
-import { type Finished, lowrank, someTexts, tinyBase } from "../support/tiny.js";
+import { type Finished, lowrank, type RunOptions, someTexts, tinyBase } from "../support/tiny.js";
 
 const NAME = "someone/lora";
 const BASE = "someone/tiny-base";
@@ -282,11 +282,11 @@ describe("commands", () => {
     ...["--max_seq_length", "16", "--per_device_train_batch_size", "1", "--threads", "2", "--max_steps", "2"],
     ...["--eval_strategy", "no", "--num_samples", "0", "--no-merge", "--push_to_hub", "--hub_model_id", NAME, ...more],
   ];
-  async function run(args: string[], more = {}): Promise<Finished> {
+  async function run(args: string[], more = {}, options: RunOptions = {}): Promise<Finished> {
     const names = readdirSync(tinyBase);
     const files = Object.fromEntries(names.map((name) => [name, readFileSync(join(tinyBase, name))]));
     hub.repositories.set(BASE, { commit: COMMIT, files });
-    const finished = await lowrank(args, { env: env(more) });
+    const finished = await lowrank(args, { ...options, env: env(more) });
     printed += finished.stdout + finished.stderr;
     return finished;
   }
@@ -324,6 +324,22 @@ describe("commands", () => {
     expect(stored("README.md")).toMatch(/^## Training/m);
     for (const name of readdirSync(output, { recursive: true }) as string[])
       if (/\.(json|jsonl|log|md)$/.test(name)) expect(readFileSync(join(output, name), "utf8")).not.toContain(TOKEN);
+  });
+
+  test("a push and a merge that fail are both told, after the run's end", async () => {
+    hub.fault = once((path) => path.includes("/commit/"), 403);
+    const args = training(["--overwrite_output_dir", "--json"]).map((word) =>
+      word === "--no-merge" ? "--merge" : word,
+    );
+    const onOutput: RunOptions["onOutput"] = (_, shown) => {
+      if (!shown.includes("texts to train on")) return;
+      mkdirSync(`${output}_merged`, { recursive: true });
+      writeFileSync(join(`${output}_merged`, "notes.txt"), "mine");
+    };
+    const { code, stdout, stderr } = await run(args, {}, { onOutput });
+    expect([code, JSON.parse(stdout.trim().split("\n").at(-1)!).type]).toEqual([1, "end"]);
+    expect(stderr).toContain(`To push it: lowrank push ${output} ${NAME}`);
+    expect(stderr).toContain(`To merge it: lowrank merge --base_model ${BASE} --adapter ${output}`);
   });
 
   test("a second token on the command line is shown by no message", async () => {
