@@ -454,6 +454,37 @@ describe("one file for all commands", () => {
     },
   );
 
+  describe.each([commands.eval, commands.analyze, commands.compress] as const)(
+    "of a training run, $name",
+    (command) => {
+      const measured = async (file: string, values: Record<string, string> = {}) => {
+        const own = "adapter: a\noutput_dir: o\nbase_model: b\ntrain_file:\n";
+        const all = { config: yaml(own + file), ...values };
+        const words = new Map(Object.entries(all).map(([key, value]) => [key, [value]]));
+        const { options } = await loadOptions(command as typeof commands.eval, { values: words, strays: [] }, {});
+        return [options.validation_file, options.dataset_name, options.dataset_split];
+      };
+      const split = "dataset_name: d/d\ndataset_split: train[:90%]\n";
+
+      test("measures the split that the run evaluates on", async () => {
+        const held = await measured(`${split}dataset_validation_split: test[:5]\n`);
+        expect(held).toEqual([undefined, "d/d", "test[:5]"]);
+        expect(await measured(split)).toEqual([undefined, "d/d", undefined]);
+        expect(await measured(split, { dataset_split: "all" })).toEqual([undefined, "d/d", "all"]);
+      });
+
+      test("measures the files that the run evaluates on; the command line counts before the file", async () => {
+        const both = `${split}validation_file: v\n`;
+        expect((await measured(both))[0]).toEqual(["v"]);
+        expect((await measured(split, { validation_file: "w" }))[0]).toEqual(["w"]);
+        expect(await measured(both, { dataset_name: "e/e" })).toEqual([undefined, "e/e", undefined]);
+        await expect(measured("", { validation_file: "w", dataset_name: "e/e" })).rejects.toThrow(
+          "--validation_file: given beside --dataset_name, expected one of them",
+        );
+      });
+    },
+  );
+
   test("what no command knows is an error of each", async () => {
     const config = yaml("base_model: b\nlearning_rte: 1\nbf16: true\nprompt: x\n");
     for (const command of commandList.filter(({ rows }) => "config" in rows)) {

@@ -54,7 +54,7 @@ export function locatedShown<O extends NamedSources>(
   return shown((fetching) => located(o, fetching, wanted), more);
 }
 
-/** @param files where no data set is named. @param role of the texts */
+/** @param files that are named, which count before a data set. @param role of the texts */
 export function namedFilesShown(o: DatasetOptions, files: string[] | undefined, role: Role): Promise<DataFile[]> {
   return shown((fetching) => namedFiles(o, files, role, fetching));
 }

@@ -1,5 +1,5 @@
 import type { OptionsOf, Rows } from "./row.js";
-import { optional, without } from "./row.js";
+import { beside, optional, without } from "./row.js";
 import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
 
 /** A command as the user sees it: its purpose, an example and its options. */
@@ -83,10 +83,15 @@ const cache = { long_text, add_eos, cache_dir, cache_limit_gb };
 /** Texts that a loss is measured on, and the way to it. */
 const evaluated = {
   ...weights,
-  validation_file: needed.validation_file,
+  // The file of a training run may have both: it evaluates on the files.
+  validation_file: beside("dataset_name", needed.validation_file),
   dataset_name: { ...dataset_name, help: dataset_name.help.replace("train_file", "validation_file") },
   dataset_config_name,
-  dataset_split: { ...dataset_split, help: "split of dataset_name to evaluate on; default validation, else test" },
+  dataset_split: {
+    ...dataset_split,
+    keyInFiles: "dataset_validation_split",
+    help: "split of dataset_name to evaluate on; default validation, else test; in a file of options dataset_validation_split, as dataset_split is the training's there",
+  },
   ...texts,
   max_seq_length: rows.max_seq_length,
   ...cache,
@@ -97,7 +102,7 @@ const evaluated = {
 const measured = (help: string) => ({
   ...adapted,
   ...evaluated,
-  validation_file: { ...optional(needed.validation_file), help },
+  validation_file: beside("dataset_name", { ...optional(needed.validation_file), help }),
 });
 
 /**

@@ -25,6 +25,8 @@ interface Candidate {
   value: unknown;
   /** How the user wrote it: `--lora_r`, `LOWRANK_LORA_R` or `run.yaml:3: lora_r`. */
   written: string;
+  /** Whether a file of options has it, which may serve other commands and runs, too. */
+  inFile?: true;
 }
 
 const ENVIRONMENT = "LOWRANK_";
@@ -123,15 +125,21 @@ function put(into: Map<string, Candidate>, key: string, candidate: Candidate, pr
   else problems.add(key, `${candidate.written}: given beside ${before.written}, which means the same`);
 }
 
+/** The option that a key of a file stands for; undefined where it is none of the command's. */
+function rowInFiles(rows: Rows, key: string): string | undefined {
+  const name = canonical(key);
+  return Object.keys(rows).find((row) => (rows[row]!.keyInFiles ?? row) === name);
+}
+
 /** @returns keys that only commands other than this one and `train` know */
 async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, problems: Problems): Promise<string[]> {
   const { readYaml } = await import("./yaml.js");
   const ignored: string[] = [];
   for (const { key, value, where } of readYaml(file)) {
     const written = `${where}: ${key}`;
-    const row = findRow(rows, key);
+    const row = rowInFiles(rows, key);
     if (key === "config") problems.add(key, `${written}: a file of options names no other`);
-    else if (row) put(into, row.key, { value, written }, problems);
+    else if (row) put(into, row, { value, written, inFile: true }, problems);
     else if (!namesInFiles.has(canonical(key))) problems.unknown(key, written, asKey, [...namesInFiles]);
     else if (!findRow(commands.train.rows, key)) ignored.push(written);
   }
@@ -240,11 +248,15 @@ function validated<R extends Rows>(
       problems.add(key, `${candidate.written}: expected ${row.expects}, found nothing`);
       continue;
     }
-    if (row.unless !== undefined && (candidate?.value !== undefined) === hasOther) {
+    const isGiven = candidate?.value !== undefined;
+    const isBeside = row.beside && hasOther && (candidate?.inFile || other?.inFile);
+    const lacks = row.required && !isGiven && !hasOther;
+    if (row.unless !== undefined && (lacks || (isGiven && hasOther && !isBeside))) {
       problems.alternative(key, row, candidate?.written, other?.written ?? problems.spelled(row.unless));
       continue;
     }
-    const parsed = parse(row.schema, candidate?.value === undefined ? row.defaultValue : candidate.value);
+    const isUsed = isGiven && !(isBeside && candidate.inFile && !other?.inFile);
+    const parsed = parse(row.schema, isUsed ? candidate.value : row.defaultValue);
     if (parsed?.success) options[key] = parsed.data;
     else if (candidate === undefined)
       problems.add(key, `${problems.spelled(key)}: missing; expected ${row.expects} (${row.help})`);

@@ -11,8 +11,12 @@ export interface OptionRow<T = unknown> {
   expects: string;
   defaultValue: T | undefined;
   required: boolean;
-  /** Another option that may be given in the place of a required one. */
+  /** Another option that may be given in the place of this one. */
   unless?: string;
+  /** Whether a file of options may have it beside that other one, in whose place it counts; what the command line has counts before either. */
+  beside?: true;
+  /** Key of a file of options that stands for this option there, where its own name is another command's. */
+  keyInFiles?: string;
   /** The only values that there are; of choices alone. */
   values?: readonly string[];
   /** Value where the option stands alone; only of texts. */
@@ -82,6 +86,11 @@ export function without<R extends Rows, K extends keyof R>(rows: R, ...names: K[
 /** The options where nobody gives any. @param rows none of which is required */
 export function defaultsOf<R extends Rows>(rows: R): OptionsOf<R> {
   return Object.fromEntries(Object.entries(rows).map(([name, row]) => [name, row.defaultValue])) as OptionsOf<R>;
+}
+
+/** The same row, which may be given in the place of another option, and which a file of options may have beside it. */
+export function beside<T>(other: string, row: OptionRow<T>): OptionRow<T> {
+  return { ...row, unless: other, beside: true };
 }
 
 /** The same row where nobody needs to give a value, and there is no default. */

@@ -205,7 +205,7 @@ export async function trainingFiles<T>(
 }
 
 /**
- * The files of one role. @param files where no data set is named. @throws LowrankError E_USAGE and the errors of
+ * The files of one role. @param files that are named, which count before a data set. @throws LowrankError E_USAGE and the errors of
  * `datasetFiles`
  */
 export async function namedFiles(
@@ -215,7 +215,7 @@ export async function namedFiles(
   fetching: Fetching,
 ): Promise<DataFile[]> {
   checkNamed(o);
-  if (o.dataset_name === undefined) return files!;
+  if (files !== undefined || o.dataset_name === undefined) return files!;
   const sides = { wanted, parts: partsOf(o.dataset_split), held: undefined };
   return (await datasetFiles(o.dataset_name, o, sides, fetching)).files;
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type DataFile, pathOf } from "../../src/data/index.js";
 import { type Download, Model, Trainer } from "../../src/index.js";
 import { type DatasetOptions, namedFiles, trainingFiles } from "../../src/setup/dataset.js";
-import { errorOf, temporaryFolders } from "../support/folders.js";
+import { errorOf, temporaryFolders, writeIn } from "../support/folders.js";
 import { HubServer, type Stored } from "../support/hub-server.js";
 import { lowrank, tinyBase } from "../support/tiny.js";
 
@@ -165,6 +165,31 @@ test("the command trains on a data set by name, and shows one", async () => {
   });
   expect([shown.code, shown.stdout]).toEqual([0, expect.stringMatching(/^ *texts +4$/m)]);
   expect(shown.stdout).toContain("small/a-2.jsonl, line 1");
+});
+
+test("eval with the file of a training run measures what the run evaluates on", async () => {
+  const env = { HF_ENDPOINT: hub.endpoint, HF_HUB_CACHE: cache, HF_HUB_OFFLINE: "", XDG_CACHE_HOME: folder() };
+  const own = writeIn(folder(), "own.jsonl", texts(5));
+  const options = `base_model: ${tinyBase}\ndataset_name: ${NAME}\nmax_seq_length: 16\nthreads: 2\n`;
+  const succeeds = async (args: string[]) => {
+    const finished = await lowrank(args, { env });
+    expect(finished.code, finished.stderr).toBe(0);
+    return finished;
+  };
+  /** Numbers of texts of the run; whether eval's losses are those of texts that the command line names. */
+  const measured = async (more: string, named: string[]) => {
+    const config = writeIn(folder(), "run.yaml", options + more);
+    const dry = await succeeds(["train", "--config", config, "--dry_run"]);
+    const found = await succeeds(["eval", "--config", config, "--json"]);
+    const wanted = await succeeds(["eval", "--base_model", tinyBase, "--max_seq_length", "16", "--json", ...named]);
+    const counts = /(\d+) texts to train on, (\d+)/.exec(dry.stderr)?.slice(1);
+    return [counts, JSON.parse(found.stdout).eval_loss === JSON.parse(wanted.stdout).eval_loss];
+  };
+  const split = "dataset_split: train[:90%]\n";
+  const held = ["--dataset_name", NAME, "--dataset_split", "validation"];
+  expect(await measured(`${split}dataset_validation_split: validation\n`, held)).toEqual([["6", "2"], true]);
+  expect(await measured(split, held)).toEqual([["6", "2"], true]);
+  expect(await measured(`${split}validation_file: ${own}\n`, ["--validation_file", own])).toEqual([["6", "5"], true]);
 });
 
 test("the library trains on a data set by name, and tells how far the download is", async () => {
