@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readError } from "../base/system-errors.js";
 import { type DataFile, partOf } from "./data-file.js";
-import { type FolderFiles, folderFiles, isAside, type Wanted } from "./folder.js";
+import { type FolderFiles, folderFiles, holdsResults, isAside, type Wanted } from "./folder.js";
 import { type Entry, entriesOf } from "./folder-entries.js";
 import { dataExtension, knownExtensions } from "./formats/format-table.js";
 
@@ -32,11 +32,13 @@ function found(folder: string, pattern: string): Entry[] {
   return entriesOf(folder, matters).filter(({ name }) => matters(name));
 }
 
-/** The folder itself and all below it. Links are not followed: they may lead back. */
-function* foldersBelow(folder: string): Generator<string> {
+/** The folder itself and all below it but folders of results. Links are not followed: they may lead back. */
+function* foldersBelow(folder: string, depth = 0): Generator<string> {
+  const entries = entriesOf(folder, () => false);
+  if (depth > 0 && holdsResults(entries)) return;
   yield folder;
-  for (const { name, path, kind, isLink } of entriesOf(folder, () => false)) {
-    if (kind === "folder" && !isLink && !name.startsWith(".")) yield* foldersBelow(path);
+  for (const { name, path, kind, isLink } of entries) {
+    if (kind === "folder" && !isLink && !name.startsWith(".")) yield* foldersBelow(path, depth + 1);
   }
 }
 
@@ -71,9 +73,9 @@ function matching(pattern: string): FolderFiles {
   throw new LowrankError("E_DATA_FILES", message, pattern);
 }
 
-function expand(name: string, wanted: Wanted): FolderFiles {
+function expand(name: string, wanted: Wanted, output: string | undefined): FolderFiles {
   const there = stat(name);
-  if (there?.isDirectory()) return folderFiles(name, wanted);
+  if (there?.isDirectory()) return folderFiles(name, wanted, undefined, output);
   if (there !== undefined || !WILDCARD.test(name)) return { files: [name], validation: [], notes: [] };
   return matching(name);
 }
@@ -88,9 +90,14 @@ export interface DataFiles<Named extends DataFile> extends Omit<FolderFiles, "fi
  * `folderFiles`. * and ? match within a name, ** matches folders at any depth. Hidden files are left out, unless
  * named. A part of a file is itself.
  * @param wanted the split that a folder is read for
+ * @param output folder that a run writes into, whose files are not read
  * @throws LowrankError E_DATA_FILES, E_FILE
  */
-export function dataFiles<Named extends DataFile>(names: Named[], wanted: Wanted = "train"): DataFiles<Named> {
+export function dataFiles<Named extends DataFile>(
+  names: Named[],
+  wanted: Wanted = "train",
+  output?: string,
+): DataFiles<Named> {
   const from = new Map<string, { file: string; name: string }>();
   const all: DataFiles<Named> = { files: [], validation: [], notes: [] };
   for (const name of names) {
@@ -100,7 +107,7 @@ export function dataFiles<Named extends DataFile>(names: Named[], wanted: Wanted
     }
     let one: FolderFiles;
     try {
-      one = expand(name, wanted);
+      one = expand(name, wanted, output);
     } catch (error) {
       throw readError(error, name, "Data file");
     }

@@ -79,18 +79,45 @@ function savedFiles(folder: string): string[] {
   });
 }
 
-/** All files of a folder at every depth; links to folders are followed once. */
-function* filesBelow(folder: string, seen = new Set<string>()): Generator<string> {
-  const { dev, ino } = statSync(folder, { bigint: true });
-  if (seen.has(`${dev}:${ino}`)) return;
-  seen.add(`${dev}:${ino}`);
+/** Files of an adapter, of a training run or of several, here and in other programs, and the weights of a model. */
+const RESULTS =
+  /^(adapter_config\.json|(lowrank|trainer)_state\.json|sweep\.json|(adapter_|pytorch_)?model.*\.(safetensors|bin))$/;
+
+/** Whether a folder holds what a training makes or begins with: it is no data, unless it is named itself. */
+export function holdsResults(entries: Entry[]): boolean {
+  const has = (name: string) => entries.some((entry) => entry.name === name);
+  const isRun = has("metrics.jsonl") && has("train.log");
+  return (
+    isRun || entries.some(({ name, kind }) => (kind === "folder" ? /^checkpoint-\d+$/.test(name) : RESULTS.test(name)))
+  );
+}
+
+/** A folder, however it is called; undefined where there is none. */
+function identity(folder: string): string | undefined {
+  const { dev, ino } = statSync(folder, { bigint: true, throwIfNoEntry: false }) ?? {};
+  return ino === undefined ? undefined : `${dev}:${ino}`;
+}
+
+/**
+ * All files of a folder at every depth, without those of folders of results; links to folders are followed once.
+ * @param results takes the names of folders of results. @param seen folders that are not followed
+ */
+function* filesBelow(folder: string, results: string[], seen: Set<string>, depth = 0): Generator<string> {
+  const self = identity(folder)!;
+  if (depth > 0 && seen.has(self)) return;
+  seen.add(self);
   if (isSaved(folder)) {
     yield* savedFiles(folder);
     return;
   }
-  for (const entry of entriesOf(folder, mayBeData)) {
+  const entries = entriesOf(folder, mayBeData);
+  if (depth > 0 && holdsResults(entries)) {
+    results.push(folder);
+    return;
+  }
+  for (const entry of entries) {
     if (isPassedOver(entry)) continue;
-    if (entry.kind === "folder") yield* filesBelow(entry.path, seen);
+    if (entry.kind === "folder") yield* filesBelow(entry.path, results, seen, depth + 1);
     else if (entry.kind === "file") yield entry.path;
     else if (mayBeData(entry.name)) requireRegular(statSync(entry.path), entry.path, "Data file");
   }
@@ -135,6 +162,8 @@ interface Divided {
   splits: Map<string, string[]>;
   from: string[];
   all: string[];
+  /** Folders of results that were passed over. */
+  results?: string[];
 }
 
 /** @param all paths within the data set, sorted. @param card text of its README.md, where it has one */
@@ -146,11 +175,14 @@ function divided(all: string[], card: string | undefined, place: DataPlace, conf
     : { splits: splitsOf(paths), from: all, all };
 }
 
-function splitsIn(folder: string, place: DataPlace, config: string | undefined): Divided {
+/** @param output folder that a run writes into */
+function splitsIn(folder: string, place: DataPlace, config: string | undefined, output: string | undefined): Divided {
   const dict = join(folder, "dataset_dict.json");
   if (!existsSync(dict)) {
     // A saved dataset has the order of its rows.
-    const found = [...filesBelow(folder)];
+    const results: string[] = [];
+    const own = output === undefined ? undefined : identity(output);
+    const found = [...filesBelow(folder, results, new Set(own === undefined ? [] : [own]))];
     if (isSaved(folder)) return { splits: new Map(), from: found, all: found };
     const card = join(folder, "README.md");
     const all = found.sort(byName).map((file) => relative(folder, file));
@@ -160,6 +192,7 @@ function splitsIn(folder: string, place: DataPlace, config: string | undefined):
       splits: new Map([...splits].map(([name, files]) => [name, whole(files)])),
       from: whole(from),
       all: whole(all),
+      results,
     };
   }
   const { splits: names } = readJsonObject(dict, "List of splits");
@@ -197,7 +230,7 @@ function chosenFiles(
   shown: (file: string) => string,
   selection: Selection,
 ) {
-  const { splits, from: whole, all } = found;
+  const { splits, from: whole, all, results = [] } = found;
   const { split: named, validation: side } = selection;
   const split = named ?? (splits.size === 0 ? undefined : choose(splits, wanted));
   if (splits.size > 0 && split === undefined) {
@@ -225,6 +258,8 @@ function chosenFiles(
       named === undefined && wanted === "validation" && split === "test" ? ", as it has no validation split" : "";
     notes.push(`${about}: the ${split} split is read (${counted(files)})${why}`);
   }
+  if (results.length > 0)
+    notes.push(`${about}: folders of models, adapters and runs are left out: ${listed(results.map(shown))}`);
   const taken = new Set([...files, ...[...splits.values()].filter((others) => others !== from).flat()]);
   const left = all.filter((file) => !taken.has(file)).map(shown);
   // Of a named data set nobody expects the other files of the repository.
@@ -241,11 +276,12 @@ function chosenFiles(
  * The data files of a folder, at every depth: the files of the split, if the names tell one, and of the most frequent
  * format.
  * @param selection of a data set that is named as one
+ * @param output folder that a run writes into, whose files are not read
  * @throws LowrankError E_DATA_FILES where there is none; E_FILE
  */
-export function folderFiles(folder: string, wanted: Wanted, selection?: Selection): FolderFiles {
+export function folderFiles(folder: string, wanted: Wanted, selection?: Selection, output?: string): FolderFiles {
   const place: DataPlace = { kind: selection ? "data set" : "folder", name: folder };
-  const found = splitsIn(folder, place, selection?.config);
+  const found = splitsIn(folder, place, selection?.config, output);
   return chosenFiles(
     found,
     wanted,

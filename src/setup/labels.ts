@@ -25,6 +25,8 @@ export interface LabelOptions extends ReadingOptions {
   text_pair_column?: string | undefined;
   truncation_side?: "left" | "right" | undefined;
   problem_type?: ProblemType | undefined;
+  /** Whose files are no texts. */
+  output_dir?: string | undefined;
 }
 
 const LABEL_COLUMNS = ["label", "labels"];
@@ -195,9 +197,13 @@ function namesOf(problem: ProblemType, { labels, from }: RowLabels, column: stri
 }
 
 /** The rows of training and, where there are any, of validation. @throws LowrankError E_USAGE, E_DATA_FILES */
-function labelledRows(train: LabelledRows, validation: LabelledRows | undefined): [LabelledRows, LabelledRows | null] {
-  const trained = Array.isArray(train) ? dataFiles(train, "train") : { files: [], validation: [] };
-  const given = Array.isArray(validation) ? dataFiles(validation, "validation").files : [];
+function labelledRows(
+  train: LabelledRows,
+  validation: LabelledRows | undefined,
+  output: string | undefined,
+): [LabelledRows, LabelledRows | null] {
+  const trained = Array.isArray(train) ? dataFiles(train, "train", output) : { files: [], validation: [] };
+  const given = Array.isArray(validation) ? dataFiles(validation, "validation", output).files : [];
   const held = validation === undefined ? trained.validation : given;
   const pipe = [...trained.files, ...held].map(pathOf).find(isPipe);
   if (pipe !== undefined)
@@ -215,7 +221,7 @@ function labelledRows(train: LabelledRows, validation: LabelledRows | undefined)
 export async function readTrainingLabels(
   o: LabelOptions & { train_file: LabelledRows; validation_file: LabelledRows | undefined },
 ): Promise<TrainingLabels> {
-  const [train, held] = labelledRows(o.train_file, o.validation_file);
+  const [train, held] = labelledRows(o.train_file, o.validation_file, o.output_dir);
   const read = readOptions(o);
   const { column, render } = await findColumns(train, o, read);
   const training = await readRowLabels(train, column, read);

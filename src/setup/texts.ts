@@ -288,6 +288,8 @@ export interface TrainTextOptions extends TokenisingOptions, ReadingOptions {
   packing: boolean;
   pad_to_max_length: boolean;
   seed: number;
+  /** Whose files are no texts. */
+  output_dir?: string | undefined;
   /** Set where texts are classified. */
   labels?: RunLabels | undefined;
 }
@@ -335,8 +337,8 @@ async function trainingSources(
     return [train, await namedTexts(validation, "validation", o, tokenizer, reading)];
   }
   const { note = reading.warn } = reading;
-  const trained = dataFiles(train, "train");
-  const given = Array.isArray(validation) ? dataFiles(validation, "validation") : null;
+  const trained = dataFiles(train, "train", o.output_dir);
+  const given = Array.isArray(validation) ? dataFiles(validation, "validation", o.output_dir) : null;
   const own = validation === undefined ? trained.validation : [];
   for (const line of [...trained.notes, ...(given?.notes ?? [])]) note(line);
   if (own.length > 0) {
@@ -354,13 +356,15 @@ async function trainingSources(
 export function checkTextFiles({
   train_file,
   validation_file,
+  output_dir,
 }: {
   train_file: string[] | undefined;
   validation_file: string[] | undefined;
+  output_dir: string;
 }): void {
   const files = [
-    ...dataFiles(train_file ?? [], "train").files,
-    ...dataFiles(validation_file ?? [], "validation").files,
+    ...dataFiles(train_file ?? [], "train", output_dir).files,
+    ...dataFiles(validation_file ?? [], "validation", output_dir).files,
   ];
   for (const file of files.map(pathOf)) {
     try {

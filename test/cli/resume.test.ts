@@ -1,6 +1,6 @@
 // Checkpoints that a run goes on from, with the built command.
 import { execFile, spawn } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cliFile, lowrank, type RunOptions, someTexts, steadyMetrics, tinyBase, workFolder } from "../support/tiny.js";
@@ -72,6 +72,24 @@ test("runs killed at random instants end with the bits of one that was not", asy
   expect(stdout).toMatch(
     /^3 runs, .*: every one ended with the same bits\n1 loops .*: every one ended with the same bits\n$/,
   );
+});
+
+test("a folder of texts that holds the run's output is read as before it did", async () => {
+  const folder = work.path("around");
+  mkdirSync(folder);
+  someTexts(`${folder}/texts.jsonl`, 10);
+  const train = async (max_steps: number, ...flags: string[]) => {
+    const all = { ...OPTIONS, train_file: ".", eval_strategy: "no", num_samples: 0, max_steps };
+    const words = Object.entries(all).map(([name, value]) => `--${name}=${value}`);
+    const finished = await lowrank(["train", ...words, ...flags], { cwd: folder });
+    expect(finished.code, finished.stderr).toBe(0);
+    return /\d+ texts to train on/.exec(finished.stderr)?.[0];
+  };
+  const counted = await train(2);
+  expect(readdirSync(folder)).toEqual(["lora_model", "texts.jsonl"]);
+  expect(await train(4, "--resume")).toBe(counted);
+  expect(await train(2, "--output_dir=other")).toBe(counted);
+  expect(await train(2, "--overwrite_output_dir")).toBe(counted);
 });
 
 describe("going on", () => {

@@ -102,6 +102,36 @@ describe("which files of a folder are data", () => {
     expect(chosen(tree("README.md", "a.jsonl", "b.jsonl")).notes).toEqual([]);
   });
 
+  test.each<string[]>([
+    ["out/adapter_config.json"],
+    ["out/model.safetensors", "out/tokenizer.json"],
+    ["out/model-00001-of-00002.safetensors"],
+    ["out/checkpoint-2/lowrank_state.json", "out/checkpoint-2/a.jsonl"],
+    ["out/.checkpoint-2.tmp/x", "out/metrics.jsonl", "out/train.log"],
+    ["out/sweep.json", "out/r4/adapter_config.json"],
+  ])("results are none: %s", (...names) => {
+    const folder = tree("a.json", "b/c.json", ...names, "out/tokenizer_config.json", "out/own/x.json");
+    const { files, notes } = chosen(folder);
+    expect([files, notes]).toEqual([
+      ["a.json", "b/c.json"],
+      ["folder F: folders of models, adapters and runs are left out: out"],
+    ]);
+    const named = (pattern: string) => dataFiles([join(folder, pattern)]).files.map((file) => relative(folder, file));
+    expect(named("**/*.json")).toEqual(files);
+    // Named itself it is read.
+    expect(named("out/own")).toEqual(["out/own/x.json"]);
+    expect(named("out")).toContain("out/tokenizer_config.json");
+  });
+
+  test("the folder that the run itself writes into is none, however it is called", () => {
+    const folder = tree("a.jsonl", "out/b.jsonl");
+    symlinkSync(join(folder, "out"), join(folder, "linked"));
+    const read = (output?: string) => dataFiles([folder], "train", output).files.map((file) => relative(folder, file));
+    expect(read(join(folder, "linked"))).toEqual(["a.jsonl"]);
+    expect(read(join(folder, "none"))).toEqual(["a.jsonl", "linked/b.jsonl"]);
+    expect(read(folder)).toEqual(["a.jsonl", "linked/b.jsonl"]);
+  });
+
   test("links are followed, but not in a circle", () => {
     const folder = tree("a.jsonl");
     const other = tree("b.jsonl");
