@@ -4,7 +4,15 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { nearest } from "../src/base/nearest.js";
 import { aliases, findRow, HINTS, hintFor } from "../src/config/aliases.js";
-import { commandList, commands, type Flags, loadOptions, optionsDocument, optionsFrom } from "../src/config/index.js";
+import {
+  type Command,
+  commandList,
+  commands,
+  type Flags,
+  loadOptions,
+  optionsDocument,
+  optionsFrom,
+} from "../src/config/index.js";
 import { errorOf } from "./support/folders.js";
 
 const folder = mkdtempSync(join(tmpdir(), "lowrank-config-"));
@@ -451,6 +459,49 @@ describe("one file for all commands", () => {
         ignored.every((where) => /run\.yaml:\d+: /.test(where)),
         name,
       ).toBe(true);
+    },
+  );
+
+  test.each<[Command, string, string, Record<string, string>]>([
+    [commands.generate, "input_file", "prompt", { base_model: "b" }],
+    [commands.classify, "text", "input_file", { adapter: "a" }],
+  ])("$name: %s or %s, the command line's before the file's", async (command, one, other, more) => {
+    const values = (words: Record<string, string>) =>
+      new Map(Object.entries({ ...more, ...words }).map(([key, value]) => [key, [value]]));
+    const found = async (words: Record<string, string>) => {
+      const { options } = await loadOptions(command, { values: values(words), strays: [] }, {});
+      return [options[one], options[other]].map((value) => value !== undefined);
+    };
+    await expect(found({ [one]: "x", [other]: "y" })).rejects.toThrow(
+      `--${one}: given beside --${other}, expected one of them`,
+    );
+    expect(await found({ [other]: "y", config: yaml(`${one}: x\n`) })).toEqual([false, true]);
+    expect((await found({ [one]: "x", config: yaml(`${other}: y\n`) }))[0]).toBe(true);
+    // One file may serve both commands.
+    expect((await found({ config: yaml(`${one}: x\n${other}: y\n`) }))[0]).toBe(true);
+    expect(await found({})).toEqual([false, false]);
+  });
+
+  test.each([
+    ["early_stopping_threshold", "0.1", "early_stopping_patience", "2"],
+    ["dashboard_runs", "a,b", "dashboard", "true"],
+    ["max_restarts", "2", "nproc_per_node", "2"],
+    ["max_restarts", "2", "hosts", "a:1"],
+  ] as const)(
+    "%s is refused without what uses it, unless a file or the environment has it",
+    async (name, value, by, of) => {
+      expect(await refusal(flags({ [name]: value }))).toMatch(
+        new RegExp(`^--${name}: needs --(${by}|nproc_per_node or --hosts)\n`),
+      );
+      if (by === "dashboard")
+        expect(await refusal(flags({ [name]: value, [by]: "false" }))).toContain("needs --dashboard");
+      for (const given of [
+        load(flags({ [name]: value, [by]: of })),
+        load(flags({ config: yaml(`${name}: ${value}\n`) })),
+      ])
+        expect((await given).given).toContain(name);
+      expect((await load(flags({}), { [`LOWRANK_${name.toUpperCase()}`]: value })).given).toContain(name);
+      expect((await load(flags(name === "dashboard_runs" ? {} : { [name]: "0" }))).options.lora_r).toBe(8);
     },
   );
 

@@ -29,8 +29,8 @@ async function launchRanks(command: config.Command, o: LaunchOptions, argv: read
 
 /** A command's options are read before its code is loaded, and no other command's code is. @returns the exit code */
 async function runCommand(command: config.Command, flags: config.Flags, argv: readonly string[]): Promise<number> {
-  const { options, given, ignored } = await config.loadOptions(command, flags, process.env);
-  type Run = (o: typeof options, given: ReadonlySet<string>, signal?: AbortSignal) => Promise<void>;
+  const { options, given, inFile, ignored } = await config.loadOptions(command, flags, process.env);
+  type Run = (o: typeof options, names: ReadonlySet<string>, signal?: AbortSignal) => Promise<void>;
   const tells = command.trains ? ignored : [];
   for (const key of tells) process.stderr.write(`note: ${key} is no option of lowrank ${command.name}\n`);
   if (command.trains) {
@@ -41,7 +41,7 @@ async function runCommand(command: config.Command, flags: config.Flags, argv: re
   }
   const { run } = load(`../commands/${command.name}.js`) as { run: Run };
   if (command.trains) return stoppable((signal) => run(options, given, signal));
-  await run(options, given);
+  await run(options, inFile);
   return 0;
 }
 

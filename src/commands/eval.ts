@@ -2,8 +2,8 @@ import type { CommandOptions } from "../config/index.js";
 import { onTexts } from "./evaluation.js";
 
 /** `lowrank eval`: loss and perplexity on standard output. */
-export async function run(o: CommandOptions<"eval">): Promise<void> {
-  const found = await onTexts(o, ({ evaluate }) => evaluate());
+export async function run(o: CommandOptions<"eval">, inFile: ReadonlySet<string>): Promise<void> {
+  const found = await onTexts(o, ({ evaluate }) => evaluate(), inFile);
   const lines = Object.entries(found).map(([name, value]) => `${name}: ${value}`);
   process.stdout.write(`${o.json ? JSON.stringify(found) : lines.join("\n")}\n`);
 }

@@ -4,6 +4,7 @@ import type { CommandOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import type { Engine } from "../native/index.js";
 import { evaluating, type OpenedBase, openForInference, openWithAdapter } from "../setup/inference.js";
+import { checkTemplateUsed } from "../setup/row-forms.js";
 import { namedTexts, openTokenizer, readTokens } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
@@ -19,10 +20,15 @@ export interface Evaluating {
   evaluate: () => Promise<Evaluation>;
 }
 
-/** Does some work on a base and the texts that are named with validation_file or dataset_name. @throws LowrankError */
+/**
+ * Does some work on a base and the texts that are named with validation_file or dataset_name.
+ * @param inFile options that a file has, which may serve rows of other forms; those of the command line must serve these
+ * @throws LowrankError
+ */
 export async function onTexts<T>(
   named: Omit<CommandOptions<"eval">, "json">,
   work: (evaluating: Evaluating) => Promise<T>,
+  inFile?: ReadonlySet<string>,
 ): Promise<T> {
   const files = await namedFilesShown(named, named.validation_file, "validation");
   const o = await locatedShown(named);
@@ -31,6 +37,7 @@ export async function onTexts<T>(
   const tokenizer = await openTokenizer(o, warn);
   const reading = { show: tokenising(progress), warn, note: STDERR.info };
   const texts = await namedTexts(files, "validation", o, tokenizer, reading);
+  if (inFile) checkTemplateUsed(o, [texts.render], inFile);
   const { table, examples } = await readTokens(texts, tokenizer, base.model.config.vocabSize, o, reading);
   const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const needed = evaluating(batchSize, o.max_seq_length, o.share_weights);

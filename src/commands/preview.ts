@@ -5,6 +5,7 @@ import type { CommandOptions } from "../config/index.js";
 import { lengthsOf, type TextEnd, TokenDataset, type Tokenizer, type TokenTable } from "../data/index.js";
 import { previewFiles } from "../hub/index.js";
 import { modelVocabSize } from "../model/index.js";
+import { checkTemplateUsed } from "../setup/row-forms.js";
 import { endsTexts, leftOut, namedTexts, openTokenizer, tokenise } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { locatedShown, namedFilesShown } from "./downloading.js";
@@ -106,12 +107,13 @@ function remarks(
   return found;
 }
 
-export async function run(named: CommandOptions<"preview">): Promise<void> {
+export async function run(named: CommandOptions<"preview">, inFile: ReadonlySet<string>): Promise<void> {
   const files = await namedFilesShown(named, named.train_file, "train");
   const o = await locatedShown(named, previewFiles);
   const tokenizer = await openTokenizer(o, warn);
   const reading = { show: tokenising(await Progress.open(showsBar())), warn, note: STDERR.info };
   const source = await namedTexts(files, "train", o, tokenizer, reading);
+  checkTemplateUsed(o, [source.render], inFile);
   const texts = await tokenise(source, tokenizer, o, reading);
   const vocabSize = modelVocabSize(o.base_model);
   // Only the last chunk of a text has the end.

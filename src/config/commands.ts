@@ -157,10 +157,10 @@ export const commands = named({
       ...quantized,
       adapter,
       prompt,
-      input_file: {
+      input_file: beside("prompt", {
         ...rows.input_file,
-        help: "prompts, a JSON line with the text of each on standard output; files named as in train_file of lowrank train",
-      },
+        help: "prompts, in place of prompt, a JSON line with the text of each on standard output; files named as in train_file of lowrank train",
+      }),
       text_column: { ...text_column, help: "column of input_file that holds the prompts; default prompt, else text" },
       text_by,
       json_field,
@@ -185,7 +185,7 @@ export const commands = named({
         help: "adapter of lowrank train --task seq-cls, or a model with a classifier's head: a folder, or OWNER/NAME of the hub",
       },
       ...adapted,
-      text: rows.text,
+      text: beside("input_file", rows.text),
       text_pair: rows.text_pair,
       input_file: rows.input_file,
       text_column,

@@ -17,6 +17,8 @@ export interface Loaded<R extends Rows> {
   options: OptionsOf<R>;
   /** Options that somebody gave, whatever the value. */
   given: ReadonlySet<string>;
+  /** Those of them that the file of options has, which may serve other commands, too. */
+  inFile: ReadonlySet<string>;
   /** Keys of the file that only commands other than this one and `train` know, with their place. */
   ignored: string[];
 }
@@ -25,8 +27,8 @@ interface Candidate {
   value: unknown;
   /** How the user wrote it: `--lora_r`, `LOWRANK_LORA_R` or `run.yaml:3: lora_r`. */
   written: string;
-  /** Whether a file of options has it, which may serve other commands and runs, too. */
-  inFile?: true;
+  /** Where neither the command line nor a program gives it. Both of these may serve other commands and runs, too. */
+  from?: "file" | "environment";
 }
 
 const ENVIRONMENT = "LOWRANK_";
@@ -139,7 +141,7 @@ async function fromFile(file: string, rows: Rows, into: Map<string, Candidate>, 
     const written = `${where}: ${key}`;
     const row = rowInFiles(rows, key);
     if (key === "config") problems.add(key, `${written}: a file of options names no other`);
-    else if (row) put(into, row, { value, written, inFile: true }, problems);
+    else if (row) put(into, row, { value, written, from: "file" }, problems);
     else if (!namesInFiles.has(canonical(key))) problems.unknown(key, written, asKey, [...namesInFiles]);
     else if (!findRow(commands.train.rows, key)) ignored.push(written);
   }
@@ -152,7 +154,8 @@ function fromEnvironment(environment: NodeJS.ProcessEnv, rows: Rows, problems: P
     if (!variable.startsWith(ENVIRONMENT) || !text) continue;
     const key = variable.slice(ENVIRONMENT.length).toLowerCase();
     const option = findRow(rows, key);
-    if (option) put(found, option.key, { value: parseText(option.row, text), written: variable }, problems);
+    if (option)
+      put(found, option.key, { value: parseText(option.row, text), written: variable, from: "environment" }, problems);
     else if (!allNames.has(canonical(key)) && !OTHER_VARIABLES.includes(variable.slice(ENVIRONMENT.length))) {
       // Variables of other programs may begin alike: only a probable slip of the pen is refused.
       const near = suggestion(key, Object.keys(rows), (name) => asVariable(name));
@@ -235,7 +238,7 @@ function validated<R extends Rows>(
   rows: Rows,
   given: Map<string, Candidate>,
   problems: Problems,
-): Pick<Loaded<R>, "options" | "given"> {
+): Omit<Loaded<R>, "ignored"> {
   const options: Record<string, unknown> = {};
   for (const [key, row] of Object.entries(rows)) {
     const candidate = given.get(key);
@@ -249,13 +252,18 @@ function validated<R extends Rows>(
       continue;
     }
     const isGiven = candidate?.value !== undefined;
-    const isBeside = row.beside && hasOther && (candidate?.inFile || other?.inFile);
+    const isBeside = row.beside && hasOther && [candidate?.from, other?.from].includes("file");
     const lacks = row.required && !isGiven && !hasOther;
     if (row.unless !== undefined && (lacks || (isGiven && hasOther && !isBeside))) {
       problems.alternative(key, row, candidate?.written, other?.written ?? problems.spelled(row.unless));
       continue;
     }
-    const isUsed = isGiven && !(isBeside && candidate.inFile && !other?.inFile);
+    const isUsed = isGiven && !(isBeside && candidate.from === "file" && other?.from !== "file");
+    const isNeeding = isUsed && candidate.from === undefined && candidate.value !== row.defaultValue;
+    if (row.needs && isNeeding && !row.needs.some((name) => given.get(name)?.value)) {
+      problems.add(key, `${candidate.written}: needs ${row.needs.map((name) => problems.spelled(name)).join(" or ")}`);
+      continue;
+    }
     const parsed = parse(row.schema, isUsed ? candidate.value : row.defaultValue);
     if (parsed?.success) options[key] = parsed.data;
     else if (candidate === undefined)
@@ -269,6 +277,8 @@ function validated<R extends Rows>(
     }
   }
   problems.throwIfAny();
-  const used = [...given].filter(([, { value }]) => value !== undefined).map(([key]) => key);
-  return { options: options as OptionsOf<R>, given: new Set(used) };
+  const used = [...given].filter(([, { value }]) => value !== undefined);
+  const names = (some: typeof used) => new Set(some.map(([key]) => key));
+  const inFile = names(used.filter(([, { from }]) => from === "file"));
+  return { options: options as OptionsOf<R>, given: names(used), inFile };
 }

@@ -15,6 +15,8 @@ export interface OptionRow<T = unknown> {
   unless?: string;
   /** Whether a file of options may have it beside that other one, in whose place it counts; what the command line has counts before either. */
   beside?: true;
+  /** Options without any of which it does nothing: on a command line it needs one of them. */
+  needs?: readonly string[];
   /** Key of a file of options that stands for this option there, where its own name is another command's. */
   keyInFiles?: string;
   /** The only values that there are; of choices alone. */
@@ -91,6 +93,11 @@ export function defaultsOf<R extends Rows>(rows: R): OptionsOf<R> {
 /** The same row, which may be given in the place of another option, and which a file of options may have beside it. */
 export function beside<T>(other: string, row: OptionRow<T>): OptionRow<T> {
   return { ...row, unless: other, beside: true };
+}
+
+/** The same row, which does nothing without one of other options. */
+export function needing<T>(others: readonly string[], row: OptionRow<T>): OptionRow<T> {
+  return { ...row, needs: others };
 }
 
 /** The same row where nobody needs to give a value, and there is no default. */

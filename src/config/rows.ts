@@ -10,6 +10,7 @@ import {
   integers,
   integersOrByName,
   nameList,
+  needing,
   number,
   numbers,
   numbersByName,
@@ -433,7 +434,10 @@ export const trainRows = {
     OUTPUT.nothing,
     "end after this number of evaluations without an improvement; default never",
   ).optional(),
-  early_stopping_threshold: number({ min: 0 }, OUTPUT.nothing, "a smaller improvement is none").or(0),
+  early_stopping_threshold: needing(
+    ["early_stopping_patience"],
+    number({ min: 0 }, OUTPUT.nothing, "with early_stopping_patience: a smaller improvement is none").or(0),
+  ),
   num_samples: integer(
     { min: 0, max: LARGEST_COUNT },
     OUTPUT.nothing,
@@ -488,11 +492,14 @@ export const terminalRows = {
     RUN.nothing,
     "machines of the ranks: a:4,b:4; without a number nproc_per_node ranks; default this machine",
   ).optional(),
-  max_restarts: integer(
-    { min: 0 },
-    RUN.nothing,
-    "with nproc_per_node or hosts: starts after a rank was lost, each from the last checkpoint",
-  ).or(0),
+  max_restarts: needing(
+    ["nproc_per_node", "hosts"],
+    integer(
+      { min: 0 },
+      RUN.nothing,
+      "with nproc_per_node or hosts: starts after a rank was lost, each from the last checkpoint",
+    ).or(0),
+  ),
   ddp_timeout: integer(
     { min: 1 },
     RUN.nothing,
@@ -505,11 +512,14 @@ export const terminalRows = {
     RUN.nothing,
     "show the run as a live page of this machine, with pause, stop and samples (docs/report.md); the terminal tells its address",
   ).or(false),
-  dashboard_runs: texts(
-    "folders",
-    RUN.nothing,
-    "output folders of other runs, shown beside this one on its live page",
-  ).optional(),
+  dashboard_runs: needing(
+    ["dashboard"],
+    texts(
+      "folders",
+      RUN.nothing,
+      "with dashboard: output folders of other runs, shown beside this one on its live page",
+    ).optional(),
+  ),
   dry_run: flag(RUN.nothing, "print texts, steps, memory and the estimated time, and stop").or(false),
   json: flag(RUN.nothing, "print the result as one JSON object").or(false),
 };

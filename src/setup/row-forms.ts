@@ -93,6 +93,19 @@ function wrongLoss(loss: LossOn, form: string): LowrankError {
   return new LowrankError("E_USAGE", `--loss_on is ${loss}, expected ${expected}.`, "loss_on");
 }
 
+/**
+ * @param others names of options that may serve rows of other commands
+ * @throws LowrankError E_USAGE naming options of templates where all rows are texts
+ */
+export function checkTemplateUsed(o: RowFormOptions, renders: RenderSpec[], others?: ReadonlySet<string>): void {
+  if (renders.some(({ kind }) => kind !== "text")) return;
+  const names = ["chat_template", "template_date"] as const;
+  const unused = names.filter((name) => o[name] !== undefined && !others?.has(name));
+  if (unused.length === 0) return;
+  const message = `${unused.join(" and ")}: these rows are texts, expected conversations or prompts (data_format).`;
+  throw new LowrankError("E_USAGE", message, unused[0]);
+}
+
 /** The form that an option tells; undefined where rows are looked at. */
 export function givenForm(o: RowFormOptions): FormName | "text" | undefined {
   if (o.data_format !== undefined && o.data_format !== "auto") return o.data_format;

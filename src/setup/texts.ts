@@ -29,7 +29,7 @@ import {
 import type { Warn } from "../model/index.js";
 import { type ClassifierConfig, type ModelSource, trimHeaps } from "../native/index.js";
 import { threadCount } from "./adapter.js";
-import { type RowFormOptions, renderingOf } from "./row-forms.js";
+import { checkTemplateUsed, type RowFormOptions, renderingOf } from "./row-forms.js";
 
 /** Held back where no validation file is named. */
 const VALIDATION_SHARE = 0.1;
@@ -396,6 +396,7 @@ export async function readTrainingTexts(
   const { labels } = o;
   if (labels) return readLabelledTexts(o, labels, tokenizer, vocabSize, reading);
   const [training, validation] = await trainingSources(o, tokenizer, reading);
+  checkTemplateUsed(o, [training.render, ...(validation ? [validation.render] : [])]);
   tellEnd(o, tokenizer, training.render, reading);
   const read = (source: TextSource, role: "training " | "validation ") =>
     readTokens(source, tokenizer, vocabSize, o, reading, role);

@@ -110,6 +110,29 @@ describe("conversations", () => {
     expect(learned.join("")).toBe("answer 0</s>");
   });
 
+  test("are what a template is for: beside texts alone it is refused, unless a file of options has it", async () => {
+    const plain = work.path("plain.jsonl");
+    writeFileSync(plain, rows.map((_, i) => JSON.stringify({ text: `text ${i}` })).join("\n"));
+    const refusal = expect.stringMatching(/error E_USAGE: chat_template and template_date: these rows are texts, /);
+    const given = ["--chat_template", "/nonexistent.jinja", "--template_date", "2026-01-31", ...cacheOf("plain")];
+    const run = ["--output_dir", work.path("plain-run"), "--dry_run"];
+    for (const [name, ...args] of [
+      ["train", "--train_file", plain, ...run],
+      ["preview", "--train_file", plain],
+      ["eval", "--validation_file", plain],
+    ] as const) {
+      const refused = await command(name, ...base, ...args, ...given);
+      expect([refused.code, refused.stderr], name).toEqual([1, refusal]);
+    }
+    const mixed = ["--train_file", plain, "--validation_file", messages, "--chat_template", template];
+    const trained = await command("train", ...base, ...mixed, ...run);
+    expect(trained.code, trained.stderr).toBe(0);
+    const config = work.path("chats.yaml");
+    writeFileSync(config, `train_file: ${messages}\nchat_template: ${template}\n`);
+    const evaluated = await command("eval", ...base, "--config", config, "--validation_file", plain);
+    expect(evaluated.code, evaluated.stderr).toBe(0);
+  });
+
   test("without a template are an error before anything else, and so is a form that there is not", async () => {
     const none = await command("train", ...base, "--train_file", messages, "--output_dir", work.path("none"));
     expect(none.stderr).toContain("The tokenizer has no chat template, which conversations need.");
