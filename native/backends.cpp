@@ -5,6 +5,7 @@
 #include "base/plugin_file.h"
 #include "cpu/cpu.h"
 #include "cuda/device_memory.h"
+#include "cuda/switches.h"
 #include "cuda/workspace.h"
 #include "ops/plugin.h"
 
@@ -48,11 +49,11 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads) {
 int64_t workspace_bytes(const OpLimits& limits, const std::string& device, int threads) {
   if (is_cpu(device)) return cpu_workspace_bytes(limits, threads, cpu_default_instruction_set());
   number_of(device);
-  return cuda::workspace_bytes(limits);
+  return cuda::workspace_bytes(limits, cuda::Switches::of_environment());
 }
 
 std::vector<MemoryItem> device_items(const OpLimits& limits, const PassSize& size, const std::string& device) {
-  return is_cpu(device) ? std::vector<MemoryItem>() : cuda::device_items(limits, size);
+  return is_cpu(device) ? std::vector<MemoryItem>() : cuda::device_items(limits, size, cuda::Switches::of_environment());
 }
 
 int64_t allocation_rest(int64_t bytes, const std::string& device) { return is_cpu(device) ? 0 : cuda::allocation_rest(bytes); }

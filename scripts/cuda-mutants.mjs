@@ -30,6 +30,8 @@ const masks = { ...tiles, cases: "dropout" };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
 const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
 const fewRows = { file: "few_rows.cu", op: "linear_fwd", cases: "act=bf16 w=nf4" };
+const borderedCases = { op: "linear_fwd", cases: "act=bf16 w=nf4" };
+const bordered = { file: "cuda_linear.cpp", ...borderedCases };
 const int8 = { file: "linear_int8.cu", op: "linear_fwd", cases: "w=i8" };
 const sampling = { file: "sampling.cu", op: "sample" };
 const lanes = { file: "lanes.cpp", op: "copies" };
@@ -188,6 +190,29 @@ const ERRORS = [
   },
   { name: "few rows: parts are not waited for", ...fewRows, from: "__syncthreads();", to: "" },
   { name: "few rows: eight of them", ...fewRows, from: "row + 8 < x.rows", to: "row + 16 < x.rows" },
+  {
+    name: "bordered: other values behind the adapter's",
+    quick: true,
+    file: "linear.cu",
+    ...borderedCases,
+    from: "if (c < from.cols) read(from",
+    to: "read(from",
+  },
+  {
+    name: "bordered: u over x",
+    ...bordered,
+    from: "pad_columns(u, columns(all, x.cols,",
+    to: "pad_columns(u, columns(all, 0,",
+  },
+  { name: "bordered: B over W", ...bordered, from: "columns(all, w.cols, further)", to: "columns(all, 0, further)" },
+  {
+    name: "bordered: the input before is still there",
+    ...bordered,
+    from: "if (!a.same_x) copied_ = {};",
+    to: "",
+    op: "training",
+    cases: "",
+  },
   { name: "int8: outliers have codes", ...int8, from: "leaves[k] ? 0 : rintf", to: "rintf" },
   { name: "int8: columns over one another", quick: true, ...int8, from: "at += counts[i]", to: "at = counts[i]" },
   { name: "int8: rows of the first part", ...int8, from: "first + part * kWide", to: "first" },

@@ -101,7 +101,7 @@ cases() {
   [ -z "$emulated" ] || quick=(--quick)
   on_gpu device --jobs "$((jobs > 8 ? 8 : jobs))" --worst "${quick[@]}"
 }
-bits() { on_gpu device --op training --jobs "$((jobs > 8 ? 8 : jobs))" --repeats "$([ -n "$emulated" ] && echo 1 || echo 112)"; }  # of nine trainings
+bits() { on_gpu device --op training --jobs "$((jobs > 8 ? 8 : jobs))" --repeats "$([ -n "$emulated" ] && echo 1 || echo 59)"; }  # of seventeen trainings
 speed() {
   local quick=()
   [ -z "$emulated" ] || quick=(--quick)

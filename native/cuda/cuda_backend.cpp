@@ -1,8 +1,6 @@
 #include "cuda/cuda_backend.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <string_view>
 
 #include "cuda/nccl_reducer.h"
 #include "cuda/system.h"
@@ -12,12 +10,6 @@ namespace lowrank::cuda {
 
 thread_local bool plans_only = false;
 
-namespace {
-
-const std::string kSumsInF32 = "sums in f32\n";
-
-}  // namespace
-
 void check_product(const Product& p) {
   const int64_t m = p.transposes_a ? p.a.cols : p.a.rows, n = p.transposes_b ? p.b.rows : p.b.cols, k = p.transposes_b ? p.b.cols : p.b.rows;
   check(p.c.rows == m && p.c.cols == n && p.inner() == k, "shapes", "product");
@@ -25,8 +17,6 @@ void check_product(const Product& p) {
 }
 
 CudaBackend::CudaBackend(std::unique_ptr<Device> device) : device_(std::move(device)), stream_(device_->stream()), lanes_(*device_), repeats_(*device_) {
-  const char* const sums = std::getenv("LOWRANK_CUDA_F32_SUMS");
-  sums_in_f32_ = sums && std::string_view(sums) == "on";
   tables_ = {copy(kNf4Values, 16), copy(kFp4Values, 16), copy(moment_map(Moment::first), 256), copy(moment_map(Moment::second), 256)};
 }
 
@@ -63,7 +53,8 @@ DeviceSums CudaBackend::join(Group& group) { return join_over_nccl(*device_, gro
 
 void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
   limits_ = limits;
-  work_ = Workspace(limits);
+  work_ = Workspace(limits, switches_);
+  copied_ = {};
   memory_ = static_cast<char*>(memory);
   repeats_.forget();
 }
@@ -71,13 +62,13 @@ void CudaBackend::do_set_workspace(const OpLimits& limits, void* memory) {
 // How sums are made decides the last bits, as algorithms do.
 std::string CudaBackend::plans() const {
   const std::string text = device_->plans();
-  return sums_in_f32_ && !text.empty() ? kSumsInF32 + text : text;
+  return text.empty() ? text : switches_.before(text);
 }
 
 std::string CudaBackend::take_plans(const std::string& text) {
-  const bool in_f32 = text.starts_with(kSumsInF32);
-  if (in_f32 != sums_in_f32_) return std::string("they are of a run with LOWRANK_CUDA_F32_SUMS=") + (in_f32 ? "on" : "off") + ", this is one with " + (in_f32 ? "off" : "on");
-  return device_->take_plans(in_f32 ? text.substr(kSumsInF32.size()) : text);
+  std::string why;
+  const std::string rest = switches_.behind(text, why);
+  return why.empty() ? device_->take_plans(rest) : why;
 }
 
 void CudaBackend::plan(const std::function<void()>& enqueue) {

@@ -8,6 +8,7 @@
 #include "cuda/kernels.h"
 #include "cuda/lanes.h"
 #include "cuda/repeats.h"
+#include "cuda/switches.h"
 #include "cuda/workspace.h"
 #include "ops/backend.h"
 
@@ -28,7 +29,7 @@ class CudaBackend final : public Backend {
   void wait(Lane lane) override { lanes_.wait(lane); }
   Weight resident(const Weight&) override;
   const float* resident(const float* values, int64_t n) override;
-  int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits); }
+  int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits, switches_); }
   DeviceSums join(Group&) override;
   void plan(const std::function<void()>& enqueue) override;
   void repeat(const RepeatKey&, const std::function<void()>& enqueue) override;
@@ -56,11 +57,12 @@ class CudaBackend final : public Backend {
   const T* copy(const T* host, int64_t n);
 
   // Rows [first, first + rows) of a weight in act: where they are, or decoded into scratch memory until the next call.
+  // further: columns of the memory behind each of these rows.
   struct WeightRows {
     Mat mat;  // (rows, I), or transposed
     bool transposed;
   };
-  WeightRows weight_rows(const Weight& w, int64_t first, int64_t rows) const;
+  WeightRows weight_rows(const Weight& w, int64_t first, int64_t rows, int64_t further = 0) const;
   // y (=|+=) x (rows [first, first + y.cols) of w)^T
   void product(const Mat& x, const Weight& w, int64_t first, const Mat& y, bool accumulates) const;
   void product_bwd(const Mat& dy, const WeightRows& w, const Mat& dx, bool accumulates) const;  // dx (=|+=) dy w
@@ -68,8 +70,13 @@ class CudaBackend final : public Backend {
   // An f32 matrix in act.
   Mat as_act(const float* values, int64_t rows, int64_t cols, int64_t offset) const;
   void product(const Mat& a, const Mat& b, bool transposes_b, const Mat& c, bool accumulates, float alpha = 1) const;
-  void rows_fwd(const LinearFwdArgs&, int64_t first, int64_t rows) const;
+  void rows_fwd(const LinearFwdArgs&, int64_t first, int64_t rows);
   void rows_bwd(const LinearBwdArgs&, int64_t first, int64_t rows) const;
+  // Whether both terms of the rows x are one product, [x | u] [W | B]^T; and these two. x is copied where the copy is not of it already.
+  bool is_copied(const Mat& x) const { return copied_.data == x.data && copied_.rows == x.rows && copied_.cols == x.cols && copied_.ld == x.ld; }
+  bool is_bordered(const LinearFwdArgs&, const Mat& x) const;
+  Mat with_columns(const Mat& x, const Mat& u);
+  Mat with_columns(const Weight& w, const Lora&, int64_t first, int64_t rows) const;
   kernels::Outliers outliers() const;
   Mat dropped_rows(const Mat& x, const Dropout&, int64_t first) const;
 
@@ -82,8 +89,8 @@ class CudaBackend final : public Backend {
   char* memory_ = nullptr;
   Lanes lanes_;
   Repeats repeats_;
-  // Else the adapter's term of a rounded result is rounded first, in the result's place, and the weight's product is added to it.
-  bool sums_in_f32_ = false;
+  const Switches switches_ = Switches::of_environment();
+  Mat copied_;  // the rows whose copy with_columns() made last; of linears that read the same
 };
 
 }  // namespace lowrank::cuda

@@ -22,14 +22,14 @@ int64_t CudaBackend::weight_rows_at_a_time(const Weight& w) const {
   return std::clamp<int64_t>(work_.decoded / w.cols, 1, w.rows);
 }
 
-CudaBackend::WeightRows CudaBackend::weight_rows(const Weight& w, int64_t first, int64_t rows) const {
+CudaBackend::WeightRows CudaBackend::weight_rows(const Weight& w, int64_t first, int64_t rows, int64_t further) const {
   if (w.plain() && dtype_of(w.format) == limits_.act) {
     const Weight stored = w.stored();
     const Mat all(const_cast<void*>(w.data), limits_.act, stored.rows, stored.cols);
     return {w.transposed ? columns(all, first, rows) : all.slice(first, rows), w.transposed};
   }
-  check(rows * w.cols <= work_.decoded, "a weight to decode beyond the limits", "linear");
-  const Mat out = scratch(work_.weight, limits_.act, rows, w.cols);
+  check(rows * w.cols <= work_.decoded && further <= work_.border && (further == 0 || rows <= limits_.features), "a weight to decode beyond the limits", "linear");
+  const Mat out(memory_ + work_.weight, limits_.act, rows, w.cols, w.cols + further);
   kernels::decode(w, first, out, tables_, stream_);
   return {out, false};
 }
@@ -62,6 +62,31 @@ Mat CudaBackend::dropped_rows(const Mat& x, const Dropout& d, int64_t first) con
   return out;
 }
 
+bool CudaBackend::is_bordered(const LinearFwdArgs& a, const Mat& x) const {
+  const bool is_decoded = !(a.w.plain() && dtype_of(a.w.format) == limits_.act);
+  if (!switches_.bordered || !a.lora || !is_decoded || a.w.outlier_threshold > 0 || kernels::takes_few_rows(x, a.w)) return false;
+  // It saves that a sum is written and read once more, and costs a copy of x.
+  const bool in_f32 = a.y.dtype == DType::f32 || a.bias || a.accumulate || switches_.sums_in_f32;
+  return is_copied(x) || dtype_bytes(x.dtype) * x.cols <= dtype_bytes(in_f32 ? DType::f32 : x.dtype) * a.w.rows;
+}
+
+Mat CudaBackend::with_columns(const Mat& x, const Mat& u) {
+  const int64_t cols = Workspace::bordered_cols(x.cols, u.cols);
+  const Mat all(memory_ + work_.bordered, x.dtype, x.rows, cols, Workspace::bordered_cols(x.cols, limits_.rank));
+  if (!is_copied(x)) kernels::cast({x, columns(all, 0, x.cols)}, stream_);
+  copied_ = x;
+  kernels::pad_columns(u, columns(all, x.cols, cols - x.cols), stream_);
+  return all;
+}
+
+Mat CudaBackend::with_columns(const Weight& w, const Lora& l, int64_t first, int64_t rows) const {
+  const int64_t cols = Workspace::bordered_cols(w.cols, l.rank), further = cols - w.cols;
+  const Mat own = weight_rows(w, first, rows, further).mat, all(own.data, own.dtype, rows, cols, own.ld);
+  const Mat b(const_cast<float*>(l.b) + first * l.rank, DType::f32, rows, l.rank);
+  kernels::pad_columns(b, columns(all, w.cols, further), stream_);
+  return all;
+}
+
 kernels::Outliers CudaBackend::outliers() const {
   return {scratch<float>(work_.maxima), scratch<int32_t>(work_.is_outlier), scratch<int32_t>(work_.outlier_columns)};
 }
@@ -73,15 +98,17 @@ void CudaBackend::enqueue_linear_fwd(const LinearFwdArgs& a) {
     kernels::zero({scratch(work_.is_outlier, DType::f32, 1, a.x.cols)}, stream_);
     kernels::find_outliers(a.x, a.w.outlier_threshold, outliers(), stream_);
   }
+  if (!a.same_x) copied_ = {};
   in_parts(a.x.rows, work_.rows, [&](int64_t first, int64_t rows) { rows_fwd(a, first, rows); });
   if (a.gate) kernels::glu_fwd({a.gate, a.y, a.a}, stream_);
 }
 
-void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) const {
+void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) {
   const DType act = limits_.act;
   const Mat y = a.y.slice(first, rows);
   const Mat x = a.x.slice(first, rows);
-  Mat u, b, some;
+  const bool bordered = is_bordered(a, x);
+  Mat u, b, both, some;
   if (a.lora) {
     const Lora& l = *a.lora;
     u = a.u.slice(first, rows);
@@ -89,7 +116,8 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
     const int64_t undropped = l.dropout.active() ? l.undropped : 0, dropped = l.rank - undropped;
     product(dropped_rows(x, l.dropout, first), lora_a.slice(0, dropped), true, columns(u, 0, dropped), false, l.scale);
     if (undropped > 0) product(x, lora_a.slice(dropped, undropped), true, columns(u, dropped, undropped), false, l.scale);
-    b = as_act(l.b, a.w.rows, l.rank, work_.b);
+    if (bordered) both = with_columns(x, u);
+    else b = as_act(l.b, a.w.rows, l.rank, work_.b);
   }
   const bool rounds = a.w.outlier_threshold > 0;
   int8_t* const codes = scratch<int8_t>(work_.codes);
@@ -99,16 +127,17 @@ void CudaBackend::rows_fwd(const LinearFwdArgs& a, int64_t first, int64_t rows) 
   }
   // f32 results are the sums themselves; others are sums of one product, or of the adapter's and then the weight's, or are rounded from sums in f32.
   const bool in_place = y.dtype == DType::f32 && !rounds, no_other_term = !in_place && !a.bias && !a.accumulate && !rounds;
-  const bool begins_with_adapter = no_other_term && a.lora && !sums_in_f32_;
-  const bool alone = in_place || begins_with_adapter || (no_other_term && !a.lora);
+  const bool begins_with_adapter = no_other_term && a.lora && !bordered && !switches_.sums_in_f32;
+  const bool alone = in_place || begins_with_adapter || (no_other_term && (bordered || !a.lora));
   int64_t at_a_time = weight_rows_at_a_time(a.w);
   if (!alone) at_a_time = std::min(at_a_time, limits_.features);
   in_parts(a.w.rows, at_a_time, [&](int64_t o, int64_t n) {
     const Mat to = columns(y, o, n), sums = alone ? to : scratch(work_.sums, DType::f32, rows, n);
     if (begins_with_adapter) product(u, b.slice(o, n), true, to, false);
     if (rounds) kernels::add_up_outliers(some, a.w, o, outliers(), scratch(work_.weight, act, x.cols, n), sums, stream_);
+    else if (bordered) product(both, with_columns(a.w, *a.lora, o, n), true, sums, in_place && a.accumulate);
     else product(x, a.w, o, sums, begins_with_adapter || (in_place && a.accumulate));
-    if (a.lora && !begins_with_adapter) product(u, b.slice(o, n), true, sums, true);
+    if (a.lora && !bordered && !begins_with_adapter) product(u, b.slice(o, n), true, sums, true);
     kernels::Finish f{.sums = sums, .y = to, .bias = a.bias ? a.bias + o : nullptr, .accumulate = a.accumulate && !in_place};
     if (rounds) {
       const CodeProduct p{codes, static_cast<const int8_t*>(a.w.data) + o * x.cols, scratch<int32_t>(work_.code_sums), rows, n, x.cols};
@@ -132,7 +161,7 @@ void CudaBackend::rows_bwd(const LinearBwdArgs& a, int64_t first, int64_t rows) 
   const Mat dx = a.dx ? a.dx.slice(first, rows) : Mat();
   const bool in_place = dx.dtype == DType::f32;
   const bool no_other_term = !in_place && !a.also && !a.accumulate && weight_rows_at_a_time(a.w) == a.w.rows;
-  const bool begins_with_adapter = dx && no_other_term && a.lora && !(a.lora->dropout.active() && a.lora->undropped > 0) && !sums_in_f32_;
+  const bool begins_with_adapter = dx && no_other_term && a.lora && !(a.lora->dropout.active() && a.lora->undropped > 0) && !switches_.sums_in_f32;
   const bool alone = in_place || begins_with_adapter || (no_other_term && !a.lora);
   const Mat sums = !dx || alone ? dx : scratch(work_.sums, DType::f32, rows, dx.cols);
   bool begun = in_place && a.accumulate;

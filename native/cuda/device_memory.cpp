@@ -17,20 +17,20 @@ constexpr int64_t kBlockForward = 12, kBlockBackward = 20, kEnds = 48;  // norms
 
 }  // namespace
 
-int64_t recorded_nodes(const OpLimits& l, const PassSize& size) {
-  const int64_t parts = (l.tokens + Workspace(l).rows - 1) / Workspace(l).rows;
-  const int64_t cast = l.act != DType::f32, dropout = l.dropout, decoded = l.decoded > 0, rounds = l.rounds_activations;
-  // A product with few outputs is two kernels where its sum is shared among blocks.
-  const int64_t forward = 4 + 3 * cast + dropout + decoded + 6 * rounds;
+int64_t recorded_nodes(const OpLimits& l, const PassSize& size, const Switches& switches) {
+  const int64_t rows = Workspace(l, switches).rows, parts = (l.tokens + rows - 1) / rows;
+  const int64_t cast = l.act != DType::f32, dropout = l.dropout, decoded = l.decoded > 0, rounds = l.rounds_activations, bordered = switches.bordered;
+  // Bordered, copies of x, u and B come for one product. A product with few outputs is two kernels where its sum is shared among blocks.
+  const int64_t forward = 4 + 3 * cast + dropout + decoded + 6 * rounds + 2 * bordered;
   const int64_t backward = 8 + 3 * cast + 2 * dropout + decoded;
   return parts * (size.linears * (forward + backward) + size.again_linears * forward + kEnds) + size.blocks * (kBlockForward + kBlockBackward) + size.again_blocks * (kBlockForward + 2);
 }
 
-std::vector<MemoryItem> device_items(const OpLimits& l, const PassSize& size) {
+std::vector<MemoryItem> device_items(const OpLimits& l, const PassSize& size, const Switches& switches) {
   const auto item = [](const char* name, int64_t bytes) { return MemoryItem{name, bytes, MemoryPlace::device}; };
   std::vector<MemoryItem> items = {item("context", kContext), item("kernels", kKernels), item("cuBLASLt workspace", kProductWorkspace)};
   if (!l.training) return items;
-  const int64_t nodes = recorded_nodes(l, size);
+  const int64_t nodes = recorded_nodes(l, size, switches);
   items.push_back(item("CUDA graphs", std::max(nodes, std::min(kMostRecordings * nodes, kMostNodes)) * kNodeBytes));
   return items;
 }

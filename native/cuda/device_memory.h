@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "cuda/switches.h"
 #include "ops/backends.h"
 
 namespace lowrank::cuda {
@@ -13,9 +14,9 @@ constexpr int64_t kMostRecordings = 8, kMostNodes = 8192;
 constexpr int64_t kNodeBytes = int64_t(64) << 10;
 
 // Nodes of a recorded pass, at most.
-int64_t recorded_nodes(const OpLimits&, const PassSize&);
+int64_t recorded_nodes(const OpLimits&, const PassSize&, const Switches&);
 
-std::vector<MemoryItem> device_items(const OpLimits&, const PassSize&);
+std::vector<MemoryItem> device_items(const OpLimits&, const PassSize&, const Switches&);
 // Bytes that an allocation takes beyond those that are asked for.
 int64_t allocation_rest(int64_t bytes);
 

@@ -52,6 +52,8 @@ void decode(const Weight& w, int64_t first, const Mat& out, const Tables&, Strea
 void dropout(const Mat& x, const Mat& out, const Dropout&, int64_t first, Stream);
 // sums += mask / (1 - p) * x
 void add_masked(const Mat& x, const Mat& sums, const Dropout&, int64_t first, Stream);
+// to = from, and 0 in its columns behind from's. from: f32 or to's dtype
+void pad_columns(const Mat& from, const Mat& to, Stream);
 // y (=|+=) sums + bias + code_sums maxima[row] absmax[column] kInt8ProductStep; null: no such term. y may be sums.
 struct Finish {
   Mat sums, y;

@@ -41,6 +41,16 @@ __global__ void __launch_bounds__(kThreads, 1) add_masked_kernel(Mat x, Mat sums
 }
 
 template <int N>
+__global__ void __launch_bounds__(kThreads, 1) pad_columns_kernel(Mat from, Mat to) {
+  const int64_t m = blockIdx.x;
+  for (int64_t c = first_element<N>(); c < to.cols; c += element_step<N>()) {
+    float v[N] = {};
+    if (c < from.cols) read(from, m, c, v);
+    write(to, m, c, v);
+  }
+}
+
+template <int N>
 __global__ void __launch_bounds__(kThreads, 1) finish_kernel(Finish f) {
   const int64_t m = blockIdx.x;
   float sum[N], part[N], other[N];
@@ -71,6 +81,9 @@ void dropout(const Mat& x, const Mat& out, const Dropout& d, int64_t first, Stre
 }
 void add_masked(const Mat& x, const Mat& sums, const Dropout& d, int64_t first, Stream stream) {
   LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(x, sums), add_masked_kernel, x, stream, x, sums, d, first);
+}
+void pad_columns(const Mat& from, const Mat& to, Stream stream) {
+  LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(from, to), pad_columns_kernel, to, stream, from, to);
 }
 void finish(const Finish& f, Stream stream) {
   LOWRANK_LAUNCH_WIDE_ELEMENTS(all_wide(f.sums, f.y, f.bias, f.code_sums, f.absmax), finish_kernel, f.y, stream, f);

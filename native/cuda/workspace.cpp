@@ -13,7 +13,7 @@ constexpr int64_t kMostLogits = int64_t(1) << 27;   // elements
 constexpr int64_t kLogitRows = 256;                 // a multiple of it, where there are more
 }  // namespace
 
-Workspace::Workspace(const OpLimits& l) {
+Workspace::Workspace(const OpLimits& l, const Switches& switches) {
   const int64_t tokens = std::max<int64_t>(1, l.tokens), element = dtype_bytes(l.act);
   rows = std::min(tokens, kMostRows);
   const int64_t most_rows = std::max<int64_t>(1, kMostLogits / std::max<int64_t>(1, l.vocab));
@@ -25,7 +25,9 @@ Workspace::Workspace(const OpLimits& l) {
     return at;
   };
   const int64_t values = rows * l.features;
-  weight = take(decoded, element);
+  border = switches.bordered && l.rank > 0 ? l.rank + 7 : 0;
+  weight = take(decoded + (decoded > 0 ? l.features * border : 0), element);
+  bordered = take(border > 0 ? values + rows * border : 0, element);
   sums = take(l.act == DType::f32 && !l.rounds_activations ? 0 : values, 4);
   a = take(l.act == DType::f32 ? 0 : l.rank * l.features, element);
   b = take(l.act == DType::f32 ? 0 : l.rank * l.features, element);
@@ -46,6 +48,6 @@ Workspace::Workspace(const OpLimits& l) {
   partial_sums = take(kPartialSums, int64_t(sizeof(double)));
 }
 
-int64_t workspace_bytes(const OpLimits& limits) { return Workspace(limits).bytes; }
+int64_t workspace_bytes(const OpLimits& limits, const Switches& switches) { return Workspace(limits, switches).bytes; }
 
 }  // namespace lowrank::cuda

@@ -74,6 +74,7 @@ std::vector<Case> all_cases() {
   add_attention_tile_cases(cases);
   add_sample_cases(cases);
   add_chunk_cases(cases);
+  add_rank_cases(cases);
   for (size_t i = 0; i < cases.size(); i++) cases[i].seed = i + 1;
   return cases;
 }

@@ -65,6 +65,7 @@ std::vector<Case> speed_cases();
 // The parts of the table, in a file each.
 void add_linear_cases(std::vector<Case>&);
 void add_chunk_cases(std::vector<Case>&);
+void add_rank_cases(std::vector<Case>&);
 void add_row_cases(std::vector<Case>&);
 void add_attention_cases(std::vector<Case>&);
 void add_attention_tile_cases(std::vector<Case>&);

@@ -206,63 +206,68 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     await other.close();
   });
 
-  test("nor do they go on in a run that makes its sums otherwise", async () => {
-    const withSums = async (sums: string, before?: string) => {
-      process.env.LOWRANK_CUDA_F32_SUMS = sums;
-      try {
-        const engine = await open();
-        const why = before === undefined ? null : await engine.takeDevicePlans(before);
-        await engine.forwardBackward(batch, 1, 0);
-        const plans = await engine.devicePlans();
-        await engine.close();
-        return { why, plans };
-      } finally {
-        delete process.env.LOWRANK_CUDA_F32_SUMS;
-      }
-    };
-    const rounded = await withSums("off");
-    const inF32 = await withSums("on", rounded.plans);
-    expect(inF32.why).toBe("they are of a run with LOWRANK_CUDA_F32_SUMS=off, this is one with on");
-    expect((await withSums("off", inF32.plans)).why).toBe(
-      "they are of a run with LOWRANK_CUDA_F32_SUMS=on, this is one with off",
-    );
-    expect(await withSums("on", inF32.plans)).toEqual({ why: null, plans: inF32.plans });
-  });
+  test.each(["LOWRANK_CUDA_F32_SUMS", "LOWRANK_CUDA_BORDERED"])(
+    "nor do they go on in a run with the other value of %s",
+    async (name) => {
+      const withSwitch = async (value: string, before?: string) => {
+        process.env[name] = value;
+        try {
+          const engine = await open();
+          const why = before === undefined ? null : await engine.takeDevicePlans(before);
+          await engine.forwardBackward(batch, 1, 0);
+          const plans = await engine.devicePlans();
+          await engine.close();
+          return { why, plans };
+        } finally {
+          delete process.env[name];
+        }
+      };
+      const off = await withSwitch("off");
+      const on = await withSwitch("on", off.plans);
+      expect(on.why).toBe(`they are of a run with ${name}=off, this is one with on`);
+      expect((await withSwitch("off", on.plans)).why).toBe(`they are of a run with ${name}=on, this is one with off`);
+      expect(await withSwitch("on", on.plans)).toEqual({ why: null, plans: on.plans });
+    },
+  );
 
-  test("algorithms are chosen before step 1: pieces of other sizes, evaluations and labels that nobody learns choose none", async () => {
-    const texts = (...lengths: number[]) => ({
-      sequences: lengths.map((n) => ({ inputIds: Int32Array.from({ length: n }, (_, i) => i) })),
-    });
-    const train = async (engine: Engine, ...batches: ReturnType<typeof texts>[]) => {
-      for (const one of batches) {
-        await engine.forwardBackward(one, 1, 0);
-        await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+  test.each(["off", "on"])(
+    "algorithms are chosen before step 1: pieces of other sizes, evaluations and labels that nobody learns choose none; LOWRANK_CUDA_BORDERED=%s",
+    async (bordered) => {
+      vi.stubEnv("LOWRANK_CUDA_BORDERED", bordered);
+      const texts = (...lengths: number[]) => ({
+        sequences: lengths.map((n) => ({ inputIds: Int32Array.from({ length: n }, (_, i) => i) })),
+      });
+      const train = async (engine: Engine, ...batches: ReturnType<typeof texts>[]) => {
+        for (const one of batches) {
+          await engine.forwardBackward(one, 1, 0);
+          await engine.optimizerStep({ learningRate: 0.1, weightDecay: 0, maxGradNorm: 1 });
+        }
+        return engine.devicePlans();
+      };
+      const wide = { ...options, precision: "bf16", device: "cuda:0", maxTokens: 60, maxSequence: 50 } as const;
+      const ragged = [texts(30, 30), texts(1), texts(17, 3), texts(49)];
+      const several = { ...adapter, targets: ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"] };
+      for (const dora of [false, true]) {
+        const engine = await Engine.create(model, { ...several, useDora: dora }, wide);
+        const atStart = await train(engine, texts(2));
+        expect(await train(engine, ...ragged)).toBe(atStart);
+        await engine.evaluate(texts(20, 17));
+        expect(await engine.devicePlans()).toBe(atStart);
+        await engine.close();
       }
-      return engine.devicePlans();
-    };
-    const wide = { ...options, device: "cuda:0", maxTokens: 60, maxSequence: 50 } as const;
-    const ragged = [texts(30, 30), texts(1), texts(17, 3), texts(49)];
-    const several = { ...adapter, targets: ["model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj"] };
-    for (const dora of [false, true]) {
-      const engine = await Engine.create(model, { ...several, useDora: dora }, wide);
-      const atStart = await train(engine, texts(2));
-      expect(await train(engine, ...ragged)).toBe(atStart);
-      await engine.evaluate(texts(20, 17));
-      expect(await engine.devicePlans()).toBe(atStart);
-      await engine.close();
-    }
-    // Where one does not fit fewer rows, the shape has a choice of its own, which the checkpoint holds, too.
-    faults("refuses=rows");
-    const strict = await Engine.create(model, several, wide);
-    const atStart = await train(strict, texts(2));
-    const all = await train(strict, ...ragged);
-    expect(all.split("\n").length).toBeGreaterThan(atStart.split("\n").length);
-    await strict.close();
-    const resumed = await Engine.create(model, several, wide);
-    expect(await resumed.takeDevicePlans(all)).toBeNull();
-    expect(await train(resumed, ...ragged)).toBe(all);
-    await resumed.close();
-  });
+      // Where one does not fit fewer rows, the shape has a choice of its own, which the checkpoint holds, too.
+      faults("refuses=rows");
+      const strict = await Engine.create(model, several, wide);
+      const atStart = await train(strict, texts(2));
+      const all = await train(strict, ...ragged);
+      expect(all.split("\n").length).toBeGreaterThan(atStart.split("\n").length);
+      await strict.close();
+      const resumed = await Engine.create(model, several, wide);
+      expect(await resumed.takeDevicePlans(all)).toBeNull();
+      expect(await train(resumed, ...ragged)).toBe(all);
+      await resumed.close();
+    },
+  );
 
   test("uploads through pinned memory: it is written again when its copies are done", async () => {
     // A and B are a part of a mebibyte each.

@@ -1,7 +1,7 @@
 // Whole models on the emulated device against torch, transformers and peft; and what is said where there is no device.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openModel, resolveTargets } from "../../src/model/index.js";
 import { devices, Engine, type MemoryItem, planMemory } from "../../src/native/index.js";
 import { EMULATED } from "../support/emulated.js";
@@ -32,11 +32,24 @@ const KINDS = [
   "lora-bias-plus",
 ];
 
+/** Of these some with every kind of linear: separate and fused, with biases, transposed, one of several inputs, and DoRA. */
+const BORDERED = ["gqa-untied", "qwen2", "phi3", "gpt2", "falcon-40b", "dora", "lora-bias-plus"];
+
 describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
   beforeAll(() => {
     process.env.LOWRANK_CUDA_PLUGIN = EMULATED;
   });
   describe.each(KINDS)("%s", (name) => goldenTests(name, "cuda:0"));
+
+  describe.each(BORDERED)("%s, with the adapters' columns beside the weights'", (name) => {
+    beforeAll(() => {
+      process.env.LOWRANK_CUDA_BORDERED = "on";
+    });
+    afterAll(() => {
+      delete process.env.LOWRANK_CUDA_BORDERED;
+    });
+    goldenTests(name, "cuda:0");
+  });
 
   test("an embedding that stays with the host: the same bits, and its bytes are not the device's", async () => {
     const model = openModel(join(goldensFolder, "gqa-untied"));
@@ -96,6 +109,25 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     const inputs = moved.get("checkpoints (pinned)")!;
     expect(inputs).toMatchObject({ place: "host", bytes: (layers - 1) * 12 * model.spec.dim * 4 });
     expect(kept.get("activations")!.bytes - moved.get("activations")!.bytes).toBe(inputs.bytes);
+  });
+
+  test("adapters' columns beside the weights' are in the plan", () => {
+    const model = openModel(join(goldensFolder, "gqa-untied"));
+    const targets = resolveTargets(model, "all-linear").modules;
+    const [rank, tokens] = [3, 1024]; // tokens of an evaluation's piece
+    const adapter = { rank, alpha: 4, dropout: 0, useRslora: false, targets, seed: 1 };
+    const shape = { precision: "bf16", threads: 1, maxTokens: 12, maxSequence: 12, training: true } as const;
+    const workspace = () =>
+      planMemory(model, adapter, { ...shape, device: "cuda:0" }).items.find(({ name }) => name === "workspace")!.bytes;
+    const plain = workspace();
+    process.env.LOWRANK_CUDA_BORDERED = "on";
+    const bordered = workspace();
+    delete process.env.LOWRANK_CUDA_BORDERED;
+    const isLinear = (name: string) => targets.some((target) => `${target}.weight` === name);
+    const widest = Math.max(...model.tensors.filter(({ name }) => isLinear(name)).flatMap((tensor) => tensor.shape));
+    // A copy of x with them, and B behind decoded rows. Parts begin at multiples of 64 bytes.
+    const expected = 2 * (tokens * (widest + rank + 7) + widest * (rank + 7));
+    expect(Math.abs(bordered - plain - expected)).toBeLessThan(128);
   });
 
   test("lowrank devices names it; another number is an error", async () => {

@@ -86,10 +86,13 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
     DType act;
     bool dora;
     double neftune;
-  } kinds[] = {{"noise, dropout of base and adapter", &dropped, DType::f32, false, 5}, {"DoRA", &plain, DType::bf16, true, 0}, {"classifier", &classifier, DType::f32, false, 0}};
+    bool bordered = false;
+  } kinds[] = {{"noise, dropout of base and adapter", &dropped, DType::f32, false, 5}, {"DoRA", &plain, DType::bf16, true, 0}, {"classifier", &classifier, DType::f32, false, 0},
+               {"bordered", &dropped, DType::bf16, false, 0, true}};
   int64_t number = 0;
   for (const auto& kind : kinds) {
     if (!o.mine(number++)) continue;
+    const InForm form(kind.bordered);
     const TinyModel model(*kind.model, random_values(3));
     const AdapterSpec spec = {.rank = 2, .alpha = 4, .dropout = 0.25, .dora = kind.dora, .neftune_alpha = kind.neftune, .targets = model.targets, .seed = 7};
     unsetenv(kSwitch);

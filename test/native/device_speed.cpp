@@ -36,13 +36,13 @@ struct Run {
   int64_t texts;
   bool checkpointing, base_case;
   bool repeats = true;  // passes of one shape
-  bool sums_in_f32 = false;
+  bool sums_in_f32 = false, bordered = false;
 };
 const Run kRuns[] = {
     {"bf16", DType::bf16, Format::bf16, 4, false, true},  {"bf16", DType::bf16, Format::bf16, 1, false, false}, {"bf16", DType::bf16, Format::bf16, 4, true, false},
     {"bf16, no graphs", DType::bf16, Format::bf16, 1, false, false, false},
     {"bf16, sums in f32", DType::bf16, Format::bf16, 4, false, false, true, true},
-    {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
+    {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4, bordered", DType::bf16, Format::nf4, 4, false, false, true, false, true}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
 };
 constexpr int kWarmUp = 2, kSteps = 8, kSameBits = 20;
 constexpr int64_t kRank = 16;
@@ -167,7 +167,7 @@ void check_memory(const TinyModel& model, const Shape& shape, const Run& run, in
 void measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
   const lowrank::Device before = plugin.devices().found[0];
   setenv("LOWRANK_CUDA_GRAPHS", run.repeats ? "on" : "off", 1);
-  setenv("LOWRANK_CUDA_F32_SUMS", run.sums_in_f32 ? "on" : "off", 1);
+  const InForm form(run.bordered, run.sums_in_f32);
   Trained trained(model, shape, run, plugin, false);
   std::vector<double> seconds;
   StepState state;

@@ -121,12 +121,28 @@ void test_codes(const DevicePlugin& plugin, Report& report) {
   }
 }
 
-constexpr const char* kF32Sums = "LOWRANK_CUDA_F32_SUMS";
+constexpr const char *kF32Sums = "LOWRANK_CUDA_F32_SUMS", *kBordered = "LOWRANK_CUDA_BORDERED";
+
+// In neither form the adapter's term is rounded: linears that cannot be bordered have sums in f32.
+std::unique_ptr<Backend> make_in_form(const DevicePlugin& plugin, bool bordered) {
+  const InForm form(bordered, true);
+  return plugin.make(0);
+}
 
 // A product of bf16 or f16 reads both operands in it.
 double operand_error(DType act) { return act == DType::f32 ? 0 : unit(act); }
 
 }  // namespace
+
+InForm::InForm(bool bordered, bool sums_in_f32) {
+  setenv(kBordered, bordered ? "on" : "off", 1);
+  setenv(kF32Sums, sums_in_f32 ? "on" : "off", 1);
+}
+
+InForm::~InForm() {
+  unsetenv(kBordered);
+  unsetenv(kF32Sums);
+}
 
 void run_device(const Options& o, Report& report) {
   const DevicePlugin& plugin = open_plugin(o.plugin.empty() ? LOWRANK_EMULATED_PLUGIN : o.plugin);
@@ -170,20 +186,21 @@ void run_device(const Options& o, Report& report) {
       double& w = worst[c.op + " " + dtype_name(c.act)];
       if (o.worst && wrong.empty()) w = std::max(w, worst_ratio(slots, twin, tested, bounds));
     };
-    std::unique_ptr<Backend> backend, in_f32;
+    std::unique_ptr<Backend> backend, in_f32, bordered;
     int64_t number = 0, ran = 0;
     for (const Case& c : selected(all_cases(), o)) {
       if (c.seed % uint64_t(stride) != 0 || (is_emulated && (c.heavy || op_work(c) > 2e6)) || !o.mine(number++)) continue;
       if (c.replaced > 0 || c.stored.gradients != GradientCodes::none) continue;  // refused there
       if (ran++ % 256 == 0) {  // copies of weights go with them
-        setenv(kF32Sums, "on", 1);
-        in_f32 = plugin.make(0);
-        unsetenv(kF32Sums);
+        in_f32 = make_in_form(plugin, false);
+        bordered = make_in_form(plugin, true);
         backend = plugin.make(0);
       }
       const double operand = operand_error(c.act);
       try_case(c, *backend, {.operand = operand, .term = operand}, "");
-      if (c.op.starts_with("linear") && c.rank > 0 && c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
+      if (!c.op.starts_with("linear") || c.rank == 0) continue;
+      if (c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
+      if (c.stored.threshold == 0) try_case(c, *bordered, {.operand = operand}, "bordered: ");
     }
     for (const auto& [what, ratio] : worst) {
       if (o.worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);

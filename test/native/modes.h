@@ -67,6 +67,15 @@ void test_device(Report&);
 void test_refused_buffers(Report&);
 void test_fused(Report&);
 
+// A form of linears on a device (cuda/switches.h) while it lives.
+class InForm {
+ public:
+  InForm(bool bordered, bool sums_in_f32 = false);
+  ~InForm();
+  InForm(const InForm&) = delete;
+  InForm& operator=(const InForm&) = delete;
+};
+
 // Parts of device.
 void test_device_training(const DevicePlugin&, const Options&, Report&);
 void test_device_moments(Backend&, Report&);
