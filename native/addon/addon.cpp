@@ -85,6 +85,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
     w.transposed = t.transposed;
     const QuantizedWeight q(w, t.quantize, pool);
     file->check_unchanged();
+    if (!q.finite()) throw_not_finite(t);
     file->release_pages(t.offset, t.bytes);
     const auto bytes = [&](const void* p, size_t n) {
       Napi::ArrayBuffer b = Napi::ArrayBuffer::New(env, n);
@@ -101,10 +102,10 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
   });
 }
 
-// isFinite(tensor, threads): false where it holds NaN or infinity. Error E_FILE.
-Napi::Value finite(const Napi::CallbackInfo& info) {
-  const bool found = is_finite(to_tensor(info[0]), int(to_number(info[1], "threads")));
-  return Napi::Boolean::New(info.Env(), found);
+// checkFinite(tensor, threads): Error E_TENSOR_VALUE where it holds NaN or infinity, E_FILE.
+Napi::Value checked_finite(const Napi::CallbackInfo& info) {
+  check_finite(to_tensor(info[0]), int(to_number(info[1], "threads")));
+  return info.Env().Undefined();
 }
 
 // Values of the codes of four bits, of the codes of their maxima, and of the codes of an 8-bit optimizer's moments.
@@ -184,7 +185,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("detach", Napi::Function::New(env, detach));
   exports.Set("trimHeaps", Napi::Function::New(env, trim_heaps));
   exports.Set("quantize", Napi::Function::New(env, quantize));
-  exports.Set("isFinite", Napi::Function::New(env, guarded<finite>));
+  exports.Set("checkFinite", Napi::Function::New(env, guarded<checked_finite>));
   exports.Set("quantizationMaps", Napi::Function::New(env, quantization_maps));
   exports.Set("checkModel", Napi::Function::New(env, guarded<check_model>));
   exports.Set("adapterTensors", Napi::Function::New(env, guarded<adapter_tensors>));

@@ -76,13 +76,19 @@ class File {
 
 }  // namespace
 
-bool is_finite(const TensorEntry& t, int threads) {
+void throw_not_finite(const TensorEntry& t) {
+  throw Error("E_TENSOR_VALUE", t.file + ": tensor " + t.name +
+                  " holds NaN or infinity: the file is damaged, or its model had diverged before it was saved. Download or save it again.",
+              t.name);
+}
+
+void check_finite(const TensorEntry& t, int threads) {
   check_tensor(t);
   // The values of nf4's, fp4's and i8's codes are numbers; their maxima may be NaN or infinite.
   const bool plain_or_blocks = !is_four_bit(t.format) && t.format != Format::i8;
   const FileRange range = plain_or_blocks ? FileRange{t.file, t.offset, t.bytes} : t.absmax;
   const Format format = plain_or_blocks ? t.format : Format::f32;
-  if (!std::isfinite(t.absmax_offset)) return false;
+  if (!std::isfinite(t.absmax_offset)) throw_not_finite(t);
 
   const File file(range.file);
   const int64_t block = format_info(format).block_bytes, chunk = kChunk / block * block;
@@ -98,7 +104,7 @@ bool is_finite(const TensorEntry& t, int threads) {
     else if (!holds_numbers(format, buffer.data(), bytes / block)) finite = false;
   });
   if (!whole) throw Error("E_FILE", range.file + ": the file is cut short within tensor " + t.name + ". Download it again.", range.file);
-  return finite;
+  if (!finite) throw_not_finite(t);
 }
 
 }  // namespace lowrank

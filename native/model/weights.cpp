@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/large_pages.h"
+#include "model/finite.h"
 
 namespace lowrank {
 
@@ -267,6 +268,7 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   if (!found) {
     found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
     files_[t.file]->check_unchanged();  // others would have it, too
+    if (!found->finite()) throw_not_finite(t);
     entry = found;
     files_[t.file]->release_pages(t.offset, t.bytes);
   }

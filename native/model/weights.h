@@ -49,7 +49,7 @@ struct LoadProgress {
 class ModelWeights {
  public:
   // Checks and maps, and quantises the marked tensors one by one. A tensor that another model of this process has quantised
-  // alike is shared. Error also E_FILE. small_pages: of the linears and the head of files that the page cache holds so (see MappedFile).
+  // alike is shared. Error also E_FILE; E_TENSOR_VALUE of a tensor to be quantised. small_pages: of the linears and the head of files that the page cache holds so (see MappedFile).
   enum class SmallPages { stay, copied, read_anew };
   ModelWeights(const ModelSource&, int threads, SmallPages small_pages, LoadProgress&);
 

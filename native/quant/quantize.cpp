@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -16,10 +18,15 @@ namespace {
 constexpr float kLeastMaximum = 1e-38f;
 constexpr int64_t kNestedBlock = 256;
 
+// NaN where one is NaN: without their signs, the bits of floats are in the order of the numbers, and NaN comes last.
 float largest(const float* x, int64_t n) {
-  float m = 0;
-  for (int64_t i = 0; i < n; i++) m = std::max(m, std::fabs(x[i]));
-  return m;
+  uint32_t m = 0;
+  for (int64_t i = 0; i < n; i++) m = std::max(m, std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu);
+  return std::bit_cast<float>(m);
+}
+
+bool all_finite(const LargePageVector<float>& x) {
+  return std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); });
 }
 
 // Codes of four bits by their values, and the middles between neighbouring ones; a value on a middle belongs to the lower
@@ -121,8 +128,9 @@ void quantize_dynamic(const float* x, int64_t n, int64_t block_size, uint8_t* co
     }
     const float inverse = 1.f / absmax[b];
     for (int64_t i = 0; i < m; i++) {
-      const float v = std::clamp(x[at + i] * inverse, -1.f, 1.f);
-      codes[at + i] = table[size_t((v + 1.f) * 0.5f * 65535.f + 0.5f)];
+      const float v = std::clamp(x[at + i] * inverse, -1.f, 1.f), place = (v + 1.f) * 0.5f * 65535.f + 0.5f;
+      // The inverse of less than 2^-128 is infinite, and times 0 it is NaN.
+      codes[at + i] = table[std::isnan(place) ? 32768 : size_t(place)];
     }
   }
 }
@@ -150,11 +158,18 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
   view_ = {.data = codes_.data(), .format = s.format, .rows = w.rows, .cols = w.cols, .block_size = s.block_size};
   if (s.format == Format::i8) {
     absmax_.resize(size_t(w.rows));
+    std::atomic<bool> finite = true;
     pool.run(w.rows, [&](int64_t r, int) {
       std::vector<float> row(static_cast<size_t>(w.cols));
       widen(w, r * w.cols, w.cols, row.data());
+      // Not by the row's maximum: what f16 cannot hold is infinite there.
+      if (!std::isfinite(largest(row.data(), w.cols))) {
+        finite = false;
+        return;
+      }
       quantize_rows(row.data(), 1, w.cols, reinterpret_cast<int8_t*>(codes_.data()) + r * w.cols, absmax_.data() + r);
     });
+    finite_ = finite;
   } else {
     const int64_t blocks = blocks_of(n, s.block_size), step = std::max<int64_t>(1, 8192 / s.block_size);
     absmax_.resize(size_t(blocks));
@@ -164,6 +179,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
       widen(w, at, m, x.data());
       quantize_four_bit(s.format, x.data(), m, s.block_size, codes_.data() + at / 2, absmax_.data() + b);
     });
+    finite_ = all_finite(absmax_);
     if (s.double_quant) {
       double sum = 0;
       for (const float a : absmax_) sum += double(a);

@@ -22,6 +22,8 @@ class QuantizedWeight {
   QuantizedWeight(const QuantizedWeight&) = delete;
   QuantizedWeight& operator=(const QuantizedWeight&) = delete;
 
+  // False: the weight holds NaN or infinity, and the codes mean nothing.
+  bool finite() const { return finite_; }
   const Weight& view() const { return view_; }
   int64_t bytes() const { return int64_t(codes_.size() + absmax_codes_.size()) + int64_t(absmax_.size()) * 4; }
   const LargePageVector<uint8_t>& codes() const { return codes_; }
@@ -32,6 +34,7 @@ class QuantizedWeight {
   LargePageVector<uint8_t> codes_, absmax_codes_;
   LargePageVector<float> absmax_;
   Weight view_;
+  bool finite_ = true;
 };
 
 // The bytes of its result.

@@ -86,7 +86,7 @@ export interface NativeAddon {
   detach(buffer: ArrayBufferLike): void;
   trimHeaps(): void;
   quantize(tensor: TensorEntry, threads: number): QuantizedTensor;
-  isFinite(tensor: TensorEntry, threads: number): boolean;
+  checkFinite(tensor: TensorEntry, threads: number): void;
   quantizationMaps(): QuantizationMaps;
   checkModel(source: ModelSource): void;
   adapterTensors(spec: ModelSpec, adapter: AdapterSpec): ({ name: string } & AdapterTensor)[];

@@ -6,7 +6,14 @@ import { readAdapter, writeAdapter, writeMerged, writeQuantized } from "../../sr
 import { Tokenizer } from "../../src/data/index.js";
 import { type LowrankError, Model, Trainer } from "../../src/index.js";
 import { matchTargets, openModel } from "../../src/model/index.js";
-import { checkFinite, Engine, type EngineOptions, type TensorEntry, type WeightDtype } from "../../src/native/index.js";
+import {
+  checkFinite,
+  Engine,
+  type EngineOptions,
+  quantizeTensor,
+  type TensorEntry,
+  type WeightDtype,
+} from "../../src/native/index.js";
 import { quantizedSource } from "../../src/setup/base.js";
 import { errorOf, temporaryFolders, tinyBase } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
@@ -146,6 +153,36 @@ describe("a model with one", () => {
     expect(await errorOf(run)).toMatchObject({ code: "E_TENSOR_VALUE", where: UP });
     expect(types).toEqual(["start"]);
     expect(readdirSync(output_dir).filter((name) => /^adapter|^checkpoint/.test(name))).toEqual([]);
+  });
+
+  describe.each(["nf4", "fp4", "int8", "llm_int8"] as const)("quantised to %s while it is loaded", (quant_type) => {
+    const bits = quant_type.endsWith("int8") ? 8 : 4;
+    const options = { use_4bit: bits === 4, use_8bit: bits === 8, quant_type, double_quant: true };
+
+    test.each([0, 1, 2])("is not opened (%d)", async (which) => {
+      for (const source of [tinyBase, join(goldensFolder, "stored-bf16"), join(goldensFolder, "odd-sizes-f16")]) {
+        const plain = openModel(damaged(source, UP, which));
+        for (const double_quant of [true, false]) {
+          const model = quantizedSource(plain, { ...options, double_quant, quantize_skip: undefined }, () => {});
+          expect(await errorOf(() => Engine.create(model, null, shape))).toMatchObject({
+            code: "E_TENSOR_VALUE",
+            where: UP,
+          });
+          const tensor = model.tensors.find(({ name }) => name === UP)!;
+          expect(await errorOf(() => quantizeTensor(tensor, 2))).toMatchObject({ code: "E_TENSOR_VALUE", where: UP });
+        }
+      }
+    });
+
+    test("is named by generate", async () => {
+      const base = damaged(tinyBase, UP);
+      const args = ["--base_model", base, "--prompt", "a", `--use_${bits}bit`, "--quant_type", quant_type];
+      const { code, stdout, stderr } = await lowrank(["generate", ...args]);
+      expect([code, stdout]).toEqual([1, ""]);
+      expect(stderr).toContain(
+        `E_TENSOR_VALUE: ${join(base, "model.safetensors")}: tensor ${UP} holds NaN or infinity`,
+      );
+    });
   });
 
   test("is neither merged nor quantised", async () => {
