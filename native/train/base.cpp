@@ -148,7 +148,7 @@ void Base::check_labels(const Batch& b) const {
   }
 }
 
-void Base::check_batch(const Batch& b) const {
+void Base::check_batch(const Batch& b, int64_t most_tokens) const {
   const auto fail = [](const std::string& what) { throw Error("E_BATCH", "Batch: " + what + "."); };
   const int64_t m = int64_t(b.ids.size());
   if (m < 1 || b.targets.size() != b.ids.size()) fail("it must have a sequence, and as many targets as tokens");
@@ -161,6 +161,10 @@ void Base::check_batch(const Batch& b) const {
     if (n > options_.max_sequence) {
       fail("sequence " + std::to_string(s) + " has " + std::to_string(n) + " tokens, but the engine was opened for " +
            std::to_string(options_.max_sequence) + " (maxSequence)");
+    }
+    if (n > most_tokens) {
+      fail("sequence " + std::to_string(s) + " has " + std::to_string(n) + " tokens, but the engine was opened for " + std::to_string(most_tokens) +
+           " at a time (maxTokens)");
     }
   }
   check_labels(b);
@@ -180,7 +184,7 @@ void Base::check_batch(const Batch& b) const {
 }
 
 std::vector<Base::Piece> Base::pieces(const Batch& b, int64_t most_tokens) {
-  check_batch(b);
+  check_batch(b, most_tokens);
   std::vector<Piece> list;
   int64_t longest = 0;
   for (size_t s = 0; s + 1 < b.offsets.size(); s++) {

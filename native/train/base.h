@@ -64,7 +64,7 @@ class Base {
   // The token of each of its sequences that a classifier reads, and the labels, uploaded.
   Classifier::Pooled pooled(const Piece&);
 
-  // Pieces of whole sequences, at most `most_tokens` each; a longer sequence is a piece of its own. Error E_BATCH.
+  // Pieces of whole sequences, at most `most_tokens` each. Error E_BATCH, also where a sequence is longer.
   std::vector<Piece> pieces(const Batch&, int64_t most_tokens);
 
   void forward(const Pass&);
@@ -86,7 +86,7 @@ class Base {
   char* offloaded_input(int64_t layer) const { return static_cast<char*>(offloaded_.data.get()) + layout_->block_inputs[size_t(layer)].offset; }
   // The rows of the tokens, of an embedding that stays with the host, into the pass's embedded tokens.
   void embed_from_host(const Pass&, const int32_t* ids);
-  void check_batch(const Batch&) const;
+  void check_batch(const Batch&, int64_t most_tokens) const;
   void check_labels(const Batch&) const;
   void fill_rotary(int64_t length);
   void fill_key_bias();

@@ -207,8 +207,9 @@ export interface EngineOptions {
   /** Worker threads, at least 1. */
   threads: number;
   /**
-   * Tokens of the largest usual micro-batch or prompt. It bounds the memory, not the batch: sequences beyond it go through
-   * the model piece by piece, with the same result.
+   * Tokens of the largest usual micro-batch or prompt. It bounds the memory, not the batch: a larger batch goes through the model in pieces of
+   * whole sequences, and a longer prompt in pieces, with the same result. A sequence of a batch that is longer is an error (`E_BATCH`); to an
+   * engine that trains, `evaluate`, `classify` and `logits` may give up to maxSequence tokens at once.
    */
   maxTokens: number;
   /** Longest sequence; for generation the most tokens held in the key/value cache. */
