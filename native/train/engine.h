@@ -111,6 +111,7 @@ class Engine {
     TextSlot* text;
     const int32_t* ids;
     int64_t count;
+    int64_t length;  // of the text with these, and of a prompt as a whole: a rotary table may depend on it
   };
   std::vector<int32_t> next_tokens(const std::vector<Grown>&);
 

@@ -35,7 +35,7 @@ int32_t Engine::generate_start(const std::vector<int32_t>& prompt, const Samplin
   int32_t token = 0;
   for (int64_t end; done < n; done = end) {
     end = std::min(n, (done / piece + 1) * piece);
-    token = next_tokens({{&t, prompt.data() + done, end - done}})[0];
+    token = next_tokens({{&t, prompt.data() + done, end - done, n}})[0];
   }
   return token;
 }
@@ -75,7 +75,7 @@ std::vector<int32_t> Engine::generate_next_of(const std::vector<int32_t>& texts,
       if (other.text == &t) throw Error("E_ARGUMENT", "Text " + std::to_string(texts[i]) + " is named twice.", "texts");
       if (other.text->adapter != t.adapter) throw Error("E_STATE", "Texts of several adapters cannot go through the model together.");
     }
-    grown.push_back({&t, &tokens[i], 1});
+    grown.push_back({&t, &tokens[i], 1, t.cached + 1});
   }
   const size_t most = depends_on_others() ? 1 : size_t(kMostTogether);
   std::vector<int32_t> found;
@@ -93,7 +93,7 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
   std::vector<int32_t> ids, offsets{0};
   std::vector<Base::Past> past;
   int64_t longest = 0;
-  for (const auto& [t, its, n] : grown) {
+  for (const auto& [t, its, n, length] : grown) {
     if (t->cached + n > most) {
       throw Error("E_CONTEXT", "The text has grown to " + std::to_string(t->cached + n) + " tokens, but the engine was opened for " +
                                    std::to_string(most) + " (cacheTokens, else maxSequence).");
@@ -107,7 +107,7 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
     ids.insert(ids.end(), its, its + n);
     offsets.push_back(int32_t(ids.size()));
     past.push_back({t->cache(), t->cached});
-    longest = std::max(longest, t->cached + n);
+    longest = std::max(longest, length);
   }
   base_.use_length(longest);
   const Pass p = base_.pass({ids.data(), nullptr, offsets}, Mode::generate, view(grown[0].text->adapter), {}, past);
@@ -119,7 +119,7 @@ std::vector<int32_t> Engine::next_tokens(const std::vector<Grown>& grown) {
   const int64_t row = count == 1 ? int64_t(ids.size()) - 1 : 0;
   base_.logits(p, p.mat(layout.stream.x).slice(row, count), logits);
   std::vector<SampleRow> rows;
-  for (const auto& [t, its, n] : grown) {
+  for (const auto& [t, its, n, length] : grown) {
     t->cached += n;
     t->tokens.insert(t->tokens.end(), its, its + n);
     rows.push_back(t->sampling.row(t->generated++));

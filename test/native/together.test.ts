@@ -167,6 +167,32 @@ describe("a beginning that texts share", () => {
   });
 });
 
+test.each(["rope-dynamic", "phi3"])(
+  "%s: prompts longer than a piece have the angles of the whole prompt",
+  async (name) => {
+    const model = openModel(join(GOLDENS, name));
+    const written = [];
+    for (const maxTokens of [8, 56]) {
+      const size = { maxTokens, maxSequence: 64, cacheTokens: 64 };
+      await using engine = await Engine.create(model, null, {
+        precision: "fp32",
+        threads: 2,
+        training: false,
+        ...size,
+      });
+      const texts = [];
+      for (let seed = 0; seed < 60; seed++) {
+        const prompt = Int32Array.from({ length: 56 }, (_, i) => ((i + 3) * (2 * seed + 5) + ((i * i) >> 2)) % 100);
+        const tokens = [await engine.generateStart(prompt, { temperature: 0, topK: 0, topP: 1, seed: 0 })];
+        while (tokens.length < 8) tokens.push(await engine.generateNext(tokens.at(-1)!));
+        texts.push(tokens);
+      }
+      written.push(texts);
+    }
+    expect(written[0]).toEqual(written[1]);
+  },
+);
+
 test("texts that cannot go together are errors", async () => {
   const model = openModel(tinyBase);
   const size = { maxTokens: 8, maxSequence: 8, cacheTokens: 8, texts: 2 };
