@@ -106,6 +106,11 @@ AdapterSlot::AdapterSlot(Backend& backend, const ModelSpec& model, const ModelWe
       std::vector<float> norms(static_cast<size_t>(s.out));
       const int64_t bytes = s.out * int64_t(sizeof(float));
       buffer(offsets_.norms).read(s.first_output * int64_t(sizeof(float)), bytes, norms.data());
+      const auto zero = std::find(norms.begin(), norms.end(), 0.f);
+      if (zero != norms.end()) {
+        throw Error("E_TARGET", "Module \"" + s.name + "\": the weights of output " + std::to_string(zero - norms.begin()) +
+                        " (counted from 0) are all zero. DoRA divides by their norm. Leave the module out of target_modules, or train without use_dora.", s.name);
+      }
       parameters().write(s.magnitude_offset * 4, bytes, norms.data());
     }
   }

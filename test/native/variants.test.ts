@@ -1,12 +1,15 @@
 // Variants of LoRA on an engine: what a bound on single operations does not show.
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readAdapter } from "../../src/checkpoint/index.js";
 import { openModel } from "../../src/model/index.js";
 import { type AdapterSpec, type AdapterTensors, Engine, type EngineOptions } from "../../src/native/index.js";
+import { errorOf, rewriteTensors, temporaryFolders } from "../support/folders.js";
 import { goldensFolder, readReference, toBatch } from "../support/golden.js";
 import { trainedLoss } from "../support/readings.js";
 
+const folder = temporaryFolders();
 const base = join(goldensFolder, "dora");
 const model = openModel(base);
 const read = readAdapter(join(base, "initial"), model);
@@ -38,6 +41,24 @@ test("a new DoRA adapter begins as the base: magnitudes are the norms of the wei
   await using other = await open(plain);
   const [ours, theirs] = [await engine.logits(batch), await other.logits(batch)];
   for (const [i, logit] of ours.entries()) expect(Math.abs(logit - theirs[i]!)).toBeLessThan(1e-4);
+});
+
+test.each([undefined, "nf4"] as const)("DoRA on an output of zeros is an error that names it (%s)", async (format) => {
+  const copy = join(folder(), "model");
+  cpSync(base, copy, { recursive: true });
+  const module = plain.targets[1]!;
+  await rewriteTensors(copy, (tensor) => {
+    const row = tensor.shape[1]! * 4;
+    return tensor.name === `${module}.weight` ? { ...tensor, data: tensor.data.fill(0, 5 * row, 6 * row) } : tensor;
+  });
+  const stored = openModel(copy);
+  const quantize = format && { format, doubleQuant: false };
+  const tensors = stored.tensors.map((t) => (quantize && t.name === `${module}.weight` ? { ...t, quantize } : t));
+  const shape = { precision: "fp32", threads: 1, maxTokens: 64, maxSequence: 64, training: true } as const;
+  const create = () => Engine.create({ ...stored, tensors }, { ...plain, useDora: true }, shape);
+  const error = await errorOf(create);
+  expect([error.code, error.where]).toEqual(["E_TARGET", module]);
+  expect(error.message).toContain(`Module "${module}": the weights of output 5 (counted from 0) are all zero`);
 });
 
 const VARIANTS: [string, Partial<AdapterSpec>][] = [
