@@ -98,7 +98,6 @@ class AdapterLayout {
   int64_t rank() const { return rank_; }  // the largest of a site
   // The part of a tensor that does not train, in a flat buffer of these tensors; data null: there is none.
   Mat frozen(const AdapterTensor&, const AdapterSpec&, float* buffer) const;
-  bool empty() const { return sites_.empty(); }
   int index(int64_t layer, size_t linear) const {  // -1: no adapter there
     return sites_.empty() ? -1 : lookup_[place(layer, linear)];
   }
