@@ -51,7 +51,7 @@ Parts parts(const OpLimits& l, int threads) {
   p.thin = take(l.head_trains ? l.model_dim * p.thin_ld * dtype_bytes(l.act) : 0);
   p.sums = take(l.head_trains ? l.model_dim * std::min(kWords, l.vocab) * 4 : 0);
   const int64_t words = l.head_rows == 0 ? l.vocab : round_up(l.vocab, kPanelStep) + l.head_rows;
-  p.matmul = take(Matmul::workspace_bytes(std::max({l.model_dim, words, l.head_trains ? p.rows : 0}), threads));
+  p.matmul = take(Matmul::workspace_bytes(std::max({l.model_dim, words, l.head_trains ? p.rows : 0}), l.model_dim, threads));
   return p;
 }
 

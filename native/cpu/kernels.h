@@ -35,7 +35,7 @@ constexpr int64_t apart(int64_t columns) { return columns + (rows_collide(column
 constexpr int64_t kMaxStretch = 768;
 // Row length of a stretch's scaled rows: an odd number of lines, so that rows don't collide.
 constexpr int64_t scaled_row(int64_t k) { return (round_up(k, kPanelStep) / kPanelStep | 1) * kPanelStep; }
-constexpr int kMostStretches = 64;  // of a product
+constexpr int kMostStretches = 64;  // of a product whose rows are copied or scaled: one of at most longest_product
 constexpr int64_t kProductScratch = 160 << 10;
 constexpr int64_t kLongestDots = 2048;
 

@@ -37,7 +37,7 @@ Parts parts(const OpLimits& l, int64_t int8_bytes, int threads) {
   p.thin_ld = round_up(l.tokens, kPanelStep);
   p.thin = take(l.training ? kMostAdapters * r * p.thin_ld * act : 0);
   p.sums = take(l.training ? kMostAdapters * r * l.features * 4 : 0);
-  p.matmul = take(std::max(int8_bytes, Matmul::workspace_bytes(contraction, threads)));  // one product at a time
+  p.matmul = take(std::max(int8_bytes, Matmul::workspace_bytes(contraction, features, threads)));  // one product at a time
   return p;
 }
 

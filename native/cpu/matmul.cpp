@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "ops/arguments.h"
@@ -33,7 +34,8 @@ static_assert(kDecodedRows % kPanelStep == 0);
 constexpr int64_t kPackBytes = 4 << 20;
 constexpr int64_t kMinPanels = 6;
 constexpr int64_t kPackedTogether = 4;  // panels of a task, where all threads share the panels
-// kMinPanels of this length always fit. Longer contractions stay whole only if the output is not f32; fewer of their panels fit.
+// kMinPanels of this length always fit. Longer contractions stay whole only if the output is not f32; fewer of their panels fit,
+// and one at least.
 constexpr int64_t kMaxPackedK = 16 * 1024;
 // Up to this many rows go without packing: packing W costs as much as 4 dot products.
 constexpr int64_t kFewRows = 4;
@@ -81,9 +83,9 @@ struct Stretch {
 
 }  // namespace
 
-int64_t Matmul::workspace_bytes(int64_t k, int threads) {
+int64_t Matmul::workspace_bytes(int64_t k, int64_t whole, int threads) {
   const int64_t longest = std::min(round_up(k, kPanelStep) + kPanelStep, kMaxPackedK);
-  const int64_t panels = std::max({kPackBytes, kMinPanels * panel_bytes_f32(longest), threads * kSlabBytes});
+  const int64_t panels = std::max({kPackBytes, kMinPanels * panel_bytes_f32(longest), panel_bytes_f32(round_up(whole, kPanelStep)), threads * kSlabBytes});
   return round_up(panels, 64) + threads * kThreadBytes;
 }
 
@@ -207,15 +209,16 @@ struct Matmul::Round {
   const Product& p;
   DType operands;  // as they are multiplied
   bool fused;      // sums that stay in registers until they are stored
-  Stretch stretches[kMostStretches] = {};
-  int count = 0;
+  std::vector<Stretch> stretches;
   int64_t length = 0, panel_bytes = 0;
   bool first = true, last = false;  // later rounds are added to the output
 
   Round(const Product& product, DType in, bool is_fused) : p(product), operands(in), fused(is_fused) {}
 
+  int count() const { return int(stretches.size()); }
+
   void next() {
-    count = 0;
+    stretches.clear();
     length = panel_bytes = 0;
     first = false;
   }
@@ -225,8 +228,7 @@ struct Matmul::Round {
     const int64_t chunk = chunk_length(end - begin);
     for (int64_t k0 = begin; k0 < end; k0 += chunk) {
       const int64_t k = std::min(chunk, end - k0);
-      check(count < kMostStretches, "too many chunks", "matmul");
-      stretches[count++] = {&t, k0, k, panel_bytes};
+      stretches.push_back({&t, k0, k, panel_bytes});
       panel_bytes += cpu::panel_bytes(operands, k);
     }
   }
@@ -234,7 +236,7 @@ struct Matmul::Round {
 
 // One stretch of some panels of the whole product.
 void Matmul::pack(const Round& round, int stretch, int64_t panel, int64_t panels, char* packed, char* scratch) const {
-  const Stretch& s = round.stretches[stretch];
+  const Stretch& s = round.stretches[size_t(stretch)];
   const int64_t n0 = panel * kPanelCols, columns = std::min(panels * kPanelCols, round.p.n - n0);
   pack(*s.term, s.k0, s.k, n0, columns, round.operands, packed + s.panel_offset, round.panel_bytes, scratch);
 }
@@ -243,12 +245,12 @@ void Matmul::pack(const Round& round, int stretch, int64_t panel, int64_t panels
 void Matmul::multiply_fused(const Round& round, int64_t m0, int64_t rows, int64_t panel, int64_t panels, const char* packed, char* area) const {
   const Product& p = round.p;
   const int64_t n0 = panel * kPanelCols;
-  HalfStretch whole[kMostStretches];
-  for (int c = 0; c < round.count; c++) {
-    const Stretch& s = round.stretches[c];
+  std::vector<HalfStretch> whole;
+  whole.reserve(round.stretches.size());
+  for (const Stretch& s : round.stretches) {
     const Mat& x = s.term->x;
-    whole[c] = {reinterpret_cast<const uint16_t*>(element(x.row(m0), x.dtype, s.k0)), x.ld,
-                reinterpret_cast<const uint16_t*>(packed + s.panel_offset), s.k};
+    whole.push_back({reinterpret_cast<const uint16_t*>(element(x.row(m0), x.dtype, s.k0)), x.ld,
+                     reinterpret_cast<const uint16_t*>(packed + s.panel_offset), s.k});
   }
   ProductOut out{element(p.out.row(m0), p.out.dtype, n0), p.out.ld, p.out.dtype, p.alpha, p.bias && round.first ? p.bias + n0 : nullptr,
                  p.accumulate || !round.first, std::min(panels * kPanelCols, p.n - n0)};
@@ -261,11 +263,11 @@ void Matmul::multiply_fused(const Round& round, int64_t m0, int64_t rows, int64_
   }
   float* const scratch = reinterpret_cast<float*>(area);
   if (round.operands == DType::f16) {
-    k_.product_f16(whole, round.count, p.terms[0].x.dtype, round.panel_bytes / 2, panels, rows, out, scratch);
+    k_.product_f16(whole.data(), round.count(), p.terms[0].x.dtype, round.panel_bytes / 2, panels, rows, out, scratch);
     return;
   }
   if (k_.begin) k_.begin();
-  k_.product_bf16(whole, round.count, round.panel_bytes / 2, panels, rows, out, scratch);
+  k_.product_bf16(whole.data(), round.count(), round.panel_bytes / 2, panels, rows, out, scratch);
   if (k_.end) k_.end();
 }
 
@@ -284,8 +286,8 @@ void Matmul::multiply_block(const Round& round, int64_t m0, int64_t rows, int64_
   char* const copy = area + kSumBytes;
   const bool dots = round.operands == DType::bf16;
   if (dots && k_.begin) k_.begin();
-  for (int c = 0; c < round.count; c++) {
-    const Stretch& s = round.stretches[c];
+  for (int c = 0; c < round.count(); c++) {
+    const Stretch& s = round.stretches[size_t(c)];
     const Mat& x = s.term->x;
     const int64_t k_padded = round_up(s.k, kPanelStep);
     const char* const first = packed + s.panel_offset;
@@ -340,7 +342,7 @@ void Matmul::blocked(const Product& p) const {
   const bool fused = (operands == DType::bf16 ? k_.product_bf16 != nullptr : operands == DType::f16 && k_.product_f16) && (in_rounds ? kRound + kRoundRest : length) <= k_.longest_product;
   Round round(p, operands, fused);
   const auto finish = [&] {
-    if (round.count == 0) return;
+    if (round.stretches.empty()) return;
     round.panel_bytes = round_up(round.panel_bytes, 64);
     if (!by_columns(round)) by_rows(round);
     round.next();
@@ -377,7 +379,7 @@ bool Matmul::by_columns(const Round& round) const {
     char* const mine = packed + thread * bytes;
     char* const area = work_ + thread * kThreadBytes;
     const int64_t panel = task * group, n = std::min(group, panels - panel);
-    for (int c = 0; c < round.count; c++) pack(round, c, panel, n, mine, area + kSumBytes);
+    for (int c = 0; c < round.count(); c++) pack(round, c, panel, n, mine, area + kSumBytes);
     multiply(round, 0, m, panel, n, mine, area);
   });
   return true;
@@ -394,9 +396,9 @@ void Matmul::by_rows(const Round& round) const {
   for (int64_t panel0 = 0; panel0 < all_panels; panel0 += piece) {
     const int64_t panels = std::min(piece, all_panels - panel0);
     const int64_t packs = (panels + kPackedTogether - 1) / kPackedTogether;
-    pool_.run(packs * round.count, [&](int64_t task, int thread) {
-      const int64_t panel = task / round.count * kPackedTogether, n = std::min(kPackedTogether, panels - panel);
-      pack(round, int(task % round.count), panel0 + panel, n, packed + panel * round.panel_bytes, work_ + thread * kThreadBytes + kSumBytes);
+    pool_.run(packs * round.count(), [&](int64_t task, int thread) {
+      const int64_t panel = task / round.count() * kPackedTogether, n = std::min(kPackedTogether, panels - panel);
+      pack(round, int(task % round.count()), panel0 + panel, n, packed + panel * round.panel_bytes, work_ + thread * kThreadBytes + kSumBytes);
     });
     const int64_t row_blocks = (m + kBlockRows - 1) / kBlockRows, groups = (panels + group - 1) / group;
     pool_.run(row_blocks * groups, [&](int64_t task, int thread) {

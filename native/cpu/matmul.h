@@ -35,8 +35,8 @@ struct Product {
 
 class Matmul {
  public:
-  // Bytes of scratch for products with contractions up to k (both terms together) and act operands.
-  static int64_t workspace_bytes(int64_t k, int threads);
+  // Bytes of scratch for products with contractions up to k (all terms together) and act operands; up to `whole` where the output is not f32.
+  static int64_t workspace_bytes(int64_t k, int64_t whole, int threads);
 
   Matmul(ThreadPool& pool, const InstructionSet& isa, void* workspace, int64_t bytes)
       : pool_(pool), k_(*isa.kernels), r_(*isa.rows), work_(static_cast<char*>(workspace)), bytes_(bytes) {}

@@ -1,5 +1,7 @@
 // Linears with more rows than a device takes at a time (2,048): what is kept for a row (a mask, a maximum of LLM.int8, a row of u) is that of its number
-// among all rows, and a sum over the rows goes on. The last chunk is full, or ends within 16 rows.
+// among all rows, and a sum over the rows goes on. The last chunk is full, or ends within 16 rows. And linears with long contractions.
+#include <utility>
+
 #include "cases.h"
 #include "random.h"
 
@@ -37,6 +39,27 @@ void add_chunk_cases(std::vector<Case>& cases) {
       for (const int64_t rows : {2049, 2081, 4099}) {
         add(op, act, {}, rows);
         add(op, act, {.format = Format::nf4, .block_size = 64}, rows);
+      }
+    }
+  }
+  // Contractions over more columns, or outputs, than an MLP of any published model has.
+  for (const DType act : kActs) {
+    for (const int64_t length : {50'016, 262'150}) {
+      for (const DType out : {act, DType::f32}) {
+        if (length > 100'000 && out != act) continue;
+        Case c;
+        c.heavy = length > 100'000;
+        c.act = c.weight = act;
+        c.out = out;
+        c.rows = 8;
+        c.in = length;
+        c.features = 33;
+        c.rank = 2;
+        c.op = "linear_fwd";
+        cases.push_back(c);
+        c.op = "linear_bwd";
+        std::swap(c.in, c.features);
+        cases.push_back(c);
       }
     }
   }
