@@ -124,9 +124,7 @@ void Int8Matmul::pack(const Int8Product& p, const Panels& parts, int64_t number,
     float* const values = reinterpret_cast<float*>(work_ + thread * ThreadParts(rank_).end + ThreadParts(rank_).columns);
     for (int64_t first = 0; first < t.count; first += kColumnsApart, to += ops_.panel_bytes(kColumnsApart)) {
       const int64_t count = std::min(kColumnsApart, t.count - first);
-      for (int64_t o = 0; o < n; o++) {
-        for (int64_t c = 0; c < count; c++) values[o * count + c] = t.w.get(n0 + o, t.columns[first + c]);
-      }
+      for_runs(t.columns + first, count, [&](int64_t c, int64_t column, int64_t run) { k_.decode(t.w, n0, n, column, run, DType::f32, values + c, count); });
       ops_.pack_along_columns(Mat(values, DType::f32, n, count), to);
     }
   }
@@ -161,9 +159,9 @@ void Int8Matmul::multiply(const Int8Product& p, const Panels& parts, int64_t m0,
       }
       for (int64_t first = 0, bytes = dtype_bytes(t.x.dtype); first < t.count; first += kColumnsApart) {
         const Mat x(left, t.x.dtype, m, std::min(kColumnsApart, t.count - first));
-        for (int64_t r = 0; r < m; r++) {
-          for (int64_t c = 0; c < x.cols; c++) std::memcpy(x.row(r) + c * bytes, t.x.row(m0 + r) + t.columns[first + c] * bytes, size_t(bytes));
-        }
+        for_runs(t.columns + first, x.cols, [&](int64_t c, int64_t column, int64_t run) {
+          for (int64_t r = 0; r < m; r++) std::memcpy(x.row(r) + c * bytes, t.x.row(m0 + r) + column * bytes, size_t(run * bytes));
+        });
         add(x, packed + first / kColumnsApart * ops_.panel_bytes(kColumnsApart), parts.floats[i]);
       }
     }

@@ -34,6 +34,15 @@ struct FloatTerm {
   int64_t length() const { return columns ? count : x.cols; }
 };
 
+// f(where it begins, its first column, its length) for each run of neighbours among columns that ascend.
+template <class F>
+void for_runs(const int32_t* columns, int64_t count, F&& f) {
+  for (int64_t begin = 0, end; begin < count; begin = end) {
+    for (end = begin + 1; end < count && columns[end] == columns[end - 1] + 1;) end++;
+    f(begin, columns[begin], end - begin);
+  }
+}
+
 // out (=|+=) sum of the terms + bias, then SwiGLU as kernels.h has it.
 struct Int8Product {
   static constexpr int kMostTerms = 3;

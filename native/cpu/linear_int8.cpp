@@ -67,7 +67,7 @@ void CpuBackend::round_rows(const Mat& x, float threshold) {
   rounded_ = {x.data, x.rows, x.cols, threshold, {codes_ + room.codes, bytes, factors}, columns, outliers};
   if (outliers == 0) return;
   for_blocks([&](int64_t, char* codes) {
-    for (int64_t c = 0; c < outliers; c++) std::memset(codes + columns[c] * int8.code_bytes, int8.shift, size_t(int8.code_bytes));
+    for_runs(columns, outliers, [&](int64_t, int64_t column, int64_t run) { std::memset(codes + column * int8.code_bytes, int8.shift, size_t(run * int8.code_bytes)); });
   });
 }
 
