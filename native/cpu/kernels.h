@@ -95,6 +95,9 @@ struct Kernels {
   void (*pack_bwd_f32)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, float* panels, int64_t panel_stride);
   void (*pack_bwd_bf16)(const void* src, DType t, int64_t ld, int64_t k, int64_t columns, bf16_t* panels, int64_t panel_stride);
 
+  // The same for rows [row, row + k) and columns [col, col + columns) of an i8 weight, decoded and rounded once on the way.
+  void (*pack_bwd_i8)(const Weight& w, int64_t row, int64_t k, int64_t col, int64_t columns, bf16_t* panels, int64_t panel_stride);
+
   // The same for codes: panel column c is source row c, contraction along its columns. column_sums (32): of each column.
   void (*pack_codes)(const int8_t* src, int64_t ld, int64_t k, int64_t columns, int8_t* panel, int32_t* column_sums);
   // The same with contraction along the source's rows 0..k: panel column c is source column c.

@@ -111,6 +111,7 @@ void Matmul::pack(const Term& t, int64_t k0, int64_t k, int64_t n0, int64_t colu
                   void* scratch) const {
   if (operands == DType::f16) return pack_f16(t, k0, k, n0, columns, panels, panel_bytes, scratch);
   const bool forward = t.along == Along::columns, dots = operands == DType::bf16;
+  if (t.w.format == Format::i8 && !forward && dots) return k_.pack_bwd_i8(t.w, k0, k, n0, columns, reinterpret_cast<bf16_t*>(panels), panel_bytes / 2);
   if (!t.w.plain() && !forward) {
     // Some panels side by side, for a row's codes share lines; and as many rows as leave the tile its size.
     const DType type = dots ? DType::bf16 : DType::f32;

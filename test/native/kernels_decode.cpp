@@ -63,19 +63,43 @@ std::string check_gemv(const cpu::Kernels& k, const Stored& stored, int64_t row,
   return found.damage();
 }
 
+// Panels straight from the codes, against panels of the decoded weight: the same bits.
+std::string check_pack(const cpu::Kernels& k, const Stored& stored, int64_t row, int64_t rows, int64_t col, int64_t cols, Random& r) {
+  Guarded memory(1, 1, int64_t(stored.bytes.size()), int64_t(stored.bytes.size()), r.pick({0, 1, 2, 7}));
+  std::memcpy(memory.data(), stored.bytes.data(), stored.bytes.size());
+  Weight w = stored.weight;
+  w.data = memory.data();
+  const int64_t panels = (cols + cpu::kPanelCols - 1) / cpu::kPanelCols, size = cpu::panel_bytes_bf16(rows) / 2, stride = size + r.pick({0, 32});
+  Guarded decoded(2, rows, cols, cols, 0), expected(2, panels, size, stride, 0), found(2, panels, size, stride, 0);
+  k.decode(w, row, rows, col, cols, DType::bf16, decoded.data(), cols);
+  bf16_t *const a = static_cast<bf16_t*>(expected.data()), *const b = static_cast<bf16_t*>(found.data());
+  k.pack_bwd_bf16(decoded.data(), DType::bf16, cols, rows, cols, a, stride);
+  k.pack_bwd_i8(w, row, rows, col, cols, b, stride);
+  for (int64_t i = 0; i < panels * size; i++) {
+    const int64_t at = i / size * stride + i % size;
+    if (a[at] != b[at]) return "element " + std::to_string(i) + ": expected " + std::to_string(a[at]) + ", found " + std::to_string(b[at]);
+  }
+  return found.damage();
+}
+
 }  // namespace
 
 void test_decoding(const cpu::InstructionSet& isa, Report& report) {
   Random r(17);
   const auto expect = [&](const Stored& s, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+    const std::string size = std::to_string(rows) + " x " + std::to_string(cols);
     for (const DType out : {DType::f32, DType::bf16}) {
       const int64_t offset = r.pick({0, 1, 2, 7, 32});
       const std::string wrong = check(*isa.kernels, s, offset, row, rows, col, cols, out, cols + r.pick({0, 1, 16}));
       report.expect(wrong.empty(),
                     "twin [" + std::string(isa.name) + "] decode " + format_name(s.weight.format) + " " + std::to_string(s.weight.rows) + " x " +
                         std::to_string(s.weight.cols) + (s.weight.interleaved ? " interleaved" : "") + ", from " + std::to_string(row) + ", " +
-                        std::to_string(col) + ": " + std::to_string(rows) + " x " + std::to_string(cols) + " to " + dtype_name(out),
+                        std::to_string(col) + ": " + size + " to " + dtype_name(out),
                     wrong);
+    }
+    if (s.weight.format == Format::i8) {
+      const std::string wrong = check_pack(*isa.kernels, s, row, rows, col, cols, r);
+      report.expect(wrong.empty(), "twin [" + std::string(isa.name) + "] pack_bwd_i8 from " + std::to_string(row) + ", " + std::to_string(col) + ": " + size, wrong);
     }
     for (const bool dots : {false, true}) {
       for (const int64_t m : {1, 3, 4, 6}) {
@@ -83,8 +107,7 @@ void test_decoding(const cpu::InstructionSet& isa, Report& report) {
         const std::string wrong = check_gemv(*isa.kernels, s, row, rows, col, cols, m, dots, r);
         report.expect(wrong.empty(),
                       "twin [" + std::string(isa.name) + "] " + (dots ? "gemv_bf16 " : "gemv_coded ") + format_name(s.weight.format) + " rows=" +
-                          std::to_string(m) + " from " + std::to_string(row) + ", " + std::to_string(col) + ": " + std::to_string(rows) + " x " +
-                          std::to_string(cols),
+                          std::to_string(m) + " from " + std::to_string(row) + ", " + std::to_string(col) + ": " + size,
                       wrong);
       }
     }
