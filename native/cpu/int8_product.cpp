@@ -27,6 +27,13 @@ int64_t rows_of_block(const Int8Product& p, const Int8Kernels& k) {
   return length > kLongestInL2 ? kRowsOfTask : round_up(12, k.rows);
 }
 
+// Asks for bytes of rows that lie ld bytes apart.
+void fetch(const char* first, int64_t ld, int64_t rows, int64_t bytes) {
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + r * ld + i, 1, 2);
+  }
+}
+
 // A panel of codes and its columns' sums, one after the other for each piece whose sums fit 32 bits.
 int64_t sums_of(int64_t length) { return panel_bytes_int8(length); }
 int64_t code_panel_bytes(int64_t length) { return sums_of(length) + (length + kLongestCodes - 1) / kLongestCodes * kPanelCols * 4; }
@@ -137,11 +144,16 @@ void Int8Matmul::multiply(const Int8Product& p, const Panels& parts, int64_t m0,
   char* const area = work_ + thread * own.end;
   char *const left = area + own.left, *const room = area + own.room;
   const int64_t ld = panels * kPanelCols, n0 = panel * kPanelCols, n = std::min(ld, p.out.cols - n0), size = dtype_bytes(p.out.dtype);
+  const auto at = [&](const Mat& y, int64_t row) { return y.row(m0 + row) + n0 * size; };
   // Both kinds of tiles are set up alike.
   if (int8_.begin) int8_.begin();
   else ops_.begin();
   for (const int64_t end = m0 + rows, block = rows_of_block(p, int8_); m0 < end; m0 += block) {
     const int64_t m = std::min(block, end - m0);
+    // What the output pass reads and writes is asked for while the sums are made.
+    for (const Mat* y : {&p.out, &p.gate, &p.other}) {
+      if (*y) fetch(at(*y, 0), y->ld * size, m, n * size);
+    }
     float* const sums = sum_codes(p, parts, m0, m, n0, n, panels, group, area);
     float* const part = reinterpret_cast<float*>(reinterpret_cast<char*>(sums) == area ? area + own.other : area);
     const char* packed = group;
@@ -165,7 +177,6 @@ void Int8Matmul::multiply(const Int8Product& p, const Panels& parts, int64_t m0,
         add(x, packed + first / kColumnsApart * ops_.panel_bytes(kColumnsApart), parts.floats[i]);
       }
     }
-    const auto at = [&](const Mat& y, int64_t row) { return y.row(m0 + row) + n0 * size; };
     for (int64_t r = 0; r < m; r++) {
       char* const out = at(p.out, r);
       r_.epilogue(sums + r * ld, 1, p.bias ? p.bias + n0 : nullptr, n, p.out.dtype, p.accumulate, out);
