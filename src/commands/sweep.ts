@@ -9,11 +9,11 @@ import { RunFolder } from "../setup/run/folder.js";
 import { warnOf } from "../setup/run/prepare.js";
 import { AUTO, liesIn } from "../setup/run/resume.js";
 import { stepsOf } from "../setup/run/steps.js";
-import { checkRunOptions } from "../setup/run/train.js";
 import { planSweep, type SweepPlan } from "../setup/sweep/plan.js";
 import { prepareSweep } from "../setup/sweep/prepare.js";
 import { writeSweepReport } from "../setup/sweep/report.js";
 import { sweepResult, sweepTable, writeSweep } from "../setup/sweep/result.js";
+import { checkLengths, checkSweepOptions } from "../setup/sweep/rule.js";
 import { checkSeeds, type SweepRun, sweepRuns } from "../setup/sweep/runs.js";
 import { trainSweep } from "../setup/sweep/train.js";
 import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
@@ -56,8 +56,9 @@ interface Call {
   signal: AbortSignal;
 }
 
-function dryRun({ runs, plan, display }: Call, texts: TrainingTexts): void {
+function dryRun({ o, runs, plan, display }: Call, texts: TrainingTexts): void {
   checkSeeds(runs, texts.hashes.validation !== null);
+  checkLengths(o.stopping_rule, runs, texts.training.length);
   display.texts(texts);
   plan.checkMemory();
   for (const { name, options } of runs) {
@@ -124,7 +125,7 @@ export async function run(options: Options, given: ReadonlySet<string>, signal: 
   const wanted = { ...options, ...NO_SAMPLES, resume: resumption(options) };
   const list = variants(options);
   const named = sweepRuns(wanted, given, list);
-  for (const each of named) checkRunOptions(each.options);
+  checkSweepOptions(options.stopping_rule, named);
   const inputs = [options.base_model, options.tokenizer_name, options.init_adapter];
   const folders = named.map((each) => new RunFolder(each.options, inputs));
   const check = () => {

@@ -5,11 +5,11 @@ import { Engine } from "../native/index.js";
 import { RunFolder } from "../setup/run/folder.js";
 import { warnOf } from "../setup/run/prepare.js";
 import { AUTO } from "../setup/run/resume.js";
-import { checkRunOptions } from "../setup/run/train.js";
 import { planSweep } from "../setup/sweep/plan.js";
 import { prepareSweep } from "../setup/sweep/prepare.js";
 import { writeSweepReport } from "../setup/sweep/report.js";
 import { type SweepResult, sweepResult, writeSweep } from "../setup/sweep/result.js";
+import { checkSweepOptions } from "../setup/sweep/rule.js";
 import { sweepRuns } from "../setup/sweep/runs.js";
 import { trainSweep } from "../setup/sweep/train.js";
 import type { TrainerEvent } from "../trainer/index.js";
@@ -91,7 +91,7 @@ export async function* sweep(model: Model, options: SweepOptions): AsyncGenerato
     const warnings: string[] = [];
     const warn = (message: string) => void warnings.push(message);
     const named = sweepRuns(checked.options, checked.given, variants);
-    for (const each of named) checkRunOptions(each.options);
+    checkSweepOptions(own.stopping_rule, named);
     const inputs = [model.folder, checked.options.init_adapter];
     const folders = named.map(
       (each) => new RunFolder({ ...each.options, output_dir: each.options.output_dir! }, inputs),

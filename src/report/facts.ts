@@ -116,10 +116,14 @@ function linesOf(folder: string): Line[] {
   return Array.isArray(log_history) ? (log_history as Line[]) : [];
 }
 
+/** Whether a run has written its metrics into a folder. */
+export function holdsRun(folder: string): boolean {
+  return [METRICS, "trainer_state.json"].some((name) => existsSync(join(folder, name)));
+}
+
 /** @param folder output folder of a run, or a checkpoint @throws LowrankError E_RUN where there is no run; of reading */
 export function readRun(folder: string): Run {
-  const known = [METRICS, "trainer_state.json"].some((name) => existsSync(join(folder, name)));
-  if (!known) {
+  if (!holdsRun(folder)) {
     const message = `${folder} holds neither ${METRICS} nor trainer_state.json: it is no output folder of a training run.`;
     throw new LowrankError("E_RUN", message, folder);
   }

@@ -1,2 +1,2 @@
-export { readRun, type TextFacts } from "./facts.js";
+export { holdsRun, readRun, type TextFacts } from "./facts.js";
 export { type KnownFacts, ReportRecorder } from "./recorder.js";

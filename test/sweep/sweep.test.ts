@@ -8,7 +8,7 @@ import { run as train } from "../../src/commands/train.js";
 import { commands, optionsFrom } from "../../src/config/index.js";
 import { short } from "../../src/report/text.js";
 import { errorOf } from "../support/folders.js";
-import { someTexts, steadyMetrics, tinyBase } from "../support/tiny.js";
+import { jsonLines, someTexts, steadyMetrics, tinyBase } from "../support/tiny.js";
 
 const work = mkdtempSync(join(tmpdir(), "lowrank-sweep-"));
 afterAll(() => rmSync(work, { recursive: true }));
@@ -230,7 +230,8 @@ describe("a sweep", () => {
     const list = join(work, "diverges.yaml");
     writeFileSync(list, JSON.stringify([{ learning_rate: 1e-2 }, { learning_rate: 1e30, max_grad_norm: 0 }]));
     const folder = join(work, "diverges");
-    await call("sweep", { grid: list, output_dir: folder }, (event) => expectNoReport(folder, event));
+    const o = { grid: list, output_dir: folder, logging_steps: 1 };
+    await call("sweep", o, (event) => expectNoReport(folder, event));
     expect(existsSync(join(folder, "learning_rate-1e+30_max_grad_norm-0", "report.html"))).toBe(true);
     const { runs, best } = JSON.parse(readFileSync(join(folder, "sweep.json"), "utf8"));
     expect(runs.map(({ status, error }: Told) => [status, (error as { code: string } | undefined)?.code])).toEqual([
@@ -238,6 +239,13 @@ describe("a sweep", () => {
       ["failed", "E_NAN"],
     ]);
     expect(best).toBe("learning_rate-0.01");
+    // What it has written before it failed is in the table, and its curves are in the report.
+    const failed = "learning_rate-1e+30_max_grad_norm-0";
+    const lines = jsonLines(join(folder, failed, "metrics.jsonl"));
+    expect(lines.map(({ step }) => step)).toEqual([1, 2]);
+    const [first, second] = lines.map(({ loss }) => loss!) as [number, number];
+    expect(runs[1]).toMatchObject({ steps: 2, train_loss: (first + second) / 2, evaluation: null });
+    expect(readFileSync(join(folder, "report.html"), "utf8")).toContain(`diverges-${failed}`);
   });
 
   test("ends where one run cannot save, after the others have saved", async () => {
@@ -283,6 +291,17 @@ describe("a sweep is refused", () => {
     expect(error).toMatchObject({ code });
     expect(error.message).toContain(message);
     expect(existsSync(output_dir)).toBe(false);
+  });
+
+  test("before any text is read, and by a dry run, where a rule has no evaluations or other lengths to compare", async () => {
+    const o = { stopping_rule: "median", output_dir: join(work, "refused"), dry_run: true };
+    const unevaluated = { ranks: "2,4", eval_strategy: "no", train_file: join(work, "none.jsonl") };
+    const error = await errorOf(() => call("sweep", { ...o, ...unevaluated }));
+    expect(error).toMatchObject({ code: "E_USAGE", where: "stopping_rule" });
+    const lengths = join(work, "lengths.yaml");
+    writeFileSync(lengths, "per_device_train_batch_size: [2, 4]\n");
+    const other = await errorOf(() => call("sweep", { ...o, grid: lengths }));
+    expect(other).toMatchObject({ code: "E_USAGE", where: "stopping_rule" });
   });
 
   test("where a folder holds another run's results", async () => {

@@ -1,5 +1,5 @@
 // The report of a sweep's runs beside each other.
-import { readRun } from "../../report/index.js";
+import { holdsRun, readRun } from "../../report/index.js";
 import type { SweepResult } from "./result.js";
 
 /**
@@ -8,7 +8,7 @@ import type { SweepResult } from "./result.js";
  */
 export async function writeSweepReport(folder: string, { runs }: SweepResult): Promise<string | undefined> {
   try {
-    const known = runs.flatMap((run) => (run.folder === null || run.steps === null ? [] : [readRun(run.folder)]));
+    const known = runs.flatMap((run) => (run.folder !== null && holdsRun(run.folder) ? [readRun(run.folder)] : []));
     if (known.length === 0) return undefined;
     const { writeReport } = await import("../../report/files.js");
     return (await writeReport(known, folder)).note;

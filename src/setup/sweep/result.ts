@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { writeError } from "../../base/system-errors.js";
 import { bytes, columns } from "../../base/text.js";
 import type { Variant } from "../../config/index.js";
+import { holdsRun, readRun } from "../../report/index.js";
 import { type EvalMetrics, LARGER_IS_BETTER, type Metric } from "../../trainer/index.js";
 import { parameterCounts } from "../memory/plan.js";
 import type { Rule } from "./judge.js";
@@ -16,12 +17,12 @@ export interface SweepEntry {
   folder: string | null;
   options: Variant;
   status: Status;
-  /** Steps of the run so far. */
+  /** Steps of the run so far; of one that failed, those that its metrics tell of. */
   steps: number | null;
   trainable_parameters: number;
   /** Size of the adapter's parameters in f32. */
   adapter_bytes: number;
-  /** The evaluation that the run is judged by: of the adapter that it kept. */
+  /** The evaluation that the run is judged by: of the adapter that it kept; of a run that failed, its last. */
   evaluation: EvalMetrics | null;
   train_loss: number | null;
   /** Seconds of its own steps, evaluations and checkpoints. */
@@ -44,6 +45,27 @@ export interface SweepResult {
   runs: SweepEntry[];
 }
 
+/** What a run that failed has written. */
+function known(folder: string | undefined): Partial<SweepEntry> {
+  if (folder === undefined || !holdsRun(folder)) return {};
+  const { lines } = readRun(folder);
+  const last = lines.at(-1);
+  if (!last) return {};
+  const evaluation = lines.findLast((line) => typeof line.eval_loss === "number");
+  // The loss of a line is the mean of its steps.
+  let [losses, steps] = [0, 0];
+  for (const { step, loss } of lines) {
+    if (typeof loss !== "number") continue;
+    losses += loss * (step - steps);
+    steps = step;
+  }
+  return {
+    steps: last.step,
+    evaluation: (evaluation as EvalMetrics | undefined) ?? null,
+    train_loss: steps === 0 ? null : losses / steps,
+  };
+}
+
 function entryOf(run: PreparedRun, { status, result, error }: Outcome): SweepEntry {
   const { model, adapter } = run.prepared;
   const counts = parameterCounts(model, adapter.spec);
@@ -60,7 +82,7 @@ function entryOf(run: PreparedRun, { status, result, error }: Outcome): SweepEnt
     train_loss: summary?.train_loss ?? null,
     train_runtime: summary?.train_runtime ?? null,
     train_tokens_per_second: summary?.train_tokens_per_second ?? null,
-    ...(error && { error: { code: error.code, message: error.message } }),
+    ...(error && { ...known(run.options.output_dir), error: { code: error.code, message: error.message } }),
   };
 }
 

@@ -7,6 +7,7 @@ import { beginWith } from "../run/prepare.js";
 import { stepsOf } from "../run/steps.js";
 import { type Prepared, trainPrepared } from "../run/train.js";
 import { Judge, type Rule } from "./judge.js";
+import { checkLengths } from "./rule.js";
 import type { SweepRun } from "./runs.js";
 
 /** A run whose adapter has its place in the engine. */
@@ -38,17 +39,6 @@ export interface SweepWork {
   abort?: AbortSignal | undefined;
 }
 
-/** @throws LowrankError E_USAGE where a stopping rule would compare runs of different lengths, or without evaluations */
-export function checkRule({ kind }: Rule, runs: readonly PreparedRun[]): void {
-  if (kind === "none") return;
-  const refuse = (what: string) => new LowrankError("E_USAGE", `stopping_rule ${kind} ${what}.`, "stopping_rule");
-  if (runs.some(({ options }) => options.eval_strategy === "no"))
-    throw refuse("compares evaluations: eval_strategy must be steps or epoch");
-  const steps = runs.map(({ options, prepared }) => stepsOf(options, prepared.texts.training.length));
-  if (steps.some(({ total, perEpoch }) => total !== steps[0]!.total || perEpoch !== steps[0]!.perEpoch))
-    throw refuse("compares runs after the same steps: their batch sizes must be the same");
-}
-
 /** Whether the loss of a run was no number. */
 const isDiverged = (error: unknown): error is LowrankError => error instanceof LowrankError && error.code === "E_NAN";
 
@@ -76,7 +66,7 @@ export async function trainSweep(
   runs: readonly PreparedRun[],
   { rule, report, signal, abort }: SweepWork,
 ): Promise<Outcome[]> {
-  checkRule(rule, runs);
+  checkLengths(rule.kind, runs, runs[0]!.prepared.texts.training.length);
   const judge = new Judge(rule, runs[0]!.options.metric_for_best_model, runs.map(begunWith));
   const turns = new Turns();
   const peak = new MatmulPeak(engine);
