@@ -1,5 +1,5 @@
 // Files that may lie in the output folder of a run that begins, and of a run that goes on if it can.
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import { RunFolder } from "../../src/setup/run/folder.js";
 import { checkOutput } from "../../src/setup/run/output.js";
@@ -33,6 +33,23 @@ describe("a folder that is not empty", () => {
     const running = await errorOf(() => checkOutput(path, "nothing", [], true));
     expect(running.message).toContain("go on with --resume");
   });
+});
+
+test("a folder that the run reads is refused as its output, also behind a link", async () => {
+  const base = holding("config.json");
+  const [link, other] = [work.path("link"), holding()];
+  symlinkSync(base, link);
+  symlinkSync(base, `${other}/base`);
+  for (const [output, input] of [
+    [link, base],
+    [base, link],
+    [base, `${link}/config.json`],
+    [other, `${other}/base`],
+  ] as const) {
+    const error = await errorOf(() => checkOutput(output, "results", [input]));
+    expect(error.message, `${output}, ${input}`).toContain(`is or holds ${input}, which this run reads`);
+  }
+  expect(() => checkOutput(other, "results", [base])).not.toThrow();
 });
 
 describe("--resume auto begins", () => {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { LowrankError } from "../../base/errors.js";
 import { readError, writeError } from "../../base/system-errors.js";
@@ -32,9 +32,12 @@ function obstacles(found: string[], allowed: Allowed): string[] {
   return found.filter((name) => isResult(name) || (!hasBegun && isBesideAdapter(name)));
 }
 
+/** Whether a path that is there is or lies in a folder, by its name or behind links. */
 function isInside(path: string, folder: string): boolean {
-  const way = relative(resolve(folder), resolve(path));
-  return way === "" || !(way === ".." || way.startsWith("../"));
+  return [resolve, realpathSync].some((real) => {
+    const way = relative(real(folder), real(path));
+    return way === "" || !(way === ".." || way.startsWith("../"));
+  });
 }
 
 /** Whether there is a checkpoint in a folder, whole or not. */
