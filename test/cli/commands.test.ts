@@ -158,6 +158,15 @@ describe("train, in other ways", () => {
     expect(quantized.stderr).toMatch(/^at least about \d.*: at 80 % of the speed of a matrix product/m);
   });
 
+  test("--dry_run of a run that goes on tells the time of the steps that are left", async () => {
+    const folder = work.path("dry-on");
+    const args = ["train", ...model, ...data(), "--max_seq_length", "32", "--output_dir", folder, "--no-merge"];
+    await succeeds([...args, "--max_steps", "4", "--save_steps", "2"]);
+    const { stdout } = await succeeds([...args, "--max_steps", "4", "--resume", "--dry-run", "--json"]);
+    const told = JSON.parse(stdout.trim().split("\n").at(-1)!);
+    expect(told).toMatchObject({ type: "dry_run", steps: 4, seconds: 0 });
+  });
+
   test("a YAML file and the environment", async () => {
     const config = work.path("run.yaml");
     const folder = work.path("yaml");

@@ -23,7 +23,7 @@ const TIMING_SECONDS = 1.5;
 export interface Estimate {
   steps: Steps;
   warmup: number;
-  /** Training and evaluating, without loading, saving and samples. */
+  /** Training and evaluating that is left, without loading, saving and samples. */
   seconds: number;
   /** Steps that were timed for it; 0: a matrix product was, and steps may take longer. */
   timedSteps: number;
@@ -104,30 +104,33 @@ async function speedOf(o: RunOptions, prepared: Prepared, flopOf: FlopOf, flopOf
   return isLong || seconds > LONGEST_BATCH_SECONDS ? product : stepSpeed(o, prepared, flopOf);
 }
 
-/** A run that evaluates does so before it saves, too. */
-function countEvaluations(o: RunOptions, { total, perEpoch }: Steps): number {
+/** After the steps that are done. A run that evaluates does so before it saves, too. */
+function countEvaluations(o: RunOptions, { total, perEpoch }: Steps, done: number): number {
   if (o.eval_strategy === "no") return 0;
   const cadences = [
     { strategy: o.eval_strategy, every: o.eval_steps },
     { strategy: o.save_strategy, every: o.save_steps },
   ];
   let evaluations = 0;
-  for (let step = 1; step <= total; step++)
+  for (let step = done + 1; step <= total; step++)
     if (cadences.some((cadence) => isDue(cadence, step, perEpoch, total))) evaluations++;
   return evaluations;
 }
 
+/** Of the steps that are left, where the run goes on. */
 export async function estimate(o: RunOptions, prepared: Prepared): Promise<Estimate> {
-  const { model, adapter, texts } = prepared;
+  const { model, adapter, texts, resumption } = prepared;
   const { training, validation } = texts;
   const steps = stepsOf(o, training.length);
   const flopOf = modelFlop(model, adapter.spec);
-  const items = (steps.total / steps.perEpoch) * training.length;
-  const evaluations = countEvaluations(o, steps);
+  const done = resumption?.state.step ?? 0;
+  const left = Math.max(0, steps.total - done);
+  const items = (left / steps.perEpoch) * training.length;
+  const evaluations = countEvaluations(o, steps, done);
   // With a frozen base the backward pass takes as much as the forward pass.
   const evaluating = (evaluations * validation.length * itemFlop(validation, flopOf)) / 2;
   const flopOfItem = itemFlop(training, flopOf);
   const { flopPerSecond, stepSeconds, timedSteps } = await speedOf(o, prepared, flopOf, flopOfItem);
-  const seconds = (items * flopOfItem + evaluating) / flopPerSecond + steps.total * stepSeconds;
+  const seconds = (items * flopOfItem + evaluating) / flopPerSecond + left * stepSeconds;
   return { steps, warmup: countWarmup(steps.total, o.warmup_ratio, o.warmup_steps), seconds, timedSteps };
 }
