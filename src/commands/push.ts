@@ -1,5 +1,6 @@
 import { bytes, count } from "../base/text.js";
 import type { CommandOptions } from "../config/index.js";
+import { uploadSize } from "../hub/index.js";
 import { filesToPush, hubTarget, pushAdapter } from "../setup/push.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { uploading } from "./downloading.js";
@@ -14,7 +15,7 @@ export async function run(o: CommandOptions<"push">): Promise<void> {
   const { name, isThere, settings } = target;
   if (o.dry_run) {
     const files = filesToPush(adapter, target, { base_model, revision, warn });
-    const size = files.reduce((sum, { content }) => sum + ("text" in content ? content.text.length : content.bytes), 0);
+    const size = files.reduce((sum, file) => sum + uploadSize(file), 0);
     const paths = files.map(({ path }) => path);
     const how = isThere ? "" : ", which would be made";
     const line = `would push ${count(paths.length)} files (${bytes(size)}) to ${settings.endpoint}/${name}${how}: ${paths.join(", ")}`;

@@ -191,7 +191,9 @@ function fetchBy(client: Client, repository: Repository): typeof fetch {
   };
 }
 
-const sizeOf = ({ content }: Upload) => ("text" in content ? Buffer.byteLength(content.text) : content.bytes);
+/** Bytes that are uploaded of a file. */
+export const uploadSize = ({ content }: Upload) =>
+  "text" in content ? Buffer.byteLength(content.text) : content.bytes;
 
 /**
  * Uploads files and commits them, in a repository that is made where there is none.
@@ -208,7 +210,7 @@ export async function push(
   const client = clientOf(settings, o);
   if (!target.isThere) await create(client, target);
   const { commitIter } = await import("@huggingface/hub");
-  const sizes = new Map(files.map((file) => [file.path, sizeOf(file)]));
+  const sizes = new Map(files.map((file) => [file.path, uploadSize(file)]));
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   const done = new Map<string, number>();
   const operations = files.map(({ path, content }) => {

@@ -2,6 +2,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { run as pushCommand } from "../../src/commands/push.js";
+import { commands, optionsFrom } from "../../src/config/index.js";
 import { adapterFiles, type HubSettings, hubSettings, push, pushTarget, snapshotFolder } from "../../src/hub/index.js";
 import { Model, pushToHub, Trainer } from "../../src/index.js";
 import { filesToPush } from "../../src/setup/push.js";
@@ -74,6 +76,25 @@ test("a pushed adapter comes back as it was, with the name of its base and no pa
   // The store of large files is another host.
   for (const { host, authorization } of hub.writes.requests)
     expect(authorization).toBe(host === "hub" ? `Bearer ${TOKEN}` : undefined);
+});
+
+test("--dry_run counts the bytes of the files", async () => {
+  const from = folder();
+  cpSync(adapter, from, { recursive: true });
+  writeFileSync(join(from, "README.md"), "# Größe in Ελληνικά\n");
+  const to = await target();
+  const env = { HF_ENDPOINT: hub.endpoint, HF_TOKEN: TOKEN, HF_HOME: folder(), HF_HUB_OFFLINE: "0" };
+  for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const { options } = optionsFrom(commands.push, { adapter: from, hub_model_id: NAME, dry_run: true, json: true });
+  await pushCommand(options);
+  const told = JSON.parse(String(write.mock.lastCall![0]));
+  vi.unstubAllEnvs();
+  vi.restoreAllMocks();
+  await push(to, filesToPush(from, to, { warn }), "A title", { wait });
+  const { files } = hub.repositories.get(NAME)!;
+  const sizes = told.files.map((path: string) => Buffer.byteLength(files[path]!));
+  expect(told.bytes).toBe(sizes.reduce((sum: number, size: number) => sum + size, 0));
 });
 
 test("a base that is a folder is named by nobody, and said so", async () => {
