@@ -110,12 +110,13 @@ interface Closable {
 /** Trainers tell a model when they are made, and by the function that this returns when they are closed. */
 export let register: (model: Model, trainer: Closable, method: string) => () => void;
 let isModel: (value: unknown) => value is Model;
+let checkOpen: (model: Model, method: string) => void;
 /** The model as a classifier for other labels. */
 export let asClassifier: (model: Model, asked: Classification) => ModelSource;
 
-/** @throws LowrankError E_ARGUMENT where it is none */
+/** @throws LowrankError E_ARGUMENT where it is none, E_CLOSED where it is closed */
 export function checkModel(model: unknown, method: string): asserts model is Model {
-  if (isModel(model)) return;
+  if (isModel(model)) return checkOpen(model, method);
   const message = `${method}: expected a Model, as Model.open gives it, found ${shownValue(model)}.`;
   throw new LowrankError("E_ARGUMENT", message, "model");
 }
@@ -145,6 +146,7 @@ export class Model {
       model.#trainers.add(trainer);
       return () => model.#trainers.delete(trainer);
     };
+    checkOpen = (model, method) => model.#check(method);
     asClassifier = (model, asked) => model.#reopen(asked);
     isModel = (value): value is Model => typeof value === "object" && value !== null && #trainers in value;
   }

@@ -511,7 +511,10 @@ describe("misuse", () => {
     await model.close();
     await model.close();
     expect(trainer.state).toBe("closed");
-    expect((await errorOf(() => make(model))).code).toBe("E_CLOSED");
+    // Before anything is read.
+    const unread = { train: undefined, train_file: ["/nowhere.jsonl"] };
+    for (const more of [{}, unread]) expect((await errorOf(() => make(model, more))).code).toBe("E_CLOSED");
+    expect((await errorOf(() => loadAdapter(model, "/nowhere"))).code).toBe("E_CLOSED");
     expect((await errorOf(() => model.evaluate(texts))).code).toBe("E_CLOSED");
   });
 
