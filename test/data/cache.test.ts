@@ -427,6 +427,19 @@ describe("damage and limits", () => {
     expect([table.length, last.length, table.sequence(0).inputIds.length > 0]).toEqual([1, 1, true]);
   });
 
+  test("what tells which file was made of which sources goes with the file", async () => {
+    const [cache, from] = [folder(), folder()];
+    const files = [1, 2].map((n) => writeIn(from, `${n}.jsonl`, jsonLines([`text ${n}`])));
+    settle();
+    for (const file of files)
+      await tokenTable(fileTexts([file], { column: "text" }), {
+        ...{ tokenizer, folder: cache, maxLength: 20, longText: "truncate", addEos: false, limit: 0, threads: 1 },
+      });
+    vi.useRealTimers();
+    const kinds = readdirSync(cache).map((name) => name.replace(/^[0-9a-f]{64}/, "KEY"));
+    expect(kinds.filter((name) => !name.endsWith("lock")).sort()).toEqual(["KEY.arrow", "KEY.json", "KEY.note.json"]);
+  });
+
   test("what a killed process was writing is removed, what a live one writes is not", async () => {
     const cache = folder();
     const dead = writeIn(cache, ".writing-4194305-00000000-0000-4000-8000-000000000000.tmp", "x");

@@ -11,6 +11,8 @@ import { readNote, writeNote } from "./note.js";
 import { TokenTable } from "./table.js";
 
 const FILE = /^[0-9a-f]{64}\.arrow$/;
+/** Which cache file was made from sources in a state. */
+const STAMP = /^[0-9a-f]{64}\.json$/;
 /** Files that are worth nothing without a cache file, and locks; `places` is an earlier version's. */
 const NOTE = /^[0-9a-f]{64}\.((note\.|places\.)?json|lock)$/;
 
@@ -110,7 +112,7 @@ export function clearCache(folder: string): CacheEntry[] {
 export function evict(folder: string, limit: number, kept: string): CacheEntry[] {
   for (const name of names(folder)) if (isLeftover(name)) remove(join(folder, name));
   let bytes = 0;
-  return listCache(folder).filter(({ file, bytes: size }) => {
+  const evicted = listCache(folder).filter(({ file, bytes: size }) => {
     bytes += size;
     if (bytes <= limit || file === kept) return false;
     remove(file);
@@ -118,6 +120,22 @@ export function evict(folder: string, limit: number, kept: string): CacheEntry[]
     bytes -= size;
     return true;
   });
+  removeStamps(folder);
+  return evicted;
+}
+
+/** Those of cache files that are no longer there. */
+function removeStamps(folder: string): void {
+  for (const name of names(folder)) {
+    if (!STAMP.test(name)) continue;
+    const key = recallSources(folder, basename(name, ".json"));
+    if (key !== null && existsSync(cacheFile(folder, key))) continue;
+    try {
+      rmSync(join(folder, name), { force: true });
+    } catch {
+      // Of somebody else, in a folder that is shared: it is a shortcut only.
+    }
+  }
 }
 
 // A run that has the file mapped keeps it until it ends.
