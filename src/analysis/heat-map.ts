@@ -1,9 +1,15 @@
 // A picture of an adapter: layers from left to right, kinds of modules from top to bottom, as an SVG.
-import type { KindAnalysis, ModuleAnalysis } from "./analysis.js";
+import type { ModuleAnalysis } from "./analysis.js";
+
+/** A kind of modules, as far as the picture shows it. */
+export interface Shown {
+  kind: string;
+  modules: Pick<ModuleAnalysis, "module" | "layer" | "rank99" | "norm" | "relativeNorm">[];
+}
 
 interface Panel {
   title: string;
-  value: (module: ModuleAnalysis) => number;
+  value: (module: Shown["modules"][number]) => number;
   shown: (value: number) => string;
 }
 
@@ -35,7 +41,7 @@ function colour(share: number): string {
 const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 
 /** Two panels: the rank that holds 99 % of the energy, and the norm of the update (relative to the weight's where that is known). */
-export function heatMap(name: string, kinds: readonly KindAnalysis[]): string {
+export function heatMap(name: string, kinds: readonly Shown[]): string {
   const relative = kinds.every(({ modules }) => modules.every(({ relativeNorm }) => relativeNorm !== undefined));
   const panels: Panel[] = [
     { title: "Rank that holds 99 % of the update's energy", value: ({ rank99 }) => rank99, shown: String },
@@ -61,7 +67,7 @@ ${drawn.join("\n")}
 `;
 }
 
-function draw({ title, value, shown }: Panel, kinds: readonly KindAnalysis[], layers: readonly number[]): string {
+function draw({ title, value, shown }: Panel, kinds: readonly Shown[], layers: readonly number[]): string {
   const values = kinds.flatMap(({ modules }) => modules.map(value));
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const share = (x: number) => (most > least ? (x - least) / (most - least) : 0.5);

@@ -174,8 +174,30 @@ export function svd(matrix: Columns): Svd {
   const a: Columns = { ...matrix, data: matrix.data.slice() };
   const v = zeros(n, n);
   for (let i = 0; i < n; i++) v.data[i * n + i] = 1;
-  const columnsOf = (m: Columns) => Array.from({ length: n }, (_, j) => column(m, j));
-  const [ofA, ofV] = [columnsOf(a), columnsOf(v)];
+  const norms = orthogonalise(a, v);
+  const order = [...norms.keys()].sort((i, j) => norms[j]! - norms[i]!);
+  const sorted: Svd = { u: zeros(a.rows, n), values: Float64Array.from(order, (j) => norms[j]!), v: zeros(n, n) };
+  for (const [to, from] of order.entries()) {
+    column(sorted.v, to).set(column(v, from));
+    if (norms[from]! > 0) add(column(sorted.u, to), 1 / norms[from]!, column(a, from));
+  }
+  return sorted;
+}
+
+/** The singular values of a small matrix, falling: those of `svd`, without the work for vectors. */
+export function singularValues(matrix: Columns): Float64Array {
+  if (matrix.rows < matrix.cols) return singularValues(transpose(matrix));
+  return orthogonalise({ ...matrix, data: matrix.data.slice() })
+    .sort()
+    .reverse();
+}
+
+/** Turns the columns of A until they stand upright on each other, and those of V with them. @returns the norms of A's columns */
+function orthogonalise(a: Columns, v?: Columns): Float64Array {
+  const columnsOf = (m: Columns) => Array.from({ length: m.cols }, (_, j) => column(m, j));
+  const ofA = columnsOf(a);
+  const ofV = v && columnsOf(v);
+  const n = a.cols;
   for (let sweep = 0, rotated = true; rotated && sweep < MOST_SWEEPS; sweep++) {
     rotated = false;
     for (let p = 0; p < n; p++) {
@@ -184,18 +206,11 @@ export function svd(matrix: Columns): Svd {
         if (angle === null) continue;
         rotated = true;
         rotate(ofA[p]!, ofA[q]!, angle);
-        rotate(ofV[p]!, ofV[q]!, angle);
+        if (ofV) rotate(ofV[p]!, ofV[q]!, angle);
       }
     }
   }
-  const norms = Float64Array.from({ length: n }, (_, j) => Math.sqrt(dot(column(a, j), column(a, j))));
-  const order = [...norms.keys()].sort((i, j) => norms[j]! - norms[i]!);
-  const sorted: Svd = { u: zeros(a.rows, n), values: Float64Array.from(order, (j) => norms[j]!), v: zeros(n, n) };
-  for (const [to, from] of order.entries()) {
-    column(sorted.v, to).set(column(v, from));
-    if (norms[from]! > 0) add(column(sorted.u, to), 1 / norms[from]!, column(a, from));
-  }
-  return sorted;
+  return Float64Array.from(ofA, (x) => Math.sqrt(dot(x, x)));
 }
 
 /** The tangent of the angle by which two columns are turned so that they stand upright on each other; null where they do. */

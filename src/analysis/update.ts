@@ -5,11 +5,13 @@ import {
   cholesky,
   firstColumns,
   multiply,
+  singularValues,
   solveUpper,
   svd,
   thinQr,
   transpose,
 } from "./linear-algebra.js";
+import { type Measures, measure } from "./measures.js";
 
 export interface Update {
   /** Singular values of scale B A, falling: (K), K at most R. */
@@ -162,12 +164,22 @@ function tallOutputs({ b, out, rank }: Factors): Tall {
   return tall({ rows: rank, cols: rank, data: gram }, times, columns);
 }
 
-/** The singular value decomposition of scale B A: of B = Q R and A^T = Q' R' it is that of the small scale R R'^T. */
+/** Of B = Q R and A^T = Q' R': scale B A has the singular values of the small scale R R'^T. */
+function coreOf(left: Tall, right: Tall, scale: number): Columns {
+  const core = multiply(left.r, transpose(right.r));
+  for (let i = 0; i < core.data.length; i++) core.data[i]! *= scale;
+  return core;
+}
+
+/** The measures of an update, for which no directions are computed. */
+export function spectrum(factors: Factors): Measures {
+  return measure(singularValues(coreOf(tallOutputs(factors), tallInputs(factors), factors.scale)));
+}
+
+/** The singular value decomposition of scale B A. */
 export function updateSvd(factors: Factors): Update {
   const [left, right] = [tallOutputs(factors), tallInputs(factors)];
-  const core = multiply(left.r, transpose(right.r));
-  for (const [i, value] of core.data.entries()) core.data[i] = factors.scale * value;
-  const { u, values, v } = svd(core);
+  const { u, values, v } = svd(coreOf(left, right, factors.scale));
   return {
     values,
     outputs: (k) => left.span(firstColumns(u, k)),

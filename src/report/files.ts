@@ -69,7 +69,7 @@ export async function writeReport(runs: readonly Run[], folder: string): Promise
   const toFile = (plots: Plot[]) => (files ? plots.filter(isCurve).map(draw) : []);
   // These are drawn while the adapters are analysed.
   const drawn = toFile(curves);
-  const pictures = rankPictures(runs);
+  const pictures = await rankPictures(runs);
   writeWhole(join(folder, REPORT), page(runs, [...curves, ...pictures]));
   rmSync(join(folder, PLOTS), { recursive: true, force: true });
   const written = { page: join(folder, REPORT), plots: 0 };

@@ -1,44 +1,75 @@
 // The picture of the ranks that an adapter uses.
-import { statSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { analyze, heatMap, type KindAnalysis } from "../analysis/index.js";
-import { readFactors } from "../checkpoint/index.js";
+import { Worker } from "node:worker_threads";
+import { heatMap, type Shown } from "../analysis/index.js";
 import type { Run } from "./facts.js";
 import type { Picture } from "./plot.js";
 
-/** The runs of a sweep are shown twice, each alone and all of them beside each other: kinds by file, of the last files. */
-const MOST_ANALYSED = 100;
-const analysed = new Map<string, { version: string; kinds: KindAnalysis[] }>();
+/** Named from this folder's parent: in the command this module is in a file beside the folder. */
+const WORKER = new URL("../report/rank-worker.js", import.meta.url);
 
-/** @returns null where the folder has no adapter */
-function analyseOnce(folder: string): KindAnalysis[] | null {
-  const file = join(folder, "adapter_model.safetensors");
-  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
-  if (!found) return null;
-  const version = [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ");
-  const known = analysed.get(file);
-  if (known?.version === version) return known.kinds;
-  const kinds = analyze(readFactors(folder));
-  analysed.delete(file);
-  analysed.set(file, { version, kinds });
-  if (analysed.size > MOST_ANALYSED) analysed.delete(analysed.keys().next().value!);
-  return kinds;
+/** Null where there is no picture of the adapter. */
+export interface Answer {
+  folder: string;
+  kinds: Shown[] | null;
+}
+
+/** The runs of a sweep are shown twice, each alone and all of them beside each other. About 20 KB each. */
+const MOST_KEPT = 100;
+const kept = new Map<string, { version: string; kinds: Shown[] | null }>();
+
+/** Differs where the folder has another adapter; null where it has none. */
+function versionOf(folder: string): string | null {
+  const found = statSync(join(folder, "adapter_model.safetensors"), { bigint: true, throwIfNoEntry: false });
+  return found ? [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ") : null;
+}
+
+/** A thread of its own reads and computes: it takes seconds for a large adapter. */
+async function analyse(folders: string[], note: (answer: Answer) => void): Promise<void> {
+  if (!existsSync(WORKER)) {
+    // These are the TypeScript sources, which a thread cannot run.
+    const { ranksOf } = await import("./ranks.js");
+    for (const folder of folders) note({ folder, kinds: ranksOf(folder) });
+    return;
+  }
+  const worker = new Worker(WORKER, { workerData: folders, execArgv: [] });
+  worker.on("message", note);
+  await once(worker, "exit");
+}
+
+/** @returns the kinds of modules by folder */
+async function ranksOfAll(folders: readonly string[]): Promise<Map<string, Shown[]>> {
+  const versions = new Map(folders.map((folder) => [folder, versionOf(folder)]));
+  const isKept = (folder: string) => kept.get(folder)?.version === versions.get(folder);
+  const wanted = [...versions].flatMap(([folder, version]) => (version === null || isKept(folder) ? [] : [folder]));
+  const found = new Map<string, Shown[] | null>();
+  for (const folder of folders) if (isKept(folder)) found.set(folder, kept.get(folder)!.kinds);
+  const note = ({ folder, kinds }: Answer) => {
+    found.set(folder, kinds);
+    kept.delete(folder);
+    kept.set(folder, { version: versions.get(folder)!, kinds });
+    if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value!);
+  };
+  try {
+    if (wanted.length > 0) await analyse(wanted, note);
+  } catch {
+    // The report of a run is whole without it.
+  }
+  return new Map([...found].flatMap(([folder, kinds]) => (kinds ? [[folder, kinds] as const] : [])));
 }
 
 /** A picture for each run with a LoRA adapter; none where there is no adapter, or one that has no ranks to show. */
-export function rankPictures(runs: readonly Run[]): Picture[] {
+export async function rankPictures(runs: readonly Run[]): Promise<Picture[]> {
+  const found = await ranksOfAll(runs.map(({ folder }) => folder));
   return runs.flatMap(({ folder, name }, i): Picture[] => {
-    try {
-      const kinds = analyseOnce(folder);
-      if (!kinds) return [];
-      const told = kinds.map(({ kind, modules }) => `${kind}: ${modules.map(({ rank99 }) => rank99).join(", ")}`);
-      const whose = runs.length === 1 ? "" : ` of ${name}`;
-      const about = { id: runs.length === 1 ? "ranks" : `ranks-${i + 1}`, title: `Ranks${whose}` };
-      const summary = `Ranks that hold 99 % of each update's energy, layer by layer. ${told.join("; ")}.`;
-      return [{ kind: "picture", ...about, summary, svg: heatMap(`Ranks of the adapter${whose}`, kinds) }];
-    } catch {
-      // The report of a run is whole without it.
-      return [];
-    }
+    const kinds = found.get(folder);
+    if (!kinds) return [];
+    const told = kinds.map(({ kind, modules }) => `${kind}: ${modules.map(({ rank99 }) => rank99).join(", ")}`);
+    const whose = runs.length === 1 ? "" : ` of ${name}`;
+    const about = { id: runs.length === 1 ? "ranks" : `ranks-${i + 1}`, title: `Ranks${whose}` };
+    const summary = `Ranks that hold 99 % of each update's energy, layer by layer. ${told.join("; ")}.`;
+    return [{ kind: "picture", ...about, summary, svg: heatMap(`Ranks of the adapter${whose}`, kinds) }];
   });
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { LowrankError } from "../base/errors.js";
 import type { AdapterTensors } from "../native/index.js";
 
@@ -19,9 +20,23 @@ export function checkFinite(what: string, value: number, { step, learningRate, l
   );
 }
 
+/** Elements that are added up, in about a millisecond, before the event loop has its turn. */
+const SLICE = 1 << 20;
+
 /** Sum of all magnitudes: a number exactly where every element is one. */
-export function magnitude(tensors: AdapterTensors): number {
+export async function magnitude(tensors: AdapterTensors): Promise<number> {
   let sum = 0;
-  for (const { data } of tensors.values()) for (const x of data) sum += Math.abs(x);
+  let left = SLICE;
+  for (const { data } of tensors.values()) {
+    for (let begin = 0; begin < data.length; ) {
+      const end = Math.min(data.length, begin + left);
+      for (let i = begin; i < end; i++) sum += Math.abs(data[i]!);
+      left -= end - begin;
+      begin = end;
+      if (left > 0) continue;
+      await setImmediate();
+      left = SLICE;
+    }
+  }
   return sum;
 }

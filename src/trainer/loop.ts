@@ -436,7 +436,7 @@ class Loop {
     await this.#turn.saved();
     // The last step may have ruined the adapter without a loss having shown it yet.
     const adapter = await engine.adapter();
-    const size = magnitude(adapter);
+    const size = await magnitude(adapter);
     freeTensors(adapter);
     await this.#checkFinite("adapter's magnitude", size, at.step);
     await saver.checkpoint(this.#reached(at), evaluation);

@@ -12,6 +12,7 @@ import {
   intruders,
   measure,
   smallerRanks,
+  spectrum,
   svd,
   updateSvd,
 } from "../../src/analysis/index.js";
@@ -97,6 +98,13 @@ describe("the singular value decomposition of an update", () => {
         }
       }
     }
+  });
+
+  test.each(SHAPES)("without directions, too: $out x $inputs, rank $rank", (shape) => {
+    const update = factors(7, shape);
+    const [alone, wanted] = [spectrum(update), measure(updateSvd(update).values)];
+    for (const [key, value] of Object.entries(wanted))
+      expect(Math.abs(alone[key as keyof typeof alone] - value), key).toBeLessThan(1e-12 * value);
   });
 
   test("of zeros, and of equal columns", () => {

@@ -2,16 +2,20 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { analyze, heatMap } from "../../src/analysis/index.js";
+import { readFactors } from "../../src/checkpoint/index.js";
 import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/index.js";
-import { type Line, type RunFacts, readFacts, readRun } from "../../src/report/facts.js";
+import { type Line, type Run, type RunFacts, readFacts, readRun } from "../../src/report/facts.js";
 import { writeReport } from "../../src/report/files.js";
 import { page } from "../../src/report/page.js";
-import { inPage } from "../../src/report/plot.js";
+import { inPage, type Picture } from "../../src/report/plot.js";
 import { plotsOf } from "../../src/report/plots.js";
+import { rankPictures } from "../../src/report/rank-pictures.js";
 import { type Point, pointsOf, smoothed, thinned } from "../../src/report/series.js";
 import { short } from "../../src/report/text.js";
 import { FIXED } from "../../src/report/theme.js";
 import { temporaryFolders, tinyBase } from "../support/folders.js";
+import { randomAdapter } from "../support/random-adapter.js";
 import { longRun } from "../support/runs.js";
 import { jsonLines, lowrank } from "../support/tiny.js";
 
@@ -221,6 +225,26 @@ test("lowrank report compares folders, also of runs without facts, and refuses f
   expect(html).toContain("<title>2 runs: first, second</title>");
   expect(readdirSync(join(out, "report_files"))).toContain("loss.png");
   expect(() => readRun(folder)).toThrow(/it is no output folder of a training run/);
+});
+
+test("an adapter's ranks are computed beside the event loop, and are those of its analysis", async () => {
+  const adapter = await randomAdapter(newFolder(), { r: 32 });
+  const shown: Run = { folder: adapter, name: "shown", facts: null, lines: [] };
+  // From dist: a thread cannot run TypeScript.
+  const dist = await import(new URL("../../dist/report/rank-pictures.js", import.meta.url).href);
+  let [turns, isDone] = [0, false];
+  const turn = () => {
+    turns++;
+    if (!isDone) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const pictures: Picture[] = await dist.rankPictures([shown]);
+  isDone = true;
+  const kinds = analyze(readFactors(adapter));
+  expect(turns).toBeGreaterThan(kinds.flatMap(({ modules }) => modules).length);
+  expect(pictures).toEqual([expect.objectContaining({ id: "ranks", svg: heatMap("Ranks of the adapter", kinds) })]);
+  expect(await rankPictures([shown])).toEqual(pictures);
+  expect(await dist.rankPictures([{ ...shown, folder: newFolder() }])).toEqual([]);
 });
 
 test("a run whose curves are one point writes no files of plots", async () => {

@@ -15,6 +15,7 @@ import {
   type WeightDtype,
 } from "../../src/native/index.js";
 import { quantizedSource } from "../../src/setup/base.js";
+import { magnitude } from "../../src/trainer/diverged.js";
 import { errorOf, temporaryFolders, tinyBase } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
 import { lowrank, someTexts, validationFile } from "../support/tiny.js";
@@ -59,6 +60,24 @@ function damaged(source: string, name: string, which = 0): string {
 
 const NORM = "model.layers.1.input_layernorm.weight";
 const UP = "model.layers.0.mlp.up_proj.weight";
+
+test("the magnitude of an adapter is added up in slices, and is a number where every element is one", async () => {
+  const data = new Float32Array(5 << 19).fill(-0.5);
+  const tensors = new Map(["A", "B"].map((name) => [name, { shape: [data.length], data }]));
+  let [turns, isDone] = [0, false];
+  const turn = () => {
+    turns++;
+    if (!isDone) setImmediate(turn);
+  };
+  setImmediate(turn);
+  expect(await magnitude(tensors)).toBe(data.length);
+  isDone = true;
+  expect(turns).toBeGreaterThanOrEqual(5);
+  for (const none of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    data[data.length - 1] = none;
+    expect(Number.isFinite(await magnitude(tensors))).toBe(false);
+  }
+});
 
 describe("every number of a file is looked at", () => {
   test.each(["mha-tied", "stored-bf16", "odd-sizes-f16"])("of %s", async (name) => {
