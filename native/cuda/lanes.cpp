@@ -2,6 +2,8 @@
 
 namespace lowrank::cuda {
 
+static_assert(2 * kLanes == Device::kEvents);
+
 void Lanes::copy(Lane lane, const void* from, int64_t bytes, void* to) {
   device_.await(released(lane), Device::Queue::copies);
   device_.copy_beside(from, bytes, to);

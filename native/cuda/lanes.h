@@ -15,8 +15,8 @@ class Lanes {
   void wait(Lane);
 
  private:
-  static int released(Lane lane) { return 2 * int(lane); }
-  static int copied(Lane lane) { return 2 * int(lane) + 1; }
+  static constexpr int released(Lane lane) { return 2 * int(lane); }
+  static constexpr int copied(Lane lane) { return 2 * int(lane) + 1; }
 
   Device& device_;
 };

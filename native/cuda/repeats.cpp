@@ -22,7 +22,11 @@ void Repeats::run(const Backend::RepeatKey& key, const std::function<void()>& en
   shape.uses++;
   if (!shape.recording.owner && shape.uses > 1 && makes_room(shape.uses)) {
     shape.recording = device_.record(enqueue);
-    records_ = bool(shape.recording.owner);
+    if (!shape.recording.owner) {
+      records_ = false;
+      forget();  // all take memory
+      return enqueue();
+    }
   }
   if (!shape.recording.owner) return enqueue();
   device_.replay(shape.recording);

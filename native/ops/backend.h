@@ -22,6 +22,7 @@ class Group;
 
 // What copies beside the operations are about (Backend::copy).
 enum class Lane { checkpoints, embedding };
+constexpr int kLanes = 2;
 
 // Is told of each operation, for a profile.
 class Observer {

@@ -137,8 +137,9 @@ void Layout::place(Place p) {
     int64_t offloaded = 0;
     if (options_.offload_checkpoints && highest_computed_again() >= 0) between = p.buffer(model_.dim, DType::f32);
     for (Rows& input : block_inputs) {
-      input = options_.offload_checkpoints ? Rows{offloaded, model_.dim, DType::f32} : p.kept(model_.dim, DType::f32);
-      if (options_.offload_checkpoints) offloaded += Arena::aligned(p.tokens() * model_.dim * dtype_bytes(DType::f32));
+      const bool leaves = options_.offload_checkpoints && &input != &block_inputs.back();  // the last one's stays in `between`
+      input = leaves ? Rows{offloaded, model_.dim, DType::f32} : options_.offload_checkpoints ? between : p.kept(model_.dim, DType::f32);
+      if (leaves) offloaded += Arena::aligned(p.tokens() * model_.dim * dtype_bytes(DType::f32));
     }
     offloaded_bytes_ = std::max(offloaded_bytes_, offloaded);
   }

@@ -21,7 +21,7 @@ void Base::keep_input(const Pass& p, int64_t layer, const Mat& x) {
   p.ops.acquire(Lane::checkpoints);
   p.ops.cast({x, between});
   p.ops.release(Lane::checkpoints);
-  p.ops.copy(Lane::checkpoints, between.data, input_bytes(p), offloaded_input(layer));
+  if (layer < layout_->highest_computed_again()) p.ops.copy(Lane::checkpoints, between.data, input_bytes(p), offloaded_input(layer));  // else it is the next one that is needed
 }
 
 void Base::begin_input(const Pass& p, int64_t layer) {
@@ -92,7 +92,6 @@ void Base::backward(const Pass& p, const std::function<void(int64_t layer)>& don
   const AdapterLayout& adapters = p.adapter.layout;
   if (const Mat rounded = layout_->stream.rounded(p)) p.ops.cast({dx, rounded});
   const auto goes_through = [&](int64_t l) { return l >= 0 && (adapters.any_in(l) || adapters.any_below(l)); };
-  if (const int64_t first = layout_->highest_computed_again(); goes_through(first)) begin_input(p, first);
   for (int64_t l = model_.layers - 1; goes_through(l); l--) {
     if (layout_->computed_again(l)) {
       Pass again = p;

@@ -157,16 +157,18 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     });
   });
 
-  test("copies beside the operations are a part of recorded passes", async () => {
-    const untied = openModel(join(goldensFolder, "gqa-untied"));
-    const targets = resolveTargets(untied, "all-linear").modules;
-    const { layers } = untied.config;
+  test.each([
+    ["gqa-untied", "offloadEmbedding"],
+    ["cohere2", "offloadCheckpoints"],
+  ])("copies beside the operations of recorded passes: %s, %s", async (name, what) => {
+    const opened = openModel(join(goldensFolder, name));
+    const targets = resolveTargets(opened, "all-linear").modules;
+    const { layers } = opened.config;
     const text = { sequences: [{ inputIds: Int32Array.from([1, 2, 3, 4, 5]) }] };
     const train = async (offloads: boolean, fault: string) => {
       faults("");
-      const offloading = { offloadEmbedding: offloads, offloadCheckpoints: offloads };
-      const wanted = { ...options, ...offloading, device: "cuda:0", checkpointedBlocks: layers } as const;
-      await using engine = await Engine.create(untied, { ...adapter, targets }, wanted);
+      const wanted = { ...options, [what]: offloads, device: "cuda:0", checkpointedBlocks: layers } as const;
+      await using engine = await Engine.create(opened, { ...adapter, targets }, wanted);
       for (let step = 0; step < 4; step++) {
         if (step === 1) faults(fault);
         await engine.forwardBackward(text, 1, step);

@@ -21,6 +21,7 @@ void run_unit(const Options&, Report& report) {
   test_generator(report);
   test_thread_pool(report);
   test_arena(report);
+  test_repeats(report);
   RefBackend twin;
   test_memory(twin, report);
   test_memory(*make_backend("cpu", 2), report);
