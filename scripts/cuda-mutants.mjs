@@ -28,6 +28,13 @@ const bwd = { file: "flash_attention_bwd.cu", ...flash };
 const tiles = { file: "flash_tiles.h", units: ["flash_attention_bwd", "flash_attention"], ...flash };
 const masks = { ...tiles, cases: "dropout" };
 const fwd = { file: "flash_attention.cu", op: "attention_fwd", cases: "act=bf16" };
+const softmax = { file: "attention_products.cu", op: "attention_bwd", cases: "act=f32" };
+const products = {
+  file: "attention_products.cpp",
+  units: ["attention_products.cpp"],
+  op: "attention_bwd",
+  cases: "act=f32",
+};
 const wide = { file: "wide.h", units: ["rows", "elements", "linear", "decode"], op: "norm_apply" };
 const fewRows = { file: "few_rows.cu", op: "linear_fwd", cases: "act=bf16 w=nf4" };
 const borderedCases = { op: "linear_fwd", cases: "act=bf16 w=nf4" };
@@ -72,13 +79,54 @@ const ERRORS = [
   { name: "masks: the first of four keys for all", ...masks, from: "(4 * (own ^ e))) >> own", to: "(4 * (own ^ e)))" },
   { name: "masks: keys eight further are the same", ...masks, from: "+ own / 2 * 8", to: "" },
   { name: "masks: another token's", ...masks, from: "s.dropout.now()", to: "s.dropout" },
+  { name: "products: dv without a mask", ...softmax, cases: "dropout", from: "weight = mask * p", to: "weight = p" },
   {
-    name: "masks: dv without one",
-    file: "attention.cu",
-    op: "attention_bwd",
-    cases: "dropout",
-    from: "p = mask * weight",
-    to: "p = weight",
+    name: "products: no slope of the cap",
+    quick: true,
+    ...softmax,
+    cases: "cap",
+    from: "- delta) * score.slope",
+    to: "- delta)",
+  },
+  {
+    name: "products: the head of another group",
+    ...softmax,
+    cases: "act=f32",
+    from: "(c.first_group + g) *",
+    to: "g *",
+  },
+  { name: "products: the keys before stay", ...softmax, from: "c >= r.begin && c < r.end) {", to: "c < r.end) {" },
+  {
+    name: "products: rows beyond the last are read",
+    ...softmax,
+    from: "token < from.mat.rows && d < dim",
+    to: "d < dim",
+  },
+  {
+    name: "products: sums do not fade",
+    ...softmax,
+    op: "attention_fwd",
+    from: "own_sum * expf(own_top - higher)",
+    to: "own_sum",
+  },
+  {
+    name: "products: keys of the first chunk",
+    ...products,
+    cases: "window",
+    from: "rows - first), first_key,",
+    to: "rows - first), 0,",
+  },
+  {
+    name: "products: gradients of the last chunk",
+    ...products,
+    from: ".accumulates = true",
+    to: ".accumulates = false",
+  },
+  {
+    name: "products: not scaled",
+    ...products,
+    from: "c.groups, s.scale);\n    key_product",
+    to: "c.groups);\n    key_product",
   },
   { name: "forward: sums do not fade", ...fwd, from: "sum[i] *= fade[i];", to: "" },
   {

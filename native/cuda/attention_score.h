@@ -5,6 +5,21 @@
 
 namespace lowrank::cuda {
 
+// Rows of a sequence, and the sequence that a row is in.
+struct Sequence {
+  int64_t first, count;
+};
+__device__ __forceinline__ Sequence rows_of(const int32_t* offsets, int64_t sequence) { return {offsets[sequence], offsets[sequence + 1] - offsets[sequence]}; }
+__device__ __forceinline__ int64_t sequence_of(const int32_t* offsets, int64_t sequences, int64_t row) {
+  int64_t low = 0, high = sequences - 1;
+  while (low < high) {
+    const int64_t middle = (low + high + 1) / 2;
+    if (offsets[middle] <= row) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 // A score, and the slope of the cap at it.
 struct Score {
   float value, slope;

@@ -18,7 +18,7 @@ CublasLt opened() {
            find(l, "cublasLtGetStatusString", all.status) && find(l, "cublasLtMatmul", all.matmul) && find(l, "cublasLtMatmulAlgoGetHeuristic", all.heuristic) &&
            find(l, "cublasLtMatmulAlgoCheck", all.check) && find(l, "cublasLtMatmulDescCreate", all.desc_create) && find(l, "cublasLtMatmulDescDestroy", all.desc_destroy) &&
            find(l, "cublasLtMatmulDescSetAttribute", all.desc_set) && find(l, "cublasLtMatrixLayoutCreate", all.layout_create) &&
-           find(l, "cublasLtMatrixLayoutDestroy", all.layout_destroy) && find(l, "cublasLtMatmulPreferenceCreate", all.preference_create) &&
+           find(l, "cublasLtMatrixLayoutDestroy", all.layout_destroy) && find(l, "cublasLtMatrixLayoutSetAttribute", all.layout_set) && find(l, "cublasLtMatmulPreferenceCreate", all.preference_create) &&
            find(l, "cublasLtMatmulPreferenceDestroy", all.preference_destroy) && find(l, "cublasLtMatmulPreferenceSetAttribute", all.preference_set);
   });
   return all;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/attention_products.h"
 #include "cuda/nccl_reducer.h"
 #include "cuda/system.h"
 #include "quant/moments.h"
@@ -120,14 +121,16 @@ void CudaBackend::enqueue_adamw(const AdamWArgs& a) { kernels::adamw(a, tables_,
 
 void CudaBackend::enqueue_attention_fwd(const AttentionFwdArgs& a) {
   if (a.shape.head_dim > kernels::kMostHeadDim) throw Error("E_DEVICE", "Heads of more than " + std::to_string(kernels::kMostHeadDim) + " columns are for --device cpu.");
-  if (kernels::takes_flash_attention(a)) kernels::flash_attention_fwd(a, stream_);
-  else kernels::attention_fwd(a, stream_);
+  const AttentionParts& parts = work_.attention;
+  if (parts.queries == 0 && kernels::takes_flash_attention(a)) kernels::flash_attention_fwd(a, stream_);
+  else if (kernels::takes_few_queries(a)) kernels::few_queries(a, stream_);
+  else AttentionProducts(*device_, parts, limits_.act, memory_).forward(a);
 }
 
 void CudaBackend::enqueue_attention_bwd(const AttentionBwdArgs& a) {
-  float* const delta = scratch<float>(work_.delta);
-  if (kernels::takes_flash_attention(a)) kernels::flash_attention_bwd(a, delta, stream_);
-  else kernels::attention_bwd(a, delta, stream_);
+  const AttentionParts& parts = work_.attention;
+  if (parts.queries == 0 && kernels::takes_flash_attention(a)) kernels::flash_attention_bwd(a, scratch<float>(work_.delta), stream_);
+  else AttentionProducts(*device_, parts, limits_.act, memory_).backward(a);
 }
 
 }  // namespace lowrank::cuda

@@ -16,6 +16,10 @@ struct Product {
   bool transposes_a = false, transposes_b = false;
   float alpha = 1;
   bool accumulates = false;
+  // Rows of `a` are tokens, of which any number may come: see ProductPlans. Else the shape is one of a few.
+  bool has_any_rows = true;
+  // So many products of matrices that lie these elements apart; a, b and c are the first one's.
+  int64_t count = 1, a_step = 0, b_step = 0, c_step = 0;
 
   int64_t inner() const { return transposes_a ? a.rows : a.cols; }
 };

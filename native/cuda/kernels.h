@@ -78,17 +78,40 @@ void add_up_outliers(const Mat& some, const Weight& w, int64_t first, const Outl
 // Any shapes, slowly.
 void code_product(const CodeProduct&, Stream);
 
-// attention.cu
-constexpr int64_t kMostHeadDim = 512;
-void attention_fwd(const AttentionFwdArgs&, Stream);
-// delta: (M, H) scratch
-void attention_bwd(const AttentionBwdArgs&, float* delta, Stream);
-
-// flash_attention.cu and flash_attention_bwd.cu: the same on tensor cores, where they take these operands
+// flash_attention.cu and flash_attention_bwd.cu: on tensor cores, where they take these operands
 bool takes_flash_attention(const AttentionFwdArgs&);
 bool takes_flash_attention(const AttentionBwdArgs&);
 void flash_attention_fwd(const AttentionFwdArgs&, Stream);
+// delta: (M, H) scratch
 void flash_attention_bwd(const AttentionBwdArgs&, float* delta, Stream);
+
+// few_queries.cu: without lse and dropout
+constexpr int64_t kMostHeadDim = 512;
+bool takes_few_queries(const AttentionFwdArgs&);
+void few_queries(const AttentionFwdArgs&, Stream);
+
+// attention_products.cu: what is left of attention beside products of matrices
+// Copies of the heads of some groups, of zeros beyond a head's columns and the matrix's rows. A group's rows are those of a chunk of tokens for each of
+// its heads, then those of the next chunk: `whole` of them, and one of `last` tokens.
+struct HeadCopies {
+  Mat all;  // (groups rows, columns)
+  int64_t rows, heads, chunk, whole, last;
+  LOWRANK_ON_DEVICE int64_t row(int64_t group, int64_t token, int64_t head) const {
+    const int64_t number = token / chunk;
+    return group * rows + number * chunk * heads + head * (number < whole ? chunk : last) + token % chunk;
+  }
+  int64_t tokens() const { return whole * chunk + last; }
+};
+void copy_heads(const Heads& from, int64_t first_group, int64_t dim, const HeadCopies& to, Stream);
+void copy_back(const HeadCopies& from, const Heads& to, int64_t first_group, int64_t dim, Stream);
+// Scores of some groups' queries [first_query, first_query + queries) of all heads, row by row as HeadCopies has them, and keys [first_key, first_key + keys).
+struct ScoreChunk {
+  int64_t first_group, groups, first_query, queries, first_key, keys;
+};
+// weights = dropout(softmax(scores)), and lse, of the forward pass. weights: (groups heads queries, keys), may be scores
+void softmax(const AttentionFwdArgs&, const ScoreChunk&, const Mat& scores, const Mat& weights, Stream);
+// weights = dropout(p), d_scores: of ds, from the scores and d_weights = do v^T; both may be in place
+void softmax_bwd(const AttentionBwdArgs&, const ScoreChunk&, const Mat& scores, const Mat& d_weights, const Mat& weights, const Mat& d_scores, Stream);
 
 // loss.cu
 // Logits become their gradients where `gradient`; losses: (rows)

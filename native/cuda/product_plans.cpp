@@ -9,7 +9,7 @@ namespace lowrank::cuda {
 
 namespace {
 
-constexpr const char* kTitle = "lowrank: algorithms of products, 3";
+constexpr const char* kTitle = "lowrank: algorithms of products, 4";
 constexpr size_t kMostNoted = 4096;
 
 cudaDataType_t type_of(DType t) { return t == DType::f32 ? CUDA_R_32F : t == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F; }
@@ -38,20 +38,22 @@ void ProductPlans::destroy(const Plan& plan) const {
   for (cublasLtMatrixLayout_t layout : {plan.b, plan.a, plan.c}) lt_.layout_destroy(layout);
 }
 
-ProductPlans::Operand ProductPlans::operand(const Mat& m) { return {m.data, type_of(m.dtype), m.rows, m.cols, m.ld, dtype_bytes(m.dtype)}; }
+ProductPlans::Operand ProductPlans::operand(const Mat& m, int64_t step) { return {m.data, type_of(m.dtype), m.rows, m.cols, m.ld, dtype_bytes(m.dtype), step}; }
 
-// Bytes, at most 16, that the matrix's rows begin at multiples of.
+// Bytes, at most 16, that the matrices' rows begin at multiples of.
 int64_t ProductPlans::alignment(const Operand& m) {
-  const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * m.bytes);
+  const auto at = reinterpret_cast<uintptr_t>(m.data) | uintptr_t(m.ld * m.bytes) | uintptr_t(m.step * m.bytes);
   return int64_t(at & -at) < 16 ? int64_t(at & -at) : 16;
 }
 
 ProductPlans::Shape ProductPlans::shape_of(const Call& p) {
   return {p.a.rows, p.a.cols, p.a.ld, p.b.rows, p.b.cols, p.b.ld, p.c.ld, int64_t(p.a.type), int64_t(p.c.type), p.transposes_a, p.transposes_b,
-          p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c)};
+          p.accumulates, alignment(p.a), alignment(p.b), alignment(p.c), p.count, p.a.step, p.b.step, p.c.step};
 }
 
-ProductPlans::Call ProductPlans::call(const Product& p) { return {operand(p.a), operand(p.b), operand(p.c), p.transposes_a, p.transposes_b, p.accumulates}; }
+ProductPlans::Call ProductPlans::call(const Product& p) {
+  return {operand(p.a, p.a_step), operand(p.b, p.b_step), operand(p.c, p.c_step), p.transposes_a, p.transposes_b, p.accumulates, p.has_any_rows, p.count};
+}
 ProductPlans::Call ProductPlans::call(const CodeProduct& p) {
   return {{p.a, CUDA_R_8I, p.m, p.k, p.k, 1}, {p.b, CUDA_R_8I, p.n, p.k, p.k, 1}, {p.c, CUDA_R_32I, p.m, p.n, p.n, 4}, false, true, false};
 }
@@ -65,6 +67,8 @@ ProductPlans::Call ProductPlans::with_rows(Call p, int64_t rows) {
   return p;
 }
 
+ProductPlans::Call ProductPlans::as_chosen(const Call& p) { return p.has_any_rows ? with_rows(p, rows_of_choice(p.a.rows)) : p; }
+
 int64_t ProductPlans::rows_of_choice(int64_t rows) {
   int64_t n = 16;
   while (n < rows) n = n + n / 2 >= rows && n > 16 ? n + n / 2 : 2 * n;
@@ -77,6 +81,10 @@ void ProductPlans::choose(const Product& p) { choose(call(p)); }
 void ProductPlans::choose(const CodeProduct& p) { choose(call(p)); }
 
 void ProductPlans::choose(const Call& p) {
+  if (!p.has_any_rows) {
+    choice(p);
+    return;
+  }
   for (int64_t rows = 1; rows <= rows_of_choice(p.a.rows); rows = rows_of_choice(rows) + 1) choice(with_rows(p, rows_of_choice(rows)));
 }
 
@@ -85,7 +93,7 @@ const ProductPlans::Plan& ProductPlans::of(const Call& p) {
   const auto found = plans_.find(shape);
   if (found != plans_.end()) return found->second;
   Plan plan = described(p);
-  plan.algorithm = choice(with_rows(p, rows_of_choice(p.a.rows)));
+  plan.algorithm = choice(as_chosen(p));
   if (!fits(plan, plan.algorithm)) plan.algorithm = choice(p);
   return plans_.emplace(shape, plan).first->second;
 }
@@ -99,6 +107,10 @@ ProductPlans::Plan ProductPlans::described(const Call& p) const {
   expect_lt(lt_.desc_set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second), "TRANSB");
   const auto layout = [&](cublasLtMatrixLayout_t& to, const Operand& m) {
     expect_lt(lt_.layout_create(&to, m.type, uint64_t(m.cols), uint64_t(m.rows), m.ld), "cublasLtMatrixLayoutCreate");
+    if (p.count == 1) return;
+    const int32_t count = int32_t(p.count);
+    expect_lt(lt_.layout_set(to, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count), "BATCH_COUNT");
+    expect_lt(lt_.layout_set(to, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &m.step, sizeof m.step), "STRIDED_BATCH_OFFSET");
   };
   layout(plan.b, p.b);
   layout(plan.a, p.a);

@@ -43,23 +43,27 @@ class ProductPlans {
   std::string take(const std::string& text);
 
  private:
-  using Shape = std::array<int64_t, 15>;
+  using Shape = std::array<int64_t, 19>;
   struct Operand {
     const void* data;
     cudaDataType_t type;
     int64_t rows, cols, ld, bytes;  // bytes: of an element
+    int64_t step = 0;               // between matrices of several products
   };
   struct Call {
     Operand a, b, c;
     bool transposes_a, transposes_b, accumulates;
+    bool has_any_rows = true;
+    int64_t count = 1;
     bool is_of_codes() const { return c.type == CUDA_R_32I; }
   };
-  static Operand operand(const Mat&);
+  static Operand operand(const Mat&, int64_t step);
   static int64_t alignment(const Operand&);
   static Shape shape_of(const Call&);
   static Call call(const Product&);
   static Call call(const CodeProduct&);
   static Call with_rows(Call, int64_t rows);
+  static Call as_chosen(const Call&);  // the one whose choice it takes
   const Plan& of(const Call&);
   void choose(const Call&);
   std::string header() const;

@@ -10,16 +10,25 @@ namespace {
 constexpr struct {
   const char *name, *line;
   bool Switches::*of;
-} kSwitches[] = {{"LOWRANK_CUDA_F32_SUMS", "sums in f32\n", &Switches::sums_in_f32}, {"LOWRANK_CUDA_BORDERED", "bordered weights\n", &Switches::bordered}};
+  const char *on = "on", *off = "off";
+} kSwitches[] = {{"LOWRANK_CUDA_F32_SUMS", "sums in f32\n", &Switches::sums_in_f32},
+                 {"LOWRANK_CUDA_BORDERED", "bordered weights\n", &Switches::bordered},
+                 {kAttention, "attention through products\n", &Switches::attention_products, "products", "flash"}};
 
 }  // namespace
+
+bool wants_attention_products() {
+  const char* const wanted = std::getenv(kAttention);
+  return wanted && (std::string_view(wanted) == "products" || std::atoll(wanted) > 0);
+}
 
 Switches Switches::of_environment() {
   Switches all;
   for (const auto& each : kSwitches) {
     const char* const value = std::getenv(each.name);
-    all.*each.of = value && std::string_view(value) == "on";
+    all.*each.of = value && std::string_view(value) == each.on;
   }
+  all.attention_products = wants_attention_products();
   return all;
 }
 
@@ -34,7 +43,7 @@ std::string Switches::behind(const std::string& text, std::string& why) const {
   for (const auto& each : kSwitches) {
     const bool theirs = rest.starts_with(each.line);
     if (theirs) rest.erase(0, std::string_view(each.line).size());
-    if (theirs != this->*each.of) why = std::string("they are of a run with ") + each.name + "=" + (theirs ? "on" : "off") + ", this is one with " + (theirs ? "off" : "on");
+    if (theirs != this->*each.of) why = std::string("they are of a run with ") + each.name + "=" + (theirs ? each.on : each.off) + ", this is one with " + (theirs ? each.off : each.on);
   }
   return rest;
 }

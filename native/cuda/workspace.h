@@ -5,6 +5,36 @@
 
 namespace lowrank::cuda {
 
+// Attention through products of matrices (attention_products.cpp): what of it is in memory at a time, and where.
+struct AttentionParts {
+  AttentionParts() = default;
+  explicit AttentionParts(const OpLimits&);
+
+  static constexpr int64_t kLeastQueries = 16;
+  int64_t queries = 0;     // of each head, 16, 32, 64, 128 or 256; 0: attention is not computed this way
+  int64_t key_step = 0;    // the queries' keys are a multiple of it
+  int64_t groups = 0;      // key/value heads
+  int64_t dim = 0;         // of a head, rounded up
+  int64_t query_rows = 0;  // of a group: all queries of all its heads
+  int64_t key_rows = 0;    // of a group
+
+  // Offsets:
+  int64_t q = 0, d_o = 0, o = 0;              // (groups, query_rows, dim) act; o: or the gradient of q
+  int64_t k = 0, v = 0;                       // (groups, key_rows, dim) act
+  int64_t dk = 0, dv = 0;                     // as k and v, in f32
+  int64_t scores = 0, d_weights = 0;          // (groups, a head's `queries` for each of its heads, key_rows) f32
+  int64_t weights = 0, d_scores = 0;          // the same in act; in the same places where that is f32
+  int64_t place(const OpLimits&, int64_t at);  // sets them; returns the offset behind
+
+  int64_t chunks(int64_t rows) const { return (rows + queries - 1) / queries; }
+  // The chunk's queries where so many are left.
+  int64_t chunk_of(int64_t left) const {
+    int64_t n = kLeastQueries;
+    while (n < left && n < queries) n *= 2;
+    return n;
+  }
+};
+
 struct Workspace {
   Workspace() = default;
   Workspace(const OpLimits&, const Switches&);
@@ -26,7 +56,8 @@ struct Workspace {
   int64_t code_sums = 0;           // (rows, features) i32
   int64_t maxima = 0, is_outlier = 0, outlier_columns = 0;  // (tokens) f32, (features) i32, (features + 1) i32
   int64_t delta = 0;               // (tokens, heads) f32: rowsum(do * o)
-  int64_t logits = 0;              // (logit_rows, vocab) act
+  AttentionParts attention;
+  int64_t logits = 0;              // (logit_rows, vocab) act; in the same place as attention's
   int64_t losses = 0;              // (tokens) f64
   int64_t sample_tops = 0;         // (sampled) u64
   int64_t sample_weights = 0;      // (sampled, vocab) u64

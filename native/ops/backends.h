@@ -19,7 +19,7 @@ int64_t workspace_bytes(const OpLimits&, const std::string& device, int threads)
 
 // A training pass: blocks and linears, and those of them that are computed again.
 struct PassSize {
-  int64_t blocks = 0, linears = 0, again_blocks = 0, again_linears = 0;
+  int64_t tokens = 0, blocks = 0, linears = 0, again_blocks = 0, again_linears = 0;
 };
 // What such a backend holds beside the memory that is allocated, for plans: of a device alone.
 std::vector<MemoryItem> device_items(const OpLimits&, const PassSize&, const std::string& device);

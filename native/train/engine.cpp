@@ -68,7 +68,7 @@ AdapterNeeds needs_of(const ModelSpec& model, const AdapterSpecs& adapters, cons
 }
 
 PassSize pass_size(const ModelSpec& model, const EngineOptions& o) {
-  PassSize size{.blocks = model.layers, .again_blocks = std::min(o.checkpointed_blocks, model.layers)};
+  PassSize size{.tokens = o.piece_tokens(), .blocks = model.layers, .again_blocks = std::min(o.checkpointed_blocks, model.layers)};
   model.each_linear([&](int64_t layer, size_t, const LinearSpec&) {
     size.linears++;
     size.again_linears += layer >= 0 && layer < size.again_blocks;

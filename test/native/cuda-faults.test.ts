@@ -208,29 +208,30 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     await other.close();
   });
 
-  test.each(["LOWRANK_CUDA_F32_SUMS", "LOWRANK_CUDA_BORDERED"])(
-    "nor do they go on in a run with the other value of %s",
-    async (name) => {
-      const withSwitch = async (value: string, before?: string) => {
-        process.env[name] = value;
-        try {
-          const engine = await open();
-          const why = before === undefined ? null : await engine.takeDevicePlans(before);
-          await engine.forwardBackward(batch, 1, 0);
-          const plans = await engine.devicePlans();
-          await engine.close();
-          return { why, plans };
-        } finally {
-          delete process.env[name];
-        }
-      };
-      const off = await withSwitch("off");
-      const on = await withSwitch("on", off.plans);
-      expect(on.why).toBe(`they are of a run with ${name}=off, this is one with on`);
-      expect((await withSwitch("off", on.plans)).why).toBe(`they are of a run with ${name}=on, this is one with off`);
-      expect(await withSwitch("on", on.plans)).toEqual({ why: null, plans: on.plans });
-    },
-  );
+  test.each([
+    ["LOWRANK_CUDA_F32_SUMS", "on", "off"],
+    ["LOWRANK_CUDA_BORDERED", "on", "off"],
+    ["LOWRANK_CUDA_ATTENTION", "products", "flash"],
+  ])("nor do they go on in a run with another %s", async (variable, on, off) => {
+    const run = async (value: string, before?: string) => {
+      process.env[variable] = value;
+      try {
+        const engine = await open();
+        const why = before === undefined ? null : await engine.takeDevicePlans(before);
+        await engine.forwardBackward(batch, 1, 0);
+        const plans = await engine.devicePlans();
+        await engine.close();
+        return { why, plans };
+      } finally {
+        delete process.env[variable];
+      }
+    };
+    const without = await run(off);
+    const its = await run(on, without.plans);
+    expect(its.why).toBe(`they are of a run with ${variable}=${off}, this is one with ${on}`);
+    expect((await run(off, its.plans)).why).toBe(`they are of a run with ${variable}=${on}, this is one with ${off}`);
+    expect(await run(on, its.plans)).toEqual({ why: null, plans: its.plans });
+  });
 
   test.each(["off", "on"])(
     "algorithms are chosen before step 1: pieces of other sizes, evaluations and labels that nobody learns choose none; LOWRANK_CUDA_BORDERED=%s",

@@ -51,6 +51,17 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     goldenTests(name, "cuda:0");
   });
 
+  /** In bf16; else it is so anyway. */
+  describe.each(["gqa-untied", "gemma2", "bloom"])("%s, attention through products", (name) => {
+    beforeAll(() => {
+      process.env.LOWRANK_CUDA_ATTENTION = "products";
+    });
+    afterAll(() => {
+      delete process.env.LOWRANK_CUDA_ATTENTION;
+    });
+    goldenTests(name, "cuda:0");
+  });
+
   test("an embedding that stays with the host: the same bits, and its bytes are not the device's", async () => {
     const model = openModel(join(goldensFolder, "gqa-untied"));
     const targets = resolveTargets(model, "all-linear").modules;

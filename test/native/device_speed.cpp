@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 
+#include "bounds.h"
 #include "modes.h"
 #include "tiny_model.h"
 
@@ -36,12 +37,13 @@ struct Run {
   int64_t texts;
   bool checkpointing, base_case;
   bool repeats = true;  // passes of one shape
-  bool sums_in_f32 = false, bordered = false;
+  bool sums_in_f32 = false, bordered = false, attention_products = false;
 };
 const Run kRuns[] = {
     {"bf16", DType::bf16, Format::bf16, 4, false, true},  {"bf16", DType::bf16, Format::bf16, 1, false, false}, {"bf16", DType::bf16, Format::bf16, 4, true, false},
     {"bf16, no graphs", DType::bf16, Format::bf16, 1, false, false, false},
     {"bf16, sums in f32", DType::bf16, Format::bf16, 4, false, false, true, true},
+    {"bf16, attention through products", DType::bf16, Format::bf16, 4, false, false, true, false, false, true},
     {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4, bordered", DType::bf16, Format::nf4, 4, false, false, true, false, true}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
 };
 constexpr int kWarmUp = 2, kSteps = 8, kSameBits = 20;
@@ -164,17 +166,20 @@ void check_memory(const TinyModel& model, const Shape& shape, const Run& run, in
   report.expect(planned - estimated <= held, label + ": what is planned beside estimates is held", std::to_string(planned - estimated - held) + " bytes are not");
 }
 
-void measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
+// Returns what the first step found.
+StepState measure(const TinyModel& model, const Shape& shape, const Run& run, const DevicePlugin& plugin, Report& report) {
   const lowrank::Device before = plugin.devices().found[0];
   setenv("LOWRANK_CUDA_GRAPHS", run.repeats ? "on" : "off", 1);
   const InForm form(run.bordered, run.sums_in_f32);
+  setenv("LOWRANK_CUDA_ATTENTION", run.attention_products ? "products" : "flash", 1);
   Trained trained(model, shape, run, plugin, false);
   std::vector<double> seconds;
-  StepState state;
+  StepState first, state;
   for (int step = 0; step < kWarmUp + kSteps; step++) {
     const Batch b = batch(uint64_t(step), run.texts, shape);
     const auto start = Clock::now();
     state = trained.step(b, 1e-4f);
+    if (step == 0) first = state;
     if (step >= kWarmUp) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   std::sort(seconds.begin(), seconds.end());
@@ -189,6 +194,16 @@ void measure(const TinyModel& model, const Shape& shape, const Run& run, const D
   report.expect(std::isfinite(state.norm) && state.norm > 0, label + ": gradients");
   report.expect((trained.engine.repeated() > 0) == run.repeats, label + ": passes are repeated as CUDA graphs", std::to_string(trained.engine.repeated()) + " are");
   if (run.base_case) report.expect(has_same_bits(trained, batch(1, run.texts, shape)), label + ": gradients of the same bits again");
+  return first;
+}
+
+// Attention through products is what the other kernels are held against. Roundings of single numbers are as good as independent, so a loss and a norm of all
+// gradients are apart by less than one of them.
+void check_attention(const StepState& flash, const StepState& products, const std::string& label, Report& report) {
+  for (const auto& [what, found, expected] : {std::tuple{"loss", flash.loss, products.loss}, {"norm", double(flash.norm), double(products.norm)}}) {
+    report.expect(std::fabs(found - expected) <= unit(DType::bf16) * std::fabs(expected), label + ": attention's kernels beside products, " + what,
+                  std::to_string(found) + " and " + std::to_string(expected));
+  }
 }
 
 // One text, drawn by every filter. Each token is waited for.
@@ -230,11 +245,14 @@ void run_device_speed(const Options& o, Report& report) {
         report.fail(std::string("device-speed: ") + shape.name + ", generation", e.code + ": " + e.what());
       }
     }
+    StepState flash;
     for (const Run& run : kRuns) {
       if (!run.base_case && !shape.is_whole) continue;
       try {  // one that fails leaves the others
-        measure(model, shape, run, plugin, report);
-        if (run.base_case) print_operations(model, shape, run, plugin);
+        const StepState first = measure(model, shape, run, plugin, report);
+        if (run.base_case) flash = first;
+        if (run.attention_products) check_attention(flash, first, std::string("device-speed: ") + shape.name, report);
+        if (run.base_case || run.attention_products) print_operations(model, shape, run, plugin);
       } catch (const Error& e) {
         report.fail(std::string("device-speed: ") + shape.name + ", " + run.format, e.code + ": " + e.what());
       }

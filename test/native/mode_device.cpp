@@ -121,7 +121,7 @@ void test_codes(const DevicePlugin& plugin, Report& report) {
   }
 }
 
-constexpr const char *kF32Sums = "LOWRANK_CUDA_F32_SUMS", *kBordered = "LOWRANK_CUDA_BORDERED";
+constexpr const char *kF32Sums = "LOWRANK_CUDA_F32_SUMS", *kBordered = "LOWRANK_CUDA_BORDERED", *kAttention = "LOWRANK_CUDA_ATTENTION";
 
 // In neither form the adapter's term is rounded: linears that cannot be bordered have sums in f32.
 std::unique_ptr<Backend> make_in_form(const DevicePlugin& plugin, bool bordered) {
@@ -197,7 +197,15 @@ void run_device(const Options& o, Report& report) {
         backend = plugin.make(0);
       }
       const double operand = operand_error(c.act);
-      try_case(c, *backend, {.operand = operand, .term = operand}, "");
+      const Arithmetic arithmetic = {.operand = operand, .term = operand, .least = c.act == DType::f32 ? 0 : smallest(c.act)};
+      const bool is_attention = c.op.starts_with("attention"), on_tiles = is_attention && c.act == DType::bf16 && c.head_dim % 8 == 0;
+      // Heads begin at 16 bytes: an engine has no others.
+      if (!on_tiles || c.ld_pad % 8 == 0) try_case(c, *backend, arithmetic, "");
+      if (is_attention) {
+        setenv(kAttention, on_tiles && c.seed % 3 != 0 ? "products" : "1", 1);  // with 1 byte for scores: one group and 16 queries at a time
+        try_case(c, *backend, arithmetic, "products: ");
+        unsetenv(kAttention);
+      }
       if (!c.op.starts_with("linear") || c.rank == 0) continue;
       if (c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
       if (c.stored.threshold == 0) try_case(c, *bordered, {.operand = operand}, "bordered: ");

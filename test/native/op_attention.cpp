@@ -165,7 +165,7 @@ void bound_fwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
             const double weight = p[size_t(j)] / total, value = std::fabs(double(v.mat.get(k0 + first + j, v.column(g, 0) + d)));
             // A weight is rounded again after the mask.
             const double masked = s.dropout.active() ? operand + 2 * kF32 : 0;
-            error += mask_of(s, q0 + i, h, first + j) * value * (off[size_t(j)] / total + weight * (sum_off + operand + masked + sum_error(n)));
+            error += mask_of(s, q0 + i, h, first + j) * value * (off[size_t(j)] / total + weight * (sum_off + operand + masked + sum_error(n)) + arithmetic.least);
           }
           b.of["o"].push_back(error);
         }
@@ -215,11 +215,11 @@ void bound_bwd(const Case& c, const Arithmetic& arithmetic, const Memory& twin, 
           for (int64_t d = 0; d < dim; d++) {
             const auto at = [&](int64_t row, int64_t col, int64_t width) { return size_t((row0 + row) * width + col + d); };
             dq[at(i, q_col, q.mat.cols)] +=
-                std::fabs(double(k.mat.get(row0 + j, k_col + d))) * (ds_off + ds * (operand + sum_keys));
+                std::fabs(double(k.mat.get(row0 + j, k_col + d))) * (ds_off + ds * (operand + sum_keys) + scale * arithmetic.least);
             dk[at(j, k_col, k.mat.cols)] +=
-                std::fabs(double(q.mat.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries));
+                std::fabs(double(q.mat.get(row0 + i, q_col + d))) * (ds_off + ds * (operand + sum_queries) + scale * arithmetic.least);
             dv[at(j, v_col, v.mat.cols)] +=
-                mask * std::fabs(double(d_o.get(row0 + i, o_col + d))) * (p_off + p * (operand + 2 * kF32 + sum_queries));
+                mask * std::fabs(double(d_o.get(row0 + i, o_col + d))) * (p_off + p * (operand + 2 * kF32 + sum_queries) + arithmetic.least);
           }
         }
       }

@@ -21,6 +21,7 @@ struct Bounds {
 struct Arithmetic {
   double operand = 0;   // relative error of rounding an operand of a product, where products read both in 16 bits
   double term = 0;      // of rounding an adapter's term to act before it is added, where it is the one beside the weight's
+  double least = 0;     // of rounding a weight of attention or its gradient, absolutely, where products read them in 16 bits
   bool chains = false;  // sums of linears and of the head go in chains of f16 (chains.h); attention's in f32, of f32
 };
 

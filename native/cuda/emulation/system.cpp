@@ -86,7 +86,16 @@ class Emulated final : public Device {
   void product(const Product& p) override {
     check_product(p);
     for (const Mat* m : {&p.a, &p.b, &p.c}) check(m->ld >= m->cols, "a leading dimension", "product");
-    enqueue([p] { multiply(p); });
+    enqueue([p] {
+      const auto at = [](const Mat& m, int64_t elements) { return Mat(m.row(0) + elements * dtype_bytes(m.dtype), m.dtype, m.rows, m.cols, m.ld); };
+      for (int64_t i = 0; i < p.count; i++) {
+        Product one = p;
+        one.a = at(p.a, i * p.a_step);
+        one.b = at(p.b, i * p.b_step);
+        one.c = at(p.c, i * p.c_step);
+        multiply(one);
+      }
+    });
   }
   void product(const CodeProduct& p) override {
     check(p.is_aligned(), "alignment", "product of codes");
