@@ -153,6 +153,10 @@ void Engine::leave() {
 }
 
 int Engine::add_adapter(const AdapterSpec& spec) {
+  // A larger one moves the gradients.
+  for (const auto& slot : adapters_) {
+    if (slot) slot->expect_no_sums();
+  }
   check_adapter_spec(spec);
   check_tokens(spec, base_.options());
   check_embedding(AdapterLayout(base_.model(), spec), base_.options());

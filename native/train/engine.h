@@ -24,7 +24,7 @@ class Engine {
   // backend: null takes the options' device.
   Engine(const ModelSource&, const AdapterSpecs&, const EngineOptions&, LoadProgress&, std::unique_ptr<Backend> backend = nullptr);
 
-  // One more; its number. The buffers of passes grow where its rank or dropout asks for it.
+  // One more; its number. The buffers of passes grow where its rank or dropout asks for it. Error E_STATE while gradients are summed over the ranks.
   int add_adapter(const AdapterSpec&);
   // Frees its memory; its number is not used again. Texts that were begun with it cannot go on.
   void remove_adapter(int number);

@@ -111,6 +111,7 @@ export class Engine {
   /**
    * One more adapter on the same base and buffers, which grow where its rank is larger than any before.
    * @returns its number
+   * @throws LowrankError E_STATE between the last micro-batch of a step (`isLast`) and its `optimizerStep`, where there are several ranks
    */
   async addAdapter(adapter: AdapterSpec): Promise<number> {
     return call(() => this.#engine.addAdapter(adapter));

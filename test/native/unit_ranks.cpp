@@ -186,6 +186,9 @@ void test_ranks(Report& report) {
     engine.join(std::make_unique<ThreadGroup>(hall, 0));
     engine.forward_backward(batch, 1, 0, 0, true);
     report.expect(code_of([&] { engine.forward_backward(batch, 1, 1); }) == "E_STATE", "unit: no micro-batch after the last one");
+    AdapterSpec larger = spec_of(model);
+    larger.rank *= 2;
+    report.expect(code_of([&] { engine.add_adapter(larger); }) == "E_STATE", "unit: no adapter is added while gradients, which may move, are summed");
     report.expect(code_of([&] { engine.remove_adapter(0); }) == "E_STATE", "unit: no adapter is removed while its gradients are summed");
   }
   report.expect(true, "unit: an engine ends while sums are in progress");
