@@ -44,6 +44,15 @@ void check_adapter_spec(const AdapterSpec& s) {
   }
 }
 
+void check_optimizer_options(const OptimizerOptions& o) {
+  const auto fail = [](const char* what) { throw Error("E_OPTIONS", what); };
+  if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) fail("lossScale must be a positive number.");
+  if (!(o.tokens > 0)) fail("tokens must be a positive number.");
+  if (!(o.lora_plus_ratio > 0) || !std::isfinite(o.lora_plus_ratio)) fail("loraplusLrRatio must be a positive number.");
+  if (o.growth_steps < 0) fail("growthSteps must not be negative.");
+  if (o.learning_rates.empty() || o.learning_rates.size() > kMostRates) fail("A step has from 1 to 64 learning rates.");
+}
+
 AdapterSlot::Offsets::Offsets(Arena& arena, const AdapterLayout& layout, const AdapterSpec& spec, const EngineOptions& o) {
   const int64_t bytes = layout.elements() * int64_t(sizeof(float)), before = arena.total_bytes();
   parameters = arena.reserve("adapters", bytes);
@@ -282,6 +291,7 @@ void AdapterSlot::expect_no_sums() const {
 }
 
 void AdapterSlot::reduce(Group& group, Sums& sums, Reducer* on_device) {
+  float* const g = gradients_at();  // an error comes before any sum
   const bool is_host = sums_early();
   if (is_host) {
     start_sums(sums, -1);
@@ -298,11 +308,11 @@ void AdapterSlot::reduce(Group& group, Sums& sums, Reducer* on_device) {
   if (is_host) return;
   const int64_t n = layout_.elements();
   if (on_device) {
-    on_device->sum(gradients_at(), n);
+    on_device->sum(g, n);
     on_device->complete();
     return;
   }
-  in_host(gradients_at(), Gradients::bytes(n), [&](void* at, int64_t) {
+  in_host(g, Gradients::bytes(n), [&](void* at, int64_t) {
     sums.start(static_cast<float*>(at), n);
     sums.complete();
   });
@@ -326,12 +336,6 @@ void AdapterSlot::share(Group& group) {
 }
 
 void AdapterSlot::step(const OptimizerOptions& o) {
-  const auto fail = [](const char* what) { throw Error("E_OPTIONS", what); };
-  if (!(o.loss_scale > 0) || !std::isfinite(o.loss_scale)) fail("lossScale must be a positive number.");
-  if (!(o.tokens > 0)) fail("tokens must be a positive number.");
-  if (!(o.lora_plus_ratio > 0) || !std::isfinite(o.lora_plus_ratio)) fail("loraplusLrRatio must be a positive number.");
-  if (o.growth_steps < 0) fail("growthSteps must not be negative.");
-  if (o.learning_rates.empty() || o.learning_rates.size() > kMostRates) fail("A step has from 1 to 64 learning rates.");
   const int64_t rates = int64_t(o.learning_rates.size()), n = layout_.elements();
   StepState* const state = state_at();
   float *const rates_at = arena_.at<float>(offsets_.learning_rates), *const g = gradients_at();

@@ -28,6 +28,7 @@ struct OptimizerOptions {
 
 // Error E_OPTIONS.
 void check_adapter_spec(const AdapterSpec&);
+void check_optimizer_options(const OptimizerOptions&);
 
 class AdapterSlot {
  public:
@@ -71,7 +72,7 @@ class AdapterSlot {
   void share(Group&);
   // Of a step that will not end: its gradients do not count.
   void drop_gradients() { gradients_.drop(*this); }
-  // Clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells. Error E_OPTIONS.
+  // With checked options: clips to the global norm, AdamW, gradients = 0. Where the norm is not finite nothing is applied: read() tells.
   void step(const OptimizerOptions&);
 
   // Whether it is called for the first time.

@@ -38,7 +38,7 @@ class Engine {
   // gradients += loss_scale * state's loss_scale * d(sum of token losses), and that sum is added to the adapter's state. Error E_BATCH.
   // is_last: of this rank before the step. The sums over the ranks begin with the blocks that are done while lower ones go backward.
   void forward_backward(const Batch&, double loss_scale, uint64_t rng_stream, int adapter = 0, bool is_last = false);
-  // The step of the adapter (AdapterSlot::step) with the gradients and losses of all ranks. Error E_GROUP.
+  // The step of the adapter (AdapterSlot::step) with the gradients and losses of all ranks. Error E_GROUP; E_OPTIONS before anything is summed.
   void optimizer_step(const OptimizerOptions&, int adapter = 0);
   // The ranks that train together; before join() it is alone.
   Group& group() { return *group_; }

@@ -194,6 +194,7 @@ void Engine::forward_backward(const Batch& batch, double loss_scale, uint64_t rn
 
 void Engine::optimizer_step(const OptimizerOptions& options, int number) {
   AdapterSlot& slot = adapter(number);
+  check_optimizer_options(options);  // before the sums, which a step that is asked for again would add once more
   slot.reduce(*group_, *sums_, device_sums_.reducer.get());
   slot.step(options);
 }

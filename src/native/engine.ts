@@ -138,7 +138,10 @@ export class Engine {
     return call(() => this.#engine.forwardBackward(batch, lossScale, rngStream, adapter, isLast));
   }
 
-  /** Clips, applies AdamW, clears the gradients. Where the gradients are not finite nothing is applied: `readings` tell. */
+  /**
+   * Clips, applies AdamW, clears the gradients. Where the gradients are not finite nothing is applied: `readings` tell.
+   * @throws LowrankError E_OPTIONS, and the gradients stay as they are
+   */
   async optimizerStep(options: OptimizerOptions, adapter = 0): Promise<void> {
     return call(() => this.#engine.optimizerStep(options, adapter));
   }

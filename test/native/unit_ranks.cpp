@@ -46,12 +46,19 @@ struct Trained {
   std::vector<double> readings;  // losses and norms
   std::vector<float> parameters;
   bool has_seen = false;
+  uint64_t refused = 0;  // steps
+};
+
+struct How {
+  bool early = true;  // the sums
+  int64_t checkpointed = 0;
+  bool corrected = false;  // each step is first asked for with options that are an error
 };
 
 // One rank's steps. The last step has a single micro-batch, so that other ranks have none.
-Trained train(const TinyModel& model, const std::shared_ptr<Hall>& hall, int rank, bool early, int64_t checkpointed = 0) {
+Trained train(const TinyModel& model, const std::shared_ptr<Hall>& hall, int rank, const How& how) {
   EngineOptions options = kOptions;
-  options.checkpointed_blocks = checkpointed;
+  options.checkpointed_blocks = how.checkpointed;
   auto backend = make_cpu_backend(1, cpu_default_instruction_set());
   auto group = std::make_unique<ThreadGroup>(hall, rank);
   UntilSums until(*group);
@@ -63,11 +70,17 @@ Trained train(const TinyModel& model, const std::shared_ptr<Hall>& hall, int ran
   for (uint64_t step = 0; step < kSteps; step++) {
     const uint64_t count = step + 1 < kSteps ? kMicroBatches : 1, ranks = uint64_t(hall->ranks());
     for (uint64_t i = uint64_t(rank); i < count; i += ranks) {
-      const bool is_last = early && i + ranks >= count;
+      const bool is_last = how.early && i + ranks >= count;
       until.waits = is_last && step == 0;
       engine.forward_backward(batch_of(step * 10 + i, kSpec.vocab), 1.0 / 53, step * 10 + i, 0, is_last);
     }
-    engine.optimizer_step({.learning_rates = {1e-3f}, .max_grad_norm = 1, .tokens = 53});
+    const OptimizerOptions step_options = {.learning_rates = {1e-3f}, .max_grad_norm = 1, .tokens = 53};
+    if (how.corrected) {
+      OptimizerOptions wrong = step_options;
+      wrong.tokens = 0;
+      found.refused += code_of([&] { engine.optimizer_step(wrong); }) == "E_OPTIONS";
+    }
+    engine.optimizer_step(step_options);
     const StepState state = engine.adapter().read();
     found.readings.insert(found.readings.end(), {state.loss, state.norm});
   }
@@ -77,11 +90,11 @@ Trained train(const TinyModel& model, const std::shared_ptr<Hall>& hall, int ran
   return found;
 }
 
-std::vector<Trained> train_all(const TinyModel& model, int ranks, bool early, int64_t checkpointed = 0) {
+std::vector<Trained> train_all(const TinyModel& model, int ranks, const How& how) {
   const auto hall = std::make_shared<Hall>(ranks);
   std::vector<Trained> found(static_cast<size_t>(ranks));
   std::vector<std::thread> threads;
-  for (int r = 0; r < ranks; r++) threads.emplace_back([&, r] { found[size_t(r)] = train(model, hall, r, early, checkpointed); });
+  for (int r = 0; r < ranks; r++) threads.emplace_back([&, r] { found[size_t(r)] = train(model, hall, r, how); });
   for (std::thread& t : threads) t.join();
   return found;
 }
@@ -162,12 +175,14 @@ class Broken final : public Group {
 
 void test_ranks(Report& report) {
   const TinyModel model(kSpec, random_values(5));
-  const auto one = train_all(model, 1, true), after = train_all(model, kRanks, false), early = train_all(model, kRanks, true), again = train_all(model, kRanks, true, kSpec.layers);
+  const auto one = train_all(model, 1, {}), after = train_all(model, kRanks, {.early = false}), early = train_all(model, kRanks, {}),
+             again = train_all(model, kRanks, {.checkpointed = kSpec.layers}), corrected = train_all(model, kRanks, {.corrected = true});
   for (size_t r = 0; r < size_t(kRanks); r++) {
     const std::string rank = "unit: rank " + std::to_string(r);
     report.expect(early[r].has_seen, rank + ": its sums begin while the lowest block goes backward");
     report.expect(!after[r].has_seen && same(early[r], after[r]), rank + ": they have the bits of sums after the backward pass");
     report.expect(same(early[r], again[r]), rank + ": and of checkpointed blocks");
+    report.expect(corrected[r].refused == kSteps && same(early[r], corrected[r]), rank + ": and of steps that are asked for again after options that were an error");
     report.expect(same(early[r], early[0]), rank + ": its bits are rank 0's");
   }
   for (size_t i = 0; i < one[0].readings.size(); i++) {
