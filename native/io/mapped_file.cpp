@@ -65,17 +65,18 @@ void MappedFile::map(Access access) {
 }
 
 std::shared_ptr<const MappedFile> MappedFile::shared(const std::string& path) {
-  const Identity who = identity(path);
-  if (who == Identity()) return std::make_shared<const MappedFile>(path);  // fails, with the reason
   auto& [mutex, files] = registry();
   const std::lock_guard lock(mutex);
   std::erase_if(files, [](const auto& entry) { return entry.second.expired(); });
-  auto& known = files[who];
-  auto file = known.lock();
-  if (!file || file->change()) {
-    file = std::make_shared<const MappedFile>(path);
-    known = file;
-  }
+  const auto known = [&](const Identity& who) {
+    const auto found = files.find(who);
+    const auto file = found == files.end() ? nullptr : found->second.lock();
+    return file && !file->change() ? file : nullptr;
+  };
+  if (auto file = known(identity(path))) return file;
+  auto file = std::make_shared<const MappedFile>(path);
+  if (auto same = known(file->identity())) return same;  // it was put there meanwhile
+  files[file->identity()] = file;
   return file;
 }
 

@@ -36,6 +36,8 @@ class MappedFile {
 
   const char* data() const { return data_; }
   int64_t bytes() const { return bytes_; }
+  // Of the file that is mapped: its path may be another one's by now.
+  const Identity& identity() const { return identity_; }
   const std::string& path() const { return path_; }
 
   // The change of the file since it was mapped, as words to follow its name: bytes read since then may be anything. Nothing where size

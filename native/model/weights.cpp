@@ -263,7 +263,7 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   static std::map<Key, std::weak_ptr<const QuantizedWeight>> known;
   const std::lock_guard lock(mutex);
   std::erase_if(known, [](const auto& entry) { return entry.second.expired(); });
-  auto& entry = known[{MappedFile::identity(t.file), t.offset, t.quantize.block_size, t.quantize.format, t.quantize.double_quant}];
+  auto& entry = known[{files_[t.file]->identity(), t.offset, t.quantize.block_size, t.quantize.format, t.quantize.double_quant}];
   auto found = entry.lock();
   if (!found) {
     found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);

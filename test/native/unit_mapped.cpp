@@ -6,12 +6,16 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <cstring>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "io/mapped_file.h"
 #include "modes.h"
+#include "tiny_model.h"
 
 namespace lowrank::test {
 
@@ -53,6 +57,39 @@ int unguarded_read(Before&& before) {
   return status;
 }
 
+// A file that another one takes the place of while its weights are quantised: the next model has the other file's.
+void test_replaced(Report& report) {
+  const ModelSpec spec = tiny_spec({.vocab = 97, .dim = 256, .mlp = 1024, .layers = 12, .heads = 4, .kv_heads = 4, .head_dim = 64});
+  const auto quantized = [](TinyModel& model) {
+    for (TensorEntry& t : model.source.tensors) {
+      if (t.shape.size() == 2 && t.name != model.source.spec.embedding) t.quantize.format = Format::nf4;
+    }
+  };
+  TinyModel before(spec, random_values(1)), after(spec, random_values(2)), same(spec, random_values(2));
+  for (TinyModel* model : {&before, &after, &same}) quantized(*model);
+  const std::string path = before.source.tensors[0].file;
+  const auto mapped = MappedFile::shared(path);
+  LoadProgress progress, others;
+  std::thread replaces([&] {
+    while (progress.quantized == 0) std::this_thread::yield();
+    std::filesystem::rename(after.source.tensors[0].file, path);
+  });
+  const ModelWeights first(before.source, 1, ModelWeights::SmallPages::stay, progress);
+  replaces.join();
+  const auto anew = MappedFile::shared(path);
+  report.expect(anew->identity() == MappedFile::identity(path) && mapped->identity() != anew->identity() && MappedFile::shared(path) == anew,
+                "unit: a file that took another one's place is mapped anew, once");
+  const ModelWeights second(before.source, 1, ModelWeights::SmallPages::stay, others), expected(same.source, 1, ModelWeights::SmallPages::stay, others);
+  int64_t wrong = 0;
+  for (size_t l = 0; l < size_t(spec.layers); l++) {
+    for (size_t i = 0; i < second.blocks[l].linears.size(); i++) {
+      const Weight &found = second.blocks[l].linears[i].w, &wanted = expected.blocks[l].linears[i].w;
+      wrong += std::memcmp(found.data, wanted.data, size_t(format_bytes(found.format, found.rows * found.cols))) != 0;
+    }
+  }
+  report.expect(wrong == 0, "unit: a replaced file's weights are not the new one's", std::to_string(wrong) + " linears are");
+}
+
 }  // namespace
 
 void test_mapped_files(Report& report) {
@@ -91,6 +128,8 @@ void test_mapped_files(Report& report) {
     own = own && read_at(cut.data(), kBytes - 1) == 3;
   }
   report.expect(own, "unit: each mapping knows of its own file");
+
+  test_replaced(report);
 }
 
 }  // namespace lowrank::test
