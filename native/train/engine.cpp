@@ -76,6 +76,13 @@ PassSize pass_size(const ModelSpec& model, const EngineOptions& o) {
   return size;
 }
 
+// Values beyond the type's range would be written as infinity. what: a module or tensor and its part, `where` the former alone.
+void expect_numbers(const std::vector<uint8_t>& bytes, DType type, const std::string& what, const std::string& where) {
+  const Format format = format_of(type);
+  if (holds_numbers(format, reinterpret_cast<const char*>(bytes.data()), int64_t(bytes.size()) / dtype_bytes(type))) return;
+  throw Error("E_NAN", what + " is beyond what " + format_name(format) + " holds. Merge into a base with a larger range.", where);
+}
+
 }  // namespace
 
 std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpecs& adapters, const EngineOptions& options) {
@@ -265,10 +272,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     const double factor = magnitude.empty() ? 1 : double(magnitude[size_t(o)]) / std::sqrt(squares);
     for (int64_t i = 0; i < in; i++) store_f32(bytes.data(), type, place(o, i), float(factor * double(row[size_t(i)])));
   }
-  const Format format = format_of(type);
-  if (!holds_numbers(format, reinterpret_cast<const char*>(bytes.data()), out * in)) {
-    throw Error("E_NAN", "Module \"" + module + "\": the merged weight is beyond what " + format_name(format) + " holds. Merge into a base with a larger range.", module);
-  }
+  expect_numbers(bytes, type, "Module \"" + module + "\": the merged weight", module);
   return bytes;
 }
 
@@ -280,8 +284,8 @@ std::vector<uint8_t> Engine::merged_whole(const AdapterTensor& t, int number, st
   adapter(number).parameters().read(t.offset * 4, t.elements() * 4, values.data());
   std::vector<uint8_t> bytes(values.size() * size_t(dtype_bytes(type)));
   for (size_t i = 0; i < values.size(); i++) store_f32(bytes.data(), type, int64_t(i), values[i]);
-  if (holds_numbers(format_of(type), reinterpret_cast<const char*>(bytes.data()), t.elements())) return bytes;
-  throw Error("E_NAN", t.name + ": the trained table is beyond what " + format_name(format_of(type)) + " holds. Merge into a base with a larger range.", t.name);
+  expect_numbers(bytes, type, t.name + ": the trained table", t.name);
+  return bytes;
 }
 
 std::vector<uint8_t> Engine::merged_rows(const RowsPlace& rows, const std::string& table, int number, std::optional<DType> decoded) const {
@@ -299,8 +303,8 @@ std::vector<uint8_t> Engine::merged_rows(const RowsPlace& rows, const std::strin
     const int64_t row = rows.ids[i / size_t(w.cols)], column = int64_t(i % size_t(w.cols));
     store_f32(bytes.data(), type, row * w.cols + column, values[i]);
   }
-  if (holds_numbers(format_of(type), reinterpret_cast<const char*>(bytes.data()), w.rows * w.cols)) return bytes;
-  throw Error("E_NAN", table + ": the trained rows are beyond what " + format_name(format_of(type)) + " holds. Merge into a base with a larger range.", table);
+  expect_numbers(bytes, type, table + ": a trained row", table);
+  return bytes;
 }
 
 std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, int number) const {
@@ -311,6 +315,7 @@ std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, 
     slot.parameters().read(t.offset * 4, t.rows * 4, values.data());
     std::vector<uint8_t> bytes(size_t(t.rows * dtype_bytes(type)));
     for (int64_t v = 0; v < t.rows; v++) store_f32(bytes.data(), type, v, values[size_t(v)]);
+    expect_numbers(bytes, type, t.name + ": the trained bias", t.name);
     return bytes;
   }
   for (const AdapterSite& s : slot.layout().sites()) {
@@ -321,6 +326,7 @@ std::vector<uint8_t> Engine::merged_bias(const std::string& module, DType type, 
     slot.parameters().read(s.bias_offset * 4, s.out * 4, added.data());
     std::vector<uint8_t> bytes(size_t(s.out * dtype_bytes(type)));
     for (int64_t o = 0; o < s.out; o++) store_f32(bytes.data(), type, o, values[size_t(o)] + s.scale * added[size_t(o)]);
+    expect_numbers(bytes, type, "Module \"" + module + "\": the merged bias", module);
     return bytes;
   }
   throw Error("E_TARGET", "Module \"" + module + "\" has no bias in the base, or none in the adapter.", module);

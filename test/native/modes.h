@@ -65,6 +65,7 @@ void test_sampling(Report&);
 void test_engine(Report&);
 void test_ranks(Report&);
 void test_device(Report&);
+void test_merge_range(Report&);
 void test_refused_buffers(Report&);
 void test_fused(Report&);
 

@@ -1,9 +1,11 @@
 // Whole engines on a made-up model: alone, and two at once in threads of their own over one mapped file.
 #include <array>
 #include <cstring>
+#include <limits>
 #include <thread>
 
 #include "device_backend.h"
+#include "error_code.h"
 #include "modes.h"
 #include "tiny_model.h"
 
@@ -106,6 +108,24 @@ void test_device(Report& report) {
   report.expect(same(found[0], found[1]), "unit: logits, 8-bit AdamW, merging and a second adapter are the same on a device");
 }
 
+// What a merge would write as infinity is an error.
+void test_merge_range(Report& report) {
+  ModelSpec spec = kSpec;
+  for (LinearSpec& l : spec.block.attention.inputs) l.bias = true;
+  const TinyModel model(spec, random_values(5));
+  const AdapterSpec adapter = {.rank = 2, .alpha = 2, .bias = true, .targets = model.targets, .seed = 1};
+  LoadProgress progress;
+  Engine engine(model.source, {adapter}, {.max_tokens = 64, .max_sequence = 48}, progress);
+  AdapterSlot& slot = engine.adapter();
+  const AdapterSite& site = slot.layout().sites()[0];
+  const auto code = [&](float of_b, DType type) {
+    slot.parameters().write(site.bias_offset * 4, 4, &of_b);
+    return code_of([&] { engine.merged_bias(site.name, type); });
+  };
+  report.expect(code(60'000, DType::f16).empty() && code(70'000, DType::bf16).empty(), "unit: a merged bias that its type holds");
+  report.expect(code(70'000, DType::f16) == "E_NAN" && code(std::numeric_limits<float>::infinity(), DType::f32) == "E_NAN", "unit: one beyond its type's range is an error");
+}
+
 // Where the system refuses the buffers of a larger adapter, the adapters before it go on.
 void test_refused_buffers(Report& report) {
   const TinyModel model(kSpec, random_values(5));
@@ -117,26 +137,18 @@ void test_refused_buffers(Report& report) {
   Engine engine(model.source, {spec}, options, progress, std::move(owned));
   const Batch batch = batch_of(3, model.source.spec.vocab);
   const double before = engine.evaluate(batch);
-  const auto code = [](auto&& f) {
-    try {
-      f();
-    } catch (const Error& e) {
-      return e.code;
-    }
-    return std::string();
-  };
   const AdapterSpec larger = {.rank = 300, .alpha = 6, .targets = {model.targets[0]}, .seed = 1};
   int64_t buffers = 0;
   for (const MemoryItem& item : plan_memory(model.source, {spec}, options)) {
     if (item.name == "activations" || item.name == "buffers" || item.name == "workspace") buffers += item.bytes;
   }
   device.most_bytes = buffers + (64 << 10);
-  report.expect(code([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: buffers that the system refuses are an error");
+  report.expect(code_of([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: buffers that the system refuses are an error");
   report.expect(engine.evaluate(batch) == before, "unit: the adapters before go on");
   device.most_bytes = buffers / 2;
-  report.expect(code([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: so are buffers that cannot be made again");
-  report.expect(code([&] { engine.evaluate(batch); }) == "E_MEMORY" && code([&] { engine.forward_backward(batch, 1, 0); }) == "E_MEMORY" &&
-                    code([&] { engine.matmul_peak(); }) == "E_MEMORY",
+  report.expect(code_of([&] { engine.add_adapter(larger); }) == "E_MEMORY", "unit: so are buffers that cannot be made again");
+  report.expect(code_of([&] { engine.evaluate(batch); }) == "E_MEMORY" && code_of([&] { engine.forward_backward(batch, 1, 0); }) == "E_MEMORY" &&
+                    code_of([&] { engine.matmul_peak(); }) == "E_MEMORY",
                 "unit: passes without buffers are errors");
   device.most_bytes = std::numeric_limits<int64_t>::max();
   engine.add_adapter(larger);

@@ -32,6 +32,7 @@ void run_unit(const Options&, Report& report) {
   test_engine(report);
   test_ranks(report);
   test_device(report);
+  test_merge_range(report);
   test_refused_buffers(report);
   test_fused(report);
 }
