@@ -273,10 +273,11 @@ int64_t initial_factors_bytes(const std::string& method, int64_t out, int64_t in
   return weight + 8 * (2 * vectors) + 4 * rank * in + lanczos(std::min(rank, in), std::max(rank, in), rank);
 }
 
-InitialFactors initial_factors(const Weight& w, const std::string& method, int64_t rank, float scale, uint64_t seed, uint64_t site) {
-  Matrix whole{std::vector<float>(size_t(w.rows * w.cols)), w.rows, w.cols};
-  for (int64_t r = 0; r < w.rows; r++) {
-    for (int64_t c = 0; c < w.cols; c++) whole.data[size_t(r * w.cols + c)] = w.get(r, c);
+InitialFactors initial_factors(const StoredWeight& stored, const std::string& method, int64_t rank, float scale, uint64_t seed, uint64_t site) {
+  const auto [rows, cols] = std::pair(stored.weight.rows, stored.weight.cols);
+  Matrix whole{std::vector<float>(size_t(rows * cols)), rows, cols};
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) whole.data[size_t(r * cols + c)] = stored.get(r, c);
   }
   Random random(seed, kStream + site);
   Triplets t;
@@ -285,10 +286,10 @@ InitialFactors initial_factors(const Weight& w, const std::string& method, int64
   else t = iterated(whole, rank, std::stoll(method.substr(std::string(kIterations).size())), random);
   // OLoRA leaves the scale to the residual, as PEFT does.
   const double factor = method == "olora" ? 1 : 1 / std::sqrt(double(scale));
-  InitialFactors f{std::vector<float>(size_t(rank * w.cols)), std::vector<float>(size_t(w.rows * rank))};
+  InitialFactors f{std::vector<float>(size_t(rank * cols)), std::vector<float>(size_t(rows * rank))};
   for (size_t j = 0; j < size_t(rank); j++) {
-    for (size_t i = 0; i < size_t(w.cols); i++) f.a[j * size_t(w.cols) + i] = float(factor * t.right[j][i]);
-    for (size_t o = 0; o < size_t(w.rows); o++) f.b[o * size_t(rank) + j] = float(factor * t.left[j][o]);
+    for (size_t i = 0; i < size_t(cols); i++) f.a[j * size_t(cols) + i] = float(factor * t.right[j][i]);
+    for (size_t o = 0; o < size_t(rows); o++) f.b[o * size_t(rank) + j] = float(factor * t.left[j][o]);
   }
   return f;
 }

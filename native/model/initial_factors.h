@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/weight.h"
+#include "model/stored_weight.h"
 
 namespace lowrank {
 
@@ -20,7 +20,7 @@ int64_t initial_factors_bytes(const std::string& method, int64_t out, int64_t in
 
 // scale * B A is W's R largest singular values (pissa), or B the first R columns of Q and A the first R rows of R of W = Q R (olora).
 // pissa_niter_N finds the singular values by N steps of subspace iteration (Halko et al., 2011) from random vectors.
-// w: in memory of the host. The rank is at most the smaller side of W.
-InitialFactors initial_factors(const Weight& w, const std::string& method, int64_t rank, float scale, uint64_t seed, uint64_t site);
+// The weight lies in memory of the host. The rank is at most the smaller side of W.
+InitialFactors initial_factors(const StoredWeight&, const std::string& method, int64_t rank, float scale, uint64_t seed, uint64_t site);
 
 }  // namespace lowrank

@@ -181,11 +181,10 @@ const TensorEntry& ModelWeights::entry(const ModelSource& source, const std::str
   return *it->second;
 }
 
-Weight ModelWeights::view(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
+StoredWeight ModelWeights::view(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
   const TensorEntry& t = entry(source, name);
   parameters += rows * cols;
   Weight w{.data = mapped({t.file, t.offset, t.bytes}, name), .format = t.format, .rows = rows, .cols = cols};
-  if (!t.row_blocks.empty()) w.data = in_order(t, w.data);
   w.interleaved = t.interleaved;
   w.transposed = t.transposed;
   w.block_size = t.block_size;
@@ -198,16 +197,15 @@ Weight ModelWeights::view(const ModelSource& source, const std::string& name, in
     w.absmax_map = map.data();
     w.absmax_offset = float(t.absmax_offset);
   }
-  return w;
+  return {w, t.row_blocks};
 }
 
-const void* ModelWeights::in_order(const TensorEntry& t, const void* stored) {
-  const size_t bytes = size_t(t.bytes) / t.row_blocks.size();
-  auto& copy = copies_.emplace_back(size_t(t.bytes));
-  for (size_t i = 0; i < t.row_blocks.size(); i++) {
-    std::memcpy(copy.data() + i * bytes, static_cast<const char*>(stored) + size_t(t.row_blocks[i]) * bytes, bytes);
-  }
-  return copy.data();
+Weight ModelWeights::in_order(const TensorEntry& t, const StoredWeight& stored) {
+  Weight w = stored.weight;
+  if (t.row_blocks.empty()) return w;
+  w.data = copies_.emplace_back(stored.in_order()).data();
+  files_[t.file]->release_pages(t.offset, t.bytes);
+  return w;
 }
 
 const void* ModelWeights::mapped(const FileRange& range, const std::string& name) {
@@ -222,11 +220,17 @@ const void* ModelWeights::mapped(const FileRange& range, const std::string& name
   return file->data() + range.offset;
 }
 
-std::vector<float>& ModelWeights::vector_f32(const ModelSource& source, const std::string& name, int64_t n) {
-  const Weight w = view(source, name, 1, n);
-  auto& v = vectors_.emplace_back(size_t(n));
-  for (int64_t i = 0; i < n; i++) v[size_t(i)] = w.get(0, i);
+std::vector<float> ModelWeights::values(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
+  const StoredWeight w = view(source, name, rows, cols);
+  std::vector<float> v(size_t(rows * cols));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) v[size_t(r * cols + c)] = w.get(r, c);
+  }
   return v;
+}
+
+std::vector<float>& ModelWeights::vector_f32(const ModelSource& source, const std::string& name, int64_t n) {
+  return vectors_.emplace_back(values(source, name, 1, n));
 }
 
 template <class Name>
@@ -237,8 +241,8 @@ NormWeights ModelWeights::norm(const ModelSource& source, const BlockSpec::Sized
     const int64_t n = sized.size / int64_t(parts.size());
     auto& v = vector_f32(source, name(parts[0]), n);
     for (size_t i = 1; i < parts.size(); i++) {
-      const Weight w = view(source, name(parts[i]), 1, n);
-      for (int64_t c = 0; c < n; c++) v.push_back(w.get(0, c));
+      const std::vector<float> part = values(source, name(parts[i]), 1, n);
+      v.insert(v.end(), part.begin(), part.end());
     }
     if (offset != 0 || spec.factor != 1) {
       for (float& x : v) x = float(spec.factor * double(float(offset) + x));
@@ -251,7 +255,7 @@ NormWeights ModelWeights::norm(const ModelSource& source, const BlockSpec::Sized
   return w;
 }
 
-Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
+Weight ModelWeights::quantized(const TensorEntry& t, const StoredWeight& stored) {
   struct Key {
     MappedFile::Identity file;
     int64_t offset, block_size;
@@ -266,6 +270,9 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   auto& entry = known[{files_[t.file]->identity(), t.offset, t.quantize.block_size, t.quantize.format, t.quantize.double_quant}];
   auto found = entry.lock();
   if (!found) {
+    Weight w = stored.weight;
+    std::vector<char> copy;
+    if (!t.row_blocks.empty()) w.data = (copy = stored.in_order()).data();
     found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
     files_[t.file]->check_unchanged();  // others would have it, too
     if (!found->finite()) throw_not_finite(t);
@@ -277,12 +284,16 @@ Weight ModelWeights::quantized(const TensorEntry& t, const Weight& w) {
   return view;
 }
 
-Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, const Weight& stored) {
+Weight ModelWeights::loaded(const ModelSource& source, const std::string& name, const StoredWeight& stored) {
   const TensorEntry& t = entry(source, name);
-  if (t.quantize.format == Format::f32) return stored;
+  if (t.quantize.format == Format::f32) return in_order(t, stored);
   const Weight w = quantized(t, stored);
   ++progress_->quantized;
   return w;
+}
+
+Weight ModelWeights::table(const ModelSource& source, const std::string& name, int64_t rows, int64_t cols) {
+  return in_order(entry(source, name), view(source, name, rows, cols));
 }
 
 LinearWeights ModelWeights::linear(const ModelSource& source, const std::string& module, const LinearSpec& spec) {
@@ -307,12 +318,7 @@ void ModelWeights::dense_layer(const ModelSource& source, const LinearSpec& l) {
     parameters += l.out * (l.in + (l.bias ? 1 : 0));
     return;
   }
-  const Weight w = view(source, l.module + ".weight", l.out, l.in);
-  auto& values = vectors_.emplace_back(size_t(l.out * l.in));
-  for (int64_t o = 0; o < l.out; o++) {
-    for (int64_t i = 0; i < l.in; i++) values[size_t(o * l.in + i)] = w.get(o, i);
-  }
-  d.w = values.data();
+  d.w = vectors_.emplace_back(values(source, l.module + ".weight", l.out, l.in)).data();
   if (l.bias) d.bias = vector_f32(source, l.module + ".bias", l.out).data();
 }
 
@@ -350,17 +356,17 @@ ModelWeights::ModelWeights(const ModelSource& source, int threads, SmallPages sm
   progress_ = &progress;
   for (const auto& t : source.tensors) index_[t.name] = &t;
   const ModelSpec& m = source.spec;
-  embedding = view(source, m.embedding, m.vocab, m.table_dim());
+  embedding = table(source, m.embedding, m.vocab, m.table_dim());
   head = m.tied_head || m.classifier ? embedding : loaded(source, m.head, view(source, m.head, m.vocab, m.table_dim()));
   if (const auto& l = m.embedding_linear) embedding_linear = linear(source, l->module, *l);
   if (const auto& l = m.final_linear) final_linear = linear(source, l->module, *l);
   if (!m.head_bias.empty() && !m.classifier) head_bias = vector_f32(source, m.head_bias, m.vocab).data();
   if (!m.positions.empty()) {
-    positions = view(source, m.positions, m.position_rows, m.dim);
+    positions = table(source, m.positions, m.position_rows, m.dim);
     positions.data = positions.row(m.position_offset);
     positions.rows = m.most_positions();
   }
-  if (!m.token_types.empty()) token_types = view(source, m.token_types, m.type_rows, m.dim);
+  if (!m.token_types.empty()) token_types = table(source, m.token_types, m.type_rows, m.dim);
   const auto of_model = [](const std::string& name) { return name; };
   embedding_norm = norm(source, {&m.embedding_norm, m.dim}, of_model);
   final_norm = norm(source, {&m.final_norm, m.dim}, of_model);

@@ -11,12 +11,13 @@
 #include "base/tensor.h"
 #include "io/mapped_file.h"
 #include "model/spec.h"
+#include "model/stored_weight.h"
 
 namespace lowrank {
 
 struct LinearWeights {
   Weight w;                     // (O, I)
-  Weight stored;                // as its file has it, where it was quantised since
+  StoredWeight stored;          // w may be a copy in order of it, or what it was quantised to
   const float* bias = nullptr;  // (O)
 };
 
@@ -72,17 +73,21 @@ class ModelWeights {
   int64_t parameters = 0;    // the tied head counts once
 
   void check_unchanged() const;  // of its files, since they were mapped. Error E_FILE_CHANGED
+  void drop_copies() { copies_.clear(); }  // in order, of weights that are the backend's by now
 
  private:
   const void* mapped(const FileRange&, const std::string& tensor);
-  const void* in_order(const TensorEntry&, const void* stored);  // a copy with its row blocks in order
+  // The weight itself, or a copy that has its rows in order.
+  Weight in_order(const TensorEntry&, const StoredWeight&);
   void enlarge_pages(const ModelSource&, bool copies);
-  // The weight as it is stored, or quantised from the stored one.
-  Weight loaded(const ModelSource&, const std::string& name, const Weight& stored);
-  Weight quantized(const TensorEntry&, const Weight& w);
+  // The weight in order, or quantised.
+  Weight loaded(const ModelSource&, const std::string& name, const StoredWeight&);
+  Weight quantized(const TensorEntry&, const StoredWeight&);
+  Weight table(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   LinearWeights linear(const ModelSource&, const std::string& module, const LinearSpec&);
   const TensorEntry& entry(const ModelSource&, const std::string& name) const;
-  Weight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
+  StoredWeight view(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
+  std::vector<float> values(const ModelSource&, const std::string& name, int64_t rows, int64_t cols);
   void dense_layer(const ModelSource&, const LinearSpec&);
   std::vector<float>& vector_f32(const ModelSource&, const std::string& name, int64_t n);
   // The tensors of a norm, named by `name` from the names of its description; with its offset and factor.

@@ -164,7 +164,7 @@ void AdapterSlot::write_initial_factors(const ModelWeights& weights) {
   ThreadPool pool(int(options_.threads));
   pool.run(int64_t(sites.size()), [&](int64_t i, int) {
     const AdapterSite& s = sites[size_t(i)];
-    const Weight& w = weights.linear_at(s.layer, s.linear).stored;
+    const StoredWeight& w = weights.linear_at(s.layer, s.linear).stored;
     factors[size_t(i)] = initial_factors(w, spec_.initial_factors, s.rank / 2, s.scale, spec_.seed, uint64_t(i));
   });
   for (size_t i = 0; i < sites.size(); i++) {

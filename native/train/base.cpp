@@ -61,6 +61,7 @@ Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const Engine
       backend_(backend ? std::move(backend) : make_backend(options.device, int(options.threads))),
       weights_(source, int(options.threads), small_pages(options), progress) {
   make_resident(weights_, model_, options_.offloaded_row > 0, *backend_);
+  if (memory_place(options_.device) == MemoryPlace::device) weights_.drop_copies();
   if (options.profile) {
     profile_ = std::make_unique<Profile>();
     backend_->observe(profile_.get());

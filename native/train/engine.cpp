@@ -103,7 +103,9 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
   const Layout layout(arena, source.spec, needs, all, workspace_bytes(limits, all.device, int(all.threads)));
   std::vector<MemoryItem> items;
-  int64_t mapped = 0, quantized = 0, offloaded = 0, rests = 0;
+  // copies: with rows in order. One that is quantised is there for that time alone.
+  int64_t mapped = 0, quantized = 0, offloaded = 0, rests = 0, copies = 0, largest_copy = 0;
+  const MemoryPlace place = memory_place(all.device);
   for (const auto& t : source.tensors) {
     if (all.offloaded_row > 0 && t.name == source.spec.embedding) {
       offloaded += t.bytes;
@@ -111,10 +113,14 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
     }
     const bool is_stored = t.quantize.format == Format::f32;
     const int64_t bytes = is_stored ? t.bytes + t.absmax.bytes + t.absmax_codes.bytes : quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
-    (is_stored ? mapped : quantized) += bytes;
+    const bool is_copied = !t.row_blocks.empty() && t.shape.size() > 1;
+    if (is_copied && is_stored) copies += t.bytes;
+    else if (is_copied) largest_copy = std::max(largest_copy, t.bytes);
+    // A processor's products read the copy, a device uploads it.
+    if (!is_stored) quantized += bytes;
+    else if (!is_copied || place == MemoryPlace::device) mapped += bytes;
     rests += allocation_rest(bytes, all.device);
   }
-  const MemoryPlace place = memory_place(all.device);
   // A device holds the only copy that stays: mapped pages are read once.
   if (options.copies_weights || place == MemoryPlace::device) items.push_back({"weights", mapped, place});
   else items.push_back({"weights (mapped)", mapped, MemoryPlace::mapped});
@@ -122,6 +128,9 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (layout.table_bytes() > 0) items.push_back({"embedding rows (pinned)", layout.table_bytes(), MemoryPlace::host});
   if (layout.offloaded_bytes() > 0) items.push_back({"checkpoints (pinned)", layout.offloaded_bytes(), MemoryPlace::host});
   if (quantized > 0) items.push_back({"weights (quantised)", quantized, place});
+  // Weights are loaded before the arena's items are in use.
+  copies += std::max<int64_t>(0, largest_copy - (place == MemoryPlace::host ? arena.total_bytes() : 0));
+  if (copies > 0) items.push_back({"weights in order", copies, MemoryPlace::host});
   // First factors are made before the other items are in use: of the host's memory, they need the bytes beyond these.
   const int64_t unused = place == MemoryPlace::host ? arena.total_bytes() - held : 0;
   int64_t factors = 0;
@@ -244,10 +253,11 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
   const bool is_head = decoded && !linear && module + ".weight" == base_.model().head;
   if (!linear && !is_head) throw Error("E_TARGET", "Module \"" + module + "\" has no adapter" + (decoded ? ", and is no linear of this model." : "."), module);
   if (decoded) require_host();
-  const Weight w = is_head ? weights.head : decoded ? linear->w : linear->stored;
-  if (!decoded && !w.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(w.format) + ": merging needs f32, bf16 or f16.", module);
-  const DType type = decoded ? *decoded : dtype_of(w.format);
-  const int64_t out = w.rows, in = w.cols, rank = site ? site->rank : 0;
+  const StoredWeight w = is_head ? StoredWeight{weights.head, {}} : decoded ? StoredWeight{linear->w, {}} : linear->stored;
+  const Format stored = w.weight.format;
+  if (!decoded && !w.weight.plain()) throw Error("E_QUANTIZED", "Module \"" + module + "\" is stored as " + format_name(stored) + ": merging needs f32, bf16 or f16.", module);
+  const DType type = decoded ? *decoded : dtype_of(stored);
+  const int64_t out = w.weight.rows, in = w.weight.cols, rank = site ? site->rank : 0;
   std::vector<float> a(size_t(rank * in)), b(size_t(out * rank)), row(static_cast<size_t>(in));
   std::vector<float> magnitude(!site || site->magnitude_offset < 0 ? 0 : size_t(out));
   if (site) {
@@ -256,7 +266,7 @@ std::vector<uint8_t> Engine::merged_weight(const std::string& module, int number
     slot.parameters().read(site->b_offset * 4, int64_t(b.size()) * 4, b.data());
     if (!magnitude.empty()) slot.parameters().read(site->magnitude_offset * 4, out * 4, magnitude.data());
   }
-  const auto place = [&](int64_t o, int64_t i) { return linear && linear->stored.transposed ? i * out + o : o * in + i; };
+  const auto place = [&](int64_t o, int64_t i) { return linear && linear->stored.weight.transposed ? i * out + o : o * in + i; };
   std::vector<uint8_t> bytes(size_t(out * in * dtype_bytes(type)));
   for (int64_t o = 0; o < out; o++) {
     std::fill(row.begin(), row.end(), 0.f);

@@ -82,7 +82,7 @@ export interface TensorEntry {
    * half, 2 (i - interleaved / 2) + 1 in its second.
    */
   interleaved?: number;
-  /** Block i of rows, all blocks of equal size, is the stored block rowBlocks[i]; the engine holds a copy in order. */
+  /** Block i of rows, all blocks of equal size, is the stored block rowBlocks[i]; the engine holds a copy in order, until it has quantised it. */
   rowBlocks?: number[];
   /** The matrix is stored (in, out), and so is `shape`; of plain dtypes. */
   transposed?: boolean;

@@ -1,6 +1,6 @@
 // The printed plan against the memory that an engine really maps, and against limits.
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -16,7 +16,9 @@ import type { MemoryLimit } from "../../src/setup/memory/limits.js";
 import { Planner } from "../../src/setup/memory/plan.js";
 import { type MemorySettings, proposals } from "../../src/setup/memory/proposals.js";
 import { fitsAll, mappedWarning, planOf, tightest } from "../../src/setup/memory/room.js";
+import { convert } from "../support/convert.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
+import { goldensFolder } from "../support/golden.js";
 import { writeModel } from "../support/larger-base.js";
 import { root, tinyBase } from "../support/tiny.js";
 
@@ -151,6 +153,111 @@ describe("PiSSA's and OLoRA's first factors", () => {
     const args = ["--input-type=module", "-e", script, library, path, JSON.stringify(spec), JSON.stringify(options)];
     const { stdout } = await promisify(execFile)(process.execPath, args);
     return Number(stdout);
+  }
+});
+
+describe("weights whose file has their rows in another order", () => {
+  const NF4 = { format: "nf4", doubleQuant: true } as const;
+  const reordered = ({ rowBlocks, shape }: ModelSource["tensors"][number]) =>
+    rowBlocks !== undefined && shape.length > 1;
+  const small = { ...training, maxTokens: 1, maxSequence: 1, cacheTokens: 0, training: false };
+
+  test.each([
+    ["bloom", "bloom"],
+    ["gpt-neox", "gpt-neox"],
+    ["falcon-40b", "falcon"],
+  ])("of a GGUF file of %s have copies of this process in the plan, or go when they are quantised", (golden, how) => {
+    const keep = (name: string) => !/(self_attention|[^_]mlp)\..*bias$/.test(name) || how !== "falcon";
+    const base = openModel(convert(join(goldensFolder, golden), join(folder(), "model.gguf"), how, keep));
+    const sizes = base.tensors.filter(reordered).map((t) => t.bytes);
+    expect(sizes.length).toBeGreaterThan(1);
+    const copies = sizes.reduce((sum, n) => sum + n);
+    const all = base.tensors.reduce((sum, t) => sum + t.bytes, 0);
+    const planned = (source: ModelSource, changes: Partial<EngineOptions> = {}) =>
+      planMemory(source, null, { ...small, ...changes }).items;
+    const copy = { name: "weights in order", bytes: copies, place: "host" };
+    expect(planned(base)).toContainEqual(copy);
+    expect(item(planned(base), "weights (mapped)")).toBe(all - copies);
+    expect(planned(base, { copyWeights: true })).toContainEqual(copy);
+    expect(item(planned(base, { copyWeights: true }), "weights")).toBe(all - copies);
+    // A device has the weights, and the host their copies while they are uploaded.
+    expect(planned(base, { device: "cuda:0" })).toContainEqual(copy);
+    expect(item(planned(base, { device: "cuda:0" }), "weights")).toBe(all);
+    // One at a time, in the place of the buffers.
+    const options = { use_4bit: true, use_8bit: false, double_quant: true, quantize_skip: undefined };
+    const quantized = quantizedSource(base, options, () => {});
+    expect(item(planned(quantized), "weights in order")).toBe(0);
+    expect(item(planned(quantized, { device: "cuda:0" }), "weights in order")).toBe(Math.max(...sizes));
+  });
+
+  /** A model whose MLPs have the halves of their rows the other way round. */
+  const turned = (base: ModelSource, quantize?: typeof NF4): ModelSource => {
+    const turn = (t: ModelSource["tensors"][number]) =>
+      /mlp/.test(t.name) ? { ...t, rowBlocks: [1, 0], quantize } : t;
+    return { ...base, tensors: base.tensors.map(turn) };
+  };
+
+  test("are merged in order, from the file where they were quantised", async () => {
+    const base = openModel(await writeModel(folder()));
+    const modules = ["gate", "down"].map((name) => `model.layers.1.mlp.${name}_proj`);
+    for (const quantize of [undefined, NF4]) {
+      await using engine = await Engine.create(turned(base, quantize), { ...adapter(2), targets: modules }, small);
+      for (const module of modules) {
+        const { file, offset, bytes: size } = base.tensors.find(({ name }) => name === `${module}.weight`)!;
+        const stored = readFileSync(file).subarray(offset, offset + size);
+        const wanted = Buffer.concat([stored.subarray(size / 2), stored.subarray(0, size / 2)]);
+        expect(wanted.equals(await engine.mergedWeight(module)), module).toBe(true);
+      }
+    }
+  });
+
+  test("are held as the plan says", async () => {
+    const base = openModel(await writeModel(folder()));
+    const sizes = base.tensors.filter(({ name }) => /mlp/.test(name)).map((t) => t.bytes);
+    const copies = sizes.reduce((sum, n) => sum + n);
+    const plain = (quantize?: typeof NF4): ModelSource => {
+      const tensors = base.tensors.map((t) => (/mlp/.test(t.name) ? { ...t, quantize } : t));
+      return { ...base, tensors };
+    };
+    const [without, held, quantizedWithout, quantized] = await anonymous([
+      plain(),
+      turned(base),
+      plain(NF4),
+      turned(base, NF4),
+    ]);
+    expect(Math.abs(held! - without! - copies)).toBeLessThan(MIB);
+    expect(Math.abs(quantized! - quantizedWithout!)).toBeLessThan(MIB);
+  });
+
+  /** Bytes by which an engine on each of these raises the memory of a process of its own, without pages of files. */
+  async function anonymous(models: ModelSource[]): Promise<number[]> {
+    const script = `
+      import { readFileSync } from "node:fs";
+      const [library, models, options] = process.argv.slice(1);
+      const { Engine } = await import(library);
+      const resident = () => 1024 * Number(/RssAnon:[^0-9]*([0-9]+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]);
+      const rise = async (model) => {
+        const before = resident();
+        const engine = await Engine.create(model, null, JSON.parse(options));
+        const found = resident() - before;
+        await engine.close();
+        return found;
+      };
+      const found = [];
+      for (const model of JSON.parse(readFileSync(models, "utf8"))) {
+        await rise(model);
+        found.push(await rise(model));
+      }
+      console.log(JSON.stringify(found));
+    `;
+    const library = pathToFileURL(join(root, "dist/index.js")).href;
+    const file = join(folder(), "models.json");
+    writeFileSync(file, JSON.stringify(models));
+    const args = ["--input-type=module", "-e", script, library, file, JSON.stringify(small)];
+    // Else the allocator keeps what is freed for the next engine.
+    const env = { ...process.env, MALLOC_MMAP_THRESHOLD_: "131072" };
+    const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+    return JSON.parse(stdout);
   }
 });
 
