@@ -1,12 +1,11 @@
 #include "block/classifier.h"
 
 #include "base/error.h"
+#include "base/random_streams.h"
 
 namespace lowrank {
 
 namespace {
-
-constexpr uint64_t kDropoutStream = uint64_t(1) << 61;  // apart from the adapters' streams, which count up from 0
 
 struct Weights {
   const float *w, *bias;
@@ -31,7 +30,7 @@ Weights weights_of(const Pass& p, size_t layer) {
 Dropout dropout_of(const Pass& p, size_t layer) {
   const DenseSpec& spec = p.model.classifier->layers[layer];
   if (!p.trains() || spec.dropout == 0) return {};
-  return p.mask(spec.dropout, kDropoutStream + layer, p.model.classifier->layers.size(), 0, uint64_t(spec.linear.in));
+  return p.mask(spec.dropout, streams::kClassifierDropout + layer, p.model.classifier->layers.size(), 0, uint64_t(spec.linear.in));
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ Lora lora(const Pass& p, int64_t layer, size_t linear) {
   if (p.trains() && spec.dropout > 0) {
     const uint64_t row = uint64_t(s.in);
     const bool is_read = layer == p.model.layers;  // the rows of what head or classifier reads alone
-    l.dropout = p.mask(spec.dropout, uint64_t(i), layout.sites().size(), is_read ? 0 : row, is_read ? row : 0);
+    l.dropout = p.mask(spec.dropout, streams::kAdapterDropout + uint64_t(i), layout.sites().size(), is_read ? 0 : row, is_read ? row : 0);
     if (spec.freezes_half) l.undropped = s.rank / 2;  // it stands for a part of the base
   }
   return l;
@@ -184,7 +184,7 @@ void Linears::backward(const Pass& p, int64_t layer, size_t first, std::span<con
       a.u = u(p, linear, x.rows, loras[n].rank);
     }
     const uint64_t linears = uint64_t(p.model.block.linears().size());
-    a.numbers = p.mask(0, kGradientStream + uint64_t(layer) * linears + linear, uint64_t(p.model.layers) * linears, uint64_t(dy.cols));
+    a.numbers = p.mask(0, streams::kGradientCodes + uint64_t(layer) * linears + linear, uint64_t(p.model.layers) * linears, uint64_t(dy.cols));
     if (n > 0) args[n - 1].also = &a;
     n++;
   }

@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "base/random_streams.h"
 #include "block/place.h"
 #include "model/adapter.h"
 #include "model/weights.h"
@@ -60,10 +61,6 @@ struct CachedText {
   const int32_t *q_offsets = nullptr, *kv_offsets = nullptr;  // (2): 0 and count, 0 and keys
 };
 
-constexpr uint64_t kBaseStream = uint64_t(1) << 60;  // of the base's dropouts; the adapters' streams count up from 0
-
-constexpr uint64_t kGradientStream = uint64_t(1) << 62;  // of gradients that are rounded by chance
-
 struct Pass {
   Backend& ops;
   const ModelSpec& model;
@@ -109,7 +106,7 @@ struct Pass {
   // A dropout of the base by its number (ModelSpec::dropout_number), of a matrix with a row of `row` elements a token. None outside of training.
   Dropout base_dropout(double rate, int64_t number, uint64_t row) const {
     if (rate == 0 || !trains() || !adapter.spec.base_dropout) return {};
-    return mask(rate, kBaseStream + uint64_t(number), uint64_t(model.dropouts()), row);
+    return mask(rate, streams::kBaseDropout + uint64_t(number), uint64_t(model.dropouts()), row);
   }
   Dropout base_dropout(double rate, int64_t layer, ModelSpec::Dropped part) const {
     return base_dropout(rate, model.dropout_number(layer, part), uint64_t(model.dim));

@@ -7,14 +7,13 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/random_streams.h"
 #include "base/rng.h"
 
 namespace lowrank {
 
 namespace {
 constexpr int64_t kMostRank = 1 << 24;  // far above any use, and sizes do not overflow
-constexpr uint64_t kInitStream = uint64_t(1) << 62;  // apart from the dropout streams, which count up from 0
-constexpr uint64_t kWholeStream = kInitStream + (uint64_t(1) << 32);
 }
 
 int64_t AdapterSpec::rank_of(const std::string& target) const {
@@ -132,7 +131,7 @@ std::vector<float> initial_values(const AdapterTensor& t, uint64_t seed, double 
   if (t.role == AdapterTensor::Role::whole && !t.is_vector) {
     for (size_t j = 0; j < values.size(); j++) {
       // Box and Muller's transform, of a uniform number above 0 and another.
-      const auto words = philox(seed, kWholeStream + t.site, uint64_t(j));
+      const auto words = philox(seed, streams::kInitialWhole + t.site, uint64_t(j));
       const double radius = std::sqrt(-2 * std::log(1 - double(uniform01(words[0]))));
       values[j] = float(whole_std * radius * std::cos(2 * std::numbers::pi * double(uniform01(words[1]))));
     }
@@ -140,7 +139,7 @@ std::vector<float> initial_values(const AdapterTensor& t, uint64_t seed, double 
   if (t.role != AdapterTensor::Role::lora_a) return values;
   const float bound = 1.f / std::sqrt(float(t.cols));
   for (size_t j = 0; j < values.size(); j++) {
-    const auto words = philox(seed, kInitStream + t.site, uint64_t(j) / 4);
+    const auto words = philox(seed, streams::kInitialA + t.site, uint64_t(j) / 4);
     values[j] = bound * (2 * uniform01(words[j % 4]) - 1);
   }
   return values;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "base/random_streams.h"
 #include "base/rng.h"
 
 namespace lowrank {
@@ -12,7 +13,6 @@ namespace lowrank {
 namespace {
 
 constexpr const char* kIterations = "pissa_niter_";
-constexpr uint64_t kStream = (uint64_t(1) << 62) + (uint64_t(1) << 33);  // apart from the streams of other initial values
 constexpr double kResidual = 1e-11;  // of an eigenvector, relative to the largest eigenvalue
 
 using Vector = std::vector<double>;
@@ -279,7 +279,7 @@ InitialFactors initial_factors(const StoredWeight& stored, const std::string& me
   for (int64_t r = 0; r < rows; r++) {
     for (int64_t c = 0; c < cols; c++) whole.data[size_t(r * cols + c)] = stored.get(r, c);
   }
-  Random random(seed, kStream + site);
+  Random random(seed, streams::kInitialFactors + site);
   Triplets t;
   if (method == "olora") t = orthogonal_triangular(whole, rank, random);
   else if (method == "pissa") t = singular(whole, rank, random);

@@ -1,5 +1,6 @@
 // What a text's next tokens are drawn by.
 #pragma once
+#include "base/random_streams.h"
 #include "base/rng.h"
 #include "ops/sampling.h"
 
@@ -13,8 +14,7 @@ struct Sampling {
 
   // index: the token's number within the generation
   SampleRow row(uint64_t index) const {
-    constexpr uint64_t kStream = uint64_t(1) << 61;
-    return {.temperature = temperature, .top_p = top_p, .top_k = top_k, .random = philox(seed, kStream, index)[0] >> (32 - kSampleBits)};
+    return {.temperature = temperature, .top_p = top_p, .top_k = top_k, .random = philox(seed, streams::kSampling, index)[0] >> (32 - kSampleBits)};
   }
 };
 

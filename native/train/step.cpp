@@ -3,13 +3,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/random_streams.h"
 #include "train/engine.h"
 
 namespace lowrank {
 
 namespace {
-constexpr uint64_t kNoiseStream = uint64_t(1) << 61;  // apart from the streams of dropout and of initial values
-
 Dropout embedding_dropout(const Pass& p) {
   return p.base_dropout(p.model.embedding_dropout, ModelSpec::kEmbeddingDropout, uint64_t(p.model.dim));
 }
@@ -63,7 +62,7 @@ void Base::forward(const Pass& p) {
     p.ops.scatter_rows({own, p.own_tokens.places, e});
   }
   if (p.mode == Mode::train && p.adapter.spec.neftune_alpha > 0) {
-    const NoiseArgs noise{e, 0, p.adapter.spec.seed, kNoiseStream, 0, uint64_t(dim), p.varying_at};
+    const NoiseArgs noise{e, 0, p.adapter.spec.seed, streams::kNoise, 0, uint64_t(dim), p.varying_at};
     p.ops.add_noise(p.varying_at ? noise : noise.of(p.varying));
   }
   if (model_.embedding_linear) {
