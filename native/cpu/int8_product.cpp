@@ -94,8 +94,12 @@ void Int8Matmul::operator()(const Int8Product& p) const {
                   row_blocks = blocks_of(task_rows);
     // The panels of a group lie together, term by term.
     const auto group_at = [&](int64_t group) { return packed + group * kPanelsOfTask * parts.bytes; };
-    pool_.run(panels, [&](int64_t i, int thread) {
-      pack(p, parts, first + i, group_at(i / kPanelsOfTask), int(i % kPanelsOfTask), thread);
+    // Several panels a task where there are many: packing one asks for the rows of the next.
+    const int64_t together = std::clamp<int64_t>(panels / (4 * pool_.threads()), 1, kPanelsOfTask);
+    pool_.run((panels + together - 1) / together, [&](int64_t task, int thread) {
+      for (int64_t i = task * together, end = std::min(panels, i + together); i < end; i++) {
+        pack(p, parts, first + i, group_at(i / kPanelsOfTask), int(i % kPanelsOfTask), thread);
+      }
     });
     pool_.run(row_blocks * panel_groups, [&](int64_t task, int thread) {
       const int64_t m0 = task % row_blocks * task_rows, group = task / row_blocks;
