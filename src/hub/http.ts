@@ -49,6 +49,8 @@ export async function ask(settings: HubSettings, address: string, asked: Asked =
 /** Bytes that wait for a slow disk before no more are asked for. */
 const MOST_WAITING = 2 ** 20;
 
+const cut = () => Object.assign(new Error("cut"), { code: "ECONNRESET" });
+
 /**
  * The body of an answer, part by part. Parts that came before a connection broke are given before the error: the
  * iterator of a stream drops the parts that wait.
@@ -70,9 +72,9 @@ export async function* partsOf(answer: IncomingMessage): AsyncGenerator<Buffer> 
   });
   answer.once("end", () => ended());
   answer.once("error", ended);
-  answer.once("close", () =>
-    ended(answer.complete ? undefined : Object.assign(new Error("cut"), { code: "ECONNRESET" })),
-  );
+  answer.once("close", () => ended(answer.complete ? undefined : cut()));
+  // It may have ended before anybody listened.
+  if (answer.destroyed) ended(answer.errored ?? cut());
   try {
     for (;;) {
       const part = waiting.shift();

@@ -17,6 +17,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { LowrankError } from "../../src/base/errors.js";
+import { partsOf } from "../../src/hub/http.js";
 import {
   adapterFiles,
   type HubSettings,
@@ -624,3 +625,20 @@ describe("the settings", () => {
     }
   });
 });
+
+it("a body whose connection ended before it was read is an error, not a wait without end", async () => {
+  const server = createServer(
+    (_, response) => void response.writeHead(200, { "content-length": 10 }).write("half"),
+  ).listen(0);
+  await once(server, "listening");
+  try {
+    const request = httpRequest({ port: (server.address() as AddressInfo).port }).end();
+    const [answer] = await once(request, "response");
+    answer.on("error", () => {}).destroy();
+    await once(answer, "close");
+    await expect(partsOf(answer).next()).rejects.toMatchObject({ code: "ECONNRESET" });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}, 5000);
