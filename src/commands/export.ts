@@ -1,5 +1,5 @@
-import { existsSync, realpathSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { existsSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
 import { readAdapter } from "../checkpoint/index.js";
@@ -15,6 +15,7 @@ import {
 import { type EncodedDtype, modelDtype, openModel } from "../model/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
+import { isInside } from "../setup/run/output.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { locatedShown } from "./downloading.js";
 import { warn } from "./warn.js";
@@ -28,8 +29,7 @@ function checkOutputFile(file: string, inputs: string[], replaces: boolean): voi
     const message = `${file} is there already. Choose another --output_file, or replace it with --overwrite_output_dir.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, file);
   }
-  const isIn = (path: string) => !relative(realpathSync(path), realpathSync(file)).startsWith("..");
-  const read = inputs.find((path) => existsSync(path) && isIn(path));
+  const read = inputs.find((path) => existsSync(path) && isInside(file, path));
   if (read !== undefined) {
     const message = `--output_file ${file} is or belongs to ${read}, which is read. Choose another --output_file.`;
     throw new LowrankError("E_OUTPUT_EXISTS", message, file);

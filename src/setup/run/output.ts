@@ -33,7 +33,7 @@ function obstacles(found: string[], allowed: Allowed): string[] {
 }
 
 /** Whether a path that is there is or lies in a folder, by its name or behind links. */
-function isInside(path: string, folder: string): boolean {
+export function isInside(path: string, folder: string): boolean {
   return [resolve, realpathSync].some((real) => {
     const way = relative(real(folder), real(path));
     return way === "" || !(way === ".." || way.startsWith("../"));
