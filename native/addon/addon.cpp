@@ -85,7 +85,7 @@ Napi::Value quantize(const Napi::CallbackInfo& info) {
     w.transposed = t.transposed;
     const QuantizedWeight q(w, t.quantize, pool);
     file->check_unchanged();
-    if (!q.finite()) throw_not_finite(t);
+    check_quantized(t, q);
     file->release_pages(t.offset, t.bytes);
     const auto bytes = [&](const void* p, size_t n) {
       Napi::ArrayBuffer b = Napi::ArrayBuffer::New(env, n);

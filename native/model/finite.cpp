@@ -74,11 +74,20 @@ class File {
   const int fd;
 };
 
-}  // namespace
-
-void throw_not_finite(const TensorEntry& t) {
+[[noreturn]] void throw_not_finite(const TensorEntry& t) {
   throw Error("E_TENSOR_VALUE", t.file + ": tensor " + t.name +
                   " holds NaN or infinity: the file is damaged, or its model had diverged before it was saved. Download or save it again.",
+              t.name);
+}
+
+}  // namespace
+
+void check_quantized(const TensorEntry& t, const QuantizedWeight& q) {
+  if (!q.finite()) throw_not_finite(t);
+  if (q.fits()) return;
+  throw Error("E_TENSOR_VALUE", t.file + ": tensor " + t.name +
+                  " holds a number beyond 65,504, the largest that f16 has, from which codes of 8 bits are made. Leave the module out "
+                  "(quantize_skip), or use 4 bits.",
               t.name);
 }
 

@@ -275,7 +275,7 @@ Weight ModelWeights::quantized(const TensorEntry& t, const StoredWeight& stored)
     if (!t.row_blocks.empty()) w.data = (copy = stored.in_order()).data();
     found = std::make_shared<const QuantizedWeight>(w, t.quantize, *pool_);
     files_[t.file]->check_unchanged();  // others would have it, too
-    if (!found->finite()) throw_not_finite(t);
+    check_quantized(t, *found);
     entry = found;
     files_[t.file]->release_pages(t.offset, t.bytes);
   }

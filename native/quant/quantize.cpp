@@ -162,7 +162,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
     pool.run(w.rows, [&](int64_t r, int) {
       std::vector<float> row(static_cast<size_t>(w.cols));
       widen(w, r * w.cols, w.cols, row.data());
-      // Not by the row's maximum: what f16 cannot hold is infinite there.
+      // What f16 cannot hold is infinite in the row's maximum.
       if (!std::isfinite(largest(row.data(), w.cols))) {
         finite = false;
         return;
@@ -170,6 +170,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
       quantize_rows(row.data(), 1, w.cols, reinterpret_cast<int8_t*>(codes_.data()) + r * w.cols, absmax_.data() + r);
     });
     finite_ = finite;
+    fits_ = all_finite(absmax_);
   } else {
     const int64_t blocks = blocks_of(n, s.block_size), step = std::max<int64_t>(1, 8192 / s.block_size);
     absmax_.resize(size_t(blocks));

@@ -24,6 +24,8 @@ class QuantizedWeight {
 
   // False: the weight holds NaN or infinity, and the codes mean nothing.
   bool finite() const { return finite_; }
+  // False: f16, which codes of 8 bits are made from, cannot hold the weight, and the codes mean nothing.
+  bool fits() const { return fits_; }
   const Weight& view() const { return view_; }
   int64_t bytes() const { return int64_t(codes_.size() + absmax_codes_.size()) + int64_t(absmax_.size()) * 4; }
   const LargePageVector<uint8_t>& codes() const { return codes_; }
@@ -34,7 +36,7 @@ class QuantizedWeight {
   LargePageVector<uint8_t> codes_, absmax_codes_;
   LargePageVector<float> absmax_;
   Weight view_;
-  bool finite_ = true;
+  bool finite_ = true, fits_ = true;
 };
 
 // The bytes of its result.

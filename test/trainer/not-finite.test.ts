@@ -48,15 +48,18 @@ function overwrite(file: string, at: number, bytes: number[]): void {
   writeSync(descriptor, Uint8Array.from(bytes), 0, bytes.length, at);
 }
 
-/** A copy of a model in which one number of a tensor is none. */
-function damaged(source: string, name: string, which = 0): string {
+/** A copy of a model in which one number of a tensor is another. */
+function changed(source: string, name: string, numberOf: (dtype: string) => number[]): string {
   const copy = join(folder(), "model");
   cpSync(source, copy, { recursive: true });
   const { file, offset, bytes, dtype } = openModel(copy).tensors.find((tensor) => tensor.name === name)!;
-  const none = NONE[dtype]![which]!;
-  overwrite(file, offset + Math.floor(bytes / none.length / 3) * none.length, none);
+  const number = numberOf(dtype);
+  overwrite(file, offset + Math.floor(bytes / number.length / 3) * number.length, number);
   return copy;
 }
+
+/** A copy of a model in which one number of a tensor is none. */
+const damaged = (source: string, name: string, which = 0) => changed(source, name, (dtype) => NONE[dtype]![which]!);
 
 const NORM = "model.layers.1.input_layernorm.weight";
 const UP = "model.layers.0.mlp.up_proj.weight";
@@ -220,6 +223,33 @@ describe("a model with one", () => {
     expect(await errorOf(() => writeQuantized(quantizing))).toMatchObject({ code: "E_TENSOR_VALUE", where: UP });
     expect(existsSync(output)).toBe(false);
   });
+});
+
+/** 2 ** 16 as bf16: the smallest power of two that f16 lacks. */
+const LARGE = [0x80, 0x47];
+
+test.each(["int8", "llm_int8"] as const)("a weight that f16 cannot hold is not quantised to %s", async (quant_type) => {
+  const plain = openModel(changed(tinyBase, UP, () => LARGE));
+  const options = { use_4bit: false, double_quant: false, quant_type };
+  const eight = quantizedSource(plain, { ...options, use_8bit: true, quantize_skip: undefined }, () => {});
+  const expected = {
+    code: "E_TENSOR_VALUE",
+    where: UP,
+    message: expect.stringContaining(`tensor ${UP} holds a number beyond 65,504`),
+  };
+  expect(await errorOf(() => Engine.create(eight, null, shape))).toMatchObject(expected);
+  const output = join(folder(), "out");
+  const quantizing = { model: eight, output, tokenizer: await Tokenizer.open(tinyBase), threads: 1 };
+  expect(await errorOf(() => writeQuantized(quantizing))).toMatchObject(expected);
+  const others = quantizedSource(plain, { ...options, use_8bit: true, quantize_skip: ["up_proj"] }, () => {});
+  await (await Engine.create(others, null, shape)).close();
+  await (
+    await Engine.create(
+      quantizedSource(plain, four, () => {}),
+      null,
+      shape,
+    )
+  ).close();
 });
 
 test("an adapter with one is not read", async () => {
