@@ -50,9 +50,25 @@ interface Directions {
 const MOST_DIRECTIONS = 4;
 
 /** A module's name without its layer, and the layer: its first whole number between two dots. */
-export function placeOf(module: string): { kind: string; layer: number } {
+function placeOf(module: string): { kind: string; layer: number } {
   const parts = /^(?:.*?\.)?(\d+)\.(.+)$/.exec(module);
   return parts ? { kind: parts[2]!, layer: Number(parts[1]) } : { kind: module, layer: 0 };
+}
+
+/** What `of` makes of each module, by kind of module; the kinds in the order of their first modules. */
+export function byKind<M extends { module: string }, T>(
+  all: Iterable<M>,
+  of: (each: M, place: { kind: string; layer: number }) => T,
+): { kind: string; modules: T[] }[] {
+  const kinds = new Map<string, T[]>();
+  for (const each of all) {
+    const place = placeOf(each.module);
+    const made = of(each, place);
+    const known = kinds.get(place.kind);
+    if (known) known.push(made);
+    else kinds.set(place.kind, [made]);
+  }
+  return [...kinds].map(([kind, modules]) => ({ kind, modules }));
 }
 
 /**
@@ -63,10 +79,8 @@ export function analyze(
   factors: readonly Factors[],
   baseNorm: (module: string) => number | undefined = () => undefined,
 ): KindAnalysis[] {
-  const kinds = new Map<string, { module: ModuleAnalysis; directions: Directions }[]>();
-  for (const each of factors) {
+  const kinds = byKind(factors, (each, { kind, layer }) => {
     const { values, outputs, inputs } = updateSvd(each);
-    const { kind, layer } = placeOf(each.module);
     const measures = measure(values);
     const norm = baseNorm(each.module);
     const module: ModuleAnalysis = {
@@ -75,17 +89,13 @@ export function analyze(
       ...(norm === undefined ? {} : { relativeNorm: measures.norm / norm }),
     };
     const directions = Math.min(MOST_DIRECTIONS, Math.max(1, measures.rank90));
-    const leading = { inputs: inputs(directions), outputs: outputs(directions) };
-    kinds.set(kind, [...(kinds.get(kind) ?? []), { module, directions: leading }]);
-  }
-  return [...kinds].map(([kind, list]) => {
-    const modules = list.map(({ module }) => module);
-    return {
-      kind,
-      modules,
-      layerOverlap: layerOverlap(list.map(({ directions }) => directions)),
-    };
+    return { module, directions: { inputs: inputs(directions), outputs: outputs(directions) } };
   });
+  return kinds.map(({ kind, modules }) => ({
+    kind,
+    modules: modules.map(({ module }) => module),
+    layerOverlap: layerOverlap(modules.map(({ directions }) => directions)),
+  }));
 }
 
 function layerOverlap(layers: readonly Directions[]): KindAnalysis["layerOverlap"] {

@@ -1,5 +1,5 @@
 export { type Advice, advise, isKept, type Measured, smallerRanks } from "./advice.js";
-export { analyze, type Comparison, compare, type KindAnalysis, type ModuleAnalysis, placeOf } from "./analysis.js";
+export { analyze, byKind, type Comparison, compare, type KindAnalysis, type ModuleAnalysis } from "./analysis.js";
 export { baseNorms } from "./base-norms.js";
 export { baseWeight } from "./base-weight.js";
 export { COMBINATIONS, type Combination, type CombineOptions, combine } from "./combine.js";

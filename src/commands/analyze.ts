@@ -6,6 +6,7 @@ import {
   analyze,
   baseNorms,
   baseWeight,
+  byKind,
   type Comparison,
   compare,
   compress,
@@ -16,7 +17,6 @@ import {
   type KindAnalysis,
   type Measured,
   padded,
-  placeOf,
   smallerRanks,
 } from "../analysis/index.js";
 import { LowrankError } from "../base/errors.js";
@@ -121,12 +121,7 @@ async function intrudersOf(
 }
 
 function intruderTable(o: CommandOptions<"analyze">, found: readonly Intruders[]): string {
-  const kinds = new Map<string, Intruders[]>();
-  for (const each of found) {
-    const { kind } = placeOf(each.module);
-    kinds.set(kind, [...(kinds.get(kind) ?? []), each]);
-  }
-  const rows = [...kinds].map(([kind, list]) => {
+  const rows = byKind(found, (each) => each).map(({ kind, modules: list }) => {
     const counts = list.map((each) => each.intruders);
     const least = Math.min(...list.flatMap(({ cosines }) => cosines));
     return [kind, short(mean(counts)), String(Math.max(...counts)), short(least)];

@@ -1,20 +1,10 @@
 // The picture of the ranks that an adapter uses.
-import { once } from "node:events";
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { heatMap, type Shown } from "../analysis/index.js";
 import type { Run } from "./facts.js";
 import type { Picture } from "./plot.js";
-
-/** Named from this folder's parent: in the command this module is in a file beside the folder. */
-const WORKER = new URL("../report/rank-worker.js", import.meta.url);
-
-/** Null where there is no picture of the adapter. */
-export interface Answer {
-  folder: string;
-  kinds: Shown[] | null;
-}
+import { Thread } from "./thread.js";
 
 /** The runs of a sweep are shown twice, each alone and all of them beside each other. About 20 KB each. */
 const MOST_KEPT = 100;
@@ -26,17 +16,10 @@ function versionOf(folder: string): string | null {
   return found ? [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(" ") : null;
 }
 
-/** A thread of its own reads and computes: it takes seconds for a large adapter. */
-async function analyse(folders: string[], note: (answer: Answer) => void): Promise<void> {
-  if (!existsSync(WORKER)) {
-    // These are the TypeScript sources, which a thread cannot run.
-    const { ranksOf } = await import("./ranks.js");
-    for (const folder of folders) note({ folder, kinds: ranksOf(folder) });
-    return;
-  }
-  const worker = new Worker(WORKER, { workerData: folders, execArgv: [] });
-  worker.on("message", note);
-  await once(worker, "exit");
+/** A thread of its own reads and computes: it takes seconds for a large adapter. Null where there is no picture of the adapter. */
+async function analyse(folders: string[], note: (folder: string, kinds: Shown[] | null) => void): Promise<void> {
+  await using thread = new Thread<string, Shown[] | null>("rank-worker.js");
+  await Promise.all(folders.map(async (folder) => note(folder, await thread.ask(folder))));
 }
 
 /** @returns the kinds of modules by folder */
@@ -46,7 +29,7 @@ async function ranksOfAll(folders: readonly string[]): Promise<Map<string, Shown
   const wanted = [...versions].flatMap(([folder, version]) => (version === null || isKept(folder) ? [] : [folder]));
   const found = new Map<string, Shown[] | null>();
   for (const folder of folders) if (isKept(folder)) found.set(folder, kept.get(folder)!.kinds);
-  const note = ({ folder, kinds }: Answer) => {
+  const note = (folder: string, kinds: Shown[] | null) => {
     found.set(folder, kinds);
     kept.delete(folder);
     kept.set(folder, { version: versions.get(folder)!, kinds });

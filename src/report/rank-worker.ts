@@ -1,12 +1,20 @@
-// Worker thread: the ranks of the adapters of some folders, a message for each.
-import { parentPort, workerData } from "node:worker_threads";
-import type { Answer } from "./rank-pictures.js";
-import { ranksOf } from "./ranks.js";
+// Thread: the ranks that the adapter of a folder uses, as far as a report shows them.
+import { byKind, type Shown, spectrum } from "../analysis/index.js";
+import { readFactors } from "../checkpoint/index.js";
+import { answerJobs } from "./thread.js";
 
-for (const folder of workerData as string[]) {
-  try {
-    parentPort!.postMessage({ folder, kinds: ranksOf(folder) } satisfies Answer);
-  } catch {
-    parentPort!.postMessage({ folder, kinds: null } satisfies Answer);
-  }
+/** @throws LowrankError where the folder has no plain LoRA adapter */
+function ranksOf(folder: string): Shown[] {
+  return byKind(readFactors(folder), (factors, { layer }) => {
+    const { rank99, norm } = spectrum(factors);
+    return { module: factors.module, layer, rank99, norm };
+  });
 }
+
+answerJobs((folder: string): Shown[] | null => {
+  try {
+    return ranksOf(folder);
+  } catch {
+    return null;
+  }
+});

@@ -1,5 +1,6 @@
 // The report of runs: its page, its plots and its facts.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { analyze, heatMap } from "../../src/analysis/index.js";
@@ -8,7 +9,7 @@ import { Model, type RunEvent, Trainer, type TrainerOptions } from "../../src/in
 import { type Line, type Run, type RunFacts, readFacts, readRun } from "../../src/report/facts.js";
 import { writeReport } from "../../src/report/files.js";
 import { page } from "../../src/report/page.js";
-import { inPage, type Picture } from "../../src/report/plot.js";
+import { inPage } from "../../src/report/plot.js";
 import { plotsOf } from "../../src/report/plots.js";
 import { rankPictures } from "../../src/report/rank-pictures.js";
 import { type Point, pointsOf, smoothed, thinned } from "../../src/report/series.js";
@@ -230,21 +231,32 @@ test("lowrank report compares folders, also of runs without facts, and refuses f
 test("an adapter's ranks are computed beside the event loop, and are those of its analysis", async () => {
   const adapter = await randomAdapter(newFolder(), { r: 32 });
   const shown: Run = { folder: adapter, name: "shown", facts: null, lines: [] };
-  // From dist: a thread cannot run TypeScript.
-  const dist = await import(new URL("../../dist/report/rank-pictures.js", import.meta.url).href);
   let [turns, isDone] = [0, false];
   const turn = () => {
     turns++;
     if (!isDone) setImmediate(turn);
   };
   setImmediate(turn);
-  const pictures: Picture[] = await dist.rankPictures([shown]);
+  const pictures = await rankPictures([shown]);
   isDone = true;
   const kinds = analyze(readFactors(adapter));
   expect(turns).toBeGreaterThan(kinds.flatMap(({ modules }) => modules).length);
   expect(pictures).toEqual([expect.objectContaining({ id: "ranks", svg: heatMap("Ranks of the adapter", kinds) })]);
   expect(await rankPictures([shown])).toEqual(pictures);
-  expect(await dist.rankPictures([{ ...shown, folder: newFolder() }])).toEqual([]);
+  expect(await rankPictures([{ ...shown, folder: newFolder() }])).toEqual([]);
+});
+
+test("PNG files are made by a thread that ends: this one never loads their package", async () => {
+  const folder = newFolder();
+  const lines = longRun(30).map((line) => JSON.stringify(line));
+  writeFileSync(join(folder, "metrics.jsonl"), lines.join("\n"));
+  const threads = () => process.getActiveResourcesInfo().filter((kind) => kind === "Worker" || kind === "MessagePort");
+  const before = threads();
+  expect(await writeReport([readRun(folder)], folder)).not.toHaveProperty("note");
+  expect(threads()).toEqual(before);
+  const png = readFileSync(join(folder, "report_files/loss.png"));
+  expect([png.toString("latin1", 1, 4), png.readUInt32BE(16)]).toEqual(["PNG", 1440]);
+  expect(Object.keys(createRequire(import.meta.url).cache).filter((file) => file.includes("resvg"))).toEqual([]);
 });
 
 test("a run whose curves are one point writes no files of plots", async () => {
