@@ -245,11 +245,15 @@ test("Ctrl-C ends a download at once; the next run goes on from there", async ()
   const from = folder();
   const half = Math.floor(weightsSize / 2);
   let child: Parameters<NonNullable<RunOptions["onOutput"]>>[0] | undefined;
+  let interrupted: Promise<void> | undefined;
   hub.fault = ({ host }, response, body) => {
     if (host !== "store" || body.length !== weightsSize) return false;
     response.writeHead(200, { "content-length": body.length });
     // Flushed to the other side before the signal is sent, and nothing after it.
-    response.write(body.subarray(0, half), () => void interrupt());
+    response.write(body.subarray(0, half), () => {
+      interrupted = interrupt();
+      interrupted.catch(() => {});
+    });
     return true;
   };
   const partial = () => {
@@ -259,14 +263,15 @@ test("Ctrl-C ends a download at once; the next run goes on from there", async ()
     return name === undefined ? 0 : (statSync(join(blobs, name), { throwIfNoEntry: false })?.size ?? 0);
   };
   const interrupt = async () => {
-    await vi.waitUntil(() => child !== undefined && partial() === half, { timeout: 20_000, interval: 20 });
-    child!.kill("SIGINT");
+    const isHalf = vi.waitUntil(() => child !== undefined && partial() === half, { timeout: 20_000, interval: 20 });
+    await isHalf.finally(() => child?.kill("SIGINT"));
   };
   const output = join(folder(), "out");
   const onOutput: RunOptions["onOutput"] = (process) => {
     child = process;
   };
   const stopped = await run(training(output, ["--max_steps", "1"]), online(from), { onOutput });
+  await interrupted;
   expect([stopped.code, stopped.signal, stopped.stderr]).toEqual([130, null, expect.not.stringContaining("error")]);
   expect([partial(), existsSync(output)]).toEqual([half, false]);
   hub.fault = () => false;
