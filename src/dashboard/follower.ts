@@ -1,22 +1,28 @@
 // A run's folder that grows: only new lines are read.
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { type Line, parseLines, type Run, readFacts } from "../report/facts.js";
+import { type Line, parseLines, type Run, type RunFacts, readFacts } from "../report/facts.js";
 
 export class Follower {
   readonly #folder: string;
   #offset = 0;
   #rest = "";
   #lines: Line[] = [];
+  #facts: RunFacts | null = null;
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** The run as it is now; of a folder without a run, one without lines. */
+  /** The run as it is now; of a folder without a run, one without lines; of files that cannot be read now, as it was seen last. */
   read(): Run {
-    this.#readNew();
-    const facts = readFacts(this.#folder);
+    try {
+      this.#readNew();
+      this.#facts = readFacts(this.#folder);
+    } catch {
+      // The next look may find them whole.
+    }
+    const facts = this.#facts;
     return { folder: this.#folder, name: facts?.name ?? basename(resolve(this.#folder)), facts, lines: this.#lines };
   }
 

@@ -50,7 +50,15 @@ export class Dashboard {
   private constructor(folders: readonly string[], controls: Controls) {
     this.#controls = controls;
     this.#followers = folders.map((folder) => new Follower(folder));
-    this.#server = createServer((request, response) => this.#answer(request, response));
+    this.#server = createServer((request, response) => {
+      try {
+        this.#answer(request, response);
+      } catch (error) {
+        // What nobody catches would end the run.
+        if (response.headersSent) response.destroy();
+        else tell(response, 500, error instanceof Error ? error.message : String(error));
+      }
+    });
   }
 
   /** Listens until `close`: a paused run waits for its page. */
@@ -107,7 +115,13 @@ export class Dashboard {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? "/", `http://${HOST}`);
+    const base = `http://${HOST}`;
+    const target = request.url ?? "/";
+    if (!URL.canParse(target, base)) {
+      tell(response, 400, "This is no address of a page.");
+      return;
+    }
+    const url = new URL(target, base);
     const isPost = request.method === "POST";
     const header = request.headers["x-lowrank-token"];
     const token = isPost ? String(header ?? "") : url.searchParams.get("token");
@@ -192,11 +206,20 @@ export class Dashboard {
   #send(): void {
     if (this.#listeners.size === 0) return;
     this.#sendStatus();
-    const runs = this.#runs();
-    for (const { id, html } of partsOf(runs, plotsOf(runs))) {
+    for (const { id, html } of this.#parts()) {
       if (this.#sent.get(id) === html) continue;
       this.#sent.set(id, html);
       this.#tell("part", { id, html });
+    }
+  }
+
+  /** None where they cannot be drawn: the page ends no run. */
+  #parts(): ReturnType<typeof partsOf> {
+    try {
+      const runs = this.#runs();
+      return partsOf(runs, plotsOf(runs));
+    } catch {
+      return [];
     }
   }
 }

@@ -66,6 +66,17 @@ function ask(
 const tokenOf = ({ url }: Dashboard) => new URL(url).searchParams.get("token")!;
 
 describe("manners", () => {
+  test("no request and no folder ends the process", async () => {
+    const damaged = newFolder();
+    mkdirSync(join(damaged, "metrics.jsonl"));
+    writeFileSync(join(damaged, "report.json"), "{");
+    const { dashboard } = await start(runFolder(5), damaged);
+    for (const path of ["//", "http://[", "//a:b/"]) expect((await ask(dashboard, { path })).status, path).toBe(400);
+    expect((await ask(dashboard, { path: `/?token=${tokenOf(dashboard)}` })).status).toBe(200);
+    const events = await ask(dashboard, { path: `/events?token=${tokenOf(dashboard)}` });
+    expect(events.text).toContain("event: part");
+  });
+
   test("the token opens the page, and nothing else does", async () => {
     const { dashboard } = await start(runFolder(5));
     expect(new URL(dashboard.url).hostname).toBe("127.0.0.1");
