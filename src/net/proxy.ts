@@ -1,6 +1,7 @@
 // Proxies of the environment, which Node's own requests do not know.
 import { request as plainRequest } from "node:http";
 import type { Socket } from "node:net";
+import { basic, credentialsOf } from "./credentials.js";
 
 type Environment = Record<string, string | undefined>;
 
@@ -28,10 +29,9 @@ export function proxyFor(url: URL, env: Environment = process.env): URL | undefi
 }
 
 /** The header that a proxy with a name and a password expects. */
-export function proxyHeaders({ username, password }: URL): Record<string, string> {
-  if (!username) return {};
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-  return { "proxy-authorization": `Basic ${Buffer.from(pair).toString("base64")}` };
+export function proxyHeaders(proxy: URL): Record<string, string> {
+  const { user, password } = credentialsOf(proxy);
+  return user ? { "proxy-authorization": basic(user, password) } : {};
 }
 
 /** A connection through a proxy to the host of a URL. */

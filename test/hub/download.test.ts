@@ -30,7 +30,7 @@ import {
   tokenizerFiles,
   type Wanted,
 } from "../../src/hub/index.js";
-import { proxyFor } from "../../src/net/proxy.js";
+import { proxyFor, proxyHeaders } from "../../src/net/proxy.js";
 import { errorOf, temporaryFolders } from "../support/folders.js";
 import { type Fault, gitHash, HubServer, LARGE, sendContent } from "../support/hub-server.js";
 
@@ -419,6 +419,11 @@ it.each<[string, Record<string, string>, string | undefined]>([
   ["http://hub.local", { ALL_PROXY: "http://p:3128", NO_PROXY: "*" }, undefined],
 ])("the proxy for %s by %o is %s", (url, env, proxy) => {
   expect(proxyFor(new URL(url), env)?.host).toBe(proxy);
+});
+
+it("a proxy's password may hold what is no code", () => {
+  const { "proxy-authorization": header } = proxyHeaders(new URL("http://user:50%off%40%zz@p:3128"));
+  expect(Buffer.from(header!.slice("Basic ".length), "base64").toString()).toBe("user:50%off@%zz");
 });
 
 describe("a refusal", () => {

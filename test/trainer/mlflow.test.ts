@@ -191,6 +191,7 @@ test("settings: no server, odd tags; a password leaves the address", async () =>
 test.each<[Record<string, string>, string, string | undefined]>([
   [{ MLFLOW_TRACKING_URI: "http://host:5000/" }, "http://host:5000", undefined],
   [{ MLFLOW_TRACKING_URI: "http://user:word@host:5000/" }, "http://host:5000", "user:word"],
+  [{ MLFLOW_TRACKING_URI: "http://user:50%off@host" }, "http://host", "user:50%off"],
   [{ MLFLOW_TRACKING_URI: "https://user:w%40rd@host/a/mlflow/" }, "https://host/a/mlflow", "user:w@rd"],
   [
     { MLFLOW_TRACKING_URI: "http://a:b@host", MLFLOW_TRACKING_USERNAME: "user", MLFLOW_TRACKING_PASSWORD: "word" },

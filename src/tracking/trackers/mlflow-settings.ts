@@ -1,5 +1,6 @@
 // The settings of MLflow's own client and of transformers' MLflowCallback, read from the environment.
 import { LowrankError } from "../../base/errors.js";
+import { basic, credentialsOf } from "../../net/credentials.js";
 
 export interface MlflowSettings {
   /** URL without a slash at its end. */
@@ -36,11 +37,12 @@ export function mlflowSettings(
     );
   }
   const url = new URL(uri);
-  const user = env.MLFLOW_TRACKING_USERNAME || decodeURIComponent(url.username);
-  const password = env.MLFLOW_TRACKING_PASSWORD || decodeURIComponent(url.password);
+  const own = credentialsOf(url);
+  const user = env.MLFLOW_TRACKING_USERNAME || own.user;
+  const password = env.MLFLOW_TRACKING_PASSWORD || own.password;
   url.username = "";
   url.password = "";
-  const pair = user ? `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}` : undefined;
+  const pair = user ? basic(user, password) : undefined;
   return {
     uri: url.href.replace(/\/+$/, ""),
     authorization: pair ?? (env.MLFLOW_TRACKING_TOKEN ? `Bearer ${env.MLFLOW_TRACKING_TOKEN}` : undefined),

@@ -1,5 +1,6 @@
 // The requests of wandb's own client: GraphQL for the run, file_stream for its lines, uploads for its files.
 import { hostname } from "node:os";
+import { basic } from "../../../net/credentials.js";
 import { requestJson, shortened } from "../http.js";
 import { Outbox, type Pace } from "../outbox.js";
 import { type Item, type JsonValues, objectJson, type Sink, textsOf, type WandbRun, wandbJson } from "./run.js";
@@ -271,7 +272,7 @@ export class Online<Front> implements Sink<Front> {
     return requestJson(new URL(baseUrl + path), {
       ...{ method: "POST", signal, name: "W&B", text: JSON.stringify(content) },
       headers: {
-        authorization: `Basic ${Buffer.from(`api:${apiKey}`).toString("base64")}`,
+        authorization: basic("api", apiKey!),
         "content-type": "application/json",
       },
       refused: `the API key is not accepted: get one at ${pagesOf(baseUrl)}/authorize`,
