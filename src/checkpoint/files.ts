@@ -5,7 +5,7 @@ import { copyFile, mkdir, open, readdir, rename, rm, writeFile } from "node:fs/p
 import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { openRegular, writeError } from "../base/system-errors.js";
-import { type ChatTemplates, isTokenizerFile, madeFile, TEMPLATE_FILE, TEMPLATE_FOLDER } from "../data/index.js";
+import { isTokenizerFile, madeFile, type StoredTemplates, TEMPLATE_FILE, TEMPLATE_FOLDER } from "../data/index.js";
 
 export const MODEL_CONFIGS = ["config.json", "generation_config.json"];
 
@@ -41,7 +41,7 @@ async function placeFor(folder: string, file: string): Promise<string> {
 }
 
 /** Writes chat templates as transformers does, in the place of a tokenizer's own. @throws LowrankError E_WRITE */
-export async function writeTemplates(folder: string, { default: usual, tool_use }: ChatTemplates): Promise<void> {
+export async function writeTemplates(folder: string, { default: usual, tool_use }: StoredTemplates): Promise<void> {
   const others = join(folder, TEMPLATE_FOLDER);
   await rm(others, { recursive: true, force: true });
   await writeTextFile(join(folder, TEMPLATE_FILE), usual);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readJsonObject } from "../base/json.js";
 import { TO_READ, writeError } from "../base/system-errors.js";
-import { findTokenizerFiles, type Tokenizer } from "../data/index.js";
+import { findTokenizerFiles, type StoredTemplates, type Tokenizer } from "../data/index.js";
 import {
   findWeightFiles,
   isStoredTransposed,
@@ -17,7 +17,15 @@ import {
   writeSafetensors,
 } from "../model/index.js";
 import type { Engine, ModelSource, PlainDtype, TensorEntry, TokenRows } from "../native/index.js";
-import { checkModelOutput, copyInto, MODEL_CONFIGS, sortedJson, writeFolder, writeTextFile } from "./files.js";
+import {
+  checkModelOutput,
+  copyInto,
+  MODEL_CONFIGS,
+  sortedJson,
+  writeFolder,
+  writeTemplates,
+  writeTextFile,
+} from "./files.js";
 import { changedConfig } from "./model-config.js";
 import { isPlain, readTensor, STORED_DTYPES } from "./quantize.js";
 import { Unchanged } from "./unchanged.js";
@@ -45,6 +53,8 @@ export interface MergeOptions extends MergedParts {
   output: string;
   /** Whose files to write beside the weights, where they are not the base's own. */
   tokenizer?: Tokenizer;
+  /** Chat templates in the place of the tokenizer's. */
+  templates?: StoredTemplates | undefined;
   /** Replaces a merged model that stands there; a folder that holds anything else is refused all the same. */
   overwrite?: boolean;
   /** Tensors written so far, and all of them. */
@@ -59,7 +69,7 @@ export interface MergeOptions extends MergedParts {
  * E_FILE_CHANGED
  */
 export async function writeMerged(options: MergeOptions): Promise<void> {
-  const { model, output, tokenizer, onProgress } = options;
+  const { model, output, onProgress } = options;
   checkModelOutput(output, options.overwrite ?? false);
   checkMergeable(options);
   await options.engine.checkWeights();
@@ -76,7 +86,7 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
       folder,
       others.filter((path) => existsSync(path)),
     );
-    await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
+    await writeTokenizer(folder, options);
     for (const file of files) {
       const source = join(model.folder, file);
       const added = untied?.source === source ? untied : null;
@@ -96,6 +106,11 @@ export async function writeMerged(options: MergeOptions): Promise<void> {
 export function checkMergeable(parts: MergedParts): void {
   if (!isPlain(parts.model)) checkDecodes(parts.model, parts.decodes ?? false);
   mergedTensors(parts);
+}
+
+async function writeTokenizer(folder: string, { model, tokenizer, templates }: MergeOptions): Promise<void> {
+  await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
+  if (templates) await writeTemplates(folder, templates);
 }
 
 const placeOf = (file: string, offset: number) => `${offset} ${file}`;
@@ -198,7 +213,7 @@ function checkDecodes(model: ModelSource, decodes: boolean): void {
 
 /** A quantised folder, decoded and merged. */
 async function writeDecoded(options: MergeOptions): Promise<void> {
-  const { model, output, tokenizer, engine, onProgress } = options;
+  const { model, output, engine, onProgress } = options;
   const unchanged = new Unchanged(model.tensors.map(({ file }) => file));
   const merged = mergedTensors(options);
   const untied = untiedTable(model, options.modules);
@@ -215,7 +230,7 @@ async function writeDecoded(options: MergeOptions): Promise<void> {
     await writeTextFile(join(folder, "config.json"), config);
     const generation = join(model.folder, "generation_config.json");
     await copyInto(folder, existsSync(generation) ? [generation] : []);
-    await copyInto(folder, tokenizer?.files ?? findTokenizerFiles(model.folder));
+    await writeTokenizer(folder, options);
     const tensors = all.map((tensor) => {
       const dtype = dtypeOf(tensor);
       const bytes = tensor.shape.reduce((product, n) => product * n, dtype === "f32" ? 4 : 2);

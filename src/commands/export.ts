@@ -4,7 +4,7 @@ import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
-import { Tokenizer } from "../data/index.js";
+import { adapterTemplates, Tokenizer } from "../data/index.js";
 import {
   checkExportedAdapter,
   checkExportedModel,
@@ -98,6 +98,7 @@ async function writeModel(o: Located, model: ModelSource): Promise<Difference> {
       modules: [...spec.targets, ...(spec.whole ?? [])],
       tokens: spec.tokens,
       tokenizer,
+      templates: o.tokenizer_name === undefined ? adapterTemplates(o.adapter, tokenizer) : undefined,
       file: o.output_file,
       dtype,
       onProgress,

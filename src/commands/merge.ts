@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import { type MergedParts, readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
-import { Tokenizer } from "../data/index.js";
+import { adapterTemplates, type StoredTemplates, Tokenizer } from "../data/index.js";
 import { checkMergedModel, type MergedDifference } from "../export/index.js";
 import { Engine } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
@@ -62,6 +62,8 @@ export async function wantsMerge(o: MergeQuestion, folder: string): Promise<bool
 export interface MergeWork extends MergedParts {
   engine: Engine;
   tokenizer: Tokenizer;
+  /** Chat templates in the place of the tokenizer's. */
+  templates: StoredTemplates | undefined;
   /** Replaces a merged model that stands there. */
   overwrite: boolean;
   progress: Progress;
@@ -115,6 +117,7 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
         biases: spec.bias,
         decodes: o.merge_onto === "trained",
         tokenizer,
+        templates: o.tokenizer_name === undefined ? adapterTemplates(o.adapter, tokenizer) : undefined,
         overwrite: o.overwrite_output_dir,
         progress,
         log,

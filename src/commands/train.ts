@@ -18,7 +18,7 @@ import { beginWith, planRun, prepareRun, type RunPlan, warnOf } from "../setup/r
 import { asRank, beginTogether, withAllMicroBatches } from "../setup/run/ranks.js";
 import { AUTO, type Resumption } from "../setup/run/resume.js";
 import { checkRunOptions, type Prepared, trainPrepared } from "../setup/run/train.js";
-import { checkTextFiles, type TrainingTexts } from "../setup/texts.js";
+import { checkTextFiles, givenTemplates, type TrainingTexts } from "../setup/texts.js";
 import type { TrainResult } from "../trainer/index.js";
 import { uploading } from "./downloading.js";
 import { type LivePage, livePage } from "./live-page.js";
@@ -251,11 +251,12 @@ function announceSamples({ o, display }: Call, { texts }: Prepared): boolean {
 
 /** @returns the error of a merge that failed */
 async function mergeResult(call: Call, engine: Engine, { texts }: Prepared): Promise<LowrankError | undefined> {
-  const { named, base, display, signal } = call;
+  const { named, o, base, display, signal } = call;
   const folder = mergedFolder(named);
   if (signal.aborted || !(await wantsMerge(named, folder))) return undefined;
   const { log, progress } = display;
-  const work = { ...mergedParts(base), engine, tokenizer: texts.tokenizer, log, progress };
+  const { tokenizer } = texts;
+  const work = { ...mergedParts(base), engine, tokenizer, templates: givenTemplates(o, texts), log, progress };
   try {
     await mergeInto(folder, { ...work, overwrite: mayReplaceMerged(named) });
     return undefined;

@@ -1,6 +1,6 @@
 // The chat templates beside a tokenizer, as transformers finds them, and the special tokens that they write.
 import { existsSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject } from "../base/json.js";
 import { suggestion } from "../base/nearest.js";
@@ -41,6 +41,23 @@ export function readChatTemplates(folder: string): Map<string, Source> {
     if (typeof name === "string" && typeof template === "string") found.set(name, { text: template, file });
   }
   return found;
+}
+
+/** Templates as they lie beside a tokenizer. */
+export type StoredTemplates = Pick<ChatTemplates, "default" | "tool_use">;
+
+/**
+ * The templates that an adapter's folder has, where they are not those of its base's tokenizer: it was trained by them.
+ * @throws LowrankError E_FILE, E_JSON, E_UTF8
+ */
+export function adapterTemplates(adapter: string, tokenizer: { file: string }): StoredTemplates | undefined {
+  const [own, usual] = [adapter, dirname(tokenizer.file)].map(readChatTemplates) as [
+    Map<string, Source>,
+    Map<string, Source>,
+  ];
+  const text = own.get("default")?.text;
+  if (text === undefined || text === usual.get("default")?.text) return undefined;
+  return { default: text, tool_use: own.get("tool_use")?.text };
 }
 
 /** Special tokens by name, also tokens that only this model has. */

@@ -12,7 +12,14 @@ export {
   TokenTable,
   tokenTable,
 } from "./cache/index.js";
-export { type FoundTemplates, findChatTemplates, readChatTemplates, TEMPLATE_FILE } from "./chat-templates.js";
+export {
+  adapterTemplates,
+  type FoundTemplates,
+  findChatTemplates,
+  readChatTemplates,
+  type StoredTemplates,
+  TEMPLATE_FILE,
+} from "./chat-templates.js";
 export { type DataFile, pathOf } from "./data-file.js";
 export { type BatchingOptions, type ClassifiedTexts, type MicroBatch, TokenDataset } from "./dataset.js";
 export { epochOrder, groupByLength, splitValidation } from "./epoch-order.js";

@@ -3,7 +3,7 @@ import { closeSync, readSync } from "node:fs";
 import { LowrankError } from "../base/errors.js";
 import { openRegular } from "../base/system-errors.js";
 import { isPlain } from "../checkpoint/index.js";
-import type { Tokenizer } from "../data/index.js";
+import type { StoredTemplates, Tokenizer } from "../data/index.js";
 import {
   canEncode,
   type EncodedDtype,
@@ -32,6 +32,8 @@ export interface ModelExport {
   /** Rows of single tokens that it has. */
   tokens?: readonly TokenRows[] | undefined;
   tokenizer: Tokenizer;
+  /** Chat templates in the place of the tokenizer's. */
+  templates?: StoredTemplates | undefined;
   file: string;
   dtype: EncodedDtype;
   onProgress?: (done: number, total: number) => void;
@@ -94,6 +96,7 @@ export async function exportModel({
   modules,
   tokens,
   tokenizer,
+  templates,
   file,
   dtype,
   onProgress,
@@ -139,7 +142,7 @@ export async function exportModel({
     "general.file_type": FILE_TYPES[dtype],
     "general.quantization_version": QUANTIZATION_VERSION,
     ...numbers,
-    ...tokenizerMetadata(tokenizer, config.vocabSize),
+    ...tokenizerMetadata(tokenizer, config.vocabSize, templates?.default),
   };
   await writeGgufFile(file, metadata, tensors, () => onProgress?.(++done, tensors.length));
   const isOther = ({ name, shape, dtype: own }: GgufTensorToWrite) =>

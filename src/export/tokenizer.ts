@@ -1,9 +1,9 @@
 // The tokenizer of a model as metadata of a GGUF file.
-import { basename } from "node:path";
+import { basename, dirname } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { isObject, parseJson } from "../base/json.js";
 import { LARGEST_LIST_BYTES, readText } from "../base/system-errors.js";
-import { madeFile, type Tokenizer } from "../data/index.js";
+import { madeFile, readChatTemplates, type Tokenizer } from "../data/index.js";
 import { type MetadataValue, pretokenizerName } from "../model/index.js";
 
 /** Kinds of tokens (tokenizer.ggml.token_type). */
@@ -37,19 +37,17 @@ function beginsWith(processor: unknown, token: string | undefined): boolean {
   return isObject(first?.SpecialToken) && first.SpecialToken.id === token;
 }
 
-function templateOf(tokenizer: Tokenizer, config: Json): string | undefined {
-  const own = contents(tokenizer, "chat_template.jinja");
-  if (own !== undefined) return own;
-  return typeof config.chat_template === "string" ? config.chat_template : undefined;
-}
-
 /**
  * @param rows of the embedding; the list of tokens is filled up to them
+ * @param template of chats; default the tokenizer's own
  * @throws LowrankError E_TOKENIZER for a tokenizer that is no byte-level BPE with a cut that llama.cpp has a name for
  */
-export function tokenizerMetadata(tokenizer: Tokenizer, rows: number): Record<string, MetadataValue> {
+export function tokenizerMetadata(
+  tokenizer: Tokenizer,
+  rows: number,
+  template = readChatTemplates(dirname(tokenizer.file)).get("default")?.text,
+): Record<string, MetadataValue> {
   const main = parseJson(contents(tokenizer, "tokenizer.json") ?? "", "tokenizer.json") as Json;
-  const config = parseJson(contents(tokenizer, "tokenizer_config.json") ?? "{}", "tokenizer_config.json") as Json;
   const model = main.model as Json;
   if (model.type !== "BPE" || model.byte_fallback === true)
     throw unsupported(`is ${model.type === "BPE" ? "a BPE with byte tokens" : model.type}`);
@@ -73,7 +71,6 @@ export function tokenizerMetadata(tokenizer: Tokenizer, rows: number): Record<st
     Array.isArray(merge) ? merge.join(" ") : merge,
   );
   const { bosTokenId: bos, eosTokenId: eos, padTokenId: pad } = tokenizer;
-  const template = templateOf(tokenizer, config);
   const id = (name: string, value: number | undefined) =>
     value === undefined || value >= rows ? {} : { [`tokenizer.ggml.${name}_token_id`]: value };
   return {

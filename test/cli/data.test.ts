@@ -1,6 +1,7 @@
 // lowrank preview, lowrank cache, and the files that train and eval keep in the cache.
-import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
+import { readGgufHeader } from "../../src/model/index.js";
 import { lowrank, tinyBase, trainFile, workFolder } from "../support/tiny.js";
 
 const work = workFolder("cli-data");
@@ -98,6 +99,37 @@ describe("conversations", () => {
       1,
       expect.stringContaining("--loss_on is all, in the checkpoint assistant"),
     ]);
+  });
+
+  test("leave their template in what an adapter is merged into", async () => {
+    const given = ["--adapter", work.path("chat-run")];
+    const templateIn = (folder: string) => {
+      const file = work.path(`${folder}/chat_template.jinja`);
+      return existsSync(file) ? readFileSync(file, "utf8") : undefined;
+    };
+    const merge = (folder: string, ...more: string[]) =>
+      command("merge", ...base, ...given, "--output_dir", work.path(folder), ...more);
+    const merged = await merge("chat-merged");
+    expect([merged.code, templateIn("chat-merged")], merged.stderr).toEqual([0, readFileSync(template, "utf8")]);
+    // A tokenizer that was named is taken as it is.
+    const plain = await merge("plain-merged", "--tokenizer_name", tinyBase);
+    expect([plain.code, templateIn("plain-merged")], plain.stderr).toEqual([0, undefined]);
+    const file = work.path("chat.gguf");
+    const exported = await command("export", ...base, ...given, "--format", "gguf", "--output_file", file);
+    expect(exported.code, exported.stderr).toBe(0);
+    expect(readGgufHeader(file).metadata.get("tokenizer.chat_template")).toBe(readFileSync(template, "utf8"));
+    const run = [
+      "--output_dir",
+      work.path("at-once"),
+      "--max_steps",
+      "1",
+      "--max_seq_length",
+      "64",
+      "--num_samples",
+      "0",
+    ];
+    const trained = await command("train", ...chat, ...run, "--merge");
+    expect([trained.code, templateIn("at-once_merged")], trained.stderr).toEqual([0, readFileSync(template, "utf8")]);
   });
 
   test("are shown with what is learned", async () => {
