@@ -1,5 +1,4 @@
 import { writeFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
 import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
 import { type CommandOptions, configTemplate } from "../config/index.js";
@@ -10,7 +9,7 @@ const SCHEMA = new URL("../../docs/lowrank.schema.json", import.meta.url);
 /** `lowrank init`: a commented configuration to be filled in. */
 export async function run(o: CommandOptions<"init">): Promise<void> {
   try {
-    writeFileSync(o.file, configTemplate(pathToFileURL(SCHEMA.pathname).href), { flag: "wx" });
+    writeFileSync(o.file, configTemplate(SCHEMA.href), { flag: "wx" });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw writeError(error, o.file);
     throw new LowrankError("E_OUTPUT_EXISTS", `${o.file} is there already. Name another file, or remove it.`, o.file);
