@@ -218,6 +218,8 @@ describe("refusals", () => {
     ["merge", "maybe", "true or false"],
     ["max_seq_length", "1", "from 2"],
     ["text_column", "", "a column"],
+    // A timer of more milliseconds than 31 bits hold is over at once.
+    ["ddp_timeout", "2147484", "from 1 to 2147483"],
   ])("--%s %j", async (key, text, expected) => {
     const message = await refusal(flags({ [key]: text }));
     expect(message).toContain(`--${key}: expected `);

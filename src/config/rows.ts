@@ -35,6 +35,8 @@ const GROUPS = [MODEL, LORA, DATA, TRAINING, OUTPUT, RUN, GENERATION].map(({ bit
 
 /** Largest seed: the native generator takes 64 bits, a JSON number holds 53. */
 const LARGEST_SEED = Number.MAX_SAFE_INTEGER;
+/** Seconds of the longest timer that Node.js has: a longer one would be over at once. */
+const LONGEST_TIMER_S = Math.floor((2 ** 31 - 1) / 1000);
 /** Far above any real setting, and far below a number that would overflow 32-bit offsets into a batch. */
 const LARGEST_COUNT = 1 << 20;
 
@@ -501,7 +503,7 @@ export const terminalRows = {
     ).or(0),
   ),
   ddp_timeout: integer(
-    { min: 1 },
+    { min: 1, max: LONGEST_TIMER_S },
     RUN.nothing,
     "with several ranks: seconds for which ranks wait for one that does not answer, before all end",
   ).or(1800),
