@@ -507,6 +507,47 @@ describe("one file for all commands", () => {
     },
   );
 
+  test.each([commands.analyze, commands.compress] as const)(
+    "$name without texts refuses what only texts need, unless a file has it",
+    async (command) => {
+      const own = { adapter: "a", ...(command === commands.compress && { output_dir: "o" }) };
+      const given = (words: Record<string, string>) => {
+        const values = new Map(Object.entries({ ...own, ...words }).map(([key, value]) => [key, [value]]));
+        return loadOptions(command as Command, { values, strays: [] }, {});
+      };
+      const only = { chat_template: "t.jinja", text_column: "prose", use_4bit: "true", tokenizer_name: "t" };
+      for (const [name, value] of Object.entries(only)) {
+        await expect(given({ [name]: value })).rejects.toThrow(`--${name}: needs --validation_file or --dataset_name`);
+        const { options } = await given({ [name]: value, base_model: "b", dataset_name: "d/d" });
+        expect(options[name]).toBeTruthy();
+        expect((await given({ config: yaml(`${name}: ${value}\n`) })).given).toContain(name);
+      }
+    },
+  );
+
+  test.each([
+    [
+      commands.generate,
+      { adapter: "a", prompt: "p" },
+      { text_column: "c", csv_separator: "tab", per_device_eval_batch_size: "2" },
+    ],
+    [commands.classify, { adapter: "a" }, { text_column: "c", text_pair_column: "d", text_by: "line" }],
+  ] as const)("$name without input_file refuses what only files need", async (command, own, only) => {
+    for (const [name, value] of Object.entries(only)) {
+      const values = new Map(Object.entries({ ...own, [name]: value }).map(([key, text]) => [key, [text]]));
+      await expect(loadOptions(command as Command, { values, strays: [] }, {})).rejects.toThrow(
+        `--${name}: needs --input_file`,
+      );
+    }
+  });
+
+  test("classify: the second text of a pair needs the first", async () => {
+    const values = new Map(Object.entries({ adapter: "a", text_pair: "b" }).map(([key, text]) => [key, [text]]));
+    await expect(loadOptions(commands.classify, { values, strays: [] }, {})).rejects.toThrow(
+      "--text_pair: needs --text",
+    );
+  });
+
   describe.each([commands.eval, commands.analyze, commands.compress] as const)(
     "of a training run, $name",
     (command) => {

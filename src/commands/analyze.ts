@@ -32,14 +32,14 @@ import { onTexts } from "./evaluation.js";
 import { warn } from "./warn.js";
 
 /** `lowrank analyze`: the ranks that an adapter uses, by kind of module. */
-export async function run(o: CommandOptions<"analyze">): Promise<void> {
+export async function run(o: CommandOptions<"analyze">, inFile: ReadonlySet<string>): Promise<void> {
   const adapter = await adapterShown(o.adapter);
   const factors = readFactors(adapter, "left out");
   const norms = await normsOf(o, factors);
   const kinds = analyze(factors, (module) => norms.get(module));
   const { useRslora } = aboutAdapter(adapter);
   const hasTexts = o.validation_file !== undefined || o.dataset_name !== undefined;
-  const advice = advise(kinds, useRslora, hasTexts ? await measuredOf(o, adapter) : undefined);
+  const advice = advise(kinds, useRslora, hasTexts ? await measuredOf(o, inFile, adapter) : undefined);
   const found = o.intruder_directions === undefined ? undefined : await intrudersOf(o, factors, o.intruder_directions);
   const comparisons = o.compare_with === undefined ? undefined : await comparisonOf(o, factors);
   if (o.picture !== undefined) {
@@ -74,9 +74,9 @@ async function normsOf(o: CommandOptions<"analyze">, factors: readonly Factors[]
 }
 
 /** Losses of the adapter cut to smaller and smaller ranks, until one is too high. */
-function measuredOf(o: CommandOptions<"analyze">, adapter: string): Promise<Measured> {
+function measuredOf(o: CommandOptions<"analyze">, inFile: ReadonlySet<string>, adapter: string): Promise<Measured> {
   const whole = readFactors(adapter);
-  return onTexts({ ...o, adapter }, async ({ engine, evaluate }) => {
+  return onTexts({ ...o, adapter }, inFile, async ({ engine, evaluate }) => {
     const { eval_loss: evalLoss } = await evaluate();
     const measured: Measured = { evalLoss, cuts: [], tolerance: TOLERANCE };
     for (const rank of smallerRanks(Math.max(...whole.map((factors) => factors.rank)))) {

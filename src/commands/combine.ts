@@ -17,6 +17,8 @@ export async function run(o: CommandOptions<"combine">): Promise<void> {
     const message = `weights: expected a number for each of the ${adapters.length} adapters, found ${weights.length}.`;
     throw new LowrankError("E_USAGE", message, "weights");
   }
+  if (o.svd_rank !== undefined && o.combination_type !== "svd")
+    throw new LowrankError("E_USAGE", `svd_rank needs combination_type svd, found ${o.combination_type}.`, "svd_rank");
   const allowed = o.overwrite_output_dir ? "results" : "nothing";
   checkOutput(o.output_dir, allowed, adapters);
   const folders: string[] = [];

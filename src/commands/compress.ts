@@ -8,7 +8,7 @@ import { adapterShown } from "./downloading.js";
 import { onTexts } from "./evaluation.js";
 
 /** `lowrank compress`: an adapter of smaller rank. */
-export async function run(o: CommandOptions<"compress">): Promise<void> {
+export async function run(o: CommandOptions<"compress">, inFile: ReadonlySet<string>): Promise<void> {
   const target = targetOf(o);
   const allowed = o.overwrite_output_dir ? "results" : "nothing";
   checkOutput(o.output_dir, allowed, [o.adapter]);
@@ -16,7 +16,7 @@ export async function run(o: CommandOptions<"compress">): Promise<void> {
   checkOutput(o.output_dir, allowed, [adapter]);
   const factors = readFactors(adapter);
   const { factors: smaller, energy } = compress(factors, target);
-  const losses = await lossesOf(o, adapter, factors, smaller);
+  const losses = await lossesOf(o, inFile, adapter, factors, smaller);
   await writeFactors(o.output_dir, smaller, [adapter]);
   const shares = energy === 1 ? "all" : `${Number((100 * energy).toPrecision(4))} %`;
   const ranks = smaller.map(({ rank }) => rank);
@@ -29,12 +29,13 @@ export async function run(o: CommandOptions<"compress">): Promise<void> {
 /** The loss before and after, in words; nothing where no texts are given. */
 async function lossesOf(
   o: CommandOptions<"compress">,
+  inFile: ReadonlySet<string>,
   adapter: string,
   factors: readonly Factors[],
   smaller: readonly Factors[],
 ): Promise<string> {
   if (o.validation_file === undefined && o.dataset_name === undefined) return "";
-  return onTexts({ ...o, adapter }, async ({ engine, evaluate }) => {
+  return onTexts({ ...o, adapter }, inFile, async ({ engine, evaluate }) => {
     const before = (await evaluate()).eval_loss;
     await engine.setAdapter(padded(smaller, factors));
     const after = (await evaluate()).eval_loss;

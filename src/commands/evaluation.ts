@@ -27,8 +27,8 @@ export interface Evaluating {
  */
 export async function onTexts<T>(
   named: Omit<CommandOptions<"eval">, "json">,
+  inFile: ReadonlySet<string>,
   work: (evaluating: Evaluating) => Promise<T>,
-  inFile?: ReadonlySet<string>,
 ): Promise<T> {
   const files = await namedFilesShown(named, named.validation_file, "validation");
   const o = await locatedShown(named);
@@ -37,7 +37,7 @@ export async function onTexts<T>(
   const tokenizer = await openTokenizer(o, warn);
   const reading = { show: tokenising(progress), warn, note: STDERR.info };
   const texts = await namedTexts(files, "validation", o, tokenizer, reading);
-  if (inFile) checkTemplateUsed(o, [texts.render], inFile);
+  checkTemplateUsed(o, [texts.render], inFile);
   const { table, examples } = await readTokens(texts, tokenizer, base.model.config.vocabSize, o, reading);
   const batchSize = Math.min(o.per_device_eval_batch_size, examples.length);
   const needed = evaluating(batchSize, o.max_seq_length, o.share_weights);

@@ -1,5 +1,5 @@
 import type { OptionsOf, Rows } from "./row.js";
-import { beside, optional, without } from "./row.js";
+import { beside, needing, optional, without } from "./row.js";
 import { inOrder, modelRows, needed, rows, terminalRows, trainRows } from "./rows.js";
 
 /** A command as the user sees it: its purpose, an example and its options. */
@@ -20,6 +20,11 @@ type Named<T> = { [N in keyof T]: T[N] & { name: N } };
 
 function named<T extends Record<string, Omit<Command, "name">>>(table: T): Named<T> {
   return Object.fromEntries(Object.entries(table).map(([name, about]) => [name, { name, ...about }])) as Named<T>;
+}
+
+/** Rows that do nothing without one of other options. */
+function allNeeding<R extends Rows>(others: readonly string[], some: R): R {
+  return Object.fromEntries(Object.entries(some).map(([name, row]) => [name, needing(others, row)])) as R;
 }
 
 const { base_model, revision, tokenizer_name, precision, threads, device, config, seed, json } = rows;
@@ -98,11 +103,14 @@ const evaluated = {
   per_device_eval_batch_size: rows.per_device_eval_batch_size,
   ...run,
 };
+const NAMES_OF_TEXTS = ["validation_file", "dataset_name"];
+
 /** Commands that measure a loss where they are given texts. */
 const measured = (help: string) => ({
-  ...adapted,
-  ...evaluated,
+  ...allNeeding(NAMES_OF_TEXTS, { ...adapted, ...evaluated }),
   validation_file: beside("dataset_name", { ...optional(needed.validation_file), help }),
+  dataset_name: evaluated.dataset_name,
+  ...run,
 });
 
 /**
@@ -161,15 +169,17 @@ export const commands = named({
         ...rows.input_file,
         help: "prompts, in place of prompt, a JSON line with the text of each on standard output; files named as in train_file of lowrank train",
       }),
-      text_column: { ...text_column, help: "column of input_file that holds the prompts; default prompt, else text" },
-      text_by,
-      json_field,
-      csv_separator,
-      csv_quoting,
-      per_device_eval_batch_size: {
-        ...rows.per_device_eval_batch_size,
-        help: "prompts of input_file whose texts are written together",
-      },
+      ...allNeeding(["input_file"], {
+        text_column: { ...text_column, help: "column of input_file that holds the prompts; default prompt, else text" },
+        text_by,
+        json_field,
+        csv_separator,
+        csv_quoting,
+        per_device_eval_batch_size: {
+          ...rows.per_device_eval_batch_size,
+          help: "prompts of input_file whose texts are written together",
+        },
+      }),
       ...{ max_new_tokens, temperature, top_k, top_p, seed },
       ...run,
     },
@@ -186,14 +196,16 @@ export const commands = named({
       },
       ...adapted,
       text: beside("input_file", rows.text),
-      text_pair: rows.text_pair,
+      text_pair: needing(["text"], rows.text_pair),
       input_file: rows.input_file,
-      text_column,
-      text_pair_column: rows.text_pair_column,
-      text_by,
-      json_field,
-      csv_separator,
-      csv_quoting,
+      ...allNeeding(["input_file"], {
+        text_column,
+        text_pair_column: rows.text_pair_column,
+        text_by,
+        json_field,
+        csv_separator,
+        csv_quoting,
+      }),
       truncation_side: rows.truncation_side,
       max_seq_length: rows.max_seq_length,
       per_device_eval_batch_size: rows.per_device_eval_batch_size,
@@ -259,7 +271,7 @@ export const commands = named({
         expects: "a name of the hub",
         help: "the base's name on the hub, where adapter_config.json names a folder of this machine",
       },
-      revision,
+      revision: needing(["base_model"], revision),
       dry_run: { ...rows.dry_run, help: "check token, repository and files, and stop" },
       json,
       config,
@@ -314,6 +326,7 @@ export const commands = named({
       picture,
       json,
       ...measured("texts to measure the loss on of the adapter cut to smaller ranks"),
+      revision: needing(["base_model", ...NAMES_OF_TEXTS], revision),
       base_model: {
         ...optional(base_model),
         help: `${base_model.help}; for the norms of its weights, and for losses; default for losses: the base that adapter_config.json names`,

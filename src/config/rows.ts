@@ -554,11 +554,14 @@ const otherRows = {
     RUN.nothing,
     "with base_model: of this many leading singular vectors of each tuned weight, how many are like no singular vector of the base (docs/ranks.md); such as 10; takes seconds a module",
   ).optional(),
-  intruder_threshold: number(
-    { min: 0, max: 1 },
-    RUN.nothing,
-    "the largest |cosine| to the base's singular vectors below which a direction is an intruder",
-  ).or(0.5),
+  intruder_threshold: needing(
+    ["intruder_directions"],
+    number(
+      { min: 0, max: 1 },
+      RUN.nothing,
+      "the largest |cosine| to the base's singular vectors below which a direction is an intruder",
+    ).or(0.5),
+  ),
   picture: text("a file's name", RUN.nothing, "write a heat map of layers and modules to this file, as SVG").optional(),
   adapters: texts(
     "folders or names of the hub",

@@ -322,7 +322,7 @@ describe("the command", () => {
       text += String(part);
       return true;
     });
-    await run({ ...options, ...more } as Parameters<typeof run>[0]);
+    await run({ ...options, ...more } as Parameters<typeof run>[0], new Set());
     return text;
   }
 
@@ -360,7 +360,10 @@ describe("the command", () => {
     const { comparison } = JSON.parse(await printed({ json: true, compare_with: options.adapter }));
     for (const { cosine } of comparison) expect(cosine).toBeCloseTo(1, 10);
     await expect(
-      run({ ...options, compare_with: join(root, "test/goldens/odd-sizes-f16/final") } as Parameters<typeof run>[0]),
+      run(
+        { ...options, compare_with: join(root, "test/goldens/odd-sizes-f16/final") } as Parameters<typeof run>[0],
+        new Set(),
+      ),
     ).rejects.toMatchObject({
       code: "E_ADAPTER",
     });

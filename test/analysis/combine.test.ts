@@ -166,18 +166,18 @@ describe("the commands", () => {
     const given = { adapter: adapters[0]!, output_dir: join(folder(), "out") };
     const o = optionsFrom(commands.compress, given).options;
     for (const wrong of [{}, { max_rank: 1, energy: 0.5 }]) {
-      await expect(compressCommand({ ...o, ...wrong })).rejects.toMatchObject({
+      await expect(compressCommand({ ...o, ...wrong }, new Set())).rejects.toMatchObject({
         code: "E_USAGE",
         message: expect.stringContaining("--energy"),
       });
     }
-    await compressCommand({ ...o, max_rank: 1 });
+    await compressCommand({ ...o, max_rank: 1 }, new Set());
     expect(print.mock.calls.join("")).toMatch(/rank 1, .* % of the updates' energy/);
     expect(JSON.parse(readFileSync(join(o.output_dir, "adapter_config.json"), "utf8"))).toMatchObject({
       r: 1,
       lora_alpha: 1,
     });
-    await expect(compressCommand({ ...o, max_rank: 1 })).rejects.toMatchObject({ code: "E_OUTPUT_EXISTS" });
+    await expect(compressCommand({ ...o, max_rank: 1 }, new Set())).rejects.toMatchObject({ code: "E_OUTPUT_EXISTS" });
     print.mockRestore();
   });
 
@@ -189,6 +189,10 @@ describe("the commands", () => {
       ...{ majority_sign_method: "total" as const, seed: 0, output_dir: join(folder(), "out") },
     };
     await expect(combineCommand({ ...o, weights: [1] })).rejects.toMatchObject({ code: "E_USAGE" });
+    await expect(combineCommand({ ...o, combination_type: "cat" as const })).rejects.toMatchObject({
+      code: "E_USAGE",
+      where: "svd_rank",
+    });
     await combineCommand(o);
     const [x, y] = adapters.map((each) => formed(readFactors(each)[0]!));
     const expected = x!.map((value, i) => (value + y![i]!) / 2);

@@ -152,6 +152,17 @@ describe("conversations", () => {
       ["train", "--train_file", plain, ...run],
       ["preview", "--train_file", plain],
       ["eval", "--validation_file", plain],
+      ["analyze", work.path("chat-run"), "--validation_file", plain],
+      [
+        "compress",
+        work.path("chat-run"),
+        "--max_rank",
+        "1",
+        "--output_dir",
+        work.path("smaller"),
+        "--validation_file",
+        plain,
+      ],
     ] as const) {
       const refused = await command(name, ...base, ...args, ...given);
       expect([refused.code, refused.stderr], name).toEqual([1, refusal]);
@@ -251,6 +262,10 @@ describe("strategies", () => {
     [["--load_best_model_at_end", "--save_strategy", "no"], "load_best_model_at_end needs save_strategy"],
     [["--load_best_model_at_end", "--eval_strategy", "no"], "load_best_model_at_end needs eval_strategy"],
     [["--early_stopping_patience", "2", "--eval_strategy", "no"], "early_stopping_patience needs eval_strategy"],
+    [["--task", "seq-cls", "--chat_template", "none.jinja"], "chat_template needs task causal-lm"],
+    [["--task", "seq-cls", "--template_date", "2026-01-31"], "template_date needs task causal-lm"],
+    [["--task", "seq-cls", "--loss_on", "all"], "loss_on needs task causal-lm"],
+    [["--task", "seq-cls", "--data_format", "messages"], "data_format messages needs task causal-lm"],
   ])("%j is refused", async (flags, message) => {
     const { code, stderr } = await train("refused", ...flags);
     expect([code, stderr.includes(message)]).toEqual([1, true]);

@@ -112,6 +112,14 @@ export function checkRunOptions(o: RunOptions): void {
     for (const name of ["packing", "pad_to_max_length"] as const) {
       if (o[name]) needs.push(`${name} needs task causal-lm: texts that are classified are neither packed nor padded`);
     }
+    for (const name of ["chat_template", "template_date", "loss_on"] as const) {
+      if (o[name] !== undefined)
+        needs.push(`${name} needs task causal-lm: texts that are classified are no conversations`);
+    }
+    if (o.data_format !== "auto" && o.data_format !== "text")
+      needs.push(
+        `data_format ${o.data_format} needs task causal-lm: texts that are classified are columns of the rows`,
+      );
     if (o.metric_for_best_model === "eval_perplexity")
       needs.push("metric_for_best_model eval_perplexity needs task causal-lm");
   }
