@@ -123,9 +123,17 @@ export async function writeFolder(folder: string, write: (temporary: string) => 
   await rm(old, { recursive: true, force: true }).catch(() => {});
 }
 
+/** Files of another tokenizer than the one whose files are written beside them: they would change its tokens or its templates. */
+function strangers(folder: string, written: readonly string[]): string[] {
+  const isOfTokenizer = (name: string) => isTokenizerFile(name) || name === TEMPLATE_FOLDER;
+  if (!written.some(isOfTokenizer)) return [];
+  return readdirSync(folder).filter((name) => isOfTokenizer(name) && !written.includes(name));
+}
+
 /**
  * Puts the files that `write` makes into a folder that holds other things too. They are written whole under another name
- * first; `last`, without which the others mean nothing, takes its place after them.
+ * first; `last`, without which the others mean nothing, takes its place after them. A tokenizer among them replaces the one
+ * that stood there, wholly.
  * @throws LowrankError E_WRITE naming file and cause
  */
 export async function replaceFiles(
@@ -138,6 +146,7 @@ export async function replaceFiles(
   try {
     await fill(temporary, write);
     const others = (await readdir(temporary)).filter((name) => name !== last);
+    for (const name of strangers(folder, others)) await rm(join(folder, name), { recursive: true, force: true });
     for (const name of [...others, last]) {
       // A folder takes the place of an empty one alone.
       if (statSync(join(temporary, name)).isDirectory()) await rm(join(folder, name), { recursive: true, force: true });

@@ -331,6 +331,23 @@ test("a tokenizer's other templates go with the adapter, and are replaced by the
   }
 });
 
+test("an adapter's folder that is written anew has no template of the adapter before", async () => {
+  const saved = folder();
+  await using model = await Model.open(tinyBase, { threads: 1 });
+  const template = writeIn(folder(), "chat.jinja", CHAT);
+  const small = { lora_r: 2, max_seq_length: 32 };
+  const conversations = [{ messages: TALK }, { messages: TALK }];
+  await using chats = await Trainer.create(model, { train: conversations, chat_template: template, ...small });
+  await chats.save(saved);
+  writeIn(saved, "notes.txt", "mine");
+  const templateOf = () => existsSync(join(saved, "chat_template.jinja"));
+  expect(templateOf()).toBe(true);
+  await using texts = await Trainer.create(model, { train: ["one text", "another"], ...small });
+  await texts.save(saved);
+  expect(templateOf()).toBe(false);
+  expect(["notes.txt", "tokenizer.json"].every((name) => existsSync(join(saved, name)))).toBe(true);
+});
+
 describe("forms", () => {
   const { templates } = findChatTemplates(undefined, withChat)!;
   const learned = (spec: Pick<ChatSpec, "form" | "loss">, values: unknown[]) => {
