@@ -1,10 +1,9 @@
 // The factors of an adapter, without its base.
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { LowrankError } from "../base/errors.js";
 import { readJsonObject } from "../base/json.js";
-import { isTokenizerFile } from "../data/index.js";
+import { findTokenizerFiles } from "../data/index.js";
 import {
   patternValues,
   readSafetensorsHeader,
@@ -101,11 +100,7 @@ export async function writeFactors(
   await replaceFiles(folder, WEIGHTS, async (temporary) => {
     await writeSafetensors(join(temporary, WEIGHTS), entries, { format: "pt" });
     await writeTextFile(join(temporary, CONFIG), sortedJson(config));
-    const beside = readdirSync(sources[0]!).filter(isTokenizerFile);
-    await copyInto(
-      temporary,
-      beside.map((name) => join(sources[0]!, name)),
-    );
+    await copyInto(temporary, findTokenizerFiles(sources[0]!));
   });
 }
 

@@ -1,6 +1,6 @@
 // Adapters of smaller rank, and several as one: against their definitions, and against PEFT where it is there.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { COMBINATIONS, type Combination, combine, compress, measure, updateSvd } from "../../src/analysis/index.js";
@@ -80,6 +80,18 @@ test("written factors are read as an adapter of this model, with the same update
   }
   const { spec } = readAdapter(target, openModel(base));
   expect([...spec.targets].sort()).toEqual(all.map(({ module }) => module).sort());
+});
+
+test("written factors have all chat templates of the first adapter", async () => {
+  const [source, target] = [join(folder(), "adapter"), join(folder(), "smaller")];
+  cpSync(adapters[0]!, source, { recursive: true });
+  const others = join(source, "additional_chat_templates");
+  mkdirSync(others);
+  writeFileSync(join(source, "chat_template.jinja"), "usual");
+  writeFileSync(join(others, "tool_use.jinja"), "tools");
+  await writeFactors(target, all, [source]);
+  const read = (name: string) => readFileSync(join(target, name), "utf8");
+  expect([read("chat_template.jinja"), read("additional_chat_templates/tool_use.jinja")]).toEqual(["usual", "tools"]);
 });
 
 describe("combining", () => {
