@@ -5,7 +5,7 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { LowrankError } from "../base/errors.js";
 import { readJsonObject } from "../base/json.js";
 import { readText } from "../base/system-errors.js";
-import { findTokenizerFiles } from "../data/index.js";
+import { findTokenizerFiles, readTokenizerText } from "../data/index.js";
 import { aboutAdapter, CONFIG, WEIGHTS } from "./adapter.js";
 import type { NamedBase } from "./adapter-config.js";
 import { sortedJson } from "./files.js";
@@ -13,6 +13,8 @@ import { LABELS } from "./labels.js";
 import { ADAPTER_PLACE, modelCard } from "./model-card.js";
 
 const CARD = "README.md";
+/** SentencePiece's model, the only file of a tokenizer that is no text. */
+const BINARY = "tokenizer.model";
 
 /** A file by its path within the repository. */
 export interface PublishedFile {
@@ -27,7 +29,7 @@ const PATH_LINE = new RegExp(
   "g",
 );
 
-/** Other text files of the folder, of the tokenizer and of a classifier's labels, by their paths. */
+/** Other files of the folder, of the tokenizer and of a classifier's labels, by their paths. */
 function otherFiles(folder: string): string[] {
   const labels = existsSync(join(folder, LABELS)) ? [LABELS] : [];
   return [...findTokenizerFiles(folder).map((file) => relative(folder, file)), ...labels];
@@ -89,8 +91,9 @@ export function publishedFiles(
   const revision = base?.revision === undefined ? {} : { revision: base.revision };
   const texts = new Map<string, string>();
   texts.set(CONFIG, sortedJson({ ...others, base_model_name_or_path: base?.named ?? null, ...revision }));
-  for (const path of otherFiles(folder)) {
-    const text = readText(join(folder, path), "Tokenizer");
+  const found = otherFiles(folder);
+  for (const path of found.filter((name) => name !== BINARY)) {
+    const text = readTokenizerText(join(folder, path));
     texts.set(path, basename(path) === "tokenizer_config.json" ? text.replace(PATH_LINE, "") : text);
   }
   const card = join(folder, CARD);
@@ -101,9 +104,9 @@ export function publishedFiles(
   );
   const paths = [resolve(folder), `${homedir()}/`, named].filter((path) => /^\/[^/]/.test(path));
   for (const [path, text] of texts) if (path !== "tokenizer.json") checkText(path, text, { token, paths });
-  const weights = join(folder, WEIGHTS);
-  return [
-    { path: WEIGHTS, content: { file: weights, bytes: statSync(weights).size } },
-    ...[...texts].map(([path, text]): PublishedFile => ({ path, content: { text } })),
-  ];
+  const asTheyAre = [WEIGHTS, ...found.filter((name) => name === BINARY)].map((path): PublishedFile => {
+    const file = join(folder, path);
+    return { path, content: { file, bytes: statSync(file).size } };
+  });
+  return [...asTheyAre, ...[...texts].map(([path, text]): PublishedFile => ({ path, content: { text } }))];
 }

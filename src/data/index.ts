@@ -35,7 +35,7 @@ export {
 export type { Column, ReadOptions } from "./formats/format.js";
 export { isPipe } from "./formats/pipe.js";
 export { lengthsOf } from "./lengths.js";
-export { madeFile } from "./made-files.js";
+export { madeFile, readTokenizerText } from "./made-files.js";
 export { generator } from "./random.js";
 export { rebuiltDifference } from "./rebuilt.js";
 export {

@@ -1,5 +1,5 @@
 // Adapters pushed to a hub of the tests' own that speaks the real protocol, and fails in every way.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { run as pushCommand } from "../../src/commands/push.js";
@@ -55,6 +55,18 @@ async function refusal(call: () => unknown) {
   printed += error.message;
   return error;
 }
+
+test.each(["beside tokenizer.json", "alone"])("SentencePiece's model is pushed as it is, %s", async (how) => {
+  const from = join(folder(), "adapter");
+  cpSync(adapter, from, { recursive: true });
+  const model = readFileSync(new URL("../fixtures/sentence-piece/bpe.model", import.meta.url));
+  writeFileSync(join(from, "tokenizer.model"), model);
+  if (how === "alone") rmSync(join(from, "tokenizer.json"));
+  await pushed(from);
+  const { files } = hub.repositories.get(NAME)!;
+  expect(Buffer.from(files["tokenizer.model"]!).equals(model)).toBe(true);
+  expect(Object.keys(JSON.parse(stored("tokenizer.json")))).toContain("model");
+});
 
 test("a pushed adapter comes back as it was, with the name of its base and no path of this machine", async () => {
   const { url, commit } = await pushed(adapter, { base_model: BASE });
