@@ -246,6 +246,11 @@ test("a run learns two words apart, keeps the best by accuracy, and its classes 
   const ofFile = await lowrank(["classify", output, "--input_file", pairs, "--precision", "fp32"]);
   expect([ofFile.stderr, ofFile.stdout]).toEqual([pair.stderr, pair.stdout]);
 
+  // A text is named by its number among all, whichever batch it is of.
+  const blank = rows("blank.jsonl", [{ text: "7 is good" }, { text: "8 is bad" }, { text: " " }]);
+  const few = ["--per_device_eval_batch_size", "2", "--precision", "fp32"];
+  expect((await lowrank(["classify", output, "--input_file", blank, ...few])).stderr).toContain("Text 3 is empty");
+
   const small = openClassifier({ ...opening, use_8bit: true }, () => {});
   await using quantised = await openForInference(small, evaluating(1, 64, true));
   const [same] = await classifyTexts(quantised, tokenizer, base.model.config.classifier!, ["7 is good"], {

@@ -50,8 +50,11 @@ export async function run(named: Options): Promise<void> {
   const progress = await Progress.open(showsBar());
   const creating = openForInference(base, evaluating(batchSize, maxLength, true), loading(progress, STDERR));
   await using engine = await creating.finally(() => progress.stop());
+  let before = 0;
   const write = async (texts: TextOrPair[]) => {
-    const found = await classifyTexts(engine, tokenizer, classifier!, texts, { maxLength, side: o.truncation_side });
+    const options = { maxLength, side: o.truncation_side, before };
+    const found = await classifyTexts(engine, tokenizer, classifier!, texts, options);
+    before += texts.length;
     process.stdout.write(found.map((one) => `${JSON.stringify(one)}\n`).join(""));
   };
   let batch: TextOrPair[] = [];

@@ -61,6 +61,8 @@ function classified(logits: Float32Array, { labels, problem }: ClassifierConfig)
 export interface ClassifyOptions {
   maxLength: number;
   side?: "left" | "right" | undefined;
+  /** Number of texts before these, for errors. */
+  before?: number;
 }
 
 /** The classes of some texts, which are one batch. @throws LowrankError E_PROMPT where one is empty */
@@ -69,11 +71,11 @@ export async function classifyTexts(
   tokenizer: Tokenizer,
   classifier: ClassifierConfig,
   texts: readonly TextOrPair[],
-  { maxLength, side }: ClassifyOptions,
+  { maxLength, side, before = 0 }: ClassifyOptions,
 ): Promise<Classified[]> {
   const rows = texts.map((text) => (typeof text === "string" ? { text } : { text: text[0], pair: text[1] }));
   const empty = rows.findIndex(({ text }) => !/\S/.test(text));
-  if (empty >= 0) throw new LowrankError("E_PROMPT", `Text ${empty + 1} is empty: it has no class.`, "text");
+  if (empty >= 0) throw new LowrankError("E_PROMPT", `Text ${before + empty + 1} is empty: it has no class.`, "text");
   const tokens = await tokenizer.encodeTyped(rows, { maxLength, side });
   const { logits } = await engine.classify({
     sequences: tokens.map(({ ids, types }) => ({ inputIds: ids, tokenTypes: types })),
@@ -92,7 +94,9 @@ export async function classifyAll(
 ): Promise<Classified[]> {
   const found: Classified[] = [];
   for (let i = 0; i < texts.length; i += batchSize) {
-    found.push(...(await classifyTexts(engine, tokenizer, classifier, texts.slice(i, i + batchSize), options)));
+    found.push(
+      ...(await classifyTexts(engine, tokenizer, classifier, texts.slice(i, i + batchSize), { ...options, before: i })),
+    );
   }
   return found;
 }
