@@ -107,6 +107,26 @@ describe("combining", () => {
     }
   });
 
+  test("written, rsLoRA's adapters are the weighted sum, too, in any order", async () => {
+    const rslora = join(folder(), "rslora");
+    cpSync(adapters[0]!, rslora, { recursive: true });
+    const file = join(rslora, "adapter_config.json");
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), use_rslora: true }));
+    for (const sources of [
+      [rslora, adapters[1]!],
+      [adapters[1]!, rslora],
+    ]) {
+      const parts = sources.map((source) => readFactors(source));
+      const target = join(folder(), "sum");
+      await writeFactors(target, combine(parts, { ...options, combination: "cat" }), sources);
+      for (const [i, factors] of readFactors(target).entries()) {
+        const [x, y] = parts.map((each) => formed(each[i]!));
+        const expected = x!.map((value, at) => 0.5 * value - 1.5 * y![at]!);
+        expect(distance(formed(factors), expected)).toBeLessThan(1e-6 * (1 + measure(expected).norm));
+      }
+    }
+  });
+
   test("dropped elements are the same for the same seed, and as many as the density says", () => {
     const one = [[{ ...all[0]!, a: new Float32Array(all[0]!.a.length).fill(1) }]];
     const dare = (seed: number) =>
