@@ -1,5 +1,6 @@
 // What attention by blocks and attention of one query share: heads, and what happens to the scores of one query.
 #pragma once
+#include "cpu/prefetch.h"
 #include "cpu/row_kernels.h"
 #include "ops/arguments.h"
 
@@ -14,14 +15,8 @@ inline Mat query_head(const Mat& o, int64_t h, int64_t dim) { return Heads{o, 0,
 
 // A head's rows lie apart, which no core foresees. Rows to be read are asked for a block ahead, rows to be written at a block's
 // beginning.
-inline void fetch(const Mat& x, bool to_write = false) {
-  const int64_t bytes = x.cols * dtype_bytes(x.dtype);
-  for (int64_t r = 0; r < x.rows; r++) {
-    for (int64_t at = 0; at < bytes; at += 64) {
-      if (to_write) __builtin_prefetch(x.row(r) + at, 1, 2);
-      else __builtin_prefetch(x.row(r) + at, 0, 2);
-    }
-  }
+inline __attribute__((always_inline)) void fetch(const Mat& x, bool to_write = false) {
+  prefetch_rows(x.data, x.ld * dtype_bytes(x.dtype), x.rows, x.cols * dtype_bytes(x.dtype), to_write);
 }
 
 // Scores of one query from a key of its sequence on: capped, or with their biases; others are scaled by the softmax.

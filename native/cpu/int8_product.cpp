@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "cpu/prefetch.h"
 
 namespace lowrank::cpu {
 
@@ -25,13 +26,6 @@ int64_t rows_of_block(const Int8Product& p, const Int8Kernels& k) {
   int64_t length = 0;
   for (int i = 0; i < p.code_count; i++) length = std::max(length, p.codes[i].length());
   return length > kLongestInL2 ? kRowsOfTask : round_up(12, k.rows);
-}
-
-// Asks for bytes of rows that lie ld bytes apart.
-void fetch(const char* first, int64_t ld, int64_t rows, int64_t bytes) {
-  for (int64_t r = 0; r < rows; r++) {
-    for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + r * ld + i, 1, 2);
-  }
 }
 
 // A panel of codes and its columns' sums, one after the other for each piece whose sums fit 32 bits.
@@ -156,7 +150,7 @@ void Int8Matmul::multiply(const Int8Product& p, const Panels& parts, int64_t m0,
     const int64_t m = std::min(block, end - m0);
     // What the output pass reads and writes is asked for while the sums are made.
     for (const Mat* y : {&p.out, &p.gate, &p.other}) {
-      if (*y) fetch(at(*y, 0), y->ld * size, m, n * size);
+      if (*y) prefetch_rows(at(*y, 0), y->ld * size, m, n * size, true);
     }
     float* const sums = sum_codes(p, parts, m0, m, n0, n, panels, group, area);
     float* const part = reinterpret_cast<float*>(reinterpret_cast<char*>(sums) == area ? area + own.other : area);
