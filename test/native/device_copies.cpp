@@ -62,7 +62,9 @@ void test_device_copies(const DevicePlugin& plugin, const Options& o, Report& re
     const Trained expected = train(model, act, false, plugin);
     for (const char* ahead : {"last", "first"}) {
       for (const char* graphs : {"on", "off"}) {
-        if (act == DType::bf16 && std::strcmp(graphs, "off") == 0) continue;
+        const bool is_off = std::strcmp(graphs, "off") == 0;
+        if (is_off && act == DType::bf16) continue;
+        if (!is_off && act == DType::f32 && o.few()) continue;  // in bf16
         setenv(kAhead, ahead, 1);
         setenv(kGraphs, graphs, 1);
         report.expect(same(train(model, act, true, plugin), expected), std::string("device: copies beside operations, ") + dtype_name(act) + ", copies " + ahead + ", graphs " + graphs + ": the same bits");

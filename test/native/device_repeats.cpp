@@ -99,15 +99,18 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
     const Trained repeated = train(model, spec, kind.act, plugin);
     setenv(kSwitch, "off", 1);
     const Trained plainly = train(model, spec, kind.act, plugin);
-    // Room for one pass: the shapes that come more often take it from each other.
-    setenv(kSwitch, "10", 1);
-    const Trained one = train(model, spec, kind.act, plugin);
     unsetenv(kSwitch);
     const std::string label = std::string("device: repeated passes, ") + kind.name;
     report.expect(plainly.repeated == 0 && repeated.repeated > kSteps, label + ": some", std::to_string(repeated.repeated) + " are repeated, and " + std::to_string(plainly.repeated) + " where none should be");
     report.expect(same(repeated.parameters, plainly.parameters) && same(repeated.numbers, plainly.numbers), label + ": the bits of passes that are not");
-    report.expect(one.repeated > 0 && one.repeated < repeated.repeated && same(one.parameters, plainly.parameters) && same(one.numbers, plainly.numbers), label + ": in little memory",
-                  std::to_string(one.repeated) + " are repeated of " + std::to_string(repeated.repeated));
+    if (!o.few() || number == o.part + 1) {  // of one kind
+      // Room for one pass: the shapes that come more often take it from each other.
+      setenv(kSwitch, "10", 1);
+      const Trained one = train(model, spec, kind.act, plugin);
+      unsetenv(kSwitch);
+      report.expect(one.repeated > 0 && one.repeated < repeated.repeated && same(one.parameters, plainly.parameters) && same(one.numbers, plainly.numbers), label + ": in little memory",
+                    std::to_string(one.repeated) + " are repeated of " + std::to_string(repeated.repeated));
+    }
     constexpr int64_t kRecordings = 8, kNode = 64 << 10;  // as the plan counts
     int64_t nodes = 0;
     for (const MemoryItem& item : repeated.plan) nodes += item.name == "CUDA graphs" ? item.bytes / kRecordings / kNode : 0;

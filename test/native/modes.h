@@ -21,6 +21,8 @@ struct Options {
   int repeats = 1;     // of device: trainings that must have the same bits
   int part = 0, parts = 1;  // the cases of this process, of those that share a mode
 
+  // Whether a part of the checks is enough: what is named is checked whole.
+  bool few() const { return quick && op.empty() && filter.empty(); }
   // Whether the n-th of a list of checks belongs to this process.
   bool mine(int64_t n) const { return n % parts == part; }
 };
