@@ -7,4 +7,4 @@ test("there are goldens", () => {
   expect(goldenNames().length).toBeGreaterThanOrEqual(10);
 });
 
-describe.each(goldenNames())("golden %s", goldenTests);
+describe.each(goldenNames())("golden %s", (name) => goldenTests(name));

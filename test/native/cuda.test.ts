@@ -32,7 +32,10 @@ const KINDS = [
   "lora-bias-plus",
 ];
 
-/** Of these some with every kind of linear: separate and fused, with biases, transposed, one of several inputs, and DoRA. */
+/**
+ * Of these some with every kind of linear: separate and fused, with biases, transposed, one of several inputs, and DoRA. It is weights that are
+ * decoded: here f32 ones, in 16 bits.
+ */
 const BORDERED = ["gqa-untied", "qwen2", "phi3", "gpt2", "falcon-40b", "dora", "lora-bias-plus"];
 
 describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
@@ -48,10 +51,10 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     afterAll(() => {
       delete process.env.LOWRANK_CUDA_BORDERED;
     });
-    goldenTests(name, "cuda:0");
+    goldenTests(name, "cuda:0", "16 bits");
   });
 
-  /** In bf16; else it is so anyway. */
+  /** In bf16; in the other precisions it is so anyway. */
   describe.each(["gqa-untied", "gemma2", "bloom"])("%s, attention through products", (name) => {
     beforeAll(() => {
       process.env.LOWRANK_CUDA_ATTENTION = "products";
@@ -59,7 +62,7 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     afterAll(() => {
       delete process.env.LOWRANK_CUDA_ATTENTION;
     });
-    goldenTests(name, "cuda:0");
+    goldenTests(name, "cuda:0", "16 bits");
   });
 
   test("an embedding that stays with the host: the same bits, and its bytes are not the device's", async () => {
