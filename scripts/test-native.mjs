@@ -12,6 +12,10 @@ const options = readArguments({
   options: {
     sanitize: { kind: "flag", help: "a build with ASan and UBSan, and a part of the sweep" },
     "thread-sanitize": { kind: "flag", help: "the same with TSan" },
+    whole: {
+      kind: "flag",
+      help: "with either, every case on every instruction set, each instrumented: before a release",
+    },
     speed: { kind: "flag", help: "rates instead of tests" },
     matmul: { kind: "flag", help: "linears and decoding as JSON lines, for bench-matmul.mjs" },
     werror: { kind: "flag", help: "warnings are errors" },
@@ -31,9 +35,10 @@ const definitions = ["-DLOWRANK_TESTS=ON", ...(options.werror ? ["-DLOWRANK_WERR
 const started = Date.now();
 let build = join(root, "build", "cmake");
 if (sanitizers) {
-  build = join(root, "build", sanitizers === "thread" ? "native-tsan" : "native-asan");
+  build = join(root, "build", `native-${sanitizers === "thread" ? "tsan" : "asan"}${options.whole ? "-whole" : ""}`);
   const folders = ["-S", root, "-B", build, "-DCMAKE_BUILD_TYPE=Release", "-DLOWRANK_ADDON=OFF"];
-  const configure = [...folders, `-DLOWRANK_SANITIZE=${sanitizers}`, ...definitions];
+  const all = `-DLOWRANK_SANITIZE_ALL=${options.whole ? "ON" : "OFF"}`;
+  const configure = [...folders, `-DLOWRANK_SANITIZE=${sanitizers}`, all, ...definitions];
   await runAlive("configuring the native tests", "cmake", configure, { quiet: true });
   await runAlive("building the native tests", "cmake", ["--build", build, "-j", jobs, ...target], { quiet: true });
 } else {
@@ -54,12 +59,14 @@ const filters = ["isa", "op", "filter", "threads"].flatMap((name) =>
 await runAlive(
   "native tests",
   join(build, "lowrank_op_cases"),
-  [...modes, ...shared, ...(sanitizers ? ["--quick"] : []), ...filters],
+  [...modes, ...shared, ...(sanitizers && !options.whole ? ["--quick"] : []), ...filters],
   {
     env: {
       ASAN_OPTIONS: "detect_leaks=1:strict_string_checks=1",
       UBSAN_OPTIONS: "print_stacktrace=1",
       TSAN_OPTIONS: "halt_on_error=1:second_deadlock_stack=1",
+      // Of the sets that are instrumented (CMakeLists.txt) the fastest, where a test names none.
+      ...(sanitizers && !options.whole ? { LOWRANK_CPU: "avx2" } : {}),
     },
   },
 );

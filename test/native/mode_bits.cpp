@@ -23,7 +23,7 @@ std::string bytes(const Slots& slots, const Memory& m) {
 
 void run_bits(const Options& o, Report& report) {
   std::vector<std::vector<std::unique_ptr<Runner>>> sets;
-  for (const auto* set : real_sets(o.isa)) {
+  for (const auto* set : real_sets(o.isa, o.quick)) {
     auto& runners = sets.emplace_back();
     for (const int threads : {1, 2, 3}) runners.push_back(std::make_unique<Runner>(*set, threads));
   }

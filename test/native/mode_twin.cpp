@@ -28,7 +28,7 @@ void run_twin(const Options& o, Report& report) {
     owned.push_back(std::make_unique<Runner>(*set, threads));
     runners.push_back(owned.back().get());
   };
-  const auto real = real_sets(o.isa), emulated = emulated_sets(o.isa);
+  const auto real = real_sets(o.isa, o.quick), emulated = emulated_sets(o.isa, o.quick);
   for (const auto* sets : {&real, &emulated}) {
     for (const auto* set : *sets) {
       if (!o.quick) add(set, 1);
@@ -54,6 +54,7 @@ void run_twin(const Options& o, Report& report) {
     const bool fresh = ran++ % 4 == 0;
     for (size_t i = 0; i < runners.size(); i++) {
       if (c.heavy && (i >= first_emulated || runners[i]->threads() == 1)) continue;
+      if (o.few() && (c.seed / 8 + i) % 2 == 0) continue;  // every other set, in turn
       const std::string label = "twin [" + runners[i]->label() + "] " + c.name();
       const DType operands = runners[i]->operands(c.act);
       const Bounds& bounds = operands == DType::bf16 ? dots : operands == DType::f16 ? chains : plain;

@@ -13,12 +13,15 @@ std::vector<const cpu::InstructionSet*> named(std::vector<const cpu::Instruction
 
 }  // namespace
 
-std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter) {
-  return named(cpu::usable_instruction_sets(), filter);
+std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter, bool quick) {
+  auto sets = named(cpu::usable_instruction_sets(), filter);
+  if (quick) std::erase_if(sets, [](const auto* set) { return set != &cpu::kScalarSet && set != &cpu::kAvx2Set; });
+  return sets;
 }
 
-std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter) {
+std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter, bool quick) {
   namespace emulated = cpu::emulated;
+  if (quick) return named({&emulated::kAvx512Bf16Set, &emulated::kAvx512Fp16Set, &emulated::kAmxSet}, filter);
   return named({&emulated::kAvx2Set, &emulated::kAvx512Set, &emulated::kAvx512Bf16Set, &emulated::kAvx512Fp16Set, &emulated::kAmxSet}, filter);
 }
 

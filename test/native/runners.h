@@ -9,9 +9,10 @@
 
 namespace lowrank::test {
 
-// The sets whose name contains `filter` (such as "amx" or "emulated"); all where it is empty.
-std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter);
-std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter);
+// The sets whose name contains `filter` (such as "amx" or "emulated"); all where it is empty. Quick: of these the ones that sanitizers see
+// (CMakeLists.txt).
+std::vector<const cpu::InstructionSet*> real_sets(const std::string& filter, bool quick = false);
+std::vector<const cpu::InstructionSet*> emulated_sets(const std::string& filter, bool quick = false);
 
 class Runner {
  public:
