@@ -5,14 +5,15 @@
 #   cases   every operation case on the GPU against the slow twin, and training beside the CPU
 #   bits    1,000 trainings that must have the same bits
 #   speed   training steps of real shapes, the same bits there, and the time of each operation: rows for docs/gpu-results.md
-#   peer    the same steps in torch and peft: needs Python with both
+#   peer    the same steps in torch and peft: needs a Python with both, python3 or LOWRANK_PEER_PYTHON
 #   all     all of these in this order
-# A part that fails leaves the others to run. Each has a limit in seconds (LIMIT_cases=120 sets another) and ends with a line "PART: passed" or
-# "PART: failed" and the end of its log, FOLDER/PART.log (build/gpu-check). The exit code is the number of failed parts. --emulated tries the parts
-# without a GPU: small ones, on the emulation.
+# A part that fails leaves the others to run. Each has a limit in seconds (LIMIT_cases=120 sets another; the build's is longer on fewer than 16 cores) and
+# ends with a line "PART: passed" or "PART: failed" and the end of its log, FOLDER/PART.log (build/gpu-check). The exit code is the number of failed
+# parts. FOLDER/rows.md has the rows. --emulated tries the parts without a GPU, in build/gpu-check-emulated: few cases and a tiny shape, on the
+# emulation and on torch's CPU. Its rows say nothing of a GPU.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-out=build/gpu-check
+out=""
 parts=()
 emulated=""
 while [ $# -gt 0 ]; do
@@ -22,7 +23,7 @@ while [ $# -gt 0 ]; do
     about | build | cases | bits | speed | peer) parts+=("$1") ;;
     all) parts=(about build cases bits speed peer) ;;
     *)
-      sed -n '2,13s/^# //p' "$0"
+      sed -n '2,15s/^# //p' "$0"
       [ "$1" = --help ] && exit 0
       exit 2
       ;;
@@ -30,14 +31,16 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ ${#parts[@]} -gt 0 ] || exec "$0" --help
+out=${out:-build/gpu-check${emulated:+-emulated}}
 mkdir -p "$out"
 jobs=$(nproc)
-build=build/gpu
+build=build/gpu${emulated:+-emulated}
 cases="$build/lowrank_op_cases"
 plugin=$PWD/build/Release/liblowrank_cuda.so
-# The plugin looks for cuBLASLt among the wheels of this Python.
-export VIRTUAL_ENV="${VIRTUAL_ENV:-$(python3 -c 'import sys; print(sys.prefix)')}"
 [ -z "$emulated" ] || plugin=$PWD/$build/liblowrank_cuda_emulated.so
+python=${LOWRANK_PEER_PYTHON:-python3}
+# The plugin looks for cuBLASLt among the wheels of this Python.
+export VIRTUAL_ENV="${VIRTUAL_ENV:-$("$python" -c 'import sys; print(sys.prefix)' 2>/dev/null)}"
 
 nvcc_path() {
   local path
@@ -51,12 +54,18 @@ nvcc_path() {
 about() {
   uname -srm
   nproc
-  nvidia-smi || echo "nvidia-smi: none"
-  nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.free,memory.total,clocks.sm,clocks.max.sm --format=csv || true
-  "$(nvcc_path || echo false)" --version || true
+  git log -1 --format='commit %h of %cs' 2>/dev/null || echo "no git repository"
+  if command -v nvidia-smi; then
+    nvidia-smi
+    nvidia-smi --query-gpu=name,compute_cap,driver_version,memory.free,memory.total,clocks.sm,clocks.max.sm --format=csv
+  else
+    echo "There is no nvidia-smi."
+  fi
+  local nvcc
+  nvcc=$(nvcc_path 2>&1) && "$nvcc" --version || echo "$nvcc"
   c++ --version | head -1
   cmake --version | head -1
-  python3 - <<'PYTHON' || true
+  "$python" - <<'PYTHON' || echo "There is no Python."
 import importlib.metadata as found, sys
 print("python", sys.version.split()[0], sys.executable)
 for name in ("torch", "transformers", "peft", "bitsandbytes", "nvidia-cublas", "nvidia-cublas-cu12"):
@@ -65,7 +74,7 @@ for name in ("torch", "transformers", "peft", "bitsandbytes", "nvidia-cublas", "
     except found.PackageNotFoundError:
         print(name, "none")
 PYTHON
-  ldconfig -p | grep -i cublasLt || echo "cuBLASLt is not among the system's libraries"
+  ldconfig -p 2>/dev/null | grep -i cublasLt || echo "cuBLASLt is not among the system's libraries"
   [ -n "$emulated" ] || nvidia-smi -L
 }
 
@@ -88,11 +97,14 @@ build() {
 
 # Where there is no GPU the tests say so and skip: here that is a failure.
 on_gpu() {
+  [ -x "$cases" ] || { echo "There is no $cases: the part build makes it." && return 1; }
   local log
   log=$(mktemp)
   "$cases" "$@" --plugin "$plugin" 2>&1 | tee "$log"
   local status=${PIPESTATUS[0]}
-  ! grep -q "skipped" "$log" && [ "$status" -eq 0 ]
+  grep -q "skipped" "$log" && status=1
+  rm "$log"
+  return "$status"
 }
 
 # Processes share the cases; the GPU serves all of them.
@@ -106,18 +118,25 @@ speed() {
   local quick=()
   [ -z "$emulated" ] || quick=(--quick)
   on_gpu device-speed "${quick[@]}" | tee "$out/speed.txt"
-  local status=$?
-  grep "^|" "$out/speed.txt" >"$out/rows.md"
-  return "$status"
 }
 peer() {
-  python3 scripts/bench/gpu_peer.py | tee "$out/peer.txt"
-  local status=${PIPESTATUS[0]}
-  grep "^|" "$out/peer.txt" >>"$out/rows.md"
-  return "$status"
+  "$python" -c 'import torch, transformers, peft' || { echo "$python has no torch, transformers and peft. LOWRANK_PEER_PYTHON names another Python." && return 1; }
+  "$python" scripts/bench/gpu_peer.py ${emulated:+--emulated} | tee "$out/peer.txt"
 }
 
-declare -A limits=([about]=20 [build]=150 [cases]=90 [bits]=60 [speed]=140 [peer]=70)
+# Under the heading of docs/gpu-results.md, whose columns each row must have.
+rows() {
+  local table='^\| GPU' heading
+  heading=$(grep -A 1 -E "$table" docs/gpu-results.md)
+  {
+    [ -z "$emulated" ] || printf '%s\n\n' "Emulated on a processor: figures that say nothing of a GPU."
+    echo "$heading"
+    grep -hs "^|" "$out/speed.txt" "$out/peer.txt"
+  } >"$out/rows.md"
+  awk -F'|' 'FNR == NR { columns = NF; next } /^\|/ && NF != columns { wrong = 1 } END { exit wrong }' <(echo "$heading") "$out/rows.md" || echo "Rows have other columns than docs/gpu-results.md."
+}
+
+declare -A limits=([about]=20 [build]=$((jobs < 16 ? 2400 / jobs : 150)) [cases]=90 [bits]=60 [speed]=140 [peer]=70)
 failed=0
 summary=""
 run() {
@@ -126,8 +145,13 @@ run() {
   printf '\n==== %s (at most %s s)\n' "$part" "$limit"
   # In a process of its own, so that the limit ends all that it started.
   export -f "$part" on_gpu nvcc_path
-  export out jobs build cases plugin emulated
-  timeout --kill-after=5 "$limit" bash -uo pipefail -c "$part" >"$out/$part.log" 2>&1 || result="failed (exit code $?, 124: its time was over)"
+  export out jobs build cases plugin emulated python
+  timeout --kill-after=5 "$limit" bash -uo pipefail -c "$part" >"$out/$part.log" 2>&1
+  case $? in
+    0) ;;
+    124 | 137) result="failed: its time was over" ;;
+    *) result="failed" ;;
+  esac
   [[ $result == passed ]] || failed=$((failed + 1))
   # The first failures say most, and the end has the sums.
   [[ $result == passed ]] || grep -m 15 -E "^FAIL|error|Error" "$out/$part.log"
@@ -136,6 +160,6 @@ run() {
 }
 
 for each in "${parts[@]}"; do run "$each"; done
-printf '\n==== %s\n%s' "$out" "$summary"
-[ -s "$out/rows.md" ] && cat "$out/rows.md"
+printf '\n==== %s%s\n%s' "$out" "${emulated:+ (emulated: no GPU was used)}" "$summary"
+if [[ " ${parts[*]} " =~ \ (speed|peer)\  ]]; then rows && cat "$out/rows.md"; fi
 exit "$failed"
