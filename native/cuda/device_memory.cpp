@@ -21,13 +21,15 @@ constexpr int64_t kBlockForward = 12, kBlockBackward = 20, kEnds = 48;  // norms
 int64_t recorded_nodes(const OpLimits& l, const PassSize& size, const Switches& switches) {
   const int64_t rows = Workspace(l, switches).rows, parts = (l.tokens + rows - 1) / rows;
   const int64_t cast = l.act != DType::f32, dropout = l.dropout, decoded = l.decoded > 0, rounds = l.rounds_activations, bordered = switches.bordered;
-  // Bordered, copies of x, u and B come for one product. A product with few outputs is two kernels where its sum is shared among blocks: those with columns of a head, too.
-  const int64_t forward = 4 + 3 * cast + dropout + decoded + 6 * rounds + 2 * bordered;
+  // Bordered, copies of u and B come for B in 16 bits, and of a block's four inputs. A product with few outputs is two kernels where its sum is shared among blocks: those with columns
+  // of a head, too.
+  const int64_t forward = 4 + 3 * cast + dropout + decoded + 6 * rounds + (2 - cast) * bordered;
+  const int64_t inputs = 4 * bordered * parts * (size.blocks + size.again_blocks);
   const int64_t backward = 8 + 3 * cast + 2 * dropout + decoded;
   const AttentionParts attention(l);
   const int64_t times = attention.queries > 0 ? (l.kv_heads + attention.groups - 1) / attention.groups : 0, chunks = times > 0 ? attention.chunks(size.tokens) : 0;
   const int64_t attention_forward = times * (kAttentionForward + 4 * chunks), attention_backward = times * (kAttentionBackward + 9 * chunks);
-  return parts * (size.linears * (forward + backward) + size.again_linears * forward + kEnds) + size.blocks * (kBlockForward + attention_forward + kBlockBackward + attention_backward) +
+  return parts * (size.linears * (forward + backward) + size.again_linears * forward + kEnds) + inputs + size.blocks * (kBlockForward + attention_forward + kBlockBackward + attention_backward) +
          size.again_blocks * (kBlockForward + attention_forward + 2);
 }
 
