@@ -52,6 +52,10 @@ int64_t workspace_bytes(const OpLimits& limits, const std::string& device, int t
   return cuda::workspace_bytes(limits, cuda::Switches::of_environment());
 }
 
+int64_t resident_columns(int64_t rows, int64_t cols, DType act, const AdapterColumns& columns, const std::string& device) {
+  return is_cpu(device) ? cols : cuda::resident_columns(rows, cols, act, columns, cuda::Switches::of_environment());
+}
+
 std::vector<MemoryItem> device_items(const OpLimits& limits, const PassSize& size, const std::string& device) {
   return is_cpu(device) ? std::vector<MemoryItem>() : cuda::device_items(limits, size, cuda::Switches::of_environment());
 }

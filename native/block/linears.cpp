@@ -77,9 +77,7 @@ void Linears::place(Place& place, const std::vector<const LinearSpec*>& linears,
 
 void Linears::forward(const Pass& p, int64_t layer, size_t linear, const Mat& x, const Mat& y, bool accumulate, const Mat& gate, const Mat& a) const {
   const LinearWeights& w = p.weights.linear_at(layer, linear);
-  const BlockSpec& block = p.model.block;
-  const bool of_inputs = linear < block.out() ? linear > 0 : linear > block.mlp_inputs() && linear < block.down();
-  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together(), .same_x = layer < p.model.layers && of_inputs};
+  LinearFwdArgs args{.x = x, .w = w.w, .bias = w.bias, .lora = nullptr, .u = {}, .y = y, .accumulate = accumulate, .gate = gate, .a = a, .together = p.together(), .same_x = p.model.shares_input(layer, linear)};
   if (p.ops.observed()) p.ops.about(short_name(*p.model.linears(layer)[linear]));
   if (!p.adapter.has(layer, linear)) return p.ops.linear_fwd(args);
   const AdapterSite& s = site(p, layer, linear);

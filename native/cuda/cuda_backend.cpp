@@ -34,9 +34,28 @@ const T* CudaBackend::copy(const T* host, int64_t n) {
   return static_cast<const T*>(copies_.back().get());
 }
 
-Weight CudaBackend::resident(const Weight& w) {
+const void* CudaBackend::copy_rows(const char* host, int64_t rows, int64_t bytes, int64_t stride) {
+  constexpr int64_t kStrip = int64_t(256) << 10;  // leaves from pinned memory, without anybody waiting
+  copies_.push_back(device_->allocate(rows * stride));
+  char* const to = static_cast<char*>(copies_.back().get());
+  const int64_t at_a_time = std::clamp<int64_t>(kStrip / stride, 1, rows);
+  std::vector<char> strip(size_t(at_a_time * stride));
+  for (int64_t first = 0; first < rows; first += at_a_time) {
+    const int64_t n = std::min(at_a_time, rows - first);
+    for (int64_t r = 0; r < n; r++) std::copy_n(host + (first + r) * bytes, bytes, strip.data() + r * stride);
+    device_->upload(strip.data(), n * stride, to + first * stride);
+  }
+  return to;
+}
+
+Weight CudaBackend::resident(const Weight& w, const AdapterColumns& columns) {
   Weight here = w;
   const int64_t n = w.rows * w.cols;
+  if (w.plain() && !w.transposed) here.spare = resident_columns(w.rows, w.cols, dtype_of(w.format), columns, switches_) - w.cols;
+  if (here.spare > 0) {
+    here.data = copy_rows(static_cast<const char*>(w.data), w.rows, format_bytes(w.format, w.cols), format_bytes(w.format, w.cols + here.spare));
+    return here;
+  }
   here.data = copy(static_cast<const char*>(w.data), is_four_bit(w.format) ? format_bytes(w.format, n) : w.rows * format_bytes(w.format, w.cols));
   if (!w.absmax) return here;
   const int64_t maxima = w.format == Format::i8 ? w.rows : (n + w.block_size - 1) / w.block_size;

@@ -27,7 +27,7 @@ class CudaBackend final : public Backend {
   void release(Lane lane) override { lanes_.release(lane); }
   void acquire(Lane lane) override { lanes_.acquire(lane); }
   void wait(Lane lane) override { lanes_.wait(lane); }
-  Weight resident(const Weight&) override;
+  Weight resident(const Weight&, const AdapterColumns&) override;
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& limits) const override { return cuda::workspace_bytes(limits, switches_); }
   DeviceSums join(Group&) override;
@@ -55,9 +55,12 @@ class CudaBackend final : public Backend {
   Mat scratch(int64_t offset, DType t, int64_t rows, int64_t cols) const { return Mat(memory_ + offset, t, rows, cols); }
   template <class T>
   const T* copy(const T* host, int64_t n);
+  // Rows of so many bytes, `stride` bytes apart on the device.
+  const void* copy_rows(const char* host, int64_t rows, int64_t bytes, int64_t stride);
 
+  bool is_decoded(const Weight& w) const { return !w.plain() || dtype_of(w.format) != limits_.act; }
   // Rows [first, first + rows) of a weight in act: where they are, or decoded into scratch memory until the next call.
-  // further: columns of the memory behind each of these rows.
+  // further: columns of the scratch memory behind each of these rows.
   struct WeightRows {
     Mat mat;  // (rows, I), or transposed
     bool transposed;

@@ -18,14 +18,14 @@ void in_parts(int64_t n, int64_t most, F&& f) {
 }  // namespace
 
 int64_t CudaBackend::weight_rows_at_a_time(const Weight& w) const {
-  if (w.plain() && dtype_of(w.format) == limits_.act) return w.rows;
+  if (!is_decoded(w)) return w.rows;
   return std::clamp<int64_t>(work_.decoded / w.cols, 1, w.rows);
 }
 
 CudaBackend::WeightRows CudaBackend::weight_rows(const Weight& w, int64_t first, int64_t rows, int64_t further) const {
-  if (w.plain() && dtype_of(w.format) == limits_.act) {
+  if (!is_decoded(w)) {
     const Weight stored = w.stored();
-    const Mat all(const_cast<void*>(w.data), limits_.act, stored.rows, stored.cols);
+    const Mat all(const_cast<void*>(w.data), limits_.act, stored.rows, stored.cols, stored.cols + stored.spare);
     return {w.transposed ? columns(all, first, rows) : all.slice(first, rows), w.transposed};
   }
   check(rows * w.cols <= work_.decoded && further <= work_.border && (further == 0 || rows <= limits_.features), "a weight to decode beyond the limits", "linear");
@@ -63,16 +63,17 @@ Mat CudaBackend::dropped_rows(const Mat& x, const Dropout& d, int64_t first) con
 }
 
 bool CudaBackend::is_bordered(const LinearFwdArgs& a, const Mat& x) const {
-  const bool is_decoded = !(a.w.plain() && dtype_of(a.w.format) == limits_.act);
-  if (!switches_.bordered || !a.lora || !is_decoded || a.w.outlier_threshold > 0 || kernels::takes_few_rows(x, a.w)) return false;
+  if (!switches_.bordered || !a.lora) return false;
+  const bool has_room = is_decoded(a.w) || (!a.w.transposed && bordered_cols(x.cols, a.lora->rank) <= x.cols + a.w.spare);
+  if (!has_room || a.w.outlier_threshold > 0 || kernels::takes_few_rows(x, a.w)) return false;
   // It saves that a sum is written and read once more, and costs a copy of x.
   const bool in_f32 = a.y.dtype == DType::f32 || a.bias || a.accumulate || switches_.sums_in_f32;
-  return is_copied(x) || dtype_bytes(x.dtype) * x.cols <= dtype_bytes(in_f32 ? DType::f32 : x.dtype) * a.w.rows;
+  return is_copied(x) || pays_for_copy(x.dtype, x.cols, in_f32 ? DType::f32 : x.dtype, a.w.rows);
 }
 
 Mat CudaBackend::with_columns(const Mat& x, const Mat& u) {
-  const int64_t cols = Workspace::bordered_cols(x.cols, u.cols);
-  const Mat all(memory_ + work_.bordered, x.dtype, x.rows, cols, Workspace::bordered_cols(x.cols, limits_.rank));
+  const int64_t cols = bordered_cols(x.cols, u.cols);
+  const Mat all(memory_ + work_.bordered, x.dtype, x.rows, cols, bordered_cols(x.cols, limits_.rank));
   if (!is_copied(x)) kernels::cast({x, columns(all, 0, x.cols)}, stream_);
   copied_ = x;
   kernels::pad_columns(u, columns(all, x.cols, cols - x.cols), stream_);
@@ -80,7 +81,7 @@ Mat CudaBackend::with_columns(const Mat& x, const Mat& u) {
 }
 
 Mat CudaBackend::with_columns(const Weight& w, const Lora& l, int64_t first, int64_t rows) const {
-  const int64_t cols = Workspace::bordered_cols(w.cols, l.rank), further = cols - w.cols;
+  const int64_t cols = bordered_cols(w.cols, l.rank), further = cols - w.cols;
   const Mat own = weight_rows(w, first, rows, further).mat, all(own.data, own.dtype, rows, cols, own.ld);
   const Mat b(const_cast<float*>(l.b) + first * l.rank, DType::f32, rows, l.rank);
   kernels::pad_columns(b, columns(all, w.cols, further), stream_);

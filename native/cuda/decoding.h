@@ -12,7 +12,7 @@ struct Stored {
   const float* values;
   int64_t row_bytes;
 };
-inline Stored stored(const Weight& w, const kernels::Tables& tables) { return {w, tables.of(w.format), format_bytes(w.format, w.stored().cols)}; }
+inline Stored stored(const Weight& w, const kernels::Tables& tables) { return {w, tables.of(w.format), format_bytes(w.format, w.stored().cols + w.spare)}; }
 
 __device__ __forceinline__ float element_of(const Stored& s, int64_t row, int64_t c) {
   return s.w.transposed ? stored_element(s.w, s.values, s.row_bytes, c, row) : stored_element(s.w, s.values, s.row_bytes, s.w.source_row(row), c);
@@ -38,7 +38,7 @@ __device__ __forceinline__ void elements_as(const Stored& s, int64_t source, int
   const Weight& w = s.w;
   const char* const row = static_cast<const char*>(w.data) + source * s.row_bytes;
   if constexpr (is_plain(kFormat)) {
-    read(Mat(const_cast<void*>(w.data), dtype_of(kFormat), w.rows, w.cols), source, c, v);
+    read(Mat(const_cast<void*>(w.data), dtype_of(kFormat), w.rows, w.cols, w.cols + w.spare), source, c, v);
   } else if constexpr (is_four_bit(kFormat)) {
     const int64_t i = source * w.cols + c;
     const float maximum = block_maximum(w, i / w.block_size);

@@ -103,6 +103,12 @@ Workspace::Workspace(const OpLimits& l, const Switches& switches) {
   partial_sums = take(kPartialSums, int64_t(sizeof(double)));
 }
 
+// What CudaBackend::is_bordered() may say yes to.
+int64_t resident_columns(int64_t rows, int64_t cols, DType act, const AdapterColumns& columns, const Switches& switches) {
+  const bool gains = columns.same_x || pays_for_copy(act, cols, DType::f32, rows);
+  return switches.bordered && columns.rank > 0 && gains ? bordered_cols(cols, columns.rank) : cols;
+}
+
 int64_t workspace_bytes(const OpLimits& limits, const Switches& switches) { return Workspace(limits, switches).bytes; }
 
 }  // namespace lowrank::cuda

@@ -64,12 +64,17 @@ struct Workspace {
   int64_t partial_sums = 0;        // (kPartialSums) f64
   int64_t bytes = 0;
 
-  // Columns of the two together: rows begin at 16 bytes, and sums have whole groups of 8.
-  static int64_t bordered_cols(int64_t cols, int64_t rank) { return (cols + rank + 7) / 8 * 8; }
   // Rows of x as columns, which are read 16 at a time.
   static int64_t outlier_rows(int64_t rows) { return (rows + 15) / 16 * 16; }
 };
 constexpr int64_t kPartialSums = 1024;
+
+// Columns of a row and of the adapter's beside it: rows begin at 16 bytes, and sums have whole groups of 8.
+constexpr int64_t bordered_cols(int64_t cols, int64_t rank) { return (cols + rank + 7) / 8 * 8; }
+// Whether a copy of a row of x is no more bytes than a row of a sum.
+constexpr bool pays_for_copy(DType x, int64_t cols, DType sums, int64_t rows) { return dtype_bytes(x) * cols <= dtype_bytes(sums) * rows; }
+// Elements of a row of a plain weight (rows, cols) in act on a device.
+int64_t resident_columns(int64_t rows, int64_t cols, DType act, const AdapterColumns&, const Switches&);
 
 // Of any device.
 int64_t workspace_bytes(const OpLimits&, const Switches&);

@@ -203,6 +203,8 @@ struct ModelSpec {
   // The linears of a layer in order of use. The one before the blocks counts as layer kBeforeBlocks, the one behind them as layer `layers`.
   static constexpr int64_t kBeforeBlocks = -1;
   std::vector<const LinearSpec*> linears(int64_t layer) const;
+  // Whether the linear before it reads the same input.
+  bool shares_input(int64_t layer, size_t linear) const { return layer >= 0 && layer < layers && (linear < block.out() ? linear > 0 : linear > block.mlp_inputs() && linear < block.down()); }
   std::string module(int64_t layer, const LinearSpec& l) const { return layer < 0 || layer >= layers ? l.module : name(layer, l.module); }
   // f(layer, number within the layer, linear) of every linear in order of use.
   template <class F>

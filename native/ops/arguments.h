@@ -109,6 +109,11 @@ struct Lora {
   Dropout dropout;           // on x, element index m*I + i; p = 0 in evaluation
   int64_t undropped = 0;     // the last rows of A, which read x as it is
 };
+// What of the adapters' B of a linear may lie beside its weight's rows.
+struct AdapterColumns {
+  int64_t rank = 0;     // the largest; 0: nothing does
+  bool same_x = false;  // as LinearFwdArgs'
+};
 // u = scale * dropout(x) A^T (rounded to act);  y = x W^T + bias + u B^T
 // With w.outlier_threshold (LLM.int8, Dettmers et al., 2022): a column of x is an outlier where one of its elements, rounded to
 // f16, is not below the threshold in magnitude. Row m has codes round(x[m,i] 127 / max[m]) in the other columns, max[m] over its

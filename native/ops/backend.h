@@ -64,8 +64,9 @@ class Backend {
   // The host waits for the lane's copies.
   virtual void wait(Lane) {}
 
-  // Frozen weights of the host where operations read them: the same address, or a copy that lives as long as the backend.
-  virtual Weight resident(const Weight&) = 0;
+  // Frozen weights of the host where operations read them: the same address, or a copy that lives as long as the backend. It may have room for an adapter's
+  // columns behind the rows.
+  virtual Weight resident(const Weight&, const AdapterColumns&) = 0;
   virtual const float* resident(const float* values, int64_t n) = 0;
 
   // Bytes of scratch memory (64-byte aligned) that operations within these bounds need, and the memory itself: set before
@@ -180,7 +181,7 @@ class Backend {
 // Backends whose memory is this process's.
 class HostBackend : public Backend {
  public:
-  Weight resident(const Weight& w) final { return w; }
+  Weight resident(const Weight& w, const AdapterColumns&) final { return w; }
   const float* resident(const float* values, int64_t) final { return values; }
   Memory allocate(int64_t bytes) final { return host_memory(bytes); }
   void upload(const void* host, int64_t bytes, void* to) final { std::copy_n(static_cast<const char*>(host), bytes, static_cast<char*>(to)); }

@@ -17,6 +17,9 @@ std::unique_ptr<Backend> make_backend(const std::string& device, int threads);
 // Backend::workspace_bytes of such a backend, without making one: no thread is started, and the device need not be there.
 int64_t workspace_bytes(const OpLimits&, const std::string& device, int threads);
 
+// Elements of a row as Backend::resident() of such a backend keeps a plain weight (rows, cols) in act.
+int64_t resident_columns(int64_t rows, int64_t cols, DType act, const AdapterColumns&, const std::string& device);
+
 // A training pass: blocks and linears, and those of them that are computed again.
 struct PassSize {
   int64_t tokens = 0, blocks = 0, linears = 0, again_blocks = 0, again_linears = 0;

@@ -46,6 +46,9 @@ struct Weight {
   // stored().
   bool transposed = false;
 
+  // Elements behind each row that are not its own: of plain formats, where a backend has copied it so (Backend::resident). That backend alone reads it.
+  int64_t spare = 0;
+
   // nf4, fp4: block_size elements of the flattened weight share an absolute maximum. i8: absmax (rows); w = code absmax
   // kInt8Step, and the code alone where absmax is null.
   int64_t block_size = 64;

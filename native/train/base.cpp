@@ -11,7 +11,7 @@ namespace lowrank {
 
 namespace {
 
-void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Backend& backend) {
+void make_resident(ModelWeights& w, const ModelSpec& m, const AdapterNeeds& adapters, const EngineOptions& o, Backend& backend) {
   const auto vector = [&](const float*& values, int64_t n) {
     if (values) values = backend.resident(values, n);
   };
@@ -20,10 +20,10 @@ void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Ba
     vector(of.bias, n);
   };
   const bool tied = w.head.data == w.embedding.data;
-  if (!keeps_embedding) w.embedding = backend.resident(w.embedding);
-  if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head);
+  if (o.offloaded_row == 0) w.embedding = backend.resident(w.embedding, {});
+  if (!m.classifier) w.head = tied ? w.embedding : backend.resident(w.head, {});
   for (Weight* table : {&w.positions, &w.token_types}) {
-    if (table->data) *table = backend.resident(*table);
+    if (table->data) *table = backend.resident(*table, {});
   }
   vector(w.head_bias, m.vocab);
   norm(w.embedding_norm, m.dim);
@@ -38,7 +38,7 @@ void make_resident(ModelWeights& w, const ModelSpec& m, bool keeps_embedding, Ba
   }
   m.each_linear([&](int64_t layer, size_t i, const LinearSpec& linear) {
     LinearWeights& l = w.linear_at(layer, i);
-    l.w = backend.resident(l.w);
+    l.w = backend.resident(l.w, l.w.plain() && dtype_of(l.w.format) == o.act ? adapters.columns(layer, i, m) : AdapterColumns());
     vector(l.bias, linear.out);
   });
 }
@@ -60,7 +60,7 @@ Base::Base(const ModelSource& source, const AdapterNeeds& adapters, const Engine
       options_(options),
       backend_(backend ? std::move(backend) : make_backend(options.device, int(options.threads))),
       weights_(source, int(options.threads), small_pages(options), progress) {
-  make_resident(weights_, model_, options_.offloaded_row > 0, *backend_);
+  make_resident(weights_, model_, adapters, options_, *backend_);
   if (memory_place(options_.device) == MemoryPlace::device) weights_.drop_copies();
   if (options.profile) {
     profile_ = std::make_unique<Profile>();

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 
 #include "model/finite.h"
 #include "ops/backends.h"
@@ -102,6 +103,14 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   if (all.training) arena.reserve("gradients", Gradients::bytes(elements));
   for (int64_t i = 0; i < all.texts; i++) TextSlot::plan(arena, source.spec, all);
   const Layout layout(arena, source.spec, needs, all, workspace_bytes(limits, all.device, int(all.threads)));
+  std::map<std::string, AdapterColumns> columns;
+  source.spec.each_linear([&](int64_t layer, size_t i, const LinearSpec& l) { columns[source.spec.module(layer, l) + ".weight"] = needs.columns(layer, i, source.spec); });
+  // Bytes of adapters' columns that lie behind a weight's own.
+  const auto columns_beside = [&](const TensorEntry& t) -> int64_t {
+    const auto its = columns.find(t.name);
+    if (its == columns.end() || t.format != format_of(all.act) || t.interleaved > 0 || t.transposed) return 0;
+    return t.shape[0] * (resident_columns(t.shape[0], t.shape[1], all.act, its->second, all.device) - t.shape[1]) * dtype_bytes(all.act);
+  };
   std::vector<MemoryItem> items;
   // copies: with rows in order. One that is quantised is there for that time alone.
   int64_t mapped = 0, quantized = 0, offloaded = 0, rests = 0, copies = 0, largest_copy = 0;
@@ -112,7 +121,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
       continue;
     }
     const bool is_stored = t.quantize.format == Format::f32;
-    const int64_t bytes = is_stored ? t.bytes + t.absmax.bytes + t.absmax_codes.bytes : quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
+    const int64_t bytes = is_stored ? t.bytes + columns_beside(t) + t.absmax.bytes + t.absmax_codes.bytes : quantized_bytes(t.quantize, t.shape[t.transposed], t.shape[!t.transposed]);
     const bool is_copied = !t.row_blocks.empty() && t.shape.size() > 1;
     if (is_copied && is_stored) copies += t.bytes;
     else if (is_copied) largest_copy = std::max(largest_copy, t.bytes);

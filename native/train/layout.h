@@ -61,6 +61,7 @@ class AdapterNeeds {
   int64_t head_rows() const { return head_rows_; }  // the most
   // The largest of each linear, by layer as ModelSpec::linears counts them.
   std::span<const int64_t> ranks(int64_t layer) const { return std::span(ranks_).subspan(place(layer), linears_); }
+  AdapterColumns columns(int64_t layer, size_t linear, const ModelSpec& m) const { return {ranks(layer)[linear], m.shares_input(layer, linear)}; }
 
  private:
   size_t place(int64_t layer) const { return size_t(layer - ModelSpec::kBeforeBlocks) * linears_; }

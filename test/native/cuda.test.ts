@@ -131,18 +131,27 @@ describe.skipIf(!existsSync(EMULATED))("on the emulated device", () => {
     const targets = resolveTargets(model, "all-linear").modules;
     const [rank, tokens] = [3, 1024]; // tokens of an evaluation's piece
     const adapter = { rank, alpha: 4, dropout: 0, useRslora: false, targets, seed: 1 };
-    const shape = { precision: "bf16", threads: 1, maxTokens: 12, maxSequence: 12, training: true } as const;
-    const workspace = () =>
-      planMemory(model, adapter, { ...shape, device: "cuda:0" }).items.find(({ name }) => name === "workspace")!.bytes;
-    const plain = workspace();
+    const shape = { threads: 1, maxTokens: 12, maxSequence: 12, device: "cuda:0", training: true } as const;
+    const items = (precision: "fp32" | "bf16") =>
+      new Map(planMemory(model, adapter, { ...shape, precision }).items.map((item) => [item.name, item.bytes]));
     process.env.LOWRANK_CUDA_BORDERED = "on";
-    const bordered = workspace();
+    const [stored, decoded] = [items("fp32"), items("bf16")];
     delete process.env.LOWRANK_CUDA_BORDERED;
-    const isLinear = (name: string) => targets.some((target) => `${target}.weight` === name);
-    const widest = Math.max(...model.tensors.filter(({ name }) => isLinear(name)).flatMap((tensor) => tensor.shape));
-    // A copy of x with them, and B behind decoded rows. Parts begin at multiples of 64 bytes.
-    const expected = 2 * (tokens * (widest + rank + 7) + widest * (rank + 7));
-    expect(Math.abs(bordered - plain - expected)).toBeLessThan(128);
+    const linears = model.tensors.filter(({ name }) => targets.some((target) => `${target}.weight` === name));
+    const widest = Math.max(...linears.flatMap((tensor) => tensor.shape));
+    // A copy of down_proj's input would be more than a sum.
+    const columns = linears
+      .filter(({ name }) => !name.includes("down_proj"))
+      .reduce((sum, { shape: [rows, cols] }) => sum + rows! * (Math.ceil((cols! + rank) / 8) * 8 - cols!), 0);
+    const [storedPlainly, decodedPlainly] = [items("fp32"), items("bf16")];
+    const more = (name: string) => stored.get(name)! - storedPlainly.get(name)!;
+    const moreDecoded = (name: string) => decoded.get(name)! - decodedPlainly.get(name)!;
+    expect(more("weights")).toBe(4 * columns);
+    // A copy of x; and where weights are decoded, columns of B behind them. Parts of the workspace begin at multiples of 64 bytes.
+    const copy = tokens * (widest + rank + 7);
+    expect(Math.abs(more("workspace") - 4 * copy)).toBeLessThan(128);
+    expect(moreDecoded("weights")).toBe(0);
+    expect(Math.abs(moreDecoded("workspace") - 2 * (copy + widest * (rank + 7)))).toBeLessThan(128);
   });
 
   test("lowrank devices names it; another number is an error", async () => {

@@ -155,7 +155,7 @@ const void* DeviceBackend::copy(const void* host, int64_t bytes) {
   return m.data.get();
 }
 
-Weight DeviceBackend::resident(const Weight& w) {
+Weight DeviceBackend::resident(const Weight& w, const AdapterColumns&) {
   check(w.plain(), "plain weights only", "DeviceBackend");
   Weight here = w;
   here.data = copy(w.data, format_bytes(w.format, w.rows * w.cols));

@@ -18,7 +18,7 @@ class DeviceBackend final : public Backend {
   Memory allocate(int64_t bytes) override;
   void upload(const void* host, int64_t bytes, void* to) override;
   void download(const void* from, int64_t bytes, void* host) override;
-  Weight resident(const Weight&) override;  // plain ones
+  Weight resident(const Weight&, const AdapterColumns&) override;  // plain ones
   const float* resident(const float* values, int64_t n) override;
   int64_t workspace_bytes(const OpLimits& l) const override { return inner_->workspace_bytes(l); }
 

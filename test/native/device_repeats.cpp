@@ -87,13 +87,14 @@ void test_device_repeats(const DevicePlugin& plugin, const Options& o, Report& r
     bool dora;
     double neftune;
     bool bordered = false;
+    Format stored = Format::f32;
   } kinds[] = {{"noise, dropout of base and adapter", &dropped, DType::f32, false, 5}, {"DoRA", &plain, DType::bf16, true, 0}, {"classifier", &classifier, DType::f32, false, 0},
-               {"bordered", &dropped, DType::bf16, false, 0, true}};
+               {"bordered", &dropped, DType::bf16, false, 0, true}, {"bordered weights in bf16", &dropped, DType::bf16, false, 0, true, Format::bf16}};
   int64_t number = 0;
   for (const auto& kind : kinds) {
     if (!o.mine(number++)) continue;
     const InForm form(kind.bordered);
-    const TinyModel model(*kind.model, random_values(3));
+    const TinyModel model(*kind.model, random_values(3), kind.stored);
     const AdapterSpec spec = {.rank = 2, .alpha = 4, .dropout = 0.25, .dora = kind.dora, .neftune_alpha = kind.neftune, .targets = model.targets, .seed = 7};
     unsetenv(kSwitch);
     const Trained repeated = train(model, spec, kind.act, plugin);

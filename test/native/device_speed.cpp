@@ -44,6 +44,7 @@ const Run kRuns[] = {
     {"bf16, no graphs", DType::bf16, Format::bf16, 1, false, false, false},
     {"bf16, sums in f32", DType::bf16, Format::bf16, 4, false, false, true, true},
     {"bf16, attention through products", DType::bf16, Format::bf16, 4, false, false, true, false, false, true},
+    {"bf16, bordered", DType::bf16, Format::bf16, 4, false, false, true, false, true},
     {"nf4", DType::bf16, Format::nf4, 4, false, false}, {"nf4, bordered", DType::bf16, Format::nf4, 4, false, false, true, false, true}, {"nf4", DType::bf16, Format::nf4, 1, true, false},  {"fp16", DType::f16, Format::bf16, 4, false, false},
 };
 constexpr int kWarmUp = 2, kSteps = 8, kSameBits = 20;

@@ -14,7 +14,7 @@ namespace lowrank::test {
 
 namespace {
 
-Weight here(Backend& b, const Weight& w) { return w.data ? b.resident(w) : w; }
+Weight here(Backend& b, const Weight& w, const Lora* lora = nullptr) { return w.data ? b.resident(w, {.rank = lora ? lora->rank : 0, .same_x = true}) : w; }
 
 // A backend that takes weights as they lie in the host's memory.
 class WithWeights final : public HostBackend {
@@ -31,7 +31,9 @@ class WithWeights final : public HostBackend {
   template <class Args>
   Args with_weights(Args a) {
     if constexpr (requires { a.table; }) a.table = here(inner_, a.table);
-    if constexpr (requires { a.w.format; }) a.w = here(inner_, a.w);
+    if constexpr (std::is_same_v<Args, LinearFwdArgs>) a.w = here(inner_, a.w, a.lora);
+    else if constexpr (std::is_same_v<Args, RowNormsArgs>) a.w = here(inner_, a.w, &a.lora);
+    else if constexpr (requires { a.w.format; }) a.w = here(inner_, a.w);
     if (!varies) return a;
     if constexpr (requires { a.dropout; }) a.dropout = varying(a.dropout);
     if constexpr (requires { a.shape.dropout; }) a.shape.dropout = varying(a.shape.dropout);
@@ -51,7 +53,7 @@ class WithWeights final : public HostBackend {
     return a;
   }
   LinearBwdArgs with_weights(LinearBwdArgs a) {
-    a.w = here(inner_, a.w);
+    a.w = here(inner_, a.w, a.lora);
     if (varies) a.lora = varying(a.lora);
     if (a.also) a.also = &others_.emplace_back(with_weights(*a.also));
     return a;
@@ -206,8 +208,8 @@ void run_device(const Options& o, Report& report) {
         try_case(c, *backend, arithmetic, "products: ");
         unsetenv(kAttention);
       }
-      if (!c.op.starts_with("linear") || c.rank == 0) continue;
-      if (c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
+      if ((!c.op.starts_with("linear") && c.op != "row_norms") || c.rank == 0) continue;
+      if (c.op != "row_norms" && c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
       if (c.stored.threshold == 0) try_case(c, *bordered, {.operand = operand}, "bordered: ");
     }
     for (const auto& [what, ratio] : worst) {
