@@ -261,6 +261,26 @@ const ERRORS = [
     cases: "act=bf16 w=bf16",
   },
   {
+    name: "bordered: the first rows of B beside every part of a weight",
+    ...bordered,
+    from: "(const_cast<float*>(l.b) + first * l.rank",
+    to: "(const_cast<float*>(l.b)",
+  },
+  {
+    name: "decoded in parts: the first rows for each",
+    ...bordered,
+    from: "decode(w, first, out",
+    to: "decode(w, 0, out",
+  },
+  {
+    name: "decoded in parts: backward the last one alone",
+    ...bordered,
+    from: "        begun = true;\n      });",
+    to: "      });",
+    op: "linear_bwd",
+    cases: "act=bf16 w=f32",
+  },
+  {
     name: "bordered: weights are decoded as if they had no columns behind",
     file: "decoding.h",
     units: ["decode", "few_rows"],

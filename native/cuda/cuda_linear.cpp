@@ -19,7 +19,9 @@ void in_parts(int64_t n, int64_t most, F&& f) {
 
 int64_t CudaBackend::weight_rows_at_a_time(const Weight& w) const {
   if (!is_decoded(w)) return w.rows;
-  return std::clamp<int64_t>(work_.decoded / w.cols, 1, w.rows);
+  // Where there are several parts, the columns of results begin at 128 bytes.
+  const int64_t most = std::clamp<int64_t>(work_.decoded / w.cols, 1, w.rows);
+  return most < w.rows && most >= 64 ? most / 64 * 64 : most;
 }
 
 CudaBackend::WeightRows CudaBackend::weight_rows(const Weight& w, int64_t first, int64_t rows, int64_t further) const {

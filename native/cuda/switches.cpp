@@ -19,7 +19,12 @@ constexpr struct {
 
 bool wants_attention_products() {
   const char* const wanted = std::getenv(kAttention);
-  return wanted && (std::string_view(wanted) == "products" || std::atoll(wanted) > 0);
+  return (wanted && std::string_view(wanted) == "products") || number_of_environment(kAttention, 0) > 0;
+}
+
+int64_t number_of_environment(const char* variable, int64_t otherwise) {
+  const char* const wanted = std::getenv(variable);
+  return wanted && std::atoll(wanted) > 0 ? std::atoll(wanted) : otherwise;
 }
 
 Switches Switches::of_environment() {

@@ -1,7 +1,6 @@
 #include "cuda/workspace.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/arena.h"
 
@@ -14,11 +13,6 @@ constexpr int64_t kMostLogits = int64_t(1) << 27;   // elements
 constexpr int64_t kLogitRows = 256;                 // a multiple of it, where there are more
 constexpr int64_t kMostScores = int64_t(256) << 20; // bytes; 16 queries of a group may have more
 constexpr int64_t kMostQueries = 256, kChunks = 8, kKeySteps = 32;
-
-int64_t most_scores() {
-  const char* const wanted = std::getenv(kAttention);
-  return wanted && std::atoll(wanted) > 0 ? std::atoll(wanted) : kMostScores;
-}
 
 int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 }  // namespace
@@ -35,7 +29,7 @@ AttentionParts::AttentionParts(const OpLimits& l) {
   queries = kLeastQueries;
   while (queries < kMostQueries && queries * kChunks < tokens) queries *= 2;
   const int64_t query_bytes = heads * key_rows * passes * (4 + (l.act == DType::f32 ? 0 : element));
-  const int64_t most = most_scores();
+  const int64_t most = number_of_environment(kAttention, kMostScores);
   while (queries > kLeastQueries && queries * query_bytes > most) queries /= 2;
   query_rows = heads * round_up(tokens, queries);
   groups = std::clamp<int64_t>(most / (queries * query_bytes), 1, l.kv_heads);
@@ -70,7 +64,8 @@ Workspace::Workspace(const OpLimits& l, const Switches& switches) {
   rows = std::min(tokens, kMostRows);
   const int64_t most_rows = std::max<int64_t>(1, kMostLogits / std::max<int64_t>(1, l.vocab));
   logit_rows = std::min(tokens, most_rows > kLogitRows ? most_rows / kLogitRows * kLogitRows : most_rows);
-  decoded = std::min(l.decoded, kMostDecoded);
+  // A row at least.
+  decoded = std::min(l.decoded, std::max(number_of_environment(kDecoded, kMostDecoded), l.features));
   const auto take = [&](int64_t n, int64_t size) {
     const int64_t at = bytes;
     bytes += Arena::aligned(n * size);

@@ -123,7 +123,7 @@ void test_codes(const DevicePlugin& plugin, Report& report) {
   }
 }
 
-constexpr const char *kF32Sums = "LOWRANK_CUDA_F32_SUMS", *kBordered = "LOWRANK_CUDA_BORDERED", *kAttention = "LOWRANK_CUDA_ATTENTION";
+constexpr const char *kF32Sums = "LOWRANK_CUDA_F32_SUMS", *kBordered = "LOWRANK_CUDA_BORDERED", *kAttention = "LOWRANK_CUDA_ATTENTION", *kDecoded = "LOWRANK_CUDA_DECODED";
 
 // In neither form the adapter's term is rounded: linears that cannot be bordered have sums in f32.
 std::unique_ptr<Backend> make_in_form(const DevicePlugin& plugin, bool bordered) {
@@ -208,9 +208,22 @@ void run_device(const Options& o, Report& report) {
         try_case(c, *backend, arithmetic, "products: ");
         unsetenv(kAttention);
       }
+      // Half or a third of a weight is decoded at a time.
+      const int64_t parts = 1 + int64_t(c.seed / 15 % 3);
+      const bool is_decoded = limits_of(c).decoded > 0 && c.features >= parts && (c.op.starts_with("linear") || c.op == "head");
+      const std::string part = std::to_string((c.features + parts - 1) / parts * c.in);
+      const auto decode_in_parts = [&](Backend& b, const Arithmetic& how, const char* form) {
+        if (!is_decoded || parts == 1) return;
+        setenv(kDecoded, part.c_str(), 1);
+        try_case(c, b, how, form);
+        unsetenv(kDecoded);
+      };
+      decode_in_parts(*backend, arithmetic, "decoded in parts: ");
       if ((!c.op.starts_with("linear") && c.op != "row_norms") || c.rank == 0) continue;
       if (c.op != "row_norms" && c.out != DType::f32) try_case(c, *in_f32, {.operand = operand}, "sums in f32: ");
-      if (c.stored.threshold == 0) try_case(c, *bordered, {.operand = operand}, "bordered: ");
+      if (c.stored.threshold > 0) continue;
+      try_case(c, *bordered, {.operand = operand}, "bordered: ");
+      if (c.op == "linear_fwd") decode_in_parts(*bordered, {.operand = operand}, "bordered, decoded in parts: ");
     }
     for (const auto& [what, ratio] : worst) {
       if (o.worst) std::printf("%-22s worst element at %.3f of its bound\n", what.c_str(), ratio);
