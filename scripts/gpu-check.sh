@@ -8,7 +8,7 @@
 #   peer    the same steps in torch and peft: needs a Python with both, python3 or LOWRANK_PEER_PYTHON
 #   all     all of these in this order
 # A part that fails leaves the others to run. Each has a limit in seconds (LIMIT_cases=120 sets another; the build's is longer on fewer than 16 cores) and
-# ends with a line "PART: passed" or "PART: failed" and the end of its log, FOLDER/PART.log (build/gpu-check). The exit code is the number of failed
+# ends with the end of its log, FOLDER/PART.log (build/gpu-check), and a line "PART: passed" or "PART: failed". The exit code is the number of failed
 # parts. FOLDER/rows.md has the rows. --emulated tries the parts without a GPU, in build/gpu-check-emulated: few cases and a tiny shape, on the
 # emulation and on torch's CPU. Its rows say nothing of a GPU.
 set -uo pipefail
@@ -120,7 +120,7 @@ speed() {
   on_gpu device-speed "${quick[@]}" | tee "$out/speed.txt"
 }
 peer() {
-  "$python" -c 'import torch, transformers, peft' || { echo "$python has no torch, transformers and peft. LOWRANK_PEER_PYTHON names another Python." && return 1; }
+  "$python" -c 'import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, ("torch", "transformers", "peft"))))' || { echo "$python has no torch, transformers and peft. LOWRANK_PEER_PYTHON names another Python." && return 1; }
   "$python" scripts/bench/gpu_peer.py ${emulated:+--emulated} | tee "$out/peer.txt"
 }
 
@@ -137,6 +137,8 @@ rows() {
 }
 
 declare -A limits=([about]=20 [build]=$((jobs < 16 ? 2400 / jobs : 150)) [cases]=90 [bits]=60 [speed]=140 [peer]=70)
+# The emulation is slow.
+[ -z "$emulated" ] || limits+=([cases]=600 [bits]=600 [speed]=600 [peer]=300)
 failed=0
 summary=""
 run() {
@@ -156,6 +158,7 @@ run() {
   # The first failures say most, and the end has the sums.
   [[ $result == passed ]] || grep -m 15 -E "^FAIL|error|Error" "$out/$part.log"
   tail -n "$([ "$part" = about ] && echo 60 || echo 45)" "$out/$part.log"
+  echo "$part: $result"
   summary+="$part: $result in $((SECONDS - began)) s"$'\n'
 }
 

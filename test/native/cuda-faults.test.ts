@@ -3,7 +3,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openModel, resolveTargets } from "../../src/model/index.js";
-import { type AdapterSpec, devices, Engine } from "../../src/native/index.js";
+import { type AdapterSpec, devices, Engine, planMemory } from "../../src/native/index.js";
 import { chooseDevice } from "../../src/setup/adapter.js";
 import { errorOf } from "../support/folders.js";
 import { goldensFolder } from "../support/golden.js";
@@ -297,6 +297,22 @@ describe.skipIf(!existsSync(FAULTY))("a GPU", () => {
     faults("");
     await (await open()).close();
     expect(devices().found[0]).toMatchObject({ freeBytes: 16 * 2 ** 30 }); // all of it was given back
+  });
+
+  test("adapters' columns beside the weights' take the memory that is planned for them", async () => {
+    const all = { ...adapter, rank: 5, targets: resolveTargets(model, "all-linear").modules };
+    const memory = async (bordered: string) => {
+      vi.stubEnv("LOWRANK_CUDA_BORDERED", bordered);
+      const shape = { ...options, precision: "bf16", device: "cuda:0" } as const; // as the weights are stored
+      const items = planMemory(model, all, shape).items.filter(({ name }) => ["weights", "workspace"].includes(name));
+      const engine = await Engine.create(model, all, shape);
+      const { memoryBytes, freeBytes } = devices().found[0]!;
+      await engine.close();
+      return { planned: items.reduce((sum, { bytes }) => sum + bytes, 0), held: memoryBytes - freeBytes };
+    };
+    const [off, on] = [await memory("off"), await memory("on")];
+    expect(on.planned).toBeGreaterThan(off.planned);
+    expect(on.held - off.held).toBe(on.planned - off.planned);
   });
 
   test("a plan that the GPU has no memory for: the plan, and the memory that is free", async () => {
