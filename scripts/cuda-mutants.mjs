@@ -45,8 +45,8 @@ const lanes = { file: "lanes.cpp", op: "copies" };
 const ERRORS = [
   { name: "dq: the diagonal is hidden", ...bwd, from: "key < to[i];", to: "key + 1 < to[i];" },
   { name: "dq: the window is one too long", ...bwd, from: "key >= from[i]", to: "key + 1 >= from[i]" },
-  { name: "dq: no slope of the cap", ...bwd, from: "(ds[c][e] - delta[i]) * score.slope", to: "(ds[c][e] - delta[i])" },
-  { name: "dq: delta is not subtracted", ...bwd, from: "(ds[c][e] - delta[i])", to: "ds[c][e]" },
+  { name: "dq: no slope of the cap", ...bwd, from: " - delta[i]) * score.slope", to: " - delta[i])" },
+  { name: "dq: delta is not subtracted", ...bwd, from: " - delta[i]) *", to: ") *" },
   { name: "dq: not scaled", ...bwd, from: "s.scale * dq", to: "dq" },
   { name: "dq: values in place of keys", ...bwd, from: "(dq, ds, k, lane.index)", to: "(dq, ds, v, lane.index)" },
   { name: "dk: the bias is of another key", ...bwd, from: "weights[c][e], h, key[i])", to: "weights[c][e], h, query)" },
