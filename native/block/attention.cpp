@@ -1,5 +1,7 @@
 #include "block/attention.h"
 
+#include <algorithm>
+
 namespace lowrank {
 
 namespace {
@@ -61,6 +63,20 @@ void norm_heads(const Pass& p, const NormSpec& spec, const NormWeights& w, const
 Mat cache_rows(const Pass& p, const CachedText& text, char* cache, int64_t layer) {
   const int64_t dim = p.model.block.attention.kv_dim();
   return Mat(cache + layer * text.cache.tokens * dim * dtype_bytes(p.act), p.act, text.keys, dim);
+}
+
+// Says that the next layer reads these texts' keys and values.
+void announce(const Pass& p, int64_t layer) {
+  if (!p.together() || layer + 1 == p.model.layers) return;
+  const int64_t window = p.model.block.attention.kind(layer + 1).window;
+  std::vector<Mat> rows;
+  for (const CachedText& t : p.texts) {
+    const int64_t past = t.keys - t.count, seen = window > 0 ? std::min(window, past) : past;
+    for (char* const cache : {t.cache.k, t.cache.v}) rows.push_back(cache_rows(p, t, cache, layer + 1).slice(past - seen, seen));
+  }
+  int64_t beside = 0;  // from here to the next layer's attention
+  for (const LinearWeights& l : p.weights.blocks[size_t(layer)].linears) beside += format_bytes(l.w.format, l.w.rows * l.w.cols);
+  p.ops.will_read(rows, beside);
 }
 
 Heads slice(const Heads& h, int64_t first, int64_t count) { return {h.mat.slice(first, count), h.offset, h.group_stride, h.head_stride}; }
@@ -148,6 +164,7 @@ void Attention::forward(const Pass& p, int64_t layer, const Linears& linears, co
   }
   if (!each.empty()) p.ops.attention_fwd_of_each(each);
   else p.ops.attention_fwd({shape(p, layer), q, k, v, o, p.trains() ? p.f32(lse_) : nullptr});
+  announce(p, layer);
   const Dropout dropout = p.base_dropout(spec.residual.dropout, layer, ModelSpec::Dropped::attention);
   linears.forward(p, layer, p.model.block.out(), o, residual_.output(p, spec.residual, dropout, stream), Residual::direct(spec.residual, dropout));
   residual_.add(p, spec.residual, norms[BlockSpec::kAttentionResidual], dropout, stream);

@@ -1,4 +1,6 @@
 // Attention of few queries, as in generation: dot products straight from the rows of k and v.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -10,6 +12,12 @@ namespace lowrank::cpu {
 namespace {
 constexpr int64_t kAsked = 32;  // first values that are asked for before the softmax; weighted_sums asks for the others
 }  // namespace
+
+// Some of the third cache, which is shared, may keep them.
+void CpuBackend::will_read(std::span<const Mat> rows, int64_t beside) {
+  static const int64_t most = std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE) / 4, 2 << 20, 8 << 20);  // not above 0 where the system does not know
+  coming_.set(rows, beside, most);
+}
 
 // Query heads that go one after the other in a task: those of one key/value head, or fewer where there are too few tasks for the threads.
 int64_t CpuBackend::heads_of_run(const AttentionShape& s, int64_t sequences) const {
@@ -35,10 +43,10 @@ void CpuBackend::few_queries(const AttentionFwdArgs& a, int64_t sequence, int64_
       const Mat q = query_head(a.q, head, group, dim).slice(row, 1);
       if (dots) {
         const Weight right{.data = k.data, .format = Format::bf16, .rows = n, .cols = k.ld};
-        k_.gemv_bf16(static_cast<const bf16_t*>(q.data), a.q.head_stride, together, right, 0, n, 0, dim, scores, n);
+        k_.gemv_bf16(static_cast<const bf16_t*>(q.data), a.q.head_stride, together, right, 0, n, 0, dim, scores, n, {});
       } else {
         for (int64_t i = 0; i < together; i++) rk_.widen(query_head(a.q, head + i, group, dim).row(row), q.dtype, dim, q32 + i * dim);
-        k_.gemv(q32, dim, together, k.data, k.dtype, k.ld, dim, n, scores, n);
+        k_.gemv(q32, dim, together, k.data, k.dtype, k.ld, dim, n, scores, n, {});
       }
       fetch(v.slice(0, std::min(n, kAsked)));
       float tops[kFewHeads], sums[kFewHeads];

@@ -24,6 +24,7 @@ class CpuBackend final : public HostBackend {
     return code_bytes(l, threads, isa) + std::max({linear_workspace(l, threads, isa), head_workspace(l, threads), attention_workspace(l, threads, isa)});
   }
   int64_t workspace_bytes(const OpLimits& l) const override { return workspace_bytes(l, pool_.threads(), isa_); }
+  void will_read(std::span<const Mat> rows, int64_t beside) override;
 
  private:
   void do_set_workspace(const OpLimits& limits, void* memory) override {
@@ -31,6 +32,7 @@ class CpuBackend final : public HostBackend {
     codes_ = static_cast<char*>(memory);
     work_ = codes_ + code_bytes(limits, pool_.threads(), isa_);
     rounded_ = {};
+    coming_.set({}, 0, 0);
   }
 #define LOWRANK_OP(operation, Args) void do_##operation(const Args&) override;
 #include "ops/operations.inc"
@@ -71,6 +73,7 @@ class CpuBackend final : public HostBackend {
   const RowKernels& rk_;
   OpLimits limits_;  // given to set_workspace: they fix where each part of the workspace lies
   char *codes_ = nullptr, *work_ = nullptr;
+  ComingRows coming_;
   // The input that was rounded last.
   struct Rounded {
     const void* x = nullptr;

@@ -66,6 +66,13 @@ struct ProductOut {
   int64_t gate_ld = 0, other_ld = 0;
 };
 
+// Memory that a later operation reads. Dot products of several rows ask for it, so many bytes with each output: while weights are decoded, the memory has
+// time.
+struct Coming {
+  const char *at = nullptr, *end = nullptr;
+  int64_t per_output = 0;
+};
+
 struct Kernels {
   const char* isa;  // "scalar", "avx2", "avx512", "avx512bf16", "avx512fp16", "amx"
 
@@ -114,16 +121,16 @@ struct Kernels {
   // Dot products for few rows, without packing: y[m][o] = sum_i x[m][i] w[o][i], x f32 (rows, k), w rows o of dtype t; k at most
   // kLongestDots. A row has the same bits whatever rows go with it.
   void (*gemv)(const float* x, int64_t ldx, int64_t rows, const void* w, DType t, int64_t ldw, int64_t k,
-               int64_t outputs, float* y, int64_t ldy);
+               int64_t outputs, float* y, int64_t ldy, Coming coming);
 
   // The same with a weight in any format, decoded on the way: rows [row, row + outputs), columns [col, col + k). The same bits as
   // gemv of the decoded weight.
   void (*gemv_coded)(const float* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
-                     int64_t ldy);
+                     int64_t ldy, Coming coming);
 
   // The same of bf16 rows, by weights in any format that are rounded to bf16. Null: gemv and gemv_coded of widened rows.
   void (*gemv_bf16)(const bf16_t* x, int64_t ldx, int64_t rows, const Weight& w, int64_t row, int64_t outputs, int64_t col, int64_t k, float* y,
-                    int64_t ldy);
+                    int64_t ldy, Coming coming);
 
   // Products of bf16 or f16 in chains of f16 that are added up in f32. Null: none. a: rows that scale_rows_f16 made, with their scales;
   // k is a multiple of 32 as for gemm_bf16, panel_stride counts elements of 2 bytes.

@@ -75,7 +75,7 @@ void CpuBackend::transpose_thin(const Mat& x, const Mat& dst) {
 void CpuBackend::do_linear_fwd(const LinearFwdArgs& a) {
   if (!a.same_x) rounded_ = {};
   const Parts p = parts(limits_, int8_workspace(limits_, pool_.threads(), isa_), pool_.threads());
-  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul);
+  const Matmul matmul(pool_, isa_, work_ + p.matmul, p.end - p.matmul, &coming_);
   Product y{.terms = {along_columns(a.x, a.w)}, .term_count = 1, .n = a.w.rows, .bias = a.bias, .out = a.y, .accumulate = a.accumulate, .together = a.together};
   if (a.lora) {
     const Lora& l = *a.lora;

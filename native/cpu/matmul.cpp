@@ -166,6 +166,7 @@ void Matmul::few_rows(const Product& p) const {
   pool_.run((p.n + outputs - 1) / outputs, [&](int64_t task, int) {
     const int64_t n0 = task * outputs, n = std::min(outputs, p.n - n0);
     float sums[kMostTogether * kMost], part[kMostTogether * kMost];
+    Coming coming = coming_ && m > 1 ? coming_->take(n, format_bytes(p.terms[0].w.format, p.terms[0].w.cols)) : Coming{};
     for (int i = 0; i < p.term_count; i++) {
       const Term& t = p.terms[i];
       // The contraction goes through a small buffer in fixed pieces.
@@ -173,15 +174,16 @@ void Matmul::few_rows(const Product& p) const {
       for (int64_t k0 = 0; k0 < t.x.cols; k0 += kLongestDots) {
         const int64_t k = std::min(kLongestDots, t.x.cols - k0);
         const bool first = i == 0 && k0 == 0;
+        if (!first) coming = {};
         float* const out = first ? sums : part;
         for (int64_t r = 0; r < m && !dots; r++) r_.widen(element(t.x.row(r), t.x.dtype, k0), t.x.dtype, k, x[r]);
         if (dots) {
-          k_.gemv_bf16(reinterpret_cast<const bf16_t*>(element(t.x.row(0), DType::bf16, k0)), t.x.ld, m, t.w, n0, n, k0, k, out, kMost);
+          k_.gemv_bf16(reinterpret_cast<const bf16_t*>(element(t.x.row(0), DType::bf16, k0)), t.x.ld, m, t.w, n0, n, k0, k, out, kMost, coming);
         } else if (t.w.plain()) {
           const DType type = dtype_of(t.w.format);
-          k_.gemv(x[0], kLongestDots, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kMost);
+          k_.gemv(x[0], kLongestDots, m, element(t.w.data, type, n0 * t.w.cols + k0), type, t.w.cols, k, n, out, kMost, coming);
         } else {
-          k_.gemv_coded(x[0], kLongestDots, m, t.w, n0, n, k0, k, out, kMost);
+          k_.gemv_coded(x[0], kLongestDots, m, t.w, n0, n, k0, k, out, kMost, coming);
         }
         if (first) continue;
         for (int64_t r = 0; r < m; r++) {

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/tensor.h"
 #include "base/thread_pool.h"
+#include "cpu/coming_rows.h"
 #include "cpu/instruction_sets.h"
 
 namespace lowrank::cpu {
@@ -38,8 +39,9 @@ class Matmul {
   // Bytes of scratch for products with contractions up to k (all terms together) and act operands; up to `whole` where the output is not f32.
   static int64_t workspace_bytes(int64_t k, int64_t whole, int threads);
 
-  Matmul(ThreadPool& pool, const InstructionSet& isa, void* workspace, int64_t bytes)
-      : pool_(pool), k_(*isa.kernels), r_(*isa.rows), work_(static_cast<char*>(workspace)), bytes_(bytes) {}
+  // coming: what few rows' products ask for; null: nothing
+  Matmul(ThreadPool& pool, const InstructionSet& isa, void* workspace, int64_t bytes, ComingRows* coming = nullptr)
+      : pool_(pool), k_(*isa.kernels), r_(*isa.rows), work_(static_cast<char*>(workspace)), bytes_(bytes), coming_(coming) {}
 
   void operator()(const Product&) const;
 
@@ -62,6 +64,7 @@ class Matmul {
   const RowKernels& r_;
   char* work_;
   int64_t bytes_;
+  ComingRows* coming_;
 };
 
 }  // namespace lowrank::cpu

@@ -94,6 +94,10 @@ class Backend {
   virtual int64_t repeated() const { return 0; }
   virtual int64_t largest_recording() const { return 0; }
 
+  // Says which rows operations will read after linears whose weights have `beside` bytes, in that order; each has no gaps between its rows. A backend
+  // may ask its memory for them meanwhile.
+  virtual void will_read(std::span<const Mat>, int64_t /*beside*/) {}
+
   // The choices that decide a device's last bits beside its operations, as text for a checkpoint; none: empty. take_plans(): the same choices from
   // now on; returns why that cannot be, in words, or nothing.
   virtual std::string plans() const { return ""; }

@@ -49,12 +49,12 @@ std::string check_gemv(const cpu::Kernels& k, const Stored& stored, int64_t row,
   if (dots) {
     const Weight plain{.data = decoded.data(), .format = Format::bf16, .rows = outputs, .cols = cols};
     const bf16_t* const left = static_cast<const bf16_t*>(x.data());
-    k.gemv_bf16(left, ld, rows, plain, 0, outputs, 0, cols, expected.data(), outputs);
-    k.gemv_bf16(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2);
+    k.gemv_bf16(left, ld, rows, plain, 0, outputs, 0, cols, expected.data(), outputs, {});
+    k.gemv_bf16(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2, {});
   } else {
     const float* const left = static_cast<const float*>(x.data());
-    k.gemv(left, ld, rows, decoded.data(), DType::f32, cols, cols, outputs, expected.data(), outputs);
-    k.gemv_coded(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2);
+    k.gemv(left, ld, rows, decoded.data(), DType::f32, cols, cols, outputs, expected.data(), outputs, {});
+    k.gemv_coded(left, ld, rows, w, row, outputs, col, cols, y, outputs + 2, {});
   }
   for (int64_t i = 0; i < rows * outputs; i++) {
     const float a = expected[size_t(i)], b = y[i / outputs * (outputs + 2) + i % outputs];

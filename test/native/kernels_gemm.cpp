@@ -104,13 +104,15 @@ std::string check_gemv(const cpu::Kernels& k, int64_t rows, int64_t length, int6
   };
   put(x, act, ldx, xv);
   put(w, t, ldw, wv);
+  std::vector<char> later(size_t(r.pick({0, 1, 4000})));
+  const cpu::Coming coming{later.data(), later.data() + later.size(), r.pick({1, 64, 900})};
   const auto product = [&](int64_t row, int64_t count, float* to, int64_t ld) {
     const char* const from = static_cast<const char*>(x.data()) + row * ldx * dtype_bytes(act);
     if (dots) {
       const Weight weight{.data = w.data(), .format = format_of(t), .rows = outputs, .cols = ldw};
-      k.gemv_bf16(reinterpret_cast<const bf16_t*>(from), ldx, count, weight, 0, outputs, 0, length, to, ld);
+      k.gemv_bf16(reinterpret_cast<const bf16_t*>(from), ldx, count, weight, 0, outputs, 0, length, to, ld, coming);
     } else {
-      k.gemv(reinterpret_cast<const float*>(from), ldx, count, w.data(), t, ldw, length, outputs, to, ld);
+      k.gemv(reinterpret_cast<const float*>(from), ldx, count, w.data(), t, ldw, length, outputs, to, ld, coming);
     }
   };
   product(0, rows, static_cast<float*>(y.data()), ldy);
@@ -212,8 +214,8 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
       for (int64_t i = 0; i < kOutputs * k; i++) w.push_back(f32_to_bf16(r.symmetric()));
       const Weight weight{.data = w.data(), .format = Format::bf16, .rows = kOutputs, .cols = k};
       std::vector<float> one(size_t(rows * kOutputs)), other = one;
-      real.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, one.data(), kOutputs);
-      emulated.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, other.data(), kOutputs);
+      real.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, one.data(), kOutputs, {});
+      emulated.kernels->gemv_bf16(x.data(), k, rows, weight, 0, kOutputs, 0, k, other.data(), kOutputs, {});
       report.expect(std::memcmp(one.data(), other.data(), one.size() * 4) == 0,
                     "bits [" + std::string(real.name) + " and " + emulated.name + "] gemv_bf16 rows=" + std::to_string(rows) + " k=" + std::to_string(k),
                     "real and emulated results differ");

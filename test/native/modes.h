@@ -59,6 +59,7 @@ void test_generator(Report&);
 void test_thread_pool(Report&);
 void test_large_pages(Report&);
 void test_arena(Report&);
+void test_coming_rows(Report&);
 void test_repeats(Report&);
 void test_memory(Backend&, Report&);
 void test_step_state(Report&);

@@ -9,6 +9,7 @@
 #include "base/large_page_allocator.h"
 #include "base/large_pages.h"
 #include "base/thread_pool.h"
+#include "cpu/coming_rows.h"
 #include "modes.h"
 #include "ops/backends.h"
 #include "ref/ref_backend.h"
@@ -21,6 +22,7 @@ void run_unit(const Options&, Report& report) {
   test_generator(report);
   test_thread_pool(report);
   test_arena(report);
+  test_coming_rows(report);
   test_repeats(report);
   RefBackend twin;
   test_memory(twin, report);
@@ -35,6 +37,39 @@ void run_unit(const Options&, Report& report) {
   test_merge_range(report);
   test_refused_buffers(report);
   test_fused(report);
+}
+
+void test_coming_rows(Report& report) {
+  std::vector<char> memory(4 * 1000);
+  const auto part = [&](int64_t begin, int64_t rows) { return Mat(memory.data() + begin * 2, DType::bf16, rows, 10); };
+  const Mat rows[] = {part(500, 40), part(0, 0), part(1500, 3), part(1000, 25)};
+  constexpr int64_t kOutputs = 7, kBytes = 36, kTimes = 20, kAll = (40 + 3 + 25) * 20;
+  cpu::ComingRows coming;
+  report.expect(coming.take(kOutputs, kBytes).at == nullptr, "unit: coming rows: none before there are some");
+  coming.set(rows, kTimes * kOutputs * kBytes, kAll);
+  bool in_order = true, enough = true, even = true;
+  int64_t times = 0;
+  for (const Mat& m : rows) {
+    const char *at = m.row(0), *const end = m.row(m.rows);
+    while (at < end) {
+      const cpu::Coming c = coming.take(kOutputs, kBytes);
+      in_order = in_order && c.at == at && c.end > at && c.end <= end;
+      enough = enough && kOutputs * c.per_output >= c.end - c.at;
+      even = even && c.end - c.at <= 2 * kAll / kTimes + 1;
+      if (!in_order) break;
+      at = c.end;
+      times++;
+    }
+  }
+  report.expect(in_order, "unit: coming rows: each byte once and in order");
+  report.expect(enough, "unit: coming rows: the outputs ask for all that was taken");
+  report.expect(even && times <= kTimes, "unit: coming rows: spread over the weights beside them");
+  report.expect(coming.take(kOutputs, kBytes).at == nullptr, "unit: coming rows: none when all were taken");
+  coming.set(rows, 1, 810);
+  const cpu::Coming first = coming.take(1, 1), second = coming.take(1, 1);
+  report.expect(first.at == rows[0].row(0) && first.end == rows[0].row(40) && second.at == rows[2].row(0) && second.end == second.at + 10 &&
+                    coming.take(1, 1).at == nullptr,
+                "unit: coming rows: no more than the bytes that are to be kept");
 }
 
 void test_thread_pool(Report& report) {
