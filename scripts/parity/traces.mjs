@@ -87,7 +87,7 @@ const meanLoss = (trace) => trace.reduce((sum, { loss }) => sum + loss, 0) / tra
 export async function compareTraces(work) {
   const peer = await runPeer(work);
   const ours = await runOurs(work);
-  const bounds = BOUNDS[work.own.quant_type ?? work.quantize ?? work.precision];
+  const bounds = work.bounds ?? BOUNDS[work.own.quant_type ?? work.quantize ?? work.precision];
   console.log(`\n== ${work.name}`);
   const worst = sideBySide(peer.trace, ours.trace);
   const evalLoss = Math.abs(ours.evalLoss - peer.evalLoss);
