@@ -164,7 +164,8 @@ check("without an addon, the loader names the command; without a compiler, that 
   if (refused.status !== 1 || !/Missing: g\+\+, cmake.*apt-get install/.test(refused.stderr))
     throw new Error(`without a compiler:\n${refused.stdout}${refused.stderr}`);
   if (!o.source) return;
-  run("node", [command], { cwd });
+  // ccache, where the clone's build used it, knows these files by their names below the folder.
+  run("node", [command], { cwd, env: { ...process.env, CCACHE_BASEDIR: cwd } });
   use(cwd, env);
 });
 
