@@ -2,6 +2,7 @@
 import { LAUNCHED } from "../base/ranks.js";
 import { HERE, type Host, rankCount } from "./hosts.js";
 import type { Mpirun } from "./mpirun.js";
+import { SESSION } from "./session.js";
 
 /** Variables that a rank on another machine needs, too. Their values travel in mpirun's own messages, on no command line. */
 const PASSED =
@@ -19,12 +20,14 @@ const inFront = (folder: string, others: string | undefined) => (others ? `${fol
 /**
  * mpirun's environment.
  * @param stderr what the launcher's standard error is (launchersTerminal)
+ * @param session folder for Open MPI's own files, which need not exist
  */
 export function rankEnvironment(
   { major, libraries }: Pick<Mpirun, "major" | "libraries">,
   environment: NodeJS.ProcessEnv,
   hosts: readonly Host[],
   stderr: string,
+  session: string,
 ): NodeJS.ProcessEnv {
   const isLocal = hosts.every(({ name }) => name === HERE);
   return {
@@ -34,7 +37,8 @@ export function rankEnvironment(
     OMPI_MCA_mpi_yield_when_idle: "1",
     // 4.1 looks for ssh and opens ports even where no other machine is named. 5.0 does neither.
     ...(isLocal ? { OMPI_MCA_plm_rsh_agent: "" } : {}),
-    ...(isLocal && major < 5 ? { OMPI_MCA_btl: "self,vader" } : {}),
+    // Other machines would have to have the folder's place, too.
+    ...(isLocal && major < 5 ? { OMPI_MCA_btl: "self,vader", [SESSION]: session } : {}),
     ...environment,
     // Another Open MPI's library may be the system's.
     ...(libraries === undefined ? {} : { LD_LIBRARY_PATH: inFront(libraries, environment.LD_LIBRARY_PATH) }),

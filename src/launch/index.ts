@@ -7,6 +7,7 @@ import { runGroup } from "./group.js";
 import { rankCount, readHosts } from "./hosts.js";
 import { findMpirun } from "./mpirun.js";
 import { Restarts, rankTokens, type Token } from "./restart.js";
+import { removeSession, sessionFolder } from "./session.js";
 
 export { refuseRanks } from "./checks.js";
 export { findMpirun, type Mpirun } from "./mpirun.js";
@@ -60,7 +61,8 @@ export async function launch(o: LaunchOptions, given: Launch): Promise<void> {
   );
   const { isTTY, columns } = process.stderr;
   const terminal = launchersTerminal(isTTY ? columns || 80 : null);
-  const ranksEnvironment = rankEnvironment(mpirun, { ...environment, ...secrets }, hosts, terminal);
+  const session = sessionFolder(environment);
+  const ranksEnvironment = rankEnvironment(mpirun, { ...environment, ...secrets }, hosts, terminal, session);
   const first = rankTokens(given.tokens, new Set(given.secrets.keys()));
   const restarts = new Restarts(o.output_dir, first, o.resume !== undefined || o.overwrite_output_dir);
   let tokens = first;
@@ -74,7 +76,7 @@ export async function launch(o: LaunchOptions, given: Launch): Promise<void> {
       stop: signal,
       stdout,
       stderr,
-    });
+    }).finally(() => removeSession(session));
     if (end.how !== "failed") return;
     const { lost, error } = end.cause;
     if (!lost || signal.aborted) throw error;

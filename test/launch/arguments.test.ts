@@ -1,6 +1,6 @@
 // The command line that mpirun is given, and which mpirun is taken.
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { launchedBy, launchersTerminal, processorShare, taskOf, worldOf } from "../../src/base/ranks.js";
 import { tokensOf } from "../../src/cli/argv.js";
@@ -10,6 +10,7 @@ import { refuseRanks } from "../../src/launch/checks.js";
 import { rankCount, readHosts } from "../../src/launch/hosts.js";
 import { findMpirun, kindOf } from "../../src/launch/mpirun.js";
 import { rankTokens } from "../../src/launch/restart.js";
+import { sessionFolder } from "../../src/launch/session.js";
 import { temporaryFolders } from "../support/folders.js";
 
 const temporaryFolder = temporaryFolders();
@@ -52,13 +53,30 @@ test("mpirun's arguments: ranks, machines, no binding, names of variables withou
 
 test("settings of Open MPI that the user made stay", () => {
   const here = readHosts(undefined, 2);
-  const made = rankEnvironment({ major: 4 }, { OMPI_MCA_btl: "tcp,self" }, here, "file");
+  const environment = (major: number, set: NodeJS.ProcessEnv = {}, hosts = here) =>
+    rankEnvironment({ major }, set, hosts, "file", "/tmp/session");
+  const made = environment(4, { OMPI_MCA_btl: "tcp,self", OMPI_MCA_orte_top_session_dir: "/own" });
   expect(made).toMatchObject({ OMPI_MCA_btl: "tcp,self", OMPI_MCA_plm_rsh_agent: "", LOWRANK_LAUNCHER: "file" });
-  expect(rankEnvironment({ major: 4 }, {}, here, "file")).toHaveProperty("OMPI_MCA_btl", "self,vader");
-  expect(rankEnvironment({ major: 5 }, {}, here, "file")).not.toHaveProperty("OMPI_MCA_btl");
-  const there = rankEnvironment({ major: 4 }, {}, readHosts(["a:1"], undefined), "file");
-  expect(there).not.toHaveProperty("OMPI_MCA_btl");
+  expect(made).toHaveProperty("OMPI_MCA_orte_top_session_dir", "/own");
+  const ofOneMachine = { OMPI_MCA_btl: "self,vader", OMPI_MCA_orte_top_session_dir: "/tmp/session" };
+  expect(environment(4)).toMatchObject(ofOneMachine);
+  const there = environment(4, {}, readHosts(["a:1"], undefined));
+  for (const name of Object.keys(ofOneMachine)) {
+    expect(environment(5)).not.toHaveProperty(name);
+    expect(there).not.toHaveProperty(name);
+  }
   expect(there).not.toHaveProperty("OMPI_MCA_plm_rsh_agent");
+});
+
+test.each([
+  [{}, "/tmp"],
+  [{ TMPDIR: "", TMP: "/c" }, "/c"],
+  [{ TMPDIR: "/a", TMP: "/c" }, "/a"],
+  [{ TMPDIR: "/a", OMPI_MCA_orte_tmpdir_base: "/b" }, "/b"],
+])("the folder of Open MPI's files: %j", (environment, place) => {
+  const found = sessionFolder(environment);
+  expect(dirname(found)).toBe(place);
+  expect(sessionFolder(environment)).not.toBe(found);
 });
 
 test("an Open MPI with a library of its own: ranks load that one", () => {
@@ -69,7 +87,7 @@ test("an Open MPI with a library of its own: ranks load that one", () => {
   writeFileSync(join(libraries, "libmpi.so.40"), "");
   const mpirun = findMpirun({ PATH: folder });
   const ofRanks = (environment: NodeJS.ProcessEnv) =>
-    rankEnvironment(mpirun, environment, readHosts(undefined, 2), "file");
+    rankEnvironment(mpirun, environment, readHosts(undefined, 2), "file", "/tmp/session");
   expect(ofRanks({})).toHaveProperty("LD_LIBRARY_PATH", libraries);
   expect(ofRanks({ LD_LIBRARY_PATH: "/own" })).toHaveProperty("LD_LIBRARY_PATH", `${libraries}:/own`);
 });

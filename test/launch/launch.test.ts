@@ -1,6 +1,7 @@
 // The launcher over a small script in the place of mpirun, and over the real one where it is installed.
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as after } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -154,12 +155,15 @@ test("a stop before all ranks have met ends them at once", async () => {
   expect(run.printed()).toBe("up\n");
 });
 
-test("an mpirun that does not end after a rank has failed is killed", async () => {
-  const { environment } = fakeMpirun(`trap '' TERM; ${KILLED.replace("exit 137", "exec sleep 60")}`);
+test("an mpirun that does not end after a rank has failed is killed, and its files are removed", async () => {
+  const files = 'mkdir -p "$OMPI_MCA_orte_top_session_dir/pid.1/0"';
+  const { environment } = fakeMpirun(`${files}; trap '' TERM; ${KILLED.replace("exit 137", "exec sleep 60")}`);
+  const TMPDIR = temporaryFolder();
   const begun = performance.now();
-  await expect(start(options(), environment).done).rejects.toThrow(/rank 1 on b was ended by signal 9/);
+  await expect(start(options(), { ...environment, TMPDIR }).done).rejects.toThrow(/rank 1 on b was ended by signal 9/);
   // The clock decides here, not the machine's speed: the bound is the launcher's promise.
   expect(performance.now() - begun).toBeLessThan(30_000);
+  expect(readdirSync(TMPDIR)).toEqual([]);
 });
 
 test("the live page is refused", async () => {
@@ -214,7 +218,8 @@ test("mpirun and its ranks end with a launcher that was killed", async () => {
   await expect.poll(() => existsSync(ended), { timeout: 30_000 }).toBe(true);
 });
 
-const isThere = kindOf(spawnSync("mpirun", ["--version"], { encoding: "utf8" }).stdout ?? "").name === "Open MPI";
+const installed = kindOf(spawnSync("mpirun", ["--version"], { encoding: "utf8" }).stdout ?? "");
+const isThere = installed.name === "Open MPI";
 if (!isThere) process.stderr.write("skipped: the launcher over the real mpirun, which is not installed\n");
 
 test.skipIf(!isThere)("the real mpirun: a stop, an error, an early end, a kill and an end", async () => {
@@ -251,4 +256,21 @@ test.skipIf(!isThere)("the real mpirun: a stop, an error, an early end, a kill a
   expect(killed).toMatchObject({ reason: { message: expect.stringMatching(/^rank 1 on \S+ was ended by signal 9/) } });
   expect(ended).toMatchObject({ status: "fulfilled" });
   for (const run of Object.values(runs)) expect(run.said()).toBe("");
+});
+
+test.skipIf(!isThere)("the real mpirun: a launch shares no folder with others, and leaves none", async () => {
+  const TMPDIR = temporaryFolder();
+  const shared = `ompi.${hostname().split(".")[0]}.${process.getuid?.()}`;
+  // In the folder's place: what another mpirun does to it depends on the moment.
+  writeFileSync(join(TMPDIR, shared), "");
+  const environment = { ...process.env, TMPDIR, STAND_IN: "0:end" };
+  if (installed.version?.startsWith("4.")) {
+    const args = ["-n", "1", ...(process.getuid?.() === 0 ? ["--allow-run-as-root"] : []), "true"];
+    const { status, stderr } = spawnSync("mpirun", args, { env: environment, encoding: "utf8" });
+    expect(status, stderr).not.toBe(0);
+  }
+  const run = start(options(), environment, [lora], [process.execPath, standIn]);
+  await run.done;
+  expect(run.printed()).toMatch(/rank 0 --lora_r=4/);
+  expect(readdirSync(TMPDIR)).toEqual([shared]);
 });

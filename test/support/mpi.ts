@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { SESSION, sessionFolder } from "../../src/launch/session.js";
 import { cliFile, type Finished, jsonLines, type RunOptions, root, run } from "./tiny.js";
 
 /** For a machine of few processors, and for root. */
@@ -43,7 +44,8 @@ export function ranks(
     ...(rank > 0 ? [":"] : []),
     ...["-n", "1", process.execPath, program(rank), ...args, ...own(rank)],
   ]);
-  return run("mpirun", each.flat(), { ...options, env: { ...ENVIRONMENT, ...options.env } });
+  const session = { [SESSION]: sessionFolder(process.env) };
+  return run("mpirun", each.flat(), { ...options, env: { ...ENVIRONMENT, ...session, ...options.env } });
 }
 
 /** Losses, norms and evaluations of a run are another's, but for the order in which sums were made. @param from first step */
