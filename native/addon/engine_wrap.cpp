@@ -43,6 +43,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
                       InstanceMethod<&EngineWrap::abort_group>("abortGroup"),
                       InstanceMethod<&EngineWrap::command<profile>>("profile"),
                       InstanceMethod<&EngineWrap::command<matmul_peak>>("matmulPeak"),
+                      InstanceMethod<&EngineWrap::command<trim>>("trim"),
                       InstanceMethod<&EngineWrap::command<device_plans>>("devicePlans"),
                       InstanceMethod<&EngineWrap::command<take_device_plans>>("takeDevicePlans"),
                       InstanceMethod<&EngineWrap::close>("close")});

@@ -34,6 +34,13 @@ EngineWork matmul_peak(const Napi::CallbackInfo& info) {
   return [again = info[0].ToBoolean().Value()](Engine& e) { return as_number(e.matmul_peak(again)); };
 }
 
+EngineWork trim(const Napi::CallbackInfo&) {
+  return [](Engine& e) -> Result {
+    e.trim();
+    return nullptr;
+  };
+}
+
 EngineWork device_plans(const Napi::CallbackInfo&) {
   return [](Engine& e) -> Result {
     return [text = e.plans()](Napi::Env env) -> Napi::Value { return Napi::String::New(env, text); };

@@ -1,6 +1,9 @@
 #include "base/memory.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "base/error.h"
@@ -15,6 +18,14 @@ Memory host_memory(int64_t bytes) {
                                 " MiB of memory. Use a smaller batch size or sequence length.");
   }
   return {{pages, pages->data()}, pages->bytes()};
+}
+
+void drop_pages(void* begin, int64_t bytes) {
+  // A part of a large page would only be split off it.
+  char* const at = static_cast<char*>(begin);
+  const int64_t before = (kLargePage - int64_t(reinterpret_cast<uintptr_t>(at) % uintptr_t(kLargePage))) % kLargePage;
+  const int64_t whole = (bytes - before) / kLargePage * kLargePage;
+  if (whole > 0) madvise(at + before, size_t(whole), MADV_DONTNEED);
 }
 
 }  // namespace lowrank

@@ -13,4 +13,7 @@ struct Memory {
 // At least `bytes` of this process's memory: zero-filled, in large pages. Error E_MEMORY where the system refuses.
 Memory host_memory(int64_t bytes);
 
+// Gives the whole pages between these addresses of such memory back to the system. They are zero-filled when they are touched again.
+void drop_pages(void* begin, int64_t bytes);
+
 }  // namespace lowrank

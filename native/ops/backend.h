@@ -51,6 +51,8 @@ class Backend {
   virtual Memory allocate(int64_t bytes) = 0;
   // The same of the host's memory, for arguments that lie with the host: operations read and write it in their order, and more slowly.
   virtual Memory allocate_host(int64_t bytes) { return allocate(bytes); }
+  // Of such memory: nothing of it is read before it is written again, and nothing uses it now. The system may have it until then.
+  virtual void trim(void*, int64_t /*bytes*/) {}
   // Between the host and such memory, in order with the operations; both are done when the call returns.
   virtual void upload(const void* host, int64_t bytes, void* to) = 0;
   virtual void download(const void* from, int64_t bytes, void* host) = 0;
@@ -188,6 +190,7 @@ class HostBackend : public Backend {
   Weight resident(const Weight& w, const AdapterColumns&) final { return w; }
   const float* resident(const float* values, int64_t) final { return values; }
   Memory allocate(int64_t bytes) final { return host_memory(bytes); }
+  void trim(void* at, int64_t bytes) final { drop_pages(at, bytes); }
   void upload(const void* host, int64_t bytes, void* to) final { std::copy_n(static_cast<const char*>(host), bytes, static_cast<char*>(to)); }
   void download(const void* from, int64_t bytes, void* host) final { std::copy_n(static_cast<const char*>(from), bytes, static_cast<char*>(host)); }
 };

@@ -86,6 +86,10 @@ void Base::fit(const AdapterNeeds& adapters) {
   has_buffers_ = true;
 }
 
+void Base::trim() {
+  if (has_buffers_) backend_->trim(at<char>(layout_->scratch()), arena_.total_bytes() - layout_->scratch());
+}
+
 void Base::use_length(int64_t length) {
   if (!has_buffers_) throw Error("E_MEMORY", "The system refused the buffers of this engine when an adapter was added. Close it.");
   if (depends_on_length() && length != rotary_length_) fill_rotary(length);

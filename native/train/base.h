@@ -34,6 +34,8 @@ class Base {
   // Makes the buffers large enough for adapters that ask for more. No pass is in progress. After an error there are no buffers: another
   // fit() may make them, and passes are errors until then.
   void fit(const AdapterNeeds&);
+  // Gives memory that no command needs at the moment back to the system. The next pass takes it again.
+  void trim();
   // Before passes with sequences of this length: "dynamic" rotary scaling depends on the longest of a batch. pieces() does it.
   void use_length(int64_t length);
   bool depends_on_length() const;

@@ -85,6 +85,7 @@ class Engine {
   // The backend's best FLOP/s of a product. Measured in the first call, for some tens of milliseconds, and where `again` is asked for:
   // the best of all counts, for others may have been busy.
   double matmul_peak(bool again = false) { return base_.matmul_peak(again); }
+  void trim() { base_.trim(); }
   // Backend's.
   std::string plans() const { return base_.backend().plans(); }
   std::string take_plans(const std::string& text) { return base_.backend().take_plans(text); }

@@ -68,6 +68,7 @@ export interface NativeEngine {
   abortGroup(): void;
   profile(): Promise<EngineProfile>;
   matmulPeak(again: boolean): Promise<number>;
+  trim(): Promise<void>;
   devicePlans(): Promise<string>;
   takeDevicePlans(plans: string): Promise<string>;
   mergedWeight(module: string, adapter?: number, decoded?: PlainDtype): Promise<Uint8Array>;

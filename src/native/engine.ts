@@ -204,6 +204,11 @@ export class Engine {
     return call(() => this.#engine.matmulPeak(again));
   }
 
+  /** Gives the buffers' memory back to the system until the next pass, which takes it again. A device keeps its own. */
+  async trim(): Promise<void> {
+    await call(() => this.#engine.trim());
+  }
+
   /** The algorithms of a device's products so far, as text for a checkpoint; empty where there are none to choose. */
   async devicePlans(): Promise<string> {
     return call(() => this.#engine.devicePlans());

@@ -24,6 +24,7 @@ export type AdapterEngine = Pick<
   | "setOptimizerState"
   | "checkWeights"
   | "matmulPeak"
+  | "trim"
   | "devicePlans"
   | "takeDevicePlans"
   | "generateStart"
@@ -99,6 +100,10 @@ export class Slot implements AdapterEngine {
 
   matmulPeak(again?: boolean): Promise<number> {
     return this.#engine.matmulPeak(again);
+  }
+
+  trim(): Promise<void> {
+    return this.#engine.trim();
   }
 
   generateStart(prompt: Int32Array, sampling: SamplingOptions): Promise<number> {

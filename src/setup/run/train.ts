@@ -165,6 +165,8 @@ export async function trainPrepared(o: RunOptions, prepared: Prepared, work: Run
     throw error;
   } finally {
     await work.computed?.(failure);
+    // The report is drawn in the place of the buffers. What has failed may have taken the engine with it.
+    await work.engine.trim().catch(() => {});
     await trackers.end();
   }
   await tellNews();
