@@ -172,6 +172,7 @@ Napi::Value plan(const Napi::CallbackInfo& info) {
       o.Set("bytes", double(items[i].bytes));
       const MemoryPlace place = items[i].place;
       o.Set("place", place == MemoryPlace::mapped ? "mapped" : place == MemoryPlace::device ? "device" : "host");
+      if (items[i].idle) o.Set("idle", true);
       list.Set(i, o);
     }
     return list;

@@ -15,6 +15,7 @@ struct MemoryItem {
   std::string name;
   int64_t bytes = 0;
   MemoryPlace place = MemoryPlace::host;
+  bool idle = false;  // between two commands: Engine::trim gives its memory back to the system
 };
 
 class Arena {

@@ -145,6 +145,7 @@ std::vector<MemoryItem> plan_memory(const ModelSource& source, const AdapterSpec
   int64_t factors = 0;
   for (MemoryItem item : arena.items()) {
     item.place = place;
+    item.idle = place == MemoryPlace::host && Layout::is_scratch(item);
     items.push_back(std::move(item));
   }
   for (MemoryItem& item : device_items(limits, pass_size(source.spec, all), all.device)) items.push_back(std::move(item));

@@ -130,6 +130,8 @@ class Layout {
   int64_t offloaded_bytes() const { return offloaded_bytes_; }
   // Where no command leaves anything for the next one: the pieces' buffers.
   int64_t scratch() const { return tokens_begin_; }
+  // Whether an item of the plan holds such buffers: all of it but some tables.
+  static bool is_scratch(const MemoryItem& item) { return item.name == "buffers" || item.name == "activations"; }
 
  private:
   void place(int64_t tokens, bool keep);

@@ -287,6 +287,8 @@ export interface MemoryItem {
   bytes: number;
   /** mapped: page cache of files, which is given back to the system when something else needs the memory; device: not of the host. */
   place: MemoryPlace;
+  /** Set of what no command leaves anything in: `Engine.trim` gives it back to the system, but for some tables. */
+  idle?: true;
 }
 
 export interface MemoryPlan {

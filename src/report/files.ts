@@ -26,43 +26,43 @@ export interface Written {
   note?: string;
 }
 
+let last: Promise<unknown> = Promise.resolve();
+
 /**
  * Writes the page of one run, or of several beside each other, and each plot as SVG and PNG. A run whose curves are one point has
- * no files of plots.
+ * no files of plots. Reports are drawn one after the other, for each takes memory.
  * @throws LowrankError E_WRITE
  */
-export async function writeReport(runs: readonly Run[], folder: string): Promise<Written> {
+export function writeReport(runs: readonly Run[], folder: string): Promise<Written> {
+  const written = last.then(() => write(runs, folder));
+  last = written.catch(() => {});
+  return written;
+}
+
+async function write(runs: readonly Run[], folder: string): Promise<Written> {
   const curves = plotsOf(runs);
-  const files = curves.some((plot) => plot.kind === "curves" && isCurve(plot)) ? join(folder, PLOTS) : null;
-  await using thread = files === null ? null : new Thread<string, Uint8Array | null>("png-worker.js");
-  const draw = (plot: Plot) => {
-    const svg = asFile(plot, FIXED);
-    const picture = thread!.ask(svg);
-    // An error of another plot may come first.
-    picture.catch(() => {});
-    return { id: plot.id, svg, picture };
-  };
-  const toFile = (plots: Plot[]) => (thread ? plots.filter(isCurve).map(draw) : []);
-  // These are drawn while the adapters are analysed.
-  const drawn = toFile(curves);
-  const pictures = await rankPictures(runs);
-  writeWhole(join(folder, REPORT), page(runs, [...curves, ...pictures]));
-  rmSync(join(folder, PLOTS), { recursive: true, force: true });
+  // Its thread ends before the plots' begins: both together would take more memory.
+  const all = [...curves, ...(await rankPictures(runs))];
+  writeWhole(join(folder, REPORT), page(runs, all));
+  const files = join(folder, PLOTS);
+  rmSync(files, { recursive: true, force: true });
   const written = { page: join(folder, REPORT), plots: 0 };
-  if (!files) return written;
+  if (!curves.some((plot) => plot.kind === "curves" && isCurve(plot))) return written;
   try {
     mkdirSync(files);
   } catch (error) {
     throw writeError(error, files);
   }
-  drawn.push(...toFile(pictures));
+  await using thread = new Thread<string, Uint8Array | null>("png-worker.js");
   let hasPng = true;
-  for (const { id, svg, picture } of drawn) {
-    writeWhole(join(files, `${id}.svg`), svg);
-    const png = await picture;
-    if (png) writeWhole(join(files, `${id}.png`), png);
+  for (const plot of all.filter(isCurve)) {
+    const svg = asFile(plot, FIXED);
+    writeWhole(join(files, `${plot.id}.svg`), svg);
+    const png = await thread.ask(svg);
+    if (png) writeWhole(join(files, `${plot.id}.png`), png);
     else hasPng = false;
+    written.plots++;
   }
   const note = hasPng ? {} : { note: "plots are written as SVG alone: for PNG, npm install @resvg/resvg-js" };
-  return { ...written, plots: drawn.length, ...note };
+  return { ...written, ...note };
 }

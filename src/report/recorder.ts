@@ -23,7 +23,7 @@ const WORK: Partial<Record<RunEvent["type"], string>> = {
 
 export class ReportRecorder implements Tracker {
   readonly name = "report.html";
-  /** Drawing is work of this process, and the runs of a sweep draw at the same time. */
+  /** Drawing is work of this process, and the runs of a sweep end at the same time. */
   readonly endMs = 600_000;
   readonly #folder: string;
   readonly #known: KnownFacts;

@@ -369,14 +369,16 @@ describe("refusals", () => {
   const limit = (bytes: number): MemoryLimit[] => [{ bytes, of: "allowed by --memory_limit", countsMapped: true }];
 
   test("training: the proposals fit, and the first leaves the results as they are", async () => {
-    const planner = new Planner(model, adapter(8), { threads: 1 }, tinyBase);
+    const source = billion();
+    const spec = { ...adapter(8), targets: listLinears(source).map(({ name }) => name) };
+    const planner = new Planner(source, spec, { threads: 1 }, tinyBase);
     const plan = planner.plan(settings);
     const least = planner.plan({ ...settings, checkpointing: true }).memory.totalBytes;
     expect(() => planner.check(plan, settings, false, limit(plan.memory.totalBytes))).not.toThrow();
     const error = await errorOf(() => planner.check(plan, settings, false, limit(least)));
     expect(error.code).toBe("E_MEMORY");
     expect(error.message).toMatch(
-      /^Training with these settings needs [\d.]+ MiB, but [\d.]+ MiB are allowed by --memory_limit\./,
+      /^Training with these settings needs [\d.]+ GiB, but [\d.]+ GiB are allowed by --memory_limit\./,
     );
     expect(error.message).toMatch(/What would fit:\n {2}--gradient_checkpointing\n/);
     const hopeless = await errorOf(() => planner.check(plan, settings, false, limit(MIB)));
@@ -417,6 +419,24 @@ describe("refusals", () => {
     const ends = [tensor("model.embed_tokens.weight", [vocabulary, 2048]), tensor("model.norm.weight", [2048])];
     return modelSource(model.folder, { ...config, tieWordEmbeddings: true }, [...ends, ...blocks]);
   }
+
+  test("the report is drawn in the place of the buffers: what it needs beyond them counts", () => {
+    const source = billion();
+    const spec = { ...adapter(8), targets: listLinears(source).map(({ name }) => name) };
+    const report = (of: ModelSource, its: AdapterSpec, device = "cpu") => {
+      const { items } = new Planner(of, its, { threads: 1, device }, null).plan(settings).memory;
+      const idle = items.reduce((sum, { idle, bytes }) => sum + (idle ? bytes : 0), 0);
+      return { bytes: item(items, "report"), idle };
+    };
+    const [small, large] = [report(model, adapter(8)), report(source, spec)];
+    expect(large.idle).toBeGreaterThan(100 * MIB);
+    expect(large.bytes).toBe(0);
+    expect(small.idle).toBeGreaterThan(2 * HUGE_PAGE);
+    // A device's buffers are no memory of the host.
+    const onDevice = report(source, spec, "cuda:0");
+    expect(onDevice.idle).toBe(0);
+    expect(small.bytes).toBe(onDevice.bytes - (small.idle - 2 * HUGE_PAGE));
+  });
 
   test("on a device checkpointing fills the memory: as few blocks are computed again as make the plan fit", () => {
     const source = billion();

@@ -27,7 +27,20 @@ function savingBytes(adapters: number, optimizer: Optimizer): number {
   // The copies decide for a large adapter; 8-bit moments make them a little more than half as large as f32 moments do. The allocator's share
   // decides for a small one.
   const copies = 5 * (optimizer === "adamw" ? adapters : 0.55 * adapters);
-  return Math.min(10 * adapters, copies + 22 * 2 ** 20);
+  return Math.min(7 * adapters, copies + 10 * 2 ** 20);
+}
+
+/**
+ * Memory of the report's threads after the last step: a JavaScript heap and the drawn pixels. Measured with examples/tiny-base over the table of
+ * docs/memory.md.
+ */
+const REPORT_BYTES = 68 * 2 ** 20;
+
+/** What drawing the report needs beyond the memory that the engine has given back by then. */
+function reportBytes(items: readonly MemoryItem[]): number {
+  const idle = items.reduce((sum, item) => sum + (item.idle ? item.bytes : 0), 0);
+  // Given back in whole large pages.
+  return Math.max(0, REPORT_BYTES - Math.max(0, idle - 4 * 2 ** 20));
 }
 
 export interface Plan {
@@ -155,7 +168,11 @@ export class Planner {
     // One of them is saved at a time.
     const largest = Math.max(...adapters.map((each) => parameterCounts(model, each).adapter));
     const saving = savingBytes(4 * largest, optimizer);
-    const memory = planOf([...items, { name: "saving", bytes: saving, place: "host" }, ...this.#process]);
+    const after = [
+      { name: "saving", bytes: saving, place: "host" },
+      { name: "report", bytes: reportBytes(items), place: "host" },
+    ] as const;
+    const memory = planOf([...items, ...after, ...this.#process]);
     return { adapter, engine, memory };
   }
 
