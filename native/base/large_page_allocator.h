@@ -2,6 +2,7 @@
 // one after the other, and none is as large as a page.
 #pragma once
 #include <cstddef>
+#include <new>
 #include <vector>
 
 namespace lowrank {
@@ -18,6 +19,11 @@ struct LargePageAllocator {
   LargePageAllocator(const LargePageAllocator<U>&) {}
   T* allocate(size_t n) { return static_cast<T*>(take_from_large_pages(n * sizeof(T))); }
   void deallocate(T* p, size_t n) noexcept { give_to_large_pages(p, n * sizeof(T)); }
+  // A new array's elements have no value: their first writers, often several threads, take its pages.
+  template <class U>
+  void construct(U* p) noexcept {
+    ::new (static_cast<void*>(p)) U;
+  }
   bool operator==(const LargePageAllocator&) const { return true; }
 };
 

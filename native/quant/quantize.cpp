@@ -7,7 +7,9 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
+#include "base/f16_rounding.h"
 #include "quant/dynamic_map.h"
 
 namespace lowrank {
@@ -29,17 +31,39 @@ bool all_finite(const LargePageVector<float>& x) {
   return std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); });
 }
 
-// Codes of four bits by their values, and the middles between neighbouring ones; a value on a middle belongs to the lower
-// one. Of fp4's two codes for zero the first comes first.
-struct Steps {
-  std::array<uint8_t, 16> codes;
-  std::array<float, 15> bounds;
-
+// Codes of four bits by their values; a value on the middle between two neighbouring ones belongs to the lower one. Of fp4's two
+// codes for zero the first comes first. From -1 to 1 there are cells, narrower than the distance of two middles: each has one at most.
+class Steps {
+ public:
   explicit Steps(const float* values) {
+    std::array<uint8_t, 16> codes;
     for (size_t i = 0; i < codes.size(); i++) codes[i] = uint8_t(i);
     std::stable_sort(codes.begin(), codes.end(), [&](uint8_t a, uint8_t b) { return values[a] < values[b]; });
-    for (size_t i = 0; i < bounds.size(); i++) bounds[i] = (values[codes[i]] + values[codes[i + 1]]) / 2;
+    const auto middle = [&](size_t step) { return (values[codes[step]] + values[codes[step + 1]]) / 2; };
+    size_t step = 0;  // of the middles below the cell
+    for (size_t i = 0; i < cells_.size(); i++) {
+      cells_[i] = {std::numeric_limits<float>::infinity(), codes[step], codes[step]};
+      if (step + 1 == codes.size() || cell(middle(step)) > i) continue;
+      cells_[i] = {middle(step), codes[step], codes[step + 1]};
+      step++;
+    }
   }
+
+  // Of a number from -1 to 1, or of NaN, which has the lowest code.
+  uint8_t code(float v) const {
+    const Cell& c = cells_[cell(v)];
+    return v > c.middle ? c.above : c.below;
+  }
+
+ private:
+  static constexpr int kPerOne = 512;
+  struct Cell {
+    float middle;
+    uint8_t below, above;
+  };
+  std::array<Cell, 2 * kPerOne + 1> cells_;
+
+  static size_t cell(float v) { return v > -1.f ? size_t(int((v + 1.f) * float(kPerOne))) : 0; }
 };
 
 const Steps& steps_of(Format f) {
@@ -48,16 +72,8 @@ const Steps& steps_of(Format f) {
 }
 
 void four_bit_codes(const Steps& steps, const float* scaled, int64_t n, uint8_t* codes) {
-  uint8_t q[2];
-  for (int64_t i = 0; i < n; i += 2) {
-    for (int64_t j = 0; j < 2; j++) {
-      size_t step = 0;
-      const float v = i + j < n ? scaled[i + j] : 0.f;
-      for (const float b : steps.bounds) step += v > b;
-      q[j] = steps.codes[step];
-    }
-    codes[i / 2] = uint8_t(q[0] << 4 | q[1]);
-  }
+  for (int64_t i = 0; i + 1 < n; i += 2) codes[i / 2] = uint8_t(steps.code(scaled[i]) << 4 | steps.code(scaled[i + 1]));
+  if (n % 2 != 0) codes[n / 2] = uint8_t(steps.code(scaled[n - 1]) << 4 | steps.code(0.f));
 }
 
 // The nearest of the map's values for each of 65,536 values from -1 to 1: bitsandbytes looks its codes up, too, and so
@@ -136,12 +152,14 @@ void quantize_dynamic(const float* x, int64_t n, int64_t block_size, uint8_t* co
 }
 
 void quantize_rows(const float* x, int64_t rows, int64_t cols, int8_t* codes, float* absmax) {
+  // Numbers of this size have no bits below 1: a sum with it is rounded to a whole number, ties to even.
+  constexpr float kWhole = 0x1.8p23f;
   std::vector<float> half(static_cast<size_t>(cols));
   for (int64_t r = 0; r < rows; r++) {
-    for (int64_t c = 0; c < cols; c++) half[size_t(c)] = f16_to_f32(f32_to_f16(x[r * cols + c]));
+    for (int64_t c = 0; c < cols; c++) half[size_t(c)] = rounded_to_f16(x[r * cols + c]);
     const float top = largest(half.data(), cols), factor = int8_factor(top);
     absmax[r] = top;
-    for (int64_t c = 0; c < cols; c++) codes[r * cols + c] = int8_t(std::nearbyint(half[size_t(c)] * factor));
+    for (int64_t c = 0; c < cols; c++) codes[r * cols + c] = int8_t(std::bit_cast<uint32_t>(half[size_t(c)] * factor + kWhole));
   }
 }
 

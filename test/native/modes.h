@@ -55,6 +55,7 @@ void test_same_bits(const cpu::InstructionSet& real, const cpu::InstructionSet& 
 // Parts of unit.
 void test_mapped_files(Report&);
 void test_dtypes(Report&);
+void test_quantizing(Report&);
 void test_generator(Report&);
 void test_thread_pool(Report&);
 void test_large_pages(Report&);

@@ -19,6 +19,7 @@ namespace lowrank::test {
 void run_unit(const Options&, Report& report) {
   test_mapped_files(report);
   test_dtypes(report);
+  test_quantizing(report);
   test_generator(report);
   test_thread_pool(report);
   test_arena(report);
