@@ -170,7 +170,6 @@ class Loop {
       if (done < total && run.resume.total_steps !== total) await this.#tellNewSchedule(run.resume);
       await this.#makeUp(run.resume);
     }
-    if (this.#peak.flopPerSecond === 0) await this.#peak.measure();
     const isFinished = done >= total || (done > 0 && this.#isOver());
     if (isFinished) await run.report({ type: "warning", message: this.#nothingLeft(done) });
     await this.#agreeOnStop();
@@ -366,6 +365,7 @@ class Loop {
     } else if (this.#aborted()) {
       // For whoever stopped the run, and not of its history: a run that goes on has no line here.
       await this.#read(at);
+      if (this.#peak.flopPerSecond === 0) await this.#keepPeak();
       metrics = this.#interval.line(await this.#about(at), this.#peak.flopPerSecond * this.#ranks.size);
     }
     await report({ type: "step", step, loss, tokens_per_s, metrics });

@@ -5,7 +5,7 @@ const SHARE = 0.01;
 
 /**
  * FLOP/s of a product at its best. The machine's other load changes. So the peak is measured again beside the steps that are compared
- * with it: now and then, and where steps were faster than it.
+ * with it: now and then, and where steps were faster than it. The first step does not wait for it.
  */
 export class MatmulPeak {
   readonly #engine: Pick<AdapterEngine, "matmulPeak">;
@@ -23,7 +23,7 @@ export class MatmulPeak {
     return this.#best;
   }
 
-  async measure(): Promise<void> {
+  async #measure(): Promise<void> {
     const begin = performance.now();
     this.#best = await this.#engine.matmulPeak(this.#best > 0);
     this.#end = performance.now();
@@ -32,8 +32,9 @@ export class MatmulPeak {
 
   /** @param reached FLOP/s of the steps since the last call */
   async keepUp(reached: number): Promise<void> {
+    if (this.#best === 0) await this.#measure();
     const isDue = performance.now() - this.#end >= this.#milliseconds / SHARE;
-    if (isDue || (reached > this.#best && !this.#wasExceeded)) await this.measure();
+    if (isDue || (reached > this.#best && !this.#wasExceeded)) await this.#measure();
     if (reached > this.#best) this.#wasExceeded = true;
   }
 

@@ -74,18 +74,18 @@ describe("the peak that steps are compared with", () => {
 
   test("is measured again where steps were faster, once without a wait", async () => {
     const { peak, calls } = measured(75, 120);
-    await peak.measure();
+    await peak.keepUp(0);
     await peak.keepUp(100);
     expect([peak.flopPerSecond, calls(), peak.warning(100 / peak.flopPerSecond)]).toEqual([120, 2, null]);
   });
 
   test("is measured again now and then, and takes a hundredth of the time at most", async () => {
     const { peak, calls } = measured(75);
-    await peak.measure();
+    await peak.keepUp(0);
     for (const begun = performance.now(); performance.now() - begun < 300; ) await peak.keepUp(10);
     expect(calls()).toBeGreaterThan(1);
     const slow = new MatmulPeak({ matmulPeak: () => new Promise((resolve) => setTimeout(resolve, 20, 5)) });
-    await slow.measure();
+    await slow.keepUp(0);
     const begun = performance.now();
     await slow.keepUp(4);
     expect(performance.now() - begun).toBeLessThan(15);
@@ -93,7 +93,7 @@ describe("the peak that steps are compared with", () => {
 
   test("a share above one is said why, once", async () => {
     const { peak } = measured(75);
-    await peak.measure();
+    await peak.keepUp(0);
     await peak.keepUp(100);
     expect(peak.warning(100 / 75)).toMatch(/mfu is 133 %: the steps were faster than a product alone whenever/);
     expect(peak.warning(100 / 75)).toBeNull();
