@@ -38,6 +38,9 @@ export function safetensorsHeader(
   return header;
 }
 
+/** Small tensors are written together: each write is a way to a thread and back. */
+const WRITTEN_BYTES = 1 << 20;
+
 /**
  * Writes the file under its final name and flushes it to the disk. After an error the caller removes the unfinished file.
  * @throws LowrankError E_WRITE naming file and cause
@@ -50,7 +53,13 @@ export async function writeSafetensors(
   const ordered = inFileOrder(tensors);
   try {
     await using output = await open(file, "w");
-    await output.writeFile(safetensorsHeader(ordered, metadata));
+    let pending: Uint8Array[] = [safetensorsHeader(ordered, metadata)];
+    let pendingBytes = pending[0]!.byteLength;
+    const write = async () => {
+      await output.writeFile(pending.length === 1 ? pending[0]! : Buffer.concat(pending));
+      pending = [];
+      pendingBytes = 0;
+    };
     for (const { name, bytes, data } of ordered) {
       const content = typeof data === "function" ? await data() : data;
       if (content.byteLength !== bytes) {
@@ -59,8 +68,13 @@ export async function writeSafetensors(
           `${file}: tensor ${name} has ${content.byteLength} bytes, expected ${bytes}.`,
         );
       }
-      await output.writeFile(content);
+      if (pendingBytes > 0 && pendingBytes + bytes > WRITTEN_BYTES) await write();
+      pending.push(content);
+      pendingBytes += bytes;
+      // A large one is not kept while the next is made.
+      if (pendingBytes >= WRITTEN_BYTES) await write();
     }
+    if (pendingBytes > 0) await write();
     await output.sync();
   } catch (error) {
     throw writeError(error, file);
