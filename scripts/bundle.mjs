@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -7,14 +7,17 @@ import { readArguments } from "./support/arguments.mjs";
 
 readArguments({
   about: `Makes few files of the many that the command reads when it starts: dist/cli, dist/commands and the packages that every start needs go
-into dist/chunks. The command starts in about half the time. The modules of dist that are not the command's are left as the compiler wrote them.`,
+into dist/chunks. The command starts in about half the time. The modules of dist that are not the command's are left as the compiler wrote them.
+Packages that are loaded when they are needed become a file each.`,
 });
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(root, "dist");
 const chunks = join(dist, "chunks");
-/** Packages that every start of the command reads. Others are loaded when they are needed, and stay packages. */
-const BUNDLED = ["zod", "yargs", "yaml"];
+/** Packages that the command's modules import. */
+const BUNDLED = ["zod", "yargs", "d3-scale", "d3-shape"];
+/** Packages that src/base/packages.ts loads when they are needed. */
+const PACKED = ["yaml", "winston", "apache-arrow"];
 
 const commands = readdirSync(join(dist, "commands")).filter((file) => file.endsWith(".js"));
 const entries = [
@@ -28,6 +31,15 @@ const { dependencies, optionalDependencies } = JSON.parse(readFileSync(join(root
 const external = Object.keys({ ...dependencies, ...optionalDependencies }).filter((name) => !BUNDLED.includes(name));
 
 rmSync(chunks, { recursive: true, force: true });
+/** Folders of the packages whose code is in dist/chunks. */
+const packages = new Set();
+
+function note({ output }) {
+  for (const id of output.flatMap(({ moduleIds }) => moduleIds ?? [])) {
+    const folder = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id);
+    if (folder) packages.add(folder[0]);
+  }
+}
 
 /** One level below dist, as all modules: their paths relative to import.meta.url hold. */
 async function write(input, chunkNames) {
@@ -35,7 +47,7 @@ async function write(input, chunkNames) {
   const checks = { ineffectiveDynamicImport: false };
   const bundle = await rolldown({ input, external, platform: "node", cwd: root, checks });
   const names = { entryFileNames: "[name].js", chunkFileNames: `chunks/${chunkNames}-[hash].js` };
-  await bundle.write({ dir: dist, format: "esm", ...names });
+  note(await bundle.write({ dir: dist, format: "esm", ...names }));
   await bundle.close();
 }
 await write(input, "[name]");
@@ -43,9 +55,18 @@ await write(input, "[name]");
 // thread compile more than it needs.
 await write({ "chunks/worker": join(dist, "data", "tokenise", "worker.js") }, "worker-[name]");
 
-mkdirSync(chunks, { recursive: true });
-for (const name of BUNDLED) {
-  const folder = join(root, "node_modules", name);
-  const license = readdirSync(folder).find((file) => /^licen[cs]e/i.test(file));
-  copyFileSync(join(folder, license), join(chunks, `LICENSE.${name}`));
+// Each as `require` would load it, and whole: one file names what it uses of it.
+for (const name of PACKED) {
+  const bundle = await rolldown({ input: { [name]: name }, platform: "node", cwd: root });
+  note(await bundle.write({ dir: chunks, format: "cjs", entryFileNames: "[name].cjs" }));
+  await bundle.close();
+}
+
+for (const folder of packages) {
+  const { name } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const texts = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+  for (const text of texts) {
+    const kind = /^notice/i.test(text) ? "NOTICE" : "LICENSE";
+    copyFileSync(join(folder, text), join(chunks, `${kind}.${name.replace("/", "-")}`));
+  }
 }

@@ -1,5 +1,5 @@
 // The one owner of the `yaml` package.
-import { createRequire } from "node:module";
+import { loadPackage } from "./packages.js";
 
 /** Loaded where a text of YAML is read: most commands read none. */
-export const yaml = () => createRequire(import.meta.url)("yaml") as typeof import("yaml");
+export const yaml = () => loadPackage("yaml") as typeof import("yaml");

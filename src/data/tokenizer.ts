@@ -3,6 +3,7 @@ import { closeSync } from "node:fs";
 import { dirname } from "node:path";
 import type { JsEncoding as Encoding, Tokenizer as Native, AddedToken as NativeToken } from "tokenizers";
 import { LowrankError } from "../base/errors.js";
+import { loadPackage } from "../base/packages.js";
 import { LARGEST_LIST_BYTES, openRegular } from "../base/system-errors.js";
 import type { Warn } from "../model/index.js";
 import { type AddedToken, type AddedTokens, readAddedTokens } from "./added-tokens.js";
@@ -51,7 +52,7 @@ export class Tokenizer {
    */
   static async open(path: string, warn: Warn = () => {}): Promise<Tokenizer> {
     const file = findMainFile(path);
-    const { default: tokenizers } = await import("tokenizers");
+    const tokenizers = loadPackage("tokenizers") as Package;
     // The package would wait for a pipe, and take all memory for a device.
     const inMemory = madeFile(file);
     if (inMemory === undefined) closeSync(openRegular(file, "Tokenizer", LARGEST_LIST_BYTES));
@@ -215,7 +216,7 @@ export class Tokenizer {
     json: string,
     texts: readonly string[],
   ): Promise<{ text: string; ids: number[]; others: number[] } | undefined> {
-    const { default: tokenizers } = await import("tokenizers");
+    const tokenizers = loadPackage("tokenizers") as Package;
     const other = withAdded(tokenizers, tokenizers.Tokenizer.fromString(json), this.#added);
     for (const text of texts) {
       const [one, two] = await Promise.all(

@@ -1,7 +1,7 @@
 import { once } from "node:events";
-import { createRequire } from "node:module";
 import { Writable } from "node:stream";
 import type { Logform, Logger, transport as Transport } from "winston";
+import { loadPackage } from "../base/packages.js";
 import { TextFile } from "./text-file.js";
 
 type Level = "error" | "warn" | "info" | "verbose" | "print";
@@ -10,7 +10,7 @@ const LEVELS: Record<Level, number> = { error: 0, print: 0, warn: 1, info: 2, ve
 const COLOURS: Partial<Record<string, string>> = { error: "\x1b[31m", warn: "\x1b[33m" };
 
 /** Loaded with the first log: most commands have none. */
-const winston = () => createRequire(import.meta.url)("winston") as typeof import("winston");
+const winston = () => loadPackage("winston") as typeof import("winston");
 
 /** The lines of some levels alone. */
 const only = (wanted: (level: string) => boolean): Logform.Format =>

@@ -4,8 +4,8 @@
 //   loss_mask  list<uint8>   1 where the token is to be learned
 //   supervised int32         tokens of the example that are learned
 //   row        uint32        number of its text among all texts, from 0
-import { createRequire } from "node:module";
 import type { Data, DataType, Field, List } from "apache-arrow";
+import { loadPackage } from "../../base/packages.js";
 import type { Block } from "../tokenise/block.js";
 import type { Provenance } from "./contents.js";
 
@@ -18,8 +18,8 @@ export interface Encoder {
   finish(): Uint8Array[];
 }
 
-// Loaded when it is needed: it takes longer than opening a cache. `import` would open its hundred files at once.
-const arrow = () => createRequire(import.meta.url)("apache-arrow") as typeof import("apache-arrow");
+// Loaded when it is needed: it takes longer than opening a cache.
+const arrow = () => loadPackage("apache-arrow") as typeof import("apache-arrow");
 
 export async function encoder(provenance: Provenance): Promise<Encoder> {
   const {
