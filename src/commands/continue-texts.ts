@@ -1,6 +1,6 @@
 import type { CommandOptions } from "../config/index.js";
-import { type Column, type DataFile, dataFiles, firstRow, readRows, Tokenizer } from "../data/index.js";
-import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
+import { type Column, type DataFile, dataFiles, firstRow, readRows } from "../data/index.js";
+import { generating, openForInference, openTokenizerFor, openWithAdapter } from "../setup/inference.js";
 import { readPrompts, samplingOf } from "../setup/prompt.js";
 import { readOptions } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
@@ -34,7 +34,7 @@ export async function continueTexts(
   files: NonNullable<Options["input_file"]>,
 ): Promise<void> {
   const given = await promptsOf(o, files);
-  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
+  const tokenizer = await openTokenizerFor(o, warn);
   const base = openWithAdapter(o, warn);
   const context = base.model.config.maxPositions;
   const limit = `max_position_embeddings of ${o.base_model}`;

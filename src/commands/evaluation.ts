@@ -3,9 +3,15 @@ import { LowrankError } from "../base/errors.js";
 import type { CommandOptions } from "../config/index.js";
 import { TokenDataset } from "../data/index.js";
 import type { Engine } from "../native/index.js";
-import { evaluating, type OpenedBase, openForInference, openWithAdapter } from "../setup/inference.js";
+import {
+  evaluating,
+  type OpenedBase,
+  openForInference,
+  openTokenizerFor,
+  openWithAdapter,
+} from "../setup/inference.js";
 import { checkTemplateUsed } from "../setup/row-forms.js";
-import { namedTexts, openTokenizer, readTokens } from "../setup/texts.js";
+import { namedTexts, readTokens } from "../setup/texts.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Evaluation, evaluateModel } from "../trainer/index.js";
 import { locatedShown, namedFilesShown } from "./downloading.js";
@@ -34,7 +40,7 @@ export async function onTexts<T>(
   const o = await locatedShown(named);
   const base = openWithAdapter(o, warn);
   const progress = await Progress.open(showsBar());
-  const tokenizer = await openTokenizer(o, warn);
+  const tokenizer = await openTokenizerFor(o, warn);
   const reading = { show: tokenising(progress), warn, note: STDERR.info };
   const texts = await namedTexts(files, "validation", o, tokenizer, reading);
   checkTemplateUsed(o, [texts.render], inFile);

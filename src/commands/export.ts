@@ -4,7 +4,7 @@ import { LowrankError } from "../base/errors.js";
 import { writeError } from "../base/system-errors.js";
 import { readAdapter } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
-import { adapterTemplates, Tokenizer } from "../data/index.js";
+import { adapterTemplates } from "../data/index.js";
 import {
   checkExportedAdapter,
   checkExportedModel,
@@ -15,6 +15,7 @@ import {
 import { type EncodedDtype, modelDtype, openModel } from "../model/index.js";
 import { Engine, type ModelSource } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
+import { openTokenizerFor } from "../setup/inference.js";
 import { isInside } from "../setup/run/output.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { locatedShown } from "./downloading.js";
@@ -82,7 +83,7 @@ async function writeAdapter(o: Located, model: ModelSource): Promise<Difference>
 
 async function writeModel(o: Located, model: ModelSource): Promise<Difference> {
   const { spec, tensors } = readAdapter(o.adapter, model);
-  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
+  const tokenizer = await openTokenizerFor(o, warn);
   const threads = threadCount(o.threads, warn);
   const progress = await Progress.open(showsBar());
   const shape = { precision: "fp32", threads, maxTokens: 1, maxSequence: 1, training: false } as const;

@@ -1,7 +1,7 @@
 import { LowrankError } from "../base/errors.js";
 import type { CommandOptions } from "../config/index.js";
-import { readChatTemplates, Tokenizer } from "../data/index.js";
-import { generating, openForInference, openWithAdapter } from "../setup/inference.js";
+import { readChatTemplates, type Tokenizer } from "../data/index.js";
+import { generating, openForInference, openTokenizerFor, openWithAdapter } from "../setup/inference.js";
 import { readPrompt, samplingOf } from "../setup/prompt.js";
 import { Progress, showsBar } from "../tracking/index.js";
 import { type Ending, generate } from "../trainer/index.js";
@@ -57,7 +57,7 @@ export async function run(named: CommandOptions<"generate">): Promise<void> {
   if (o.input_file !== undefined) return continueTexts(o, o.input_file);
   if (o.prompt === undefined)
     throw new LowrankError("E_OPTIONS", "Nothing to go on from: give --prompt, or --input_file.", "prompt");
-  const opening = Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
+  const opening = openTokenizerFor(o, warn);
   opening.catch(() => {});
   const base = openWithAdapter(o, warn);
   const tokenizer = await opening;

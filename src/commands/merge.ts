@@ -2,12 +2,13 @@ import { once } from "node:events";
 import { createInterface } from "node:readline/promises";
 import { type MergedParts, readAdapter, writeMerged } from "../checkpoint/index.js";
 import type { CommandOptions } from "../config/index.js";
-import { adapterTemplates, type StoredTemplates, Tokenizer } from "../data/index.js";
+import { adapterTemplates, type StoredTemplates, type Tokenizer } from "../data/index.js";
 import { checkMergedModel, type MergedDifference } from "../export/index.js";
 import { Engine } from "../native/index.js";
 import { threadCount } from "../setup/adapter.js";
 import { openBase } from "../setup/base.js";
 import type { NamedSources } from "../setup/hub.js";
+import { openTokenizerFor } from "../setup/inference.js";
 import { checkOutput } from "../setup/run/output.js";
 import { Log, Progress, showsBar } from "../tracking/index.js";
 import { locatedShown } from "./downloading.js";
@@ -100,7 +101,7 @@ export async function run(named: CommandOptions<"merge">): Promise<void> {
   check(o);
   const model = openBase(o, warn);
   const { spec, tensors } = readAdapter(o.adapter, model);
-  const tokenizer = await Tokenizer.open(o.tokenizer_name ?? o.base_model, warn);
+  const tokenizer = await openTokenizerFor(o, warn);
   const progress = await Progress.open(showsBar());
   const log = new Log({ level: "info", beforeLine: () => progress.clearLine() });
   try {

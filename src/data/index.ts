@@ -57,4 +57,5 @@ export type { TokenStream } from "./token-stream.js";
 export type { LongText } from "./tokenise/block.js";
 export type { TextEnd } from "./tokenise/end-token.js";
 export { Tokenizer } from "./tokenizer.js";
+export { tokenizerDifference } from "./tokenizer-difference.js";
 export { findMainFile, findTokenizerFiles, isTokenizerFile, TEMPLATE_FOLDER } from "./tokenizer-files.js";

@@ -72,7 +72,7 @@ export function rebuilt(file: string): { name: string; json: Record<string, unkn
 }
 
 /** Texts that normalisers and pre-tokenizers treat differently. */
-const PROBES = [
+export const PROBES = [
   "12 345 67890",
   " a a",
   "a  b\n\n c\td",

@@ -7,8 +7,15 @@ import type { Engine, ModelConfig, ModelSource, Precision } from "../native/inde
 import { chooseDevice, choosePrecision, threadCount } from "../setup/adapter.js";
 import { openBase, type QuantType } from "../setup/base.js";
 import { type Classified, classifyAll, openClassifier, requireTrained, type TextOrPair } from "../setup/classify.js";
-import { adapterFolder, located } from "../setup/hub.js";
-import { evaluating, generating, type InferenceWork, type OpenedBase, openForInference } from "../setup/inference.js";
+import { adapterFolder, type Located, located, type NamedSources } from "../setup/hub.js";
+import {
+  evaluating,
+  generating,
+  type InferenceWork,
+  type OpenedBase,
+  openForInference,
+  tellOtherTokenizer,
+} from "../setup/inference.js";
 import { readPrompts, samplingOf } from "../setup/prompt.js";
 import { openTokenizer, readTokens, tellEnd } from "../setup/texts.js";
 import { type Continuation, type Evaluation, evaluateModel, generateTogether } from "../trainer/index.js";
@@ -69,7 +76,9 @@ export async function loadAdapter(model: Model, path: string, options: DownloadO
   checkModel(model, "loadAdapter");
   checkPath(path, "loadAdapter", "the adapter");
   const folder = await adapterFolder(path, fetching(loadAdapterOptions(options), emitWarning));
-  return { folder, ...readAdapter(folder, model.source) };
+  const adapter = readAdapter(folder, model.source);
+  await tellTokenizer(model, folder);
+  return { folder, ...adapter };
 }
 
 export interface ModelClassifyOptions {
@@ -111,6 +120,8 @@ interface Closable {
 export let register: (model: Model, trainer: Closable, method: string) => () => void;
 let isModel: (value: unknown) => value is Model;
 let checkOpen: (model: Model, method: string) => void;
+/** Warns where an adapter's folder has another tokenizer than the model, and the program named none. */
+let tellTokenizer: (model: Model, adapter: string) => Promise<void>;
 /** The model as a classifier for other labels. */
 export let asClassifier: (model: Model, asked: Classification) => ModelSource;
 
@@ -138,6 +149,8 @@ export class Model {
   /** The adapter of a classifier that was opened by it. */
   readonly #classifier: OpenedBase["adapter"];
   readonly #reopen: (asked: Classification) => ModelSource;
+  /** The base, by its name or folder, where its own tokenizer was taken. */
+  readonly #tokenizerOf: string | undefined;
   #closed = false;
 
   static {
@@ -148,14 +161,20 @@ export class Model {
     };
     checkOpen = (model, method) => model.#check(method);
     asClassifier = (model, asked) => model.#reopen(asked);
+    tellTokenizer = async (model, adapter) => {
+      const [base, remedy] = [model.#tokenizerOf, `Model.open with tokenizer: ${JSON.stringify(adapter)}`];
+      if (base !== undefined) await tellOtherTokenizer(model.tokenizer, { adapter, base, remedy }, emitWarning);
+    };
     isModel = (value): value is Model => typeof value === "object" && value !== null && #trainers in value;
   }
 
   private constructor(
     given: Pick<Model, "source" | "tokenizer" | "precision" | "threads" | "device" | "sharesWeights">,
+    { base_model, tokenizer_name, origin }: Pick<Located<NamedSources>, "base_model" | "tokenizer_name" | "origin">,
     reopen: (asked: Classification) => ModelSource,
     classifier: OpenedBase["adapter"] = null,
   ) {
+    this.#tokenizerOf = tokenizer_name === undefined ? (origin?.name ?? base_model) : undefined;
     this.#classifier = classifier;
     this.#reopen = reopen;
     this.source = given.source;
@@ -184,7 +203,9 @@ export class Model {
       const { model: source, adapter, ...machine } = openClassifier(o, warn);
       const tokenizer = await openTokenizer(o, warn);
       const given = { source, tokenizer, ...machine, sharesWeights: o.share_weights };
-      return new Model(given, (asked) => openBase(o, warn, asked), adapter);
+      const model = new Model(given, o, (asked) => openBase(o, warn, asked), adapter);
+      if (o.adapter !== undefined) await tellTokenizer(model, o.adapter);
+      return model;
     }
     const o = await located({ base_model: path, ...wanted }, from);
     const { precision, threads, device, share_weights } = o;
@@ -197,7 +218,7 @@ export class Model {
       threads: threadCount(threads, warn),
       device: chooseDevice(device),
     };
-    return new Model({ ...given, sharesWeights: share_weights }, (asked) => openBase(o, warn, asked));
+    return new Model({ ...given, sharesWeights: share_weights }, o, (asked) => openBase(o, warn, asked));
   }
 
   get folder(): string {

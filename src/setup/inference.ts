@@ -1,10 +1,12 @@
 // The one preparation of whatever evaluates or generates: commands and library.
 import { readAdapter } from "../checkpoint/index.js";
+import { Tokenizer, tokenizerDifference } from "../data/index.js";
 import {
   type AdapterSpec,
   type AdapterTensors,
   Engine,
   type EngineOptions,
+  type ModelOrigin,
   type ModelSource,
   type OnLoading,
   type Precision,
@@ -36,6 +38,38 @@ export function openWithAdapter(o: OpeningOptions, warn: (message: string) => vo
   const adapter = o.adapter === undefined ? null : readAdapter(o.adapter, model);
   const machine = { threads: threadCount(o.threads, warn), device: chooseDevice(o.device) };
   return { model, precision: choosePrecision(o.precision, model), ...machine, adapter };
+}
+
+/** Warns where the base's tokenizer is taken and the adapter's folder holds another one. @param remedy the way to take that */
+export async function tellOtherTokenizer(
+  tokenizer: Tokenizer,
+  { adapter, base, remedy }: { adapter: string; base: string; remedy: string },
+  warn: (message: string) => void,
+): Promise<void> {
+  const difference = await tokenizerDifference(tokenizer, adapter);
+  if (difference === undefined) return;
+  warn(
+    `the tokenizer of ${base} is taken, but the adapter ${adapter} holds another one, which it was probably trained with: ${difference}. ${remedy} takes the adapter's.`,
+  );
+}
+
+/** The tokenizer that is named, else the base's, for a base with an adapter or without. @throws LowrankError */
+export async function openTokenizerFor(
+  o: {
+    base_model: string;
+    tokenizer_name: string | undefined;
+    adapter?: string | undefined;
+    origin?: ModelOrigin | undefined;
+  },
+  warn: (message: string) => void,
+): Promise<Tokenizer> {
+  const { base_model, tokenizer_name, adapter, origin } = o;
+  const tokenizer = await Tokenizer.open(tokenizer_name ?? base_model, warn);
+  if (adapter !== undefined && tokenizer_name === undefined) {
+    const remedy = `--tokenizer_name ${adapter}`;
+    await tellOtherTokenizer(tokenizer, { adapter, base: origin?.name ?? base_model, remedy }, warn);
+  }
+  return tokenizer;
 }
 
 /** The work that an engine is made for. */
