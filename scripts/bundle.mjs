@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { copyFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
@@ -62,9 +62,19 @@ for (const name of PACKED) {
   await bundle.close();
 }
 
+const manifest = (folder) => JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+// A package's own files may hold code of packages that it depends on.
 for (const folder of packages) {
-  const { name } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  for (const name of Object.keys(manifest(folder).dependencies ?? {})) {
+    const places = [join(folder, "node_modules", name), join(root, "node_modules", name)];
+    const found = places.find((place) => existsSync(place));
+    if (found && !name.startsWith("@types/")) packages.add(found);
+  }
+}
+for (const folder of packages) {
+  const { name } = manifest(folder);
   const texts = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+  if (texts.length === 0) throw new Error(`${folder} has no licence to go along with its code.`);
   for (const text of texts) {
     const kind = /^notice/i.test(text) ? "NOTICE" : "LICENSE";
     copyFileSync(join(folder, text), join(chunks, `${kind}.${name.replace("/", "-")}`));

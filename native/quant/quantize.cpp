@@ -183,6 +183,7 @@ QuantizedWeight::QuantizedWeight(const Weight& w, const QuantizeSpec& s, ThreadP
       // What f16 cannot hold is infinite in the row's maximum.
       if (!std::isfinite(largest(row.data(), w.cols))) {
         finite = false;
+        absmax_[size_t(r)] = 0;  // and no codes: the weight is refused
         return;
       }
       quantize_rows(row.data(), 1, w.cols, reinterpret_cast<int8_t*>(codes_.data()) + r * w.cols, absmax_.data() + r);

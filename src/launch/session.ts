@@ -1,5 +1,5 @@
 // The folder of Open MPI's own files.
-import { randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 
@@ -15,7 +15,8 @@ export const SESSION = "OMPI_MCA_orte_top_session_dir";
 /** A name that no other launch has, for SESSION. */
 export function sessionFolder(environment: NodeJS.ProcessEnv): string {
   const place = PLACES.map((name) => environment[name]).find(Boolean) ?? "/tmp";
-  return join(place, `lowrank-mpi-${randomUUID()}`);
+  // Short: the path of a socket has at most 107 bytes.
+  return join(place, `lowrank-mpi-${randomBytes(6).toString("hex")}`);
 }
 
 /** Removes what an mpirun that was killed has left. */

@@ -14,10 +14,12 @@ export class Thread<Job, Answer> {
   constructor(file: string) {
     this.#worker = new Worker(new URL(file, BUILT), { execArgv: [] });
     this.#worker.on("message", (answer: Answer) => this.#waiting.shift()!.resolve(answer));
-    this.#worker.on("error", (error) => {
-      this.#failure = error;
+    const failed = (error: unknown) => {
+      this.#failure ??= error;
       for (const { reject } of this.#waiting.splice(0)) reject(error);
-    });
+    };
+    this.#worker.on("error", failed);
+    this.#worker.on("exit", (code) => failed(new Error(`the thread of ${file} has ended (${code})`)));
   }
 
   ask(job: Job): Promise<Answer> {

@@ -436,6 +436,10 @@ describe("refusals", () => {
     const onDevice = report(source, spec, "cuda:0");
     expect(onDevice.idle).toBe(0);
     expect(small.bytes).toBe(onDevice.bytes - (small.idle - 2 * HUGE_PAGE));
+    // Without a folder there is none.
+    const besides = { sampleTokens: 0, samplesOnly: true, report: false };
+    const { items } = new Planner(model, adapter(8), { threads: 1 }, null, besides).plan(settings).memory;
+    expect(item(items, "report")).toBe(0);
   });
 
   test("on a device checkpointing fills the memory: as few blocks are computed again as make the plan fit", () => {

@@ -57,24 +57,33 @@ function isPlain({ tensors }: ModelSource): boolean {
   return tensors.every(({ dtype, quantize }) => quantize === undefined && PLAIN.includes(dtype));
 }
 
-/** The texts that an engine generates beside training. */
-export interface Generation {
+/** What a run does beside training. */
+export interface Besides {
   /** The longest sample, with its prompt; 0 where there is none. */
   sampleTokens: number;
   /** Whether nothing else is generated. */
   samplesOnly: boolean;
+  /** Whether a report is drawn at the end. */
+  report: boolean;
 }
 
-const { num_samples, sample_max_new_tokens } = trainRows;
-/** Samples of a run that asks for no other. */
-const USUAL_SAMPLES = {
+const { num_samples, sample_max_new_tokens, output_dir } = trainRows;
+/** Of a run that asks for nothing else. */
+const USUAL: BesidesOptions = {
   num_samples: num_samples.defaultValue!,
   sample_max_new_tokens: sample_max_new_tokens.defaultValue!,
+  output_dir: output_dir.defaultValue!,
 };
 
-/** Samples by the options of a run. */
-export function samplesOf(o: { num_samples: number; sample_max_new_tokens: number }, samplesOnly: boolean): Generation {
-  return { sampleTokens: o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens, samplesOnly };
+interface BesidesOptions {
+  num_samples: number;
+  sample_max_new_tokens: number;
+  output_dir: string | undefined;
+}
+
+export function besidesOf(o: BesidesOptions, samplesOnly: boolean): Besides {
+  const sampleTokens = o.num_samples === 0 ? 0 : SAMPLE.promptTokens + o.sample_max_new_tokens;
+  return { sampleTokens, samplesOnly, report: o.output_dir !== undefined };
 }
 
 type Machine = Pick<EngineOptions, "threads" | "device" | "offloadEmbedding" | "offloadCheckpoints">;
@@ -85,7 +94,7 @@ export class Planner {
   readonly #machine: Machine;
   readonly #process: MemoryItem[];
   readonly #quantized = new Map<string, ModelSource>();
-  readonly #generation: Generation;
+  readonly #besides: Besides;
   readonly #beside: readonly AdapterSpec[];
 
   /**
@@ -98,11 +107,11 @@ export class Planner {
     adapter: AdapterSpec,
     machine: Machine,
     tokenizer: string | null,
-    generation = samplesOf(USUAL_SAMPLES, false),
+    besides = besidesOf(USUAL, false),
     beside: readonly AdapterSpec[] = [],
   ) {
     this.#beside = beside;
-    this.#generation = generation;
+    this.#besides = besides;
     this.#process = processItems("training", model, tokenizer);
     this.#model = model;
     this.#adapter = adapter;
@@ -148,14 +157,14 @@ export class Planner {
     const { precision, batchSize, sequence, rank, checkpointing, optimizer } = settings;
     const model = this.#source(settings.base);
     // Samples are written with the same engine after training.
-    const sample = Math.min(this.#generation.sampleTokens, this.#model.config.maxPositions);
+    const sample = Math.min(this.#besides.sampleTokens, this.#model.config.maxPositions);
     const maxSequence = Math.max(sequence, sample);
     const engine: EngineOptions = {
       precision,
       ...this.#machine,
       maxTokens: batchSize * sequence,
       maxSequence,
-      cacheTokens: this.#generation.samplesOnly ? sample : maxSequence,
+      cacheTokens: this.#besides.samplesOnly ? sample : maxSequence,
       training: true,
       optimizer,
       checkpointedBlocks: checkpointing ? this.#model.config.layers : 0,
@@ -170,7 +179,7 @@ export class Planner {
     const saving = savingBytes(4 * largest, optimizer);
     const after = [
       { name: "saving", bytes: saving, place: "host" },
-      { name: "report", bytes: reportBytes(items), place: "host" },
+      { name: "report", bytes: this.#besides.report ? reportBytes(items) : 0, place: "host" },
     ] as const;
     const memory = planOf([...items, ...after, ...this.#process]);
     return { adapter, engine, memory };

@@ -9,7 +9,7 @@ import {
 } from "../../native/index.js";
 import { type InitialAdapter, initialAdapter } from "../adapter.js";
 import { limitsOn, type MemoryLimit } from "../memory/limits.js";
-import { type Plan, Planner, samplesOf } from "../memory/plan.js";
+import { besidesOf, type Plan, Planner } from "../memory/plan.js";
 import type { MemorySettings } from "../memory/proposals.js";
 import { mappedWarning } from "../memory/room.js";
 import type { TrainingTexts } from "../texts.js";
@@ -68,7 +68,7 @@ export function planRun(
     adapter.spec,
     { threads, device, offloadEmbedding: o.offload_embedding, offloadCheckpoints: o.activation_offloading },
     tokenizer,
-    samplesOf(o, base.samplesOnly),
+    besidesOf(o, base.samplesOnly),
     beside,
   );
   const settings = memorySettings(o, precision, adapter);
