@@ -206,6 +206,11 @@ export class Tokenizer {
     return this.#native.getDecoder()?.decode(tokens) ?? tokens.join(" ");
   }
 
+  /** Texts of all added tokens. */
+  addedTexts(): string[] {
+    return [...this.#added.contents];
+  }
+
   /** Texts of the special tokens. */
   specialTexts(): string[] {
     return [...this.#added.special];

@@ -51,6 +51,17 @@ describe("a difference, with an example", () => {
     expect(found).toBe('"<|user|>" is token 2048 there and no token here');
   });
 
+  test("an added token that takes the spaces beside it", async () => {
+    const strips = (main: Main) => ({
+      ...main,
+      added_tokens: main.added_tokens.map((token) =>
+        token.content === "</s>" ? { ...token, lstrip: true, rstrip: true } : token,
+      ),
+    });
+    expect(own.added_tokens.map(({ content }) => content)).toContain("</s>");
+    expect(await difference(strips)).toMatch(/^"a <\/s> b" is \[\d.*\] there and \[\d.*\] here$/);
+  });
+
   test.each<[string, (main: Main) => object]>([
     ["a normaliser", (main) => ({ ...main, normalizer: { type: "Lowercase" } })],
     [
@@ -84,6 +95,20 @@ describe("none", () => {
     expect(await difference(other)).toBeUndefined();
     const model = { ...own.model, ignore_merges: false, byte_fallback: undefined, dropout: null };
     expect(await difference((main) => ({ ...main, model }))).toBeUndefined();
+  });
+
+  test("where rows of the embedding that no text has are named, as in a GGUF file", async () => {
+    const rows = Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`[PAD${2048 + i}]`, 2048 + i]));
+    const padded = ({ model, ...others }: Main) => ({
+      ...others,
+      model: { ...model, vocab: { ...model.vocab, ...rows } },
+    });
+    expect(await difference(padded)).toBeUndefined();
+    // The other way round.
+    const folderOf = folder();
+    writeFileSync(join(folderOf, "tokenizer.json"), JSON.stringify(padded(structuredClone(own))));
+    cpSync(join(tinyBase, "tokenizer_config.json"), join(folderOf, "tokenizer_config.json"));
+    expect(await tokenizerDifference(await Tokenizer.open(folderOf), tinyBase)).toBeUndefined();
   });
 
   test("where a token to fill batches was added", async () => {
